@@ -1,0 +1,102 @@
+//! What an instance should hold, to the byte. Made by `render`, read by `plan`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    digest::Digest,
+    fleet::Health,
+    name::{InstanceName, ServiceName, SiteName},
+};
+
+/// What a path on a host belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    Service(ServiceName),
+    Site(SiteName),
+    /// What all sites of an instance share: the server that answers the digest.
+    Nginx,
+    Packages,
+    /// Something in the manifest that nothing declares any more, by its unit or file name.
+    Leftover(String),
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Resource::Service(name) => write!(f, "service/{name}"),
+            Resource::Site(name) => write!(f, "site/{name}"),
+            Resource::Nginx => write!(f, "nginx"),
+            Resource::Packages => write!(f, "packages"),
+            Resource::Leftover(name) => write!(f, "leftover/{name}"),
+        }
+    }
+}
+
+/// Everything one instance should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    pub instance: InstanceName,
+    pub files: BTreeMap<String, DesiredFile>,
+    /// Symbolic links (a site's `current`).
+    pub links: BTreeMap<String, DesiredLink>,
+    pub replicas: BTreeMap<String, Replica>,
+    pub sites: BTreeSet<SiteName>,
+    /// None where no site is: nginx is then no business of ours.
+    pub nginx: Option<DesiredNginx>,
+    pub packages: BTreeSet<String>,
+    /// Users that must exist, each with the services that run as it.
+    pub users: BTreeMap<String, BTreeSet<ServiceName>>,
+    /// Releases that must be staged.
+    pub releases: BTreeSet<Digest>,
+    /// Whether `sites-enabled/default` is unlinked.
+    pub replaces_default: bool,
+}
+
+/// A regular file owned by root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredFile {
+    pub resource: Resource,
+    pub content: Vec<u8>,
+    /// Permission bits, for example 0o600.
+    pub mode: u32,
+}
+
+impl DesiredFile {
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.content)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredLink {
+    pub resource: Resource,
+    pub target: String,
+}
+
+/// One running copy of a service. Keyed by its unit's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    pub service: ServiceName,
+    pub port: u16,
+    pub unit: String,
+    pub release: Digest,
+    pub user: String,
+    pub unit_path: String,
+    pub env_path: String,
+    /// On the host, not ours; a change of its digest restarts.
+    pub env_file: Option<String>,
+    pub health: Option<Health>,
+    pub after: BTreeSet<ServiceName>,
+    pub replaces: Vec<String>,
+    /// The directory the release lies in.
+    pub directory: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredNginx {
+    /// What the loopback server must answer once these files are in force.
+    pub digest: Digest,
+    pub digest_port: u16,
+}

@@ -1,0 +1,161 @@
+//! The fleet of one environment, resolved: every default filled in, every placement decided, every
+//! reference replaced. Made by `declare`, read by `render` and `plan`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
+    quantity::{CpuShare, Memory, PortRange, Span},
+};
+
+/// One environment of the declared fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    pub name: FleetName,
+    pub environment: Environment,
+    pub instances: BTreeMap<InstanceName, Instance>,
+    /// Only the services placed somewhere in this environment.
+    pub services: BTreeMap<ServiceName, Service>,
+    pub sites: BTreeMap<SiteName, Site>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    pub name: EnvironmentName,
+    pub branch: String,
+    /// How often the loop looks for drift.
+    pub observe_interval: Span,
+}
+
+/// One host, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    pub name: InstanceName,
+    pub address: IpAddr,
+    pub ssh: Ssh,
+    pub ports: PortRange,
+    pub labels: BTreeMap<String, String>,
+    /// Debian packages that must be there; added, never removed.
+    pub packages: BTreeSet<String>,
+}
+
+/// How to log in. Without `host_key` nothing ever connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    pub user: String,
+    pub port: u16,
+    /// The pinned public key, `ALGORITHM BASE64`.
+    pub host_key: Option<String>,
+    /// A private key file for this instance alone (override files set it).
+    pub key: Option<PathBuf>,
+}
+
+/// A program kept running by systemd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub name: ServiceName,
+    pub description: String,
+    pub source: Source,
+    /// The command, already split; the first word is an absolute path, or `./…` within the release.
+    pub exec: Vec<String>,
+    pub user: String,
+    /// Names of state directories, kept across releases.
+    pub state: Vec<String>,
+    /// Where its replicas run: one per instance.
+    pub on: BTreeSet<InstanceName>,
+    pub port: u16,
+    /// References are replaced already.
+    pub env: BTreeMap<String, String>,
+    /// An environment file on the host that is not ours: watched by digest.
+    pub env_file: Option<String>,
+    pub memory: Option<Memory>,
+    pub cpu: Option<CpuShare>,
+    pub health: Option<Health>,
+    pub after: BTreeSet<ServiceName>,
+    /// Units that ran before evenkeel; stopped and disabled in the same step.
+    pub replaces: Vec<String>,
+    /// The file that declares it, from the repository's root.
+    pub declared_in: String,
+}
+
+/// Where a release's files come from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A folder of the config repository, from its root.
+    Path(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Path(path) => f.write_str(path),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    pub check: Check,
+    pub interval: Span,
+    pub timeout: Span,
+    /// How many checks in a row may fail, once `start_period` is over, before the replica counts as unhealthy.
+    pub retries: u32,
+    /// How long after a start failures do not count.
+    pub start_period: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// A path that must answer 200 to 399.
+    Http(String),
+    /// The port takes a connection.
+    Tcp,
+    /// A command, split, run as the service's user in its release directory; exit code 0 is healthy.
+    Exec(Vec<String>),
+}
+
+/// An nginx server: a static frontend plus routes to services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    pub name: SiteName,
+    pub domain: String,
+    pub on: BTreeSet<InstanceName>,
+    pub frontend: Option<Source>,
+    /// By path; each begins and ends with `/`, or is exact.
+    pub routes: BTreeMap<String, Route>,
+    /// Unlinks `sites-enabled/default`.
+    pub replaces_default: bool,
+    pub declared_in: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub service: ServiceName,
+    /// Whether the service sees the whole path; else the route's prefix is taken off.
+    pub keep_prefix: bool,
+}
+
+impl Fleet {
+    /// The services that run on `instance`.
+    pub fn services_on<'a>(&'a self, instance: &'a InstanceName) -> impl Iterator<Item = &'a Service> {
+        self.services.values().filter(move |service| service.on.contains(instance))
+    }
+
+    pub fn sites_on<'a>(&'a self, instance: &'a InstanceName) -> impl Iterator<Item = &'a Site> {
+        self.sites.values().filter(move |site| site.on.contains(instance))
+    }
+
+    /// Every source that must become a release.
+    pub fn sources(&self) -> BTreeSet<&Source> {
+        let frontends = self.sites.values().filter_map(|site| site.frontend.as_ref());
+        self.services.values().map(|service| &service.source).chain(frontends).collect()
+    }
+}

@@ -1,0 +1,149 @@
+//! The manifest: what evenkeel made on an instance, kept there as
+//! `/var/lib/evenkeel/<fleet>/manifest`.
+//!
+//! Owns its text form, which is one entry a line with tabs between fields, so that the probe (POSIX
+//! sh) can read paths from it and a person can `cat` it. Keeps true: parse(write(m)) = m; paths and
+//! unit names hold no tab or newline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use super::digest::Digest;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    pub files: BTreeMap<String, Digest>,
+    /// Symbolic links and their targets.
+    pub links: BTreeMap<String, String>,
+    /// Units that evenkeel enabled and started, each with what it was last started with.
+    pub units: BTreeMap<String, StartedWith>,
+    pub releases: BTreeSet<Digest>,
+    /// Foreign paths that were unlinked on request (`replaces_default`), so that it happens once.
+    pub replaced: BTreeSet<String>,
+}
+
+/// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartedWith {
+    /// Digest over the unit file, the environment file and the release.
+    pub inputs: Digest,
+    /// Digest of the foreign `env_file` at that time; None where the service has none.
+    pub env_file: Option<Digest>,
+}
+
+const HEADER: &str = "evenkeel manifest 1";
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line} of the manifest is not understood: `{text}`")]
+pub struct InvalidManifest {
+    pub line: usize,
+    pub text: String,
+}
+
+impl Manifest {
+    pub fn write(&self) -> String {
+        let mut text = format!("{HEADER}\n");
+        for (path, digest) in &self.files {
+            text += &format!("file\t{digest}\t{path}\n");
+        }
+        for (path, target) in &self.links {
+            text += &format!("link\t{target}\t{path}\n");
+        }
+        for (unit, started) in &self.units {
+            let env_file = started.env_file.map_or("-".to_owned(), |digest| digest.to_string());
+            text += &format!("unit\t{}\t{env_file}\t{unit}\n", started.inputs);
+        }
+        for digest in &self.releases {
+            text += &format!("release\t{digest}\n");
+        }
+        for path in &self.replaced {
+            text += &format!("replaced\t{path}\n");
+        }
+        text
+    }
+
+    pub fn parse(text: &str) -> Result<Self, InvalidManifest> {
+        let mut manifest = Manifest::default();
+        for (index, line) in text.lines().enumerate() {
+            manifest
+                .read_line(index, line)
+                .ok_or_else(|| InvalidManifest { line: index + 1, text: line.to_owned() })?;
+        }
+        if text.is_empty() { Err(InvalidManifest { line: 1, text: String::new() }) } else { Ok(manifest) }
+    }
+
+    fn read_line(&mut self, index: usize, line: &str) -> Option<()> {
+        if index == 0 {
+            return (line == HEADER).then_some(());
+        }
+        match line.split('\t').collect::<Vec<_>>()[..] {
+            ["file", digest, path] => {
+                self.files.insert(path.to_owned(), digest.parse().ok()?);
+            }
+            ["link", target, path] => {
+                self.links.insert(path.to_owned(), target.to_owned());
+            }
+            ["unit", inputs, env_file, unit] => {
+                let env_file = if env_file == "-" { None } else { Some(env_file.parse().ok()?) };
+                self.units.insert(unit.to_owned(), StartedWith { inputs: inputs.parse().ok()?, env_file });
+            }
+            ["release", digest] => {
+                self.releases.insert(digest.parse().ok()?);
+            }
+            ["replaced", path] => {
+                self.replaced.insert(path.to_owned());
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// What either owns: in force from before the first change to after the last, so that whatever
+    /// happens in between, everything evenkeel made is known to be its own.
+    pub fn union(&self, newer: &Manifest) -> Manifest {
+        let mut union = self.clone();
+        union.files.extend(newer.files.clone());
+        union.links.extend(newer.links.clone());
+        for (unit, started) in &newer.units {
+            union.units.entry(unit.clone()).or_insert_with(|| started.clone());
+        }
+        union.releases.extend(&newer.releases);
+        union.replaced.extend(newer.replaced.clone());
+        union
+    }
+
+    pub fn owns(&self, path: &str) -> bool {
+        self.files.contains_key(path) || self.links.contains_key(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let digest = Digest::of("x");
+        let manifest = Manifest {
+            files: [("/etc/a b".to_owned(), digest)].into(),
+            links: [("/var/current".to_owned(), "/var/releases/x".to_owned())].into(),
+            units: [
+                ("a@1.service".to_owned(), StartedWith { inputs: digest, env_file: None }),
+                ("b@2.service".to_owned(), StartedWith { inputs: digest, env_file: Some(digest) }),
+            ]
+            .into(),
+            releases: [digest].into(),
+            replaced: ["/etc/nginx/sites-enabled/default".to_owned()].into(),
+        };
+        assert_eq!(Manifest::parse(&manifest.write()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_torn_or_foreign_manifest_is_refused_with_its_line() {
+        assert!(Manifest::parse("").is_err());
+        assert!(Manifest::parse("something else\n").is_err());
+        let torn = format!("{HEADER}\nfile\tabc");
+        assert_eq!(Manifest::parse(&torn).map_err(|error| error.line), Err(2));
+    }
+}

@@ -1,0 +1,19 @@
+//! The plain values that everything else speaks in.
+//!
+//! Owns: names and digests (built only by checked parsing), the resolved [`fleet::Fleet`], what was
+//! observed, what is planned, how a deployment ended. Keeps true: a value that exists is valid.
+//! Never does: I/O, clocks, randomness, wording for people (that is `report`).
+
+pub mod desired;
+pub mod digest;
+pub mod finding;
+pub mod fleet;
+pub mod manifest;
+pub mod name;
+pub mod observation;
+pub mod outcome;
+pub mod plan;
+pub mod quantity;
+pub mod release;
+pub mod seen;
+pub mod tree;

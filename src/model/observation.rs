@@ -1,0 +1,124 @@
+//! What a probe saw of one instance.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{digest::Digest, manifest::Manifest, seen::Seen};
+
+/// What one instance said, part by part. An instance that could not be reached has no observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    pub manifest: Seen<Manifest>,
+    /// Digest of the manifest's bytes: a script refuses to go on when it has changed since.
+    pub manifest_digest: Option<Digest>,
+    /// The newest generation begun here; 0 where none was.
+    pub generation: Seen<u64>,
+    /// A generation that was begun and neither finished nor undone.
+    pub unfinished: Option<u64>,
+    /// Every path asked about or in the manifest.
+    pub files: BTreeMap<String, Seen<LiveFile>>,
+    pub units: BTreeMap<String, Seen<LiveUnit>>,
+    pub listeners: Seen<Vec<Listener>>,
+    /// Whether nginx is installed and what it serves. Absent: not installed.
+    pub nginx: Seen<LiveNginx>,
+    /// Installed version by package asked about.
+    pub packages: BTreeMap<String, Seen<String>>,
+    pub users: BTreeMap<String, Seen<()>>,
+    /// Releases asked about that lie on the instance.
+    pub releases: BTreeMap<Digest, Seen<()>>,
+    pub facts: Facts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveFile {
+    Regular {
+        digest: Digest,
+        mode: u32,
+        owner: String,
+        /// Fetched only for files that are ours and differ from what is desired, to show the diff.
+        content: Option<Vec<u8>>,
+    },
+    Symlink {
+        target: String,
+    },
+    /// A directory, a device, …: never ours.
+    Other {
+        kind: String,
+    },
+}
+
+impl LiveFile {
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            LiveFile::Regular { digest, .. } => Some(*digest),
+            LiveFile::Symlink { .. } | LiveFile::Other { .. } => None,
+        }
+    }
+}
+
+/// `systemctl show` of one unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveUnit {
+    /// `active`, `activating`, `inactive`, `failed`, …
+    pub active: String,
+    pub sub: String,
+    /// `enabled`, `disabled`, `static`, … (`UnitFileState`)
+    pub enabled: String,
+    pub needs_reload: bool,
+    pub restarts: u32,
+    /// 0 where nothing runs.
+    pub main_pid: u32,
+    /// The working directory of the main process, where it could be read.
+    pub directory: Option<String>,
+}
+
+impl LiveUnit {
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.starts_with("enabled")
+    }
+}
+
+/// A TCP port that something listens on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub port: u16,
+    pub pid: u32,
+    pub process: String,
+    /// The unit its process belongs to, where it belongs to one.
+    pub unit: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveNginx {
+    pub running: bool,
+    /// What the loopback server answers.
+    pub digest: Seen<Digest>,
+}
+
+/// Facts for people, and for guards of later work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// As `uname -m` says.
+    pub arch: String,
+    pub boot_id: String,
+    /// Kibibytes free under `/var/lib`.
+    pub disk_free_kib: Option<u64>,
+    pub memory_available_kib: Option<u64>,
+    /// One-minute load, as the kernel writes it.
+    pub load: String,
+}
+
+impl Observation {
+    pub fn owned(&self) -> Option<&Manifest> {
+        self.manifest.known()
+    }
+
+    pub fn unit(&self, name: &str) -> Option<&LiveUnit> {
+        self.units.get(name).and_then(Seen::known)
+    }
+}

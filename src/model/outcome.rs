@@ -1,0 +1,99 @@
+//! How a deployment ended, and the record that is kept of it.
+//!
+//! Keeps true: outcomes are distinct and cannot lie.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    digest::Digest,
+    name::{EnvironmentName, InstanceName},
+    plan::{Commits, Summary},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Applied,
+    /// Nothing to do; not recorded.
+    Unchanged,
+    RolledBack,
+    RollbackFailed,
+    /// Applied everywhere but on instances that could not be reached.
+    Partial,
+    Refused,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Applied => "applied",
+            Outcome::Unchanged => "unchanged",
+            Outcome::RolledBack => "rolled-back",
+            Outcome::RollbackFailed => "rollback-failed",
+            Outcome::Partial => "partial",
+            Outcome::Refused => "refused",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a deployment was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A commit asked for it.
+    Change,
+    /// Live had moved away from what was deployed.
+    DriftRepair,
+}
+
+/// `deployment.json` on the history branch: an intent while `outcome` is none, else the outcome.
+/// Times are RFC 3339 in UTC, durations milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub version: u32,
+    pub environment: EnvironmentName,
+    pub generation: u64,
+    pub kind: Kind,
+    pub commits: Commits,
+    pub plan_digest: Digest,
+    pub triggered_by: String,
+    pub controller: String,
+    pub started: String,
+    pub outcome: Option<Outcome>,
+    pub duration_ms: Option<u64>,
+    pub summary: Summary,
+    /// One line per change, as the plan says it.
+    pub changes: Vec<String>,
+    /// Instance, step and message of what failed.
+    pub failure: Option<Failure>,
+    /// Instances that were not reached, each with the reason.
+    pub unreached: BTreeMap<InstanceName, String>,
+    /// What was left half-way where undoing failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_undone: Vec<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub instance: InstanceName,
+    pub step: String,
+    pub message: String,
+    /// The unit's or nginx's last log lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+/// A commit on the history branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub commit: String,
+    pub deployment: Deployment,
+}

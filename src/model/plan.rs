@@ -1,0 +1,299 @@
+//! A plan: the ordered list of changes for one environment, each with its reason.
+//!
+//! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
+//! inform people and never steer. A plan with an error among its findings is never carried out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    desired::Resource,
+    digest::Digest,
+    finding::Finding,
+    fleet::Health,
+    manifest::Manifest,
+    name::{EnvironmentName, InstanceName, ServiceName},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub environment: EnvironmentName,
+    pub commits: Commits,
+    pub instances: BTreeMap<InstanceName, InstancePlan>,
+    /// In the order in which they are carried out: by phase, within a phase by instance.
+    pub steps: Vec<Step>,
+    /// Refusals (errors) and warnings.
+    pub findings: Vec<Finding>,
+    /// How many services the environment declares, for the last line.
+    pub services: usize,
+}
+
+/// What a plan was made from. A work tree has no commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Commits {
+    /// Of the default branch: `fleet.yaml`, `environments/`, `instances/`.
+    pub default: Option<String>,
+    /// Of the environment's branch: services, sites, code.
+    pub environment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstancePlan {
+    pub state: InstanceState,
+    /// The manifest as it was seen; what undo restores.
+    pub manifest_before: Option<Manifest>,
+    pub manifest_digest: Option<Digest>,
+    /// The manifest once every step is done.
+    pub manifest_after: Manifest,
+    /// The newest generation seen on the instance.
+    pub generation: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceState {
+    AsDeclared,
+    Changes,
+    /// Not reached, or not understood: nothing is planned there.
+    Unknown(String),
+    /// A guard forbids changes; the findings say why.
+    Refused,
+}
+
+/// One change on one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Unique within the plan and readable: `ai-core/service/gong_mcp/write/etc/…`.
+    pub id: String,
+    pub instance: InstanceName,
+    /// Phases are barriers: a phase begins when the one before it is done and healthy everywhere.
+    pub phase: u32,
+    pub resource: Resource,
+    pub action: Action,
+    pub reason: String,
+}
+
+/// What a step does, with everything needed to do it and to undo it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    InstallPackages {
+        names: Vec<String>,
+    },
+    /// Sends a release that the instance lacks. No effect on what runs.
+    StageRelease {
+        release: Digest,
+        source: String,
+        files: usize,
+        bytes: u64,
+    },
+    WriteFile {
+        path: String,
+        before: Before,
+        content: Vec<u8>,
+        mode: u32,
+    },
+    WriteLink {
+        path: String,
+        before: Before,
+        target: String,
+    },
+    RemoveFile {
+        path: String,
+        before: Before,
+    },
+    /// Stops and disables a unit that ran before evenkeel, or one that is declared no more.
+    StopUnit {
+        unit: String,
+        foreign: bool,
+    },
+    EnableUnit {
+        unit: String,
+    },
+    StartUnit {
+        unit: String,
+    },
+    RestartUnit {
+        unit: String,
+    },
+    /// Reloads nginx (or starts it), and waits until the loopback server answers `digest`.
+    ReloadNginx {
+        digest: Digest,
+        port: u16,
+    },
+    /// nginx has no site of ours any more: reload without an answer to wait for.
+    ReleaseNginx,
+    /// Waits until the replica is healthy.
+    AwaitHealth {
+        service: ServiceName,
+        port: u16,
+        unit: String,
+        user: String,
+        directory: String,
+        env_path: String,
+        health: Option<Health>,
+    },
+}
+
+/// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Before {
+    Absent,
+    /// The content is there to show a diff; None where it was not fetched.
+    File {
+        digest: Digest,
+        mode: u32,
+        owner: String,
+        content: Option<Vec<u8>>,
+    },
+    Link {
+        target: String,
+    },
+}
+
+impl Action {
+    /// One word for what happens, as in plan JSON.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Action::InstallPackages { .. } => "install",
+            Action::StageRelease { .. } => "stage",
+            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
+                "create"
+            }
+            Action::WriteFile { .. } | Action::WriteLink { .. } => "update",
+            Action::RemoveFile { .. } => "delete",
+            Action::StopUnit { .. } => "stop",
+            Action::EnableUnit { .. } => "enable",
+            Action::StartUnit { .. } => "start",
+            Action::RestartUnit { .. } => "restart",
+            Action::ReloadNginx { .. } | Action::ReleaseNginx => "reload",
+            Action::AwaitHealth { .. } => "await-health",
+        }
+    }
+
+    /// The path, unit, release or package list it is about.
+    pub fn subject(&self) -> String {
+        match self {
+            Action::InstallPackages { names } => names.join(" "),
+            Action::StageRelease { release, .. } => release.to_string(),
+            Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
+                path.clone()
+            }
+            Action::StopUnit { unit, .. }
+            | Action::EnableUnit { unit }
+            | Action::StartUnit { unit }
+            | Action::RestartUnit { unit }
+            | Action::AwaitHealth { unit, .. } => unit.clone(),
+            Action::ReloadNginx { .. } | Action::ReleaseNginx => "nginx.service".to_owned(),
+        }
+    }
+}
+
+/// The counts of the plan's last line. A resource is one service, site or package list on one instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Summary {
+    pub create: usize,
+    pub update: usize,
+    pub restart: usize,
+    pub delete: usize,
+    /// Instances with changes.
+    pub changed_instances: usize,
+    pub instances: usize,
+    pub services: usize,
+    /// Instances that could not be observed.
+    pub unknown_instances: usize,
+}
+
+/// What becomes of one resource on one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    Create,
+    Update,
+    Delete,
+    /// Only something about its process: a restart, a start, an enable.
+    Restart,
+}
+
+impl Plan {
+    pub fn is_refused(&self) -> bool {
+        super::finding::any_error(&self.findings)
+    }
+
+    pub fn has_changes(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    pub fn unknown_instances(&self) -> impl Iterator<Item = (&InstanceName, &str)> {
+        self.instances.iter().filter_map(|(name, instance)| match &instance.state {
+            InstanceState::Unknown(why) => Some((name, why.as_str())),
+            InstanceState::AsDeclared | InstanceState::Changes | InstanceState::Refused => None,
+        })
+    }
+
+    /// The steps of each resource on each instance, in order.
+    pub fn by_resource(&self) -> BTreeMap<(&InstanceName, &Resource), Vec<&Step>> {
+        let mut groups: BTreeMap<_, Vec<&Step>> = BTreeMap::new();
+        for step in &self.steps {
+            groups.entry((&step.instance, &step.resource)).or_default().push(step);
+        }
+        groups
+    }
+
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary {
+            changed_instances: self.instances.values().filter(|i| i.state == InstanceState::Changes).count(),
+            instances: self.instances.len(),
+            services: self.services,
+            unknown_instances: self.unknown_instances().count(),
+            ..Summary::default()
+        };
+        for steps in self.by_resource().values() {
+            match fate(steps) {
+                Fate::Create => summary.create += 1,
+                Fate::Update => summary.update += 1,
+                Fate::Delete => summary.delete += 1,
+                Fate::Restart => {}
+            }
+            summary.restart += steps.iter().filter(|step| matches!(step.action, Action::RestartUnit { .. })).count();
+        }
+        summary
+    }
+
+    /// Over the steps and their preconditions: what an approval is bound to.
+    pub fn digest(&self) -> Digest {
+        Digest::of_fields(
+            self.steps.iter().flat_map(|step| [step.id.clone(), step.phase.to_string(), format!("{:?}", step.action)]),
+        )
+    }
+}
+
+/// What a resource's steps amount to. Told by files: a resource all of whose files are new is
+/// created, one all of whose files go is deleted.
+pub fn fate(steps: &[&Step]) -> Fate {
+    let mut created = false;
+    let mut updated = false;
+    let mut deleted = false;
+    for step in steps {
+        match &step.action {
+            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
+                created = true;
+            }
+            Action::InstallPackages { .. } => created = true,
+            Action::WriteFile { .. } | Action::WriteLink { .. } => updated = true,
+            Action::RemoveFile { .. } => deleted = true,
+            Action::StageRelease { .. }
+            | Action::StopUnit { .. }
+            | Action::EnableUnit { .. }
+            | Action::StartUnit { .. }
+            | Action::RestartUnit { .. }
+            | Action::ReloadNginx { .. }
+            | Action::ReleaseNginx
+            | Action::AwaitHealth { .. } => {}
+        }
+    }
+    match (created, updated, deleted) {
+        (true, false, false) => Fate::Create,
+        (false, false, true) => Fate::Delete,
+        (false, false, false) => Fate::Restart,
+        _ => Fate::Update,
+    }
+}
