@@ -23,6 +23,8 @@ pub struct Fleet {
     /// Only the services placed somewhere in this environment.
     pub services: BTreeMap<ServiceName, Service>,
     pub sites: BTreeMap<SiteName, Site>,
+    /// The loopback port on which nginx answers the digest of its files.
+    pub digest_port: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

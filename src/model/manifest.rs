@@ -19,8 +19,6 @@ pub struct Manifest {
     /// Units that evenkeel enabled and started, each with what it was last started with.
     pub units: BTreeMap<String, StartedWith>,
     pub releases: BTreeSet<Digest>,
-    /// Foreign paths that were unlinked on request (`replaces_default`), so that it happens once.
-    pub replaced: BTreeSet<String>,
 }
 
 /// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
@@ -57,9 +55,6 @@ impl Manifest {
         for digest in &self.releases {
             text += &format!("release\t{digest}\n");
         }
-        for path in &self.replaced {
-            text += &format!("replaced\t{path}\n");
-        }
         text
     }
 
@@ -91,9 +86,6 @@ impl Manifest {
             ["release", digest] => {
                 self.releases.insert(digest.parse().ok()?);
             }
-            ["replaced", path] => {
-                self.replaced.insert(path.to_owned());
-            }
             _ => return None,
         }
         Some(())
@@ -109,7 +101,6 @@ impl Manifest {
             union.units.entry(unit.clone()).or_insert_with(|| started.clone());
         }
         union.releases.extend(&newer.releases);
-        union.replaced.extend(newer.replaced.clone());
         union
     }
 
@@ -134,7 +125,6 @@ mod tests {
             ]
             .into(),
             releases: [digest].into(),
-            replaced: ["/etc/nginx/sites-enabled/default".to_owned()].into(),
         };
         assert_eq!(Manifest::parse(&manifest.write()), Ok(manifest));
     }

@@ -20,6 +20,16 @@ pub enum ReleaseFile {
     Symlink { target: String },
 }
 
+/// A release ready to travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    pub digest: Digest,
+    /// `tar`, compressed with gzip.
+    pub archive: Vec<u8>,
+    /// `DIGEST  ./PATH` a line, as `sha256sum --check` reads it.
+    pub sums: String,
+}
+
 impl Release {
     pub fn new(source: Source, files: BTreeMap<String, ReleaseFile>) -> Self {
         let fields = files.iter().flat_map(|(path, file)| {

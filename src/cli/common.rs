@@ -1,0 +1,180 @@
+//! What several subcommands share: common flags, colour, reading the fleet, the runtime.
+
+use std::{
+    fs,
+    future::Future,
+    io::IsTerminal as _,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+};
+
+use clap::{ColorChoice, ValueEnum};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::{ERROR, Failure, REFUSED};
+use crate::{
+    declare::{self, Declaration, Overrides},
+    engine::{Prepared, prepare, roster::Roster},
+    git::{self, WorkTree},
+    host::{SshHost, Target},
+    model::{
+        finding::any_error,
+        name::{EnvironmentName, InstanceName},
+        plan::Commits,
+    },
+    report::Style,
+};
+
+/// Where the declared fleet lies.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FleetArgs {
+    /// The fleet folder.
+    #[arg(long, value_name = "DIR", default_value = "fleet")]
+    pub fleet: PathBuf,
+}
+
+/// Which part of the fleet, and how its hosts are reached.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HostArgs {
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// The environment; needed where the fleet declares several.
+    #[arg(short, long, value_name = "NAME")]
+    pub environment: Option<EnvironmentName>,
+    /// Only this instance; may be given several times.
+    #[arg(short, long, value_name = "NAME")]
+    pub instance: Vec<InstanceName>,
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// How hosts are reached.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReachArgs {
+    /// A file that replaces addresses, host keys and logins of instances (as `lab up` writes one).
+    #[arg(long = "override", value_name = "FILE")]
+    pub overrides: Option<PathBuf>,
+    /// The private key to log in with. Default: the ssh-agent, then ~/.ssh/id_ed25519.
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+pub fn choose_colour(choice: ColorChoice) {
+    let choice = match choice {
+        ColorChoice::Auto => return,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Colour and symbols only on a terminal, or where asked for. anstream knows NO_COLOR and the like.
+pub fn style() -> Style {
+    Style(anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never)
+}
+
+pub fn on_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+impl ReachArgs {
+    /// Reads the override file. Where it names a network namespace (the lab's), this thread, and every
+    /// thread made from it, enters that first: the lab's addresses exist nowhere else.
+    pub fn overrides(&self) -> Result<Overrides, Failure> {
+        let Some(path) = &self.overrides else { return Ok(Overrides::default()) };
+        let told = |error| Failure::new(ERROR, format!("the override file {}: {error}", path.display()));
+        let text = fs::read_to_string(path).map_err(told)?;
+        let overrides = declare::read_overrides(&text, &path.display().to_string()).map_err(|findings| {
+            let mut failure = Failure::new(ERROR, format!("the override file {} is not valid", path.display()));
+            failure.findings = findings;
+            failure
+        })?;
+        if let Some(namespace) = &overrides.network_namespace {
+            enter(namespace)?;
+        }
+        Ok(overrides)
+    }
+
+    pub fn roster(&self) -> Roster<SshHost> {
+        let key = self.ssh_key.clone();
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Roster::new(move |instance| SshHost::new(Target::new(instance, key.clone(), home.clone())))
+    }
+}
+
+fn enter(namespace: &str) -> Result<(), Failure> {
+    let path = Path::new("/run/netns").join(namespace);
+    let told = |error: std::io::Error| {
+        Failure::new(ERROR, format!("cannot enter the network namespace {}: {error}", path.display()))
+            .hint("boot the lab again with `evenkeel lab up`, and run as root")
+    };
+    let file = fs::File::open(&path).map_err(told)?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|error| told(error.into()))
+}
+
+impl FleetArgs {
+    pub fn read(&self) -> Result<WorkTree, Failure> {
+        git::work_tree(&self.fleet).map_err(|error| {
+            let failure = Failure::from(error);
+            if self.fleet.is_dir() {
+                failure
+            } else {
+                failure.hint("name the fleet folder with --fleet DIR, or make one with `evenkeel init`")
+            }
+        })
+    }
+}
+
+impl HostArgs {
+    /// The work tree's fleet, ready to be compared with what is live.
+    pub fn prepare(&self, tree: &WorkTree, overrides: &Overrides, commits: Commits) -> Result<Prepared, Failure> {
+        let environment = self.environment(tree)?;
+        let prepared = prepare(&tree.tree, &tree.fleet, &environment, overrides, commits)?;
+        for name in &self.instance {
+            if !prepared.desired.contains_key(name) {
+                let known: Vec<&str> = prepared.desired.keys().map(|name| name.as_str()).collect();
+                return Err(Failure::new(ERROR, format!("{environment} has no instance {name}"))
+                    .hint(format!("it has {}", known.join(", "))));
+            }
+        }
+        Ok(prepared.only(&self.instance))
+    }
+
+    pub fn environment(&self, tree: &WorkTree) -> Result<EnvironmentName, Failure> {
+        let (declaration, findings) = declare::read(&tree.tree, &tree.fleet);
+        let invalid = |findings| {
+            let mut failure = Failure::new(REFUSED, "the fleet does not validate");
+            failure.findings = findings;
+            failure
+        };
+        let declaration: Declaration = match declaration {
+            Some(declaration) if !any_error(&findings) => declaration,
+            _ => return Err(invalid(findings)),
+        };
+        let known: Vec<EnvironmentName> = declaration.environments().into_iter().cloned().collect();
+        let list = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        match (&self.environment, &known[..]) {
+            (Some(name), _) if known.contains(name) => Ok(name.clone()),
+            (Some(name), _) => Err(Failure::new(ERROR, format!("the fleet declares no environment {name}"))
+                .hint(format!("it declares {list}"))),
+            (None, [only]) => Ok(only.clone()),
+            (None, _) => Err(Failure::new(ERROR, "the fleet declares several environments")
+                .hint(format!("name one with -e: {list}"))),
+        }
+    }
+}
+
+/// Runs a command's asynchronous part. Made after a namespace was entered, so that every thread is inside.
+pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(future);
+    // A blocking call of git that hangs must not hold the exit up.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,311 @@
+//! `evenkeel demo`: the whole thing on this machine, for a newcomer.
+//!
+//! Boots a lab for the fleet folder, makes a config repository of it, runs the reconciler on that and
+//! shows the first deployment. With `--once`: then commits a change, waits until it is live, prints the
+//! history, tears everything down, and ends with 0 only if all of it worked.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, IsTerminal as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{DONE, ERROR, Exit, Failure, common, lab::Say, progress, run::watch_local};
+use crate::{
+    decide::Policy,
+    declare,
+    engine::{ledger::Ledger, reconcile::Reconciler},
+    git::{self, Credentials, Repository},
+    host::SshHost,
+    lab::Lab,
+    model::{name::EnvironmentName, outcome::Record},
+    report::{
+        self,
+        status::{Health, Sync},
+    },
+    server,
+};
+
+/// A first deployment of fourteen services takes seconds; a slow machine gets minutes.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Watch a whole fleet being deployed to throw-away hosts on this machine. Needs root.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    fleet: common::FleetArgs,
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    yes: bool,
+    /// Without a terminal: deploy, change something, print the history, tear down.
+    #[arg(long)]
+    once: bool,
+    /// The lab's name.
+    #[arg(long, default_value = "demo")]
+    name: String,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let lab = Lab::open(&args.name)?;
+    let instances = super::lab::declared_instances(&args.fleet.fleet)?;
+    install_missing(&lab, args.yes)?;
+    heading("Booting the lab: one real Debian host for each declared instance");
+    lab.up(&instances, &Say)?;
+    // On its own thread, so that only the reconciler's threads are inside the lab's network.
+    let shown = std::thread::scope(|scope| {
+        let reconciling = scope.spawn(|| {
+            lab.enter()?;
+            common::block_on(show(args, &lab))
+        });
+        reconciling.join().unwrap_or_else(|_| Err(Failure::new(ERROR, "the demo's thread ended by itself")))
+    });
+    heading("Tearing the lab down");
+    let down = lab.down(&Say);
+    shown?;
+    down?;
+    if args.once {
+        println!("\nAll of it worked.");
+    }
+    Ok(DONE)
+}
+
+/// Installs what the lab needs, after asking.
+pub fn install_missing(lab: &Lab, yes: bool) -> Result<(), Failure> {
+    let missing = lab.missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let commands: Vec<&str> = missing.iter().map(|missing| missing.install.as_str()).collect();
+    for missing in &missing {
+        anstream::eprintln!("missing: {} (install it with `{}`)", missing.what, missing.install);
+    }
+    if !yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new(ERROR, "the lab needs packages that are not installed")
+                .hint(format!("run `{}`, or use --yes", commands.join(" && "))));
+        }
+        anstream::eprint!("Install now? [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Err(Failure::new(ERROR, "not installed; nothing was changed"));
+        }
+    }
+    Ok(lab.install(&Say)?)
+}
+
+fn heading(text: &str) {
+    anstream::println!("\n{}", report::heading(text, common::style()));
+}
+
+/// The demo's repository and reconciler.
+struct Stage {
+    bare: PathBuf,
+    folder: PathBuf,
+    environment: EnvironmentName,
+    branch: String,
+    reconciler: Arc<Reconciler<SshHost>>,
+    stop: CancellationToken,
+}
+
+async fn show(args: &Args, lab: &Lab) -> Result<(), Failure> {
+    let folder = tempfile_folder(lab)?;
+    let stage = Stage::set(args, lab, folder).await?;
+    heading("The first deployment");
+    let began = Instant::now();
+    let (poke, pokes) = mpsc::channel(1);
+    let watched = Repository::open(&stage.folder.join("watch.git"), &address(&stage.bare)?, Credentials::default())?;
+    let _watcher = watch_local(&watched, poke);
+    let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
+    let serving = tokio::spawn(server::serve(listener, stage.reconciler.status.clone(), stage.stop.clone()));
+    let looping = tokio::spawn(stage.reconciler.clone().run(stage.stop.clone(), pokes));
+    let shown = stage.show(args, lab, began).await;
+    stage.stop.cancel();
+    for ended in [looping.await.map(|()| Ok(())), serving.await] {
+        if let Ok(Err(error)) = ended {
+            anstream::eprintln!("the socket: {error}");
+        }
+    }
+    // Beside the lab's own files; the next demo makes it anew.
+    let _ = fs::remove_dir_all(&stage.folder);
+    shown
+}
+
+fn tempfile_folder(lab: &Lab) -> Result<PathBuf, Failure> {
+    let folder = lab.override_file().with_file_name("demo");
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    fs::create_dir_all(folder.join("state"))?;
+    Ok(folder)
+}
+
+fn address(bare: &Path) -> Result<git::RemoteUrl, Failure> {
+    Ok(bare.display().to_string().parse()?)
+}
+
+impl Stage {
+    async fn set(args: &Args, lab: &Lab, folder: PathBuf) -> Result<Self, Failure> {
+        let tree = args.fleet.read()?;
+        let (declaration, findings) = declare::read(&tree.tree, &tree.fleet);
+        let environment = declaration.as_ref().and_then(|d| d.environments().into_iter().next().cloned());
+        let branch = declaration
+            .as_ref()
+            .zip(environment.as_ref())
+            .and_then(|(declaration, environment)| declaration.environment_branch(environment).map(str::to_owned));
+        let (Some(environment), Some(branch)) = (environment, branch) else {
+            let mut failure = Failure::new(ERROR, "the fleet declares no environment to show");
+            failure.findings = findings;
+            return Err(failure);
+        };
+        let bare = folder.join("config.git");
+        git::create_bare_from_folder(&bare, &[(&args.fleet.fleet, "fleet")], &branch, "The fleet as it runs", Utc::now())?;
+        println!("The folder {} is now the repository {}", args.fleet.fleet.display(), bare.display());
+        let repository = Repository::open(&folder.join("state/mirror.git"), &address(&bare)?, Credentials::default())?;
+        let file = lab.override_file();
+        let text = fs::read_to_string(&file)?;
+        let overrides = declare::read_overrides(&text, &file.display().to_string()).map_err(|findings| {
+            let mut failure = Failure::new(ERROR, "the lab's override file is not valid");
+            failure.findings = findings;
+            failure
+        })?;
+        let reach = common::ReachArgs { overrides: None, ssh_key: None };
+        let reconciler = Arc::new(Reconciler::new(
+            Ledger::new(repository),
+            reach.roster(),
+            overrides,
+            "fleet".to_owned(),
+            Policy { poll_every: 10_000 },
+            Box::new(|event| progress::print(&event)),
+        ));
+        Ok(Self { bare, folder, environment, branch, reconciler, stop: CancellationToken::new() })
+    }
+
+    async fn show(&self, args: &Args, lab: &Lab, began: Instant) -> Result<(), Failure> {
+        self.settled(1).await?;
+        anstream::println!("\nEverything is live and healthy after {:.1} s.\n", began.elapsed().as_secs_f64());
+        self.print_status();
+        if !args.once {
+            return self.stay(args, lab).await;
+        }
+        heading("A commit: one service's environment changes");
+        let began = Instant::now();
+        self.commit_change()?;
+        let records = self.settled(2).await?;
+        anstream::println!("\nLive and healthy {:.1} s after the commit.", began.elapsed().as_secs_f64());
+        heading("The history, as git commits");
+        anstream::print!("{}", report::deployment::history(&records, common::style()));
+        let restarted = records.first().map(|record| record.deployment.summary.restart);
+        if restarted == Some(1) {
+            Ok(())
+        } else {
+            Err(Failure::new(ERROR, format!("one service should have restarted, and {restarted:?} did")))
+        }
+    }
+
+    /// Waits until so many deployments are recorded and everything is as declared and healthy.
+    async fn settled(&self, deployments: usize) -> Result<Vec<Record>, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let environment = self.environment.clone();
+            let records = self
+                .reconciler
+                .ledger
+                .call(move |repository| repository.history(&environment, 100))
+                .await?;
+            let ended: Vec<Record> = records.into_iter().filter(|record| record.deployment.outcome.is_some()).collect();
+            let view = self.view();
+            let settled = view.as_ref().is_some_and(|view| {
+                let newest = ended.first().map(|record| record.deployment.generation);
+                view.sync == Sync::Synced
+                    && view.health == Health::Healthy
+                    && view.deployed.as_ref().map(|deployed| deployed.generation) == newest
+            });
+            if ended.len() >= deployments && settled {
+                return Ok(ended);
+            }
+            if Instant::now() > deadline {
+                let why = view.and_then(|view| view.last_error).unwrap_or_else(|| "it took too long".to_owned());
+                return Err(Failure::new(ERROR, format!("the fleet did not settle: {why}")));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn view(&self) -> Option<report::status::StatusView> {
+        let status = self.reconciler.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        status.get(&self.environment).cloned()
+    }
+
+    fn print_status(&self) {
+        if let Some(view) = self.view() {
+            anstream::print!("{}", report::status::text(&view, common::style()));
+        }
+    }
+
+    /// Adds a variable to the first service's environment, as a person would in a commit.
+    fn commit_change(&self) -> Result<(), Failure> {
+        let repository = Repository::open(&self.folder.join("edit.git"), &address(&self.bare)?, Credentials::default())?;
+        let fetched = repository.fetch()?;
+        let commit = fetched.branches.get(&self.branch).ok_or_else(|| Failure::new(ERROR, "the branch has gone"))?;
+        let tree = repository.tree(commit)?;
+        let files = tree.below("fleet/services").filter_map(|(path, entry)| match entry {
+            crate::model::tree::Entry::File { content, .. } => {
+                Some((path.to_owned(), String::from_utf8_lossy(content).into_owned()))
+            }
+            _ => None,
+        });
+        let Some((path, text)) = files.into_iter().find(|(_, text)| text.contains("\nenv:")) else {
+            return Err(Failure::new(ERROR, "no service declares an environment that the demo could change"));
+        };
+        let changed = with_variable(&text);
+        let path = format!("fleet/services/{path}");
+        anstream::print!("{}", report::plan::diff(&path, &text, &changed, common::style()));
+        let changes = BTreeMap::from([(path, Some(changed.into_bytes()))]);
+        git::commit_to_bare(&self.bare, &self.branch, &changes, "Greet the newcomer", Utc::now())?;
+        Ok(())
+    }
+
+    async fn stay(&self, args: &Args, lab: &Lab) -> Result<(), Failure> {
+        let overrides = lab.override_file();
+        let (overrides, bare, state) = (overrides.display(), self.bare.display(), self.folder.join("state"));
+        let state = state.display();
+        let name = &args.name;
+        heading("It stays up. Things to try in another terminal");
+        println!(
+            "  Change something:   git clone {bare} /tmp/config && cd /tmp/config\n                      \
+               (edit fleet/services/gong_mcp.yaml, commit, push, and watch this terminal)\n  \
+             Make drift:         evenkeel lab --name {name} exec -- ssh … or edit a unit on a host: it is repaired\n  \
+             Ask for the state:  evenkeel status --repo {bare} --state {state}\n  \
+             Read the history:   evenkeel history --repo {bare} --state /tmp/evenkeel-look\n  \
+             See a plan:         evenkeel plan --override {overrides}\n  \
+             Power a host off:   evenkeel lab --name {name} kill h2; evenkeel lab --name {name} boot h2\n\n\
+             Ctrl-C ends the demo and removes the lab."
+        );
+        tokio::signal::ctrl_c().await?;
+        Ok(())
+    }
+}
+
+/// The service's text with one more variable in `env`, in whichever style that is written.
+fn with_variable(text: &str) -> String {
+    let mut changed = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("env:") {
+            Some(rest) if rest.trim_start().starts_with('{') => {
+                changed += &format!("env: {{GREETING: hello, {}\n", rest.trim_start().trim_start_matches('{'));
+            }
+            Some(_) => changed += &format!("{line}\n  GREETING: hello\n"),
+            None => changed += &format!("{line}\n"),
+        }
+    }
+    changed
+}

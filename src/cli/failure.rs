@@ -1,0 +1,89 @@
+//! What a command that failed says, and the code it exits with.
+
+use std::error::Error;
+
+use super::{ERROR, REFUSED};
+use crate::{
+    engine::{ledger::LedgerError, pass::PassError, prepare::PrepareError},
+    git::GitError,
+    model::finding::Finding,
+    report,
+};
+
+/// A command's failure. Shown once, by `main`.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: u8,
+    pub message: String,
+    pub hint: Option<String>,
+    /// Shown in full before the message.
+    pub findings: Vec<Finding>,
+}
+
+impl Failure {
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, findings: Vec::new() }
+    }
+
+    /// With the chain of its causes.
+    pub fn of(error: &dyn Error) -> Self {
+        Self::new(ERROR, report::chain(error))
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn print(&self) {
+        if !self.findings.is_empty() {
+            anstream::eprint!("{}", report::findings::text(&self.findings, super::common::style().0));
+        }
+        anstream::eprintln!("{}", report::failure(&self.message, self.hint.as_deref(), super::common::style()));
+    }
+}
+
+impl From<GitError> for Failure {
+    fn from(error: GitError) -> Self {
+        let hint = error.hint();
+        let mut failure = Self::of(&error);
+        failure.hint = hint;
+        failure
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Git(error) => error.into(),
+            LedgerError::Panicked(_) => Self::of(&error),
+        }
+    }
+}
+
+impl From<PassError> for Failure {
+    fn from(error: PassError) -> Self {
+        let mut failure = Self::of(&error);
+        if matches!(error, PassError::AnotherController { .. }) {
+            failure.code = REFUSED;
+        }
+        failure
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        let mut failure = Self::of(&error);
+        if let PrepareError::Invalid { findings } = error {
+            failure.findings = findings;
+            failure.code = REFUSED;
+        }
+        failure
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::of(&error)
+    }
+}

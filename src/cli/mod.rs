@@ -1,0 +1,100 @@
+//! The command line: one file per subcommand; exit codes and hints live here and nowhere below.
+//!
+//! Exit codes: 0 done or no change; 1 error; 2 `plan --detailed-exitcode` found changes; 3 deployed and
+//! rolled back; 4 refused; 5 partial, some instance unreachable.
+
+mod apply;
+mod common;
+mod completions;
+mod demo;
+mod failure;
+mod history;
+mod init;
+mod lab;
+mod plan;
+mod progress;
+mod render;
+mod repository;
+mod run;
+mod schema;
+mod status;
+mod validate;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// Keeps a fleet of plain Linux hosts equal to a folder in git.
+///
+/// No Kubernetes, no agent on the hosts, no database: git, SSH, systemd and nginx.
+#[derive(Parser)]
+#[command(name = "evenkeel", version, max_term_width = 100)]
+struct Cli {
+    /// Colour and symbols: on a terminal, always, or never (NO_COLOR is heeded).
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Validate(validate::Args),
+    Render(render::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Run(run::Args),
+    Status(status::Args),
+    History(history::HistoryArgs),
+    Show(history::ShowArgs),
+    Why(why::Args),
+    Lab(lab::Args),
+    Demo(demo::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+}
+
+/// What a command that ended well exits with.
+type Exit = Result<u8, Failure>;
+
+pub const DONE: u8 = 0;
+pub const ERROR: u8 = 1;
+pub const CHANGES: u8 = 2;
+pub const ROLLED_BACK: u8 = 3;
+pub const REFUSED: u8 = 4;
+pub const PARTIAL: u8 = 5;
+
+/// Parses the arguments, runs the command, says what went wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    common::choose_colour(cli.color);
+    // reqwest is built without a TLS provider of its own; the only error is that one is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let exit = match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Render(args) => render::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Apply(args) => apply::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::Show(args) => history::show(&args),
+        Command::Why(args) => why::run(&args),
+        Command::Lab(args) => lab::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match exit {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}

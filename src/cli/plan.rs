@@ -1,0 +1,51 @@
+//! `evenkeel plan`: what differs between the work tree's fleet and the live hosts. Changes nothing.
+
+use super::{CHANGES, DONE, Exit, PARTIAL, REFUSED, common, progress};
+use crate::{
+    engine::look::look,
+    model::plan::{Commits, Plan},
+    report,
+};
+
+/// Show what would change on the live hosts; changes nothing.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    hosts: common::HostArgs,
+    #[arg(long, default_value = "text")]
+    format: common::Format,
+    /// Exit with 2 when there are changes.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let overrides = args.hosts.reach.overrides()?;
+    let tree = args.hosts.fleet.read()?;
+    let commit = if tree.clean { tree.commit.clone() } else { None };
+    let commits = Commits { default: commit.clone(), environment: commit };
+    let prepared = args.hosts.prepare(&tree, &overrides, commits)?;
+    common::block_on(async {
+        let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
+        let spinner = progress::Spinner::start("observing");
+        let plan = look(&prepared, &hosts, &spinner.watch()).await;
+        spinner.finish();
+        match args.format {
+            common::Format::Text => anstream::print!("{}", report::plan::text(&plan, common::style())),
+            common::Format::Json => println!("{}", report::plan::json(&plan)),
+        }
+        Ok(exit(&plan, args.detailed_exitcode))
+    })
+}
+
+fn exit(plan: &Plan, detailed: bool) -> u8 {
+    if plan.is_refused() {
+        REFUSED
+    } else if plan.has_changes() && detailed {
+        CHANGES
+    } else if plan.unknown_instances().next().is_some() {
+        PARTIAL
+    } else {
+        DONE
+    }
+}

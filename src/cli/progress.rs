@@ -1,0 +1,55 @@
+//! What people see while something takes longer than a moment.
+
+use std::{sync::Arc, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::common;
+use crate::report::{self, progress::Event};
+
+/// A line that moves, on a terminal; nothing elsewhere.
+pub struct Spinner {
+    bar: Arc<ProgressBar>,
+}
+
+impl Spinner {
+    pub fn start(doing: &'static str) -> Self {
+        let bar = if common::on_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.set_message(doing);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar: Arc::new(bar) }
+    }
+
+    /// Counts the instances that have answered.
+    pub fn watch(&self) -> impl Fn(Event) + Send + Sync + 'static {
+        let bar = self.bar.clone();
+        move |event| match event {
+            Event::Connecting { instances } => bar.set_length(instances as u64),
+            Event::Observed { .. } | Event::NotReached { .. } => {
+                bar.inc(1);
+                let (done, all) = (bar.position(), bar.length().unwrap_or(0));
+                bar.set_message(format!("observing: {done} of {all} instances"));
+            }
+            _ => {}
+        }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// One line per event that people want to see, on standard error.
+pub fn print(event: &Event) {
+    if matches!(event, Event::Connecting { .. } | Event::Observed { .. }) || is_start(event) {
+        return;
+    }
+    anstream::eprintln!("{}", report::progress::line(event, common::style()));
+}
+
+fn is_start(event: &Event) -> bool {
+    matches!(event, Event::Step { state: report::progress::StepState::Started, .. })
+}

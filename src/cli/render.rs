@@ -1,0 +1,42 @@
+//! `evenkeel render`: the exact bytes every instance should hold. Connects to nothing.
+
+use std::{fs, path::PathBuf};
+
+use super::{DONE, Exit, common};
+use crate::model::plan::Commits;
+
+/// Show the exact files every instance should hold; connects to nothing.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    hosts: common::HostArgs,
+    /// Write the files below this folder, by instance, instead of printing them.
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let overrides = args.hosts.reach.overrides()?;
+    let tree = args.hosts.fleet.read()?;
+    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default())?;
+    for (name, desired) in &prepared.desired {
+        for (path, file) in &desired.files {
+            match &args.output {
+                Some(output) => {
+                    let target = output.join(name.as_str()).join(path.trim_start_matches('/'));
+                    if let Some(parent) = target.parent() {
+                        fs::create_dir_all(parent)?;
+                    }
+                    fs::write(target, &file.content)?;
+                }
+                None => anstream::println!(
+                    "# {name}:{path} ({:04o}, {})\n{}",
+                    file.mode,
+                    file.resource,
+                    String::from_utf8_lossy(&file.content)
+                ),
+            }
+        }
+    }
+    Ok(DONE)
+}

@@ -1,0 +1,84 @@
+//! Which repository, and where its mirror is kept.
+
+use std::path::{Path, PathBuf};
+
+use super::{ERROR, Failure};
+use crate::{
+    engine::ledger::Ledger,
+    git::{self, Credentials, RemoteUrl, Repository},
+    model::digest::Digest,
+};
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct RepositoryArgs {
+    /// The config repository: a path, or an https or ssh address. Default: `origin`, else the local repository.
+    #[arg(long, value_name = "URL")]
+    pub repo: Option<String>,
+    /// Where the mirror and the socket are kept. Deleting it loses nothing.
+    #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
+    pub state: Option<PathBuf>,
+    /// A file with a token for an https repository; read at each use.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// The repository in question.
+pub struct Place {
+    pub url: RemoteUrl,
+    pub state: PathBuf,
+    credentials: Credentials,
+}
+
+impl RepositoryArgs {
+    /// `near` is a folder of a local clone, for when `--repo` is not given.
+    pub fn place(&self, near: &Path, ssh_key: Option<&Path>) -> Result<Place, Failure> {
+        let address = match &self.repo {
+            Some(address) => address.clone(),
+            None => git::nearest(near)?.ok_or_else(|| {
+                Failure::new(ERROR, format!("{} is in no git repository", near.display()))
+                    .hint("name the config repository with --repo, or run `git init` and commit the fleet")
+            })?,
+        };
+        let url: RemoteUrl = address.parse()?;
+        let state = match &self.state {
+            Some(state) => state.clone(),
+            None => default_state(&url)?,
+        };
+        let credentials = Credentials {
+            token_file: self.token_file.clone(),
+            ssh_key: ssh_key.map(Path::to_owned),
+            known_hosts: None,
+        };
+        Ok(Place { url, state, credentials })
+    }
+}
+
+fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home).ok_or_else(|| {
+        Failure::new(ERROR, "there is no place for state: neither XDG_STATE_HOME nor HOME is set")
+            .hint("name one with --state DIR")
+    })?;
+    Ok(base.join("evenkeel").join(Digest::of(url.to_string()).short()))
+}
+
+impl Place {
+    pub fn socket(&self) -> PathBuf {
+        self.state.join("socket")
+    }
+
+    pub fn open(&self) -> Result<Repository, Failure> {
+        std::fs::create_dir_all(&self.state).map_err(|error| {
+            Failure::new(ERROR, format!("cannot make the state directory {}: {error}", self.state.display()))
+                .hint("name another with --state DIR")
+        })?;
+        Ok(Repository::open(&self.state.join("mirror.git"), &self.url, self.credentials.clone())?)
+    }
+
+    /// Opened and fetched.
+    pub async fn ledger(&self) -> Result<Ledger, Failure> {
+        let ledger = Ledger::new(self.open()?);
+        ledger.call(|repository| repository.fetch().map(|_| ())).await?;
+        Ok(ledger)
+    }
+}

@@ -1,0 +1,35 @@
+//! `evenkeel validate`: everything there is to say against the declared fleet, at once.
+
+use clap::ValueEnum;
+
+use super::{DONE, Exit, REFUSED, common};
+use crate::{declare, model::finding::any_error, report};
+
+/// Check the declared fleet: every finding at once, each with its place and a hint.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    fleet: common::FleetArgs,
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    /// GitHub's annotations.
+    Github,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let tree = args.fleet.read()?;
+    let (declaration, findings) = declare::read(&tree.tree, &tree.fleet);
+    let text = match args.format {
+        Format::Text => report::findings::text(&findings, common::style().0),
+        Format::Json => report::findings::json(&findings),
+        Format::Github => report::findings::github(&findings),
+    };
+    anstream::print!("{text}");
+    if any_error(&findings) || declaration.is_none() { Ok(REFUSED) } else { Ok(DONE) }
+}

@@ -1,0 +1,179 @@
+//! Checks of one environment's fleet once it is resolved: who claims the same port or domain, who waits
+//! for whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cycle::{cycles, shown};
+use crate::{
+    declare::{Declaration, codes, expand::Outcome, kinds::Kind},
+    model::{
+        finding::{Finding, Place},
+        fleet::{Fleet, Instance, Service},
+        name::{InstanceName, ServiceName},
+    },
+};
+
+/// What nginx listens on for sites.
+const HTTP: u16 = 80;
+
+pub fn environment(declaration: &Declaration, fleet: &Fleet, outcome: &mut Outcome) {
+    let checker = Checker { declaration, fleet };
+    let findings = &mut outcome.findings;
+    checker.ports(findings);
+    checker.sites(findings);
+    checker.after(findings);
+    checker.references(&outcome.edges, &mut outcome.findings);
+}
+
+struct Checker<'a> {
+    declaration: &'a Declaration,
+    fleet: &'a Fleet,
+}
+
+impl Checker<'_> {
+    fn port_place(&self, service: &ServiceName) -> Option<Place> {
+        let file = self.declaration.services.get(service)?;
+        Some(file.file.place(file.within(self.fleet.environment.name.as_str()).port().span))
+    }
+
+    fn ports(&self, findings: &mut Vec<Finding>) {
+        let mut taken: BTreeMap<(&InstanceName, u16), &ServiceName> = BTreeMap::new();
+        for service in self.fleet.services.values() {
+            for instance in service.on.iter().filter_map(|name| self.fleet.instances.get(name)) {
+                let first = *taken.entry((&instance.name, service.port)).or_insert(&service.name);
+                let found = if first == &service.name {
+                    self.port(service, instance)
+                } else {
+                    Some(self.port_taken(first, service, instance))
+                };
+                let place = self.port_place(&service.name);
+                findings.extend(found.map(|finding| Finding { place, ..finding }));
+            }
+        }
+    }
+
+    fn port_taken(&self, first: &ServiceName, service: &Service, instance: &Instance) -> Finding {
+        let message =
+            format!("`{first}` and `{}` both have port {} on `{}`", service.name, service.port, instance.name);
+        let finding = Finding::error(codes::PORT_TAKEN, message).hint(self.free_port(instance));
+        match self.port_place(first) {
+            Some(place) => finding.also(place, format!("`{first}`")),
+            None => finding,
+        }
+    }
+
+    /// Whether a service may have its port on `instance`, other services aside.
+    fn port(&self, service: &Service, instance: &Instance) -> Option<Finding> {
+        let (port, name) = (service.port, &instance.name);
+        let has_site = self.fleet.sites_on(name).next().is_some();
+        let declared = self.declaration.instances.get(name).and_then(|file| file.ssh.port);
+        let ssh = declared.or(self.declaration.fleet.ssh.port).unwrap_or(22);
+        let holder = match port {
+            _ if port == self.fleet.digest_port => Some("nginx answers its digest there (`digest_port`)"),
+            _ if port == ssh => Some("sshd listens there"),
+            HTTP if has_site => Some("nginx listens there for sites"),
+            _ => None,
+        };
+        if let Some(holder) = holder {
+            let message = format!("port {port} is not free on `{name}`: {holder}");
+            return Some(Finding::error(codes::PORT_RESERVED, message).hint(self.free_port(instance)));
+        }
+        (!instance.ports.contains(port)).then(|| {
+            let message = format!("port {port} is outside {}, the ports of `{name}`", instance.ports);
+            let finding = Finding::error(codes::PORT_OUTSIDE_RANGE, message).hint(self.free_port(instance));
+            match self.declaration.instances.get(name) {
+                Some(file) => finding.also(file.file.place(file.ports.span), format!("`{name}`")),
+                None => finding,
+            }
+        })
+    }
+
+    fn free_port(&self, instance: &Instance) -> String {
+        let taken: BTreeSet<u16> = self.fleet.services_on(&instance.name).map(|service| service.port).collect();
+        let reserved = [HTTP, 22, self.fleet.digest_port];
+        let mut free = (instance.ports.first..=instance.ports.last)
+            .filter(|port| !taken.contains(port) && !reserved.contains(port));
+        match free.next() {
+            Some(port) => format!("{port} is free there"),
+            None => format!("every port of `{}` is taken; widen its `ports`", instance.name),
+        }
+    }
+
+    fn sites(&self, findings: &mut Vec<Finding>) {
+        let mut domains = BTreeMap::new();
+        let environment = self.fleet.environment.name.as_str();
+        for site in self.fleet.sites.values() {
+            let Some(file) = self.declaration.sites.get(&site.name) else { continue };
+            let effective = file.within(environment);
+            let place = || file.file.place(effective.domain().span);
+            for instance in &site.on {
+                let Some(first) = domains.insert((instance, &site.domain), site) else { continue };
+                let shared: Vec<&str> =
+                    site.routes.keys().filter(|path| first.routes.contains_key(*path)).map(String::as_str).collect();
+                let (code, message) = if shared.is_empty() {
+                    let message =
+                        format!("the sites `{}` and `{}` have one domain on `{instance}`", first.name, site.name);
+                    (codes::DOMAIN_TAKEN, message)
+                } else {
+                    let paths = super::super::similar::list(&shared);
+                    let message = format!(
+                        "the sites `{}` and `{}` both answer for {paths} of one domain on `{instance}`",
+                        first.name, site.name
+                    );
+                    (codes::ROUTE_TAKEN, message)
+                };
+                let mut finding =
+                    Finding::error(code, message).at(place()).hint("make one site of the two, or give each a domain");
+                if let Some(other) = self.declaration.sites.get(&first.name) {
+                    finding = finding
+                        .also(other.file.place(other.within(environment).domain().span), format!("`{}`", first.name));
+                }
+                findings.push(finding);
+            }
+            for (path, to) in effective.routes() {
+                let known = self.declaration.knows(Kind::Service, &to.service);
+                let unsure = self.declaration.is_broken(Kind::Service, &to.service)
+                    || self.declaration.any_broken(Kind::Instance);
+                if known && !unsure && !self.fleet.services.contains_key(to.service.as_str()) {
+                    let message =
+                        format!("`{}` leads to `{}`, which runs nowhere in {environment}", **path, *to.service);
+                    let hint = format!("place `{}` in {environment}, or leave the route out there", *to.service);
+                    findings.push(
+                        Finding::error(codes::NOT_PLACED, message).at(file.file.place(to.service.span)).hint(hint),
+                    );
+                }
+            }
+        }
+    }
+
+    fn after(&self, findings: &mut Vec<Finding>) {
+        let services = self.fleet.services.values();
+        let edges = services.map(|service| (service.name.clone(), service.after.clone())).collect();
+        for circle in cycles(&edges) {
+            let Some((first, file)) = circle.first().and_then(|name| self.declaration.services.get_key_value(name))
+            else {
+                continue;
+            };
+            let next = circle.get(1).unwrap_or(first);
+            let effective = file.within(self.fleet.environment.name.as_str());
+            let span = effective.after().iter().find(|after| after.as_str() == next.as_str()).map(|after| after.span);
+            let message = format!("each of these waits for the next: {}", shown(&circle));
+            let finding = Finding::error(codes::AFTER_CYCLE, message).hint("take one of them out of an `after`");
+            findings.push(Finding { place: span.map(|span| file.file.place(span)), ..finding });
+        }
+    }
+
+    /// Addresses are settled before anything starts, so a circle of references does no harm by itself.
+    fn references(&self, places: &BTreeMap<ServiceName, BTreeMap<ServiceName, Place>>, findings: &mut Vec<Finding>) {
+        let edges = places.iter().map(|(from, to)| (from.clone(), to.keys().cloned().collect())).collect();
+        for circle in cycles(&edges) {
+            let place = match circle.as_slice() {
+                [first, next, ..] => places.get(first).and_then(|to| to.get(next)).cloned(),
+                _ => None,
+            };
+            let message = format!("references go round in a circle: {}", shown(&circle));
+            let hint = "whichever starts first finds the next one not there yet; each must bear that";
+            findings.push(Finding { place, ..Finding::warning(codes::REFERENCE_CYCLE, message).hint(hint) });
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Every check beyond a single file's schema.
+//!
+//! `all` runs once over a declaration and, through [`super::resolve`], once per environment. Keeps true:
+//! one cause is one finding; nothing is said on the strength of a file that could not be read.
+
+mod cycle;
+mod environment;
+mod instances;
+mod services;
+mod sites;
+mod sources;
+
+pub(super) use self::{environment::environment, instances::host_key};
+use super::{Declaration, codes, kinds::Kind, overrides::Overrides, resolve};
+use crate::model::{finding::Finding, tree::Tree};
+
+/// Everything against the declaration as a whole and against each of its environments.
+pub(super) fn all(declaration: &Declaration, tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
+        let fleet = &declaration.fleet;
+        let finding = Finding::error(codes::NO_ENVIRONMENT, "the fleet has no environment");
+        let hint = "add environments/production.yaml with `branch: main`";
+        findings.push(finding.at(fleet.file.place(fleet.name.span)).hint(hint));
+    }
+    instances::check(declaration, &mut findings);
+    services::check(declaration, &mut findings);
+    sites::check(declaration, &mut findings);
+    sources::check(declaration, tree, &mut findings);
+    let none = Overrides::default();
+    for name in declaration.environments.keys() {
+        findings
+            .extend(resolve::environment(declaration, name, &none).into_iter().flat_map(|resolved| resolved.findings));
+    }
+    findings
+}

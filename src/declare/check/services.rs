@@ -1,0 +1,206 @@
+//! Checks of services that do not depend on the environment: every name in them exists, every text can
+//! be used as it is.
+
+use crate::{
+    declare::{
+        Declaration, Declared, codes,
+        de::At,
+        file::Span,
+        kinds::{HealthCheck, Kind, Place, Run, ServiceFile, UnitName},
+        place, similar,
+    },
+    model::{finding::Finding, name::ServiceName},
+};
+
+/// What evenkeel sets for every service.
+const GIVEN: [&str; 6] =
+    ["INSTANCE_NAME", "INSTANCE_IP", "SERVICE_NAME", "SERVICE_PORT", "EVENKEEL_RELEASE", "PYTHONPYCACHEPREFIX"];
+
+pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
+    for (name, file) in &declaration.services {
+        let known = findings.len();
+        let mut service = Service { declaration, name, file, findings };
+        service.layer(Some(&file.place), &file.after, &file.replaces, Some(&file.run), file.health.as_ref());
+        for (key, text) in &file.env {
+            service.variable(key, Some(text.as_str()), text.span);
+        }
+        for (environment, overlay) in &file.overlays {
+            service.environment(environment);
+            service.layer(
+                overlay.place.as_ref(),
+                overlay.after.as_deref().unwrap_or_default(),
+                overlay.replaces.as_deref().unwrap_or_default(),
+                overlay.run.as_ref(),
+                overlay.health.as_ref(),
+            );
+            for (key, change) in &overlay.env {
+                service.variable(key, change.0.as_deref(), change.span);
+            }
+        }
+        // A name that does not exist is why nothing matches: saying both would be saying it twice.
+        let names_unknown = findings[known..].iter().any(|finding| finding.code.starts_with("unknown-"));
+        if !names_unknown && !declaration.any_broken(Kind::Instance) {
+            placement(declaration, name, file, findings);
+        }
+    }
+}
+
+/// A service may well run in one environment only, but it has to run somewhere.
+fn placement(declaration: &Declaration, name: &ServiceName, file: &Declared<ServiceFile>, findings: &mut Vec<Finding>) {
+    let mut matched = false;
+    for environment in declaration.environments.keys() {
+        let effective = file.within(environment.as_str());
+        let wanted = effective.place();
+        let found = place::service(declaration, environment, wanted);
+        matched |= found.matching > 0;
+        let Some(replicas) = &wanted.replicas else { continue };
+        let replicas_wanted = replicas.get() as usize;
+        if found.matching > 0 && replicas_wanted > found.matching {
+            let message =
+                format!("{replicas_wanted} replicas need as many instances; {} match in {environment}", found.matching);
+            let names: Vec<&str> = found.on.iter().map(|name| name.as_str()).collect();
+            let finding = Finding::error(codes::TOO_FEW_INSTANCES, message).at(file.file.place(replicas.span));
+            findings.push(finding.hint(format!("there is {}: an instance takes one replica", similar::list(&names))));
+        }
+    }
+    if !matched && !declaration.environments.is_empty() {
+        let message = format!("`{name}` is placed on no instance of any environment");
+        let hint = "name an instance in `on`, or labels that one instance has together in `where`";
+        findings.push(Finding::error(codes::PLACED_NOWHERE, message).at(file.file.place(file.place.span)).hint(hint));
+    }
+}
+
+struct Service<'a> {
+    declaration: &'a Declaration,
+    name: &'a ServiceName,
+    file: &'a Declared<ServiceFile>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Service<'_> {
+    fn error(&mut self, code: &str, message: impl Into<String>, span: Span, hint: impl Into<String>) {
+        self.findings.push(Finding::error(code, message).at(self.file.file.place(span)).hint(hint));
+    }
+
+    fn environment(&mut self, name: &At<String>) {
+        if !self.declaration.knows(Kind::Environment, name) {
+            let hint = self.declaration.hint_for(Kind::Environment, name);
+            let message = format!("there is no environment `{}`", **name);
+            self.error(codes::UNKNOWN_ENVIRONMENT, message, name.span, hint);
+        }
+    }
+
+    /// The file itself, or one of its overlays.
+    fn layer(
+        &mut self,
+        place: Option<&At<Place>>,
+        after: &[At<String>],
+        replaces: &[At<UnitName>],
+        run: Option<&Run>,
+        health: Option<&At<HealthCheck>>,
+    ) {
+        if let Some(place) = place {
+            self.place(place);
+        }
+        for other in after {
+            if !self.declaration.knows(Kind::Service, other) {
+                let hint = self.declaration.hint_for(Kind::Service, other);
+                self.error(codes::UNKNOWN_SERVICE, format!("there is no service `{}`", **other), other.span, hint);
+            }
+        }
+        let own = format!("{}-", *self.declaration.fleet.name);
+        for unit in replaces {
+            // Ours are FLEET-SERVICE@PORT.service; the at sign tells them from what ran before.
+            if unit.strip_prefix(&own).is_some_and(|rest| rest.contains('@')) {
+                let message = format!("`{}` is a unit of evenkeel's own", **unit);
+                let hint =
+                    "`replaces` is for units that ran before evenkeel; what git no longer declares goes by itself";
+                self.error(codes::REPLACES_OWN_UNIT, message, unit.span, hint);
+            }
+        }
+        if let Some(run) = run {
+            self.command(&run.exec);
+        }
+        if let Some(health) = health {
+            if let Some(exec) = &health.exec {
+                self.command(exec);
+            }
+            super::instances::positive(health.interval.as_ref(), "interval", &self.file.file, self.findings);
+            super::instances::positive(health.timeout.as_ref(), "timeout", &self.file.file, self.findings);
+        }
+    }
+
+    fn place(&mut self, place: &At<Place>) {
+        if let (Some(_), Some(replicas)) = (&place.on, &place.replicas) {
+            let message = "`replicas` goes with `where`; with `on` there is one on each instance named";
+            self.error(codes::INVALID_VALUE, message, replicas.span, "remove `replicas`");
+        }
+        for instance in place.on.iter().flatten() {
+            super::sites::known_instance(self.declaration, &self.file.file, instance, self.findings);
+        }
+        if self.declaration.any_broken(Kind::Instance) {
+            return;
+        }
+        for (key, value) in place.labels.iter().flatten() {
+            let instances = self.declaration.instances.values();
+            let values: Vec<&str> =
+                instances.filter_map(|instance| instance.labels.get(key.as_str()).map(String::as_str)).collect();
+            if values.is_empty() {
+                let mut keys: Vec<&str> = self
+                    .declaration
+                    .instances
+                    .values()
+                    .flat_map(|instance| instance.labels.keys().map(String::as_str))
+                    .collect();
+                keys.sort_unstable();
+                keys.dedup();
+                let hint = similar::hint(key, keys, "no instance has any label");
+                self.error(codes::UNKNOWN_LABEL, format!("no instance has a label `{}`", **key), key.span, hint);
+            } else if !values.contains(&value.as_str()) {
+                let mut values = values;
+                values.sort_unstable();
+                values.dedup();
+                let hint = similar::hint(value, values, "");
+                let message = format!("no instance has the label `{}: {}`", **key, **value);
+                self.error(codes::UNKNOWN_LABEL, message, value.span, hint);
+            }
+        }
+    }
+
+    fn variable(&mut self, key: &At<String>, text: Option<&str>, span: Span) {
+        if GIVEN.contains(&key.as_str()) {
+            let message = format!("`{}` is set by evenkeel for every service", **key);
+            self.error(codes::RESERVED_VARIABLE, message, key.span, "give your variable another name");
+        }
+        if text.is_some_and(|text| text.contains('\0')) {
+            let message = format!("the value of `{}` contains a NUL, which no environment can hold", **key);
+            self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
+        }
+    }
+
+    fn command(&mut self, exec: &At<String>) {
+        let name = self.name;
+        if let Some(control) = exec.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+            let message = format!("the command contains the control character U+{:04X}", u32::from(control));
+            return self.error(codes::CONTROL_CHARACTER, message, exec.span, "remove it");
+        }
+        let Some(words) = shlex::split(exec) else {
+            let message = "the command ends within quotes or after a backslash";
+            return self.error(codes::INVALID_COMMAND, message, exec.span, "close the quotes");
+        };
+        match words.first() {
+            None => self.error(
+                codes::INVALID_COMMAND,
+                format!("`{name}` has an empty command"),
+                exec.span,
+                "write a program",
+            ),
+            Some(program) if program.starts_with('/') || program.starts_with("./") => {}
+            Some(program) => {
+                let message = format!("`{program}` is neither an absolute path nor begins with `./`");
+                let hint = format!("write /usr/bin/{program}, or ./{program} for a file of the source");
+                self.error(codes::INVALID_COMMAND, message, exec.span, hint);
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Texts of one environment: references replaced, literal addresses found.
+//!
+//! Keeps true: an address that is rendered comes from an instance of this environment, as overridden.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    Declaration, codes,
+    file::{File, Span},
+    kinds::Kind,
+    reference::{self, Field, Part, Reference},
+    similar,
+};
+use crate::model::{
+    finding::{Finding, Place},
+    name::{InstanceName, ServiceName, SiteName},
+};
+
+/// What references lead to in one environment.
+pub struct Targets<'a> {
+    pub declaration: &'a Declaration,
+    pub environment: &'a str,
+    /// As overridden.
+    pub addresses: BTreeMap<&'a InstanceName, IpAddr>,
+    /// Where each service runs, and on which port.
+    pub services: BTreeMap<ServiceName, (BTreeSet<InstanceName>, u16)>,
+    /// The domain of each site that is served somewhere.
+    pub sites: BTreeMap<SiteName, &'a str>,
+    /// Every declared instance by its declared address: what may not be written out.
+    pub declared: BTreeMap<IpAddr, &'a InstanceName>,
+}
+
+/// One text, where it stands, and whose it is.
+#[derive(Clone, Copy)]
+pub struct Written<'a> {
+    pub file: &'a File,
+    pub span: Span,
+    pub service: &'a ServiceName,
+}
+
+/// What came of the texts so far.
+#[derive(Default)]
+pub struct Outcome {
+    pub findings: Vec<Finding>,
+    /// Who refers to whom, and where for the first time.
+    pub edges: BTreeMap<ServiceName, BTreeMap<ServiceName, Place>>,
+}
+
+impl Targets<'_> {
+    /// `text` with its references replaced. What cannot be replaced is a finding and left out.
+    pub fn expand(&self, text: &str, written: Written<'_>, outcome: &mut Outcome) -> String {
+        self.literal_addresses(text, written, outcome);
+        let mut expanded = String::with_capacity(text.len());
+        for part in reference::parts(text) {
+            match part {
+                Part::Text(text) => expanded.push_str(text),
+                Part::Malformed(raw) => {
+                    let message = format!("`{raw}` is not a reference");
+                    outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, reference::FORMS);
+                }
+                Part::Reference(Reference::Site { name }, raw) => {
+                    expanded.push_str(&self.site(name, raw, written, outcome).unwrap_or_default());
+                }
+                Part::Reference(Reference::Service { name, on, field }, raw) => {
+                    expanded.push_str(&self.service(name, on, field, raw, written, outcome).unwrap_or_default());
+                }
+            }
+        }
+        expanded
+    }
+
+    fn site(&self, name: &str, raw: &str, written: Written<'_>, outcome: &mut Outcome) -> Option<String> {
+        if !self.declaration.knows(Kind::Site, name) {
+            let hint = self.declaration.hint_for(Kind::Site, name);
+            outcome.say(codes::UNKNOWN_SITE, format!("there is no site `{name}`"), written, raw, &hint);
+            return None;
+        }
+        match self.sites.get(name) {
+            Some(&"_") => {
+                let message = format!("the site `{name}` answers to any name, so it has no URL");
+                outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, "give the site a domain");
+                None
+            }
+            Some(domain) => Some(format!("http://{domain}")),
+            None => {
+                if !self.declaration.is_broken(Kind::Site, name) && !self.declaration.any_broken(Kind::Instance) {
+                    let message = format!("the site `{name}` is served nowhere in {}", self.environment);
+                    let hint = format!("put it `on` an instance of {}", self.environment);
+                    outcome.say(codes::NOT_PLACED, message, written, raw, &hint);
+                }
+                None
+            }
+        }
+    }
+
+    fn service(
+        &self,
+        name: &str,
+        on: Option<&str>,
+        field: Field,
+        raw: &str,
+        written: Written<'_>,
+        outcome: &mut Outcome,
+    ) -> Option<String> {
+        if !self.declaration.knows(Kind::Service, name) {
+            let hint = self.declaration.hint_for(Kind::Service, name);
+            outcome.say(codes::UNKNOWN_SERVICE, format!("there is no service `{name}`"), written, raw, &hint);
+            return None;
+        }
+        let incomplete = self.declaration.is_broken(Kind::Service, name) || self.declaration.any_broken(Kind::Instance);
+        let Some((target, (instances, port))) = self.services.get_key_value(name) else {
+            if !incomplete {
+                let message = format!("the service `{name}` runs nowhere in {}", self.environment);
+                let hint = format!("place `{name}` in {}, or leave the reference out there", self.environment);
+                outcome.say(codes::NOT_PLACED, message, written, raw, &hint);
+            }
+            return None;
+        };
+        outcome.edge(written, target, raw);
+        let instance = match (on, instances.first()) {
+            (Some(on), _) => match instances.get(on) {
+                Some(instance) => instance,
+                None => {
+                    if !incomplete {
+                        let names: Vec<&str> = instances.iter().map(|name| name.as_str()).collect();
+                        let (code, message) = if self.declaration.knows(Kind::Instance, on) {
+                            (codes::NOT_PLACED, format!("`{name}` does not run on `{on}`"))
+                        } else {
+                            (codes::UNKNOWN_INSTANCE, format!("there is no instance `{on}`"))
+                        };
+                        let hint = similar::did_you_mean(on, names.iter().copied())
+                            .unwrap_or_else(|| format!("in {} it runs on {}", self.environment, similar::list(&names)));
+                        outcome.say(code, message, written, raw, &hint);
+                    }
+                    return None;
+                }
+            },
+            (None, Some(only)) if instances.len() == 1 => only,
+            (None, _) => {
+                let word = raw.trim_end_matches('}').rsplit('.').next().unwrap_or("url");
+                let forms: Vec<String> =
+                    instances.iter().map(|instance| format!("${{service.{name}.on.{instance}.{word}}}")).collect();
+                let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
+                let message =
+                    format!("`{name}` has {} replicas in {}; this names none of them", forms.len(), self.environment);
+                let hint = format!("write {}, or go through a site's route", similar::list(&forms));
+                outcome.say(codes::AMBIGUOUS_REFERENCE, message, written, raw, &hint);
+                return None;
+            }
+        };
+        let address = self.addresses.get(instance)?;
+        Some(match field {
+            Field::Url => format!("http://{}", SocketAddr::new(*address, *port)),
+            Field::Host => address.to_string(),
+            Field::Port => port.to_string(),
+        })
+    }
+
+    fn literal_addresses(&self, text: &str, written: Written<'_>, outcome: &mut Outcome) {
+        for (raw, address, port) in addresses(text) {
+            let Some(instance) = self.declared.get(&address) else { continue };
+            let there = |(_, (on, at)): &(&ServiceName, &(BTreeSet<InstanceName>, u16))| {
+                Some(*at) == port && on.contains(*instance)
+            };
+            let hint = match self.services.iter().find(there) {
+                Some((name, (on, _))) if on.len() > 1 => format!("write ${{service.{name}.on.{instance}.url}}"),
+                Some((name, _)) => format!("write ${{service.{name}.url}}, or .host and .port"),
+                None => "write ${service.NAME.url}, or .host and .port, with the service that is meant".to_owned(),
+            };
+            let message = format!("`{raw}` is the address of `{instance}`, written out");
+            outcome.say(codes::LITERAL_ADDRESS, message, written, raw, &hint);
+        }
+    }
+}
+
+impl Outcome {
+    /// An error at `raw` within what is written.
+    pub fn say(&mut self, code: &str, message: String, written: Written<'_>, raw: &str, hint: &str) {
+        let place = written.file.place_of(written.span, raw);
+        self.findings.push(Finding::error(code, message).at(place).hint(hint));
+    }
+
+    fn edge(&mut self, written: Written<'_>, target: &ServiceName, raw: &str) {
+        // A service may well name itself: that is its public URL, not a circle.
+        if written.service != target {
+            let edges = self.edges.entry(written.service.clone()).or_default();
+            if !edges.contains_key(target) {
+                edges.insert(target.clone(), written.file.place_of(written.span, raw));
+            }
+        }
+    }
+}
+
+/// The IP addresses that stand in `text`, with the port that follows, if any.
+fn addresses(text: &str) -> impl Iterator<Item = (&str, IpAddr, Option<u16>)> {
+    let part_of_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']');
+    text.split(move |c| !part_of_address(c)).filter_map(|word| {
+        let word = word.trim_matches(['.', ':']);
+        if word.len() < 3 || !word.contains(['.', ':']) {
+            return None;
+        }
+        if let Ok(socket) = word.parse::<SocketAddr>() {
+            return Some((word, socket.ip(), Some(socket.port())));
+        }
+        let bare = word.trim_start_matches('[').trim_end_matches(']');
+        bare.parse().ok().map(|address| (bare, address, None))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addresses;
+
+    #[test]
+    fn addresses_are_seen_in_whatever_surrounds_them() {
+        let found =
+            |text| addresses(text).map(|(raw, _, port)| format!("{raw} {port:?}")).collect::<Vec<_>>().join(", ");
+        assert_eq!(found("http://10.0.0.1:8100/x"), "10.0.0.1:8100 Some(8100)");
+        assert_eq!(
+            found("a@10.0.0.1, [fd00::1]:80 and fd00::2."),
+            "10.0.0.1 None, [fd00::1]:80 Some(80), fd00::2 None"
+        );
+        assert_eq!(found("version 1.10 at 12:30, face, 10.0.0.1.2, 256.1.1.1"), "");
+    }
+}

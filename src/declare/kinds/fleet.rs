@@ -1,0 +1,65 @@
+//! `fleet.yaml`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::UserName;
+use crate::{declare::de::At, model::quantity::Span};
+
+/// What holds for the whole fleet.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Fleet")]
+pub struct FleetFile {
+    /// The prefix of everything evenkeel makes on a host: 1 to 31 lower-case letters, digits and `_`.
+    #[schemars(with = "String")]
+    pub name: At<crate::model::name::FleetName>,
+    /// For people.
+    pub description: Option<String>,
+    /// How instances are logged in to where they do not say otherwise.
+    #[serde(default)]
+    pub ssh: SshDefaults,
+    /// What services get where they do not say otherwise.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// The loopback port on which nginx answers which configuration it runs; 19180 if not given.
+    #[schemars(range(min = 1))]
+    pub digest_port: Option<At<u16>>,
+}
+
+/// How to log in.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Ssh")]
+pub struct SshDefaults {
+    /// The user; `root` if not given. Any other needs `sudo` without a password.
+    pub user: Option<UserName>,
+    /// The port of sshd; 22 if not given.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+}
+
+/// What services get where they do not say otherwise.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// The user that services run as.
+    pub user: Option<At<UserName>>,
+    /// How health is checked.
+    #[serde(default)]
+    pub health: HealthDefaults,
+}
+
+/// How health is checked where a service does not say.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthDefaults {
+    /// The time between two checks; 5s if not given.
+    pub interval: Option<At<Span>>,
+    /// How long a check may take; 2s if not given.
+    pub timeout: Option<At<Span>>,
+    /// How many checks in a row may fail; 3 if not given.
+    pub retries: Option<u32>,
+    /// How long after a start failures do not count; 30s if not given.
+    pub start_period: Option<Span>,
+}

@@ -1,0 +1,45 @@
+//! The kinds of file in a fleet folder, as people write them.
+//!
+//! Owns: which keys there are, which of them are needed, and what each may hold. The JSON Schemas are
+//! generated from these types, docstrings included. Keeps true: what has no effect today has no key.
+//! Never does: looking beyond one file.
+
+#![expect(dead_code, reason = "some keys are for people or have one value only: reading them checks them")]
+
+mod environment;
+mod fleet;
+mod instance;
+mod overriding;
+mod service;
+mod site;
+mod text;
+
+pub use environment::EnvironmentFile;
+pub use fleet::{FleetFile, SshDefaults};
+pub use instance::{Arch, InstanceFile};
+pub use overriding::OverrideFile;
+pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile, SourceFolder};
+pub use site::{RouteTo, SiteFile, SiteOverlay};
+pub use text::*;
+
+/// The kinds that have a folder, in the order in which findings about them read best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Environment,
+    Instance,
+    Service,
+    Site,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::Environment, Kind::Instance, Kind::Service, Kind::Site];
+
+    pub fn folder(self) -> &'static str {
+        match self {
+            Kind::Environment => "environments",
+            Kind::Instance => "instances",
+            Kind::Service => "services",
+            Kind::Site => "sites",
+        }
+    }
+}

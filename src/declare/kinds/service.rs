@@ -1,0 +1,184 @@
+//! `services/NAME.yaml`.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{EnvFile, StateName, UnitName, UrlPath, UserName};
+use crate::{
+    declare::de::At,
+    model::quantity::{CpuShare, Memory, Span},
+};
+
+/// A program kept running by systemd.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Service")]
+pub struct ServiceFile {
+    /// For people, and for systemd to show.
+    pub description: Option<String>,
+    /// Where its files come from.
+    pub source: SourceFolder,
+    /// What is run, and as whom.
+    pub run: Run,
+    /// On which instances.
+    pub place: At<Place>,
+    /// Its port, the same on every instance.
+    #[schemars(range(min = 1))]
+    pub port: At<u16>,
+    /// Environment variables. Public: secrets belong into `env_file`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = variable()))]
+    pub env: BTreeMap<At<String>, At<String>>,
+    /// An environment file on the host, kept by someone else. A change of it restarts the service.
+    pub env_file: Option<EnvFile>,
+    /// Limits.
+    pub resources: Option<Resources>,
+    /// How one sees that it works.
+    pub health: Option<At<HealthCheck>>,
+    /// How a new version takes over.
+    pub rollout: Option<Rollout>,
+    /// Services that are started before it.
+    #[serde(default)]
+    pub after: Vec<At<String>>,
+    /// Units that ran before evenkeel did; stopped and disabled in the same step.
+    #[serde(default)]
+    pub replaces: Vec<At<UnitName>>,
+    /// What differs in an environment. Variables are merged, everything else replaces.
+    #[serde(default, rename = "in")]
+    pub overlays: BTreeMap<At<String>, Overlay>,
+}
+
+/// What differs in one environment.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ServiceOverlay")]
+pub struct Overlay {
+    pub description: Option<String>,
+    pub source: Option<SourceFolder>,
+    pub run: Option<Run>,
+    pub place: Option<At<Place>>,
+    #[schemars(range(min = 1))]
+    pub port: Option<At<u16>>,
+    /// Merged into the service's variables; null takes one away.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = variable()))]
+    pub env: BTreeMap<At<String>, At<EnvChange>>,
+    pub env_file: Option<EnvFile>,
+    pub resources: Option<Resources>,
+    pub health: Option<At<HealthCheck>>,
+    pub rollout: Option<Rollout>,
+    pub after: Option<Vec<At<String>>>,
+    pub replaces: Option<Vec<At<UnitName>>>,
+}
+
+fn variable() -> serde_json::Value {
+    serde_json::json!({
+        "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+        "description": "The name of a variable: letters, digits and `_`, not beginning with a digit."
+    })
+}
+
+/// A variable's value in an overlay: text, or nothing to take the variable away.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct EnvChange(pub Option<String>);
+
+impl JsonSchema for EnvChange {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EnvChange".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        // Null comes first: that is how `schema` tells it from an optional key, where null is refused.
+        schemars::json_schema!({"type": ["null", "string"]})
+    }
+}
+
+/// Where a release's files come from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
+pub struct SourceFolder {
+    /// A folder, relative to the fleet folder, or to the repository's root when it begins with `/`.
+    pub path: At<String>,
+}
+
+/// What is run, and as whom.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The command, split as a shell would, without expansion. The program is an absolute path, or
+    /// begins with `./` and is then part of the source.
+    pub exec: At<String>,
+    /// The user; the fleet's `defaults.user` if not given.
+    pub user: Option<UserName>,
+    /// Names of state directories, kept across releases.
+    #[serde(default)]
+    pub state: Vec<StateName>,
+}
+
+/// On which instances a service runs, one replica on each.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["on"]}, {"required": ["where"]}]))]
+pub struct Place {
+    /// Instances by name. In an environment only its own count.
+    pub on: Option<Vec<At<String>>>,
+    /// Instances by labels, all of which must be as given.
+    #[serde(rename = "where")]
+    pub labels: Option<BTreeMap<At<String>, At<String>>>,
+    /// With `where`: how many of those that match, by name; all if not given.
+    pub replicas: Option<At<NonZeroU32>>,
+}
+
+/// Limits, kept by systemd.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    pub memory: Option<Memory>,
+    pub cpu: Option<CpuShare>,
+}
+
+/// How one sees that a service works: exactly one of `http`, `tcp` and `exec`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Health", extend("oneOf" = [{"required": ["http"]}, {"required": ["tcp"]}, {"required": ["exec"]}]))]
+pub struct HealthCheck {
+    /// A path that must answer with a status of 200 to 399.
+    pub http: Option<UrlPath>,
+    /// The port takes a connection.
+    #[schemars(extend("const" = true))]
+    pub tcp: Option<bool>,
+    /// A command, split as a shell would, that must exit with 0.
+    pub exec: Option<At<String>>,
+    /// The time between two checks.
+    pub interval: Option<At<Span>>,
+    /// How long a check may take.
+    pub timeout: Option<At<Span>>,
+    /// How many checks in a row may fail.
+    pub retries: Option<u32>,
+    /// How long after a start failures do not count.
+    pub start_period: Option<Span>,
+}
+
+/// How a new version takes over.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollout {
+    pub strategy: Strategy,
+}
+
+/// A way for a new version to take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Strategy {
+    /// The old one is stopped, then the new one started.
+    Recreate,
+}

@@ -1,0 +1,71 @@
+//! Texts with a rule of their own. The rule is a pattern in the schema, so that editors check it too;
+//! a value is only built from a file that the schema has passed.
+
+use serde::Deserialize;
+
+macro_rules! text {
+    ($name:ident, $pattern:literal, $description:literal) => {
+        #[doc = $description]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl std::ops::Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "pattern": $pattern, "description": $description})
+            }
+        }
+    };
+}
+
+// The part of a description before the first colon names the thing in findings; the whole is the hint.
+text!(
+    UserName,
+    "^[a-z_][a-z0-9_-]{0,31}$",
+    "A user name: 1 to 32 lower-case letters, digits, `_` and `-`, beginning with a letter or `_`."
+);
+text!(
+    StateName,
+    "^[a-z0-9_-][a-z0-9_.-]*$",
+    "The name of a state directory: lower-case letters, digits, `_`, `.` and `-`, not beginning with a dot."
+);
+text!(UnitName, "^[A-Za-z0-9:_.@-]+\\.service$", "The name of a systemd service unit: as in `gong.service`.");
+text!(
+    PackageName,
+    "^[a-z0-9][a-z0-9+.-]+$",
+    "The name of a Debian package: lower-case letters, digits, `+`, `.` and `-`."
+);
+text!(
+    Domain,
+    "^(_|[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)$",
+    "A domain: a host name in lower case, or `_` for whatever name is asked for."
+);
+text!(
+    EnvFile,
+    "^(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)+$",
+    "The path of an environment file on the host: absolute, without `..`, of letters, digits and `_@+=:,.-`."
+);
+text!(UrlPath, "^/[!-~]*$", "The path of a URL: it begins with `/` and has no spaces.");
+text!(
+    Branch,
+    "^[A-Za-z0-9_][A-Za-z0-9_+@#-]*([./][A-Za-z0-9_+@#-]+)*$",
+    "The name of a git branch: as in `main` or `release/2`."
+);

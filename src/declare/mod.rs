@@ -1,0 +1,210 @@
+//! The fleet folder: YAML in a tree to a resolved [`Fleet`] and findings.
+//!
+//! Owns: what people may write, what it means, and everything there is to say against it. `read` takes
+//! the folder as text, then as types, then checks every file against every other; `resolve` makes one
+//! environment's fleet of it. Keeps true: all findings come at once, each with its place; a fleet is
+//! resolved only from a declaration without errors. Never does: I/O; the tree and the overrides are
+//! handed in.
+
+mod access;
+mod check;
+pub mod codes;
+mod de;
+mod effective;
+mod expand;
+mod file;
+mod files;
+mod kinds;
+mod overrides;
+mod place;
+mod reference;
+mod resolve;
+mod schema;
+mod similar;
+mod starter;
+mod typed;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use self::{
+    file::File,
+    files::Files,
+    kinds::{EnvironmentFile, FleetFile, InstanceFile, Kind, ServiceFile, SiteFile},
+};
+pub use self::{
+    kinds::Arch,
+    overrides::{InstanceOverride, Overrides, SshOverride, read_overrides},
+    schema::schemas,
+    starter::starter,
+};
+use crate::model::{
+    finding::{Finding, any_error},
+    fleet::Fleet,
+    name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
+    tree::Tree,
+};
+
+/// A file and what it says.
+#[derive(Debug, Clone)]
+struct Declared<T> {
+    file: File,
+    value: T,
+}
+
+impl<T> std::ops::Deref for Declared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A fleet folder that was read. Made by [`read`].
+#[derive(Debug, Clone)]
+pub struct Declaration {
+    /// The fleet folder, from the repository's root.
+    folder: String,
+    fleet: Declared<FleetFile>,
+    environments: BTreeMap<EnvironmentName, Declared<EnvironmentFile>>,
+    instances: BTreeMap<InstanceName, Declared<InstanceFile>>,
+    services: BTreeMap<ServiceName, Declared<ServiceFile>>,
+    sites: BTreeMap<SiteName, Declared<SiteFile>>,
+    /// Names whose files could not be read: declared, but nothing more is known of them.
+    broken: BTreeSet<(Kind, String)>,
+    /// The errors that [`read`] found. While there are any, nothing is resolved.
+    errors: Vec<Finding>,
+}
+
+/// Reads the fleet in `folder` (`""` for the root) of `tree`, with everything there is to say against
+/// it, by place. There is no declaration when some file could not be read at all.
+pub fn read(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
+    let mut files = files::gather(tree, folder);
+    let mut findings = std::mem::take(&mut files.findings);
+    let declaration = declared(files, folder, &mut findings);
+    if let Some(declaration) = &declaration {
+        findings.extend(check::all(declaration, tree));
+    }
+    sort(&mut findings);
+    let declaration = declaration.filter(|declaration| declaration.broken.is_empty()).map(|mut declaration| {
+        declaration.errors = findings.iter().filter(|finding| finding.is_error()).cloned().collect();
+        declaration
+    });
+    (declaration, findings)
+}
+
+/// Every file as its type. None without a `fleet.yaml` that can be read: the rest hangs in the air then.
+fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Option<Declaration> {
+    let fleet =
+        files.fleet.take().map(|file| typed::read(&file, schema::fleet()).map(|value| Declared { file, value }));
+    let mut broken = BTreeSet::new();
+    let mut reader = Reader { files, findings, broken: &mut broken };
+    let environments = reader.kind(Kind::Environment);
+    let instances = reader.kind(Kind::Instance);
+    let services = reader.kind(Kind::Service);
+    let sites = reader.kind(Kind::Site);
+    let fleet = fleet?.map_err(|errors| findings.extend(errors)).ok()?;
+    let folder = folder.to_owned();
+    Some(Declaration { folder, fleet, environments, instances, services, sites, broken, errors: Vec::new() })
+}
+
+struct Reader<'a> {
+    files: Files,
+    findings: &'a mut Vec<Finding>,
+    broken: &'a mut BTreeSet<(Kind, String)>,
+}
+
+impl Reader<'_> {
+    fn kind<N, T>(&mut self, kind: Kind) -> BTreeMap<N, Declared<T>>
+    where
+        N: Ord + std::str::FromStr,
+        T: for<'de> Deserialize<'de>,
+    {
+        let mut found = BTreeMap::new();
+        for (name, file) in self.files.kinds.remove(&kind).unwrap_or_default() {
+            let read = file.and_then(|file| {
+                let value = typed::read(&file, schema::of(kind)).map_err(|errors| self.findings.extend(errors)).ok()?;
+                Some((name.parse().ok()?, Declared { file, value }))
+            });
+            match read {
+                Some((name, declared)) => drop(found.insert(name, declared)),
+                None => drop(self.broken.insert((kind, name))),
+            }
+        }
+        found
+    }
+}
+
+/// By place, then by code; what is found by way of several environments is said once.
+fn sort(findings: &mut Vec<Finding>) {
+    findings.sort_by(|a, b| (&a.place, &a.code, &a.message).cmp(&(&b.place, &b.code, &b.message)));
+    findings.dedup();
+}
+
+impl Declaration {
+    pub fn fleet_name(&self) -> &FleetName {
+        &self.fleet.name
+    }
+
+    pub fn environments(&self) -> Vec<&EnvironmentName> {
+        self.environments.keys().collect()
+    }
+
+    /// The branch that `environment` follows.
+    pub fn environment_branch(&self, environment: &EnvironmentName) -> Option<&str> {
+        self.environments.get(environment).map(|declared| &*declared.branch)
+    }
+
+    /// The fleet of one environment. `overrides` replaces how instances are reached, and with that every
+    /// address that is rendered.
+    pub fn resolve(&self, environment: &EnvironmentName, overrides: &Overrides) -> Result<Fleet, Vec<Finding>> {
+        if !self.errors.is_empty() {
+            return Err(self.errors.clone());
+        }
+        let mut unknown = overrides::unknown_instances(self, overrides);
+        let Some(resolved) = resolve::environment(self, environment, overrides) else {
+            let names = self.environments.keys().map(EnvironmentName::as_str);
+            let hint = similar::hint(environment.as_str(), names, "no environment is declared");
+            let message = format!("there is no environment `{environment}`");
+            return Err(vec![Finding::error(codes::UNKNOWN_ENVIRONMENT, message).hint(hint)]);
+        };
+        unknown.extend(resolved.findings);
+        if any_error(&unknown) {
+            sort(&mut unknown);
+            return Err(unknown);
+        }
+        Ok(resolved.fleet)
+    }
+
+    /// Whether `name` is declared, be it in a file that cannot be read.
+    fn knows(&self, kind: Kind, name: &str) -> bool {
+        let read = match kind {
+            Kind::Environment => self.environments.contains_key(name),
+            Kind::Instance => self.instances.contains_key(name),
+            Kind::Service => self.services.contains_key(name),
+            Kind::Site => self.sites.contains_key(name),
+        };
+        read || self.is_broken(kind, name)
+    }
+
+    fn is_broken(&self, kind: Kind, name: &str) -> bool {
+        !self.broken.is_empty() && self.broken.contains(&(kind, name.to_owned()))
+    }
+
+    fn any_broken(&self, kind: Kind) -> bool {
+        self.broken.iter().any(|(of, _)| *of == kind)
+    }
+
+    /// The hint for a name of `kind` that is not declared.
+    fn hint_for(&self, kind: Kind, name: &str) -> String {
+        let names: Vec<&str> = match kind {
+            Kind::Environment => self.environments.keys().map(AsRef::as_ref).collect(),
+            Kind::Instance => self.instances.keys().map(AsRef::as_ref).collect(),
+            Kind::Service => self.services.keys().map(AsRef::as_ref).collect(),
+            Kind::Site => self.sites.keys().map(AsRef::as_ref).collect(),
+        };
+        similar::hint(name, names, &format!("the folder {} declares none", kind.folder()))
+    }
+}

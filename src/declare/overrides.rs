@@ -1,0 +1,71 @@
+//! Override files: the same fleet on other hosts, for rehearsals and the lab.
+//!
+//! Keeps true: an override changes how an instance is reached, never what runs on it.
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+use super::{
+    Declaration, check, codes,
+    file::File,
+    kinds::{Arch, Kind, OverrideFile},
+    schema, typed,
+};
+use crate::model::{finding::Finding, name::InstanceName};
+
+/// What of a fleet is replaced on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    pub instances: BTreeMap<InstanceName, InstanceOverride>,
+    /// The network namespace in which the hosts are reached.
+    pub network_namespace: Option<String>,
+}
+
+/// What of one instance is replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstanceOverride {
+    pub address: Option<IpAddr>,
+    pub host_key: Option<String>,
+    pub arch: Option<Arch>,
+    pub ssh: SshOverride,
+}
+
+/// What of the way to log in is replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SshOverride {
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub key: Option<PathBuf>,
+}
+
+/// Reads an override file; `file` is its path, for findings.
+pub fn read_overrides(text: &str, file: &str) -> Result<Overrides, Vec<Finding>> {
+    let file = File::new(file, text);
+    let read: OverrideFile = typed::read(&file, schema::overriding())?;
+    let mut findings = Vec::new();
+    let mut overrides = Overrides { network_namespace: read.network_namespace, ..Overrides::default() };
+    for (name, instance) in read.instances {
+        let host_key = instance.host_key.as_ref().and_then(|key| {
+            check::host_key(key).map_err(|finding| findings.push(finding.at(file.place(key.span)))).ok()
+        });
+        let ssh = SshOverride {
+            user: instance.ssh.user.map(|user| user.to_string()),
+            port: instance.ssh.port,
+            key: instance.ssh.key,
+        };
+        let address = instance.address.map(|address| address.value);
+        overrides.instances.insert(name, InstanceOverride { address, host_key, arch: instance.arch, ssh });
+    }
+    if findings.is_empty() { Ok(overrides) } else { Err(findings) }
+}
+
+/// Overridden instances that the fleet does not declare.
+pub(super) fn unknown_instances(declaration: &Declaration, overrides: &Overrides) -> Vec<Finding> {
+    let unknown = overrides.instances.keys().filter(|name| !declaration.instances.contains_key(*name));
+    unknown
+        .map(|name| {
+            let message = format!("the override file names an instance `{name}`, which is not declared");
+            let hint = declaration.hint_for(Kind::Instance, name.as_str());
+            Finding::error(codes::UNKNOWN_INSTANCE, message).hint(hint)
+        })
+        .collect()
+}

@@ -1,0 +1,270 @@
+//! One environment's fleet: defaults filled in, placements decided, references replaced.
+//!
+//! Keeps true: whatever cannot be resolved is a finding; a fleet that comes with errors is for checking
+//! only and never leaves `declare`. Everything that depends on the environment is checked here, so that
+//! what is checked and what is used are one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Declaration, Declared, check, codes,
+    effective::Effective,
+    expand::{Outcome, Targets, Written},
+    file::File,
+    kinds::{HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceFolder},
+    overrides::{InstanceOverride, Overrides},
+    place,
+};
+use crate::model::{
+    finding::Finding,
+    fleet::{Check, Environment, Fleet, Health, Instance, Route, Service, Site, Source, Ssh},
+    name::{EnvironmentName, InstanceName, ServiceName, SiteName},
+    quantity::Span,
+    tree,
+};
+
+/// How often an environment that does not say is looked at for drift.
+pub(super) const OBSERVE_INTERVAL: Span = seconds(30);
+
+/// The port that nginx answers its digest on, unless the fleet says otherwise. Out of the way of
+/// registered services and of the kernel's ephemeral range.
+pub const DIGEST_PORT: u16 = 19_180;
+
+/// A fleet and what was found on the way.
+pub struct Resolved {
+    pub fleet: Fleet,
+    pub findings: Vec<Finding>,
+}
+
+/// Resolves `environment`; None when it is not declared.
+pub fn environment(
+    declaration: &Declaration,
+    environment: &EnvironmentName,
+    overrides: &Overrides,
+) -> Option<Resolved> {
+    let (name, file) = declaration.environments.get_key_value(environment)?;
+    let instances: BTreeMap<InstanceName, Instance> = declaration
+        .instances
+        .iter()
+        .filter(|(_, file)| *file.environment == name.as_str())
+        .map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides.instances.get(name))))
+        .collect();
+    let targets = targets(declaration, name, &instances);
+    let mut resolver = Resolver { declaration, environment: name, targets: &targets, outcome: Outcome::default() };
+    let services = resolver.services();
+    let sites = resolver.sites();
+    let mut outcome = resolver.outcome;
+    let fleet = Fleet {
+        name: declaration.fleet.name.value.clone(),
+        environment: Environment {
+            name: name.clone(),
+            branch: file.branch.to_string(),
+            observe_interval: file.observe_interval.as_deref().copied().unwrap_or(OBSERVE_INTERVAL),
+        },
+        digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),
+        instances,
+        services,
+        sites,
+    };
+    check::environment(declaration, &fleet, &mut outcome);
+    Some(Resolved { fleet, findings: outcome.findings })
+}
+
+const fn seconds(number: u64) -> Span {
+    Span(Duration::from_secs(number))
+}
+
+fn instance(
+    declaration: &Declaration,
+    name: &InstanceName,
+    file: &InstanceFile,
+    overridden: Option<&InstanceOverride>,
+) -> Instance {
+    let fleet = &declaration.fleet.ssh;
+    let own = &file.ssh;
+    let user = || own.user.as_ref().or(fleet.user.as_ref()).map_or_else(|| "root".to_owned(), ToString::to_string);
+    let host_key = || file.host_key.as_ref().and_then(|key| check::host_key(key).ok());
+    let by = |pick: fn(&InstanceOverride) -> Option<String>| overridden.and_then(pick);
+    Instance {
+        name: name.clone(),
+        address: overridden.and_then(|o| o.address).unwrap_or(*file.address),
+        ssh: Ssh {
+            user: by(|o| o.ssh.user.clone()).unwrap_or_else(user),
+            port: overridden.and_then(|o| o.ssh.port).or(own.port).or(fleet.port).unwrap_or(22),
+            host_key: by(|o| o.host_key.clone()).or_else(host_key),
+            key: overridden.and_then(|o| o.ssh.key.clone()),
+        },
+        ports: *file.ports,
+        labels: file.labels.clone(),
+        packages: file.packages.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn targets<'a>(
+    declaration: &'a Declaration,
+    environment: &'a EnvironmentName,
+    instances: &BTreeMap<InstanceName, Instance>,
+) -> Targets<'a> {
+    let services = declaration.services.iter().filter_map(|(name, file)| {
+        let effective = file.within(environment.as_str());
+        let on = place::service(declaration, environment, effective.place()).on;
+        (!on.is_empty()).then(|| (name.clone(), (on.into_iter().cloned().collect(), **effective.port())))
+    });
+    let sites = declaration.sites.iter().filter_map(|(name, file)| {
+        let effective = file.within(environment.as_str());
+        let served = !place::named(declaration, environment, effective.on()).is_empty();
+        served.then(|| (name.clone(), &***effective.domain()))
+    });
+    Targets {
+        declaration,
+        environment: environment.as_str(),
+        addresses: declaration
+            .instances
+            .keys()
+            .filter_map(|name| instances.get(name).map(|instance| (name, instance.address)))
+            .collect(),
+        services: services.collect(),
+        sites: sites.collect(),
+        declared: declaration.instances.iter().map(|(name, file)| (*file.address, name)).collect(),
+    }
+}
+
+/// A source as a path from the repository's root; None when it would leave it.
+pub fn source(declaration: &Declaration, source: &SourceFolder) -> Option<String> {
+    let path = source.path.as_str();
+    let folder = if path.starts_with('/') { "" } else { declaration.folder.as_str() };
+    tree::join(folder, path)
+}
+
+struct Resolver<'a> {
+    declaration: &'a Declaration,
+    environment: &'a EnvironmentName,
+    targets: &'a Targets<'a>,
+    outcome: Outcome,
+}
+
+impl<'a> Resolver<'a> {
+    fn services(&mut self) -> BTreeMap<ServiceName, Service> {
+        let placed = self.targets.services.iter();
+        placed
+            .filter_map(|(name, (on, port))| {
+                let file = self.declaration.services.get(name)?;
+                Some((name.clone(), self.service(name, file, on, *port)))
+            })
+            .collect()
+    }
+
+    fn service(
+        &mut self,
+        name: &'a ServiceName,
+        file: &'a Declared<ServiceFile>,
+        on: &BTreeSet<InstanceName>,
+        port: u16,
+    ) -> Service {
+        let effective = file.within(self.environment.as_str());
+        let written = |span| Written { file: &file.file, span, service: name };
+        let run = effective.run();
+        let exec = self.command(&run.exec, written(run.exec.span));
+        let user = run.user.as_deref().or(self.declaration.fleet.defaults.user.as_ref().map(|user| &***user));
+        if user.is_none() {
+            let message = format!("nothing says which user runs `{name}`");
+            let hint = "add `user` to `run`, or `defaults: {user: …}` to fleet.yaml";
+            let finding = Finding::error(codes::MISSING_USER, message).at(file.file.place(run.exec.span));
+            self.outcome.findings.push(finding.hint(hint));
+        }
+        let env = effective
+            .env()
+            .into_iter()
+            .map(|(key, (text, span))| (key.to_owned(), self.targets.expand(text, written(span), &mut self.outcome)));
+        let env = env.collect();
+        let health = effective.health().map(|health| self.health(health, &file.file, name));
+        let resources = effective.resources();
+        let is_placed = |after: &ServiceName| self.targets.services.contains_key(after);
+        Service {
+            name: name.clone(),
+            description: one_line(effective.description().map_or(name.as_str(), String::as_str)),
+            source: self.source(&effective),
+            exec,
+            user: user.unwrap_or_default().to_owned(),
+            state: run.state.iter().map(ToString::to_string).collect(),
+            on: on.clone(),
+            port,
+            env,
+            env_file: effective.env_file().map(ToString::to_string),
+            memory: resources.and_then(|resources| resources.memory.clone()),
+            cpu: resources.and_then(|resources| resources.cpu),
+            health,
+            after: effective.after().iter().filter_map(|after| after.parse().ok()).filter(is_placed).collect(),
+            replaces: effective.replaces().iter().map(ToString::to_string).collect(),
+            declared_in: file.file.path.to_string(),
+        }
+    }
+
+    fn source(&self, effective: &Effective<'_>) -> Source {
+        // A path that leaves the repository is an error of its own, found once and not per environment.
+        Source::Path(source(self.declaration, effective.source()).unwrap_or_default())
+    }
+
+    /// A command as words, references replaced after splitting: what a reference yields is one word.
+    fn command(&mut self, text: &str, written: Written<'_>) -> Vec<String> {
+        let words = shlex::split(text).unwrap_or_default();
+        words.iter().map(|word| self.targets.expand(word, written, &mut self.outcome)).collect()
+    }
+
+    fn health(&mut self, health: &HealthCheck, file: &File, service: &ServiceName) -> Health {
+        let defaults = &self.declaration.fleet.defaults.health;
+        let check = match (&health.http, &health.exec) {
+            (Some(path), _) => Check::Http(path.to_string()),
+            (None, Some(exec)) => Check::Exec(self.command(exec, Written { file, span: exec.span, service })),
+            (None, None) => Check::Tcp,
+        };
+        let pick = |own: &Option<super::de::At<Span>>, fleet: &Option<super::de::At<Span>>, last| {
+            own.as_deref().or(fleet.as_deref()).copied().unwrap_or(last)
+        };
+        Health {
+            check,
+            interval: pick(&health.interval, &defaults.interval, seconds(5)),
+            timeout: pick(&health.timeout, &defaults.timeout, seconds(2)),
+            retries: health.retries.or(defaults.retries).unwrap_or(3),
+            start_period: health.start_period.or(defaults.start_period).unwrap_or(seconds(30)),
+        }
+    }
+
+    fn sites(&mut self) -> BTreeMap<SiteName, Site> {
+        let served = self.targets.sites.keys().filter_map(|name| {
+            let file = self.declaration.sites.get(name)?;
+            Some((name.clone(), self.site(name, file)))
+        });
+        served.collect()
+    }
+
+    fn site(&self, name: &SiteName, file: &Declared<SiteFile>) -> Site {
+        let effective = file.within(self.environment.as_str());
+        let routes = effective.routes().iter().filter_map(|(path, to)| {
+            // A service that is not known is an error of its own.
+            let route = Route { service: to.service.parse().ok()?, keep_prefix: to.keep_prefix.unwrap_or(false) };
+            Some((path.value.clone(), route))
+        });
+        let frontend = file.frontend.as_ref().and_then(|frontend| source(self.declaration, &frontend.source));
+        Site {
+            name: name.clone(),
+            domain: effective.domain().to_string(),
+            on: place::named(self.declaration, self.environment, effective.on()).into_iter().cloned().collect(),
+            frontend: frontend.map(Source::Path),
+            routes: routes.collect(),
+            replaces_default: file.replaces_default.unwrap_or(false),
+            declared_in: file.file.path.to_string(),
+        }
+    }
+}
+
+/// A description may be folded over lines; a unit's may not.
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,50 @@
+//! Names that resemble a name, for hints.
+
+/// "did you mean `x`?", when some candidate is near enough to be meant.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, candidates).map(|found| format!("did you mean `{found}`?"))
+}
+
+/// The hint for a name that is not known: the one meant, else all there are.
+pub fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone, none: &str) -> String {
+    did_you_mean(name, candidates.clone()).unwrap_or_else(|| {
+        let all: Vec<&str> = candidates.into_iter().collect();
+        if all.is_empty() { none.to_owned() } else { format!("there is {}", list(&all)) }
+    })
+}
+
+fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the letters may differ; beyond that a guess misleads more than it helps.
+    let furthest = (name.chars().count() / 3).max(1);
+    let lower = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
+        .filter(|(distance, _)| *distance <= furthest)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// `a`, `b` and `c`; long lists are cut, for a hint is one line.
+pub fn list(names: &[&str]) -> String {
+    const MOST: usize = 12;
+    let quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => "nothing".to_owned(),
+        _ if names.len() > MOST => format!("{} and {} more", quoted.join(", "), names.len() - MOST),
+        [only] => only.clone(),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_what_was_meant_or_what_there_is() {
+        assert_eq!(hint("gong_mpc", ["gong_mcp", "slack"], ""), "did you mean `gong_mcp`?");
+        assert_eq!(hint("zzz", ["a", "b", "c"], ""), "there is `a`, `b` and `c`");
+        assert_eq!(hint("zzz", [], "there is none"), "there is none");
+    }
+}

@@ -1,0 +1,252 @@
+//! Carrying a plan out: phase by phase, all instances of a phase at once; and undoing it when it fails.
+//!
+//! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
+//! undoes the deployment everywhere, by each instance from what it kept. Never does: deciding what a
+//! step is; it matches on steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use super::{Prepared, Watch, health::await_healthy, look::Hosts};
+use crate::{
+    host::{Host, HostError, PhaseWork, StepEvent},
+    model::{
+        digest::Digest,
+        name::InstanceName,
+        outcome::Failure,
+        plan::{Action, Plan, Step},
+        release::Packed,
+    },
+    release,
+    report::progress::{Event, StepState},
+};
+
+/// How many lines of a failed unit's log are kept with the failure.
+const LOG_LINES: u32 = 15;
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    Applied,
+    /// It failed, and everything is as it was before.
+    RolledBack(Failure),
+    /// It failed, and undoing it failed too on the named instances.
+    RollbackFailed { failure: Failure, not_undone: Vec<Failure> },
+}
+
+/// A plan about to be carried out as a generation.
+pub struct Deployment<'a, H> {
+    pub prepared: &'a Prepared,
+    pub plan: &'a Plan,
+    pub hosts: &'a Hosts<H>,
+    pub generation: u64,
+    /// The deployment's directory on the instances.
+    pub name: String,
+    pub watch: &'a Watch,
+}
+
+impl<H: Host> Deployment<'_, H> {
+    pub async fn run(&self) -> Ended {
+        let packed = match self.pack() {
+            Ok(packed) => packed,
+            // Nothing was touched.
+            Err(failure) => return Ended::RolledBack(failure),
+        };
+        let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
+        let mut touched = BTreeSet::new();
+        for phase in 1..=phases {
+            let steps = self.steps_of(phase);
+            (self.watch)(Event::Phase { number: phase, of: phases, title: title(&steps) });
+            touched.extend(steps.keys().map(|name| (*name).clone()));
+            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &packed));
+            let results = join_all(work).await;
+            if let Some(failure) = results.into_iter().find_map(Result::err) {
+                return self.undo(failure, &touched).await;
+            }
+        }
+        Ended::Applied
+    }
+
+    /// Every release that some instance lacks, packed once.
+    fn pack(&self) -> Result<BTreeMap<Digest, Packed>, Failure> {
+        let mut packed = BTreeMap::new();
+        for step in &self.plan.steps {
+            let Action::StageRelease { release: digest, .. } = &step.action else { continue };
+            let Some(release) = self.prepared.releases.get(digest) else { continue };
+            if !packed.contains_key(digest) {
+                let release = release::pack(release).map_err(|error| Failure {
+                    instance: step.instance.clone(),
+                    step: step.id.clone(),
+                    message: format!("could not pack {}: {error}", release.source),
+                    log: Vec::new(),
+                })?;
+                packed.insert(*digest, release);
+            }
+        }
+        Ok(packed)
+    }
+
+    fn steps_of(&self, phase: u32) -> BTreeMap<&InstanceName, Vec<&Step>> {
+        let mut steps: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for step in self.plan.steps.iter().filter(|step| step.phase == phase) {
+            steps.entry(&step.instance).or_default().push(step);
+        }
+        steps
+    }
+
+    async fn on_instance(
+        &self,
+        phase: u32,
+        name: &InstanceName,
+        steps: &[&Step],
+        packed: &BTreeMap<Digest, Packed>,
+    ) -> Result<(), Failure> {
+        let Some(host) = self.hosts.get(name) else { return Ok(()) };
+        for step in steps {
+            if let Action::StageRelease { release, .. } = &step.action
+                && let Some(packed) = packed.get(release)
+            {
+                self.tell(step, StepState::Started);
+                let staged = host.stage(self.prepared.fleet.name.as_str(), packed).await;
+                self.ended(step, staged.map_err(|error| self.failure(name, &step.id, &error)))?;
+            }
+        }
+        let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
+        if !scripted.is_empty() {
+            let work = self.work(phase, name);
+            let mut events = |event| self.on_event(steps, event);
+            if let Err(error) = host.apply(&work, &scripted, &mut events).await {
+                return Err(self.with_log(host.as_ref(), steps, self.failure(name, "", &error)).await);
+            }
+        }
+        let waits = steps.iter().map(|step| async move {
+            let healthy = await_healthy(host.as_ref(), name, step, self.watch).await;
+            healthy.map_err(|why| (step, why))
+        });
+        match join_all(waits).await.into_iter().find_map(Result::err) {
+            None => Ok(()),
+            Some((step, why)) => {
+                let message = format!("{}: {why}", step.resource);
+                let failure = Failure { instance: name.clone(), step: step.id.clone(), message, log: Vec::new() };
+                Err(self.with_log(host.as_ref(), steps, failure).await)
+            }
+        }
+    }
+
+    fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
+        let instance = &self.plan.instances[name];
+        let before = instance.manifest_before.clone().unwrap_or_default();
+        let scripted = self.plan.steps.iter().filter(|step| step.instance == *name && is_scripted(step));
+        let last = scripted.map(|step| step.phase).max() == Some(phase);
+        PhaseWork {
+            fleet: self.prepared.fleet.name.to_string(),
+            generation: self.generation,
+            name: self.name.clone(),
+            phase,
+            manifest_before: instance.manifest_digest,
+            manifest_union: before.union(&instance.manifest_after).write(),
+            manifest_after: last.then(|| instance.manifest_after.write()),
+        }
+    }
+
+    fn on_event(&self, steps: &[&Step], event: StepEvent) {
+        let (id, state) = match event {
+            StepEvent::Started(id) => (id, StepState::Started),
+            StepEvent::Done(id) => (id, StepState::Done),
+            StepEvent::Failed { step, message } => (step, StepState::Failed(message)),
+            StepEvent::UndoFailed { subject, message } => {
+                (self.watch)(Event::Warning(format!("undoing {subject}: {message}")));
+                return;
+            }
+        };
+        // What the script does besides the plan's steps (the manifest, a daemon-reload) is not told.
+        if let Some(step) = steps.iter().find(|step| step.id == id) {
+            self.tell(step, state);
+        }
+    }
+
+    fn tell(&self, step: &Step, state: StepState) {
+        (self.watch)(Event::Step {
+            instance: step.instance.clone(),
+            id: step.id.clone(),
+            verb: step.action.verb().to_owned(),
+            subject: step.action.subject(),
+            state,
+        });
+    }
+
+    fn ended(&self, step: &Step, result: Result<(), Failure>) -> Result<(), Failure> {
+        self.tell(step, match &result {
+            Ok(()) => StepState::Done,
+            Err(failure) => StepState::Failed(failure.message.clone()),
+        });
+        result
+    }
+
+    fn failure(&self, instance: &InstanceName, step: &str, error: &HostError) -> Failure {
+        let mut failure = error.failure(instance);
+        failure.message = crate::report::chain(error);
+        if failure.step.is_empty() {
+            failure.step = step.to_owned();
+        }
+        failure
+    }
+
+    /// Adds what the failed unit logged last.
+    async fn with_log(&self, host: &H, steps: &[&Step], mut failure: Failure) -> Failure {
+        let step = steps.iter().find(|step| step.id == failure.step);
+        let unit = step.map(|step| step.action.subject()).filter(|subject| subject.ends_with(".service"));
+        if let Some(unit) = unit {
+            match host.log(&unit, LOG_LINES).await {
+                Ok(lines) => failure.log = lines,
+                Err(error) => failure.log = vec![format!("its log could not be read: {error}")],
+            }
+        }
+        failure
+    }
+
+    async fn undo(&self, failure: Failure, touched: &BTreeSet<InstanceName>) -> Ended {
+        let undone = touched.iter().filter_map(|name| {
+            let host = self.hosts.get(name)?;
+            Some(async move {
+                (self.watch)(Event::Undoing { instance: name.clone() });
+                let result = host.undo(self.prepared.fleet.name.as_str(), &self.name).await;
+                match result {
+                    Ok(()) => {
+                        (self.watch)(Event::Undone { instance: name.clone() });
+                        None
+                    }
+                    Err(error) => {
+                        let failure = self.failure(name, "undo", &error);
+                        (self.watch)(Event::Warning(failure.message.clone()));
+                        Some(failure)
+                    }
+                }
+            })
+        });
+        let not_undone: Vec<Failure> = join_all(undone).await.into_iter().flatten().collect();
+        if not_undone.is_empty() {
+            Ended::RolledBack(failure)
+        } else {
+            Ended::RollbackFailed { failure, not_undone }
+        }
+    }
+}
+
+/// Whether the host's script does it; the controller stages releases and waits for health.
+fn is_scripted(step: &Step) -> bool {
+    !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
+}
+
+/// What a phase is about, from what is in it.
+fn title(steps: &BTreeMap<&InstanceName, Vec<&Step>>) -> String {
+    let resources: BTreeSet<String> = steps.values().flatten().map(|step| step.resource.to_string()).collect();
+    let mut names: Vec<String> = resources.into_iter().collect();
+    let more = names.len().saturating_sub(4);
+    names.truncate(4);
+    match more {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}

@@ -1,0 +1,23 @@
+//! One environment's pass: observe, plan, apply, check health, undo or record; and the loop that
+//! makes passes.
+//!
+//! Keeps true: data flows one way; nothing is applied that was not planned and nothing planned that
+//! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
+
+pub mod deploy;
+pub mod health;
+pub mod ledger;
+pub mod look;
+pub mod pass;
+pub mod prepare;
+pub mod reconcile;
+pub mod record;
+pub mod roster;
+pub mod survey;
+
+pub use prepare::{Prepared, prepare};
+
+use crate::report::progress::Event;
+
+/// Who is told what happens, as it happens. Called from several tasks.
+pub type Watch = dyn Fn(Event) + Send + Sync;

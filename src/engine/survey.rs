@@ -1,0 +1,184 @@
+//! What `status` says of an environment: whether it is as declared, and healthy.
+
+use std::{collections::BTreeMap, sync::PoisonError};
+
+use chrono::{SecondsFormat, Utc};
+use futures_util::future::join_all;
+
+use super::{Prepared, health::check_of, look::Hosts, reconcile::Reconciler};
+use crate::{
+    host::{self, Host},
+    model::{
+        desired::{Replica, Resource},
+        name::{EnvironmentName, InstanceName},
+        outcome::Deployment,
+        plan::{Action, Commits, InstanceState, Plan, Step},
+    },
+    report::status::{Deployed, Health, InstanceView, ServiceView, StatusView, Sync},
+};
+
+/// Asks every replica for its health and puts it beside what the plan says.
+pub async fn survey<H: Host>(prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, deployed: Option<&Deployment>) -> StatusView {
+    let instances = join_all(prepared.desired.iter().map(|(name, desired)| async move {
+        let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
+        let state = plan.instances.get(name).map(|instance| &instance.state);
+        let (sync, why) = instance_sync(state, plan, name);
+        let address = prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
+        InstanceView { name: name.to_string(), address, sync, why, services: replicas }
+    }))
+    .await;
+    let sync = worst_sync(instances.iter().map(|instance| instance.sync));
+    let health = worst_health(instances.iter().flat_map(|instance| &instance.services).map(|service| service.health));
+    StatusView {
+        environment: plan.environment.to_string(),
+        branch: prepared.fleet.environment.branch.clone(),
+        commit: plan.commits.environment.clone(),
+        deployed: deployed.map(|deployment| Deployed {
+            commit: deployment.commits.environment.clone(),
+            generation: deployment.generation,
+            when: deployment.started.clone(),
+            outcome: deployment.outcome.map_or("under way", |outcome| outcome.as_str()).to_owned(),
+        }),
+        sync,
+        health,
+        instances,
+        controller: None,
+        last_error: None,
+        observed_at: now(),
+    }
+}
+
+/// Puts a survey where `status` finds it. The last deployment stays known from pass to pass.
+pub async fn publish<H: Host>(reconciler: &Reconciler<H>, prepared: &Prepared, plan: &Plan, deployed: Option<&Deployment>) {
+    let hosts = reconciler.roster.hosts(&prepared.fleet);
+    let mut view = survey(prepared, plan, &hosts, deployed).await;
+    view.controller = Some(super::pass::controller());
+    let environment = plan.environment.clone();
+    let newest = {
+        let environment = environment.clone();
+        let history = reconciler.ledger.call(move |repository| repository.history(&environment, 1)).await;
+        history.ok().and_then(|records| records.into_iter().next())
+    };
+    let mut status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
+    if view.deployed.is_none() {
+        let recorded = newest.map(|record| record.deployment);
+        view.deployed = recorded.map(|deployment| Deployed {
+            commit: deployment.commits.environment.clone(),
+            generation: deployment.generation,
+            when: deployment.started.clone(),
+            outcome: deployment.outcome.map_or("under way", |outcome| outcome.as_str()).to_owned(),
+        });
+    }
+    status.insert(environment, view);
+}
+
+/// Before the first pass has ended.
+pub fn nothing_known(environment: &EnvironmentName, commits: &Commits) -> StatusView {
+    StatusView {
+        environment: environment.to_string(),
+        branch: String::new(),
+        commit: commits.environment.clone(),
+        deployed: None,
+        sync: Sync::Unknown,
+        health: Health::Unknown,
+        instances: Vec::new(),
+        controller: Some(super::pass::controller()),
+        last_error: None,
+        observed_at: now(),
+    }
+}
+
+fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceView {
+    let (health, mut why) = match hosts.get(instance) {
+        Some(host) => ask(host.as_ref(), instance, replica).await,
+        None => (Health::Unknown, None),
+    };
+    let resource = Resource::Service(replica.service.clone());
+    let step = plan.steps.iter().find(|step| step.instance == *instance && step.resource == resource);
+    let unknown = plan.instances.get(instance).is_none_or(|plan| matches!(plan.state, InstanceState::Unknown(_)));
+    let sync = match step {
+        Some(step) => {
+            why = why.or_else(|| Some(step.reason.clone()));
+            Sync::OutOfSync
+        }
+        None if unknown => Sync::Unknown,
+        None => Sync::Synced,
+    };
+    ServiceView { name: replica.service.to_string(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
+}
+
+async fn ask<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> (Health, Option<String>) {
+    let Some((check, _)) = check_of(&waiting_for(instance, replica)) else { return (Health::Unknown, None) };
+    match host.health(&check).await {
+        host::Health::Healthy => (Health::Healthy, None),
+        host::Health::Unhealthy(why) => (Health::Degraded, Some(why)),
+        host::Health::Unknown(why) => (Health::Unknown, Some(why)),
+    }
+}
+
+/// The step that would wait for the replica, for the check that is in it.
+fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
+    Step {
+        id: String::new(),
+        instance: instance.clone(),
+        phase: 0,
+        resource: Resource::Service(replica.service.clone()),
+        action: Action::AwaitHealth {
+            service: replica.service.clone(),
+            port: replica.port,
+            unit: replica.unit.clone(),
+            user: replica.user.clone(),
+            directory: replica.directory.clone(),
+            env_path: replica.env_path.clone(),
+            health: replica.health.clone(),
+        },
+        reason: String::new(),
+    }
+}
+
+fn instance_sync(state: Option<&InstanceState>, plan: &Plan, name: &InstanceName) -> (Sync, Option<String>) {
+    match state {
+        Some(InstanceState::AsDeclared) => (Sync::Synced, None),
+        Some(InstanceState::Changes) => {
+            let steps = plan.steps.iter().filter(|step| step.instance == *name).count();
+            (Sync::OutOfSync, Some(format!("{steps} steps to do")))
+        }
+        Some(InstanceState::Refused) => {
+            let about = plan.findings.iter().find(|finding| finding.instance.as_deref() == Some(name.as_str()));
+            (Sync::OutOfSync, about.map(|finding| finding.message.clone()))
+        }
+        Some(InstanceState::Unknown(why)) => (Sync::Unknown, Some(why.clone())),
+        None => (Sync::Unknown, None),
+    }
+}
+
+fn worst_sync(all: impl Iterator<Item = Sync>) -> Sync {
+    let mut counts = BTreeMap::new();
+    all.for_each(|sync| *counts.entry(rank_sync(sync)).or_insert(0) += 1);
+    match counts.last_key_value() {
+        Some((2, _)) => Sync::Unknown,
+        Some((1, _)) => Sync::OutOfSync,
+        _ => Sync::Synced,
+    }
+}
+
+fn rank_sync(sync: Sync) -> u8 {
+    match sync {
+        Sync::Synced => 0,
+        Sync::OutOfSync => 1,
+        Sync::Unknown => 2,
+    }
+}
+
+fn worst_health(all: impl Iterator<Item = Health>) -> Health {
+    all.fold(Health::Healthy, |worst, health| match (worst, health) {
+        (Health::Degraded, _) | (_, Health::Degraded) => Health::Degraded,
+        (Health::Unknown, _) | (_, Health::Unknown) => Health::Unknown,
+        (Health::Progressing, _) | (_, Health::Progressing) => Health::Progressing,
+        (Health::Healthy, Health::Healthy) => Health::Healthy,
+    })
+}

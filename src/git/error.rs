@@ -1,0 +1,81 @@
+//! What can go wrong with git, said so that a person knows where and what to do next.
+//!
+//! Keeps true: no text holds a credential, and none repeats its source's text.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::transport::TransportError;
+
+#[derive(Debug, Error)]
+pub enum GitError {
+    #[error("`{url}` is not a repository's address: {why}")]
+    Address { url: String, why: &'static str },
+
+    #[error("cannot {doing} {path}")]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+
+    #[error("cannot read the work tree at {folder}")]
+    Walk { folder: PathBuf, source: ignore::Error },
+
+    #[error("cannot {doing} {what}")]
+    Git { doing: &'static str, what: String, source: git2::Error },
+
+    #[error("cannot {doing} {url}")]
+    Remote { doing: &'static str, url: String, source: TransportError },
+
+    #[error("cannot {doing} {url}")]
+    RemoteGit { doing: &'static str, url: String, source: git2::Error },
+
+    /// Another controller pushed first: nothing was written.
+    #[error("{reference} at {url} is at {found}, not at {seen}: another controller was faster")]
+    Diverged { url: String, reference: String, seen: String, found: String },
+
+    /// The remote said no, and its reference is where it was.
+    #[error("{url} does not let {reference} be written: {why}")]
+    Refused { url: String, reference: String, why: String },
+
+    #[error("{url} has no default branch: its HEAD names no branch that exists")]
+    NoDefaultBranch { url: String },
+
+    #[error("`{path}` has a name or target that is not plain UTF-8")]
+    Name { path: String },
+
+    #[error("commit {commit} of {branch} holds no record that can be read")]
+    Record { branch: String, commit: String, source: serde_json::Error },
+}
+
+impl GitError {
+    /// The next move, where there is one to name.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            GitError::Diverged { .. } => {
+                Some("fetch, look at what the other controller did, and begin again".to_owned())
+            }
+            GitError::NoDefaultBranch { .. } => {
+                Some("push a first commit, or point HEAD there: git symbolic-ref HEAD refs/heads/main".to_owned())
+            }
+            GitError::Refused { reference, .. } => Some(format!(
+                "allow evenkeel's account to push {reference} (a protection rule or a hook stands against it)"
+            )),
+            GitError::Git { source, what, .. } if source.code() == git2::ErrorCode::Owner => {
+                Some(format!("another user owns it: git config --global --add safe.directory {what}"))
+            }
+            GitError::Name { .. } => Some("rename the file, or ignore it".to_owned()),
+            GitError::Remote { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Gives a libgit2 error its context.
+pub(super) trait Context<T> {
+    fn context(self, doing: &'static str, what: impl ToString) -> Result<T, GitError>;
+}
+
+impl<T> Context<T> for Result<T, git2::Error> {
+    fn context(self, doing: &'static str, what: impl ToString) -> Result<T, GitError> {
+        self.map_err(|source| GitError::Git { doing, what: what.to_string(), source })
+    }
+}

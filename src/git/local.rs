@@ -1,0 +1,207 @@
+//! Repositories on this machine: pushing to them, and making them for the demo and for tests.
+//!
+//! libgit2 does not push to a repository that has a work tree, and people run `--repo .`. So objects
+//! are written straight into the other repository and a reference is moved there by compare-and-swap.
+//!
+//! Keeps true: an object is written after everything it refers to, so a cut leaves no holes; a
+//! repository's work tree, index and checked-out branch are never touched.
+
+use std::{collections::BTreeMap, path::Path};
+
+use chrono::{DateTime, Utc};
+use git2::{FileMode, ObjectType, Odb, Oid, Repository, Signature, Sort, Time, build::TreeUpdateBuilder};
+
+use super::{
+    error::{Context, GitError},
+    history::diverged,
+    work_tree::read_folder,
+};
+use crate::model::tree::{Entry, Tree};
+
+pub(super) const AUTHOR: (&str, &str) = ("evenkeel", "evenkeel@localhost");
+
+/// Opens the repository at this very path.
+pub(super) fn open(path: &Path) -> Result<Repository, GitError> {
+    Repository::open(path).context("open the repository", path.display())
+}
+
+/// As libgit2 takes it: a plain path with a colon in it would be taken for a host.
+pub(super) fn file_url(path: &Path) -> Result<String, GitError> {
+    let name_error = || GitError::Name { path: path.display().to_string() };
+    reqwest::Url::from_file_path(path).map(String::from).map_err(|()| name_error())
+}
+
+/// Copies `commit` with all it needs and moves `reference` to it: from `seen` alone, or from wherever
+/// it is.
+pub(super) fn publish(
+    from: &Repository,
+    path: &Path,
+    reference: &str,
+    commit: Oid,
+    seen: Option<Option<Oid>>,
+) -> Result<(), GitError> {
+    let to = open(path)?;
+    let url = path.display().to_string();
+    if is_checked_out(&to, reference).context("open the repository", &url)? {
+        let why = "it is checked out there".to_owned();
+        return Err(GitError::Refused { url, reference: reference.to_owned(), why });
+    }
+    copy(from, &to, commit).context("copy commits to", &url)?;
+    let Some(seen) = seen else {
+        to.reference(reference, commit, true, "evenkeel").context("move", reference)?;
+        return Ok(());
+    };
+    // A zero id means that there must be none.
+    match to.reference_matching(reference, commit, true, seen.unwrap_or(Oid::ZERO_SHA1), "evenkeel") {
+        Ok(_) => Ok(()),
+        Err(error) => match to.refname_to_id(reference).ok() {
+            found if found != seen => Err(diverged(&url, reference, seen, found)),
+            _ => Err(error).context("move", reference),
+        },
+    }
+}
+
+/// Copies a commit and its ancestors, as far as they are not there, parents first.
+fn copy(from: &Repository, to: &Repository, commit: Oid) -> Result<(), git2::Error> {
+    let (source, target) = (from.odb()?, to.odb()?);
+    let mut there = |id| target.exists(id);
+    let mut missing = from.revwalk()?;
+    missing.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+    missing.push(commit)?;
+    for id in missing.with_hide_callback(&mut there)? {
+        let id = id?;
+        copy_tree(from, &source, &target, from.find_commit(id)?.tree_id())?;
+        copy_object(&source, &target, id)?;
+    }
+    Ok(())
+}
+
+/// Whether a work tree, the repository's own or an added one, stands on the reference.
+fn is_checked_out(repository: &Repository, reference: &str) -> Result<bool, git2::Error> {
+    let main = Repository::open(repository.commondir())?;
+    let mut trees = if main.is_bare() { Vec::new() } else { vec![main] };
+    for name in &repository.worktrees()? {
+        let Ok(Some(name)) = name else { continue };
+        // One whose folder is gone stands on nothing.
+        trees.extend(repository.find_worktree(name).and_then(|tree| Repository::open_from_worktree(&tree)).ok());
+    }
+    Ok(trees.iter().any(|tree| {
+        let head = tree.find_reference("HEAD").ok();
+        head.is_some_and(|head| matches!(head.symbolic_target(), Ok(Some(target)) if target == reference))
+    }))
+}
+
+fn copy_tree(from: &Repository, source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
+    if target.exists(id) {
+        return Ok(());
+    }
+    for entry in &from.find_tree(id)? {
+        match entry.kind() {
+            Some(ObjectType::Tree) => copy_tree(from, source, target, entry.id())?,
+            // A submodule's commit lies in another repository.
+            Some(ObjectType::Commit) => {}
+            _ => copy_object(source, target, entry.id())?,
+        }
+    }
+    copy_object(source, target, id)
+}
+
+fn copy_object(source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
+    if !target.exists(id) {
+        let object = source.read(id)?;
+        target.write(object.kind(), object.data())?;
+    }
+    Ok(())
+}
+
+/// Makes a bare repository whose first commit holds the folders, each at its path (`""` is the root).
+/// Ignored files and submodules are left out.
+pub fn create_bare_from_folder(
+    bare: &Path,
+    folders: &[(&Path, &str)],
+    branch: &str,
+    message: &str,
+    when: DateTime<Utc>,
+) -> Result<String, GitError> {
+    let mut tree = Tree::default();
+    for (folder, place) in folders {
+        for (path, entry) in read_folder(folder)?.iter() {
+            let path = if place.is_empty() { path.to_owned() } else { format!("{place}/{path}") };
+            tree.insert(&path, entry.clone()).map_err(|path| GitError::Name { path })?;
+        }
+    }
+    let create = || {
+        let mut options = git2::RepositoryInitOptions::new();
+        options.bare(true).external_template(false).initial_head(branch);
+        let repository = Repository::init_opts(bare, &options)?;
+        let mut builder = TreeUpdateBuilder::new();
+        for (path, entry) in tree.iter() {
+            match entry {
+                Entry::File { content, executable } => {
+                    let mode = if *executable { FileMode::BlobExecutable } else { FileMode::Blob };
+                    builder.upsert(path, repository.blob(content)?, mode);
+                }
+                Entry::Symlink { target } => {
+                    builder.upsert(path, repository.blob(target.as_bytes())?, FileMode::Link);
+                }
+                Entry::Submodule => {}
+            }
+        }
+        commit(&repository, branch, None, &mut builder, message, when)
+    };
+    create().context("make the repository", bare.display())
+}
+
+/// Commits changes (none removes a file) to a branch; a branch that is not there begins where HEAD is.
+pub fn commit_to_bare(
+    bare: &Path,
+    branch: &str,
+    changes: &BTreeMap<String, Option<Vec<u8>>>,
+    message: &str,
+    when: DateTime<Utc>,
+) -> Result<String, GitError> {
+    let repository = open(bare)?;
+    let create = || {
+        let at = repository.refname_to_id(&format!("refs/heads/{branch}")).ok();
+        let parent = at.or_else(|| repository.refname_to_id("HEAD").ok());
+        let tree = parent.map(|parent| repository.find_commit(parent)?.tree()).transpose()?;
+        let mut builder = TreeUpdateBuilder::new();
+        for (path, content) in changes {
+            match content {
+                Some(content) => {
+                    let before = tree.as_ref().and_then(|tree| tree.get_path(Path::new(path)).ok());
+                    let executable = before.is_some_and(|entry| entry.filemode() == 0o100_755);
+                    let mode = if executable { FileMode::BlobExecutable } else { FileMode::Blob };
+                    builder.upsert(path.as_str(), repository.blob(content)?, mode);
+                }
+                None => {
+                    builder.remove(path.as_str());
+                }
+            }
+        }
+        commit(&repository, branch, parent, &mut builder, message, when)
+    };
+    create().context("commit to", bare.display())
+}
+
+fn commit(
+    repository: &Repository,
+    branch: &str,
+    parent: Option<Oid>,
+    changes: &mut TreeUpdateBuilder,
+    message: &str,
+    when: DateTime<Utc>,
+) -> Result<String, git2::Error> {
+    let reference = format!("refs/heads/{branch}");
+    let at = repository.refname_to_id(&reference).unwrap_or(Oid::ZERO_SHA1);
+    let parent = parent.map(|parent| repository.find_commit(parent)).transpose()?;
+    let base = match &parent {
+        Some(parent) => parent.tree()?,
+        None => repository.find_tree(repository.treebuilder(None)?.write()?)?,
+    };
+    let tree = repository.find_tree(changes.create_updated(repository, &base)?)?;
+    let author = Signature::new(AUTHOR.0, AUTHOR.1, &Time::new(when.timestamp(), 0))?;
+    let commit = repository.commit(None, &author, &author, message, &tree, parent.as_ref().as_slice())?;
+    repository.reference_matching(&reference, commit, true, at, message)?;
+    Ok(commit.to_string())
+}

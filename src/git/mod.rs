@@ -1,0 +1,26 @@
+//! Git: where the declared fleet comes from and where the history of deployments goes.
+//!
+//! Owns: the work tree as a tree of files, the mirror of the config repository in the state directory,
+//! the history branches, and how remotes are reached. Keeps true: what is written to a remote is
+//! written by compare-and-swap on what was last seen there; a remote's work tree, index and checked-out
+//! branch are never touched; no credential appears in an address, a message or an error.
+//! Never decides what a commit means: that is `declare` and `engine`.
+//!
+//! Everything here blocks: call it where blocking is allowed (`spawn_blocking`), never from a task.
+
+mod error;
+mod history;
+mod local;
+mod nearest;
+mod repository;
+mod transport;
+mod url;
+mod work_tree;
+
+pub use error::GitError;
+pub use nearest::nearest;
+pub use local::{commit_to_bare, create_bare_from_folder};
+pub use repository::{CommitSummary, Fetched, Repository};
+pub use transport::{Credentials, TransportError};
+pub use url::{HttpUrl, RemoteUrl, SshUrl};
+pub use work_tree::{WorkTree, work_tree};

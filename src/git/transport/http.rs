@@ -1,0 +1,234 @@
+//! git's smart protocol over HTTP: one request for each turn of the conversation.
+//!
+//! Keeps true: the token goes to the host of the repository's address and to no other; errors show at
+//! most the first 200 characters of an answer.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{Arc, Mutex},
+};
+
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use reqwest::{Client, Request, Response, StatusCode, Url, header};
+
+use super::{Endpoint, SILENCE, TransportError, lock, wait};
+use crate::git::url::HttpUrl;
+
+const AGENT: &str = concat!("git/2.0 (evenkeel ", env!("CARGO_PKG_VERSION"), ")");
+const SHOWN: usize = 200;
+
+pub(super) struct Http {
+    client: Client,
+    /// Where the first answer came from: a repository that was renamed sends us on.
+    base: Arc<Mutex<Url>>,
+    login: Option<(String, String)>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Http {
+    pub(super) fn new(url: HttpUrl, endpoint: Arc<Endpoint>) -> Result<Self, TransportError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Someone else being faster is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let mut client = Client::builder().user_agent(AGENT).connect_timeout(SILENCE).redirect(
+            reqwest::redirect::Policy::custom(|attempt| {
+                let first = attempt.previous().first();
+                if attempt.previous().len() <= 5 && first.is_some_and(|first| first.origin() == attempt.url().origin())
+                {
+                    attempt.follow()
+                } else {
+                    attempt.stop()
+                }
+            }),
+        );
+        if url.url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")) {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(http_error)?;
+        Ok(Self { client, base: Arc::new(Mutex::new(url.url)), login: url.login, endpoint })
+    }
+}
+
+impl SmartSubtransport for Http {
+    fn action(&self, _: &str, service: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        Ok(Box::new(Turn {
+            service,
+            client: self.client.clone(),
+            base: Arc::clone(&self.base),
+            login: self.login.clone(),
+            endpoint: Arc::clone(&self.endpoint),
+            body: Vec::new(),
+            answer: None,
+            chunk: Vec::new(),
+            read: 0,
+        }))
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+/// One request, sent when its answer is first asked for, and that answer.
+struct Turn {
+    service: Service,
+    client: Client,
+    base: Arc<Mutex<Url>>,
+    login: Option<(String, String)>,
+    endpoint: Arc<Endpoint>,
+    body: Vec<u8>,
+    answer: Option<Response>,
+    chunk: Vec<u8>,
+    read: usize,
+}
+
+impl Turn {
+    fn send(&mut self) -> Result<Response, TransportError> {
+        let base = lock(&self.base).clone();
+        let host = base.authority().to_owned();
+        let (name, listing) = match self.service {
+            Service::UploadPackLs => ("git-upload-pack", true),
+            Service::UploadPack => ("git-upload-pack", false),
+            Service::ReceivePackLs => ("git-receive-pack", true),
+            Service::ReceivePack => ("git-receive-pack", false),
+        };
+        let place = |path: &str| {
+            let mut url = base.clone();
+            url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+            url
+        };
+        let request = if listing {
+            let mut url = place("info/refs");
+            url.set_query(Some(&format!("service={name}")));
+            self.client.get(url)
+        } else {
+            self.client
+                .post(place(name))
+                .header(header::CONTENT_TYPE, format!("application/x-{name}-request"))
+                .header(header::ACCEPT, format!("application/x-{name}-result"))
+                .body(std::mem::take(&mut self.body))
+        };
+        let login = self.login()?;
+        let request = match &login {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        };
+        let request = request.build().map_err(http_error)?;
+        let secrets = secrets(&request, login);
+        let expected = format!("application/x-{name}-{}", if listing { "advertisement" } else { "result" });
+        let answer = wait(&host, "waiting for an answer", async {
+            let answer = self.client.execute(request).await.map_err(http_error)?;
+            check(answer, &host, &expected, &secrets).await
+        })?;
+        if listing && let Some(path) = answer.url().path().strip_suffix("/info/refs") {
+            lock(&self.base).set_path(path);
+        }
+        Ok(answer)
+    }
+
+    /// Read at each use: a token is rotated by writing the file.
+    fn login(&self) -> Result<Option<(String, String)>, TransportError> {
+        let Some(path) = &self.endpoint.credentials.token_file else { return Ok(self.login.clone()) };
+        let token =
+            std::fs::read_to_string(path).map_err(|source| TransportError::File { path: path.clone(), source })?;
+        Ok(Some(("x-access-token".to_owned(), token.trim().to_owned())))
+    }
+
+    fn next_chunk(&mut self) -> Result<bool, TransportError> {
+        let mut answer = match self.answer.take() {
+            Some(answer) => answer,
+            None => self.send()?,
+        };
+        let host = lock(&self.base).authority().to_owned();
+        let chunk = wait(&host, "reading its answer", async { answer.chunk().await.map_err(http_error) })?;
+        self.answer = Some(answer);
+        self.read = 0;
+        self.chunk = chunk.as_deref().unwrap_or_default().to_vec();
+        Ok(chunk.is_some())
+    }
+}
+
+impl Read for Turn {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.chunk.len() {
+            match self.next_chunk() {
+                Ok(true) => {}
+                Ok(false) => return Ok(0),
+                Err(error) => return Err(self.endpoint.fail(error)),
+            }
+        }
+        let rest = &self.chunk[self.read..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.read += length;
+        Ok(length)
+    }
+}
+
+impl Write for Turn {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.body.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands back only an answer of git's.
+async fn check(answer: Response, host: &str, expected: &str, secrets: &[String]) -> Result<Response, TransportError> {
+    let status = answer.status();
+    let host = host.to_owned();
+    let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if status == StatusCode::UNAUTHORIZED {
+        return Err(TransportError::Unauthorized { host, tried: !secrets.is_empty() });
+    }
+    if status.is_redirection() {
+        let to = answer.url().join(header(header::LOCATION)).map_or("an address that is none".to_owned(), |mut to| {
+            // What is shown is where, never with what rights.
+            let _ = to.set_password(None);
+            let _ = to.set_username("");
+            to.set_query(None);
+            to.as_str().trim_end_matches("/info/refs").to_owned()
+        });
+        return Err(TransportError::Redirect { host, to });
+    }
+    if !status.is_success() {
+        let text = first_text(answer, secrets).await;
+        return Err(TransportError::Status { host, status: status.as_u16(), text });
+    }
+    let content_type = header(header::CONTENT_TYPE);
+    if content_type != expected {
+        return Err(TransportError::NotGit { host, content_type: content_type.chars().take(SHOWN).collect() });
+    }
+    Ok(answer)
+}
+
+/// What a server might repeat to us and must not be shown: the token, and the header it went in.
+fn secrets(request: &Request, login: Option<(String, String)>) -> Vec<String> {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let basic = header.and_then(|value| value.strip_prefix("Basic ")).map(str::to_owned);
+    login.map(|(_, password)| password).into_iter().chain(basic).filter(|secret| !secret.is_empty()).collect()
+}
+
+/// The beginning of an answer, on one line.
+async fn first_text(mut answer: Response, secrets: &[String]) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < 4 * SHOWN
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        bytes.extend_from_slice(&chunk);
+    }
+    // Before it is cut, or half a secret would stay.
+    let text =
+        secrets.iter().fold(String::from_utf8_lossy(&bytes).into_owned(), |text, secret| text.replace(secret, "…"));
+    let text: String = text.chars().take(SHOWN).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "")
+}
+
+/// reqwest's text shows the address: we say it ourselves, without a login.
+fn http_error(error: reqwest::Error) -> TransportError {
+    TransportError::Http { source: error.without_url() }
+}

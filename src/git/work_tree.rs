@@ -1,0 +1,156 @@
+//! The work tree as a tree of files: what a person has in front of them, committed or not.
+//!
+//! Keeps true: what git would not take (ignored files, `.git`, sockets) is not there; what git tracks
+//! is there although a pattern ignores it. Never writes.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use ignore::WalkBuilder;
+
+use super::error::{Context, GitError};
+use crate::model::tree::{Entry, Tree};
+
+/// A work tree, read.
+#[derive(Debug, Clone)]
+pub struct WorkTree {
+    /// All of the repository; without a repository, only what lies in the fleet folder.
+    pub tree: Tree,
+    /// The repository's root; without a repository, the folder that holds the fleet folder.
+    pub root: PathBuf,
+    /// The fleet folder's path below the root.
+    pub fleet: String,
+    /// What HEAD is at; none before the first commit and without a repository.
+    pub commit: Option<String>,
+    /// Whether the work tree is what HEAD says; never so without a repository.
+    pub clean: bool,
+}
+
+/// Reads the work tree that the fleet folder lies in.
+pub fn work_tree(folder: &Path) -> Result<WorkTree, GitError> {
+    let folder = fs::canonicalize(folder).map_err(|source| file_error("open", folder, source))?;
+    if !folder.is_dir() {
+        return Err(file_error("open", &folder, std::io::ErrorKind::NotADirectory.into()));
+    }
+    match git2::Repository::discover(&folder) {
+        Ok(repository) => match repository.workdir().map(fs::canonicalize) {
+            Some(root) => {
+                in_repository(&repository, &root.map_err(|source| file_error("open", &folder, source))?, &folder)
+            }
+            None => alone(&folder),
+        },
+        Err(error) if error.code() == git2::ErrorCode::NotFound => alone(&folder),
+        Err(error) => Err(error).context("open", folder.display()),
+    }
+}
+
+fn in_repository(repository: &git2::Repository, root: &Path, folder: &Path) -> Result<WorkTree, GitError> {
+    let context = |result: Result<_, git2::Error>| result.context("read", root.display());
+    let mut tree = read_folder(root)?;
+    // Git tracks what it was told to, whatever the patterns say.
+    for entry in context(repository.index().map(|index| index.iter().collect::<Vec<_>>()))? {
+        let path = String::from_utf8(entry.path)
+            .map_err(|error| GitError::Name { path: String::from_utf8_lossy(error.as_bytes()).into_owned() })?;
+        if tree.get(&path).is_none() && entry.mode & 0o170_000 != 0o160_000 {
+            add(&mut tree, root, &root.join(&path))?;
+        }
+    }
+    let commit = match repository.head().and_then(|head| head.peel_to_commit()) {
+        Ok(commit) => Some(commit.id().to_string()),
+        Err(error) if matches!(error.code(), git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound) => None,
+        Err(source) => return Err(GitError::Git { doing: "read HEAD of", what: root.display().to_string(), source }),
+    };
+    let mut options = git2::StatusOptions::new();
+    options.include_untracked(true).include_ignored(false);
+    let clean = repository.statuses(Some(&mut options)).context("compare", root.display())?.is_empty();
+    let fleet = relative(root, folder)?;
+    Ok(WorkTree { tree, root: root.to_owned(), fleet, clean: clean && commit.is_some(), commit })
+}
+
+/// Without a repository only the folder is read: what lies beside it may be anything.
+fn alone(folder: &Path) -> Result<WorkTree, GitError> {
+    let root = folder.parent().unwrap_or(folder);
+    let fleet = relative(root, folder)?;
+    let mut tree = Tree::default();
+    for (path, entry) in read_folder(folder)?.iter() {
+        insert(&mut tree, &if fleet.is_empty() { path.to_owned() } else { format!("{fleet}/{path}") }, entry.clone())?;
+    }
+    Ok(WorkTree { tree, root: root.to_owned(), fleet, commit: None, clean: false })
+}
+
+/// Every file below `root` that git would take.
+pub(super) fn read_folder(root: &Path) -> Result<Tree, GitError> {
+    let walk_error = |source| GitError::Walk { folder: root.to_owned(), source };
+    let mut tree = Tree::default();
+    let walk = WalkBuilder::new(root)
+        .hidden(false)
+        .ignore(false)
+        // Git takes no notice of patterns above the repository's root.
+        .parents(false)
+        .require_git(false)
+        .follow_links(false)
+        .filter_entry({
+            let root = root.to_owned();
+            // Another repository in here is named, as a submodule is, and not entered.
+            move |entry| {
+                entry.file_name() != ".git" && !entry.path().parent().is_some_and(|parent| is_submodule(&root, parent))
+            }
+        })
+        .build();
+    for entry in walk {
+        let entry = entry.map_err(walk_error)?;
+        let path = entry.path();
+        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            if is_submodule(root, path) {
+                insert(&mut tree, &relative(root, path)?, Entry::Submodule)?;
+            }
+        } else {
+            add(&mut tree, root, path)?;
+        }
+    }
+    Ok(tree)
+}
+
+fn is_submodule(root: &Path, folder: &Path) -> bool {
+    folder != root && folder.starts_with(root) && folder.join(".git").exists()
+}
+
+/// Adds one path, if git would keep what is there. A file that has just gone is not there.
+fn add(tree: &mut Tree, root: &Path, path: &Path) -> Result<(), GitError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        Err(source) => return Err(file_error("read", path, source)),
+    };
+    let entry = if metadata.is_symlink() {
+        let target = fs::read_link(path).map_err(|source| file_error("read", path, source))?;
+        Entry::Symlink { target: plain(&target)? }
+    } else if metadata.is_file() {
+        let content = fs::read(path).map_err(|source| file_error("read", path, source))?;
+        Entry::File { content: content.into(), executable: metadata.permissions().mode() & 0o100 != 0 }
+    } else {
+        return Ok(());
+    };
+    insert(tree, &relative(root, path)?, entry)
+}
+
+fn insert(tree: &mut Tree, path: &str, entry: Entry) -> Result<(), GitError> {
+    tree.insert(path, entry).map_err(|path| GitError::Name { path })
+}
+
+fn relative(root: &Path, path: &Path) -> Result<String, GitError> {
+    plain(path.strip_prefix(root).unwrap_or(path))
+}
+
+fn plain(path: &Path) -> Result<String, GitError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| GitError::Name { path: path.display().to_string() })
+}
+
+fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> GitError {
+    GitError::File { doing, path: path.to_owned(), source }
+}

@@ -1,0 +1,131 @@
+//! The steps of one phase on one instance, as the script that the host's systemd runs, with the bytes
+//! it needs.
+
+use std::fmt::Write as _;
+
+use super::{
+    apply::PhaseWork,
+    quote::{assign, word},
+};
+use crate::model::plan::{Action, Before, Step};
+
+/// What is sent: a tar archive with `apply.sh`, `undo.sh`, `stop.sh` and `payload/N`.
+pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<u8>> {
+    let mut payload = Vec::new();
+    let script = script(work, steps, &mut payload);
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o600);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, path, content)
+    };
+    add("apply.sh", script.as_bytes())?;
+    add("undo.sh", undo_script(work).as_bytes())?;
+    add("stop.sh", stop_script(work).as_bytes())?;
+    for (number, content) in payload.iter().enumerate() {
+        add(&format!("payload/{number}"), content)?;
+    }
+    archive.into_inner()
+}
+
+fn variables(work: &PhaseWork) -> String {
+    assign("base", &work.base()) + &assign("directory", &work.directory()) + &assign("events", &work.events())
+}
+
+fn undo_script(work: &PhaseWork) -> String {
+    variables(work) + include_str!("scripts/undo.sh")
+}
+
+/// Run by systemd whenever the script ends, also when it was killed or ran out of time. Source of
+/// `SERVICE_RESULT`: systemd.exec(5).
+fn stop_script(work: &PhaseWork) -> String {
+    let undo = word(&format!("{}/undo.sh", work.directory()));
+    variables(work)
+        + &format!(
+            "undone=-\n\
+             if [ \"$SERVICE_RESULT\" != success ]; then\n  \
+               if sh {undo}; then undone=yes; else undone=no; fi\n\
+             fi\n\
+             printf 'end\\t%s\\t%s\\n' \"$SERVICE_RESULT\" \"$undone\" >>\"$events\"\n"
+        )
+}
+
+fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> String {
+    let mut script = variables(work);
+    // Writing to a String cannot fail.
+    let _ = writeln!(script, "generation={}", work.generation);
+    script += include_str!("scripts/apply.sh");
+    let mut store = |content: &[u8]| {
+        payload.push(content.to_vec());
+        payload.len() - 1
+    };
+    let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
+    let union = store(work.manifest_union.as_bytes());
+    let _ = writeln!(script, "step begin begin {}", word(&expected));
+    let _ = writeln!(script, "step own own {union}");
+    let mut reload = false;
+    for step in steps {
+        let is_process = matches!(
+            step.action,
+            Action::EnableUnit { .. }
+                | Action::StartUnit { .. }
+                | Action::RestartUnit { .. }
+                | Action::ReloadNginx { .. }
+        );
+        if reload && is_process {
+            script += "step daemon-reload daemon_reload\n";
+            reload = false;
+        }
+        reload |= touches_units(&step.action);
+        if let Some(command) = command(&step.action, &mut store) {
+            let _ = writeln!(script, "step {} {command}", word(&step.id));
+        }
+    }
+    if reload {
+        script += "step daemon-reload daemon_reload\n";
+    }
+    if let Some(manifest) = &work.manifest_after {
+        let manifest = store(manifest.as_bytes());
+        let _ = writeln!(script, "step disown own {manifest}\nstep finish finish");
+    }
+    script
+}
+
+fn touches_units(action: &Action) -> bool {
+    match action {
+        Action::WriteFile { path, .. } | Action::RemoveFile { path, .. } => path.starts_with("/etc/systemd/system/"),
+        _ => false,
+    }
+}
+
+/// The shell function of a step. None for what the controller does: staging and waiting for health.
+fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<String> {
+    Some(match action {
+        Action::InstallPackages { names } => {
+            format!("install_packages {}", names.iter().map(|name| word(name)).collect::<Vec<_>>().join(" "))
+        }
+        Action::StageRelease { .. } | Action::AwaitHealth { .. } => return None,
+        Action::WriteFile { path, before, content, mode } => {
+            format!("write_file {} {mode:04o} {} {}", word(path), store(content), before_word(before))
+        }
+        Action::WriteLink { path, before, target } => {
+            format!("write_link {} {} {}", word(path), word(target), before_word(before))
+        }
+        Action::RemoveFile { path, before } => format!("remove_file {} {}", word(path), before_word(before)),
+        Action::StopUnit { unit, .. } => format!("stop_unit {}", word(unit)),
+        Action::EnableUnit { unit } => format!("enable_unit {}", word(unit)),
+        Action::StartUnit { unit } => format!("start_unit {}", word(unit)),
+        Action::RestartUnit { unit } => format!("restart_unit {}", word(unit)),
+        Action::ReloadNginx { digest, port } => format!("reload_nginx {digest} {port}"),
+        Action::ReleaseNginx => "release_nginx".to_owned(),
+    })
+}
+
+fn before_word(before: &Before) -> String {
+    word(&match before {
+        Before::Absent => "absent".to_owned(),
+        Before::File { digest, .. } => digest.to_string(),
+        Before::Link { target } => format!("-> {target}"),
+    })
+}

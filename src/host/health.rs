@@ -1,0 +1,112 @@
+//! Health checks: their own channel, beside the root shell.
+//!
+//! HTTP and TCP go to 127.0.0.1 on the instance by SSH direct-tcpip, which works with sshd's defaults
+//! and needs nothing on the host. Where sshd forbids forwarding, the probe falls to the root shell.
+
+use std::time::Duration;
+
+use http_body_util::Empty;
+use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use russh::{ChannelOpenFailure, Error};
+use tokio::time::timeout;
+
+use super::{Health, HealthCheck, quote::word, ssh::Session};
+use crate::model::fleet::Check;
+
+/// A round trip to the host must not count as the service's slowness.
+const TUNNEL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What came of dialling through the tunnel.
+pub(super) enum Dialled {
+    Answer(Health),
+    /// sshd does not forward: ask on the host.
+    Forbidden,
+}
+
+pub(super) async fn dial(session: &Session, check: &HealthCheck) -> Dialled {
+    let open = session.channel_open_direct_tcpip("127.0.0.1", u32::from(check.port), "127.0.0.1", 0);
+    let channel = match timeout(TUNNEL_LIMIT, open).await {
+        Err(_) => return Dialled::Answer(Health::Unknown("the tunnel does not open".to_owned())),
+        Ok(Err(Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
+            return Dialled::Answer(Health::Unhealthy(format!("nothing listens on port {}", check.port)));
+        }
+        Ok(Err(Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
+            return Dialled::Forbidden;
+        }
+        Ok(Err(error)) => return Dialled::Answer(Health::Unknown(format!("the tunnel does not open: {error}"))),
+        Ok(Ok(channel)) => channel,
+    };
+    let Check::Http(path) = &check.check else { return Dialled::Answer(Health::Healthy) };
+    let answer = match timeout(check.timeout, get(channel.into_stream(), path)).await {
+        Err(_) => Health::Unhealthy(format!("GET {path} did not answer within {} ms", check.timeout.as_millis())),
+        Ok(Err(why)) => Health::Unhealthy(format!("GET {path}: {why}")),
+        Ok(Ok(status)) => verdict(path, status),
+    };
+    Dialled::Answer(answer)
+}
+
+fn verdict(path: &str, status: u16) -> Health {
+    if (200..400).contains(&status) {
+        Health::Healthy
+    } else {
+        Health::Unhealthy(format!("GET {path} answered {status}"))
+    }
+}
+
+async fn get<S>(stream: S, path: &str) -> Result<u16, String>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let told = |error: hyper::Error| format!("{error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+    let request = Request::get(path)
+        .header("host", "127.0.0.1")
+        .header("user-agent", "evenkeel")
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    // The connection drives itself; it ends with the answer, or with the task when we stop waiting.
+    let driver = tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(told);
+    driver.abort();
+    Ok(answer?.status().as_u16())
+}
+
+/// The check as a script for the root shell: commands, and what sshd forbids to forward.
+pub(super) fn script(check: &HealthCheck) -> String {
+    let seconds = check.timeout.as_secs_f64().max(0.1);
+    match &check.check {
+        Check::Exec(words) => {
+            let command = words.iter().map(|w| word(w)).collect::<Vec<_>>().join(" ");
+            // systemd reads the environment file as it does for the service, and drops root.
+            format!(
+                "systemd-run --quiet --collect --wait --pipe -p User={user} -p WorkingDirectory={directory} \
+                 -p EnvironmentFile={env} -p RuntimeMaxSec={seconds} -- {command} 2>&1",
+                user = word(&check.user),
+                directory = word(&check.directory),
+                env = word(&check.env_path),
+            )
+        }
+        Check::Http(path) => format!(
+            "curl -fsS -o /dev/null --max-time {seconds} {} 2>&1",
+            word(&format!("http://127.0.0.1:{}{path}", check.port))
+        ),
+        Check::Tcp => {
+            format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/127.0.0.1/$0\"' {} 2>&1", check.port)
+        }
+    }
+}
+
+/// What the script's end means. 127: the program needed for asking is not there.
+pub(super) fn script_verdict(check: &HealthCheck, status: i32, output: &str) -> Health {
+    let output = output.trim();
+    match (&check.check, status) {
+        (_, 0) => Health::Healthy,
+        (Check::Http(_) | Check::Tcp, 127) => Health::Unknown(format!("sshd forbids forwarding, and {output}")),
+        (Check::Exec(words), status) => {
+            Health::Unhealthy(format!("`{}` ended with status {status}: {output:.300}", words.join(" ")))
+        }
+        (_, status) => Health::Unhealthy(format!("the check ended with status {status}: {output:.300}")),
+    }
+}

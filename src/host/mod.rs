@@ -1,0 +1,122 @@
+//! One host: how it is looked at and how it is changed.
+//!
+//! Owns: SSH connections, the probe and its parser, the apply and undo scripts and their events,
+//! health checks. Keeps true: nothing connects without a pinned host key; every value reaches a shell
+//! quoted; a part that did not answer is Unknown, never Absent. Never does: deciding what to change.
+
+mod apply;
+mod apply_script;
+mod health;
+mod parse;
+mod probe;
+mod quote;
+mod shell;
+mod ssh;
+mod ssh_host;
+
+use std::{future::Future, time::Duration};
+
+use thiserror::Error;
+
+pub use apply::{PhaseWork, StepEvent};
+pub use probe::{Question, question};
+pub use ssh::{ConnectError, Target};
+pub use ssh_host::SshHost;
+
+use crate::model::{
+    digest::Digest, fleet::Check, observation::Observation, outcome::Failure, plan::Step, release::Packed,
+};
+
+/// Why a host did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum HostError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection is gone or silent: what the host did is not known.
+    #[error("{instance}: lost while {doing}: {why}")]
+    Lost { instance: String, doing: &'static str, why: String },
+    /// The host answered that it could not.
+    #[error("{instance}: {doing} ended with status {status}: {output}")]
+    Status { instance: String, doing: &'static str, status: i32, output: String },
+    #[error("{instance}: the answer to {doing} is not understood: {why}")]
+    Garbled { instance: String, doing: &'static str, why: String },
+    #[error("{instance}: {message}")]
+    Step { instance: String, step: String, message: String, log: Vec<String>, undone: bool },
+    #[error("{instance}: another deployment is running there (unit {unit}); wait for it to end, then plan again")]
+    Busy { instance: String, unit: String },
+    #[error("could not pack release {release}")]
+    Pack { release: String, source: std::io::Error },
+}
+
+impl HostError {
+    /// The failure as it is recorded.
+    pub fn failure(&self, instance: &crate::model::name::InstanceName) -> Failure {
+        let (step, log) = match self {
+            HostError::Step { step, log, .. } => (step.clone(), log.clone()),
+            _ => (String::new(), Vec::new()),
+        };
+        Failure { instance: instance.clone(), step, message: self.to_string(), log }
+    }
+}
+
+/// What a health check said. A tunnel that fails is Unknown, never unhealthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Healthy,
+    Unhealthy(String),
+    Unknown(String),
+}
+
+/// What to check, on which replica.
+#[derive(Debug, Clone)]
+pub struct HealthCheck {
+    pub check: Check,
+    pub port: u16,
+    pub timeout: Duration,
+    /// For commands: as whom, where, and with which environment file.
+    pub user: String,
+    pub directory: String,
+    pub env_path: String,
+}
+
+/// A host as the engine knows it. Tests put stateful stand-ins behind it.
+pub trait Host: Send + Sync + 'static {
+    /// Looks at everything the question names, in one round trip.
+    fn probe(&self, question: &Question) -> impl Future<Output = Result<Observation, HostError>> + Send;
+
+    /// Reads small files of ours whole, to show what differs. A file that cannot be read is left out.
+    fn read(&self, paths: &[String]) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, HostError>> + Send;
+
+    /// Puts a release in place; nothing that runs changes.
+    fn stage(&self, fleet: &str, release: &Packed) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Carries out the steps of one phase as the host's transient unit; on failure the host undoes itself.
+    fn apply(
+        &self,
+        work: &PhaseWork,
+        steps: &[&Step],
+        events: &mut (dyn FnMut(StepEvent) + Send),
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Puts back what the deployment in `directory` changed here.
+    fn undo(&self, fleet: &str, directory: &str) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    fn health(&self, check: &HealthCheck) -> impl Future<Output = Health> + Send;
+
+    /// The last lines a unit logged.
+    fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
+}
+
+/// Which paths' live content differs from what is desired and is worth showing.
+pub fn differing(observation: &Observation, desired: &crate::model::desired::Desired) -> Vec<String> {
+    let owned = observation.owned();
+    let live = |path: &str| -> Option<Digest> { observation.files.get(path)?.known()?.digest() };
+    desired
+        .files
+        .iter()
+        .filter(|(path, file)| {
+            owned.is_some_and(|manifest| manifest.owns(path)) && live(path).is_some_and(|d| d != file.digest())
+        })
+        .map(|(path, _)| path.clone())
+        .collect()
+}

@@ -1,0 +1,65 @@
+//! The question a probe asks, and the script that asks it.
+
+use std::collections::BTreeSet;
+
+use super::quote::assign;
+use crate::{
+    model::{desired::Desired, digest::Digest, fleet::Fleet},
+    render::paths,
+};
+
+/// Everything to look at on one instance, besides what its manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub fleet: String,
+    pub paths: BTreeSet<String>,
+    pub units: BTreeSet<String>,
+    pub users: BTreeSet<String>,
+    pub packages: BTreeSet<String>,
+    pub releases: BTreeSet<Digest>,
+    /// Where nginx answers the digest; None where no site is declared.
+    pub digest_port: Option<u16>,
+}
+
+/// What has to be seen to plan `desired`.
+pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
+    let mut question = Question {
+        fleet: fleet.name.to_string(),
+        paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
+        units: desired.replicas.keys().cloned().collect(),
+        users: desired.users.keys().cloned().collect(),
+        packages: desired.packages.clone(),
+        releases: desired.releases.clone(),
+        digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
+    };
+    for replica in desired.replicas.values() {
+        question.paths.extend(replica.env_file.clone());
+        question.units.extend(replica.replaces.iter().cloned());
+    }
+    if desired.nginx.is_some() {
+        question.units.insert("nginx.service".to_owned());
+    }
+    if desired.replaces_default {
+        question.paths.insert(paths::NGINX_DEFAULT.to_owned());
+    }
+    question
+}
+
+impl Question {
+    pub(super) fn script(&self) -> String {
+        let joined = |values: &BTreeSet<String>, with: &str| values.iter().cloned().collect::<Vec<_>>().join(with);
+        let releases = self.releases.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
+        let port = self.digest_port.map(|port| port.to_string()).unwrap_or_default();
+        [
+            assign("fleet", &self.fleet),
+            assign("paths", &joined(&self.paths, "\n")),
+            assign("units", &joined(&self.units, " ")),
+            assign("users", &joined(&self.users, " ")),
+            assign("packages", &joined(&self.packages, " ")),
+            assign("releases", &releases),
+            assign("digest_port", &port),
+            include_str!("scripts/probe.sh").to_owned(),
+        ]
+        .concat()
+    }
+}

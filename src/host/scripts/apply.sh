@@ -1,0 +1,154 @@
+# What the steps of a phase do on a host. Run by the host's systemd as a transient unit, so that it goes
+# on, or is undone, without the controller. Set before: base, directory (of this deployment), generation,
+# events. Order, always: the manifest owns a path before the path changes; what is replaced is kept and
+# synced before it is replaced; a file is written beside its place, synced, and renamed.
+set -u
+umask 022
+payload=$directory/payload
+journal=$directory/journal
+
+say() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$events"; }
+flat() { printf '%.3000s' "$1" | tr '\n\t' '\036 '; }
+
+# Runs one step: step ID COMMAND...
+step() {
+  id=$1
+  shift
+  say started "$id" ''
+  if output=$("$@" 2>&1); then
+    say done "$id" ''
+  else
+    say failed "$id" "$(flat "$output")"
+    exit 1
+  fi
+}
+
+# A line in the journal, in force before what it undoes.
+record() {
+  printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$journal" && sync "$journal"
+}
+
+# Keeps what lies at a path, once per deployment.
+keep() {
+  while IFS=$(printf '\t') read -r kind number path; do
+    case $kind in kept | absent) [ "$path" = "$1" ] && return 0 ;; esac
+  done <"$journal"
+  number=$(($(wc -l <"$journal") + 1))
+  if [ -e "$1" ] || [ -L "$1" ]; then
+    cp -a -T -- "$1" "$directory/kept/$number" || return 1
+    if [ ! -L "$1" ]; then sync "$directory/kept/$number" || return 1; fi
+    record kept "$number" "$1"
+  else
+    record absent - "$1"
+  fi
+}
+
+# Notes, once per deployment, whether a unit was active or enabled.
+note() { # active|enabled UNIT
+  while IFS=$(printf '\t') read -r kind was unit; do
+    [ "$kind" = "$1" ] && [ "$unit" = "$2" ] && return 0
+  done <"$journal"
+  # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run.
+  case $1-$(systemctl show --value -p ActiveState -p UnitFileState -- "$2" | tr '\n' ' ') in
+  active-active* | active-activating* | active-reloading*) record active yes "$2" ;;
+  enabled-*' enabled '*) record enabled yes "$2" ;;
+  *) record "$1" no "$2" ;;
+  esac
+}
+
+# Refuses when a path is no longer as the plan saw it.
+still() { # PATH absent|DIGEST|-> TARGET
+  case $2 in
+  absent) [ ! -e "$1" ] && [ ! -L "$1" ] && return 0 ;;
+  '-> '*) [ -L "$1" ] && [ "$(readlink -- "$1")" = "${2#-> }" ] && return 0 ;;
+  *) [ -f "$1" ] && [ ! -L "$1" ] && set -- "$1" "$2" $(sha256sum -- "$1") && [ "$3" = "$2" ] && return 0 ;;
+  esac
+  echo "$1 is no longer as it was when this was planned; plan again"
+  return 1
+}
+
+install_file() { # PAYLOAD PATH MODE
+  mkdir -p -- "${2%/*}" &&
+    (umask 077 && cp -- "$payload/$1" "$2.evenkeel-new") &&
+    chown root:root -- "$2.evenkeel-new" && chmod "$3" -- "$2.evenkeel-new" &&
+    sync "$2.evenkeel-new" && mv -fT -- "$2.evenkeel-new" "$2" && sync "${2%/*}"
+}
+
+write_file() { # PATH MODE PAYLOAD BEFORE
+  still "$1" "$4" && keep "$1" && install_file "$3" "$1" "$2"
+}
+
+write_link() { # PATH TARGET BEFORE
+  still "$1" "$3" && keep "$1" && mkdir -p -- "${1%/*}" && rm -f -- "$1.evenkeel-new" &&
+    ln -s -- "$2" "$1.evenkeel-new" && mv -fT -- "$1.evenkeel-new" "$1" && sync "${1%/*}"
+}
+
+remove_file() { # PATH BEFORE
+  still "$1" "$2" || return 1
+  [ "$2" = absent ] && return 0
+  keep "$1" && rm -f -- "$1" && sync "${1%/*}"
+}
+
+daemon_reload() { systemctl daemon-reload; }
+
+stop_unit() { note active "$1" && note enabled "$1" && systemctl disable --now --quiet -- "$1"; }
+enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }
+start_unit() { note active "$1" && systemctl reset-failed --quiet -- "$1" 2>/dev/null; systemctl start -- "$1"; }
+restart_unit() { note active "$1" && systemctl restart -- "$1"; }
+
+install_packages() {
+  export DEBIAN_FRONTEND=noninteractive
+  set -- apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 -- "$@"
+  "$@" || { apt-get update -q && "$@"; }
+}
+
+# A reload counts only when the loopback server answers the new digest: nginx can answer success to
+# `-t` and to a reload and go on serving the old configuration.
+reload_nginx() { # DIGEST PORT
+  nginx -t || return 1
+  note active nginx.service || return 1
+  record nginx - nginx.service || return 1
+  if systemctl is-active --quiet nginx.service; then systemctl reload nginx.service; else systemctl start nginx.service; fi || return 1
+  tries=0
+  while [ "$tries" -lt 200 ]; do
+    answer=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$2" 2>/dev/null)
+    case $answer in *"$1"*) return 0 ;; esac
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+  echo "nginx accepted the reload and goes on serving its old configuration"
+  tail -n 5 /var/log/nginx/error.log
+  return 1
+}
+
+release_nginx() {
+  if systemctl is-active --quiet nginx.service; then
+    nginx -t && record nginx - nginx.service && systemctl reload nginx.service
+  fi
+}
+
+# Takes the instance for this generation. MANIFEST is the digest that the plan saw, or `absent`.
+begin() { # MANIFEST
+  newest=0
+  [ -e "$base/generation" ] && read -r newest <"$base/generation"
+  if [ "$newest" -gt "$generation" ]; then
+    echo "this instance has seen generation $newest; generation $generation is older and is refused"
+    return 1
+  fi
+  [ -e "$journal" ] && return 0
+  still "$base/manifest" "$1" || return 1
+  : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
+  printf '%s\n' "$generation" >"$base/generation.new" && sync "$base/generation.new" &&
+    mv -fT "$base/generation.new" "$base/generation" && keep "$base/manifest"
+}
+
+own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD
+
+# The last phase here is done. Of older deployments the ten newest are kept.
+finish() {
+  : >"$directory/finished" && sync "$directory/finished" || return 1
+  rm -rf -- "$payload"
+  ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
+    [ "$base/deployments/$old" = "$directory" ] || rm -rf -- "${base:?}/deployments/${old:?}"
+  done
+}

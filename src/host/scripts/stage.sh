@@ -1,0 +1,13 @@
+# Puts a release in place from the archive on standard input. Set before: releases, digest, sums
+# (`DIGEST  ./PATH` a line). Never half a release: it is unpacked beside its place, verified, synced and
+# renamed. What lies there already is the same by its name.
+[ -d "$releases/$digest" ] && exit 0
+new=$releases/.$digest.new
+rm -rf -- "$new"
+mkdir -p -- "$new"
+tar -xz -C "$new" --no-same-owner
+if [ "$sums" ]; then (cd "$new" && printf '%s' "$sums" | sha256sum --check --quiet --strict -); fi
+find "$new" -type d -exec chmod 0755 {} +
+sync -f "$new"
+mv -T -- "$new" "$releases/$digest"
+sync "$releases"

@@ -1,0 +1,78 @@
+# Puts back what a deployment changed on this host, from what was kept, newest first, traffic before
+# processes. Safe to run again after a cut. Set before: directory, events. Goes on after an error, says
+# each, and ends with 1 when there was one.
+set -u
+journal=$directory/journal
+tab=$(printf '\t')
+[ -e "$journal" ] || exit 0
+[ -e "$directory/undone" ] && exit 0
+failed=0
+
+trouble() {
+  failed=1
+  printf 'undo-failed\t%s\t%s\n' "$1" "$(printf '%.3000s' "$2" | tr '\n\t' '\036 ')" >>"$events"
+}
+try() { # SUBJECT COMMAND...
+  subject=$1
+  shift
+  output=$("$@" 2>&1) || trouble "$subject" "$output"
+}
+newest_first() { tac "$journal"; }
+
+restore() { # kept|absent NUMBER PATH
+  case $1 in
+  kept)
+    rm -rf -- "$3.evenkeel-new" && mkdir -p -- "${3%/*}" && cp -a -T -- "$directory/kept/$2" "$3.evenkeel-new" &&
+      mv -fT -- "$3.evenkeel-new" "$3" && sync "${3%/*}"
+    ;;
+  absent) rm -f -- "$3" "$3.evenkeel-new" ;;
+  esac
+}
+reload_nginx() { nginx -t && systemctl reload nginx.service; }
+
+# Traffic.
+newest_first | (
+  while IFS=$tab read -r kind number path; do
+    case $path in /etc/nginx/* | */sites/*/current)
+      case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
+      ;;
+    esac
+  done
+  exit "$failed"
+) || failed=1
+if grep -q "^nginx$tab" "$journal" && systemctl is-active --quiet nginx.service; then try nginx.service reload_nginx; fi
+
+# What did not run before stops while its unit file is still there.
+newest_first | (
+  while IFS=$tab read -r kind was unit; do
+    case $kind-$was in
+    active-no) try "$unit" systemctl stop -- "$unit" ;;
+    enabled-no) systemctl is-enabled --quiet -- "$unit" 2>/dev/null && try "$unit" systemctl disable --no-reload --quiet -- "$unit" ;;
+    esac
+  done
+  exit "$failed"
+) || failed=1
+
+# Every other file; the manifest was kept first and so comes back last.
+newest_first | (
+  while IFS=$tab read -r kind number path; do
+    case $path in /etc/nginx/* | */sites/*/current) continue ;; esac
+    case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
+  done
+  exit "$failed"
+) || failed=1
+try daemon-reload systemctl daemon-reload
+
+# What ran before runs again, as it did.
+newest_first | (
+  while IFS=$tab read -r kind was unit; do
+    case $kind-$was in
+    enabled-yes) systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit" ;;
+    active-yes) [ "$unit" = nginx.service ] || try "$unit" systemctl restart -- "$unit" ;;
+    esac
+  done
+  exit "$failed"
+) || failed=1
+
+[ "$failed" = 0 ] && : >"$directory/undone" && sync "$directory/undone"
+exit "$failed"

@@ -1,0 +1,131 @@
+//! The root shell that is kept open on a connection.
+//!
+//! Owns the framing of `scripts/shell.sh`. Keeps true: one script at a time; a shell that does not
+//! answer in time, or answers garbage, is dropped with its connection by whoever holds it.
+//!
+//! Keeping it open saves the start of sshd's session process and of sudo on each pass.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
+use tokio::time::{Instant, timeout_at};
+
+use super::{quote, ssh::Session};
+
+/// More than any probe answers; a host that sends more is broken.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+pub(super) struct Shell {
+    reading: ChannelReadHalf,
+    writing: ChannelWriteHalf<client::Msg>,
+}
+
+/// What a script printed, and its exit status.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: i32,
+    pub output: Vec<u8>,
+    pub errors: String,
+}
+
+impl Shell {
+    /// Starts the shell, as root: by `sudo -n` where the login is another user.
+    pub async fn open(session: &Session) -> Result<Self, String> {
+        let channel = session.channel_open_session().await.map_err(|error| format!("no session: {error}"))?;
+        let script = quote::word(include_str!("scripts/shell.sh"));
+        // The login shell may be any; `sh -c 'one word'` means the same in all.
+        let choose = r#"if [ "$(id -u)" = 0 ]; then exec sh -c "$1"; else exec sudo -n sh -c "$1"; fi"#;
+        let command = format!("exec sh -c {} sh {script}", quote::word(choose));
+        channel.exec(true, command).await.map_err(|error| format!("no shell: {error}"))?;
+        let (reading, writing) = channel.split();
+        Ok(Self { reading, writing })
+    }
+
+    /// Runs `script` with `input` on its standard input; `line` is handed each whole line as it comes.
+    pub async fn run(
+        &mut self,
+        script: &str,
+        input: &[u8],
+        limit: Duration,
+        line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Answer, String> {
+        let id = format!("{:032x}", rand::rng().random::<u128>());
+        let deadline = Instant::now() + limit;
+        let late = |_| format!("no answer within {} s", limit.as_secs());
+        let mut message = format!("{id} {} {}\n{script}", script.len(), input.len()).into_bytes();
+        message.extend_from_slice(input);
+        let mut output = Vec::new();
+        let mut errors = Vec::new();
+        let mut lines = Lines { seen: 0 };
+
+        // Sending and receiving go on together: a script may answer before it has read all of its input.
+        let send = self.writing.data(&message[..]);
+        tokio::pin!(send);
+        let mut sent = false;
+        loop {
+            tokio::select! {
+                // Cancel-safe: the send is pinned outside of the loop and polled again.
+                result = &mut send, if !sent => {
+                    result.map_err(|error| format!("could not be asked: {error}"))?;
+                    sent = true;
+                }
+                // Cancel-safe: a message is either taken whole or left in the channel's queue.
+                message = timeout_at(deadline, self.reading.wait()) => match message.map_err(late)? {
+                    Some(ChannelMsg::Data { data }) => {
+                        output.extend_from_slice(&data);
+                        lines.hand_out(&output, line);
+                        if let Some((length, status)) = ended(&output, &id) {
+                            output.truncate(length);
+                            let errors = String::from_utf8_lossy(&errors).trim().to_owned();
+                            return Ok(Answer { status, output, errors });
+                        }
+                        if output.len() > LARGEST_ANSWER {
+                            return Err(format!("more than {LARGEST_ANSWER} bytes of answer"));
+                        }
+                    }
+                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.extend_from_slice(&data),
+                    Some(ChannelMsg::ExitStatus { exit_status }) => {
+                        return Err(closed(&format!("the root shell ended with status {exit_status}"), &errors));
+                    }
+                    None | Some(ChannelMsg::Close) => return Err(closed("the connection closed", &errors)),
+                    Some(_) => {}
+                },
+            }
+        }
+    }
+}
+
+/// Hands whole lines out as they come.
+struct Lines {
+    seen: usize,
+}
+
+impl Lines {
+    fn hand_out(&mut self, output: &[u8], line: &mut (dyn FnMut(&str) + Send)) {
+        while let Some(length) = output[self.seen..].iter().position(|byte| *byte == b'\n') {
+            line(&String::from_utf8_lossy(&output[self.seen..self.seen + length]));
+            self.seen += length + 1;
+        }
+    }
+}
+
+/// Where the output ends and with which status, once the closing line has come. The id is random, so
+/// nothing that a script prints can be taken for it.
+fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
+    let text = output.strip_suffix(b"\n")?;
+    let start = text.iter().rposition(|byte| *byte == b'\n')?;
+    let status = std::str::from_utf8(&text[start + 1..]).ok()?.strip_prefix(id)?.trim().parse().ok()?;
+    Some((start, status))
+}
+
+fn closed(what: &str, errors: &[u8]) -> String {
+    let errors = String::from_utf8_lossy(errors);
+    let errors = errors.trim();
+    if errors.contains("password is required") || errors.contains("a terminal is required") {
+        return "sudo asks for a password; allow the login user root without one: \
+                `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel"
+            .to_owned();
+    }
+    if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") }
+}

@@ -1,0 +1,99 @@
+//! What is refused before anything is touched, and why.
+
+use std::collections::BTreeSet;
+
+use super::instance::Differ;
+use crate::model::{
+    finding::Finding,
+    observation::Listener,
+    plan::{Action, Step},
+    seen::Seen,
+};
+
+impl Differ<'_> {
+    pub(super) fn guards(&mut self) {
+        self.users();
+        self.nginx_installed();
+        self.ports();
+    }
+
+    fn refuse(&mut self, code: &str, message: String, hint: String) {
+        self.findings.push(Finding::error(code, message).on(self.name()).hint(hint));
+    }
+
+    fn users(&mut self) {
+        for (user, services) in &self.desired.users {
+            match self.live.users.get(user) {
+                Some(Seen::Known(())) => {}
+                Some(Seen::Unknown(why)) => self.unknown.push(format!("user {user}: {why}")),
+                Some(Seen::Absent) | None => {
+                    let services = services.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+                    self.refuse(
+                        "no-user",
+                        format!("there is no user {user}, as whom {services} should run"),
+                        format!(
+                            "create it on the instance (sudo useradd --system {user}), or declare another run.user"
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    fn nginx_installed(&mut self) {
+        let installs = self.desired.packages.iter().any(|package| package.starts_with("nginx"));
+        if self.desired.nginx.is_some() && self.live.nginx.is_absent() && !installs {
+            let sites = self.desired.sites.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            self.refuse(
+                "no-nginx",
+                format!("nginx is not installed, and {sites} needs it"),
+                format!("declare `packages: [nginx]` in instances/{}.yaml", self.name()),
+            );
+        }
+    }
+
+    /// A port that a step is about to bind must be free, or held by what that step replaces.
+    fn ports(&mut self) {
+        let mut wanted = Vec::new();
+        for replica in self.desired.replicas.values() {
+            let starts = |step: &Step| matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit);
+            if self.steps.iter().any(starts) {
+                let mut allowed: BTreeSet<String> = self.owned.units.keys().cloned().collect();
+                // Of our own units only the ones that go, or the replica itself, may hold it.
+                allowed.retain(|unit| *unit == replica.unit || !self.desired.replicas.contains_key(unit));
+                allowed.insert(replica.unit.clone());
+                allowed.extend(replica.replaces.iter().cloned());
+                wanted.push((replica.port, format!("service/{}", replica.service), allowed));
+            }
+        }
+        if let Some(nginx) = &self.desired.nginx
+            && self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }))
+        {
+            let allowed = BTreeSet::from(["nginx.service".to_owned()]);
+            wanted.push((80, "nginx".to_owned(), allowed.clone()));
+            wanted.push((nginx.digest_port, "nginx".to_owned(), allowed));
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let live = self.live;
+        let Some(listeners) = self.known("who listens on which port", &live.listeners) else { return };
+        for (port, resource, allowed) in wanted {
+            let taken = |listener: &&Listener| {
+                listener.port == port && !listener.unit.as_ref().is_some_and(|unit| allowed.contains(unit))
+            };
+            if let Some(listener) = listeners.iter().find(taken) {
+                let unit = listener.unit.as_ref().map(|unit| format!(", of {unit}")).unwrap_or_default();
+                let hint = match &listener.unit {
+                    Some(unit) => format!("stop it, choose another port, or declare `replaces: [{unit}]`"),
+                    None => "stop it, or choose another port".to_owned(),
+                };
+                self.refuse(
+                    "port-taken",
+                    format!("port {port} of {resource} is taken by {} (pid {}{unit})", listener.process, listener.pid),
+                    hint,
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What differs on one instance.
+
+use std::collections::BTreeMap;
+
+use super::{Inputs, order};
+use crate::{
+    model::{
+        desired::{Desired, Resource},
+        finding::{Finding, any_error},
+        manifest::Manifest,
+        name::{InstanceName, ServiceName},
+        observation::{LiveFile, Observation},
+        plan::{Action, Before, InstancePlan, InstanceState, Step},
+        seen::Seen,
+    },
+    render::paths,
+};
+
+/// Collects the steps and findings of one instance.
+pub(super) struct Differ<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub desired: &'a Desired,
+    pub live: &'a Observation,
+    pub levels: &'a BTreeMap<ServiceName, u32>,
+    pub owned: Manifest,
+    pub after: Manifest,
+    pub steps: Vec<Step>,
+    pub findings: Vec<Finding>,
+    /// Parts that did not answer. One is enough for nothing to be planned here.
+    pub unknown: Vec<String>,
+}
+
+pub(super) struct Found {
+    pub instance: InstancePlan,
+    pub steps: Vec<Step>,
+    pub findings: Vec<Finding>,
+}
+
+impl<'a> Differ<'a> {
+    pub fn new(
+        inputs: &'a Inputs<'a>,
+        desired: &'a Desired,
+        live: &'a Observation,
+        levels: &'a BTreeMap<ServiceName, u32>,
+    ) -> Self {
+        let owned = live.owned().cloned().unwrap_or_default();
+        let after = Manifest { releases: owned.releases.clone(), ..Manifest::default() };
+        Self {
+            inputs,
+            desired,
+            live,
+            levels,
+            owned,
+            after,
+            steps: Vec::new(),
+            findings: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    pub fn run(mut self) -> Found {
+        let generation = self.known("the generation", &self.live.generation).copied().unwrap_or(0);
+        self.known("the manifest", &self.live.manifest);
+        self.packages();
+        self.releases();
+        self.files();
+        self.replicas();
+        self.nginx();
+        self.leftovers();
+        self.guards();
+        let state = if !self.unknown.is_empty() {
+            self.steps.clear();
+            self.findings.clear();
+            InstanceState::Unknown(self.unknown.join("; "))
+        } else if any_error(&self.findings) {
+            InstanceState::Refused
+        } else if self.steps.is_empty() {
+            InstanceState::AsDeclared
+        } else {
+            InstanceState::Changes
+        };
+        let instance = InstancePlan {
+            state,
+            manifest_before: self.live.owned().cloned(),
+            manifest_digest: self.live.manifest_digest,
+            manifest_after: self.after,
+            generation,
+        };
+        Found { instance, steps: self.steps, findings: self.findings }
+    }
+
+    pub fn name(&self) -> &'a InstanceName {
+        &self.desired.instance
+    }
+
+    /// The value when it is known; notes an unknown, on which nothing may be planned.
+    pub fn known<'s, T>(&mut self, what: &str, seen: &'s Seen<T>) -> Option<&'s T> {
+        if let Some(why) = seen.unknown() {
+            self.unknown.push(format!("{what}: {why}"));
+        }
+        seen.known()
+    }
+
+    pub fn step(&mut self, phase: u32, resource: &Resource, action: Action, reason: impl Into<String>) {
+        let id = format!("{}/{resource}/{}/{}", self.name(), action.verb(), action.subject().trim_start_matches('/'));
+        self.steps.push(Step {
+            id,
+            instance: self.name().clone(),
+            phase,
+            resource: resource.clone(),
+            action,
+            reason: reason.into(),
+        });
+    }
+
+    /// The phase in which a resource's files change.
+    pub fn phase_of(&self, resource: &Resource) -> u32 {
+        match resource {
+            Resource::Packages => order::PREPARE,
+            Resource::Service(service) => self.levels.get(service).copied().unwrap_or(order::PRUNE),
+            Resource::Site(_) | Resource::Nginx => order::TRAFFIC,
+            Resource::Leftover(_) => order::PRUNE,
+        }
+    }
+
+    fn packages(&mut self) {
+        let live = self.live;
+        let mut missing = Vec::new();
+        for package in &self.desired.packages {
+            match live.packages.get(package) {
+                Some(Seen::Known(_)) => {}
+                Some(Seen::Absent) => missing.push(package.clone()),
+                Some(Seen::Unknown(why)) => self.unknown.push(format!("package {package}: {why}")),
+                None => self.unknown.push(format!("package {package}: it was not asked about")),
+            }
+        }
+        if !missing.is_empty() {
+            let reason = "declared and not installed; added, never removed, and not undone";
+            self.step(order::PREPARE, &Resource::Packages, Action::InstallPackages { names: missing }, reason);
+        }
+    }
+
+    fn releases(&mut self) {
+        let live = self.live;
+        for digest in &self.desired.releases {
+            self.after.releases.insert(*digest);
+            match live.releases.get(digest) {
+                Some(Seen::Known(())) => continue,
+                Some(Seen::Unknown(why)) => {
+                    self.unknown.push(format!("release {}: {why}", digest.short()));
+                    continue;
+                }
+                Some(Seen::Absent) | None => {}
+            }
+            let Some(release) = self.inputs.releases.get(digest) else { continue };
+            let users = self.desired.replicas.values().filter(|replica| replica.release == *digest);
+            let resource = users
+                .map(|replica| Resource::Service(replica.service.clone()))
+                .next()
+                .or_else(|| self.desired.sites.first().map(|site| Resource::Site(site.clone())));
+            let Some(resource) = resource else { continue };
+            let action = Action::StageRelease {
+                release: *digest,
+                source: release.source.to_string(),
+                files: release.files.len(),
+                bytes: release.size(),
+            };
+            self.step(order::PREPARE, &resource, action, "the instance does not hold it yet");
+        }
+    }
+
+    fn files(&mut self) {
+        let desired = self.desired;
+        for (path, file) in &desired.files {
+            let digest = file.digest();
+            self.after.files.insert(path.clone(), digest);
+            let owned = self.owned.files.get(path).copied();
+            let Some(before) = self.before(path, owned.is_some()) else { continue };
+            if let Before::File { digest: live, mode, owner, .. } = &before
+                && (*live, *mode, owner.as_str()) == (digest, file.mode, "root:root")
+            {
+                continue;
+            }
+            let reason = reason(&before, owned.is_some(), |live| owned != live.digest());
+            let action =
+                Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
+            self.step(self.phase_of(&file.resource), &file.resource, action, reason);
+        }
+        for (path, link) in &desired.links {
+            self.after.links.insert(path.clone(), link.target.clone());
+            let owned = self.owned.links.get(path).cloned();
+            let Some(before) = self.before(path, owned.is_some()) else { continue };
+            if before == (Before::Link { target: link.target.clone() }) {
+                continue;
+            }
+            let reason = reason(&before, owned.is_some(), |live| match live {
+                Before::Link { target } => owned.as_ref() != Some(target),
+                Before::Absent | Before::File { .. } => true,
+            });
+            let action = Action::WriteLink { path: path.clone(), before, target: link.target.clone() };
+            self.step(self.phase_of(&link.resource), &link.resource, action, reason);
+        }
+    }
+
+    /// What lies at a path that is to be ours. None when that forbids a step: it is then a finding, or unknown.
+    pub fn before(&mut self, path: &str, owned: bool) -> Option<Before> {
+        let live = match self.live.files.get(path) {
+            Some(Seen::Known(live)) => live,
+            Some(Seen::Absent) => return Some(Before::Absent),
+            Some(Seen::Unknown(why)) => {
+                self.unknown.push(format!("{path}: {why}"));
+                return None;
+            }
+            None => {
+                self.unknown.push(format!("{path}: it was not asked about"));
+                return None;
+            }
+        };
+        if !owned {
+            let finding = Finding::error("foreign-file", format!("{path} exists and evenkeel did not make it"));
+            let hint = "look at it, then move it away; evenkeel never touches what it did not make";
+            self.findings.push(finding.on(self.name()).hint(hint));
+            return None;
+        }
+        match live {
+            LiveFile::Regular { digest, mode, owner, content } => {
+                Some(Before::File { digest: *digest, mode: *mode, owner: owner.clone(), content: content.clone() })
+            }
+            LiveFile::Symlink { target } => Some(Before::Link { target: target.clone() }),
+            LiveFile::Other { kind } => {
+                let message = format!("{path} was a file of evenkeel's and is now a {kind}");
+                self.findings.push(Finding::error("foreign-file", message).on(self.name()).hint("move it away"));
+                None
+            }
+        }
+    }
+
+    /// Files, links and units in the manifest that nothing declares any more.
+    fn leftovers(&mut self) {
+        let fleet = &self.inputs.fleet.name;
+        let owned = self.owned.clone();
+        for unit in owned.units.keys().filter(|unit| !self.desired.replicas.contains_key(*unit)) {
+            let live = self.live.units.get(unit).cloned().unwrap_or(Seen::Absent);
+            let resource = match paths::service_of_unit(fleet, unit) {
+                Some((service, _)) => Resource::Service(service),
+                None => Resource::Leftover(unit.clone()),
+            };
+            if self.known(unit, &live).is_some_and(|live| live.main_pid != 0 || live.is_enabled() || live.is_active()) {
+                let phase = self.removal_phase(unit);
+                let action = Action::StopUnit { unit: unit.clone(), foreign: false };
+                self.step(phase, &resource, action, "no longer declared on this instance");
+            }
+        }
+        let paths = owned.files.keys().chain(owned.links.keys());
+        for path in
+            paths.filter(|path| !self.desired.files.contains_key(*path) && !self.desired.links.contains_key(*path))
+        {
+            let resource = paths::resource_of(fleet, path);
+            let Some(before) = self.before(path, true) else { continue };
+            let phase = match &resource {
+                Resource::Site(_) | Resource::Nginx => order::TRAFFIC,
+                _ => match path.strip_prefix("/etc/systemd/system/") {
+                    Some(unit) => self.removal_phase(unit),
+                    None => order::PRUNE,
+                },
+            };
+            let reason = match before {
+                Before::Absent => "no longer declared, and gone already: evenkeel forgets it",
+                Before::File { .. } | Before::Link { .. } => "no longer declared on this instance",
+            };
+            self.step(phase, &resource, Action::RemoveFile { path: path.clone(), before }, reason);
+        }
+    }
+
+    /// When a unit that is declared no more goes: with the replica that needs its port or takes its
+    /// place, else at the very end, when no traffic goes there any more.
+    fn removal_phase(&self, unit: &str) -> u32 {
+        let Some((service, port)) = paths::service_of_unit(&self.inputs.fleet.name, unit) else { return order::PRUNE };
+        let successors = self.desired.replicas.values().filter(|next| next.port == port || next.service == service);
+        successors.map(|next| self.phase_of(&Resource::Service(next.service.clone()))).min().unwrap_or(order::PRUNE)
+    }
+}
+
+fn reason(before: &Before, owned: bool, drifted: impl Fn(&Before) -> bool) -> &'static str {
+    match before {
+        Before::Absent if owned => "drift: it was removed on the instance",
+        Before::Absent => "declared and not there yet",
+        Before::File { .. } | Before::Link { .. } if drifted(before) => "drift: it was changed on the instance",
+        Before::File { .. } | Before::Link { .. } => "what is declared has changed",
+    }
+}
+
+impl Before {
+    pub(super) fn digest(&self) -> Option<crate::model::digest::Digest> {
+        match self {
+            Before::File { digest, .. } => Some(*digest),
+            Before::Absent | Before::Link { .. } => None,
+        }
+    }
+}

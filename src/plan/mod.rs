@@ -1,0 +1,77 @@
+//! The planner: what differs between desired and live, in which order it is changed, and what is refused.
+//!
+//! Keeps true: pure; the same values give the same plan; nothing is planned from the lack of an answer;
+//! every step says why. Applying makes no choice that is not made here.
+
+mod guard;
+mod instance;
+mod order;
+mod replica;
+mod site;
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    desired::Desired,
+    digest::Digest,
+    fleet::Fleet,
+    name::InstanceName,
+    observation::Observation,
+    plan::{Commits, InstancePlan, InstanceState, Plan},
+    release::Release,
+};
+
+/// Observations by instance; the error is why there is none.
+pub type Observed = BTreeMap<InstanceName, Result<Observation, String>>;
+
+/// Everything a plan is made from.
+pub struct Inputs<'a> {
+    pub fleet: &'a Fleet,
+    pub commits: Commits,
+    pub desired: &'a BTreeMap<InstanceName, Desired>,
+    pub releases: &'a BTreeMap<Digest, &'a Release>,
+    pub observed: &'a Observed,
+}
+
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    let mut plan = Plan {
+        environment: inputs.fleet.environment.name.clone(),
+        commits: inputs.commits.clone(),
+        instances: BTreeMap::new(),
+        steps: Vec::new(),
+        findings: Vec::new(),
+        services: inputs.fleet.services.len(),
+    };
+    let levels = order::levels(inputs.fleet);
+    for (name, desired) in inputs.desired {
+        let observation = match inputs.observed.get(name) {
+            Some(Ok(observation)) => observation,
+            Some(Err(why)) => {
+                plan.instances.insert(name.clone(), InstancePlan::unknown(why.clone()));
+                continue;
+            }
+            None => {
+                plan.instances.insert(name.clone(), InstancePlan::unknown("it was not asked".to_owned()));
+                continue;
+            }
+        };
+        let found = instance::Differ::new(inputs, desired, observation, &levels).run();
+        plan.instances.insert(name.clone(), found.instance);
+        plan.steps.extend(found.steps);
+        plan.findings.extend(found.findings);
+    }
+    order::arrange(&mut plan.steps);
+    plan
+}
+
+impl InstancePlan {
+    fn unknown(why: String) -> Self {
+        Self {
+            state: InstanceState::Unknown(why),
+            manifest_before: None,
+            manifest_digest: None,
+            manifest_after: Default::default(),
+            generation: 0,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! In which order steps are carried out.
+//!
+//! Phases are barriers across the whole environment: packages and releases first, then services level
+//! by level of `after`, then traffic, then what is declared no more.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    fleet::Fleet,
+    name::ServiceName,
+    plan::{Action, Step},
+};
+
+/// Before anything that runs is touched.
+pub(super) const PREPARE: u32 = 0;
+/// Above every level of services: no fleet has a thousand services one after the other.
+pub(super) const TRAFFIC: u32 = 1_000_000;
+pub(super) const PRUNE: u32 = TRAFFIC + 1;
+
+/// The phase of each service: one more than the latest of those it comes after.
+pub(super) fn levels(fleet: &Fleet) -> BTreeMap<ServiceName, u32> {
+    let mut levels = BTreeMap::new();
+    for name in fleet.services.keys() {
+        level(fleet, name, &mut levels);
+    }
+    levels
+}
+
+fn level(fleet: &Fleet, name: &ServiceName, levels: &mut BTreeMap<ServiceName, u32>) -> u32 {
+    if let Some(level) = levels.get(name) {
+        return *level;
+    }
+    // Stands while the service's own `after` are looked at, so that even a cycle ends here
+    // (declaring refuses cycles).
+    levels.insert(name.clone(), PREPARE + 1);
+    let after = fleet.services.get(name).map(|service| service.after.clone()).unwrap_or_default();
+    let known = after.iter().filter(|other| fleet.services.contains_key(*other));
+    let latest = known.map(|other| level(fleet, other, levels)).max().unwrap_or(PREPARE);
+    levels.insert(name.clone(), latest + 1);
+    latest + 1
+}
+
+/// Sorts the steps, and numbers the phases that have steps from 1.
+pub(super) fn arrange(steps: &mut [Step]) {
+    steps.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut number = 0;
+    let mut current = None;
+    for step in steps {
+        if current != Some(step.phase) {
+            current = Some(step.phase);
+            number += 1;
+        }
+        step.phase = number;
+    }
+}
+
+fn key(step: &Step) -> (u32, &str, u32, String, String) {
+    (step.phase, step.instance.as_str(), rank(&step.action), step.resource.to_string(), step.action.subject())
+}
+
+/// Within a phase on one instance: what must be out of the way stops first, then files, then processes.
+fn rank(action: &Action) -> u32 {
+    match action {
+        Action::InstallPackages { .. } => 0,
+        Action::StageRelease { .. } => 1,
+        Action::StopUnit { .. } => 2,
+        Action::RemoveFile { .. } => 3,
+        Action::WriteFile { .. } | Action::WriteLink { .. } => 4,
+        Action::EnableUnit { .. } => 5,
+        Action::StartUnit { .. } | Action::RestartUnit { .. } => 6,
+        Action::ReloadNginx { .. } | Action::ReleaseNginx => 7,
+        Action::AwaitHealth { .. } => 8,
+    }
+}

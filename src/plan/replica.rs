@@ -1,0 +1,119 @@
+//! A replica's processes: what is enabled, started, restarted, and why.
+
+use super::instance::Differ;
+use crate::model::{
+    desired::{Replica, Resource},
+    digest::Digest,
+    finding::Finding,
+    manifest::StartedWith,
+    observation::LiveUnit,
+    plan::Action,
+    seen::Seen,
+};
+
+impl Differ<'_> {
+    pub(super) fn replicas(&mut self) {
+        for replica in self.desired.replicas.values() {
+            self.replica(replica);
+        }
+    }
+
+    fn replica(&mut self, replica: &Replica) {
+        let resource = Resource::Service(replica.service.clone());
+        let phase = self.phase_of(&resource);
+        let wanted = StartedWith { inputs: self.inputs_of(replica), env_file: self.env_file(replica) };
+        let started = self.owned.units.get(&replica.unit).cloned();
+        self.after.units.insert(replica.unit.clone(), wanted.clone());
+
+        let live = self.live.units.get(&replica.unit).cloned().unwrap_or(Seen::Absent);
+        let live = self.known(&replica.unit, &live).cloned();
+        self.replaced(replica, phase, &resource);
+        if !live.as_ref().is_some_and(LiveUnit::is_enabled) {
+            let action = Action::EnableUnit { unit: replica.unit.clone() };
+            self.step(phase, &resource, action, "it must start after a reboot");
+        }
+        let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live.as_ref()) else { return };
+        self.step(phase, &resource, action, reason);
+        let action = Action::AwaitHealth {
+            service: replica.service.clone(),
+            port: replica.port,
+            unit: replica.unit.clone(),
+            user: replica.user.clone(),
+            directory: replica.directory.clone(),
+            env_path: replica.env_path.clone(),
+            health: replica.health.clone(),
+        };
+        self.step(phase, &resource, action, "what comes after waits until it is healthy");
+    }
+
+    /// Over everything a process is started with. The unit names the release, so that is in it.
+    fn inputs_of(&self, replica: &Replica) -> Digest {
+        let content = |path| self.desired.files.get(path).map_or(&[][..], |file| &file.content);
+        Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)])
+    }
+
+    fn env_file(&mut self, replica: &Replica) -> Option<Digest> {
+        let path = replica.env_file.as_ref()?;
+        match self.live.files.get(path) {
+            Some(Seen::Known(file)) => file.digest(),
+            Some(Seen::Unknown(why)) => {
+                self.unknown.push(format!("{path}: {why}"));
+                None
+            }
+            Some(Seen::Absent) | None => {
+                let message = format!("{path}, the env_file of {}, does not exist", replica.service);
+                let hint = format!("create {path} on the instance, or take env_file out of the service");
+                self.findings.push(Finding::error("no-env-file", message).on(self.name()).hint(hint));
+                None
+            }
+        }
+    }
+
+    /// Units that ran before evenkeel.
+    fn replaced(&mut self, replica: &Replica, phase: u32, resource: &Resource) {
+        for unit in &replica.replaces {
+            let live = self.live.units.get(unit).cloned().unwrap_or(Seen::Absent);
+            let Some(live) = self.known(unit, &live) else { continue };
+            if live.main_pid != 0 || live.is_active() || live.is_enabled() {
+                let action = Action::StopUnit { unit: unit.clone(), foreign: true };
+                self.step(phase, resource, action, format!("{} replaces it", replica.unit));
+            }
+        }
+    }
+}
+
+/// Whether a process is started or restarted, and why.
+fn process(
+    replica: &Replica,
+    wanted: &StartedWith,
+    started: Option<&StartedWith>,
+    live: Option<&LiveUnit>,
+) -> Option<(Action, String)> {
+    let unit = replica.unit.clone();
+    let start = |reason: &str| Some((Action::StartUnit { unit: unit.clone() }, reason.to_owned()));
+    let restart = |reason: &str| Some((Action::RestartUnit { unit: unit.clone() }, reason.to_owned()));
+    let Some(live) = live else { return start("declared and not there yet") };
+    // `activating` covers systemd's own restarts of a crashing process: starting it again would not help.
+    let runs = live.is_active() || live.active == "activating" || live.active == "reloading";
+    let Some(started) = started else {
+        return if runs {
+            restart("it runs, and evenkeel did not start it")
+        } else {
+            start("declared and not there yet")
+        };
+    };
+    if !runs {
+        return start(&format!("it should run and is {}", live.active));
+    }
+    if started.inputs != wanted.inputs {
+        return restart("its unit, environment or release changes");
+    }
+    if started.env_file != wanted.env_file {
+        let path = replica.env_file.as_deref().unwrap_or("its env_file");
+        return restart(&format!("{path} has changed since it was started"));
+    }
+    match &live.directory {
+        Some(directory) if *directory != replica.directory => restart(&format!("drift: it runs in {directory}")),
+        _ => None,
+    }
+}

@@ -1,0 +1,91 @@
+//! nginx: when it is reloaded, and the default site that a site may replace.
+
+use super::{instance::Differ, order};
+use crate::{
+    model::{
+        desired::{DesiredNginx, Resource},
+        observation::LiveNginx,
+        plan::{Action, Before},
+        seen::Seen,
+    },
+    render::paths,
+};
+
+impl Differ<'_> {
+    pub(super) fn nginx(&mut self) {
+        let Some(nginx) = self.desired.nginx.clone() else {
+            self.release_nginx();
+            return;
+        };
+        let unlinks = self.desired.replaces_default && self.unlink_default();
+        let live = self.live;
+        let live = match &live.nginx {
+            Seen::Known(live) => Some(live),
+            Seen::Absent => None,
+            Seen::Unknown(why) => {
+                self.unknown.push(format!("nginx: {why}"));
+                return;
+            }
+        };
+        if let Some(reason) = self.reload_reason(&nginx, live, unlinks) {
+            let action = Action::ReloadNginx { digest: nginx.digest, port: nginx.digest_port };
+            self.step(order::TRAFFIC, &Resource::Nginx, action, reason);
+        }
+    }
+
+    fn reload_reason(&mut self, nginx: &DesiredNginx, live: Option<&LiveNginx>, unlinks: bool) -> Option<String> {
+        if unlinks || self.changes_nginx_files() {
+            return Some("its files change".to_owned());
+        }
+        let Some(live) = live else { return Some("it is installed by this plan".to_owned()) };
+        if !live.running {
+            return Some("it should run and does not".to_owned());
+        }
+        match &live.digest {
+            Seen::Known(digest) if *digest == nginx.digest => None,
+            Seen::Known(_) => Some("drift: it serves an older configuration than its files".to_owned()),
+            Seen::Absent => Some("drift: it does not serve the files that lie there".to_owned()),
+            Seen::Unknown(why) => {
+                self.unknown.push(format!("what nginx serves: {why}"));
+                None
+            }
+        }
+    }
+
+    fn changes_nginx_files(&self) -> bool {
+        let owned = self.owned.files.keys().filter(|path| !self.desired.files.contains_key(*path));
+        let removed = owned.into_iter().any(|path| is_nginx(&self.resource(path)));
+        removed
+            || self.steps.iter().any(|step| {
+                is_nginx(&step.resource) && matches!(step.action, Action::WriteFile { .. } | Action::RemoveFile { .. })
+            })
+    }
+
+    /// The last site has gone: nginx goes on, without our files.
+    fn release_nginx(&mut self) {
+        if self.owned.files.keys().any(|path| is_nginx(&self.resource(path))) {
+            let reason = "no site is declared on this instance any more";
+            self.step(order::TRAFFIC, &Resource::Nginx, Action::ReleaseNginx, reason);
+        }
+    }
+
+    fn unlink_default(&mut self) -> bool {
+        let path = paths::NGINX_DEFAULT;
+        if self.live.files.get(path).is_none_or(Seen::is_absent) {
+            return false;
+        }
+        // The one foreign path that may be touched: the site asks for it by `replaces_default`.
+        let Some(before) = self.before(path, true).filter(|before| *before != Before::Absent) else { return false };
+        let action = Action::RemoveFile { path: path.to_owned(), before };
+        self.step(order::TRAFFIC, &Resource::Nginx, action, "a site declares replaces_default; undo restores it");
+        true
+    }
+
+    fn resource(&self, path: &str) -> Resource {
+        paths::resource_of(&self.inputs.fleet.name, path)
+    }
+}
+
+fn is_nginx(resource: &Resource) -> bool {
+    matches!(resource, Resource::Site(_) | Resource::Nginx)
+}

@@ -1,0 +1,52 @@
+//! A replica's environment file.
+//!
+//! Source: systemd.exec(5), `EnvironmentFile=`: within double quotes a backslash keeps `"`, `\`, `$`
+//! and a backtick as they are, and line breaks stand for themselves.
+
+use super::RenderError;
+use crate::model::{
+    desired::{Replica, Resource},
+    fleet::{Fleet, Instance, Service},
+};
+
+pub(super) fn render(
+    fleet: &Fleet,
+    instance: &Instance,
+    service: &Service,
+    replica: &Replica,
+) -> Result<String, RenderError> {
+    let mut given = vec![
+        ("INSTANCE_NAME", instance.name.to_string()),
+        ("INSTANCE_IP", instance.address.to_string()),
+        ("SERVICE_NAME", service.name.to_string()),
+        ("SERVICE_PORT", service.port.to_string()),
+        ("EVENKEEL_RELEASE", replica.release.to_string()),
+        // A release is read-only: what Python compiles goes to the unit's CacheDirectory.
+        ("PYTHONPYCACHEPREFIX", format!("/var/cache/{}/{}", fleet.name, service.name)),
+    ];
+    given.extend(service.env.iter().map(|(key, value)| (key.as_str(), value.clone())));
+    given.sort();
+    given.into_iter().map(|(key, value)| line(service, key, &value)).collect()
+}
+
+fn line(service: &Service, key: &str, value: &str) -> Result<String, RenderError> {
+    // systemd drops a value with control characters it calls unsafe, silently: say so instead.
+    // (basic/env-util.c, env_value_is_valid: line breaks and tabs pass.)
+    if let Some(bad) = value.chars().find(|c| c.is_ascii_control() && !matches!(c, '\n' | '\t')) {
+        return Err(RenderError::Unprintable {
+            resource: Resource::Service(service.name.clone()).to_string(),
+            what: format!("env.{key}"),
+            character: if bad == '\0' { "a NUL" } else { "a control character" },
+            format: "an environment file",
+        });
+    }
+    let mut text = format!("{key}=\"");
+    for c in value.chars() {
+        if matches!(c, '\\' | '"' | '$' | '`') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text += "\"\n";
+    Ok(text)
+}

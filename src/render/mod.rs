@@ -1,0 +1,127 @@
+//! An instance's declared state to exact bytes: units, environment files, nginx files.
+//!
+//! Keeps true: the same fleet and releases give the same bytes; every value reaches systemd and nginx
+//! quoted for it. Never does: I/O; looking at what is live.
+
+mod env_file;
+mod nginx;
+pub mod paths;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use crate::model::{
+    desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
+    digest::Digest,
+    fleet::{Fleet, Instance, Service, Source},
+    name::InstanceName,
+};
+
+/// The release of every source, as `release` worked them out.
+pub type Releases = BTreeMap<Source, Digest>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RenderError {
+    #[error("no release was made of {source_path}, which {resource} needs")]
+    NoRelease { source_path: String, resource: String },
+    #[error("{resource}: {what} holds {character}, which {format} cannot carry")]
+    Unprintable { resource: String, what: String, character: &'static str, format: &'static str },
+}
+
+/// What every instance of the environment should hold.
+pub fn render(fleet: &Fleet, releases: &Releases) -> Result<BTreeMap<InstanceName, Desired>, RenderError> {
+    fleet.instances.values().map(|instance| Ok((instance.name.clone(), one(fleet, instance, releases)?))).collect()
+}
+
+fn one(fleet: &Fleet, instance: &Instance, releases: &Releases) -> Result<Desired, RenderError> {
+    let mut desired = Desired {
+        instance: instance.name.clone(),
+        files: BTreeMap::new(),
+        links: BTreeMap::new(),
+        replicas: BTreeMap::new(),
+        sites: BTreeSet::new(),
+        nginx: None,
+        packages: instance.packages.clone(),
+        users: BTreeMap::new(),
+        releases: BTreeSet::new(),
+        replaces_default: fleet.sites_on(&instance.name).any(|site| site.replaces_default),
+    };
+    for service in fleet.services_on(&instance.name) {
+        add_service(&mut desired, fleet, instance, service, releases)?;
+    }
+    add_sites(&mut desired, fleet, instance, releases)?;
+    Ok(desired)
+}
+
+fn add_service(
+    desired: &mut Desired,
+    fleet: &Fleet,
+    instance: &Instance,
+    service: &Service,
+    releases: &Releases,
+) -> Result<(), RenderError> {
+    let resource = Resource::Service(service.name.clone());
+    let release = release_of(&service.source, releases, &resource)?;
+    let replica = Replica {
+        service: service.name.clone(),
+        port: service.port,
+        unit: paths::unit(&fleet.name, &service.name, service.port),
+        release,
+        user: service.user.clone(),
+        unit_path: paths::unit_file(&fleet.name, &service.name, service.port),
+        env_path: paths::env_file(&fleet.name, &service.name, service.port),
+        env_file: service.env_file.clone(),
+        health: service.health.clone(),
+        after: service.after.clone(),
+        replaces: service.replaces.clone(),
+        directory: paths::release(&fleet.name, &release),
+    };
+    let unit = unit::render(fleet, service, &replica)?;
+    let environment = env_file::render(fleet, instance, service, &replica)?;
+    let file = |content: String, mode| DesiredFile { resource: resource.clone(), content: content.into_bytes(), mode };
+    desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
+    desired.files.insert(replica.env_path.clone(), file(environment, 0o600));
+    desired.users.entry(service.user.clone()).or_default().insert(service.name.clone());
+    desired.releases.insert(release);
+    desired.replicas.insert(replica.unit.clone(), replica);
+    Ok(())
+}
+
+fn add_sites(
+    desired: &mut Desired,
+    fleet: &Fleet,
+    instance: &Instance,
+    releases: &Releases,
+) -> Result<(), RenderError> {
+    for site in fleet.sites_on(&instance.name) {
+        let resource = Resource::Site(site.name.clone());
+        let text = nginx::site(fleet, instance, site)?;
+        let file = DesiredFile { resource: resource.clone(), content: text.into_bytes(), mode: 0o644 };
+        desired.files.insert(paths::site_file(&fleet.name, &site.name), file);
+        if let Some(source) = &site.frontend {
+            let release = release_of(source, releases, &resource)?;
+            desired.releases.insert(release);
+            let target = paths::release(&fleet.name, &release);
+            desired.links.insert(paths::site_current(&fleet.name, &site.name), DesiredLink { resource, target });
+        }
+        desired.sites.insert(site.name.clone());
+    }
+    if !desired.sites.is_empty() {
+        let site_files = desired.files.iter().filter(|(_, file)| matches!(file.resource, Resource::Site(_)));
+        let nginx = nginx::digest_of(fleet, site_files.map(|(path, file)| (path.as_str(), file.content.as_slice())));
+        let content = nginx::digest_server(fleet, &nginx).into_bytes();
+        let file = DesiredFile { resource: Resource::Nginx, content, mode: 0o644 };
+        desired.files.insert(paths::digest_file(&fleet.name), file);
+        desired.nginx = Some(nginx);
+    }
+    Ok(())
+}
+
+fn release_of(source: &Source, releases: &Releases, resource: &Resource) -> Result<Digest, RenderError> {
+    releases
+        .get(source)
+        .copied()
+        .ok_or_else(|| RenderError::NoRelease { source_path: source.to_string(), resource: resource.to_string() })
+}

@@ -1,0 +1,86 @@
+//! Where things lie on a host: every path and unit name, in one place.
+
+use crate::model::{
+    desired::Resource,
+    digest::Digest,
+    name::{FleetName, ServiceName, SiteName},
+};
+
+/// Where a person's browser-facing default site is linked on Debian; what `replaces_default` unlinks.
+pub const NGINX_DEFAULT: &str = "/etc/nginx/sites-enabled/default";
+
+pub fn unit(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
+    format!("{fleet}-{service}@{port}.service")
+}
+
+pub fn unit_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
+    format!("/etc/systemd/system/{}", unit(fleet, service, port))
+}
+
+pub fn env_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
+    format!("/etc/evenkeel/{fleet}/{service}@{port}.env")
+}
+
+pub fn site_file(fleet: &FleetName, site: &SiteName) -> String {
+    format!("/etc/nginx/conf.d/evenkeel-{fleet}-{site}.conf")
+}
+
+/// The server that answers the digest, shared by the fleet's sites. The `00` keeps it from being
+/// taken for a site: no site's name begins with a digit.
+pub fn digest_file(fleet: &FleetName) -> String {
+    format!("/etc/nginx/conf.d/evenkeel-{fleet}-00.conf")
+}
+
+/// Everything evenkeel keeps for itself on a host.
+pub fn base(fleet: &FleetName) -> String {
+    format!("/var/lib/evenkeel/{fleet}")
+}
+
+pub fn manifest(fleet: &FleetName) -> String {
+    format!("{}/manifest", base(fleet))
+}
+
+pub fn release(fleet: &FleetName, digest: &Digest) -> String {
+    format!("{}/releases/{digest}", base(fleet))
+}
+
+/// The symlink that a site serves from; a switch renames it.
+pub fn site_current(fleet: &FleetName, site: &SiteName) -> String {
+    format!("{}/sites/{site}/current", base(fleet))
+}
+
+/// The transient unit that carries a phase out; its name excludes a second one.
+pub fn apply_unit(fleet: &FleetName) -> String {
+    format!("evenkeel-{fleet}.service")
+}
+
+/// The service a unit of ours runs, told by its name.
+pub fn service_of_unit(fleet: &FleetName, unit: &str) -> Option<(ServiceName, u16)> {
+    let (service, port) =
+        unit.strip_suffix(".service")?.strip_prefix(fleet.as_str())?.strip_prefix('-')?.split_once('@')?;
+    Some((service.parse().ok()?, port.parse().ok()?))
+}
+
+/// What a path of ours belongs to, told by its name.
+pub fn resource_of(fleet: &FleetName, path: &str) -> Resource {
+    let unit = || service_of_unit(fleet, path.strip_prefix("/etc/systemd/system/")?);
+    let environment = || {
+        let name = path.strip_prefix(&format!("/etc/evenkeel/{fleet}/"))?.strip_suffix(".env")?;
+        service_of_unit(fleet, &format!("{fleet}-{name}.service"))
+    };
+    let site = || {
+        let nginx = path.strip_prefix(&format!("/etc/nginx/conf.d/evenkeel-{fleet}-"));
+        let current = path.strip_prefix(&format!("{}/sites/", base(fleet)));
+        nginx.and_then(|name| name.strip_suffix(".conf")).or(current.and_then(|name| name.strip_suffix("/current")))
+    };
+    if path == digest_file(fleet) {
+        return Resource::Nginx;
+    }
+    if let Some((service, _)) = unit().or_else(environment) {
+        return Resource::Service(service);
+    }
+    match site().and_then(|name| name.parse().ok()) {
+        Some(name) => Resource::Site(name),
+        None => Resource::Leftover(path.to_owned()),
+    }
+}

@@ -1,0 +1,172 @@
+//! Findings for people's terminals, for programs, and for GitHub's annotations.
+//!
+//! Owns how a finding looks; never what it says. Keeps true: the order given is the order shown.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
+use serde::Serialize;
+
+use crate::model::finding::{Finding, Place, Severity};
+
+/// As a compiler would show them: the place, the line with a caret, related places, the next move; at
+/// the end a line that counts. `style` is for terminals.
+pub fn text(findings: &[Finding], style: bool) -> String {
+    let renderer = if style { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(renderer.render(&groups(finding)).trim_end());
+        text.push_str("\n\n");
+    }
+    text.push_str(&summary(findings));
+    text.push('\n');
+    text
+}
+
+/// `2 errors, 1 warning`, or `no findings`.
+pub fn summary(findings: &[Finding]) -> String {
+    let (errors, warnings) = counts(findings);
+    let counted = |number: usize, word: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{number} {word}s")),
+    };
+    let parts: Vec<String> = counted(errors, "error").into_iter().chain(counted(warnings, "warning")).collect();
+    if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
+}
+
+/// As an object: `version`, `findings`, `errors`, `warnings`.
+pub fn json(findings: &[Finding]) -> String {
+    #[derive(Serialize)]
+    struct Findings<'a> {
+        version: u32,
+        findings: &'a [Finding],
+        errors: usize,
+        warnings: usize,
+    }
+    let (errors, warnings) = counts(findings);
+    let object = Findings { version: 1, findings, errors, warnings };
+    // Texts and numbers always serialise.
+    let text = serde_json::to_string_pretty(&object).unwrap_or_default();
+    format!("{text}\n")
+}
+
+/// As workflow commands, which GitHub Actions turns into annotations on the changed lines.
+pub fn github(findings: &[Finding]) -> String {
+    findings.iter().map(command).collect()
+}
+
+fn counts(findings: &[Finding]) -> (usize, usize) {
+    let errors = findings.iter().filter(|finding| finding.is_error()).count();
+    (errors, findings.len() - errors)
+}
+
+fn groups(finding: &Finding) -> Vec<Group<'_>> {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = match &finding.instance {
+        Some(instance) => format!("{instance}: {}", finding.message),
+        None => finding.message.clone(),
+    };
+    let mut group = Group::with_title(level.primary_title(one_line(&title)).id(finding.code.as_str()));
+    if let Some(place) = &finding.place {
+        group = group.element(snippet(place, AnnotationKind::Primary, None));
+    }
+    for (place, why) in &finding.related {
+        group = group.element(snippet(place, AnnotationKind::Context, Some(why)));
+    }
+    if let Some(hint) = &finding.hint {
+        group = group.element(Level::HELP.message(one_line(hint)));
+    }
+    vec![group]
+}
+
+fn snippet<'a>(
+    place: &'a Place,
+    kind: AnnotationKind,
+    label: Option<&'a str>,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let byte = |column: u32| {
+        let characters = (column as usize).saturating_sub(1);
+        place.text.char_indices().nth(characters).map_or(place.text.len(), |(at, _)| at)
+    };
+    let (from, to) = (byte(place.column), byte(place.end_column));
+    let annotation = kind.span(from..to.max(from)).label(label);
+    Snippet::source(place.text.as_str())
+        .line_start(place.line as usize)
+        .path(place.file.as_str())
+        .annotation(annotation)
+}
+
+/// What people wrote is quoted in messages; it must not move a terminal's cursor.
+fn one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_control(), " ")
+}
+
+fn command(finding: &Finding) -> String {
+    let kind = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = finding.place.as_ref().map(|place| {
+        let (line, column, end) = (place.line, place.column, place.end_column);
+        format!("file={},line={line},col={column},endColumn={end},", property(&place.file))
+    });
+    let message = match &finding.hint {
+        Some(hint) => format!("{}\n{hint}", finding.message),
+        None => finding.message.clone(),
+    };
+    let place = place.unwrap_or_default();
+    format!("::{kind} {place}title={}::{}\n", property(&finding.code), data(&message))
+}
+
+/// The runner decodes exactly these three in a message.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// And these two more in a property.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> Vec<Finding> {
+        let place = |line, column, end_column, text: &str| Place {
+            file: "fleet/services/a.yaml".to_owned(),
+            line,
+            column,
+            end_column,
+            text: text.to_owned(),
+        };
+        vec![
+            Finding::error("port-taken", "`a` and `b` both have port 8100 on `h1`")
+                .at(place(5, 7, 11, "port: 8100"))
+                .also(Place { file: "fleet/services/b.yaml".to_owned(), ..place(4, 7, 11, "port: 8100 # ä") }, "`b`")
+                .hint("8101 is free there"),
+            Finding::warning("note", "100% odd,\nreally"),
+        ]
+    }
+
+    #[test]
+    fn text_shows_the_line_and_the_next_move() {
+        insta::assert_snapshot!(text(&findings(), false), @"");
+    }
+
+    #[test]
+    fn github_commands_are_escaped() {
+        insta::assert_snapshot!(github(&findings()), @"");
+    }
+
+    #[test]
+    fn json_counts() {
+        let value: serde_json::Value = serde_json::from_str(&json(&findings())).expect("JSON");
+        assert_eq!((&value["version"], &value["errors"], &value["warnings"]), (&1.into(), &1.into(), &1.into()));
+        assert_eq!(value["findings"][0]["code"], "port-taken");
+        assert_eq!(summary(&[]), "no findings");
+    }
+}
