@@ -247,6 +247,12 @@ fn a_bare_repository_is_read_and_written() {
     reads_and_writes(folder.path(), &local(&bare), &Credentials::default(), &bare);
 }
 
+/// Callers share one repository between blocking tasks.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Repository>();
+};
+
 #[test]
 fn a_strange_path_is_still_a_path() {
     let folder = temporary();
@@ -442,7 +448,8 @@ async fn backend(root: &Path, request: Request) -> Response<Body> {
         .env("REMOTE_USER", "evenkeel")
         .env("CONTENT_LENGTH", body.len().to_string())
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     if let Some(value) = parts.headers.get(header::CONTENT_TYPE) {
         command.env("CONTENT_TYPE", value.to_str().expect("it is text"));
     }
@@ -495,6 +502,15 @@ fn a_repository_is_read_and_written_over_http() {
     let refused = repository.append(&production(), &record(4), "Intent 4", noon());
     assert!(matches!(&refused, Err(GitError::Refused { .. })), "{refused:?}");
     fs::remove_file(bare.join("hooks/pre-receive")).expect("it is ours");
+
+    // One who is faster between our looking and our writing.
+    let first = repository.history(&production(), 9).expect("it reads").last().expect("there is one").commit.clone();
+    write(&bare, "hooks/update", &format!("#!/bin/sh\ngit update-ref \"$1\" {first}\n"));
+    fs::set_permissions(bare.join("hooks/update"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let lost = repository.append(&production(), &record(4), "Intent 4", noon());
+    assert!(matches!(&lost, Err(GitError::Diverged { found, .. }) if *found == first), "{lost:?}");
+    fs::remove_file(bare.join("hooks/update")).expect("it is ours");
+    repository.fetch().expect("it fetches");
     repository.append(&production(), &record(4), "Intent 4", noon()).expect("it is let in again");
 }
 
@@ -625,8 +641,12 @@ fn a_repository_is_read_and_written_over_ssh() {
     reads_and_writes(&folder, &sshd.url(&bare), &sshd.credentials(&sshd.known()), &bare);
 
     let hashed = sshd.credentials(&sshd.known());
-    let done =
-        Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(sshd.at("known_hosts")).stderr(Stdio::null()).status();
+    let done = Command::new("ssh-keygen")
+        .args(["-q", "-H", "-f"])
+        .arg(sshd.at("known_hosts"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     assert!(done.is_ok_and(|status| status.success()), "ssh-keygen is needed (package openssh-client)");
     assert!(fs::read_to_string(sshd.at("known_hosts")).expect("it is there").starts_with("|1|"));
     let repository = Repository::open(&folder.join("hashed"), &sshd.url(&bare), hashed).expect("it opens");

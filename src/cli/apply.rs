@@ -2,9 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use super::{
-    DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK, common, progress, repository::RepositoryArgs,
-};
+use super::{DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{look::look, pass},
     model::{
@@ -38,8 +36,11 @@ pub fn run(args: &Args) -> Exit {
     let prepared = args.hosts.prepare(&tree, &overrides, commits)?;
     common::block_on(async {
         if server::is_running(&place.socket()).await {
-            return Err(Failure::new(REFUSED, "a reconciler is running for this repository, and applies what is pushed")
-                .hint("push the commit, and watch `evenkeel status`"));
+            return Err(Failure::new(
+                REFUSED,
+                "a reconciler is running for this repository, and applies what is pushed",
+            )
+            .hint("push the commit, and watch `evenkeel status`"));
         }
         let ledger = place.ledger().await?;
         let id = commit.clone();

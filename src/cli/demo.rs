@@ -167,7 +167,13 @@ impl Stage {
             return Err(failure);
         };
         let bare = folder.join("config.git");
-        git::create_bare_from_folder(&bare, &[(&args.fleet.fleet, "fleet")], &branch, "The fleet as it runs", Utc::now())?;
+        git::create_bare_from_folder(
+            &bare,
+            &[(&args.fleet.fleet, "fleet")],
+            &branch,
+            "The fleet as it runs",
+            Utc::now(),
+        )?;
         println!("The folder {} is now the repository {}", args.fleet.fleet.display(), bare.display());
         let repository = Repository::open(&folder.join("state/mirror.git"), &address(&bare)?, Credentials::default())?;
         let file = lab.override_file();
@@ -216,11 +222,7 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let environment = self.environment.clone();
-            let records = self
-                .reconciler
-                .ledger
-                .call(move |repository| repository.history(&environment, 100))
-                .await?;
+            let records = self.reconciler.ledger.call(move |repository| repository.history(&environment, 100)).await?;
             let ended: Vec<Record> = records.into_iter().filter(|record| record.deployment.outcome.is_some()).collect();
             let view = self.view();
             let settled = view.as_ref().is_some_and(|view| {
@@ -253,7 +255,8 @@ impl Stage {
 
     /// Adds a variable to the first service's environment, as a person would in a commit.
     fn commit_change(&self) -> Result<(), Failure> {
-        let repository = Repository::open(&self.folder.join("edit.git"), &address(&self.bare)?, Credentials::default())?;
+        let repository =
+            Repository::open(&self.folder.join("edit.git"), &address(&self.bare)?, Credentials::default())?;
         let fetched = repository.fetch()?;
         let commit = fetched.branches.get(&self.branch).ok_or_else(|| Failure::new(ERROR, "the branch has gone"))?;
         let tree = repository.tree(commit)?;

@@ -6,10 +6,7 @@ use super::{DONE, ERROR, Exit, Failure, common, repository::RepositoryArgs};
 use crate::{
     declare,
     git::Repository,
-    model::{
-        name::EnvironmentName,
-        outcome::Record,
-    },
+    model::{name::EnvironmentName, outcome::Record},
     report,
 };
 
@@ -97,8 +94,7 @@ impl Which {
                 let commit = fetched.branches.get(&fetched.default_branch);
                 let tree = commit.map(|commit| repository.tree(commit)).transpose()?.unwrap_or_default();
                 let (declaration, _) = declare::read(&tree, self.fleet.trim_matches('/'));
-                let known: Vec<EnvironmentName> =
-                    declaration.iter().flat_map(|d| d.environments()).cloned().collect();
+                let known: Vec<EnvironmentName> = declaration.iter().flat_map(|d| d.environments()).cloned().collect();
                 match &known[..] {
                     [only] => only.clone(),
                     _ => {

@@ -30,6 +30,8 @@ pub fn run(args: &Args) -> Exit {
         println!("wrote {}", path.display());
     }
     let folder = args.folder.display();
-    println!("\nNext: edit instances/, commit, then\n  evenkeel validate --fleet {folder}\n  evenkeel plan --fleet {folder}");
+    println!(
+        "\nNext: edit instances/, commit, then\n  evenkeel validate --fleet {folder}\n  evenkeel plan --fleet {folder}"
+    );
     Ok(DONE)
 }

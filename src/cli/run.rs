@@ -44,9 +44,9 @@ pub fn run(args: &Args) -> Exit {
     let place = args.repository.place(Path::new("."), args.reach.ssh_key.as_deref())?;
     common::block_on(async {
         let repository = place.open()?;
-        let listener = server::bind(&place.socket()).await.map_err(|error| {
-            Failure::of(&error).hint("stop the other one first, or name another --state DIR")
-        })?;
+        let listener = server::bind(&place.socket())
+            .await
+            .map_err(|error| Failure::of(&error).hint("stop the other one first, or name another --state DIR"))?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
         // Held as long as the loop runs: a watcher that is dropped watches no more.

@@ -39,7 +39,9 @@ pub fn run(args: &Args) -> Exit {
     match schemas.iter().find(|(name, _)| name.trim_end_matches(".json") == wanted.trim_end_matches(".json")) {
         Some((_, text)) => print!("{text}"),
         None => {
-            return Err(Failure::new(ERROR, format!("there is no schema {wanted}")).hint("`evenkeel schema` lists them"));
+            return Err(
+                Failure::new(ERROR, format!("there is no schema {wanted}")).hint("`evenkeel schema` lists them")
+            );
         }
     }
     Ok(DONE)

@@ -31,7 +31,8 @@ pub fn run(args: &Args) -> Exit {
         }
         let tree = args.hosts.fleet.read()?;
         let commit = if tree.clean { tree.commit.clone() } else { None };
-        let prepared = args.hosts.prepare(&tree, &overrides, Commits { default: commit.clone(), environment: commit })?;
+        let prepared =
+            args.hosts.prepare(&tree, &overrides, Commits { default: commit.clone(), environment: commit })?;
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let plan = look(&prepared, &hosts, &spinner.watch()).await;

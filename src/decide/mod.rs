@@ -32,7 +32,11 @@ pub enum Event {
     Fetched(BTreeMap<EnvironmentName, Wanted>),
     FetchFailed,
     /// A pass has ended.
-    Ended { environment: EnvironmentName, commits: Commits, as_declared: bool },
+    Ended {
+        environment: EnvironmentName,
+        commits: Commits,
+        as_declared: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +49,10 @@ pub struct Wanted {
 pub enum Effect {
     Fetch,
     /// Look at the environment and bring it to these commits.
-    Pass { environment: EnvironmentName, commits: Commits },
+    Pass {
+        environment: EnvironmentName,
+        commits: Commits,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -148,7 +148,14 @@ pub fn from_node<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, Error> 
 
 impl Node {
     fn place<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        result.map_err(|error| Error { span: error.span.or(Some(self.span)), ..error })
+        result.map_err(|error| {
+            if error.span.is_some() {
+                return error;
+            }
+            let named = self.text().is_none_or(|text| error.message.contains(text));
+            let message = if named { error.message } else { format!("{}: {}", self.describe(), error.message) };
+            Error { span: Some(self.span), message }
+        })
     }
 
     fn parsed<T: std::str::FromStr>(&self, expected: &str) -> Result<T, Error> {
@@ -254,7 +261,7 @@ impl<'de> SeqAccess<'de> for Placed<'de> {
             1 => seed.deserialize(number(span.line)),
             2 => seed.deserialize(number(span.column)),
             3 => seed.deserialize(number(span.end_column)),
-            _ => seed.deserialize(self.node),
+            _ => self.node.place(seed.deserialize(self.node)),
         }
         .map(Some)
     }
@@ -266,7 +273,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        self.0.next().map(|node| seed.deserialize(node)).transpose()
+        self.0.next().map(|node| node.place(seed.deserialize(node))).transpose()
     }
 }
 
@@ -284,7 +291,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         for (key, value) in self.entries.by_ref() {
             if self.all || !key.text().is_some_and(|text| text.starts_with("x-")) {
                 self.value = Some(value);
-                return seed.deserialize(key).map(Some);
+                return key.place(seed.deserialize(key)).map(Some);
             }
         }
         Ok(None)
@@ -292,7 +299,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         match self.value.take() {
-            Some(node) => seed.deserialize(node),
+            Some(node) => node.place(seed.deserialize(node)),
             None => Err(de::Error::custom("a value was asked for before its key")),
         }
     }

@@ -146,7 +146,7 @@ impl Targets<'_> {
                 let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
                 let message =
                     format!("`{name}` has {} replicas in {}; this names none of them", forms.len(), self.environment);
-                let hint = format!("write {}, or go through a site's route", similar::list(&forms));
+                let hint = format!("write {}, or go through a site's route", similar::choice(&forms));
                 outcome.say(codes::AMBIGUOUS_REFERENCE, message, written, raw, &hint);
                 return None;
             }

@@ -104,6 +104,9 @@ fn own_rules(schema: &mut Schema) {
     if object.get("additionalProperties") == Some(&Value::Bool(false)) {
         object.insert("patternProperties".to_owned(), json!({"^x-": true}));
     }
+    if let Some(Value::String(text)) = object.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
     // A default that only says "nothing" tells a reader nothing.
     if object.get("default").is_some_and(|default| matches!(default, Value::Null)) {
         object.remove("default");

@@ -15,25 +15,35 @@ pub fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
 
 fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may differ; beyond that a guess misleads more than it helps.
-    let furthest = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
+    let furthest = (length / 3).max(1);
     let lower = name.to_lowercase();
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
-        .filter(|(distance, _)| *distance <= furthest)
+        .filter(|(distance, _)| *distance <= furthest && *distance < length)
         .min()
         .map(|(_, candidate)| candidate)
 }
 
 /// `a`, `b` and `c`; long lists are cut, for a hint is one line.
 pub fn list(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+/// `a`, `b` or `c`.
+pub fn choice(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+fn joined(names: &[&str], word: &str) -> String {
     const MOST: usize = 12;
     let quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
     match quoted.as_slice() {
         [] => "nothing".to_owned(),
-        _ if names.len() > MOST => format!("{} and {} more", quoted.join(", "), names.len() - MOST),
+        _ if names.len() > MOST => format!("{} {word} {} more", quoted.join(", "), names.len() - MOST),
         [only] => only.clone(),
-        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+        [init @ .., last] => format!("{} {word} {last}", init.join(", ")),
     }
 }
 

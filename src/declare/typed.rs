@@ -147,7 +147,7 @@ impl<'a> Refusal<'a> {
             ValidationErrorKind::PropertyNames { error } => {
                 let name = error.instance().as_str().unwrap_or_default();
                 let span = self.node.entry(name).map_or(self.node.span, |(key, _)| key.span);
-                vec![self.refused(name, self.schema.get("propertyNames").unwrap_or(&Json::Null), span)]
+                vec![self.refused(name, self.schema.get("propertyNames").unwrap_or(self.schema), span)]
             }
             ValidationErrorKind::Pattern { .. } => {
                 let text = self.node.text().unwrap_or_default();
@@ -159,6 +159,8 @@ impl<'a> Refusal<'a> {
             }
             ValidationErrorKind::Constant { expected_value } => match expected_value.as_str() {
                 Some(only) => vec![self.not_among(&[only])],
+                // That it is of another type is said already.
+                None if self.node.plain().is_none_or(|text| text.parse::<bool>().is_err()) => Vec::new(),
                 None => {
                     let message = format!("{} is not taken here, only `{expected_value}`", self.node.describe());
                     vec![self.error(codes::INVALID_VALUE, message, self.node.span)]
@@ -209,6 +211,7 @@ impl<'a> Refusal<'a> {
                 Some(format!("write {}", plain.trim_start_matches('0')))
             }
             ("a whole number", None) if whole(text).is_some() => Some(format!("write {text} without quotes")),
+            ("true or false", _) => self.schema.get("const").map(|only| format!("write {only}")),
             ("a list", _) if !text.is_empty() => Some(format!("write [{text}]")),
             _ => None,
         };

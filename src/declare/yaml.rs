@@ -235,29 +235,35 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, depth: usize) -> Result<Value, Fatal> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
-        let mut first: HashMap<String, Span> = HashMap::new();
         loop {
             let key = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(Value::Mapping(entries)),
+                (Event::MappingEnd, _) => break,
                 (event, span) => self.node(event, span, depth + 1)?,
             };
-            let Some(text) = key.text() else {
+            if key.text().is_none() {
                 return Err(self.fatal(codes::YAML_UNSUPPORTED, "a key must be plain text", key.span));
-            };
-            let earlier = first.get(text).copied();
-            if let Some(earlier) = earlier {
-                let finding =
-                    Finding::error(codes::DUPLICATE_KEY, format!("the key `{}` stands twice", shortened(text)))
-                        .at(self.file.place(key.span))
-                        .also(self.file.place(earlier), "first here");
-                self.findings.push(finding);
-            } else {
-                first.insert(text.to_owned(), key.span);
             }
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
-            if earlier.is_none() {
-                entries.push((key, value));
+            entries.push((key, value));
+        }
+        self.duplicates(&entries);
+        Ok(Value::Mapping(entries))
+    }
+
+    fn duplicates(&mut self, entries: &[(Node, Node)]) {
+        let mut keys: Vec<&Node> = entries.iter().map(|(key, _)| key).collect();
+        // Stable, so that of two equal keys the one that stands first stays first.
+        keys.sort_by_key(|key| key.text());
+        for pair in keys.windows(2) {
+            if let [first, again] = pair
+                && first.text() == again.text()
+            {
+                let name = shortened(again.text().unwrap_or_default());
+                let finding = Finding::error(codes::DUPLICATE_KEY, format!("the key `{name}` stands twice"))
+                    .at(self.file.place(again.span))
+                    .also(self.file.place(first.span), "first here");
+                self.findings.push(finding);
             }
         }
     }

@@ -32,7 +32,10 @@ pub enum Ended {
     /// It failed, and everything is as it was before.
     RolledBack(Failure),
     /// It failed, and undoing it failed too on the named instances.
-    RollbackFailed { failure: Failure, not_undone: Vec<Failure> },
+    RollbackFailed {
+        failure: Failure,
+        not_undone: Vec<Failure>,
+    },
 }
 
 /// A plan about to be carried out as a generation.
@@ -177,10 +180,13 @@ impl<H: Host> Deployment<'_, H> {
     }
 
     fn ended(&self, step: &Step, result: Result<(), Failure>) -> Result<(), Failure> {
-        self.tell(step, match &result {
-            Ok(()) => StepState::Done,
-            Err(failure) => StepState::Failed(failure.message.clone()),
-        });
+        self.tell(
+            step,
+            match &result {
+                Ok(()) => StepState::Done,
+                Err(failure) => StepState::Failed(failure.message.clone()),
+            },
+        );
         result
     }
 
@@ -226,11 +232,7 @@ impl<H: Host> Deployment<'_, H> {
             })
         });
         let not_undone: Vec<Failure> = join_all(undone).await.into_iter().flatten().collect();
-        if not_undone.is_empty() {
-            Ended::RolledBack(failure)
-        } else {
-            Ended::RollbackFailed { failure, not_undone }
-        }
+        if not_undone.is_empty() { Ended::RolledBack(failure) } else { Ended::RollbackFailed { failure, not_undone } }
     }
 }
 

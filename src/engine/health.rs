@@ -47,7 +47,12 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
 }
 
 /// Waits until healthy. The error says what the last check said.
-pub async fn await_healthy<H: Host>(host: &H, instance: &InstanceName, step: &Step, watch: &Watch) -> Result<(), String> {
+pub async fn await_healthy<H: Host>(
+    host: &H,
+    instance: &InstanceName,
+    step: &Step,
+    watch: &Watch,
+) -> Result<(), String> {
     let Some((check, declared)) = check_of(step) else { return Ok(()) };
     let began = Instant::now();
     let service = step.resource.to_string();

@@ -126,7 +126,11 @@ fn begin<H>(order: &Order<'_, H>, newest: Option<&Record>, kind: Kind) -> Deploy
         summary: order.plan.summary(),
         changes: report::plan::change_lines(order.plan),
         failure: None,
-        unreached: order.plan.unknown_instances().map(|(name, why)| (name.clone(), why.to_owned())).collect::<BTreeMap<_, _>>(),
+        unreached: order
+            .plan
+            .unknown_instances()
+            .map(|(name, why)| (name.clone(), why.to_owned()))
+            .collect::<BTreeMap<_, _>>(),
         not_undone: Vec::new(),
     }
 }
@@ -159,7 +163,11 @@ fn conclude(deployment: &mut Deployment, ended: Ended) {
 }
 
 /// Appends to the history, again on top of what others appended meanwhile.
-async fn record_outcome<H: Host>(order: &Order<'_, H>, previous: Files, deployment: &Deployment) -> Result<(), PassError> {
+async fn record_outcome<H: Host>(
+    order: &Order<'_, H>,
+    previous: Files,
+    deployment: &Deployment,
+) -> Result<(), PassError> {
     let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
     let failed = |source| PassError::Outcome { outcome, source };
     let files = record::outcome_files(&previous, order.prepared, deployment);

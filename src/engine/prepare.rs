@@ -54,8 +54,7 @@ pub fn prepare(
         Some(declaration) if !any_error(&findings) => declaration,
         _ => return Err(PrepareError::Invalid { findings }),
     };
-    let fleet =
-        declaration.resolve(environment, overrides).map_err(|findings| PrepareError::Invalid { findings })?;
+    let fleet = declaration.resolve(environment, overrides).map_err(|findings| PrepareError::Invalid { findings })?;
     let releases = release::gather(&fleet, tree)?;
     let digests: BTreeMap<Source, Digest> =
         releases.iter().map(|(source, release)| (source.clone(), release.digest)).collect();

@@ -28,7 +28,8 @@ impl<H> Roster<H> {
     pub fn hosts(&self, fleet: &Fleet) -> Hosts<H> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let host = |(name, instance): (&InstanceName, &Instance)| {
-            let same = known.get(name).filter(|(before, _)| before.address == instance.address && before.ssh == instance.ssh);
+            let same =
+                known.get(name).filter(|(before, _)| before.address == instance.address && before.ssh == instance.ssh);
             let host = match same {
                 Some((_, host)) => host.clone(),
                 None => {

@@ -18,12 +18,18 @@ use crate::{
 };
 
 /// Asks every replica for its health and puts it beside what the plan says.
-pub async fn survey<H: Host>(prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, deployed: Option<&Deployment>) -> StatusView {
+pub async fn survey<H: Host>(
+    prepared: &Prepared,
+    plan: &Plan,
+    hosts: &Hosts<H>,
+    deployed: Option<&Deployment>,
+) -> StatusView {
     let instances = join_all(prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
         let state = plan.instances.get(name).map(|instance| &instance.state);
         let (sync, why) = instance_sync(state, plan, name);
-        let address = prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
+        let address =
+            prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
         InstanceView { name: name.to_string(), address, sync, why, services: replicas }
     }))
     .await;
@@ -49,7 +55,12 @@ pub async fn survey<H: Host>(prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>,
 }
 
 /// Puts a survey where `status` finds it. The last deployment stays known from pass to pass.
-pub async fn publish<H: Host>(reconciler: &Reconciler<H>, prepared: &Prepared, plan: &Plan, deployed: Option<&Deployment>) {
+pub async fn publish<H: Host>(
+    reconciler: &Reconciler<H>,
+    prepared: &Prepared,
+    plan: &Plan,
+    deployed: Option<&Deployment>,
+) {
     let hosts = reconciler.roster.hosts(&prepared.fleet);
     let mut view = survey(prepared, plan, &hosts, deployed).await;
     view.controller = Some(super::pass::controller());

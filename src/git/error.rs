@@ -23,7 +23,7 @@ pub enum GitError {
     Git { doing: &'static str, what: String, source: git2::Error },
 
     #[error("cannot {doing} {url}")]
-    Remote { doing: &'static str, url: String, source: TransportError },
+    Remote { doing: &'static str, url: String, source: Box<TransportError> },
 
     #[error("cannot {doing} {url}")]
     RemoteGit { doing: &'static str, url: String, source: git2::Error },

@@ -14,7 +14,7 @@ use git2::{Direction, FileMode, Oid, PushOptions, RemoteCallbacks, Signature, Ti
 
 use super::{
     error::{Context, GitError},
-    local,
+    local::{self, MoveFrom},
     repository::{HISTORY, Repository, find_commit},
     url::RemoteUrl,
 };
@@ -70,7 +70,7 @@ impl Repository {
         let mirror = self.mirror()?;
         let seen = tip(&mirror, &branch)?;
         let commit = self.commit(&mirror, seen, files, message, when).context("write a commit for", &branch)?;
-        self.publish(&mirror, &branch, commit, Some(seen))?;
+        self.publish(&mirror, &branch, commit, MoveFrom::Seen(seen))?;
         mirror.reference(&branch, commit, true, "append").context("move", &branch)?;
         Ok(commit.to_string())
     }
@@ -81,7 +81,7 @@ impl Repository {
         let reference = format!("refs/evenkeel/{environment}/good");
         let mirror = self.mirror()?;
         let commit = find_commit(&mirror, commit)?.id();
-        self.publish(&mirror, &reference, commit, None)?;
+        self.publish(&mirror, &reference, commit, MoveFrom::Anywhere)?;
         mirror.reference(&reference, commit, true, "good").context("move", &reference)?;
         Ok(())
     }
@@ -106,18 +106,15 @@ impl Repository {
         mirror.commit(None, &author, &author, message, &tree, parent.as_ref().as_slice())
     }
 
-    /// Moves a reference at the remote: from `seen` alone (none: it is new), or from wherever it is.
-    fn publish(
-        &self,
-        mirror: &git2::Repository,
-        reference: &str,
-        commit: Oid,
-        seen: Option<Option<Oid>>,
-    ) -> Result<(), GitError> {
+    /// Moves a reference at the remote.
+    fn publish(&self, mirror: &git2::Repository, reference: &str, commit: Oid, from: MoveFrom) -> Result<(), GitError> {
         if let RemoteUrl::Local(path) = &self.url {
-            return local::publish(mirror, path, reference, commit, seen);
+            return local::publish(mirror, path, reference, commit, from);
         }
-        let expected = seen.map(|seen| seen.unwrap_or(Oid::ZERO_SHA1));
+        let (seen, expected) = match from {
+            MoveFrom::Seen(seen) => (seen, Some(seen.unwrap_or(Oid::ZERO_SHA1))),
+            MoveFrom::Anywhere => (None, None),
+        };
         let found = Cell::new(None);
         let refused = RefCell::new(None);
         let pushed = self.with_remote(mirror, "push to", |remote| {
@@ -132,7 +129,7 @@ impl Repository {
                 _ => Ok(()),
             });
             callbacks.push_update_reference(|_, status| {
-                *refused.borrow_mut() = status.map(str::to_owned);
+                *refused.borrow_mut() = status.map(|why| why.replace(char::is_control, " "));
                 Ok(())
             });
             let mut options = PushOptions::new();
@@ -140,7 +137,7 @@ impl Repository {
             let force = if expected.is_some() { "" } else { "+" };
             remote.push(&[format!("{force}{commit}:{reference}")], Some(&mut options))
         });
-        let diverged = |found: Oid| diverged(&self.url.to_string(), reference, seen.flatten(), some(found));
+        let diverged = |found: Oid| diverged(&self.url.to_string(), reference, seen, some(found));
         match (pushed, found.get(), refused.into_inner()) {
             (_, Some(found), _) => Err(diverged(found)),
             (_, None, Some(why)) => match (expected, self.remote_tip(mirror, reference)?) {

@@ -20,6 +20,14 @@ use crate::model::tree::{Entry, Tree};
 
 pub(super) const AUTHOR: (&str, &str) = ("evenkeel", "evenkeel@localhost");
 
+/// What a reference may be moved from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MoveFrom {
+    /// What was last seen there; none: it must be new.
+    Seen(Option<Oid>),
+    Anywhere,
+}
+
 /// Opens the repository at this very path.
 pub(super) fn open(path: &Path) -> Result<Repository, GitError> {
     Repository::open(path).context("open the repository", path.display())
@@ -31,14 +39,13 @@ pub(super) fn file_url(path: &Path) -> Result<String, GitError> {
     reqwest::Url::from_file_path(path).map(String::from).map_err(|()| name_error())
 }
 
-/// Copies `commit` with all it needs and moves `reference` to it: from `seen` alone, or from wherever
-/// it is.
+/// Copies `commit` with all it needs from the mirror and moves `reference` to it.
 pub(super) fn publish(
-    from: &Repository,
+    mirror: &Repository,
     path: &Path,
     reference: &str,
     commit: Oid,
-    seen: Option<Option<Oid>>,
+    from: MoveFrom,
 ) -> Result<(), GitError> {
     let to = open(path)?;
     let url = path.display().to_string();
@@ -46,8 +53,8 @@ pub(super) fn publish(
         let why = "it is checked out there".to_owned();
         return Err(GitError::Refused { url, reference: reference.to_owned(), why });
     }
-    copy(from, &to, commit).context("copy commits to", &url)?;
-    let Some(seen) = seen else {
+    copy(mirror, &to, commit).context("copy commits to", &url)?;
+    let MoveFrom::Seen(seen) = from else {
         to.reference(reference, commit, true, "evenkeel").context("move", reference)?;
         return Ok(());
     };

@@ -18,8 +18,8 @@ mod url;
 mod work_tree;
 
 pub use error::GitError;
-pub use nearest::nearest;
 pub use local::{commit_to_bare, create_bare_from_folder};
+pub use nearest::nearest;
 pub use repository::{CommitSummary, Fetched, Repository};
 pub use transport::{Credentials, TransportError};
 pub use url::{HttpUrl, RemoteUrl, SshUrl};

@@ -6,7 +6,8 @@ use super::GitError;
 
 /// The address, in the form that [`super::RemoteUrl`] reads. None outside any repository.
 pub fn nearest(folder: &Path) -> Result<Option<String>, GitError> {
-    let told = |source| GitError::Git { doing: "look for a repository around", what: folder.display().to_string(), source };
+    let told =
+        |source| GitError::Git { doing: "look for a repository around", what: folder.display().to_string(), source };
     let repository = match git2::Repository::discover(folder) {
         Ok(repository) => repository,
         Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),

@@ -4,7 +4,7 @@
 //! reading never waits for the network. Only one fetch or push runs at a time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -83,21 +83,21 @@ impl Repository {
         let before = self.references(&mirror)?;
         let head_before = head(&mirror);
         let head_now = self.with_remote(&mirror, "fetch from", |remote| {
-            let connection = remote.connect_auth(Direction::Fetch, None, None)?;
+            let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
             let heads: Vec<_> = connection
                 .list()?
                 .iter()
                 .map(|head| (head.name().to_owned(), head.symref_target().map(str::to_owned), head.oid()))
                 .collect();
-            drop(connection);
+            let there: BTreeSet<_> = heads.iter().map(|(name, ..)| name).collect();
             // First what is gone, or a branch `a` would stand in the way of a new branch `a/b`.
-            for name in before.keys().filter(|name| !heads.iter().any(|(there, ..)| there == *name)) {
+            for name in before.keys().filter(|name| !there.contains(name)) {
                 mirror.find_reference(name)?.delete()?;
             }
             let refspecs = MIRRORED.map(|prefix| format!("+{prefix}*:{prefix}*"));
             let mut options = FetchOptions::new();
             options.download_tags(AutotagOption::None).update_fetchhead(false);
-            remote.fetch(&refspecs, Some(&mut options), None)?;
+            connection.remote().fetch(&refspecs, Some(&mut options), None)?;
             Ok(default_branch(&heads))
         })?;
         let head_now = head_now.ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?;
@@ -190,7 +190,7 @@ impl Repository {
         let session = Session::open(&self.url, &self.credentials).map_err(|source| GitError::Remote {
             doing,
             url: url(),
-            source,
+            source: Box::new(source),
         })?;
         let address = match (&session, &self.url) {
             (Some(session), _) => session.address(),
@@ -202,7 +202,7 @@ impl Repository {
         };
         mirror.remote_anonymous(&address).and_then(|mut remote| work(&mut remote)).map_err(|source| {
             match session.as_ref().and_then(Session::failure) {
-                Some(source) => GitError::Remote { doing, url: url(), source },
+                Some(source) => GitError::Remote { doing, url: url(), source: Box::new(source) },
                 None => GitError::RemoteGit { doing, url: url(), source },
             }
         })

@@ -8,7 +8,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use russh::{
     client::{self, AuthResult, Handle},
     keys::{
-        PublicKeyOrCertificate,Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, agent::client::AgentClient, load_secret_key},
+        Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate, agent::client::AgentClient,
+        load_secret_key,
+    },
 };
 use thiserror::Error;
 use tokio::time::timeout;

@@ -1,6 +1,175 @@
-use super::Style;
-use crate::model::outcome::*;
-pub fn commit_message(d: &Deployment, _: Option<&str>) -> String { format!("{:?}", d.outcome) }
-pub fn history(r: &[Record], _: Style) -> String { r.iter().map(|r| format!("{} {:?} {:?}\n", r.deployment.generation, r.deployment.outcome, r.deployment.kind)).collect() }
-pub fn show(r: &Record, _: Style) -> String { format!("{r:#?}\n") }
-pub fn outcome(d: &Deployment, _: Style) -> String { format!("{d:#?}") }
+//! A deployment in words: the commit that records it, and the last lines of `apply`.
+//!
+//! Keeps true: a subject fits 72 characters; the trailers are the last paragraph, one line each, so
+//! that nothing a log or a message holds can pass for one; an outcome is never called better than it is.
+
+use super::{
+    style::Style,
+    words::{self, block, clip, count, one_line, short, visible},
+};
+use crate::model::{
+    outcome::{Deployment, Failure, Kind, Outcome},
+    plan::Summary,
+};
+
+pub use super::record::{history, show};
+
+/// What git and GitHub show of a subject without cutting it.
+const SUBJECT: usize = 72;
+
+/// The message of the history branch's commit. `subject_of_commit` is that of the deployed commit.
+pub fn commit_message(deployment: &Deployment, subject_of_commit: Option<&str>) -> String {
+    let mut text = format!("{}\n\n", clip(&headline(deployment), SUBJECT));
+    text += &match (commit(deployment), subject_of_commit) {
+        (Some(commit), Some(subject)) => format!("Commit {commit}: {}\n", one_line(subject)),
+        (Some(commit), None) => format!("Commit {commit}\n"),
+        (None, _) => "From a work tree, not a commit\n".to_owned(),
+    };
+    text += &body(deployment, Style(false));
+    text + "\n" + &trailers(deployment)
+}
+
+/// The last lines that `apply` prints.
+pub fn outcome(deployment: &Deployment, style: Style) -> String {
+    let line = words::capital(&headline(deployment));
+    let line = match deployment.outcome {
+        Some(Outcome::Applied) => style.good(&line),
+        Some(Outcome::Partial) => style.warn(&line),
+        Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused) => style.bad(&line),
+        Some(Outcome::Unchanged) | None => line,
+    };
+    let mut text = format!("{line}\n");
+    text += &troubles(deployment, style);
+    let took = deployment.duration_ms.map(|ms| format!(", {}", words::duration(ms))).unwrap_or_default();
+    text += &style.dim(&format!("Generation {} of {}{took}", deployment.generation, deployment.environment));
+    text.push('\n');
+    text += match deployment.outcome {
+        Some(Outcome::RolledBack) => "Everything is as it was before.\n",
+        Some(Outcome::RollbackFailed) => "Look at the instances named above before the next deployment.\n",
+        Some(Outcome::Partial) => "The others follow with the next deployment that reaches them.\n",
+        Some(Outcome::Refused) => "Nothing was touched.\n",
+        Some(Outcome::Applied | Outcome::Unchanged) | None => "",
+    };
+    text
+}
+
+/// What happened, in one line without a full stop.
+pub(super) fn headline(deployment: &Deployment) -> String {
+    let what = commit(deployment).unwrap_or_else(|| "the work tree".to_owned());
+    let place = match &deployment.failure {
+        Some(failure) => format!(": {} failed on {}", resource(failure), failure.instance),
+        None => String::new(),
+    };
+    let repair = deployment.kind == Kind::DriftRepair;
+    match deployment.outcome {
+        None => format!("intent: {what}: {}", to_do(&deployment.summary)),
+        Some(Outcome::Applied) if repair => format!("repaired drift from {what}: {}", done(&deployment.summary)),
+        Some(Outcome::Applied) => format!("applied {what}: {}", done(&deployment.summary)),
+        Some(Outcome::Unchanged) => format!("unchanged: everything is as {what} declares it"),
+        Some(Outcome::Partial) => {
+            let unreached = count(deployment.unreached.len(), "instance");
+            format!("partly applied {what}: {}, {unreached} not reached", done(&deployment.summary))
+        }
+        Some(Outcome::RolledBack) if repair => format!("rolled back a drift repair{place}"),
+        Some(Outcome::RolledBack) => format!("rolled back {what}{place}"),
+        Some(Outcome::RollbackFailed) => format!("rollback of {what} FAILED{place}"),
+        Some(Outcome::Refused) => format!("refused {what}{place}"),
+    }
+}
+
+/// The commit as people name it. None for a work tree.
+pub(super) fn commit(deployment: &Deployment) -> Option<String> {
+    deployment.commits.environment.as_deref().map(short)
+}
+
+/// Changes, and what went wrong: every paragraph after an empty line.
+pub(super) fn body(deployment: &Deployment, style: Style) -> String {
+    let mut text = String::new();
+    if !deployment.changes.is_empty() {
+        let title = match deployment.outcome {
+            Some(Outcome::Applied | Outcome::Partial) => "Changes",
+            Some(Outcome::RolledBack) => "Changes, all undone",
+            Some(Outcome::RollbackFailed) => "Changes, not all undone",
+            Some(Outcome::Unchanged | Outcome::Refused) | None => "Planned changes",
+        };
+        text += &format!("\n{}\n", style.bold(&format!("{title}:")));
+        text.extend(deployment.changes.iter().map(|change| format!("- {}\n", one_line(change))));
+    }
+    let troubles = troubles(deployment, style);
+    if troubles.is_empty() { text } else { text + "\n" + &troubles }
+}
+
+/// The failure with its log, what is left half-way, and who was not reached.
+fn troubles(deployment: &Deployment, style: Style) -> String {
+    let mut paragraphs = Vec::new();
+    if let Some(failure) = &deployment.failure {
+        paragraphs.push(failed("Failed", failure, style));
+    }
+    paragraphs.extend(deployment.not_undone.iter().map(|failure| failed("Not undone", failure, style)));
+    if !deployment.unreached.is_empty() {
+        let lines = deployment.unreached.iter().map(|(name, why)| format!("- {name}: {}\n", one_line(why)));
+        paragraphs.push(format!("{}\n{}", style.warn("Not reached:"), lines.collect::<String>()));
+    }
+    paragraphs.join("\n")
+}
+
+fn failed(title: &str, failure: &Failure, style: Style) -> String {
+    let step = visible(&failure.step);
+    let step = step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&step);
+    let mut text = format!("{} {step}\n", style.bad(&format!("{title} on {}:", failure.instance)));
+    text += &block("  ", &failure.message);
+    if !failure.log.is_empty() {
+        text += "  the last lines of its log:\n";
+        text.extend(failure.log.iter().map(|line| format!("    {}\n", visible(line))));
+    }
+    text
+}
+
+/// `service/gong_mcp` from a step's `ai-core/service/gong_mcp/start/…`.
+fn resource(failure: &Failure) -> String {
+    let step = failure.step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&failure.step);
+    let parts: Vec<&str> = step.split('/').collect();
+    match parts[..] {
+        [kind @ ("service" | "site"), name, ..] => visible(&format!("{kind}/{name}")),
+        ["", ..] => "a step".to_owned(),
+        [first, ..] => visible(first),
+        [] => "a step".to_owned(),
+    }
+}
+
+fn trailers(deployment: &Deployment) -> String {
+    let outcome = match deployment.outcome {
+        Some(outcome) => ("Outcome", outcome.to_string()),
+        None => ("Intent", "yes".to_owned()),
+    };
+    let optional = |name, value: Option<String>| value.map(|value| (name, value));
+    let known = [
+        Some(("Environment", deployment.environment.to_string())),
+        optional("Deployed-Commit", deployment.commits.environment.clone()),
+        Some(outcome),
+        Some(("Generation", deployment.generation.to_string())),
+        Some(("Plan-Digest", deployment.plan_digest.to_string())),
+        Some(("Triggered-By", deployment.triggered_by.clone())),
+        optional("Duration", deployment.duration_ms.map(words::duration)),
+    ];
+    known.into_iter().flatten().map(|(name, value)| format!("{name}: {}\n", one_line(&value))).collect()
+}
+
+/// `3 created, 1 restarted on 2 instances`.
+fn done(summary: &Summary) -> String {
+    counts(summary, ["created", "updated", "restarted", "deleted"])
+}
+
+/// `3 to create, 1 to restart on 2 instances`.
+fn to_do(summary: &Summary) -> String {
+    counts(summary, ["to create", "to update", "to restart", "to delete"])
+}
+
+/// What is nought is not worth its place in a subject.
+fn counts(summary: &Summary, words: [&str; 4]) -> String {
+    let numbers = [summary.create, summary.update, summary.restart, summary.delete];
+    let said = numbers.into_iter().zip(words).filter(|(number, _)| *number > 0);
+    let said: Vec<String> = said.map(|(number, word)| format!("{number} {word}")).collect();
+    let on = count(summary.changed_instances, "instance");
+    if said.is_empty() { format!("small changes on {on}") } else { format!("{} on {on}", said.join(", ")) }
+}

@@ -2,7 +2,7 @@
 //!
 //! Owns how a finding looks; never what it says. Keeps true: the order given is the order shown.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 use serde::Serialize;
 
 use crate::model::finding::{Finding, Place, Severity};
@@ -70,8 +70,11 @@ fn groups(finding: &Finding) -> Vec<Group<'_>> {
         None => finding.message.clone(),
     };
     let mut group = Group::with_title(level.primary_title(one_line(&title)).id(finding.code.as_str()));
-    if let Some(place) = &finding.place {
-        group = group.element(snippet(place, AnnotationKind::Primary, None));
+    match &finding.place {
+        // Said of a file as such: there is no line to show.
+        Some(place) if place.text.is_empty() => group = group.element(Origin::path(place.file.as_str())),
+        Some(place) => group = group.element(snippet(place, AnnotationKind::Primary, None)),
+        None => {}
     }
     for (place, why) in &finding.related {
         group = group.element(snippet(place, AnnotationKind::Context, Some(why)));
@@ -154,12 +157,32 @@ mod tests {
 
     #[test]
     fn text_shows_the_line_and_the_next_move() {
-        insta::assert_snapshot!(text(&findings(), false), @"");
+        insta::assert_snapshot!(text(&findings(), false), @"
+        error[port-taken]: `a` and `b` both have port 8100 on `h1`
+         --> fleet/services/a.yaml:5:7
+          |
+        5 | port: 8100
+          |       ^^^^
+          |
+         ::: fleet/services/b.yaml:4:7
+          |
+        4 | port: 8100 # ä
+          |       ---- `b`
+          |
+          = help: 8101 is free there
+
+        warning[note]: 100% odd, really
+
+        1 error, 1 warning
+        ");
     }
 
     #[test]
     fn github_commands_are_escaped() {
-        insta::assert_snapshot!(github(&findings()), @"");
+        insta::assert_snapshot!(github(&findings()), @"
+        ::error file=fleet/services/a.yaml,line=5,col=7,endColumn=11,title=port-taken::`a` and `b` both have port 8100 on `h1`%0A8101 is free there
+        ::warning title=note::100%25 odd,%0Areally
+        ");
     }
 
     #[test]

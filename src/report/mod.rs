@@ -1,11 +1,21 @@
+//! Everything people read: plans, deployments, progress, status, in words.
+//!
+//! Owns all wording, and the JSON of a plan. Keeps true: the same values give the same text; nothing
+//! that came from a file or a host reaches a terminal raw (see [`words::visible`]). Never does: I/O,
+//! clocks, finding out what the terminal can do (that is [`Style`], given by the caller).
+
 pub mod deployment;
+mod diff;
 pub mod findings;
 pub mod plan;
+mod plan_json;
+mod plan_steps;
 pub mod progress;
+mod record;
 pub mod status;
+mod style;
 pub mod why;
-#[derive(Clone, Copy)]
-pub struct Style(pub bool);
-pub fn chain(error: &dyn std::error::Error) -> String { let mut t = error.to_string(); let mut e = error.source(); while let Some(s) = e { t += &format!(": {s}"); e = s.source(); } t }
-pub fn failure(m: &str, h: Option<&str>, _: Style) -> String { format!("error: {m}\n{}", h.unwrap_or("")) }
-pub fn heading(t: &str, _: Style) -> String { format!("== {t}") }
+pub mod words;
+
+pub use style::Style;
+pub use words::chain;

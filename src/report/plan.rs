@@ -1,8 +1,196 @@
-use super::Style;
-use crate::model::plan::Plan;
-pub fn text(p: &Plan, _: Style) -> String { let mut t = String::new(); for s in &p.steps { t += &format!("{} {} {}\n", s.phase, s.id, s.reason); } for f in &p.findings { t += &format!("{f:?}\n"); } for (n,i) in &p.instances { t += &format!("{n} {:?}\n", i.state); } t + &headline(p) + "\n" }
-pub fn json(_: &Plan) -> String { String::new() }
-pub fn json_schema() -> String { String::new() }
-pub fn headline(p: &Plan) -> String { format!("{:?}", p.summary()) }
-pub fn change_lines(p: &Plan) -> Vec<String> { p.steps.iter().map(|s| s.id.clone()).collect() }
-pub fn diff(_: &str, a: &str, b: &str, _: Style) -> String { similar::TextDiff::from_lines(a,b).unified_diff().to_string() }
+//! A plan in words: what would change, why, and what is refused.
+//!
+//! Owns the order in which a plan is read: refusals first, then instance by instance, then what is not
+//! known, then one line that sums it up. Keeps true: every step is shown, and nothing that is no step.
+
+use std::collections::BTreeSet;
+
+use super::{
+    plan_json, plan_steps,
+    style::{Mark, Style},
+    words::{self, count, one_line, visible},
+};
+use crate::model::{
+    finding::{Finding, Severity},
+    plan::{Action, InstanceState, Plan, Step, Summary},
+};
+
+/// How many resources a phase is named after.
+const NAMED: usize = 4;
+
+/// The whole plan, for people.
+pub fn text(plan: &Plan, style: Style) -> String {
+    let mut text = String::new();
+    let (errors, warnings): (Vec<_>, Vec<_>) = plan.findings.iter().partition(|finding| finding.is_error());
+    if !errors.is_empty() {
+        text += &format!("{}\n\n", style.bad(&format!("{} is refused:", plan.environment)));
+        text.extend(errors.iter().map(|finding| said(finding, style)));
+        text.push('\n');
+    }
+    if plan.has_changes() {
+        text += &introduction(plan, style);
+        for (name, instance) in &plan.instances {
+            let groups = plan_steps::groups(plan, name);
+            if groups.is_empty() {
+                continue;
+            }
+            let refused =
+                if instance.state == InstanceState::Refused { style.bad(" (refused)") } else { String::new() };
+            text += &format!("{}{refused}\n", style.bold(name.as_str()));
+            text.extend(groups.iter().map(|group| group.text(style)));
+            text.push('\n');
+        }
+        text += &as_declared(plan, style);
+    }
+    text += &unknown(plan, style);
+    if !warnings.is_empty() {
+        text.extend(warnings.iter().map(|finding| said(finding, style)));
+        text.push('\n');
+    }
+    text + &style.bold(&sum(plan, " above")) + "\n"
+}
+
+/// The plan as JSON, as described by [`json_schema`].
+pub fn json(plan: &Plan) -> String {
+    plan_json::json(plan)
+}
+
+pub fn json_schema() -> String {
+    plan_json::schema()
+}
+
+/// The plan in one line: the last line of its text.
+pub fn headline(plan: &Plan) -> String {
+    sum(plan, "")
+}
+
+/// One line for each resource that changes, as history keeps it.
+pub fn change_lines(plan: &Plan) -> Vec<String> {
+    plan.instances.keys().flat_map(|name| plan_steps::groups(plan, name)).map(|group| group.line()).collect()
+}
+
+/// What a phase is about: what is prepared, and the resources it changes.
+pub fn phase_title(plan: &Plan, phase: u32) -> String {
+    let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();
+    let staged: BTreeSet<_> = steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::StageRelease { release, .. } => Some(release),
+            _ => None,
+        })
+        .collect();
+    let prepares = |step: &Step| matches!(step.action, Action::StageRelease { .. });
+    let resources: BTreeSet<_> = steps.iter().filter(|step| !prepares(step)).map(|step| &step.resource).collect();
+    let mut named: Vec<String> = resources.iter().take(NAMED).map(|resource| visible(&resource.to_string())).collect();
+    if !staged.is_empty() {
+        named.push(count(staged.len(), "release"));
+    }
+    match resources.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn introduction(plan: &Plan, style: Style) -> String {
+    let from = match &plan.commits.environment {
+        Some(commit) => format!("Commit {}", words::short(commit)),
+        None => "The work tree".to_owned(),
+    };
+    let verb = if plan.is_refused() { "would change" } else { "changes" };
+    let mut text = format!("{from} {verb} {} as follows:\n\n", style.bold(plan.environment.as_str()));
+    let mut marks: BTreeSet<Mark> = BTreeSet::new();
+    for group in plan.instances.keys().flat_map(|name| plan_steps::groups(plan, name)) {
+        marks.extend(group.marks());
+    }
+    let legend = marks.iter().filter_map(|mark| {
+        let word = match mark {
+            Mark::Create => "create",
+            Mark::Update => "update",
+            Mark::Delete => "delete",
+            Mark::Restart => "start or restart",
+            Mark::Unknown | Mark::Good | Mark::Bad | Mark::Busy => return None,
+        };
+        Some(format!("{} {word}", style.mark(*mark)))
+    });
+    text += &format!("  {}\n\n", legend.collect::<Vec<_>>().join("   "));
+    text + &phases(plan, style)
+}
+
+/// The order of things, where there is more than one.
+fn phases(plan: &Plan, style: Style) -> String {
+    let phases: BTreeSet<u32> = plan.steps.iter().map(|step| step.phase).collect();
+    if phases.len() < 2 {
+        return String::new();
+    }
+    let mut text =
+        format!("In {} phases; each begins when the one before is done and healthy everywhere:\n", phases.len());
+    for phase in phases {
+        text += &format!("  {phase}. {}\n", style.dim(&phase_title(plan, phase)));
+    }
+    text + "\n"
+}
+
+fn as_declared(plan: &Plan, style: Style) -> String {
+    let is_so = plan.instances.iter().filter(|(_, instance)| instance.state == InstanceState::AsDeclared);
+    let names: Vec<&str> = is_so.map(|(name, _)| name.as_str()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("{}\n\n", style.dim(&format!("As declared: {}", names.join(", ")))),
+    }
+}
+
+fn unknown(plan: &Plan, style: Style) -> String {
+    let mut text = String::new();
+    for (name, why) in plan.unknown_instances() {
+        let name = style.bold(name.as_str());
+        text += &format!(
+            "{} {name}: not observed: {}; nothing is planned there\n",
+            style.mark(Mark::Unknown),
+            one_line(why)
+        );
+    }
+    if text.is_empty() { text } else { text + "\n" }
+}
+
+fn said(finding: &Finding, style: Style) -> String {
+    let word = match finding.severity {
+        Severity::Error => style.bad("refused"),
+        Severity::Warning => style.warn("warning"),
+    };
+    let instance =
+        finding.instance.as_ref().map(|name| format!("{}: ", style.bold(&visible(name)))).unwrap_or_default();
+    let code = style.dim(&format!("[{}]", visible(&finding.code)));
+    let mut text = format!("  {word} {instance}{} {code}\n", one_line(&finding.message));
+    if let Some(hint) = &finding.hint {
+        text += &format!("          {} {}\n", style.note("hint:"), one_line(hint));
+    }
+    text
+}
+
+/// The last line. `place` says where the reasons of a refusal are.
+fn sum(plan: &Plan, place: &str) -> String {
+    let Summary { create, update, restart, delete, changed_instances, instances, services, unknown_instances } =
+        plan.summary();
+    if plan.is_refused() {
+        let reasons = plan.findings.iter().filter(|finding| finding.is_error()).count();
+        return format!("Refused: {}{place}. Nothing was touched.", count(reasons, "reason"));
+    }
+    if plan.has_changes() {
+        return format!(
+            "Plan: {create} to create, {update} to update, {restart} to restart, {delete} to delete \
+             on {changed_instances} of {}.",
+            count(instances, "instance")
+        );
+    }
+    match unknown_instances {
+        0 => format!("No changes. {}, {} as declared.", count(instances, "instance"), count(services, "service")),
+        _ if unknown_instances == instances => {
+            format!("Nothing is planned: {} could not be observed.", count(instances, "instance"))
+        }
+        _ => format!(
+            "No changes on {} of {}; {unknown_instances} could not be observed.",
+            instances - unknown_instances,
+            count(instances, "instance")
+        ),
+    }
+}

@@ -1,16 +1,192 @@
+//! How an environment is: what `status` answers, in words and as JSON.
+//!
+//! Owns the view that the socket, the API and the dashboard share. Never does: finding out how things
+//! are, or from when to call a service degraded.
+
 use serde::{Deserialize, Serialize};
-use super::Style;
+
+use super::{
+    style::{Mark, Style},
+    words::{one_line, short, time, visible},
+};
+use crate::model::{
+    name::{EnvironmentName, InstanceName, ServiceName},
+    outcome::Outcome,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    pub environment: EnvironmentName,
+    pub branch: String,
+    /// The branch's newest commit that is known.
+    pub commit: Option<String>,
+    /// The newest deployment.
+    pub deployed: Option<Deployed>,
+    pub sync: Sync,
+    pub health: Health,
+    pub instances: Vec<InstanceStatus>,
+    /// Who reconciles, where someone does.
+    pub controller: Option<String>,
+    pub last_error: Option<String>,
+    /// RFC 3339; none before the first look.
+    pub observed_at: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// None for a work tree.
+    pub commit: Option<String>,
+    pub generation: u64,
+    /// RFC 3339.
+    pub when: String,
+    /// None while it is under way.
+    pub outcome: Option<Outcome>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    pub name: InstanceName,
+    pub address: String,
+    pub sync: Sync,
+    /// What differs, or why nothing is known.
+    pub why: Option<String>,
+    pub services: Vec<ServiceStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    pub name: ServiceName,
+    pub port: u16,
+    pub unit: String,
+    pub sync: Sync,
+    pub health: Health,
+    pub why: Option<String>,
+}
+
+/// Whether live is as declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Sync { Synced, OutOfSync, Unknown }
+#[serde(rename_all = "kebab-case")]
+pub enum Sync {
+    Synced,
+    OutOfSync,
+    Unknown,
+}
+
+/// Whether what runs works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Health { Healthy, Progressing, Degraded, Unknown }
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployed { pub commit: Option<String>, pub generation: u64, pub when: String, pub outcome: String }
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceView { pub name: String, pub port: u16, pub unit: String, pub sync: Sync, pub health: Health, pub why: Option<String> }
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceView { pub name: String, pub address: String, pub sync: Sync, pub why: Option<String>, pub services: Vec<ServiceView> }
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusView { pub environment: String, pub branch: String, pub commit: Option<String>, pub deployed: Option<Deployed>, pub sync: Sync, pub health: Health, pub instances: Vec<InstanceView>, pub controller: Option<String>, pub last_error: Option<String>, pub observed_at: String }
-pub fn text(v: &StatusView, _: Style) -> String { format!("{v:#?}\n") }
-pub fn json(v: &StatusView) -> String { serde_json::to_string(v).unwrap_or_default() }
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    Healthy,
+    /// Starting, or being deployed.
+    Progressing,
+    Degraded,
+    Unknown,
+}
+
+/// One environment as a tree.
+pub fn text(view: &StatusView, style: Style) -> String {
+    let commit = view.commit.as_deref().map(|commit| format!(" at {}", short(commit))).unwrap_or_default();
+    let mut text = format!(
+        "{}  {}, {}  {}\n",
+        style.bold(view.environment.as_str()),
+        sync(view.sync, 0, style),
+        health(view.health, style),
+        style.dim(&format!("{}{commit}", visible(&view.branch)))
+    );
+    text += &match &view.deployed {
+        Some(deployed) => format!("  {}\n", said(deployed)),
+        None => "  nothing deployed yet\n".to_owned(),
+    };
+    if let Some(at) = &view.observed_at {
+        let by = view.controller.as_deref().map(|by| format!(" by {}", one_line(by))).unwrap_or_default();
+        text += &format!("  {}\n", style.dim(&format!("looked at {} UTC{by}", time(at))));
+    }
+    if let Some(error) = &view.last_error {
+        text += &format!("  {} {}\n", style.bad("last error:"), one_line(error));
+    }
+    let columns = Columns::of(view);
+    for instance in &view.instances {
+        text.push('\n');
+        text += &of_instance(instance, &columns, style);
+    }
+    text
+}
+
+pub fn json(view: &StatusView) -> String {
+    // Plain data with string keys cannot fail to serialise.
+    serde_json::to_string_pretty(view).unwrap_or_default() + "\n"
+}
+
+/// Widths that hold for the whole environment, so that instances line up with each other.
+struct Columns {
+    instance: usize,
+    address: usize,
+    service: usize,
+}
+
+impl Columns {
+    fn of(view: &StatusView) -> Self {
+        let services = view.instances.iter().flat_map(|instance| &instance.services);
+        Self {
+            instance: view.instances.iter().map(|instance| instance.name.as_str().len()).max().unwrap_or(0),
+            address: view.instances.iter().map(|instance| instance.address.chars().count()).max().unwrap_or(0),
+            service: services.map(|service| service.name.as_str().len()).max().unwrap_or(0),
+        }
+    }
+}
+
+fn of_instance(instance: &InstanceStatus, columns: &Columns, style: Style) -> String {
+    let name = style.bold(&format!("{:<1$}", instance.name, columns.instance));
+    let address = format!("{:<1$}", visible(&instance.address), columns.address);
+    let mut text = format!("  {name}  {address}  {}{}\n", sync(instance.sync, 0, style), because(&instance.why));
+    for service in &instance.services {
+        let mark = match (service.health, service.sync) {
+            (Health::Degraded, _) => Mark::Bad,
+            (Health::Progressing, _) => Mark::Busy,
+            (Health::Unknown, _) | (_, Sync::Unknown) => Mark::Unknown,
+            (Health::Healthy, Sync::OutOfSync) => Mark::Update,
+            (Health::Healthy, Sync::Synced) => Mark::Good,
+        };
+        text += &format!(
+            "    {} {:<width$}  {:>5}  {}  {}{}\n",
+            style.mark(mark),
+            service.name,
+            service.port,
+            sync(service.sync, "out of sync".len(), style),
+            health(service.health, style),
+            because(&service.why),
+            width = columns.service
+        );
+    }
+    text
+}
+
+fn because(why: &Option<String>) -> String {
+    why.as_deref().map(|why| format!(": {}", one_line(why))).unwrap_or_default()
+}
+
+/// The word, as wide as `width`, in its colour.
+fn sync(sync: Sync, width: usize, style: Style) -> String {
+    let (word, mark) = match sync {
+        Sync::Synced => ("synced", Mark::Good),
+        Sync::OutOfSync => ("out of sync", Mark::Update),
+        Sync::Unknown => ("unknown", Mark::Unknown),
+    };
+    style.as_mark(mark, &format!("{word:<width$}"))
+}
+
+fn health(health: Health, style: Style) -> String {
+    let (word, mark) = match health {
+        Health::Healthy => ("healthy", Mark::Good),
+        Health::Progressing => ("progressing", Mark::Busy),
+        Health::Degraded => ("degraded", Mark::Bad),
+        Health::Unknown => ("unknown", Mark::Unknown),
+    };
+    style.as_mark(mark, word)
+}
+
+fn said(deployed: &Deployed) -> String {
+    let commit = deployed.commit.as_deref().map_or("the work tree".to_owned(), short);
+    let outcome = deployed.outcome.map_or("under way", Outcome::as_str);
+    format!("generation {}: {commit} {outcome}, {} UTC", deployed.generation, time(&deployed.when))
+}

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cycle::{cycles, shown};
 use crate::{
-    declare::{Declaration, codes, expand::Outcome, kinds::Kind},
+    declare::{Declaration, codes, expand::Outcome, kinds::Kind, similar},
     model::{
         finding::{Finding, Place},
-        fleet::{Fleet, Instance, Service},
+        fleet::{Fleet, Instance, Service, Site},
         name::{InstanceName, ServiceName},
     },
 };
@@ -20,7 +20,8 @@ pub fn environment(declaration: &Declaration, fleet: &Fleet, outcome: &mut Outco
     let checker = Checker { declaration, fleet };
     let findings = &mut outcome.findings;
     checker.ports(findings);
-    checker.sites(findings);
+    checker.domains(findings);
+    checker.routes(findings);
     checker.after(findings);
     checker.references(&outcome.edges, &mut outcome.findings);
 }
@@ -39,6 +40,8 @@ impl Checker<'_> {
     fn ports(&self, findings: &mut Vec<Finding>) {
         let mut taken: BTreeMap<(&InstanceName, u16), &ServiceName> = BTreeMap::new();
         for service in self.fleet.services.values() {
+            // What is wrong on one instance is as a rule wrong on fifty: it is said of the first.
+            let mut said = BTreeSet::new();
             for instance in service.on.iter().filter_map(|name| self.fleet.instances.get(name)) {
                 let first = *taken.entry((&instance.name, service.port)).or_insert(&service.name);
                 let found = if first == &service.name {
@@ -46,8 +49,9 @@ impl Checker<'_> {
                 } else {
                     Some(self.port_taken(first, service, instance))
                 };
-                let place = self.port_place(&service.name);
-                findings.extend(found.map(|finding| Finding { place, ..finding }));
+                if let Some(finding) = found.filter(|finding| said.insert((finding.code.clone(), first))) {
+                    findings.push(Finding { place: self.port_place(&service.name), ..finding });
+                }
             }
         }
     }
@@ -99,48 +103,55 @@ impl Checker<'_> {
         }
     }
 
-    fn sites(&self, findings: &mut Vec<Finding>) {
-        let mut domains = BTreeMap::new();
-        let environment = self.fleet.environment.name.as_str();
+    fn domains(&self, findings: &mut Vec<Finding>) {
+        let mut domains: BTreeMap<(&InstanceName, &str), &Site> = BTreeMap::new();
         for site in self.fleet.sites.values() {
-            let Some(file) = self.declaration.sites.get(&site.name) else { continue };
-            let effective = file.within(environment);
-            let place = || file.file.place(effective.domain().span);
+            let mut said = BTreeSet::new();
             for instance in &site.on {
-                let Some(first) = domains.insert((instance, &site.domain), site) else { continue };
-                let shared: Vec<&str> =
-                    site.routes.keys().filter(|path| first.routes.contains_key(*path)).map(String::as_str).collect();
-                let (code, message) = if shared.is_empty() {
-                    let message =
-                        format!("the sites `{}` and `{}` have one domain on `{instance}`", first.name, site.name);
-                    (codes::DOMAIN_TAKEN, message)
-                } else {
-                    let paths = super::super::similar::list(&shared);
-                    let message = format!(
-                        "the sites `{}` and `{}` both answer for {paths} of one domain on `{instance}`",
-                        first.name, site.name
-                    );
-                    (codes::ROUTE_TAKEN, message)
-                };
-                let mut finding =
-                    Finding::error(code, message).at(place()).hint("make one site of the two, or give each a domain");
-                if let Some(other) = self.declaration.sites.get(&first.name) {
-                    finding = finding
-                        .also(other.file.place(other.within(environment).domain().span), format!("`{}`", first.name));
+                let first = *domains.entry((instance, &site.domain)).or_insert(site);
+                if first.name != site.name && said.insert(&first.name) {
+                    findings.push(self.domain_taken(first, site, instance));
                 }
-                findings.push(finding);
             }
-            for (path, to) in effective.routes() {
-                let known = self.declaration.knows(Kind::Service, &to.service);
-                let unsure = self.declaration.is_broken(Kind::Service, &to.service)
-                    || self.declaration.any_broken(Kind::Instance);
-                if known && !unsure && !self.fleet.services.contains_key(to.service.as_str()) {
-                    let message =
-                        format!("`{}` leads to `{}`, which runs nowhere in {environment}", **path, *to.service);
-                    let hint = format!("place `{}` in {environment}, or leave the route out there", *to.service);
-                    findings.push(
-                        Finding::error(codes::NOT_PLACED, message).at(file.file.place(to.service.span)).hint(hint),
-                    );
+        }
+    }
+
+    fn domain_taken(&self, first: &Site, site: &Site, instance: &InstanceName) -> Finding {
+        let shared = site.routes.keys().filter(|path| first.routes.contains_key(*path)).map(String::as_str);
+        let shared: Vec<&str> = shared.collect();
+        let both = format!("the sites `{}` and `{}` both", first.name, site.name);
+        let mut finding = if shared.is_empty() {
+            Finding::error(codes::DOMAIN_TAKEN, format!("{both} have the domain `{}` on `{instance}`", site.domain))
+        } else {
+            let paths = similar::list(&shared);
+            Finding::error(
+                codes::ROUTE_TAKEN,
+                format!("{both} answer for {paths} of `{}` on `{instance}`", site.domain),
+            )
+        };
+        let place = |site: &Site| {
+            let file = self.declaration.sites.get(&site.name)?;
+            Some(file.file.place(file.within(self.fleet.environment.name.as_str()).domain().span))
+        };
+        finding.place = place(site);
+        finding.related.extend(place(first).map(|place| (place, format!("`{}`", first.name))));
+        finding.hint("make one site of the two, or give each a domain")
+    }
+
+    /// A route to a service that runs nowhere would answer 502 forever.
+    fn routes(&self, findings: &mut Vec<Finding>) {
+        let environment = self.fleet.environment.name.as_str();
+        if self.declaration.any_broken(Kind::Instance) {
+            return;
+        }
+        for file in self.fleet.sites.keys().filter_map(|name| self.declaration.sites.get(name)) {
+            for (path, to) in file.within(environment).routes() {
+                let declared = self.declaration.services.contains_key(to.service.as_str());
+                if declared && !self.fleet.services.contains_key(to.service.as_str()) {
+                    let message = format!("`{path}` leads to `{}`, which runs nowhere in {environment}", to.service);
+                    let hint = format!("place `{}` in {environment}, or leave the route out there", to.service);
+                    let place = file.file.place(to.service.span);
+                    findings.push(Finding::error(codes::NOT_PLACED, message).at(place).hint(hint));
                 }
             }
         }

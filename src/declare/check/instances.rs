@@ -62,12 +62,14 @@ pub fn positive(span: Option<&At<Span>>, name: &str, file: &File, findings: &mut
 }
 
 /// A public key as `ALGORITHM BASE64`; a comment after it, as in a `.pub` file, is dropped.
-pub fn host_key(text: &str) -> Result<String, Finding> {
+pub fn host_key(text: &str) -> Result<String, Box<Finding>> {
     let mut words = text.split_whitespace();
     let key = format!("{} {}", words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match PublicKey::from_openssh(&key) {
         Ok(_) => Ok(key),
-        Err(_) => Err(Finding::error(codes::INVALID_HOST_KEY, "this is not a public key")
-            .hint("write `ALGORITHM BASE64`, as in /etc/ssh/ssh_host_ed25519_key.pub: ssh-ed25519 AAAA…")),
+        Err(_) => {
+            let hint = "write `ALGORITHM BASE64`, as in /etc/ssh/ssh_host_ed25519_key.pub: ssh-ed25519 AAAA…";
+            Err(Box::new(Finding::error(codes::INVALID_HOST_KEY, "this is not a public key").hint(hint)))
+        }
     }
 }

@@ -46,7 +46,7 @@ impl KnownHost {
         let (revoked, pinned): (Vec<_>, Vec<_>) = self.0.iter().partition(|line| line.revoked);
         if let Some(line) = revoked.into_iter().find(same) {
             Verdict::Revoked { line: line.number }
-        } else if pinned.iter().any(|line| same(line)) {
+        } else if pinned.iter().any(same) {
             Verdict::Trusted
         } else if let Some(line) = pinned.first() {
             Verdict::Changed { line: line.number }

@@ -79,6 +79,8 @@ pub enum TransportError {
     Login { host: String, user: String, tried: String },
     #[error("{host}: {service} ended with status {status}: {text}")]
     Command { host: String, service: &'static str, status: u32, text: String },
+    #[error("{host} refuses to run {service}")]
+    NoCommand { host: String, service: &'static str },
 }
 
 impl TransportError {
@@ -123,7 +125,8 @@ enum To {
 impl Endpoint {
     /// Keeps the error for [`Session::failure`] and gives libgit2 and `io` something to stop at.
     fn fail(&self, error: TransportError) -> io::Error {
-        let text = error.to_string();
+        // A NUL would make libgit2's binding abort.
+        let text = error.to_string().replace('\0', "");
         lock(&self.failure).get_or_insert(error);
         io::Error::other(text)
     }
@@ -142,12 +145,12 @@ pub(super) struct Session {
 impl Session {
     /// None for a repository on this machine: libgit2 needs no help with those.
     pub(super) fn open(url: &RemoteUrl, credentials: &Credentials) -> Result<Option<Self>, TransportError> {
+        register()?;
         let to = match url {
             RemoteUrl::Http(http) => To::Http(http.clone()),
             RemoteUrl::Ssh(ssh) => To::Ssh(ssh.clone()),
             RemoteUrl::Local(_) => return Ok(None),
         };
-        register()?;
         runtime()?;
         let endpoint = Arc::new(Endpoint { to, credentials: credentials.clone(), failure: Mutex::default() });
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -176,9 +179,8 @@ fn register() -> Result<(), TransportError> {
     static REGISTERED: OnceLock<Result<(), String>> = OnceLock::new();
     REGISTERED
         .get_or_init(|| {
-            // SAFETY: libgit2's list of transports must not change while it is read. It is read when a
-            // remote of this process connects, which for remotes over a network happens only after this,
-            // and remotes on this machine are found before the list is looked at.
+            // SAFETY: libgit2's list of transports must not change while a remote looks for its own.
+            // Every remote of this process connects through a session, which waits here first.
             unsafe { git2::transport::register(SCHEME, open_transport) }.map_err(|error| error.message().to_owned())
         })
         .clone()
@@ -201,8 +203,7 @@ fn open_transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
 }
 
 fn libgit2(error: &io::Error) -> git2::Error {
-    // A NUL would make libgit2's binding panic.
-    git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Net, error.to_string().replace('\0', ""))
+    git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Net, error.to_string())
 }
 
 /// The runtime that network traffic for libgit2 runs on. Its own, so that a blocked caller never

@@ -65,6 +65,7 @@ struct Stream {
     received: Vec<u8>,
     read: usize,
     complaint: Vec<u8>,
+    status: Option<u32>,
     ended: bool,
 }
 
@@ -88,17 +89,17 @@ impl Stream {
             received: Vec::new(),
             read: 0,
             complaint: Vec::new(),
+            status: None,
             ended: false,
         })
     }
 
     /// Waits for more bytes. Without any, the command has ended well.
     fn receive(&mut self) -> Result<(), TransportError> {
-        let mut status = None;
         while !self.ended {
             let message = wait(&self.host, "reading", async { Ok(self.channel.wait().await) })?;
             match message {
-                Some(ChannelMsg::Data { data }) => {
+                Some(ChannelMsg::Data { data }) if !data.is_empty() => {
                     self.received = data.to_vec();
                     self.read = 0;
                     return Ok(());
@@ -107,14 +108,16 @@ impl Stream {
                     let room = COMPLAINT.saturating_sub(self.complaint.len());
                     self.complaint.extend_from_slice(&data[..data.len().min(room)]);
                 }
-                Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(exit_status),
-                Some(ChannelMsg::Failure) => return Err(self.ended_badly(u32::MAX)),
+                Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
+                Some(ChannelMsg::Failure) => {
+                    return Err(TransportError::NoCommand { host: self.host.clone(), service: self.service });
+                }
                 // The exit status comes after the end of the output and before the channel closes.
                 Some(ChannelMsg::Close) | None => self.ended = true,
                 Some(_) => {}
             }
         }
-        match status {
+        match self.status {
             None | Some(0) => Ok(()),
             Some(status) => Err(self.ended_badly(status)),
         }
@@ -174,7 +177,6 @@ fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<Handle<Verifier>, Transp
     let known = KnownHost::find(&text, &url.host, url.port);
     let config = client::Config {
         preferred: Preferred { key: host_key_algorithms(&known).into(), ..Preferred::DEFAULT },
-        nodelay: true,
         ..client::Config::default()
     };
     let refusal = Arc::default();
@@ -184,6 +186,8 @@ fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<Handle<Verifier>, Transp
         let socket = tokio::net::TcpStream::connect(address)
             .await
             .map_err(|source| TransportError::Connect { host: url.host.clone(), source })?;
+        // Small messages go back and forth; slower is the worst that comes of its failing.
+        let _ = socket.set_nodelay(true);
         client::connect_stream(Arc::new(config), socket, verifier)
             .await
             .map_err(|error| lock(&refusal).take().unwrap_or_else(|| ssh_error(error)))

@@ -1,0 +1,213 @@
+//! The steps of one resource on one instance, as a paragraph and as a line.
+
+use super::{
+    diff,
+    style::{Mark, Style},
+    words::{self, one_line, visible},
+};
+use crate::model::{
+    desired::Resource,
+    fleet::{Check, Health},
+    name::InstanceName,
+    plan::{Action, Before, Fate, Plan, Step, fate},
+};
+
+/// The steps of one resource on one instance, in the order in which they are carried out.
+pub(super) struct Group<'a> {
+    instance: &'a InstanceName,
+    resource: &'a Resource,
+    steps: Vec<&'a Step>,
+}
+
+/// The resources that change on an instance, each where its first step is.
+pub(super) fn groups<'a>(plan: &'a Plan, instance: &'a InstanceName) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for step in plan.steps.iter().filter(|step| step.instance == *instance) {
+        match groups.iter_mut().find(|group| *group.resource == step.resource) {
+            Some(group) => group.steps.push(step),
+            None => groups.push(Group { instance, resource: &step.resource, steps: vec![step] }),
+        }
+    }
+    groups
+}
+
+impl Group<'_> {
+    pub fn text(&self, style: Style) -> String {
+        let mark = self.mark();
+        let resource = format!("{:<28}", visible(&self.resource.to_string()));
+        let reason = self.reason();
+        let said = reason.map(|reason| format!("  {}", style.dim(&one_line(reason)))).unwrap_or_default();
+        let mut text =
+            format!("  {} {}{said}\n", style.mark(mark), style.as_mark(mark, &resource)).replace(" \n", "\n");
+        for step in &self.steps {
+            let lines = self.lines(step, style);
+            let mut lines = lines.into_iter();
+            let Some(first) = lines.next() else { continue };
+            let own = Some(step.reason.as_str()).filter(|own| reason != Some(*own) && says_its_reason(&step.action));
+            let own = own.map(|own| format!("  {}", style.dim(&format!("({})", one_line(own))))).unwrap_or_default();
+            text += &format!("      {first}{own}\n");
+            text.extend(lines.map(|line| format!("      {line}\n")));
+        }
+        text
+    }
+
+    /// The resource's change in one line.
+    pub fn line(&self) -> String {
+        let verb = match fate(&self.steps) {
+            Fate::Create => "create",
+            Fate::Update => "update",
+            Fate::Delete => "delete",
+            Fate::Restart => "keep",
+        };
+        let details: Vec<String> = self.steps.iter().filter_map(|step| self.detail(step)).collect();
+        let what = match (verb, details.is_empty()) {
+            ("keep", _) => format!("{}: {}", self.resource, details.join(", ")),
+            (_, true) => format!("{verb} {}", self.resource),
+            (_, false) => format!("{verb} {}: {}", self.resource, details.join(", ")),
+        };
+        let reason = self.reason().or(self.steps.first().map(|step| step.reason.as_str()));
+        let reason = reason.map(|reason| format!(" ({})", one_line(reason))).unwrap_or_default();
+        format!("{}: {}{reason}", self.instance, visible(&what))
+    }
+
+    /// The marks it is shown with, for the legend.
+    pub fn marks(&self) -> Vec<Mark> {
+        let steps = self.steps.iter().filter(|step| !self.is_told_elsewhere(step)).map(|step| mark_of(&step.action));
+        steps.chain([self.mark()]).collect()
+    }
+
+    fn mark(&self) -> Mark {
+        let starts = |step: &&Step| matches!(step.action, Action::RestartUnit { .. } | Action::StartUnit { .. });
+        match fate(&self.steps) {
+            Fate::Create => Mark::Create,
+            Fate::Update => Mark::Update,
+            Fate::Delete => Mark::Delete,
+            Fate::Restart if self.steps.iter().any(starts) => Mark::Restart,
+            Fate::Restart => Mark::Update,
+        }
+    }
+
+    /// The one reason that all its files change for; without files, all its steps. With several, each
+    /// step says its own.
+    fn reason(&self) -> Option<&str> {
+        let files = self.steps.iter().filter(|step| is_file(&step.action));
+        let all = self.steps.iter().filter(|step| says_its_reason(&step.action));
+        let mut reasons: Vec<&str> = files.map(|step| step.reason.as_str()).collect();
+        if reasons.is_empty() {
+            reasons = all.map(|step| step.reason.as_str()).collect();
+        }
+        let first = reasons.first().copied()?;
+        reasons.iter().all(|reason| *reason == first).then_some(first)
+    }
+
+    /// Whether the step is part of another one's line: a unit that is enabled and started is one line.
+    fn is_told_elsewhere(&self, step: &Step) -> bool {
+        matches!(&step.action, Action::EnableUnit { unit } if self.has(&Action::StartUnit { unit: unit.clone() }))
+    }
+
+    fn has(&self, action: &Action) -> bool {
+        self.steps.iter().any(|step| step.action == *action)
+    }
+
+    /// What a step does, first what then how; without indentation.
+    fn lines(&self, step: &Step, style: Style) -> Vec<String> {
+        let line = |words: String| vec![format!("{} {words}", style.mark(mark_of(&step.action)))];
+        match &step.action {
+            _ if self.is_told_elsewhere(step) => Vec::new(),
+            Action::WriteFile { path, before, content, mode } => diff::written(path, before, content, *mode, style),
+            Action::WriteLink { path, before, target } => vec![diff::linked(path, before, target, style)],
+            Action::RemoveFile { path, .. } => line(style.as_mark(Mark::Delete, &visible(path))),
+            Action::InstallPackages { names } => {
+                line(format!("installs {} (added, never removed, not undone)", visible(&names.join(", "))))
+            }
+            Action::StageRelease { release, source, files, bytes } => line(format!(
+                "release {} from {}, {}, {}",
+                release.short(),
+                visible(source),
+                words::count(*files, "file"),
+                words::size(*bytes)
+            )),
+            Action::StopUnit { unit, foreign: true } => {
+                line(format!("stops and disables {}, which it replaces", visible(unit)))
+            }
+            Action::StopUnit { unit, foreign: false } => line(format!("stops and disables {}", visible(unit))),
+            Action::EnableUnit { unit } => line(format!("enables {}", visible(unit))),
+            Action::StartUnit { unit } if self.has(&Action::EnableUnit { unit: unit.clone() }) => {
+                line(format!("enables and starts {}", visible(unit)))
+            }
+            Action::StartUnit { unit } => line(format!("starts {}", visible(unit))),
+            Action::RestartUnit { unit } => line(format!("restarts {}", visible(unit))),
+            Action::ReloadNginx { .. } => line("reloads nginx, and waits until it serves these files".to_owned()),
+            Action::ReleaseNginx => line("reloads nginx, which goes on without our files".to_owned()),
+            Action::AwaitHealth { port, health, .. } => {
+                vec![format!("  {}", style.dim(&format!("then waits until it is healthy: {}", check(*port, health))))]
+            }
+        }
+    }
+
+    /// What is worth a word besides the resource's fate.
+    fn detail(&self, step: &Step) -> Option<String> {
+        match &step.action {
+            Action::InstallPackages { names } => Some(names.join(" ")),
+            Action::StageRelease { release, source, .. } => Some(format!("release {} from {source}", release.short())),
+            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => None,
+            Action::WriteFile { path, .. } | Action::WriteLink { path, .. } => Some(path.clone()),
+            Action::RemoveFile { path, .. } => (fate(&self.steps) != Fate::Delete).then(|| format!("delete {path}")),
+            Action::StopUnit { unit, foreign: true } => Some(format!("replaces {unit}")),
+            Action::StopUnit { unit, foreign: false } => Some(format!("stop {unit}")),
+            Action::StartUnit { unit } => (fate(&self.steps) != Fate::Create).then(|| format!("start {unit}")),
+            Action::RestartUnit { unit } => Some(format!("restart {unit}")),
+            Action::EnableUnit { unit } => {
+                (self.steps.len() == 1 || fate(&self.steps) == Fate::Update).then(|| format!("enable {unit}"))
+            }
+            Action::ReloadNginx { .. } | Action::ReleaseNginx => Some("reload nginx".to_owned()),
+            Action::AwaitHealth { .. } => None,
+        }
+    }
+}
+
+/// Whether a step's reason says more than its line does.
+fn says_its_reason(action: &Action) -> bool {
+    match action {
+        Action::InstallPackages { .. }
+        | Action::WriteFile { .. }
+        | Action::WriteLink { .. }
+        | Action::RemoveFile { .. }
+        | Action::StopUnit { foreign: false, .. }
+        | Action::EnableUnit { .. }
+        | Action::StartUnit { .. }
+        | Action::RestartUnit { .. }
+        | Action::ReloadNginx { .. }
+        | Action::ReleaseNginx => true,
+        Action::StageRelease { .. } | Action::StopUnit { foreign: true, .. } | Action::AwaitHealth { .. } => false,
+    }
+}
+
+fn is_file(action: &Action) -> bool {
+    matches!(action, Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. })
+}
+
+fn mark_of(action: &Action) -> Mark {
+    match action {
+        Action::WriteFile { before: Before::Absent, .. }
+        | Action::WriteLink { before: Before::Absent, .. }
+        | Action::InstallPackages { .. }
+        | Action::StageRelease { .. } => Mark::Create,
+        Action::WriteFile { .. }
+        | Action::WriteLink { .. }
+        | Action::EnableUnit { .. }
+        | Action::ReloadNginx { .. }
+        | Action::ReleaseNginx => Mark::Update,
+        Action::RemoveFile { .. } | Action::StopUnit { .. } => Mark::Delete,
+        Action::StartUnit { .. } | Action::RestartUnit { .. } => Mark::Restart,
+        Action::AwaitHealth { .. } => Mark::Busy,
+    }
+}
+
+fn check(port: u16, health: &Option<Health>) -> String {
+    match health.as_ref().map(|health| &health.check) {
+        Some(Check::Http(path)) => format!("GET {} on port {port}", visible(path)),
+        Some(Check::Tcp) | None => format!("port {port} takes a connection"),
+        Some(Check::Exec(command)) => format!("`{}` ends well", visible(&command.join(" "))),
+    }
+}

@@ -1,0 +1,124 @@
+//! Records of deployments: as a table, and one in full.
+
+use super::{
+    deployment::{body, commit, headline},
+    style::Style,
+    words::{self, capital, clip, one_line, time, visible},
+};
+use crate::model::outcome::{Deployment, Kind, Outcome, Record};
+
+/// A table's last column but one: what is longer is cut, `show` has it in full.
+const WHAT: usize = 60;
+
+/// A table of deployments in the order given, which is newest first. An intent is shown only while it
+/// has no outcome.
+pub fn history(records: &[Record], style: Style) -> String {
+    let ended =
+        |generation| records.iter().any(|r| r.deployment.generation == generation && r.deployment.outcome.is_some());
+    let shown = records.iter().filter(|r| r.deployment.outcome.is_some() || !ended(r.deployment.generation));
+    let mut rows: Vec<[String; 6]> = shown.map(row).collect();
+    if rows.is_empty() {
+        return "No deployments yet.\n".to_owned();
+    }
+    rows.insert(0, ["WHEN (UTC)", "GEN", "OUTCOME", "COMMIT", "WHAT", "TOOK"].map(str::to_owned));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let padded: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                // Numbers to the right; what comes last needs no padding.
+                let cell = match column {
+                    1 => format!("{cell:>width$}"),
+                    5 => cell.clone(),
+                    _ => format!("{cell:<width$}"),
+                };
+                match (index, column) {
+                    (0, _) => style.bold(&cell),
+                    (_, 2) => painted(&cell, style),
+                    _ => cell,
+                }
+            })
+            .collect();
+        text += padded.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// One deployment in full.
+pub fn show(record: &Record, style: Style) -> String {
+    let deployment = &record.deployment;
+    let mut text = format!("{}\n\n", style.bold(&capital(&headline(deployment))));
+    let branch =
+        deployment.commits.default.as_ref().filter(|commit| deployment.commits.environment.as_ref() != Some(commit));
+    let commit = deployment.commits.environment.as_deref().map_or("none: a work tree".to_owned(), visible);
+    let kind = match deployment.kind {
+        Kind::Change => "a commit asked for it",
+        Kind::DriftRepair => "repair of drift",
+    };
+    let fields = [
+        ("environment", Some(deployment.environment.to_string())),
+        ("generation", Some(deployment.generation.to_string())),
+        ("outcome", Some(painted(said(deployment), style))),
+        ("kind", Some(kind.to_owned())),
+        ("commit", Some(commit)),
+        ("instances at", branch.map(|commit| visible(commit))),
+        ("started", Some(format!("{} UTC", time(&deployment.started)))),
+        ("took", deployment.duration_ms.map(words::duration)),
+        ("triggered by", Some(one_line(&deployment.triggered_by))),
+        ("controller", Some(one_line(&deployment.controller))),
+        ("plan", Some(deployment.plan_digest.to_string())),
+        ("recorded as", Some(visible(&record.commit))),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            text += &format!("  {} {value}\n", style.dim(&format!("{name:<13}")));
+        }
+    }
+    text + &body(deployment, style)
+}
+
+fn row(record: &Record) -> [String; 6] {
+    let deployment = &record.deployment;
+    let what = what(deployment);
+    [
+        time(&deployment.started),
+        deployment.generation.to_string(),
+        said(deployment).to_owned(),
+        commit(deployment).unwrap_or_else(|| "-".to_owned()),
+        clip(&what, WHAT),
+        deployment.duration_ms.map(words::duration).unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+/// The headline without what other columns say.
+fn what(deployment: &Deployment) -> String {
+    let headline = headline(deployment);
+    let what = match (deployment.outcome, headline.split_once(": ")) {
+        (None, Some((_, rest))) => rest.split_once(": ").map_or(rest, |(_, rest)| rest).to_owned(),
+        (_, Some((_, rest))) => rest.to_owned(),
+        (_, None) => headline,
+    };
+    match deployment.kind {
+        Kind::Change => what,
+        Kind::DriftRepair => format!("drift: {what}"),
+    }
+}
+
+fn said(deployment: &Deployment) -> &'static str {
+    deployment.outcome.map_or("begun", Outcome::as_str)
+}
+
+/// An outcome's word, padded or not, in its colour.
+fn painted(cell: &str, style: Style) -> String {
+    match cell.trim_end() {
+        "applied" => style.good(cell),
+        "rolled-back" | "rollback-failed" | "refused" => style.bad(cell),
+        "partial" | "begun" => style.warn(cell),
+        _ => cell.to_owned(),
+    }
+}
