@@ -102,7 +102,7 @@ pub fn install_missing(lab: &Lab, yes: bool) -> Result<(), Failure> {
 }
 
 fn heading(text: &str) {
-    anstream::println!("\n{}", report::heading(text, common::style()));
+    anstream::println!("\n{}", report::message::heading(text, common::style()));
 }
 
 /// The demo's repository and reconciler.
@@ -271,7 +271,7 @@ impl Stage {
         };
         let changed = with_variable(&text);
         let path = format!("fleet/services/{path}");
-        anstream::print!("{}", report::plan::diff(&path, &text, &changed, common::style()));
+        anstream::print!("{}", report::message::change(&path, &text, &changed, common::style()));
         let changes = BTreeMap::from([(path, Some(changed.into_bytes()))]);
         git::commit_to_bare(&self.bare, &self.branch, &changes, "Greet the newcomer", Utc::now())?;
         Ok(())

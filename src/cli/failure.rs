@@ -39,7 +39,10 @@ impl Failure {
         if !self.findings.is_empty() {
             anstream::eprint!("{}", report::findings::text(&self.findings, super::common::style().0));
         }
-        anstream::eprintln!("{}", report::failure(&self.message, self.hint.as_deref(), super::common::style()));
+        anstream::eprintln!(
+            "{}",
+            report::message::failure(&self.message, self.hint.as_deref(), super::common::style())
+        );
     }
 }
 

@@ -6,6 +6,7 @@
 //! resolved only from a declaration without errors. Never does: I/O; the tree and the overrides are
 //! handed in.
 
+mod access;
 mod check;
 pub mod codes;
 mod de;

@@ -26,6 +26,9 @@ use crate::model::{
     tree,
 };
 
+/// How often an environment that does not say is looked at for drift.
+pub(super) const OBSERVE_INTERVAL: Span = seconds(30);
+
 /// The port that nginx answers its digest on, unless the fleet says otherwise. Out of the way of
 /// registered services and of the kernel's ephemeral range.
 pub const DIGEST_PORT: u16 = 19_180;
@@ -59,7 +62,7 @@ pub fn environment(
         environment: Environment {
             name: name.clone(),
             branch: file.branch.to_string(),
-            observe_interval: file.observe_interval.as_deref().copied().unwrap_or(seconds(30)),
+            observe_interval: file.observe_interval.as_deref().copied().unwrap_or(OBSERVE_INTERVAL),
         },
         digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),
         instances,
@@ -70,7 +73,7 @@ pub fn environment(
     Some(Resolved { fleet, findings: outcome.findings })
 }
 
-fn seconds(number: u64) -> Span {
+const fn seconds(number: u64) -> Span {
     Span(Duration::from_secs(number))
 }
 

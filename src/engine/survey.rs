@@ -14,7 +14,7 @@ use crate::{
         outcome::Deployment,
         plan::{Action, Commits, InstanceState, Plan, Step},
     },
-    report::status::{Deployed, Health, InstanceView, ServiceView, StatusView, Sync},
+    report::status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
 };
 
 /// Asks every replica for its health and puts it beside what the plan says.
@@ -30,27 +30,31 @@ pub async fn survey<H: Host>(
         let (sync, why) = instance_sync(state, plan, name);
         let address =
             prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
-        InstanceView { name: name.to_string(), address, sync, why, services: replicas }
+        InstanceStatus { name: name.clone(), address, sync, why, services: replicas }
     }))
     .await;
     let sync = worst_sync(instances.iter().map(|instance| instance.sync));
     let health = worst_health(instances.iter().flat_map(|instance| &instance.services).map(|service| service.health));
     StatusView {
-        environment: plan.environment.to_string(),
+        environment: plan.environment.clone(),
         branch: prepared.fleet.environment.branch.clone(),
         commit: plan.commits.environment.clone(),
-        deployed: deployed.map(|deployment| Deployed {
-            commit: deployment.commits.environment.clone(),
-            generation: deployment.generation,
-            when: deployment.started.clone(),
-            outcome: deployment.outcome.map_or("under way", |outcome| outcome.as_str()).to_owned(),
-        }),
+        deployed: deployed.map(as_deployed),
         sync,
         health,
         instances,
         controller: None,
         last_error: None,
-        observed_at: now(),
+        observed_at: Some(now()),
+    }
+}
+
+fn as_deployed(deployment: &Deployment) -> Deployed {
+    Deployed {
+        commit: deployment.commits.environment.clone(),
+        generation: deployment.generation,
+        when: deployment.started.clone(),
+        outcome: deployment.outcome,
     }
 }
 
@@ -72,13 +76,7 @@ pub async fn publish<H: Host>(
     };
     let mut status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
     if view.deployed.is_none() {
-        let recorded = newest.map(|record| record.deployment);
-        view.deployed = recorded.map(|deployment| Deployed {
-            commit: deployment.commits.environment.clone(),
-            generation: deployment.generation,
-            when: deployment.started.clone(),
-            outcome: deployment.outcome.map_or("under way", |outcome| outcome.as_str()).to_owned(),
-        });
+        view.deployed = newest.map(|record| as_deployed(&record.deployment));
     }
     status.insert(environment, view);
 }
@@ -86,7 +84,7 @@ pub async fn publish<H: Host>(
 /// Before the first pass has ended.
 pub fn nothing_known(environment: &EnvironmentName, commits: &Commits) -> StatusView {
     StatusView {
-        environment: environment.to_string(),
+        environment: environment.clone(),
         branch: String::new(),
         commit: commits.environment.clone(),
         deployed: None,
@@ -95,7 +93,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits) -> Status
         instances: Vec::new(),
         controller: Some(super::pass::controller()),
         last_error: None,
-        observed_at: now(),
+        observed_at: None,
     }
 }
 
@@ -103,7 +101,7 @@ fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceView {
+async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
     let (health, mut why) = match hosts.get(instance) {
         Some(host) => ask(host.as_ref(), instance, replica).await,
         None => (Health::Unknown, None),
@@ -119,7 +117,7 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
         None if unknown => Sync::Unknown,
         None => Sync::Synced,
     };
-    ServiceView { name: replica.service.to_string(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
+    ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
 }
 
 async fn ask<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> (Health, Option<String>) {

@@ -34,8 +34,7 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,nginx-light,sud
 /// Run by `sh -e` with the new root as `$1`, once the packages are in.
 ///
 /// sshd keeps its default limits: those are what real hosts have. What is masked either slows booting
-/// or runs by itself at some hour: without networkd-wait-online nginx starts at once, and logind has nothing to do
-/// where no PAM module tells it of sessions.
+/// or runs by itself at some hour; without networkd-wait-online nginx starts at once.
 const FINISH: &str = r#"
 chroot "$1" useradd --create-home --shell /bin/bash ubuntu
 chroot "$1" install -d -m 700 -o ubuntu -g ubuntu /home/ubuntu/.ssh
@@ -48,7 +47,7 @@ rm -f "$1"/etc/ssh/ssh_host_*
 chroot "$1" systemctl enable systemd-networkd ssh nginx
 chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service \
   man-db.timer dpkg-db-backup.timer fstrim.timer systemd-resolved.service systemd-networkd-wait-online.service \
-  console-getty.service systemd-logind.service
+  console-getty.service
 "#;
 
 /// The base, kept in place for as long as this value lives.

@@ -46,21 +46,6 @@ pub(super) fn make(name: &Path) -> Result<Vec<PathBuf>, LabError> {
     Ok(groups)
 }
 
-/// The processes in the groups `name` and below.
-pub(super) fn processes(name: &Path) -> Vec<u32> {
-    let mut pids = Vec::new();
-    for group in named(name).unwrap_or_default() {
-        walk(&group, &mut |dir| {
-            let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-            // A 0 is a process of another PID namespace.
-            pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
-        });
-    }
-    pids.sort_unstable();
-    pids.dedup();
-    pids
-}
-
 /// Removes the groups `name` and below.
 pub(super) fn remove(name: &Path) -> Result<(), LabError> {
     let begun = Instant::now();

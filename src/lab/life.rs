@@ -119,7 +119,8 @@ impl Lab {
     /// Boots those that are off, all at once, and waits for all.
     fn power_on(&self, machines: &[Machine<'_>], lock: &Lock, progress: &dyn Progress) -> Result<(), LabError> {
         let (report, reports) = mpsc::channel();
-        thread::scope(|scope| {
+        self.network.ask_again_after(network::IMPATIENT);
+        let outcome = thread::scope(|scope| {
             for machine in machines {
                 let report = report.clone();
                 let boot = || {
@@ -143,7 +144,9 @@ impl Lab {
                 }
             }
             outcome
-        })
+        });
+        self.network.ask_again_after(network::PATIENT);
+        outcome
     }
 
     fn is_up_line(&self, machine: &Machine<'_>) -> String {
@@ -158,11 +161,10 @@ impl Lab {
         if !self.is_up()? {
             self.refuse_foreign()?;
         }
-        let group = self.cgroup();
-        process::power_off(&format!("lab {}", self.name), &self.dir, || cgroup::processes(&group))?;
+        process::power_off(&format!("lab {}", self.name), &self.dir)?;
         let inhabitants = self.network.inhabitants();
         self.network.down(lock)?;
-        cgroup::remove(&group)?;
+        cgroup::remove(&self.cgroup())?;
         mounts::release(&self.dir)?;
         match fs::remove_dir(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

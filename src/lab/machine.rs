@@ -84,7 +84,7 @@ impl<'a> Machine<'a> {
     }
 
     pub fn is_running(&self) -> bool {
-        !process::supervisors(&self.root()).is_empty()
+        !process::supervisors(&self.dir()).is_empty()
     }
 
     /// Makes its disk from the base.
@@ -124,8 +124,11 @@ impl<'a> Machine<'a> {
         fs::rename(&partial, dir.join("instance")).doing(|| format!("completing {}", dir.display()))
     }
 
-    /// Gives it power. To be called inside the lab's namespace: nspawn plugs the cable in there.
+    /// Gives power to a host that is off. To be called inside the lab's namespace: nspawn plugs the cable
+    /// in there.
     pub fn power_on(&self) -> Result<(), LabError> {
+        // Were its supervisor killed alone, the host would run on with the disk that we hand out anew.
+        self.power_off()?;
         let doing = || format!("starting {}", self.lab_name());
         let console = File::create(self.console()).doing(doing)?;
         let mut command = Command::new("setsid");
@@ -147,7 +150,7 @@ impl<'a> Machine<'a> {
 
     /// Takes its power, as if the plug were pulled. Its disk stays.
     pub fn power_off(&self) -> Result<(), LabError> {
-        process::power_off(&self.lab_name(), &self.root(), || cgroup::processes(&self.cgroup()))?;
+        process::power_off(&self.lab_name(), &self.dir())?;
         cgroup::remove(&self.cgroup())
     }
 }

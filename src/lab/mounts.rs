@@ -24,8 +24,18 @@ pub(super) struct Mount {
 
 /// Every mount this process sees, outer before inner.
 pub(super) fn list() -> Result<Vec<Mount>, LabError> {
-    let text = fs::read_to_string("/proc/self/mountinfo").doing(|| "reading /proc/self/mountinfo".to_owned())?;
-    Ok(text.lines().filter_map(parse).collect())
+    seen_by("self").doing(|| "reading /proc/self/mountinfo".to_owned())
+}
+
+/// Whether what a process sees as / is an overlay whose changes are kept below `dir`.
+pub(super) fn is_root_below(pid: u32, dir: &Path) -> bool {
+    let below = |option: &str| option.strip_prefix("upperdir=").is_some_and(|upper| Path::new(upper).starts_with(dir));
+    let mounts = seen_by(&pid.to_string()).unwrap_or_default();
+    mounts.iter().any(|mount| mount.at == Path::new("/") && mount.options.split(',').any(below))
+}
+
+fn seen_by(process: &str) -> io::Result<Vec<Mount>> {
+    Ok(fs::read_to_string(format!("/proc/{process}/mountinfo"))?.lines().filter_map(parse).collect())
 }
 
 /// `36 35 98:0 / /mnt rw,noatime shared:1 - ext3 /dev/root rw`, see proc(5).

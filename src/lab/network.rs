@@ -29,6 +29,11 @@ pub(super) const BRIDGE: &str = "br-lab";
 /// Hosts begin at .11; what is below is for things served to them.
 const BEFORE_FIRST: u8 = 10;
 
+/// How soon an unanswered address is asked for again, in milliseconds: the kernel's own value, and ours
+/// while hosts boot.
+pub(super) const PATIENT: u32 = 1000;
+pub(super) const IMPATIENT: u32 = 50;
+
 /// The last number whose address is below the /24's broadcast address.
 pub(super) const MOST_HOSTS: u8 = 254 - BEFORE_FIRST;
 
@@ -108,6 +113,16 @@ impl Network {
         let cable = format!("vb-{machine}");
         let arguments = ["-n", &self.namespace(), "link", "set", &cable, state];
         run(&format!("setting the cable of {machine} {state}"), "ip", arguments, lock, SHORT).map(drop)
+    }
+
+    /// How soon an address that did not answer is asked for again.
+    ///
+    /// Usually after a second, so a connect that is a moment too early costs a second per boot. While
+    /// hosts boot we ask more often; at other times a host that is off must be as slow to tell as real
+    /// ones are. Not being able to set it costs that second and nothing else.
+    pub fn ask_again_after(&self, milliseconds: u32) {
+        let path = format!("/proc/sys/net/ipv4/neigh/{BRIDGE}/retrans_time_ms");
+        let _ = self.inside(|| fs::write(&path, milliseconds.to_string()).doing(|| format!("writing {path}")));
     }
 
     /// Moves the calling thread, and what it starts from now on, into the namespace.

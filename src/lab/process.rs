@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::error::LabError;
+use super::{error::LabError, mounts};
 
 /// How long a killed host may take to be gone; it takes some 50 ms.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -41,13 +41,15 @@ pub(super) fn supervisors(dir: &Path) -> Vec<u32> {
 }
 
 /// Takes the power from every host at or below `dir` and waits until they are gone.
-///
-/// `orphans` names the processes that are left when a supervisor was killed alone.
-pub(super) fn power_off(what: &str, dir: &Path, orphans: impl Fn() -> Vec<u32>) -> Result<(), LabError> {
+pub(super) fn power_off(what: &str, dir: &Path) -> Result<(), LabError> {
     let begun = Instant::now();
     loop {
         let supervisors = supervisors(dir);
-        let orphans = if supervisors.is_empty() { orphans() } else { Vec::new() };
+        // A host whose supervisor was killed alone runs on.
+        let orphans: Vec<u32> = match supervisors.is_empty() {
+            true => pids().filter(|pid| mounts::is_root_below(*pid, dir)).collect(),
+            false => Vec::new(),
+        };
         if supervisors.is_empty() && orphans.is_empty() {
             return Ok(());
         }

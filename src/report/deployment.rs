@@ -44,9 +44,9 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
     text += &style.dim(&format!("Generation {} of {}{took}", deployment.generation, deployment.environment));
     text.push('\n');
     text += match deployment.outcome {
-        Some(Outcome::RolledBack) => "Everything is as it was before.\n",
-        Some(Outcome::RollbackFailed) => "Look at the instances named above before the next deployment.\n",
-        Some(Outcome::Partial) => "The others follow with the next deployment that reaches them.\n",
+        Some(Outcome::RolledBack) => "Everything is as it was before; packages, if any were installed, stay.\n",
+        Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
+        Some(Outcome::Partial) => "What was not reached follows with the next deployment that reaches it.\n",
         Some(Outcome::Refused) => "Nothing was touched.\n",
         Some(Outcome::Applied | Outcome::Unchanged) | None => "",
     };
@@ -55,25 +55,38 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
 
 /// What happened, in one line without a full stop.
 pub(super) fn headline(deployment: &Deployment) -> String {
-    let what = commit(deployment).unwrap_or_else(|| "the work tree".to_owned());
-    let place = match &deployment.failure {
-        Some(failure) => format!(": {} failed on {}", resource(failure), failure.instance),
-        None => String::new(),
-    };
+    let from = commit(deployment).unwrap_or_else(|| "the work tree".to_owned());
+    let what = what(deployment);
     let repair = deployment.kind == Kind::DriftRepair;
     match deployment.outcome {
-        None => format!("intent: {what}: {}", to_do(&deployment.summary)),
-        Some(Outcome::Applied) if repair => format!("repaired drift from {what}: {}", done(&deployment.summary)),
-        Some(Outcome::Applied) => format!("applied {what}: {}", done(&deployment.summary)),
-        Some(Outcome::Unchanged) => format!("unchanged: everything is as {what} declares it"),
-        Some(Outcome::Partial) => {
-            let unreached = count(deployment.unreached.len(), "instance");
-            format!("partly applied {what}: {}, {unreached} not reached", done(&deployment.summary))
+        None => format!("intent: apply {from}, {what}"),
+        Some(Outcome::Applied) if repair => format!("repaired drift from {from}: {what}"),
+        Some(Outcome::Applied) => format!("applied {from}: {what}"),
+        Some(Outcome::Unchanged) => format!("unchanged: everything is as {from} declares it"),
+        Some(Outcome::Partial) => format!("partly applied {from}: {what}"),
+        Some(Outcome::RolledBack) if repair => format!("rolled back a drift repair: {what}"),
+        Some(Outcome::RolledBack) => format!("rolled back {from}: {what}"),
+        Some(Outcome::RollbackFailed) => format!("rollback of {from} FAILED: {what}"),
+        Some(Outcome::Refused) => format!("refused {from}: {what}"),
+    }
+}
+
+/// What was done, or why not.
+pub(super) fn what(deployment: &Deployment) -> String {
+    match (deployment.outcome, &deployment.failure) {
+        (None, _) => to_do(&deployment.summary),
+        (Some(Outcome::Applied), _) => done(&deployment.summary),
+        (Some(Outcome::Unchanged), _) => "nothing to do".to_owned(),
+        (Some(Outcome::Partial), _) => {
+            format!("{}, {} not reached", done(&deployment.summary), deployment.unreached.len())
         }
-        Some(Outcome::RolledBack) if repair => format!("rolled back a drift repair{place}"),
-        Some(Outcome::RolledBack) => format!("rolled back {what}{place}"),
-        Some(Outcome::RollbackFailed) => format!("rollback of {what} FAILED{place}"),
-        Some(Outcome::Refused) => format!("refused {what}{place}"),
+        (Some(Outcome::RolledBack | Outcome::RollbackFailed), Some(failure)) => {
+            format!("{} failed on {}", resource(failure), failure.instance)
+        }
+        (Some(Outcome::Refused), Some(failure)) => one_line(&failure.message),
+        (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused), None) => {
+            "no reason recorded".to_owned()
+        }
     }
 }
 
@@ -116,7 +129,9 @@ fn troubles(deployment: &Deployment, style: Style) -> String {
 fn failed(title: &str, failure: &Failure, style: Style) -> String {
     let step = visible(&failure.step);
     let step = step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&step);
-    let mut text = format!("{} {step}\n", style.bad(&format!("{title} on {}:", failure.instance)));
+    // "Not undone" says already which step it was.
+    let step = if step == "undo" { String::new() } else { format!(" {step}") };
+    let mut text = format!("{}{step}\n", style.bad(&format!("{title} on {}:", failure.instance)));
     text += &block("  ", &failure.message);
     if !failure.log.is_empty() {
         text += "  the last lines of its log:\n";

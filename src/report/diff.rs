@@ -15,12 +15,12 @@ use crate::model::{digest::Digest, plan::Before};
 const CONTEXT: usize = 3;
 /// A new file is shown this far; units and nginx files are shorter.
 const NEW_LINES: usize = 40;
-/// A diff is shown this far. More is read better in the JSON, or on the host.
+/// A diff is shown this far; the JSON has all of it.
 const DIFF_LINES: usize = 200;
 /// Longer lines are cut: built assets can be one line of a megabyte.
 const LINE: usize = 300;
-/// Finding the shortest diff of much larger texts can take seconds.
-const DIFFABLE: usize = 256 * 1024;
+/// How many lines are compared: finding the shortest diff takes their product in time.
+const DIFFABLE: usize = 5_000;
 
 /// A file about to be written: a header, and what changes in it, without indentation.
 pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, style: Style) -> Vec<String> {
@@ -45,7 +45,7 @@ pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, st
                 return vec![heading(Mark::Update, &format!(": {}", rights.unwrap_or_else(|| "rewritten".to_owned())))];
             }
             let mut lines = match live.as_deref().map(|live| (text(live), text(content))) {
-                Some((Some(live), Some(new))) if live.len().max(new.len()) <= DIFFABLE => {
+                Some((Some(live), Some(new))) if live.lines().count().max(new.lines().count()) <= DIFFABLE => {
                     unified(&path, live, new, style)
                 }
                 Some(_) => {
@@ -67,10 +67,18 @@ pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, st
 pub(super) fn linked(path: &str, before: &Before, target: &str, style: Style) -> String {
     let (mark, was) = match before {
         Before::Absent => (Mark::Create, String::new()),
-        Before::Link { target } => (Mark::Update, format!(" (was {})", visible(target))),
+        Before::Link { target } => (Mark::Update, format!(" (was {})", destination(target))),
         Before::File { .. } => (Mark::Update, " (was a file)".to_owned()),
     };
-    format!("{} {} -> {}{was}", style.mark(mark), style.as_mark(mark, &visible(path)), visible(target))
+    format!("{} {} -> {}{was}", style.mark(mark), style.as_mark(mark, &visible(path)), destination(target))
+}
+
+/// A link's target; a release is named as everywhere else, by the beginning of its digest.
+fn destination(target: &str) -> String {
+    match target.rsplit_once('/').map(|(folder, name)| (folder, name.parse::<Digest>())) {
+        Some((folder, Ok(release))) => format!("{}/{}…", visible(folder), release.short()),
+        _ => visible(target),
+    }
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -92,10 +100,12 @@ fn rights(live: u32, mode: u32, owner: &str) -> Option<String> {
 }
 
 fn added(content: &[u8], style: Style) -> Vec<String> {
-    let Some(text) = text(content) else { return vec![style.dim(&describe(content))] };
+    let Some(text) = text(content) else { return vec![format!("    {}", style.dim(&describe(content)))] };
+    // Set in: what is in the file must not be taken for another step.
+    let shown = |line: &str| format!("    {}", style.good(&format!("+{}", shown(line))));
     let all: Vec<_> = text.lines().collect();
-    let mut lines: Vec<_> = all.iter().take(NEW_LINES).map(|line| style.good(&format!("+{}", shown(line)))).collect();
-    lines.extend(more(all.len(), NEW_LINES, style));
+    let mut lines: Vec<_> = all.iter().take(NEW_LINES).map(|line| shown(line)).collect();
+    lines.extend(more(all.len(), NEW_LINES, style).map(|more| format!("    {more}")));
     lines
 }
 

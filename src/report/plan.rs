@@ -37,8 +37,7 @@ pub fn text(plan: &Plan, style: Style) -> String {
             let refused =
                 if instance.state == InstanceState::Refused { style.bad(" (refused)") } else { String::new() };
             text += &format!("{}{refused}\n", style.bold(name.as_str()));
-            text.extend(groups.iter().map(|group| group.text(style)));
-            text.push('\n');
+            text.extend(groups.iter().map(|group| group.text(style) + "\n"));
         }
         text += &as_declared(plan, style);
     }
@@ -93,11 +92,11 @@ pub fn phase_title(plan: &Plan, phase: u32) -> String {
 
 fn introduction(plan: &Plan, style: Style) -> String {
     let from = match &plan.commits.environment {
-        Some(commit) => format!("Commit {}", words::short(commit)),
-        None => "The work tree".to_owned(),
+        Some(commit) => format!("commit {}", words::short(commit)),
+        None => "the work tree".to_owned(),
     };
-    let verb = if plan.is_refused() { "would change" } else { "changes" };
-    let mut text = format!("{from} {verb} {} as follows:\n\n", style.bold(plan.environment.as_str()));
+    let verb = if plan.is_refused() { "What would make" } else { "To make" };
+    let mut text = format!("{verb} {} as {from} declares it:\n\n", style.bold(plan.environment.as_str()));
     let mut marks: BTreeSet<Mark> = BTreeSet::new();
     for group in plan.instances.keys().flat_map(|name| plan_steps::groups(plan, name)) {
         marks.extend(group.marks());

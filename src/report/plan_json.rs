@@ -19,7 +19,6 @@ const VERSION: u32 = 1;
 
 /// What evenkeel would change in one environment.
 #[derive(Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 #[schemars(title = "evenkeel plan")]
 struct PlanView<'a> {
     /// Of this format.
@@ -37,7 +36,6 @@ struct PlanView<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct InstanceView<'a> {
     name: &'a str,
     state: StateView,
@@ -56,7 +54,6 @@ enum StateView {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 struct StepView<'a> {
     id: &'a str,
     instance: &'a str,
@@ -79,7 +76,6 @@ struct StepView<'a> {
 
 /// A file (with digest and mode) or a symbolic link (with target).
 #[derive(Serialize, JsonSchema, Default)]
-#[serde(deny_unknown_fields)]
 struct FileView<'a> {
     /// SHA-256 of the content.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +116,7 @@ pub(super) fn json(plan: &Plan) -> String {
 }
 
 pub(super) fn schema() -> String {
-    pretty(&SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PlanView<'_>>())
+    pretty(&SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<PlanView<'_>>())
 }
 
 /// Plain data with string keys cannot fail to serialise.

@@ -34,11 +34,15 @@ pub(super) fn groups<'a>(plan: &'a Plan, instance: &'a InstanceName) -> Vec<Grou
 impl Group<'_> {
     pub fn text(&self, style: Style) -> String {
         let mark = self.mark();
-        let resource = format!("{:<28}", visible(&self.resource.to_string()));
+        let resource = visible(&self.resource.to_string());
         let reason = self.reason();
-        let said = reason.map(|reason| format!("  {}", style.dim(&one_line(reason)))).unwrap_or_default();
-        let mut text =
-            format!("  {} {}{said}\n", style.mark(mark), style.as_mark(mark, &resource)).replace(" \n", "\n");
+        let heading = match reason {
+            Some(reason) => {
+                format!("{}  {}", style.as_mark(mark, &format!("{resource:<28}")), style.dim(&one_line(reason)))
+            }
+            None => style.as_mark(mark, &resource),
+        };
+        let mut text = format!("  {} {heading}\n", style.mark(mark));
         for step in &self.steps {
             let lines = self.lines(step, style);
             let mut lines = lines.into_iter();
@@ -54,6 +58,7 @@ impl Group<'_> {
     /// The resource's change in one line.
     pub fn line(&self) -> String {
         let verb = match fate(&self.steps) {
+            _ if *self.resource == Resource::Packages => "install",
             Fate::Create => "create",
             Fate::Update => "update",
             Fate::Delete => "delete",
@@ -169,8 +174,7 @@ impl Group<'_> {
 /// Whether a step's reason says more than its line does.
 fn says_its_reason(action: &Action) -> bool {
     match action {
-        Action::InstallPackages { .. }
-        | Action::WriteFile { .. }
+        Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }
         | Action::StopUnit { foreign: false, .. }
@@ -179,7 +183,10 @@ fn says_its_reason(action: &Action) -> bool {
         | Action::RestartUnit { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx => true,
-        Action::StageRelease { .. } | Action::StopUnit { foreign: true, .. } | Action::AwaitHealth { .. } => false,
+        Action::InstallPackages { .. }
+        | Action::StageRelease { .. }
+        | Action::StopUnit { foreign: true, .. }
+        | Action::AwaitHealth { .. } => false,
     }
 }
 

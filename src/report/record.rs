@@ -1,7 +1,7 @@
 //! Records of deployments: as a table, and one in full.
 
 use super::{
-    deployment::{body, commit, headline},
+    deployment::{body, commit, headline, what},
     style::Style,
     words::{self, capital, clip, one_line, time, visible},
 };
@@ -84,7 +84,10 @@ pub fn show(record: &Record, style: Style) -> String {
 
 fn row(record: &Record) -> [String; 6] {
     let deployment = &record.deployment;
-    let what = what(deployment);
+    let what = match deployment.kind {
+        Kind::Change => what(deployment),
+        Kind::DriftRepair => format!("drift: {}", what(deployment)),
+    };
     [
         time(&deployment.started),
         deployment.generation.to_string(),
@@ -93,20 +96,6 @@ fn row(record: &Record) -> [String; 6] {
         clip(&what, WHAT),
         deployment.duration_ms.map(words::duration).unwrap_or_else(|| "-".to_owned()),
     ]
-}
-
-/// The headline without what other columns say.
-fn what(deployment: &Deployment) -> String {
-    let headline = headline(deployment);
-    let what = match (deployment.outcome, headline.split_once(": ")) {
-        (None, Some((_, rest))) => rest.split_once(": ").map_or(rest, |(_, rest)| rest).to_owned(),
-        (_, Some((_, rest))) => rest.to_owned(),
-        (_, None) => headline,
-    };
-    match deployment.kind {
-        Kind::Change => what,
-        Kind::DriftRepair => format!("drift: {what}"),
-    }
 }
 
 fn said(deployment: &Deployment) -> &'static str {

@@ -35,7 +35,8 @@ pub fn one_line(text: &str) -> String {
 
 /// Text from outside as lines of its own, each after `indent`.
 pub fn block(indent: &str, text: &str) -> String {
-    text.trim_end().lines().map(|line| format!("{indent}{}\n", visible(line))).collect()
+    let line = |line: &str| format!("{indent}{}", visible(line)).trim_end().to_owned() + "\n";
+    text.trim_end().lines().map(line).collect()
 }
 
 /// At most `longest` characters; what was cut off is an ellipsis.

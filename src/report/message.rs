@@ -1,0 +1,37 @@
+//! What commands say besides plans and records: failures, headings, a change to a file.
+
+use similar::TextDiff;
+
+use super::{
+    style::{Mark, Style},
+    words::visible,
+};
+
+/// A command's failure: what, and the next move.
+pub fn failure(message: &str, hint: Option<&str>, style: Style) -> String {
+    let mut text = format!("{} {}", style.bad("error:"), visible(message));
+    if let Some(hint) = hint {
+        text += &format!("\n{} {}", style.note("hint:"), visible(hint));
+    }
+    text
+}
+
+pub fn heading(text: &str, style: Style) -> String {
+    style.bold(&format!("── {text}"))
+}
+
+/// The changed lines of a file in the repository.
+pub fn change(path: &str, before: &str, after: &str, style: Style) -> String {
+    let mut text = format!("{}\n", style.bold(path));
+    let diff = TextDiff::from_lines(before, after);
+    for line in diff.unified_diff().context_radius(1).to_string().lines() {
+        let mark = match line.chars().next() {
+            Some('+') => Some(Mark::Create),
+            Some('-') => Some(Mark::Delete),
+            _ => None,
+        };
+        let line = visible(line);
+        text += &format!("  {}\n", mark.map_or(line.clone(), |mark| style.as_mark(mark, &line)));
+    }
+    text
+}
