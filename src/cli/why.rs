@@ -1,8 +1,52 @@
-//! `evenkeel why`.
-use super::{DONE, Exit};
-/// Say why something is as it is.
+//! `evenkeel why`: from something on a host back to the commit that asked for it.
+
+use super::{DONE, Exit, Failure, common, progress, repository::RepositoryArgs};
+use crate::{
+    engine::{
+        look::{observe, plan_from},
+        why::{Subject, why},
+    },
+    model::plan::Commits,
+    report,
+};
+
+/// How many deployments back the last change is looked for.
+const RECORDS: usize = 500;
+
+/// Say why a service, site, unit or path is as it is on its instances.
 #[derive(clap::Args)]
-pub struct Args {}
-pub fn run(_: &Args) -> Exit {
-    Ok(DONE)
+pub struct Args {
+    /// service/NAME, site/NAME, a unit's name, or a path on a host.
+    subject: Subject,
+    #[command(flatten)]
+    hosts: common::HostArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    #[arg(long, default_value = "text")]
+    format: common::Format,
+}
+
+pub fn run(args: &Args) -> Exit {
+    let overrides = args.hosts.reach.overrides()?;
+    let tree = args.hosts.fleet.read()?;
+    let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
+    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default())?;
+    common::block_on(async {
+        let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
+        let spinner = progress::Spinner::start("observing");
+        let observed = observe(&prepared, &hosts, &spinner.watch()).await;
+        let plan = plan_from(&prepared, &observed);
+        let environment = plan.environment.clone();
+        let ledger = place.ledger().await?;
+        let records = ledger.call(move |repository| repository.history(&environment, RECORDS)).await?;
+        spinner.finish();
+        let view = why(&args.subject, &prepared, &plan, &observed, &records);
+        match args.format {
+            common::Format::Text => anstream::print!("{}", report::why::text(&view, common::style())),
+            common::Format::Json => {
+                println!("{}", serde_json::to_string_pretty(&view).map_err(|error| Failure::of(&error))?);
+            }
+        }
+        Ok(DONE)
+    })
 }

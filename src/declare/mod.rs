@@ -81,6 +81,7 @@ pub struct Declaration {
 /// Reads the fleet in `folder` (`""` for the root) of `tree`, with everything there is to say against
 /// it, by place. There is no declaration when some file could not be read at all.
 pub fn read(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
+    let folder = folder.trim_matches('/');
     let mut files = files::gather(tree, folder);
     let mut findings = std::mem::take(&mut files.findings);
     let declaration = declared(files, folder, &mut findings);

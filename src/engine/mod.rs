@@ -14,6 +14,7 @@ pub mod reconcile;
 pub mod record;
 pub mod roster;
 pub mod survey;
+pub mod why;
 
 pub use prepare::{Prepared, prepare};
 

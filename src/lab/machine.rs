@@ -3,6 +3,9 @@
 //! Keeps true: a disk folder is a host only once it holds the file `instance`, which is written last,
 //! so a half-made disk is seen and made anew; the disk stays when the power goes. A running host has
 //! nothing of ours open: not our terminal, not our folder, not our locks.
+//!
+//! A host that reboots itself comes back only on a machine run by systemd; elsewhere nspawn leaves the
+//! rebooting to whoever started it, and the host is off until `boot`.
 
 use std::{
     fs::{self, File},

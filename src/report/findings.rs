@@ -72,7 +72,7 @@ fn groups(finding: &Finding) -> Vec<Group<'_>> {
     let mut group = Group::with_title(level.primary_title(one_line(&title)).id(finding.code.as_str()));
     match &finding.place {
         // Said of a file as such: there is no line to show.
-        Some(place) if place.text.is_empty() => group = group.element(Origin::path(place.file.as_str())),
+        Some(place) if place.text.is_empty() => group = group.element(Origin::path(one_line(&place.file))),
         Some(place) => group = group.element(snippet(place, AnnotationKind::Primary, None)),
         None => {}
     }
@@ -98,7 +98,7 @@ fn snippet<'a>(
     let annotation = kind.span(from..to.max(from)).label(label);
     Snippet::source(place.text.as_str())
         .line_start(place.line as usize)
-        .path(place.file.as_str())
+        .path(one_line(&place.file))
         .annotation(annotation)
 }
 

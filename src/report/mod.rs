@@ -7,6 +7,7 @@
 pub mod deployment;
 mod diff;
 pub mod findings;
+pub mod message;
 pub mod plan;
 mod plan_json;
 mod plan_steps;

@@ -1,0 +1,167 @@
+//! Why something is as it is: from the host back to the commit that asked for it.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::Prepared;
+use crate::{
+    model::{
+        desired::{Desired, Resource},
+        name::{InstanceName, ServiceName, SiteName},
+        outcome::Record,
+        plan::{InstanceState, Plan},
+        seen::Seen,
+    },
+    plan::Observed,
+    render::paths,
+    report::why::{LastChange, WhyInstance, WhyView},
+};
+
+/// What may be asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Service(ServiceName),
+    Site(SiteName),
+    /// A path or a unit on a host.
+    Path(String),
+}
+
+#[derive(Debug, Error)]
+#[error("`{0}` is no service, site, unit or path: write service/NAME, site/NAME, a unit's name or an absolute path")]
+pub struct InvalidSubject(String);
+
+impl FromStr for Subject {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        let invalid = || InvalidSubject(text.to_owned());
+        if text.starts_with('/') {
+            return Ok(Subject::Path(text.to_owned()));
+        }
+        if text.ends_with(".service") {
+            return Ok(Subject::Path(format!("/etc/systemd/system/{text}")));
+        }
+        match text.split_once('/') {
+            Some(("site", name)) => name.parse().map(Subject::Site).map_err(|_| invalid()),
+            Some(("service", name)) => name.parse().map(Subject::Service).map_err(|_| invalid()),
+            Some(_) => Err(invalid()),
+            None => text.parse().map(Subject::Service).map_err(|_| invalid()),
+        }
+    }
+}
+
+/// Answers from what is declared, what is live, and what was done.
+pub fn why(subject: &Subject, prepared: &Prepared, plan: &Plan, observed: &Observed, records: &[Record]) -> WhyView {
+    let resource = match subject {
+        Subject::Service(name) => Resource::Service(name.clone()),
+        Subject::Site(name) => Resource::Site(name.clone()),
+        Subject::Path(path) => paths::resource_of(&prepared.fleet.name, path),
+    };
+    let concerns = |name: &InstanceName, desired: &Desired| match subject {
+        Subject::Path(path) => {
+            let owned = observed.get(name).and_then(|seen| seen.as_ref().ok()?.owned());
+            desired.files.contains_key(path)
+                || desired.links.contains_key(path)
+                || owned.is_some_and(|manifest| manifest.owns(path))
+        }
+        _ => {
+            desired.files.values().any(|file| file.resource == resource)
+                || plan.steps.iter().any(|step| step.instance == *name && step.resource == resource)
+        }
+    };
+    let instances = prepared.desired.iter().filter(|(name, desired)| concerns(name, desired));
+    let subject = match subject {
+        Subject::Path(path) => format!("{path} ({resource})"),
+        _ => resource.to_string(),
+    };
+    WhyView {
+        subject,
+        instances: instances.map(|(_, d)| instance(&resource, d, prepared, plan, observed, records)).collect(),
+    }
+}
+
+fn instance(
+    resource: &Resource,
+    desired: &Desired,
+    prepared: &Prepared,
+    plan: &Plan,
+    observed: &Observed,
+    records: &[Record],
+) -> WhyInstance {
+    let name = &desired.instance;
+    let replica = desired.replicas.values().find(|replica| Resource::Service(replica.service.clone()) == *resource);
+    let site = match resource {
+        Resource::Site(site) => prepared.fleet.sites.get(site),
+        _ => None,
+    };
+    let source = match resource {
+        Resource::Service(service) => prepared.fleet.services.get(service).map(|service| service.source.clone()),
+        _ => site.and_then(|site| site.frontend.clone()),
+    };
+    let release = source.as_ref().and_then(|source| prepared.releases.values().find(|r| r.source == *source));
+    let declared_in = match resource {
+        Resource::Service(service) => prepared.fleet.services.get(service).map(|service| service.declared_in.clone()),
+        Resource::Nginx => {
+            let sites = prepared.fleet.sites_on(name).map(|site| site.declared_in.clone());
+            Some(sites.collect::<Vec<_>>().join(", "))
+        }
+        _ => site.map(|site| site.declared_in.clone()),
+    };
+    let files = desired.files.iter().filter(|(_, file)| file.resource == *resource).map(|(path, _)| path.clone());
+    let links = desired.links.iter().filter(|(_, link)| link.resource == *resource).map(|(path, _)| path.clone());
+    WhyInstance {
+        instance: name.clone(),
+        unit: replica.map(|replica| replica.unit.clone()),
+        port: replica.map(|replica| replica.port),
+        release: release.map(|release| release.digest.to_string()),
+        source: source.map(|source| source.to_string()),
+        files: files.chain(links).collect(),
+        declared_in,
+        last_change: last_change(name, resource, records),
+        live: live(name, resource, replica.map(|replica| replica.unit.as_str()), plan, observed),
+    }
+}
+
+/// The newest deployment that changed the resource on the instance.
+fn last_change(name: &InstanceName, resource: &Resource, records: &[Record]) -> Option<LastChange> {
+    let ended = records.iter().filter(|record| record.deployment.outcome.is_some());
+    ended.into_iter().find_map(|record| {
+        let change = record.deployment.changes.iter().find_map(|change| of_resource(change, name, resource))?;
+        Some(LastChange {
+            generation: record.deployment.generation,
+            commit: record.deployment.commits.environment.clone(),
+            when: record.deployment.started.clone(),
+            outcome: record.deployment.outcome,
+            reason: change.to_owned(),
+        })
+    })
+}
+
+/// What a line of a record says of the resource: `INSTANCE: VERB RESOURCE…`, as the report writes it.
+fn of_resource<'a>(change: &'a str, name: &InstanceName, resource: &Resource) -> Option<&'a str> {
+    let what = change.strip_prefix(name.as_str())?.strip_prefix(": ")?;
+    let named = what.split([' ', ':']).any(|word| word == resource.to_string());
+    named.then_some(what)
+}
+
+fn live(name: &InstanceName, resource: &Resource, unit: Option<&str>, plan: &Plan, observed: &Observed) -> String {
+    let observation = match observed.get(name) {
+        Some(Ok(observation)) => observation,
+        Some(Err(why)) => return format!("not known: {why}"),
+        None => return "not known: it was not asked".to_owned(),
+    };
+    let process = unit.map(|unit| match observation.units.get(unit) {
+        Some(Seen::Known(unit)) => format!("{} ({}), process {}; ", unit.active, unit.sub, unit.main_pid),
+        Some(Seen::Absent) | None => "no such unit; ".to_owned(),
+        Some(Seen::Unknown(why)) => format!("its unit is not known: {why}; "),
+    });
+    let state = plan.instances.get(name).map(|instance| &instance.state);
+    let step = plan.steps.iter().find(|step| step.instance == *name && step.resource == *resource);
+    let sync = match (step, state) {
+        (Some(step), _) => format!("differs: {}", step.reason),
+        (None, Some(InstanceState::Unknown(why))) => format!("not known: {why}"),
+        (None, _) => "as declared".to_owned(),
+    };
+    process.unwrap_or_default() + &sync
+}
