@@ -5,9 +5,10 @@
 //! history, tears everything down, and ends with 0 only if all of it worked.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead as _, IsTerminal as _},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -24,14 +25,20 @@ use crate::{
     engine::{ledger::Ledger, reconcile::Reconciler},
     git::{self, Credentials, Repository},
     host::SshHost,
-    lab::Lab,
-    model::{name::EnvironmentName, outcome::Record},
+    lab::{Lab, LabHost},
+    model::{
+        name::{EnvironmentName, InstanceName},
+        outcome::Record,
+    },
     report::{
         self,
         status::{Health, Sync},
     },
     server,
 };
+
+/// Where a browser finds the demo's site, when the port is free.
+const DOOR: u16 = 8088;
 
 /// A first deployment of fourteen services takes seconds; a slow machine gets minutes.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -57,12 +64,16 @@ pub fn run(args: &Args) -> Exit {
     let instances = super::lab::declared_instances(&args.fleet.fleet)?;
     install_missing(&lab, args.yes)?;
     heading("Booting the lab: one real Debian host for each declared instance");
-    lab.up(&instances, &Say)?;
+    let hosts = lab.up(&instances, &Say)?;
+    // Bound out here, where browsers are; what comes in is carried into the lab.
+    let door =
+        std::net::TcpListener::bind(("127.0.0.1", DOOR)).or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))?;
+    door.set_nonblocking(true)?;
     // On its own thread, so that only the reconciler's threads are inside the lab's network.
     let shown = std::thread::scope(|scope| {
         let reconciling = scope.spawn(|| {
             lab.enter()?;
-            common::block_on(show(args, &lab))
+            common::block_on(show(args, &lab, &hosts, door))
         });
         reconciling.join().unwrap_or_else(|_| Err(Failure::new(ERROR, "the demo's thread ended by itself")))
     });
@@ -111,12 +122,14 @@ struct Stage {
     folder: PathBuf,
     environment: EnvironmentName,
     branch: String,
+    /// Instances that serve a site.
+    sites: BTreeSet<InstanceName>,
     reconciler: Arc<Reconciler<SshHost>>,
     stop: CancellationToken,
 }
 
-async fn show(args: &Args, lab: &Lab) -> Result<(), Failure> {
-    let folder = tempfile_folder(lab)?;
+async fn show(args: &Args, lab: &Lab, hosts: &[LabHost], door: std::net::TcpListener) -> Result<(), Failure> {
+    let folder = empty_folder(lab)?;
     let stage = Stage::set(args, lab, folder).await?;
     heading("The first deployment");
     let began = Instant::now();
@@ -126,7 +139,12 @@ async fn show(args: &Args, lab: &Lab) -> Result<(), Failure> {
     let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
     let serving = tokio::spawn(server::serve(listener, stage.reconciler.status.clone(), stage.stop.clone()));
     let looping = tokio::spawn(stage.reconciler.clone().run(stage.stop.clone(), pokes));
-    let shown = stage.show(args, lab, began).await;
+    let site = format!("http://{}", door.local_addr()?);
+    let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
+    let shown = stage.show(args, lab, hosts, &site, began).await;
+    if let Some(carrying) = carrying {
+        carrying.abort();
+    }
     stage.stop.cancel();
     for ended in [looping.await.map(|()| Ok(())), serving.await] {
         if let Ok(Err(error)) = ended {
@@ -138,7 +156,7 @@ async fn show(args: &Args, lab: &Lab) -> Result<(), Failure> {
     shown
 }
 
-fn tempfile_folder(lab: &Lab) -> Result<PathBuf, Failure> {
+fn empty_folder(lab: &Lab) -> Result<PathBuf, Failure> {
     let folder = lab.override_file().with_file_name("demo");
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -146,6 +164,20 @@ fn tempfile_folder(lab: &Lab) -> Result<PathBuf, Failure> {
     }
     fs::create_dir_all(folder.join("state"))?;
     Ok(folder)
+}
+
+/// Carries connections from the loopback address into the lab.
+async fn carry(door: std::net::TcpListener, site: (Ipv4Addr, u16)) -> std::io::Result<()> {
+    let door = tokio::net::TcpListener::from_std(door)?;
+    loop {
+        let (mut browser, _) = door.accept().await?;
+        tokio::spawn(async move {
+            if let Ok(mut nginx) = tokio::net::TcpStream::connect(site).await {
+                // Either side may leave when it likes.
+                let _ = tokio::io::copy_bidirectional(&mut browser, &mut nginx).await;
+            }
+        });
+    }
 }
 
 fn address(bare: &Path) -> Result<git::RemoteUrl, Failure> {
@@ -166,6 +198,13 @@ impl Stage {
             failure.findings = findings;
             return Err(failure);
         };
+        let fleet = declaration.as_ref().map(|d| d.resolve(&environment, &Default::default()));
+        let fleet = fleet.transpose().map_err(|findings| {
+            let mut failure = Failure::new(ERROR, "the fleet does not validate");
+            failure.findings = findings;
+            failure
+        })?;
+        let sites = fleet.iter().flat_map(|fleet| fleet.sites.values()).flat_map(|site| site.on.clone()).collect();
         let bare = folder.join("config.git");
         git::create_bare_from_folder(
             &bare,
@@ -192,15 +231,20 @@ impl Stage {
             Policy { poll_every: 10_000 },
             Box::new(|event| progress::print(&event)),
         ));
-        Ok(Self { bare, folder, environment, branch, reconciler, stop: CancellationToken::new() })
+        Ok(Self { bare, folder, environment, branch, sites, reconciler, stop: CancellationToken::new() })
     }
 
-    async fn show(&self, args: &Args, lab: &Lab, began: Instant) -> Result<(), Failure> {
+    /// The lab host that serves a site, where the fleet declares one.
+    fn site_host<'a>(&self, hosts: &'a [LabHost]) -> Option<&'a LabHost> {
+        hosts.iter().find(|host| self.sites.iter().any(|name| name.as_str() == host.instance))
+    }
+
+    async fn show(&self, args: &Args, lab: &Lab, hosts: &[LabHost], site: &str, began: Instant) -> Result<(), Failure> {
         self.settled(1).await?;
         anstream::println!("\nEverything is live and healthy after {:.1} s.\n", began.elapsed().as_secs_f64());
         self.print_status();
         if !args.once {
-            return self.stay(args, lab).await;
+            return self.stay(args, lab, hosts, site).await;
         }
         heading("A commit: one service's environment changes");
         let began = Instant::now();
@@ -238,7 +282,7 @@ impl Stage {
                 let why = view.and_then(|view| view.last_error).unwrap_or_else(|| "it took too long".to_owned());
                 return Err(Failure::new(ERROR, format!("the fleet did not settle: {why}")));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -277,22 +321,31 @@ impl Stage {
         Ok(())
     }
 
-    async fn stay(&self, args: &Args, lab: &Lab) -> Result<(), Failure> {
-        let overrides = lab.override_file();
-        let (overrides, bare, state) = (overrides.display(), self.bare.display(), self.folder.join("state"));
-        let state = state.display();
+    async fn stay(&self, args: &Args, lab: &Lab, hosts: &[LabHost], site: &str) -> Result<(), Failure> {
+        let (bare, state) = (self.bare.display(), self.folder.join("state"));
+        let here = format!("--repo {bare} --state {}", state.display());
         let name = &args.name;
         heading("It stays up. Things to try in another terminal");
+        if self.site_host(hosts).is_some() {
+            println!("  See the site:       {site}");
+        }
         println!(
             "  Change something:   git clone {bare} /tmp/config && cd /tmp/config\n                      \
-               (edit fleet/services/gong_mcp.yaml, commit, push, and watch this terminal)\n  \
-             Make drift:         evenkeel lab --name {name} exec -- ssh … or edit a unit on a host: it is repaired\n  \
-             Ask for the state:  evenkeel status --repo {bare} --state {state}\n  \
-             Read the history:   evenkeel history --repo {bare} --state /tmp/evenkeel-look\n  \
-             See a plan:         evenkeel plan --override {overrides}\n  \
-             Power a host off:   evenkeel lab --name {name} kill h2; evenkeel lab --name {name} boot h2\n\n\
-             Ctrl-C ends the demo and removes the lab."
+               edit fleet/services/gong_mcp.yaml, commit, push, and watch this terminal\n  \
+             Ask for the state:  evenkeel status {here}\n  \
+             Read the history:   git -C {bare} log -p evenkeel/history/{}\n  \
+             See a plan:         evenkeel plan --fleet {} --override {}",
+            self.environment,
+            args.fleet.fleet.display(),
+            lab.override_file().display(),
         );
+        if let Some(host) = hosts.first() {
+            let ssh = format!("ssh -i {} ubuntu@{}", lab.key_file().display(), host.address);
+            println!("  Look around:        evenkeel lab --name {name} exec -- {ssh}");
+            println!("                      stop or edit something there: it is repaired within the observe_interval");
+            println!("  Power a host off:   evenkeel lab --name {name} kill {0}, and boot {0} again", host.lab_name);
+        }
+        println!("\nCtrl-C ends the demo and removes the lab.");
         tokio::signal::ctrl_c().await?;
         Ok(())
     }

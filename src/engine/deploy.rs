@@ -19,7 +19,10 @@ use crate::{
         release::Packed,
     },
     release,
-    report::progress::{Event, StepState},
+    report::{
+        self,
+        progress::{Event, StepState},
+    },
 };
 
 /// How many lines of a failed unit's log are kept with the failure.
@@ -60,7 +63,11 @@ impl<H: Host> Deployment<'_, H> {
         let mut touched = BTreeSet::new();
         for phase in 1..=phases {
             let steps = self.steps_of(phase);
-            (self.watch)(Event::Phase { number: phase, of: phases, title: title(&steps) });
+            (self.watch)(Event::Phase {
+                number: phase,
+                of: phases,
+                title: report::plan::phase_title(self.plan, phase),
+            });
             touched.extend(steps.keys().map(|name| (*name).clone()));
             let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &packed));
             let results = join_all(work).await;
@@ -192,7 +199,7 @@ impl<H: Host> Deployment<'_, H> {
 
     fn failure(&self, instance: &InstanceName, step: &str, error: &HostError) -> Failure {
         let mut failure = error.failure(instance);
-        failure.message = crate::report::chain(error);
+        failure.message = report::chain(error);
         if failure.step.is_empty() {
             failure.step = step.to_owned();
         }
@@ -239,16 +246,4 @@ impl<H: Host> Deployment<'_, H> {
 /// Whether the host's script does it; the controller stages releases and waits for health.
 fn is_scripted(step: &Step) -> bool {
     !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
-}
-
-/// What a phase is about, from what is in it.
-fn title(steps: &BTreeMap<&InstanceName, Vec<&Step>>) -> String {
-    let resources: BTreeSet<String> = steps.values().flatten().map(|step| step.resource.to_string()).collect();
-    let mut names: Vec<String> = resources.into_iter().collect();
-    let more = names.len().saturating_sub(4);
-    names.truncate(4);
-    match more {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
 }

@@ -247,13 +247,20 @@ impl Plan {
             ..Summary::default()
         };
         for steps in self.by_resource().values() {
-            match fate(steps) {
+            let fate = fate(steps);
+            match fate {
                 Fate::Create => summary.create += 1,
                 Fate::Update => summary.update += 1,
                 Fate::Delete => summary.delete += 1,
                 Fate::Restart => {}
             }
-            summary.restart += steps.iter().filter(|step| matches!(step.action, Action::RestartUnit { .. })).count();
+            // A start belongs to a creation; of something that was there, it starts again.
+            let restarts = |step: &&&Step| match step.action {
+                Action::RestartUnit { .. } => true,
+                Action::StartUnit { .. } | Action::ReloadNginx { .. } => fate == Fate::Restart,
+                _ => false,
+            };
+            summary.restart += steps.iter().filter(restarts).count();
         }
         summary
     }

@@ -5,7 +5,7 @@
 
 use super::{
     style::Style,
-    words::{self, block, clip, count, one_line, short, visible},
+    words::{self, block, count, one_line, short, visible},
 };
 use crate::model::{
     outcome::{Deployment, Failure, Kind, Outcome},
@@ -19,7 +19,7 @@ const SUBJECT: usize = 72;
 
 /// The message of the history branch's commit. `subject_of_commit` is that of the deployed commit.
 pub fn commit_message(deployment: &Deployment, subject_of_commit: Option<&str>) -> String {
-    let mut text = format!("{}\n\n", clip(&headline(deployment), SUBJECT));
+    let mut text = format!("{}\n\n", subject(&headline(deployment)));
     text += &match (commit(deployment), subject_of_commit) {
         (Some(commit), Some(subject)) => format!("Commit {commit}: {}\n", one_line(subject)),
         (Some(commit), None) => format!("Commit {commit}\n"),
@@ -27,6 +27,16 @@ pub fn commit_message(deployment: &Deployment, subject_of_commit: Option<&str>) 
     };
     text += &body(deployment, Style(false));
     text + "\n" + &trailers(deployment)
+}
+
+/// The headline, cut between words where it is too long; the body has it all.
+fn subject(headline: &str) -> String {
+    if headline.chars().count() <= SUBJECT {
+        return headline.to_owned();
+    }
+    let short: String = headline.chars().take(SUBJECT - 1).collect();
+    let words = short.rsplit_once(' ').map_or(short.as_str(), |(words, _)| words);
+    format!("{}…", words.trim_end_matches([',', ':']))
 }
 
 /// The last lines that `apply` prints.

@@ -17,12 +17,13 @@ pub fn failure(message: &str, hint: Option<&str>, style: Style) -> String {
 }
 
 pub fn heading(text: &str, style: Style) -> String {
-    style.bold(&format!("── {text}"))
+    let rule = if style.0 { "──" } else { "==" };
+    style.bold(&format!("{rule} {}", visible(text)))
 }
 
 /// The changed lines of a file in the repository.
 pub fn change(path: &str, before: &str, after: &str, style: Style) -> String {
-    let mut text = format!("{}\n", style.bold(path));
+    let mut text = format!("{}\n", style.bold(&visible(path)));
     let diff = TextDiff::from_lines(before, after);
     for line in diff.unified_diff().context_radius(1).to_string().lines() {
         let mark = match line.chars().next() {

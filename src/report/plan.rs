@@ -132,10 +132,10 @@ fn phases(plan: &Plan, style: Style) -> String {
 fn as_declared(plan: &Plan, style: Style) -> String {
     let is_so = plan.instances.iter().filter(|(_, instance)| instance.state == InstanceState::AsDeclared);
     let names: Vec<&str> = is_so.map(|(name, _)| name.as_str()).collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!("{}\n\n", style.dim(&format!("As declared: {}", names.join(", ")))),
+    if names.is_empty() {
+        return String::new();
     }
+    format!("{}\n\n", style.dim(&format!("As declared: {}", names.join(", "))))
 }
 
 fn unknown(plan: &Plan, style: Style) -> String {

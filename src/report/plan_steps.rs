@@ -55,24 +55,35 @@ impl Group<'_> {
         text
     }
 
-    /// The resource's change in one line.
+    /// The resource's change in one line, `INSTANCE: VERB RESOURCE: DETAILS (REASONS)`, without a verb
+    /// where only its process changes. `engine/why.rs` finds a resource's changes in the history by it.
     pub fn line(&self) -> String {
         let verb = match fate(&self.steps) {
-            _ if *self.resource == Resource::Packages => "install",
-            Fate::Create => "create",
-            Fate::Update => "update",
-            Fate::Delete => "delete",
-            Fate::Restart => "keep",
+            _ if *self.resource == Resource::Packages => "install ",
+            Fate::Create => "create ",
+            Fate::Update => "update ",
+            Fate::Delete => "delete ",
+            Fate::Restart => "",
         };
         let details: Vec<String> = self.steps.iter().filter_map(|step| self.detail(step)).collect();
-        let what = match (verb, details.is_empty()) {
-            ("keep", _) => format!("{}: {}", self.resource, details.join(", ")),
-            (_, true) => format!("{verb} {}", self.resource),
-            (_, false) => format!("{verb} {}: {}", self.resource, details.join(", ")),
-        };
-        let reason = self.reason().or(self.steps.first().map(|step| step.reason.as_str()));
-        let reason = reason.map(|reason| format!(" ({})", one_line(reason))).unwrap_or_default();
-        format!("{}: {}{reason}", self.instance, visible(&what))
+        let colon = if details.is_empty() { "" } else { ": " };
+        let what = visible(&format!("{verb}{}{colon}{}", self.resource, details.join(", ")));
+        format!("{}: {what} ({})", self.instance, one_line(&self.reasons().join("; ")))
+    }
+
+    /// Every reason once, in the order of the steps; only those of its files where they share one.
+    fn reasons(&self) -> Vec<&str> {
+        if let Some(reason) = self.reason() {
+            return vec![reason];
+        }
+        let mut reasons = Vec::new();
+        for step in &self.steps {
+            let tells = says_its_reason(&step.action) || matches!(step.action, Action::InstallPackages { .. });
+            if tells && !reasons.contains(&step.reason.as_str()) {
+                reasons.push(step.reason.as_str());
+            }
+        }
+        reasons
     }
 
     /// The marks it is shown with, for the legend.
@@ -152,19 +163,18 @@ impl Group<'_> {
 
     /// What is worth a word besides the resource's fate.
     fn detail(&self, step: &Step) -> Option<String> {
+        let fate = fate(&self.steps);
         match &step.action {
             Action::InstallPackages { names } => Some(names.join(" ")),
             Action::StageRelease { release, source, .. } => Some(format!("release {} from {source}", release.short())),
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => None,
             Action::WriteFile { path, .. } | Action::WriteLink { path, .. } => Some(path.clone()),
-            Action::RemoveFile { path, .. } => (fate(&self.steps) != Fate::Delete).then(|| format!("delete {path}")),
+            Action::RemoveFile { path, .. } => (fate != Fate::Delete).then(|| format!("delete {path}")),
             Action::StopUnit { unit, foreign: true } => Some(format!("replaces {unit}")),
             Action::StopUnit { unit, foreign: false } => Some(format!("stop {unit}")),
-            Action::StartUnit { unit } => (fate(&self.steps) != Fate::Create).then(|| format!("start {unit}")),
+            Action::StartUnit { unit } => (fate != Fate::Create).then(|| format!("start {unit}")),
             Action::RestartUnit { unit } => Some(format!("restart {unit}")),
-            Action::EnableUnit { unit } => {
-                (self.steps.len() == 1 || fate(&self.steps) == Fate::Update).then(|| format!("enable {unit}"))
-            }
+            Action::EnableUnit { unit } => (fate != Fate::Create).then(|| format!("enable {unit}")),
             Action::ReloadNginx { .. } | Action::ReleaseNginx => Some("reload nginx".to_owned()),
             Action::AwaitHealth { .. } => None,
         }

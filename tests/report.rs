@@ -1,0 +1,270 @@
+//! What people read, as they read it: sample values in, shown text out.
+
+use std::error::Error;
+
+use evenkeel::{
+    model::{
+        desired::Resource,
+        digest::Digest,
+        finding::Finding,
+        outcome::{Kind, Outcome, Record},
+        plan::{Action, Before, Commits, InstanceState},
+    },
+    report::{
+        self, Style,
+        progress::{Event, StepState},
+        status::{self, StatusView},
+        why::{self, LastChange, WhyInstance, WhyView},
+    },
+};
+use insta::assert_snapshot;
+use samples::*;
+
+#[path = "report/samples.rs"]
+mod samples;
+
+type Tested = Result<(), Box<dyn Error>>;
+
+const PLAIN: Style = Style(false);
+
+#[test]
+fn plans() -> Tested {
+    assert_snapshot!("plan_first_deployment", report::plan::text(&first_deployment()?, PLAIN));
+    assert_snapshot!("plan_env_change", report::plan::text(&env_change()?, PLAIN));
+    assert_snapshot!("plan_deletion", report::plan::text(&deletion()?, PLAIN));
+    assert_snapshot!("plan_drift_and_unknown", report::plan::text(&drift()?, PLAIN));
+    assert_snapshot!("plan_refused", report::plan::text(&refused()?, PLAIN));
+    assert_snapshot!("plan_styled", report::plan::text(&env_change()?, Style(true)).replace('\x1b', "␛"));
+    Ok(())
+}
+
+#[test]
+fn a_plan_without_changes_is_one_line() -> Tested {
+    let unknown = || InstanceState::Unknown("timed out".into());
+    let as_declared = || InstanceState::AsDeclared;
+    let nothing = plan(&[("a", as_declared()), ("b", as_declared())], Vec::new())?;
+    assert_eq!(report::plan::text(&nothing, PLAIN), "No changes. 2 instances, 14 services as declared.\n");
+    let partly = plan(&[("a", as_declared()), ("b", unknown())], Vec::new())?;
+    let text = report::plan::text(&partly, PLAIN);
+    let lines: Vec<_> = text.lines().collect();
+    let observed = "? b: not observed: timed out; nothing is planned there";
+    assert_eq!(lines, [observed, "", "No changes on 1 of 2 instances; 1 could not be observed."]);
+    let blind = plan(&[("a", unknown())], Vec::new())?;
+    assert_snapshot!(report::plan::headline(&blind), @"Nothing is planned: 1 instance could not be observed.");
+    assert_snapshot!(report::plan::headline(&refused()?), @"Refused: 2 reasons. Nothing was touched.");
+    assert_snapshot!(report::plan::headline(&first_deployment()?), @"Plan: 3 to create, 0 to update, 0 to restart, 0 to delete on 2 of 3 instances.");
+    Ok(())
+}
+
+#[test]
+fn change_lines() -> Tested {
+    let all = [first_deployment()?, env_change()?, deletion()?, drift()?];
+    let lines: Vec<String> = all.iter().flat_map(report::plan::change_lines).collect();
+    assert_snapshot!(lines.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn hostile_content_is_shown_and_never_obeyed() -> Tested {
+    let hostile = format!(
+        "A=\"\x1b[2J\x1b]0;pwned\x07`rm -rf /`\"\r\nB=\"\u{202e}evil\u{200b}\"\n\tC=\"```\"\n{}\nno end",
+        "x".repeat(5000)
+    );
+    let reason = "because \x1b[31mof\nthis";
+    let mut sample = plan(
+        &[("a", InstanceState::Changes), ("b", InstanceState::Unknown("\x1b[2Jgone".into()))],
+        vec![
+            step(
+                "a",
+                1,
+                Resource::Leftover("\x1b[1mx".into()),
+                Action::RemoveFile { path: "/etc/\x1b[1mx".into(), before: Before::Absent },
+                reason,
+            )?,
+            step("a", 1, service("s")?, write("/etc/s.env", live("A=1\n", 0o600), &hostile), reason)?,
+            step("a", 1, service("s")?, Action::RestartUnit { unit: "s\x1b.service".into() }, reason)?,
+        ],
+    )?;
+    sample.findings = vec![Finding::warning("w", "evil \x1b[31m").hint("and \x07")];
+    let text = report::plan::text(&sample, PLAIN);
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{text:?}");
+    assert_snapshot!("plan_hostile", text);
+    let mut failed = deployment(Some(Outcome::RolledBack))?;
+    failed.triggered_by = "me\nOutcome: applied".into();
+    if let Some(failure) = &mut failed.failure {
+        failure.log = vec!["\x1b[31mred".into(), "Outcome: applied\n\nOutcome: applied".into()];
+        failure.message = "first\x07\n\nOutcome: applied".into();
+    }
+    failed.changes = vec!["x\n\nOutcome: applied".into()];
+    let message = report::deployment::commit_message(&failed, Some("subject\x1b[0m\n\nOutcome: applied"));
+    assert!(!message.chars().any(|c| c.is_control() && c != '\n'), "{message:?}");
+    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    assert_eq!(last.lines().filter(|line| line.starts_with("Outcome:")).collect::<Vec<_>>(), ["Outcome: rolled-back"]);
+    assert_snapshot!("commit_hostile", message);
+    Ok(())
+}
+
+#[test]
+fn json_is_as_its_schema_says() -> Tested {
+    let schema = serde_json::from_str(&report::plan::json_schema())?;
+    let validator = jsonschema::validator_for(&schema)?;
+    for plan in [first_deployment()?, env_change()?, deletion()?, drift()?, refused()?] {
+        let json = serde_json::from_str(&report::plan::json(&plan))?;
+        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+    let mut json: serde_json::Value = serde_json::from_str(&report::plan::json(&first_deployment()?))?;
+    assert_eq!(json["steps"][3]["needs"][0], "ai-core/site/app/stage/".to_owned() + &Digest::of("app").to_string());
+    assert_eq!(json["steps"][9]["needs"], serde_json::json!([json["steps"][8]["id"]]));
+    json["steps"][0]["phase"] = "first".into();
+    assert!(!validator.is_valid(&json), "a phase is a number");
+    assert_snapshot!("plan_json", report::plan::json(&env_change()?));
+    Ok(())
+}
+
+const OUTCOMES: [Option<Outcome>; 7] = [
+    None,
+    Some(Outcome::Applied),
+    Some(Outcome::Unchanged),
+    Some(Outcome::RolledBack),
+    Some(Outcome::RollbackFailed),
+    Some(Outcome::Partial),
+    Some(Outcome::Refused),
+];
+
+#[test]
+fn commit_messages_and_last_lines() -> Tested {
+    let mut messages = Vec::new();
+    let mut endings = Vec::new();
+    for outcome in OUTCOMES {
+        let deployment = deployment(outcome)?;
+        messages.push(report::deployment::commit_message(&deployment, Some("Point gong at the new memory service")));
+        endings.push(report::deployment::outcome(&deployment, PLAIN));
+    }
+    let mut repair = deployment(Some(Outcome::Applied))?;
+    repair.kind = Kind::DriftRepair;
+    repair.commits = Commits::default();
+    messages.push(report::deployment::commit_message(&repair, None));
+    let mut large = deployment(Some(Outcome::Partial))?;
+    (large.summary.create, large.summary.update, large.summary.restart, large.summary.delete) = (14, 13, 12, 11);
+    let subject = report::deployment::commit_message(&large, None).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(subject, "partly applied 4f3a2b1: 14 created, 13 updated, 12 restarted, 11…");
+    for message in &messages {
+        let subject = message.lines().next().unwrap_or_default();
+        assert!(subject.chars().count() <= 72 && !subject.ends_with('…'), "{subject}");
+    }
+    assert_snapshot!("commit_messages", messages.join("\n=====\n"));
+    assert_snapshot!("last_lines", endings.join("\n=====\n"));
+    Ok(())
+}
+
+#[test]
+fn history_and_show() -> Tested {
+    let mut records = Vec::new();
+    for (index, outcome) in OUTCOMES.into_iter().enumerate() {
+        let mut deployment = deployment(outcome)?;
+        deployment.generation = 20 - index as u64;
+        records.push(Record { commit: format!("{index}9a8b7c6"), deployment });
+    }
+    let mut intent = records[1].clone();
+    intent.deployment.outcome = None;
+    records.insert(2, intent);
+    records[7].deployment.commits.default = Some("0".repeat(40));
+    let show: Vec<String> = [0, 1, 5].iter().map(|index| report::deployment::show(&records[*index], PLAIN)).collect();
+    assert_snapshot!("history", report::deployment::history(&records, PLAIN));
+    assert_snapshot!("show", show.join("\n=====\n"));
+    assert_eq!(report::deployment::history(&[], PLAIN), "No deployments yet.\n");
+    Ok(())
+}
+
+#[test]
+fn status_and_why() -> Tested {
+    let service = |name: &str, port: u16, sync: &str, health: &str, why: Option<&str>| {
+        let unit = format!("sophia-{name}@{port}.service");
+        serde_json::json!({"name": name, "port": port, "unit": unit, "sync": sync, "health": health, "why": why})
+    };
+    let view: StatusView = serde_json::from_value(serde_json::json!({
+        "environment": "production", "branch": "main", "commit": COMMIT, "sync": "out-of-sync", "health": "degraded",
+        "deployed": {"commit": COMMIT, "generation": 12, "when": "2026-11-21T13:14:05Z", "outcome": "applied"},
+        "controller": "control (pid 812)", "last_error": "the repository: could not resolve host",
+        "observed_at": "2026-11-21T14:00:00+01:00",
+        "instances": [
+            {"name": "ai-core", "address": "192.0.2.5", "sync": "out-of-sync", "why": "1 change is planned", "services": [
+                service("ai_memory_mcp", 8000, "synced", "healthy", None),
+                service("chat", 8001, "out-of-sync", "healthy", Some("its environment file was changed")),
+                service("prompt_library_mcp", 8002, "synced", "degraded", Some("GET /health answered 503")),
+                service("slow", 8003, "synced", "progressing", None),
+            ]},
+            {"name": "business-tools", "address": "192.0.2.113", "sync": "unknown", "why": "timed out", "services": [
+                service("gong_mcp", 8100, "unknown", "unknown", None),
+            ]},
+        ],
+    }))?;
+    assert_snapshot!("status", status::text(&view, PLAIN));
+    assert_eq!(serde_json::from_str::<StatusView>(&status::json(&view))?, view);
+    let change = LastChange {
+        generation: 12,
+        commit: Some(COMMIT.into()),
+        when: "2026-11-21T13:14:05Z".into(),
+        outcome: Some(Outcome::Applied),
+        reason: "what is declared has changed".into(),
+    };
+    let instance = WhyInstance {
+        instance: "business-tools".parse()?,
+        unit: Some(UNIT.into()),
+        port: Some(8100),
+        release: Some(Digest::of("gong").to_string()),
+        source: Some("mcp_servers/gong".into()),
+        files: vec![ENV.into(), UNIT_FILE.into()],
+        declared_in: Some("fleet/services/gong_mcp.yaml".into()),
+        last_change: Some(change),
+        live: "as declared, healthy, running since 13:14".into(),
+    };
+    let mut why = WhyView { subject: "service/gong_mcp".into(), instances: vec![instance] };
+    assert_snapshot!("why", why::text(&why, PLAIN));
+    why.instances.clear();
+    assert_snapshot!(why::text(&why, PLAIN), @"service/gong_mcp is on no instance: nothing declares it, and nothing of it was left behind.");
+    Ok(())
+}
+
+#[test]
+fn progress() -> Tested {
+    let step = |verb: &str, subject: &str, state| -> Result<Event, Box<dyn Error>> {
+        let (verb, subject) = (verb.to_owned(), subject.to_owned());
+        Ok(Event::Step { instance: "business-tools".parse()?, id: String::new(), verb, subject, state })
+    };
+    let events = [
+        Event::Connecting { instances: 5 },
+        Event::Observed { instance: "ai-core".parse()?, ms: 182 },
+        Event::NotReached { instance: "control".parse()?, why: "connect: timed out\n(after 5 s)".into() },
+        Event::Phase { number: 2, of: 3, title: report::plan::phase_title(&first_deployment()?, 2) },
+        step("stage", &Digest::of("gong").to_string(), StepState::Done)?,
+        step("create", ENV, StepState::Done)?,
+        step("start", UNIT, StepState::Started)?,
+        step("restart", UNIT, StepState::Done)?,
+        step("reload", "nginx.service", StepState::Failed("bind() failed\n\x1b[1m".into()))?,
+        Event::Healthy { instance: "business-tools".parse()?, service: "service/gong_mcp".into(), after_ms: 1380 },
+        Event::Unhealthy {
+            instance: "ai-core".parse()?,
+            service: "service/chat".into(),
+            why: "not healthy after 45.2 s: 503".into(),
+        },
+        Event::Undoing { instance: "ai-core".parse()? },
+        Event::Undone { instance: "ai-core".parse()? },
+        Event::Warning("undoing /etc/x: gone\nalready".into()),
+    ];
+    let lines = |style| events.iter().map(|event| report::progress::line(event, style)).collect::<Vec<_>>().join("\n");
+    assert_snapshot!("progress", lines(PLAIN));
+    assert_snapshot!("progress_styled", lines(Style(true)).replace('\x1b', "␛"));
+    Ok(())
+}
+
+#[test]
+fn quantities() {
+    use report::words::{clip, duration, short, size, time};
+    let durations = [0, 999, 1000, 1449, 59_949, 59_950, 123_400, 3_599_499, 3_900_000];
+    assert_snapshot!(durations.map(duration).join(", "), @"0 ms, 999 ms, 1.0 s, 1.4 s, 59.9 s, 1 min 0 s, 2 min 3 s, 59 min 59 s, 1 h 5 min");
+    assert_snapshot!([0, 1023, 1024, 4198, 1 << 20, (1 << 20) - 1, u64::MAX].map(size).join(", "), @"0 B, 1023 B, 1.0 KiB, 4.1 KiB, 1.0 MiB, 1.0 MiB, 16777216.0 TiB");
+    assert_eq!((clip("abcdef", 3), clip("äöü", 3), short("ä")), ("ab…".into(), "äöü".into(), "ä".into()));
+    assert_eq!((time("2026-11-21T14:00:00+01:00"), time("soon")), ("2026-11-21 13:00:00".into(), "soon".into()));
+}

@@ -1,0 +1,302 @@
+//! Sample plans and deployments, as the planner and the engine make them.
+
+use std::{collections::BTreeMap, error::Error};
+
+use evenkeel::{
+    model::{
+        desired::Resource,
+        digest::Digest,
+        finding::Finding,
+        fleet::{Check, Health},
+        manifest::Manifest,
+        outcome::{Deployment, Failure, Kind, Outcome},
+        plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
+    },
+    report,
+};
+
+pub const COMMIT: &str = "4f3a2b1c5d6e7f8091a2b3c4d5e6f708192a3b4c";
+pub const UNIT: &str = "sophia-gong_mcp@8100.service";
+pub const UNIT_FILE: &str = "/etc/systemd/system/sophia-gong_mcp@8100.service";
+pub const ENV: &str = "/etc/evenkeel/sophia/gong_mcp@8100.env";
+
+pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, Box<dyn Error>> {
+    let mut instances = BTreeMap::new();
+    for (name, state) in states {
+        let plan = InstancePlan {
+            state: state.clone(),
+            manifest_before: None,
+            manifest_digest: None,
+            manifest_after: Manifest::default(),
+            generation: 11,
+        };
+        instances.insert(name.parse()?, plan);
+    }
+    Ok(Plan {
+        environment: "production".parse()?,
+        commits: Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) },
+        instances,
+        steps,
+        findings: Vec::new(),
+        services: 14,
+    })
+}
+
+pub fn step(
+    instance: &str,
+    phase: u32,
+    resource: Resource,
+    action: Action,
+    reason: &str,
+) -> Result<Step, Box<dyn Error>> {
+    let id = format!("{instance}/{resource}/{}/{}", action.verb(), action.subject().trim_start_matches('/'));
+    Ok(Step { id, instance: instance.parse()?, phase, resource, action, reason: reason.into() })
+}
+
+pub fn service(name: &str) -> Result<Resource, Box<dyn Error>> {
+    Ok(Resource::Service(name.parse()?))
+}
+
+pub fn write(path: &str, before: Before, content: &str) -> Action {
+    let mode = if path.ends_with(".env") { 0o600 } else { 0o644 };
+    Action::WriteFile { path: path.into(), before, content: content.into(), mode }
+}
+
+pub fn live(content: &str, mode: u32) -> Before {
+    Before::File { digest: Digest::of(content), mode, owner: "root:root".into(), content: Some(content.into()) }
+}
+
+pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
+    let health = Health {
+        check: Check::Http("/health".into()),
+        interval: "5s".parse()?,
+        timeout: "2s".parse()?,
+        retries: 3,
+        start_period: "30s".parse()?,
+    };
+    Ok(Action::AwaitHealth {
+        service: name.parse()?,
+        port: 8100,
+        unit: unit.into(),
+        user: "ubuntu".into(),
+        directory: "/var/lib/evenkeel/sophia/releases/x".into(),
+        env_path: ENV.into(),
+        health: Some(health),
+    })
+}
+
+pub const NEW: &str = "declared and not there yet";
+pub const UNIT_TEXT: &str =
+    "[Unit]\nDescription=Gong call transcripts\n\n[Service]\nExecStart=:/usr/bin/python3 server.py\n";
+pub const ENV_TEXT: &str = "ENVIRONMENT=\"prod\"\nINSTANCE_NAME=\"business-tools\"\nMEMORY_URL=\"http://10.0.0.2:8000\"\nSERVICE_PORT=\"8100\"\n";
+
+pub fn first_deployment() -> Result<Plan, Box<dyn Error>> {
+    let gong = || service("gong_mcp");
+    let site = || -> Result<Resource, Box<dyn Error>> { Ok(Resource::Site("app".parse()?)) };
+    let stage = |digest: &str, source: &str, files, bytes| Action::StageRelease {
+        release: Digest::of(digest),
+        source: source.into(),
+        files,
+        bytes,
+    };
+    let lacks = "the instance does not hold it yet";
+    let current = Action::WriteLink {
+        path: "/var/lib/evenkeel/sophia/sites/app/current".into(),
+        before: Before::Absent,
+        target: format!("/var/lib/evenkeel/sophia/releases/{}", Digest::of("app")),
+    };
+    let unit = || UNIT.to_owned();
+    let steps = vec![
+        step(
+            "ai-core",
+            1,
+            Resource::Packages,
+            Action::InstallPackages { names: vec!["nginx-light".into()] },
+            "declared and not installed; added, never removed, and not undone",
+        )?,
+        step("ai-core", 1, site()?, stage("app", "frontend/build", 5, 3 << 20), lacks)?,
+        step("business-tools", 1, gong()?, stage("gong", "mcp_servers/gong", 3, 4198), lacks)?,
+        step(
+            "business-tools",
+            2,
+            gong()?,
+            Action::StopUnit { unit: "sophia-gong_mcp.service".into(), foreign: true },
+            "sophia-gong_mcp@8100.service replaces it",
+        )?,
+        step("business-tools", 2, gong()?, write(ENV, Before::Absent, ENV_TEXT), NEW)?,
+        step("business-tools", 2, gong()?, write(UNIT_FILE, Before::Absent, UNIT_TEXT), NEW)?,
+        step("business-tools", 2, gong()?, Action::EnableUnit { unit: unit() }, "it must start after a reboot")?,
+        step("business-tools", 2, gong()?, Action::StartUnit { unit: unit() }, NEW)?,
+        step(
+            "business-tools",
+            2,
+            gong()?,
+            await_health("gong_mcp", UNIT)?,
+            "what comes after waits until it is healthy",
+        )?,
+        step(
+            "ai-core",
+            3,
+            site()?,
+            write("/etc/nginx/conf.d/evenkeel-sophia-app.conf", Before::Absent, &lines("location /api/{n}/ {}", 52)),
+            NEW,
+        )?,
+        step("ai-core", 3, site()?, current, NEW)?,
+        step(
+            "ai-core",
+            3,
+            Resource::Nginx,
+            Action::ReloadNginx { digest: Digest::of("n"), port: 8099 },
+            "its files change",
+        )?,
+    ];
+    let changes = InstanceState::Changes;
+    let states = [("ai-core", changes.clone()), ("business-tools", changes), ("control", InstanceState::AsDeclared)];
+    plan(&states, steps)
+}
+
+pub fn lines(pattern: &str, number: usize) -> String {
+    (0..number).map(|n| pattern.replace("{n}", &n.to_string()) + "\n").collect()
+}
+
+pub fn env_change() -> Result<Plan, Box<dyn Error>> {
+    let now = ENV_TEXT.replace("10.0.0.2", "10.0.0.7");
+    let steps = vec![
+        step(
+            "business-tools",
+            1,
+            service("gong_mcp")?,
+            write(ENV, live(ENV_TEXT, 0o600), &now),
+            "what is declared has changed",
+        )?,
+        step(
+            "business-tools",
+            1,
+            service("gong_mcp")?,
+            Action::RestartUnit { unit: UNIT.into() },
+            "its unit, environment or release changes",
+        )?,
+        step(
+            "business-tools",
+            1,
+            service("gong_mcp")?,
+            await_health("gong_mcp", UNIT)?,
+            "what comes after waits until it is healthy",
+        )?,
+    ];
+    plan(&[("ai-core", InstanceState::AsDeclared), ("business-tools", InstanceState::Changes)], steps)
+}
+
+pub fn drift() -> Result<Plan, Box<dyn Error>> {
+    let changed = "drift: it was changed on the instance";
+    let not_fetched = Before::File { digest: Digest::of("?"), mode: 0o644, owner: "root:root".into(), content: None };
+    let rights =
+        Before::File { digest: Digest::of(ENV_TEXT), mode: 0o644, owner: "ubuntu:ubuntu".into(), content: None };
+    let binary = Action::WriteFile {
+        path: "/etc/x.bin".into(),
+        before: live("text", 0o644),
+        content: vec![0xff, 0, 1],
+        mode: 0o644,
+    };
+    let link = Before::Link { target: "/tmp/mine".into() };
+    let steps = vec![
+        step("ai-core", 1, service("gong_mcp")?, write(ENV, rights, ENV_TEXT), changed)?,
+        step(
+            "ai-core",
+            1,
+            service("gong_mcp")?,
+            write(UNIT_FILE, not_fetched, UNIT_TEXT),
+            "what is declared has changed",
+        )?,
+        step("ai-core", 1, service("slack_mcp")?, write("/etc/a.conf", link, "a\n"), changed)?,
+        step("ai-core", 1, service("slack_mcp")?, binary, changed)?,
+        step(
+            "ai-core",
+            1,
+            service("asana_mcp")?,
+            Action::StartUnit { unit: "sophia-asana_mcp@8102.service".into() },
+            "it should run and is failed",
+        )?,
+        step(
+            "ai-core",
+            2,
+            Resource::Nginx,
+            Action::ReloadNginx { digest: Digest::of("n"), port: 8099 },
+            "drift: it serves an older configuration than its files",
+        )?,
+    ];
+    plan(
+        &[
+            ("ai-core", InstanceState::Changes),
+            ("control", InstanceState::Unknown("connect to 10.0.0.9:22: timed out\nafter 5 s".into())),
+        ],
+        steps,
+    )
+}
+
+pub fn deletion() -> Result<Plan, Box<dyn Error>> {
+    let gone = "no longer declared on this instance";
+    let remove = |path: &str| Action::RemoveFile { path: path.into(), before: live("x", 0o644) };
+    let steps = vec![
+        step("business-tools", 1, service("gong_mcp")?, Action::StopUnit { unit: UNIT.into(), foreign: false }, gone)?,
+        step("business-tools", 1, service("gong_mcp")?, remove(ENV), gone)?,
+        step("business-tools", 1, service("gong_mcp")?, remove(UNIT_FILE), gone)?,
+    ];
+    plan(&[("business-tools", InstanceState::Changes)], steps)
+}
+
+pub fn refused() -> Result<Plan, Box<dyn Error>> {
+    let mut plan = env_change()?;
+    if let Some(instance) = plan.instances.get_mut("business-tools") {
+        instance.state = InstanceState::Refused;
+    }
+    let instance = "business-tools".parse()?;
+    plan.findings = vec![
+        Finding::error("port-taken", "port 8100 of service/gong_mcp is taken by python3 (pid 812, of old.service)")
+            .on(&instance)
+            .hint("stop it, choose another port, or declare `replaces: [old.service]`"),
+        Finding::error("budget", "9 of 14 services would restart, and the budget allows 3").hint("approve the plan"),
+        Finding::warning(
+            "no-health",
+            "service/gong_mcp declares no health: it counts as healthy once its port answers",
+        ),
+    ];
+    Ok(plan)
+}
+
+pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>> {
+    let plan = first_deployment()?;
+    let failure = Failure {
+        instance: "business-tools".parse()?,
+        step: "business-tools/service/gong_mcp/await-health/sophia-gong_mcp@8100.service".into(),
+        message: "service/gong_mcp: not healthy after 45.2 s: GET /health answered 503".into(),
+        log: vec!["Traceback (most recent call last):".into(), "KeyError: 'GONG_KEY'".into()],
+    };
+    let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed));
+    let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { report::plan::change_lines(&plan) };
+    let unreached: BTreeMap<_, _> = [("control".parse()?, "connect to 10.0.0.9:22: timed out".to_owned())].into();
+    let not_undone = Failure {
+        instance: "ai-core".parse()?,
+        step: "undo".into(),
+        message: "the connection broke: channel closed".into(),
+        log: Vec::new(),
+    };
+    Ok(Deployment {
+        version: 1,
+        environment: "production".parse()?,
+        generation: 12,
+        kind: Kind::Change,
+        commits: plan.commits.clone(),
+        plan_digest: plan.digest(),
+        triggered_by: "the reconciler".into(),
+        controller: "control (pid 812)".into(),
+        started: "2026-11-21T13:14:05Z".into(),
+        outcome,
+        duration_ms: outcome.map(|_| 123_400),
+        summary: plan.summary(),
+        changes,
+        failure: failed.then_some(failure),
+        unreached: if outcome == Some(Outcome::Partial) { unreached } else { BTreeMap::new() },
+        not_undone: if outcome == Some(Outcome::RollbackFailed) { vec![not_undone] } else { Vec::new() },
+    })
+}
