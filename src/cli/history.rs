@@ -63,9 +63,11 @@ pub fn show(args: &ShowArgs) -> Exit {
         }
     };
     let Some(record) = records.iter().find(matches) else {
-        let wanted = args.deployment.as_deref().unwrap_or("any");
-        return Err(Failure::new(ERROR, format!("{environment} has no deployment {wanted}"))
-            .hint("`evenkeel history` lists them"));
+        return Err(match &args.deployment {
+            None => Failure::new(ERROR, format!("{environment} has no deployments yet")),
+            Some(wanted) => Failure::new(ERROR, format!("{environment} has no deployment {wanted}"))
+                .hint("`evenkeel history` lists them"),
+        });
     };
     match args.which.format {
         common::Format::Text => anstream::print!("{}", report::deployment::show(record, common::style())),

@@ -70,7 +70,14 @@ pub const PARTIAL: u8 = 5;
 
 /// Parses the arguments, runs the command, says what went wrong.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is nobody who could be told.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { ERROR } else { DONE });
+        }
+    };
     common::choose_colour(cli.color);
     // reqwest is built without a TLS provider of its own; the only error is that one is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();

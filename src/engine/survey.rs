@@ -114,7 +114,11 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
             why = why.or_else(|| Some(step.reason.clone()));
             Sync::OutOfSync
         }
-        None if unknown => Sync::Unknown,
+        None if unknown => {
+            // The instance says why already.
+            why = why.filter(|_| health != Health::Unknown);
+            Sync::Unknown
+        }
         None => Sync::Synced,
     };
     ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }

@@ -44,11 +44,8 @@ pub enum StepEvent {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Event(StepEvent),
-    /// The unit has ended: systemd's word for how, and whether what it did was undone.
-    End {
-        result: String,
-        undone: Option<bool>,
-    },
+    /// The unit has ended: systemd's word for how.
+    End(String),
 }
 
 impl Line {
@@ -62,14 +59,7 @@ impl Line {
             "done" => Line::Event(StepEvent::Done(subject)),
             "failed" => Line::Event(StepEvent::Failed { step: subject, message: message() }),
             "undo-failed" => Line::Event(StepEvent::UndoFailed { subject, message: message() }),
-            "end" => Line::End {
-                result: subject,
-                undone: match rest {
-                    "yes" => Some(true),
-                    "no" => Some(false),
-                    _ => None,
-                },
-            },
+            "end" => Line::End(subject),
             _ => return None,
         })
     }
@@ -100,11 +90,20 @@ impl PhaseWork {
     }
 }
 
-/// Starts a script as the transient unit whose name excludes a second one. Exit status 75 (EX_TEMPFAIL): one runs.
+/// Starts a script as the transient unit whose name excludes a second one. A unit that is ending, or
+/// undoing itself, is waited for. Exit status 75 (EX_TEMPFAIL): one runs.
 pub(super) fn run_unit(unit: &str, directory: &str, script: &str) -> String {
     format!(
-        "systemd-run --quiet --collect --unit={unit} -p Type=exec -p RuntimeMaxSec={limit} -p TimeoutStopSec=300 \
-         -p ExecStopPost={stop} -- /bin/sh {script} || {{ systemctl is-active --quiet {unit} && exit 75; exit 1; }}\n",
+        "tries=0\n\
+         until systemd-run --quiet --collect --unit={unit} -p Type=exec -p RuntimeMaxSec={limit} \
+         -p TimeoutStopSec=300 -p ExecStopPost={stop} -- /bin/sh {script}; do\n  \
+           case $(systemctl show --value -p ActiveState {unit}) in\n  \
+           active | activating | reloading) exit 75 ;;\n  \
+           deactivating) ;;\n  \
+           *) tries=$((tries + 1)); [ \"$tries\" -lt 20 ] || exit 1 ;;\n  \
+           esac\n  \
+           sleep 0.05\n\
+         done\n",
         unit = word(unit),
         limit = PHASE_LIMIT.as_secs(),
         stop = word(&format!("/bin/sh {directory}/stop.sh")),
@@ -133,7 +132,7 @@ mod tests {
         let failed = Line::parse("failed\ta/b\tfirst\u{1e}second ");
         let expected = StepEvent::Failed { step: "a/b".into(), message: "first\nsecond".into() };
         assert_eq!(failed, Some(Line::Event(expected)));
-        assert_eq!(Line::parse("end\ttimeout\tyes"), Some(Line::End { result: "timeout".into(), undone: Some(true) }));
+        assert_eq!(Line::parse("end\ttimeout\tyes"), Some(Line::End("timeout".into())));
         assert_eq!(Line::parse("garbage"), None);
     }
 }

@@ -27,23 +27,23 @@ use crate::model::{
     digest::Digest, fleet::Check, observation::Observation, outcome::Failure, plan::Step, release::Packed,
 };
 
-/// Why a host did not do what it was asked.
+/// Why a host did not do what it was asked. Whoever tells it names the instance.
 #[derive(Debug, Error)]
 pub enum HostError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection is gone or silent: what the host did is not known.
-    #[error("{instance}: lost while {doing}: {why}")]
-    Lost { instance: String, doing: &'static str, why: String },
+    #[error("lost while {doing}: {why}")]
+    Lost { doing: &'static str, why: String },
     /// The host answered that it could not.
-    #[error("{instance}: {doing} ended with status {status}: {output}")]
-    Status { instance: String, doing: &'static str, status: i32, output: String },
-    #[error("{instance}: the answer to {doing} is not understood: {why}")]
-    Garbled { instance: String, doing: &'static str, why: String },
-    #[error("{instance}: {message}")]
-    Step { instance: String, step: String, message: String, log: Vec<String>, undone: bool },
-    #[error("{instance}: another deployment is running there (unit {unit}); wait for it to end, then plan again")]
-    Busy { instance: String, unit: String },
+    #[error("{doing} ended with status {status}: {output}")]
+    Status { doing: &'static str, status: i32, output: String },
+    #[error("the answer to {doing} is not understood: {why}")]
+    Garbled { doing: &'static str, why: String },
+    #[error("{message}")]
+    Step { step: String, message: String, log: Vec<String> },
+    #[error("another deployment is running there (unit {unit}); wait for it to end, then plan again")]
+    Busy { unit: String },
     #[error("could not pack release {release}")]
     Pack { release: String, source: std::io::Error },
 }

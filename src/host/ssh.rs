@@ -56,24 +56,24 @@ impl Target {
 #[derive(Debug, Error)]
 pub enum ConnectError {
     #[error(
-        "{instance}: no host_key is pinned, so nothing connects to it; print the key with \
+        "no host_key is pinned, so nothing connects to it; print the key with \
          `ssh-keyscan -t ed25519 {address}`, compare it with /etc/ssh/ssh_host_ed25519_key.pub on the host, \
          and put it into instances/{instance}.yaml"
     )]
     NotPinned { instance: String, address: String },
-    #[error("{instance}: its host_key is not a public key: {why}")]
-    BadPin { instance: String, why: String },
-    #[error("{instance}: {address} does not answer: {why}")]
-    Unreachable { instance: String, address: SocketAddr, why: String },
+    #[error("its host_key is not a public key: {why}")]
+    BadPin { why: String },
+    #[error("{address} does not answer: {why}")]
+    Unreachable { address: SocketAddr, why: String },
     #[error(
-        "{instance}: {address} shows another host key than the pinned one ({shown}); someone may be in between. \
+        "{address} shows another host key than the pinned one ({shown}); someone may be in between. \
          If the host was rebuilt, compare the new key on its console and pin it"
     )]
-    WrongKey { instance: String, address: SocketAddr, shown: String },
-    #[error("{instance}: {user}@{address} refuses the login; tried {tried}")]
-    Refused { instance: String, address: SocketAddr, user: String, tried: String },
-    #[error("{instance}: the connection to {address} ended while logging in")]
-    Protocol { instance: String, address: SocketAddr, source: russh::Error },
+    WrongKey { address: SocketAddr, shown: String },
+    #[error("{user}@{address} refuses the login; tried {tried}")]
+    Refused { address: SocketAddr, user: String, tried: String },
+    #[error("the connection to {address} ended while logging in")]
+    Protocol { address: SocketAddr, source: russh::Error },
 }
 
 /// Holds the pin against what the host shows.
@@ -101,19 +101,17 @@ pub(super) type Session = Handle<Pinned>;
 
 /// Connects and logs in.
 pub(super) async fn connect(target: &Target) -> Result<Session, ConnectError> {
-    let instance = || target.instance.clone();
     let address = target.address;
-    let pin = target
-        .host_key
-        .as_deref()
-        .ok_or_else(|| ConnectError::NotPinned { instance: instance(), address: address.ip().to_string() })?;
-    let key: PublicKey =
-        pin.parse().map_err(|error| ConnectError::BadPin { instance: instance(), why: format!("{error}") })?;
+    let pin = target.host_key.as_deref().ok_or_else(|| ConnectError::NotPinned {
+        instance: target.instance.clone(),
+        address: address.ip().to_string(),
+    })?;
+    let key: PublicKey = pin.parse().map_err(|error| ConnectError::BadPin { why: format!("{error}") })?;
     let shown = Arc::new(std::sync::Mutex::new(None));
     let config = Arc::new(config(key.algorithm()));
     let handler = Pinned { key, shown: shown.clone() };
 
-    let unreachable = |why: String| ConnectError::Unreachable { instance: instance(), address, why };
+    let unreachable = |why: String| ConnectError::Unreachable { address, why };
     let stream = match timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
         Ok(stream) => stream.map_err(|error| unreachable(error.to_string()))?,
         Err(_) => return Err(unreachable(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
@@ -123,8 +121,8 @@ pub(super) async fn connect(target: &Target) -> Result<Session, ConnectError> {
     let login = async {
         let mut session = client::connect_stream(config, stream, handler).await.map_err(|source| {
             match shown.lock().ok().and_then(|mut slot| slot.take()) {
-                Some(shown) => ConnectError::WrongKey { instance: instance(), address, shown },
-                None => ConnectError::Protocol { instance: instance(), address, source },
+                Some(shown) => ConnectError::WrongKey { address, shown },
+                None => ConnectError::Protocol { address, source },
             }
         })?;
         authenticate(&mut session, target).await?;
@@ -155,8 +153,7 @@ fn config(pinned: Algorithm) -> client::Config {
 }
 
 async fn authenticate(session: &mut Session, target: &Target) -> Result<(), ConnectError> {
-    let protocol =
-        |source| ConnectError::Protocol { instance: target.instance.clone(), address: target.address, source };
+    let protocol = |source| ConnectError::Protocol { address: target.address, source };
     let mut tried = Vec::new();
     if target.agent {
         match AgentClient::connect_env().await {
@@ -193,12 +190,7 @@ async fn authenticate(session: &mut Session, target: &Target) -> Result<(), Conn
             return Ok(());
         }
     }
-    Err(ConnectError::Refused {
-        instance: target.instance.clone(),
-        address: target.address,
-        user: target.user.clone(),
-        tried: tried.join(", "),
-    })
+    Err(ConnectError::Refused { address: target.address, user: target.user.clone(), tried: tried.join(", ") })
 }
 
 /// Which hash an RSA key signs with. Not asked for other keys: the answer can be slow to come.

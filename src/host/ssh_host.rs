@@ -37,7 +37,7 @@ impl SshHost {
     }
 
     fn lost(&self, doing: &'static str, why: String) -> HostError {
-        HostError::Lost { instance: self.target.instance.clone(), doing, why }
+        HostError::Lost { doing, why }
     }
 
     async fn run(
@@ -87,7 +87,7 @@ impl SshHost {
             return Ok(answer);
         }
         let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors).trim().to_owned();
-        Err(HostError::Status { instance: self.target.instance.clone(), doing, status: answer.status, output })
+        Err(HostError::Status { doing, status: answer.status, output })
     }
 
     async fn session(&self) -> Result<Arc<Session>, HostError> {
@@ -101,7 +101,6 @@ impl Host for SshHost {
         let doing = "the probe";
         let answer = self.run(doing, &question.script(), b"", PROBE_LIMIT, &mut |_| {}).await?;
         parse::observation(question, &answer.output).map_err(|why| HostError::Garbled {
-            instance: self.target.instance.clone(),
             doing,
             why: if answer.errors.is_empty() { why } else { format!("{why} ({})", answer.errors) },
         })
@@ -147,7 +146,6 @@ impl Host for SshHost {
         steps: &[&Step],
         events: &mut (dyn FnMut(StepEvent) + Send),
     ) -> Result<(), HostError> {
-        let instance = || self.target.instance.clone();
         let archive = apply_script::archive(work, steps)
             .map_err(|source| HostError::Pack { release: format!("of phase {}", work.phase), source })?;
         let unit = format!("evenkeel-{}.service", work.fleet);
@@ -160,27 +158,21 @@ impl Host for SshHost {
                 }
                 events(event);
             }
-            Some(Line::End { result, undone }) => end = Some((result, undone)),
+            Some(Line::End(result)) => end = Some(result),
             None => {}
         };
         let doing = "applying a phase";
         let answer = self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await?;
         match (answer.status, end) {
-            (0, Some((result, _))) if result == "success" => Ok(()),
-            (75, _) => Err(HostError::Busy { instance: instance(), unit }),
-            (_, Some((result, undone))) => {
+            (0, Some(result)) if result == "success" => Ok(()),
+            (75, _) => Err(HostError::Busy { unit }),
+            (_, Some(result)) => {
                 let (step, message) = failed.unwrap_or_else(|| {
                     (String::new(), format!("the script ended by {result} in phase {}", work.phase))
                 });
-                Err(HostError::Step {
-                    instance: instance(),
-                    step,
-                    message,
-                    log: Vec::new(),
-                    undone: undone == Some(true),
-                })
+                Err(HostError::Step { step, message, log: Vec::new() })
             }
-            (status, None) => Err(HostError::Status { instance: instance(), doing, status, output: answer.errors }),
+            (status, None) => Err(HostError::Status { doing, status, output: answer.errors }),
         }
     }
 
