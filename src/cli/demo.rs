@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::{BufRead as _, IsTerminal as _},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,7 +17,12 @@ use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DONE, ERROR, Exit, Failure, common, lab::Say, progress, run::watch_local};
+use super::{
+    DONE, ERROR, Exit, Failure, common,
+    lab::{self, Say},
+    progress,
+    run::watch_local,
+};
 use crate::{
     decide::Policy,
     declare,
@@ -61,8 +65,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     let lab = Lab::open(&args.name)?;
-    let instances = super::lab::declared_instances(&args.fleet.fleet)?;
-    install_missing(&lab, args.yes)?;
+    let instances = lab::declared_instances(&args.fleet.fleet)?;
+    lab::install_missing(&lab, args.yes)?;
     heading("Booting the lab: one real Debian host for each declared instance");
     let hosts = lab.up(&instances, &Say)?;
     // Bound out here, where browsers are; what comes in is carried into the lab.
@@ -85,31 +89,6 @@ pub fn run(args: &Args) -> Exit {
         println!("\nAll of it worked.");
     }
     Ok(DONE)
-}
-
-/// Installs what the lab needs, after asking.
-pub fn install_missing(lab: &Lab, yes: bool) -> Result<(), Failure> {
-    let missing = lab.missing();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let commands: Vec<&str> = missing.iter().map(|missing| missing.install.as_str()).collect();
-    for missing in &missing {
-        anstream::eprintln!("missing: {} (install it with `{}`)", missing.what, missing.install);
-    }
-    if !yes {
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::new(ERROR, "the lab needs packages that are not installed")
-                .hint(format!("run `{}`, or use --yes", commands.join(" && "))));
-        }
-        anstream::eprint!("Install now? [y/N] ");
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Err(Failure::new(ERROR, "not installed; nothing was changed"));
-        }
-    }
-    Ok(lab.install(&Say)?)
 }
 
 fn heading(text: &str) {

@@ -1,10 +1,14 @@
 //! `evenkeel lab`: real throw-away hosts on this machine.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::{BufRead as _, IsTerminal as _},
+    path::PathBuf,
+};
 
 use clap::Subcommand;
 
-use super::{DONE, ERROR, Exit, Failure, common, demo};
+use super::{DONE, ERROR, Exit, Failure, common};
 use crate::{
     declare,
     lab::{Lab, LabError, Progress},
@@ -103,7 +107,7 @@ fn up(lab: &Lab, fleet: Option<&PathBuf>, hosts: Option<usize>, yes: bool) -> Re
             return Err(Failure::new(ERROR, "which hosts?").hint("say `lab up --fleet DIR` or `lab up --hosts N`"));
         }
     };
-    demo::install_missing(lab, yes)?;
+    install_missing(lab, yes)?;
     lab.up(&instances, &Say)?;
     status(lab)?;
     let file = lab.override_file();
@@ -121,6 +125,31 @@ pub fn declared_instances(folder: &std::path::Path) -> Result<Vec<String>, Failu
         return Err(failure);
     };
     Ok(declaration.instances().into_iter().map(|name| name.to_string()).collect())
+}
+
+/// Installs what the lab needs, after asking.
+pub fn install_missing(lab: &Lab, yes: bool) -> Result<(), Failure> {
+    let missing = lab.missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let commands: Vec<&str> = missing.iter().map(|missing| missing.install.as_str()).collect();
+    for missing in &missing {
+        anstream::eprintln!("missing: {} (install it with `{}`)", missing.what, missing.install);
+    }
+    if !yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new(ERROR, "the lab needs packages that are not installed")
+                .hint(format!("run `{}`, or use --yes", commands.join(" && "))));
+        }
+        anstream::eprint!("Install now? [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Err(Failure::new(ERROR, "not installed; nothing was changed"));
+        }
+    }
+    Ok(lab.install(&Say)?)
 }
 
 fn status(lab: &Lab) -> Result<(), Failure> {

@@ -29,7 +29,12 @@ use crate::{
     decide::{self, Effect, Event, Policy, State, Wanted},
     declare::{self, Overrides},
     host::Host,
-    model::{finding::any_error, name::EnvironmentName, outcome::Outcome, plan::Commits},
+    model::{
+        finding::any_error,
+        name::EnvironmentName,
+        outcome::Outcome,
+        plan::{Commits, Plan},
+    },
     report::{self, status::StatusView},
 };
 
@@ -182,7 +187,7 @@ impl<H: Host> Reconciler<H> {
         if plan.is_refused() {
             let refusals: Vec<String> =
                 plan.findings.iter().filter(|f| f.is_error()).map(|finding| finding.message.clone()).collect();
-            survey::publish(self, &prepared, &plan, None).await;
+            self.publish(&prepared, &plan).await;
             return Err(PassFailure::Refused(refusals.join("; ")));
         }
         if plan.has_changes() {
@@ -201,12 +206,12 @@ impl<H: Host> Reconciler<H> {
             info!(generation = deployment.generation, %outcome, ms = deployment.duration_ms, "deployment ended");
             if let Some(failure) = &deployment.failure {
                 let why = format!("{}, {}: {}", failure.instance, failure.step, failure.message);
-                survey::publish(self, &prepared, &plan, Some(&deployment)).await;
+                self.publish(&prepared, &plan).await;
                 return Err(PassFailure::Deployment { outcome, why });
             }
-            survey::publish(self, &prepared, &look(&prepared, &hosts, quiet).await, Some(&deployment)).await;
+            self.publish(&prepared, &look(&prepared, &hosts, quiet).await).await;
         } else {
-            survey::publish(self, &prepared, &plan, None).await;
+            self.publish(&prepared, &plan).await;
         }
         if unreached.is_empty() { Ok(()) } else { Err(PassFailure::Unreached(unreached.join("; "))) }
     }
@@ -225,6 +230,20 @@ impl<H: Host> Reconciler<H> {
         let mut cache = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert(environment.clone(), prepared.clone());
         Ok(prepared)
+    }
+
+    /// Puts what is known of the environment where `status` finds it.
+    async fn publish(&self, prepared: &Prepared, plan: &Plan) {
+        let environment = plan.environment.clone();
+        let history = {
+            let environment = environment.clone();
+            self.ledger.call(move |repository| repository.history(&environment, 1)).await
+        };
+        let newest = history.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
+        let deployed = newest.iter().flatten().next().map(|record| &record.deployment);
+        let mut view = survey::survey(prepared, plan, &self.roster.hosts(&prepared.fleet), deployed).await;
+        view.controller = Some(pass::controller());
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).insert(environment, view);
     }
 
     fn note_error(&self, environment: &EnvironmentName, commits: &Commits, why: String) {

@@ -1,11 +1,11 @@
 //! What `status` says of an environment: whether it is as declared, and healthy.
 
-use std::{collections::BTreeMap, sync::PoisonError};
+use std::collections::BTreeMap;
 
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join_all;
 
-use super::{Prepared, health::check_of, look::Hosts, reconcile::Reconciler};
+use super::{Prepared, health::check_of, look::Hosts};
 use crate::{
     host::{self, Host},
     model::{
@@ -49,36 +49,13 @@ pub async fn survey<H: Host>(
     }
 }
 
-fn as_deployed(deployment: &Deployment) -> Deployed {
+pub fn as_deployed(deployment: &Deployment) -> Deployed {
     Deployed {
         commit: deployment.commits.environment.clone(),
         generation: deployment.generation,
         when: deployment.started.clone(),
         outcome: deployment.outcome,
     }
-}
-
-/// Puts a survey where `status` finds it. The last deployment stays known from pass to pass.
-pub async fn publish<H: Host>(
-    reconciler: &Reconciler<H>,
-    prepared: &Prepared,
-    plan: &Plan,
-    deployed: Option<&Deployment>,
-) {
-    let hosts = reconciler.roster.hosts(&prepared.fleet);
-    let mut view = survey(prepared, plan, &hosts, deployed).await;
-    view.controller = Some(super::pass::controller());
-    let environment = plan.environment.clone();
-    let newest = {
-        let environment = environment.clone();
-        let history = reconciler.ledger.call(move |repository| repository.history(&environment, 1)).await;
-        history.ok().and_then(|records| records.into_iter().next())
-    };
-    let mut status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
-    if view.deployed.is_none() {
-        view.deployed = newest.map(|record| as_deployed(&record.deployment));
-    }
-    status.insert(environment, view);
 }
 
 /// Before the first pass has ended.

@@ -150,6 +150,15 @@ pub enum Before {
     },
 }
 
+impl Before {
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Before::File { digest, .. } => Some(*digest),
+            Before::Absent | Before::Link { .. } => None,
+        }
+    }
+}
+
 impl Action {
     /// One word for what happens, as in plan JSON.
     pub fn verb(&self) -> &'static str {

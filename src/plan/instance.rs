@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{Inputs, order};
-use crate::{
-    model::{
-        desired::{Desired, Resource},
-        finding::{Finding, any_error},
-        manifest::Manifest,
-        name::{InstanceName, ServiceName},
-        observation::{LiveFile, Observation},
-        plan::{Action, Before, InstancePlan, InstanceState, Step},
-        seen::Seen,
-    },
-    render::paths,
+use crate::model::{
+    desired::{Desired, Resource},
+    finding::{Finding, any_error},
+    manifest::Manifest,
+    name::{InstanceName, ServiceName},
+    observation::{LiveFile, Observation},
+    paths,
+    plan::{Action, Before, InstancePlan, InstanceState, Step},
+    seen::Seen,
 };
 
 /// Collects the steps and findings of one instance.
@@ -287,14 +285,5 @@ fn reason(before: &Before, owned: bool, drifted: impl Fn(&Before) -> bool) -> &'
         Before::Absent => "declared and not there yet",
         Before::File { .. } | Before::Link { .. } if drifted(before) => "drift: it was changed on the instance",
         Before::File { .. } | Before::Link { .. } => "what is declared has changed",
-    }
-}
-
-impl Before {
-    pub(super) fn digest(&self) -> Option<crate::model::digest::Digest> {
-        match self {
-            Before::File { digest, .. } => Some(*digest),
-            Before::Absent | Before::Link { .. } => None,
-        }
     }
 }
