@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::quote::assign;
-use crate::{
-    model::{desired::Desired, digest::Digest, fleet::Fleet},
-    render::paths,
-};
+use crate::model::{desired::Desired, digest::Digest, fleet::Fleet, paths};
 
 /// Everything to look at on one instance, besides what its manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]

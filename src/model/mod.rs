@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod name;
 pub mod observation;
 pub mod outcome;
+pub mod paths;
 pub mod plan;
 pub mod quantity;
 pub mod release;

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{Inputs, order};
-use crate::{
-    model::{
-        desired::{Desired, Resource},
-        finding::{Finding, any_error},
-        manifest::Manifest,
-        name::{InstanceName, ServiceName},
-        observation::{LiveFile, Observation},
-        plan::{Action, Before, InstancePlan, InstanceState, Step},
-        seen::Seen,
-    },
-    render::paths,
+use crate::model::{
+    desired::{Desired, Resource},
+    finding::{Finding, any_error},
+    manifest::Manifest,
+    name::{InstanceName, ServiceName},
+    observation::{LiveFile, Observation},
+    paths,
+    plan::{Action, Before, InstancePlan, InstanceState, Step},
+    seen::Seen,
 };
 
 /// Collects the steps and findings of one instance.

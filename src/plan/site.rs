@@ -1,14 +1,12 @@
 //! nginx: when it is reloaded, and the default site that a site may replace.
 
 use super::{instance::Differ, order};
-use crate::{
-    model::{
-        desired::{DesiredNginx, Resource},
-        observation::LiveNginx,
-        plan::{Action, Before},
-        seen::Seen,
-    },
-    render::paths,
+use crate::model::{
+    desired::{DesiredNginx, Resource},
+    observation::LiveNginx,
+    paths,
+    plan::{Action, Before},
+    seen::Seen,
 };
 
 impl Differ<'_> {

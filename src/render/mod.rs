@@ -5,7 +5,6 @@
 
 mod env_file;
 mod nginx;
-pub mod paths;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +16,7 @@ use crate::model::{
     digest::Digest,
     fleet::{Fleet, Instance, Service, Source},
     name::InstanceName,
+    paths,
 };
 
 /// The release of every source, as `release` worked them out.

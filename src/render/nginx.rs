@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
-use super::{RenderError, paths};
+use super::RenderError;
 use crate::model::{
     desired::{DesiredNginx, Resource},
     digest::Digest,
     fleet::{Fleet, Instance, Route, Service, Site},
     name::ServiceName,
+    paths,
 };
 
 /// Digest over the fleet's nginx files on one instance, but for the file that carries it.

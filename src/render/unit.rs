@@ -9,6 +9,7 @@ use super::RenderError;
 use crate::model::{
     desired::{Replica, Resource},
     fleet::{Fleet, Service},
+    paths,
 };
 
 pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Result<String, RenderError> {
@@ -39,7 +40,7 @@ pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Res
     line(format!("CacheDirectory={}/{}", fleet.name, service.name));
     if service.user == "root" {
         // Files of releases are shared by hard links; only root could write through them.
-        line(format!("ReadOnlyPaths={}/releases", super::paths::base(&fleet.name)));
+        line(format!("ReadOnlyPaths={}/releases", paths::base(&fleet.name)));
     }
     if let Some(memory) = &service.memory {
         line(format!("MemoryMax={memory}"));

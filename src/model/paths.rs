@@ -1,6 +1,6 @@
 //! Where things lie on a host: every path and unit name, in one place.
 
-use crate::model::{
+use super::{
     desired::Resource,
     digest::Digest,
     name::{FleetName, ServiceName, SiteName},
