@@ -10,11 +10,11 @@ use crate::{
         desired::{Desired, Resource},
         name::{InstanceName, ServiceName, SiteName},
         outcome::Record,
+        paths,
         plan::{InstanceState, Plan},
         seen::Seen,
     },
     plan::Observed,
-    render::paths,
     report::why::{LastChange, WhyInstance, WhyView},
 };
 
