@@ -1,3 +1,5 @@
+//! Events in, effects out.
+
 use super::*;
 
 const POLICY: Policy = Policy { poll_every: 10_000 };

@@ -5,7 +5,6 @@
 
 mod env_file;
 mod nginx;
-
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,6 +2,7 @@
 # on, or is undone, without the controller. Set before: base, directory (of this deployment), generation,
 # events. Order, always: the manifest owns a path before the path changes; what is replaced is kept and
 # synced before it is replaced; a file is written beside its place, synced, and renamed.
+# shellcheck disable=SC2154 # variables that are set before
 set -u
 umask 022
 payload=$directory/payload
@@ -16,7 +17,7 @@ step() {
   shift
   say started "$id" ''
   if output=$("$@" 2>&1); then
-    say done "$id" ''
+    say 'done' "$id" ''
   else
     say failed "$id" "$(flat "$output")"
     exit 1
@@ -45,7 +46,7 @@ keep() {
 
 # Notes, once per deployment, whether a unit was active or enabled.
 note() { # active|enabled UNIT
-  while IFS=$(printf '\t') read -r kind was unit; do
+  while IFS=$(printf '\t') read -r kind _ unit; do
     [ "$kind" = "$1" ] && [ "$unit" = "$2" ] && return 0
   done <"$journal"
   # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run.
@@ -61,7 +62,7 @@ still() { # PATH absent|DIGEST|-> TARGET
   case $2 in
   absent) [ ! -e "$1" ] && [ ! -L "$1" ] && return 0 ;;
   '-> '*) [ -L "$1" ] && [ "$(readlink -- "$1")" = "${2#-> }" ] && return 0 ;;
-  *) [ -f "$1" ] && [ ! -L "$1" ] && set -- "$1" "$2" $(sha256sum -- "$1") && [ "$3" = "$2" ] && return 0 ;;
+  *) [ -f "$1" ] && [ ! -L "$1" ] && live=$(sha256sum -- "$1") && [ "${live%% *}" = "$2" ] && return 0 ;;
   esac
   echo "$1 is no longer as it was when this was planned; plan again"
   return 1
@@ -111,6 +112,7 @@ reload_nginx() { # DIGEST PORT
   if systemctl is-active --quiet nginx.service; then systemctl reload nginx.service; else systemctl start nginx.service; fi || return 1
   tries=0
   while [ "$tries" -lt 200 ]; do
+    # shellcheck disable=SC2016 # bash expands $0, not this shell
     answer=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$2" 2>/dev/null)
     case $answer in *"$1"*) return 0 ;; esac
     tries=$((tries + 1))
@@ -148,6 +150,7 @@ own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD
 finish() {
   : >"$directory/finished" && sync "$directory/finished" || return 1
   rm -rf -- "$payload"
+  # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
     [ "$base/deployments/$old" = "$directory" ] || rm -rf -- "${base:?}/deployments/${old:?}"
   done

@@ -2,6 +2,7 @@
 # releases (separated by spaces), digest_port (empty: nginx is no business of ours).
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
+# shellcheck disable=SC2154,SC2086 # variables that are set before; lists of checked names, split on purpose
 base=/var/lib/evenkeel/$fleet
 tab=$(printf '\t')
 section() { printf '%s %s\n%s\n' "$1" "${#2}" "$2"; }
@@ -15,7 +16,7 @@ IFS='
 '
 set -- $paths "$base/manifest"
 if [ -r "$base/manifest" ]; then
-  while IFS=$tab read -r kind first second third; do
+  while IFS=$tab read -r kind _ second third; do
     case $kind in
     file | link) set -- "$@" "$second" ;;
     unit) units="$units $third" ;;
@@ -75,6 +76,7 @@ fi
 if command -v nginx >/dev/null; then
   section nginx installed
   if [ "$digest_port" ]; then
+    # shellcheck disable=SC2016 # bash expands $0, not this shell
     answer=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 9
       printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$digest_port" 2>&1)
     case $? in

@@ -1,6 +1,7 @@
 # Puts a release in place from the archive on standard input. Set before: releases, digest, sums
 # (`DIGEST  ./PATH` a line). Never half a release: it is unpacked beside its place, verified, synced and
 # renamed. What lies there already is the same by its name.
+# shellcheck disable=SC2154 # variables that are set before
 [ -d "$releases/$digest" ] && exit 0
 new=$releases/.$digest.new
 rm -rf -- "$new"

@@ -1,6 +1,7 @@
 # Puts back what a deployment changed on this host, from what was kept, newest first, traffic before
 # processes. Safe to run again after a cut. Set before: directory, events. Goes on after an error, says
 # each, and ends with 1 when there was one.
+# shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
 journal=$directory/journal
 tab=$(printf '\t')
