@@ -1,0 +1,175 @@
+//! A commit changes what it says, where it says so, and nothing else.
+
+use crate::{
+    fleet::{Fleet, restarted, set},
+    world::{World, assert_is, assert_same, wait_for},
+};
+
+pub fn applying_twice_plans_nothing_and_writes_nothing(world: &World) {
+    let fleet = Fleet::new(world, "twice");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "");
+    fleet.service("beta", fleet.port(1), &["h3"], "after: [alpha]\nrun: {exec: /usr/bin/python3 server.py, state: [data]}");
+    fleet.write("frontend/index.html", "hello");
+    fleet.site("twice", &["h1"], "frontend: {source: {path: frontend}}\nroutes: {/api/: {service: alpha}}");
+    fleet.deploy().ends_with(0);
+
+    let (before, recorded) = (world.traces(), fleet.history().len());
+    let plan = fleet.plan();
+    assert_is("the second plan", plan.changes(), Vec::<String>::new());
+    assert_is("its exit code", plan.code, 0);
+    fleet.apply().ends_with(0);
+    assert_same(&before, &world.traces());
+    assert_is("the number of records", fleet.history().len(), recorded);
+}
+
+pub fn a_change_of_one_services_environment_restarts_it_alone(world: &World) {
+    let fleet = Fleet::new(world, "envs");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "env: {GREETING: hello}");
+    fleet.service("beta", fleet.port(1), &["h1", "h3"], "env: {GREETING: hello}");
+    fleet.deploy().ends_with(0);
+    let (invocations, hosts) = (fleet.invocations(), world.traces());
+
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "env: {GREETING: ahoy}");
+    fleet.deploy().ends_with(0);
+    assert_is("what was restarted", restarted(&invocations, &fleet.invocations()), set(&["h1/alpha", "h2/alpha"]));
+    assert_is("alpha's answer", world.host("h2").asks(fleet.port(0), "/"), "alpha h2 / ahoy");
+    let after = world.traces();
+    for untouched in ["h3", "h4", "h5"] {
+        assert_is(untouched, &after[untouched], &hosts[untouched]);
+    }
+}
+
+pub fn a_change_of_an_env_file_on_the_host_restarts_its_service_alone(world: &World) {
+    let fleet = Fleet::new(world, "envfile");
+    let file = "/etc/labtest/alpha.env";
+    for host in ["h1", "h2"] {
+        world.host(host).write(file, "GREETING=hello\n");
+    }
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("env_file: {file}"));
+    fleet.service("beta", fleet.port(1), &["h1"], "");
+    fleet.deploy().ends_with(0);
+    let before = fleet.invocations();
+
+    world.host("h1").write(file, "GREETING=ahoy\n");
+    fleet.apply().ends_with(0);
+    assert_is("what was restarted", restarted(&before, &fleet.invocations()), set(&["h1/alpha"]));
+    assert_is("alpha's answer", world.host("h1").asks(fleet.port(0), "/"), "alpha h1 / ahoy");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+pub fn a_port_is_taken_over_in_one_commit(world: &World) {
+    let fleet = Fleet::new(world, "takeover");
+    let (old, new) = (fleet.port(0), fleet.port(1));
+    let h1 = world.host("h1");
+    fleet.service("alpha", old, &["h1"], "");
+    fleet.deploy().ends_with(0);
+
+    fleet.service("alpha", new, &["h1"], "");
+    fleet.service("beta", old, &["h1"], "");
+    fleet.deploy().ends_with(0);
+    assert_is("who answers on the old port", h1.asks(old, "/"), "beta h1 / None");
+    assert_is("who answers on the new port", h1.asks(new, "/"), "alpha h1 / None");
+    assert!(!h1.exists(&format!("/etc/systemd/system/{}", fleet.unit("alpha", old))), "alpha's old unit is still there");
+
+    // And back again, each to the other's.
+    fleet.service("alpha", old, &["h1"], "");
+    fleet.service("beta", new, &["h1"], "");
+    fleet.deploy().ends_with(0);
+    assert_is("who answers on the old port", h1.asks(old, "/"), "alpha h1 / None");
+    assert_is("who answers on the new port", h1.asks(new, "/"), "beta h1 / None");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+pub fn what_git_no_longer_declares_goes_and_nothing_else(world: &World) {
+    let fleet = Fleet::new(world, "prune");
+    let (h1, h2) = (world.host("h1"), world.host("h2"));
+    // Foreign, and as near as can be.
+    h1.write("/etc/systemd/system/prune-like.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    h1.write("/etc/evenkeel/prune/notes.txt", "not ours\n");
+    h1.run("systemctl daemon-reload && systemctl start prune-like.service");
+    let other = world.contents();
+
+    fleet.service("beta", fleet.port(1), &["h1"], "");
+    fleet.deploy().ends_with(0);
+    let (without_alpha, running) = (world.contents(), fleet.invocations());
+    fleet.service("alpha", fleet.port(0), &["h1", "h2", "h3"], "");
+    fleet.deploy().ends_with(0);
+
+    fleet.service("alpha", fleet.port(0), &["h1", "h3"], "");
+    fleet.deploy().ends_with(0);
+    let unit = fleet.unit("alpha", fleet.port(0));
+    assert_is("alpha on h1", world.host("h1").state(&unit), "active enabled");
+    assert_is("alpha on h2", h2.unit(&unit, "ActiveState"), "inactive");
+    assert_is("alpha's files on h2", h2.run("ls -A /etc/evenkeel/prune").as_str(), "");
+
+    fleet.remove("services/alpha.yaml");
+    fleet.deploy().ends_with(0);
+    // An instance that was evenkeel's once keeps an empty manifest and the releases.
+    let no_manifests = |mut seen: crate::world::Seen| {
+        seen.values_mut().for_each(|lines| lines.retain(|line| !line.contains("/var/lib/evenkeel/prune/manifest")));
+        seen
+    };
+    assert_same(&no_manifests(without_alpha), &no_manifests(world.contents()));
+    assert_is("what was restarted", restarted(&running, &fleet.invocations()), set(&[]));
+
+    fleet.remove("services/beta.yaml");
+    fleet.deploy().ends_with(0);
+    assert_same(&no_manifests(other), &no_manifests(world.contents()));
+    h1.run("systemctl stop prune-like.service; rm /etc/systemd/system/prune-like.service; systemctl daemon-reload");
+}
+
+pub fn a_declared_package_is_installed_once(world: &World) {
+    let fleet = Fleet::new(world, "packages");
+    let h5 = world.host("h5");
+    // A repository on the host's own disk, for the lab has no way out.
+    h5.run(
+        r#"set -e
+        mkdir -p /srv/apt/tree/DEBIAN /srv/apt/tree/usr/share/labtool
+        cd /srv/apt
+        printf 'Package: labtool\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: a test\n' >tree/DEBIAN/control
+        echo hello >tree/usr/share/labtool/hello
+        dpkg-deb --root-owner-group --build tree labtool.deb
+        { dpkg-deb --field labtool.deb
+          echo "Filename: ./labtool.deb"
+          echo "Size: $(stat -c %s labtool.deb)"
+          echo "SHA256: $(sha256sum labtool.deb | cut -d' ' -f1)"; } >Packages
+        rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+        echo 'deb [trusted=yes] file:/srv/apt ./' >/etc/apt/sources.list"#,
+    );
+    fleet.instance(h5, "packages: [labtool, python3]\n");
+    fleet.commit();
+    assert_is("the plan", fleet.plan().changes(), vec!["h5 install labtool".to_owned()]);
+    fleet.apply().ends_with(0);
+    assert_is("what it brought", h5.run("cat /usr/share/labtool/hello").as_str(), "hello");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+pub fn an_old_unit_is_replaced_in_the_same_phase(world: &World) {
+    let fleet = Fleet::new(world, "replace");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    old_unit(world, "old-replace.service", port);
+    fleet.service("alpha", port, &["h1"], "replaces: [old-replace.service, never-was.service]");
+    fleet.commit();
+
+    let plan = fleet.plan();
+    let (stop, start) = ("h1 stop old-replace.service", format!("h1 start {}", fleet.unit("alpha", port)));
+    assert_is("the phase of the old one's stop", plan.phase(stop), plan.phase(&start));
+    fleet.apply().ends_with(0);
+    assert_is("the old one", h1.state("old-replace.service"), "inactive disabled");
+    assert!(h1.exists("/etc/systemd/system/old-replace.service"), "its file was not ours to remove");
+    assert_is("who answers", h1.asks(port, "/"), "alpha h1 / None");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+/// A unit of before evenkeel, which answers `old` on h1.
+pub fn old_unit(world: &World, unit: &str, port: u16) {
+    let h1 = world.host("h1");
+    h1.run("mkdir -p /srv/old && echo old >/srv/old/index.html");
+    let text = format!(
+        "[Service]\nExecStart=/usr/bin/python3 -m http.server --directory /srv/old {port}\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    );
+    h1.write(&format!("/etc/systemd/system/{unit}"), &text);
+    h1.run(&format!("systemctl daemon-reload && systemctl enable --quiet --now {unit}"));
+    wait_for("the old unit's answer", || (h1.asks(port, "/") == "old").then_some(()));
+}

@@ -1,0 +1,46 @@
+//! Health checks decide whether a deployment goes on.
+
+use crate::{
+    fleet::Fleet,
+    world::{World, assert_is},
+};
+
+pub fn an_http_check_holds_back_what_comes_after(world: &World) {
+    let fleet = Fleet::new(world, "http");
+    fleet.service("alpha", fleet.port(0), &["h1"], "env: {SLOW: '1'}");
+    // Ends with an error, and is started again by systemd, when alpha is not healthy at its start.
+    fleet.service("beta", fleet.port(1), &["h2"], "env: {NEEDS: '${service.alpha.url}'}\nafter: [alpha]");
+    fleet.deploy().ends_with(0);
+    let unit = fleet.unit("beta", fleet.port(1));
+    assert_is("how often beta had to be started again", world.host("h2").unit(&unit, "NRestarts"), "0");
+}
+
+pub fn a_tcp_check_gates(world: &World) {
+    let fleet = Fleet::new(world, "tcp");
+    let check = "health: {tcp: true, interval: 100ms, retries: 1, start_period: 1s}";
+    fleet.service("alpha", fleet.port(0), &["h1"], "health: {tcp: true}");
+    fleet.deploy().ends_with(0);
+    fleet.service("beta", fleet.port(1), &["h1"], &format!("run: {{exec: /bin/sleep infinity}}\n{check}"));
+    fleet.deploy().ends_with(3);
+    assert!(!world.host("h1").exists(&format!("/etc/systemd/system/{}", fleet.unit("beta", fleet.port(1)))));
+}
+
+pub fn an_exec_check_gates(world: &World) {
+    let fleet = Fleet::new(world, "exec");
+    let declare = |exec: &str| {
+        let health = format!("health: {{exec: {exec:?}, interval: 100ms, retries: 1, start_period: 1s}}");
+        fleet.service("alpha", fleet.port(0), &["h1"], &format!("env: {{GREETING: a b$c}}\n{health}"));
+    };
+    // As whom, where, and with what the service runs.
+    fleet.write(
+        "program/check.sh",
+        "set -e\n[ \"$(id -un)\" = ubuntu ]\n[ -e server.py ]\n[ \"$GREETING\" = 'a b$c' ]\n[ \"$1\" = 'x $y' ]\n",
+    );
+    declare("/bin/sh check.sh 'x $y'");
+    fleet.deploy().ends_with(0);
+
+    fleet.write("program/check.sh", "echo the check says no; exit 1\n");
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure/message").to_string();
+    assert!(failure.contains("the check says no"), "the record does not say what the check said: {failure}");
+}

@@ -1,0 +1,159 @@
+//! What evenkeel does to real hosts, told as statements.
+//!
+//! One lab of five hosts is booted for all of them and taken down at the end, also when some fail. They
+//! run one after the other, each with a fleet of its own name and ports. Needs root, and what
+//! `evenkeel lab up` needs. Arguments are as `cargo test` takes them: parts of names, `--exact`,
+//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, and the next run finds it there.
+
+mod change;
+mod faults;
+mod fleet;
+mod frontend;
+mod health;
+mod processes;
+mod reconcile;
+mod refuse;
+mod undo;
+mod world;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    time::Instant,
+};
+
+use world::World;
+
+type Test = (&'static str, fn(&World));
+
+macro_rules! tests {
+    ($($module:ident { $($name:ident,)* })*) => { &[$($((concat!(stringify!($module), "::", stringify!($name)), $module::$name),)*)*] };
+}
+
+/// In the order in which they run: what takes hosts down comes last.
+const TESTS: &[Test] = tests! {
+    change {
+        applying_twice_plans_nothing_and_writes_nothing,
+        a_change_of_one_services_environment_restarts_it_alone,
+        a_change_of_an_env_file_on_the_host_restarts_its_service_alone,
+        a_port_is_taken_over_in_one_commit,
+        what_git_no_longer_declares_goes_and_nothing_else,
+        a_declared_package_is_installed_once,
+        an_old_unit_is_replaced_in_the_same_phase,
+    }
+    refuse {
+        a_port_that_another_program_holds,
+        a_site_where_nginx_is_not_installed,
+        a_user_that_does_not_exist,
+        an_env_file_that_does_not_exist,
+        a_file_of_somebody_else_in_the_way,
+        a_second_apply_while_one_runs_on_the_host,
+    }
+    undo {
+        a_service_that_never_becomes_healthy_is_rolled_back_everywhere,
+        a_service_whose_process_exits_at_once_is_rolled_back,
+        an_old_unit_runs_again_when_its_successor_fails,
+        a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
+        a_reload_that_nginx_does_not_follow_rolls_the_site_back,
+    }
+    frontend {
+        a_site_serves_its_frontend_and_leads_to_its_services,
+        a_changed_frontend_is_served_without_a_reload,
+        the_default_site_makes_room,
+        the_last_site_goes_and_nginx_stays,
+    }
+    processes {
+        a_process_sees_exactly_the_environment_that_is_declared,
+        a_process_gets_exactly_the_arguments_that_are_declared,
+        limits_are_in_force,
+        state_survives_a_new_release,
+    }
+    health {
+        an_http_check_holds_back_what_comes_after,
+        a_tcp_check_gates,
+        an_exec_check_gates,
+    }
+    reconcile {
+        drift_is_planned_and_repaired_by_apply,
+        drift_is_repaired_by_the_loop_without_a_new_generation,
+        a_process_that_was_started_from_drifted_files_is_restarted,
+        a_commit_goes_live_and_is_recorded,
+    }
+    faults {
+        a_wrong_host_key_is_refused_by_name,
+        nothing_connects_to_an_instance_without_a_host_key,
+        an_apply_that_is_killed_is_completed_by_the_next,
+        an_unreachable_host_is_left_out_and_converges_when_it_is_back,
+    }
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::read();
+    let chosen: Vec<&Test> = TESTS.iter().filter(|(name, _)| arguments.wants(name)).collect();
+    if arguments.list {
+        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} tests", chosen.len());
+    let failed = if chosen.is_empty() { Vec::new() } else { run(&chosen) };
+    if !failed.is_empty() {
+        println!("\nfailures:");
+        failed.iter().for_each(|name| println!("    {name}"));
+    }
+    let word = if failed.is_empty() { "ok" } else { "FAILED" };
+    let (passed, out) = (chosen.len() - failed.len(), TESTS.len() - chosen.len());
+    println!("\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {out} filtered out\n", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// The names of those that failed. The lab comes down whatever happens in between.
+fn run(tests: &[&Test]) -> Vec<&'static str> {
+    let world = match World::boot() {
+        Ok(world) => world,
+        Err(why) => {
+            eprintln!("these tests need a lab of real hosts: {why}");
+            return tests.iter().map(|(name, _)| *name).collect();
+        }
+    };
+    let mut failed = Vec::new();
+    for (name, test) in tests {
+        let began = Instant::now();
+        let ended_well = catch_unwind(AssertUnwindSafe(|| test(&world))).is_ok();
+        let word = if ended_well { "ok" } else { "FAILED" };
+        println!("test {name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
+        if !ended_well {
+            failed.push(*name);
+        }
+    }
+    failed
+}
+
+struct Arguments {
+    list: bool,
+    exact: bool,
+    names: Vec<String>,
+    skip: Vec<String>,
+}
+
+impl Arguments {
+    fn read() -> Self {
+        let mut read = Self { list: false, exact: false, names: Vec::new(), skip: Vec::new() };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--list" => read.list = true,
+                "--exact" => read.exact = true,
+                "--skip" => read.skip.extend(arguments.next()),
+                "--test-threads" | "--format" | "--color" => _ = arguments.next(),
+                flag if flag.starts_with('-') => {}
+                _ => read.names.push(argument),
+            }
+        }
+        read
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        let fits = |part: &String| if self.exact { name == part } else { name.contains(part.as_str()) };
+        (self.names.is_empty() || self.names.iter().any(fits)) && !self.skip.iter().any(fits)
+    }
+}

@@ -1,0 +1,136 @@
+//! Drift, and the loop.
+
+use std::time::Instant;
+
+use crate::{
+    fleet::Fleet,
+    world::{World, assert_is, assert_same, wait_for},
+};
+
+/// alpha on h1, beta on h2, a site on h1.
+fn deployed<'a>(world: &'a World, name: &'static str) -> Fleet<'a> {
+    let fleet = Fleet::new(world, name);
+    fleet.service("alpha", fleet.port(0), &["h1"], "env: {GREETING: hello}");
+    fleet.service("beta", fleet.port(1), &["h2"], "");
+    fleet.write("frontend/index.html", "one");
+    fleet.site(name, &["h1"], "frontend: {source: {path: frontend}}\nroutes: {/api/: {service: alpha}}");
+    fleet.deploy().ends_with(0);
+    fleet
+}
+
+/// Ways in which hosts come to differ: on which host, how, and what is planned against it.
+fn drifts(fleet: &Fleet<'_>) -> Vec<(&'static str, String, Vec<String>)> {
+    let name = fleet.name;
+    let (alpha, beta) = (fleet.unit("alpha", fleet.port(0)), fleet.unit("beta", fleet.port(1)));
+    let unit_file = format!("/etc/systemd/system/{alpha}");
+    let env_file = format!("/etc/evenkeel/{name}/beta@{}.env", fleet.port(1));
+    let nginx_file = format!("/etc/nginx/conf.d/evenkeel-{name}-{name}.conf");
+    vec![
+        ("h1", format!("echo '# mine' >>'{unit_file}'"), vec![format!("update {unit_file}")]),
+        ("h2", format!("rm '{env_file}'"), vec![format!("create {env_file}")]),
+        ("h2", format!("systemctl stop '{beta}'"), vec![format!("start {beta}")]),
+        ("h1", format!("systemctl disable --quiet '{alpha}'"), vec![format!("enable {alpha}")]),
+        (
+            "h1",
+            format!("echo '# mine' >>'{nginx_file}' && systemctl reload nginx"),
+            vec![format!("update {nginx_file}"), "reload nginx.service".to_owned()],
+        ),
+        (
+            "h1",
+            format!("ln -sfn /tmp /var/lib/evenkeel/{name}/sites/{name}/current"),
+            vec![format!("update /var/lib/evenkeel/{name}/sites/{name}/current")],
+        ),
+        ("h2", format!("chmod 0644 /etc/evenkeel/{name}/beta@{}.env", fleet.port(1)), vec![format!("update {env_file}")]),
+    ]
+}
+
+pub fn drift_is_planned_and_repaired_by_apply(world: &World) {
+    let fleet = deployed(world, "drift");
+    let (before, generation) = (world.contents(), fleet.newest("/generation"));
+    for (host, how, expected) in drifts(&fleet) {
+        world.host(host).run(&how);
+        let planned = fleet.plan().changes();
+        for change in expected {
+            let change = format!("{host} {change}");
+            assert!(planned.contains(&change), "after `{how}` on {host}, `{change}` is not planned: {planned:#?}");
+        }
+        assert!(planned.iter().all(|change| change.starts_with(host)), "more than {host} is to change: {planned:#?}");
+        fleet.apply().ends_with(0);
+        assert_same(&before, &world.contents());
+    }
+    assert_is("the newest record's kind", fleet.newest("/kind"), "drift-repair");
+    assert_is("its generation", fleet.newest("/generation"), generation);
+}
+
+pub fn drift_is_repaired_by_the_loop_without_a_new_generation(world: &World) {
+    let fleet = deployed(world, "loopdrift");
+    let (before, generation) = (world.contents(), fleet.newest("/generation"));
+    let reconciler = fleet.reconcile();
+    wait_for("the first look", || (fleet.status()["sync"] == "synced").then_some(()));
+    let recorded = fleet.history().len();
+    for (host, how, _) in drifts(&fleet) {
+        world.host(host).run(&how);
+    }
+    wait_for("hosts as they were", || (world.contents() == before).then_some(()));
+    wait_for("a record of the repair", || (fleet.history().len() > recorded).then_some(()));
+    for record in &fleet.history()[..fleet.history().len() - recorded] {
+        assert_is("the record's kind", record["kind"].as_str(), Some("drift-repair"));
+        assert_is("its outcome", record["outcome"].as_str(), Some("applied"));
+        assert_is("its generation", &record["generation"], &generation);
+    }
+    drop(reconciler);
+}
+
+pub fn a_process_that_was_started_from_drifted_files_is_restarted(world: &World) {
+    let fleet = Fleet::new(world, "drifted");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
+    fleet.deploy().ends_with(0);
+    let unit = fleet.unit("alpha", port);
+    h1.run(&format!("sed -i s/hello/bye/ /etc/evenkeel/drifted/alpha@{port}.env && systemctl restart '{unit}'"));
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / bye");
+    fleet.apply().ends_with(0);
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
+}
+
+pub fn a_commit_goes_live_and_is_recorded(world: &World) {
+    let fleet = Fleet::new(world, "follow");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
+    fleet.commit();
+    let mut reconciler = fleet.reconcile();
+    let state = |view: &serde_json::Value| format!("{} {}", view["sync"], view["health"]);
+    wait_for("the first deployment", || (state(&fleet.status()) == r#""synced" "healthy""#).then_some(()));
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
+
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: ahoy}");
+    let commit = fleet.commit();
+    wait_for("the commit going live", || (h1.asks(port, "/") == "alpha h1 / ahoy").then_some(()));
+    wait_for("its record", || (fleet.status()["deployed"]["commit"] == commit.as_str()).then_some(()));
+    assert_is("the status", state(&fleet.status()), r#""synced" "healthy""#);
+    fleet.apply().ends_with(4);
+
+    let began = Instant::now();
+    assert_is("the end of the reconciler", reconciler.terminate().code(), Some(0));
+    assert!(began.elapsed().as_secs() < 10, "it took {:?} to end", began.elapsed());
+    assert_is("the exit code of an apply without it", fleet.apply().code, Some(0));
+
+    let branch = "evenkeel/history/test";
+    let record = |commit: &str| -> serde_json::Value {
+        let text = fleet.git(&["show", &format!("{commit}:deployment.json")]);
+        serde_json::from_str(&text).expect("a record is JSON")
+    };
+    let commits = fleet.git(&["rev-list", "--reverse", branch]);
+    let told: Vec<String> = commits
+        .lines()
+        .map(|commit| format!("{} {}", record(commit)["generation"], record(commit)["outcome"]))
+        .collect();
+    assert_is("the history", told, vec!["1 null", "1 \"applied\"", "2 null", "2 \"applied\""]);
+    let trailers = fleet.git(&["log", "-1", "--format=%(trailers:only)", branch]);
+    for trailer in ["Environment: test", &format!("Deployed-Commit: {commit}"), "Outcome: applied", "Plan-Digest: "] {
+        assert!(trailers.contains(trailer), "`{trailer}` is not among the trailers: {trailers}");
+    }
+    let rendered = fleet.git(&["show", &format!("{branch}:instances/h1/files/etc/evenkeel/follow/alpha@{port}.env")]);
+    assert!(rendered.contains("GREETING=\"ahoy\""), "the rendered file is another one: {rendered}");
+    assert_is("the good commit", fleet.git(&["rev-parse", "refs/evenkeel/test/good"]), commit);
+}

@@ -1,0 +1,103 @@
+//! What is in the way is refused and named before anything is touched.
+
+use crate::{
+    fleet::Fleet,
+    world::{World, assert_is, assert_same, wait_for},
+};
+
+/// The one finding of the plan. Planning and applying exit with 4 and leave no trace anywhere.
+#[track_caller]
+fn refused(fleet: &Fleet<'_>, code: &str) -> String {
+    // Something innocent beside it, which is not done either.
+    fleet.service("innocent", fleet.port(9), &["h4"], "");
+    fleet.commit();
+    let before = fleet.world.traces();
+    let plan = fleet.plan();
+    assert_is("plan's exit code", plan.code, 4);
+    let findings = plan.findings(code);
+    assert_is("the number of findings", findings.len(), 1);
+    fleet.apply().ends_with(4);
+    assert_same(&before, &fleet.world.traces());
+    assert!(fleet.history().is_empty(), "a refusal before the start is no deployment");
+    findings[0].clone()
+}
+
+#[track_caller]
+fn assert_names(finding: &str, names: &[&str]) {
+    for name in names {
+        assert!(finding.contains(name), "`{finding}` does not name {name}");
+    }
+}
+
+pub fn a_port_that_another_program_holds(world: &World) {
+    let fleet = Fleet::new(world, "taken");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let _squatter = h1.until_dropped(
+        &format!("systemd-run --quiet --collect --unit=squatter.service python3 -m http.server {port}"),
+        "systemctl stop squatter.service",
+    );
+    h1.asks(port, "/");
+    fleet.service("alpha", port, &["h1"], "");
+    let process = h1.unit("squatter.service", "MainPID");
+    let finding = refused(&fleet, "port-taken");
+    assert_names(&finding, &["h1", &port.to_string(), "python3", &process, "squatter.service", "alpha"]);
+}
+
+pub fn a_site_where_nginx_is_not_installed(world: &World) {
+    let fleet = Fleet::new(world, "nonginx");
+    fleet.write("frontend/index.html", "hello");
+    fleet.site("nonginx", &["h5"], "frontend: {source: {path: frontend}}");
+    let _hidden = world
+        .host("h5")
+        .until_dropped("mv /usr/sbin/nginx /usr/sbin/nginx.hidden", "mv /usr/sbin/nginx.hidden /usr/sbin/nginx");
+    assert_names(&refused(&fleet, "no-nginx"), &["h5", "nginx", "nonginx"]);
+}
+
+pub fn a_user_that_does_not_exist(world: &World) {
+    let fleet = Fleet::new(world, "nouser");
+    fleet.service("alpha", fleet.port(0), &["h2"], "run: {exec: /usr/bin/python3 server.py, user: nobody-here}");
+    assert_names(&refused(&fleet, "no-user"), &["h2", "nobody-here", "alpha"]);
+}
+
+pub fn an_env_file_that_does_not_exist(world: &World) {
+    let fleet = Fleet::new(world, "noenv");
+    fleet.service("alpha", fleet.port(0), &["h2"], "env_file: /etc/labtest/not-there.env");
+    assert_names(&refused(&fleet, "no-env-file"), &["h2", "/etc/labtest/not-there.env", "alpha"]);
+}
+
+pub fn a_file_of_somebody_else_in_the_way(world: &World) {
+    let fleet = Fleet::new(world, "foreign");
+    let unit = fleet.unit("alpha", fleet.port(0));
+    let path = format!("/etc/systemd/system/{unit}");
+    world.host("h3").write(&path, "[Service]\nExecStart=/bin/sleep infinity\n");
+    fleet.service("alpha", fleet.port(0), &["h3"], "");
+    assert_names(&refused(&fleet, "foreign-file"), &["h3", &path]);
+    world.host("h3").run(&format!("rm '{path}'"));
+}
+
+pub fn a_second_apply_while_one_runs_on_the_host(world: &World) {
+    let fleet = Fleet::new(world, "second");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "");
+    fleet.deploy().ends_with(0);
+    let before = world.contents();
+    let first = world.host("h1").until_dropped(
+        "systemd-run --quiet --collect --unit=evenkeel-second.service sleep 300",
+        "systemctl stop evenkeel-second.service",
+    );
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "env: {GREETING: ahoy}");
+    fleet.deploy().ends_with(4);
+    // The unit that stands for the first one is no difference.
+    let without = |mut seen: crate::world::Seen| {
+        seen.values_mut().for_each(|lines| lines.retain(|line| !line.contains("evenkeel-second.service")));
+        seen
+    };
+    assert_same(&before, &without(world.contents()));
+    assert_is("alpha's answer", world.host("h2").asks(fleet.port(0), "/"), "alpha h2 / None");
+
+    drop(first);
+    wait_for("the end of the first", || {
+        (world.host("h1").unit("evenkeel-second.service", "ActiveState") == "inactive").then_some(())
+    });
+    fleet.apply().ends_with(0);
+    assert_is("alpha's answer", world.host("h1").asks(fleet.port(0), "/"), "alpha h1 / ahoy");
+}

@@ -1,0 +1,112 @@
+//! A deployment that fails is undone everywhere, and everything is as it was.
+
+use crate::{
+    change::old_unit,
+    fleet::Fleet,
+    world::{World, assert_is, assert_same},
+};
+
+/// Checked often and given up soon.
+const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 2s}";
+
+pub fn a_service_that_never_becomes_healthy_is_rolled_back_everywhere(world: &World) {
+    let fleet = Fleet::new(world, "sick");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("env: {{GREETING: hello}}\n{IMPATIENT}"));
+    fleet.service("beta", fleet.port(1), &["h3"], "env: {GREETING: hello}");
+    fleet.deploy().ends_with(0);
+    let before = world.contents();
+
+    // beta and a newcomer succeed first, and are undone with it.
+    let sick = format!("env: {{GREETING: ahoy, SICK: 'yes'}}\nafter: [beta, gamma]\n{IMPATIENT}");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], &sick);
+    fleet.service("beta", fleet.port(1), &["h3"], "env: {GREETING: ahoy}");
+    fleet.service("gamma", fleet.port(2), &["h1", "h4"], "");
+    fleet.deploy().ends_with(3);
+    // On h4 nothing was ever of evenkeel's making: its manifest is gone again.
+    assert_same(&before, &world.contents());
+    for (host, port, answer) in [("h1", 0, "alpha h1 / hello"), ("h2", 0, "alpha h2 / hello"), ("h3", 1, "beta h3 / hello")] {
+        assert_is("the answer", world.host(host).asks(fleet.port(port), "/"), answer);
+    }
+
+    assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
+    let failure = fleet.newest("/failure");
+    assert_is("the step that failed", failure["step"].as_str().is_some_and(|step| step.contains("service/alpha")), true);
+    let log = failure["log"].to_string();
+    assert!(log.contains("not well today"), "the unit's own words are not in the record: {log}");
+    // The plan is still to be done.
+    let plan = fleet.plan();
+    assert_is("the phases of what is still to be done", plan.steps().is_empty(), false);
+}
+
+pub fn a_service_whose_process_exits_at_once_is_rolled_back(world: &World) {
+    let fleet = Fleet::new(world, "exits");
+    fleet.service("beta", fleet.port(1), &["h1"], "");
+    fleet.deploy().ends_with(0);
+    let before = world.contents();
+
+    let exec = r#"run: {exec: "/bin/sh -c 'echo cannot go on; exit 7'"}"#;
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("{exec}\n{IMPATIENT}"));
+    fleet.deploy().ends_with(3);
+    assert_same(&before, &world.contents());
+    assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
+    let log = fleet.newest("/failure/log").to_string();
+    assert!(log.contains("cannot go on"), "the unit's own words are not in the record: {log}");
+}
+
+pub fn an_old_unit_runs_again_when_its_successor_fails(world: &World) {
+    let fleet = Fleet::new(world, "oldback");
+    let port = fleet.port(0);
+    old_unit(world, "old-back.service", port);
+    let before = world.contents();
+    fleet.service("alpha", port, &["h1"], &format!("replaces: [old-back.service]\nenv: {{SICK: 'yes'}}\n{IMPATIENT}"));
+    fleet.deploy().ends_with(3);
+    assert_same(&before, &world.contents());
+    assert_is("who answers", world.host("h1").asks(port, "/"), "old");
+}
+
+/// A site on h2, deployed and served.
+fn site_on_h2<'a>(world: &'a World, name: &'static str) -> Fleet<'a> {
+    let fleet = Fleet::new(world, name);
+    fleet.service("alpha", fleet.port(0), &["h2"], "");
+    fleet.site(name, &["h2"], "routes: {/old/: {service: alpha}}");
+    fleet.deploy().ends_with(0);
+    assert_is("the old route", world.host("h2").browse(&format!("{name}.test"), "/old/x").0, 200);
+    fleet.site(name, &["h2"], "routes: {/new/: {service: alpha}}");
+    fleet
+}
+
+/// The new route's deployment fails, and the old one goes on.
+fn rolls_back_to_the_old_route(fleet: &Fleet<'_>, because: &str) {
+    let before = fleet.world.contents();
+    fleet.deploy().ends_with(3);
+    assert_same(&before, &fleet.world.contents());
+    let (domain, h2) = (format!("{}.test", fleet.name), fleet.world.host("h2"));
+    assert_is("the old route", h2.browse(&domain, "/old/x").0, 200);
+    assert_is("the new route", h2.browse(&domain, "/new/x").0, 404);
+    let failure = fleet.newest("/failure").to_string();
+    assert!(failure.contains(because), "the record does not say {because}: {failure}");
+}
+
+pub fn a_broken_nginx_file_of_somebody_else_rolls_the_site_back(world: &World) {
+    let fleet = site_on_h2(world, "broken");
+    let h2 = world.host("h2");
+    let broken = h2.until_dropped("echo nonsense >/etc/nginx/conf.d/zz-broken.conf", "rm /etc/nginx/conf.d/zz-broken.conf");
+    rolls_back_to_the_old_route(&fleet, "zz-broken.conf");
+    drop(broken);
+    fleet.apply().ends_with(0);
+    assert_is("the new route", h2.browse("broken.test", "/new/x").0, 200);
+}
+
+pub fn a_reload_that_nginx_does_not_follow_rolls_the_site_back(world: &World) {
+    let fleet = site_on_h2(world, "deaf");
+    let (h2, port) = (world.host("h2"), fleet.port(9));
+    // `nginx -t` and the reload both answer success, and nginx stays as it is: the port is taken.
+    let _squatter = h2.until_dropped(
+        &format!("systemd-run --quiet --collect --unit=squatter.service python3 -m http.server {port}"),
+        "systemctl stop squatter.service",
+    );
+    h2.asks(port, "/");
+    let conf = format!("echo 'server {{ listen {port}; }}' >/etc/nginx/conf.d/zz-deaf.conf");
+    let _conf = h2.until_dropped(&conf, "rm /etc/nginx/conf.d/zz-deaf.conf");
+    rolls_back_to_the_old_route(&fleet, &port.to_string());
+}

@@ -1,0 +1,274 @@
+//! The lab, and its hosts as a test looks at them: from the inside, as root, beside evenkeel.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use evenkeel::lab::Lab;
+
+/// The program under test.
+pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
+
+const NAME: &str = "itest";
+const HOSTS: usize = 5;
+
+/// Longer than anything here takes that works, on a machine that is busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Five hosts. Dropping it takes them down.
+pub struct World {
+    pub lab: Lab,
+    pub hosts: Vec<Host>,
+    /// How many fleets were made: each gets ports of its own.
+    pub fleets: AtomicU16,
+}
+
+/// One host of the lab.
+pub struct Host {
+    /// `h1`, which is the instance's name too.
+    pub name: String,
+    pub address: String,
+    pub host_key: String,
+    root: PathBuf,
+}
+
+impl World {
+    pub fn boot() -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("only root can boot one; run `sudo -E cargo test --test lab`".to_owned());
+        }
+        let lab = Lab::open(NAME).map_err(|error| error.to_string())?;
+        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0) };
+        // What an earlier run left is not what these tests expect.
+        if !keeps() {
+            world.evenkeel_lab(&["down"])?;
+        }
+        world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string(), "--yes"])?;
+        let hosts = world.lab.hosts().map_err(|error| error.to_string())?;
+        let disks = world.lab.override_file();
+        let disks = disks.parent().ok_or("the override file lies in no folder")?;
+        world.hosts = hosts
+            .into_iter()
+            .map(|host| Host {
+                root: disks.join(&host.lab_name).join("root"),
+                address: host.address.to_string(),
+                host_key: host.host_key,
+                name: host.instance,
+            })
+            .collect();
+        Ok(world)
+    }
+
+    /// `evenkeel lab …`.
+    pub fn evenkeel_lab(&self, arguments: &[&str]) -> Result<(), String> {
+        let output = Command::new(EVENKEEL).args(["lab", "--name", NAME]).args(arguments).output();
+        let output = output.map_err(|error| format!("{EVENKEEL} does not run: {error}"))?;
+        let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(()) } else { Err(format!("evenkeel lab {}: {}", arguments.join(" "), said())) }
+    }
+
+    pub fn host(&self, name: &str) -> &Host {
+        self.hosts.iter().find(|host| host.name == name).unwrap_or_else(|| panic!("there is no host {name}"))
+    }
+
+    /// Every trace that a write or a restart would leave, by host: inodes and times of files,
+    /// invocations of units, the workers of nginx.
+    pub fn traces(&self) -> Seen {
+        self.all(
+            r"find /etc/systemd/system /etc/evenkeel /etc/nginx /var/lib/evenkeel /etc/apt \
+                -printf '%p inode %i mode %m %U:%G modified %T@ changed %C@ -> %l\n' 2>/dev/null
+              systemctl show -p Id,InvocationID,ActiveState,UnitFileState -- '*.service' |
+                sed -n ':a; N; $!{/\n$/!ba}; s/\n/ /g; /Id=systemd-/d; /Id=run-/d; p'
+              main=$(systemctl show --value -p MainPID nginx.service)
+              echo nginx workers $(cat /proc/$main/task/$main/children)",
+        )
+    }
+
+    /// What is there and what runs, by host, however it came to be: contents of files, manifests, states
+    /// of units.
+    pub fn contents(&self) -> Seen {
+        self.all(
+            r"folders='/etc/systemd/system /etc/nginx'
+              [ -d /etc/evenkeel ] && folders='/etc/systemd/system /etc/nginx /etc/evenkeel'
+              find $folders ! -type d -printf '%p %y %m %U:%G -> %l\n'
+              find $folders -type f -exec sha256sum {} +
+              for manifest in /var/lib/evenkeel/*/manifest; do [ -e $manifest ] && sed s=^=$manifest: $manifest; done
+              systemctl show -p Id,ActiveState,UnitFileState,LoadState -- '*.service' |
+                sed -n ':a; N; $!{/\n$/!ba}; s/\n/ /g; /Id=systemd-/d; /Id=run-/d; p'",
+        )
+    }
+
+    fn all(&self, script: &str) -> Seen {
+        let lines = |host: &Host| host.run(script).lines().map(str::to_owned).collect();
+        thread::scope(|scope| {
+            let asked: Vec<_> =
+                self.hosts.iter().map(|host| (host.name.clone(), scope.spawn(move || lines(host)))).collect();
+            asked.into_iter().map(|(name, answer)| (name, answer.join().expect("the host answers"))).collect()
+        })
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !keeps()
+            && let Err(why) = self.evenkeel_lab(&["down"])
+        {
+            eprintln!("the lab {NAME} is still there: {why}");
+        }
+    }
+}
+
+fn keeps() -> bool {
+    std::env::var_os("KEEP_LAB").is_some()
+}
+
+/// Lines by host.
+pub type Seen = BTreeMap<String, BTreeSet<String>>;
+
+/// Fails with the lines that are on one side only.
+#[track_caller]
+pub fn assert_same(before: &Seen, after: &Seen) {
+    let mut differences = String::new();
+    for (host, before) in before {
+        let after = &after[host];
+        before.difference(after).for_each(|line| differences += &format!("\n{host} - {line}"));
+        after.difference(before).for_each(|line| differences += &format!("\n{host} + {line}"));
+    }
+    assert!(differences.is_empty(), "hosts are not as before:{differences}");
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Fails when two values differ, with what they are about.
+#[track_caller]
+pub fn assert_is<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: T, expected: U) {
+    assert!(found == expected, "{what} is {found:?}, expected {expected:?}");
+}
+
+impl Host {
+    /// Runs a shell script on the host as root.
+    pub fn output(&self, script: &str, input: &[u8]) -> Output {
+        let leader = self.leader().unwrap_or_else(|| panic!("{} is off", self.name));
+        let mut child = Command::new("nsenter")
+            .args(["--target", &leader.to_string(), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"])
+            .args(["/bin/sh", "-c", script])
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("nsenter runs");
+        child.stdin.take().expect("it is piped").write_all(input).expect("the script takes its input");
+        child.wait_with_output().expect("nsenter ends")
+    }
+
+    /// What the script prints; it must end with 0.
+    #[track_caller]
+    pub fn run(&self, script: &str) -> String {
+        let output = self.output(script, b"");
+        let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: `{script}` ended with {}: {said}\n{errors}", self.name, output.status);
+        said
+    }
+
+    pub fn succeeds(&self, script: &str) -> bool {
+        self.output(script, b"").status.success()
+    }
+
+    pub fn write(&self, path: &str, content: &str) {
+        let script = format!("mkdir -p $(dirname {path}) && cat >{path}");
+        assert!(self.output(&script, content.as_bytes()).status.success(), "{}: {path} is not written", self.name);
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.succeeds(&format!("[ -e {path} ] || [ -L {path} ]"))
+    }
+
+    /// One property of a unit.
+    pub fn unit(&self, unit: &str, property: &str) -> String {
+        self.run(&format!("systemctl show --value -p {property} -- '{unit}'"))
+    }
+
+    /// Whether a unit is `active` and `enabled`, or what else it is.
+    pub fn state(&self, unit: &str) -> String {
+        format!("{} {}", self.unit(unit, "ActiveState"), self.unit(unit, "UnitFileState")).trim_end().to_owned()
+    }
+
+    /// A file of the unit's main process in /proc, to the byte.
+    pub fn of_process(&self, unit: &str, file: &str) -> Vec<Vec<u8>> {
+        let process = self.unit(unit, "MainPID");
+        let bytes = self.output(&format!("cat /proc/{process}/{file}"), b"").stdout;
+        bytes.strip_suffix(b"\0").unwrap_or(&bytes).split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+    }
+
+    /// What a service answers on its port, once it answers.
+    pub fn asks(&self, port: u16, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        wait_for(&format!("{}: an answer of {url}", self.name), || {
+            let output = self.output(&format!("curl -s --max-time 5 '{url}'"), b"");
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        })
+    }
+
+    /// Status and body that nginx answers to a browser that asks for a domain.
+    pub fn browse(&self, domain: &str, path: &str) -> (u16, String) {
+        let script = format!("curl -s --max-time 5 -w '\\n%{{http_code}}' -H 'Host: {domain}' 'http://127.0.0.1{path}'");
+        let answer = self.run(&script);
+        let (body, status) = answer.rsplit_once('\n').expect("curl prints the status last");
+        (status.parse().expect("it is a number"), body.trim_end().to_owned())
+    }
+
+    /// Runs a script now, and another one when the value is dropped.
+    pub fn until_dropped<'a>(&'a self, now: &str, at_last: &'a str) -> AtLast<'a> {
+        self.run(now);
+        AtLast { host: self, script: at_last }
+    }
+
+    /// The host's first process: the child of the program that keeps the container.
+    fn leader(&self) -> Option<u32> {
+        let directory = format!("--directory={}", self.root.display());
+        let is_keeper = |pid: &u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.contains("systemd-nspawn") && line.split('\0').any(|word| word == directory)
+        };
+        let entries = fs::read_dir("/proc").ok()?;
+        let keeper = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(is_keeper)?;
+        fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).ok()?.split(' ').next()?.parse().ok()
+    }
+}
+
+/// See [`Host::until_dropped`].
+pub struct AtLast<'a> {
+    host: &'a Host,
+    script: &'a str,
+}
+
+impl Drop for AtLast<'_> {
+    fn drop(&mut self) {
+        if !self.host.succeeds(self.script) {
+            eprintln!("{}: `{}` failed", self.host.name, self.script);
+        }
+    }
+}
