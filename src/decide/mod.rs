@@ -35,8 +35,18 @@ pub enum Event {
     Ended {
         environment: EnvironmentName,
         commits: Commits,
-        as_declared: bool,
+        end: End,
     },
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    AsDeclared,
+    /// Some instance was not reached; the others are as declared.
+    Unreached,
+    /// It could not be planned, was refused, or was rolled back.
+    Failed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,11 +107,15 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
             state.fetch_failures += 1;
             state.fetch_at = now + spread(backoff(state.fetch_failures), jitter);
         }
-        Event::Ended { environment, commits, as_declared } => {
+        Event::Ended { environment, commits, end } => {
             if let Some(environment) = state.environments.get_mut(&environment) {
                 environment.running = false;
-                environment.failures = if as_declared { 0 } else { environment.failures + 1 };
-                let pause = if as_declared { environment.wanted.observe_every } else { backoff(environment.failures) };
+                environment.failures = if end == End::Failed { environment.failures + 1 } else { 0 };
+                let pause = match end {
+                    // An instance that is off must not keep the others from being looked at.
+                    End::AsDeclared | End::Unreached => environment.wanted.observe_every,
+                    End::Failed => backoff(environment.failures),
+                };
                 environment.due = now + spread(pause, jitter);
                 environment.tried = Some(commits);
             }

@@ -16,8 +16,8 @@ fn fetched(id: &str) -> Event {
     Event::Fetched([(production(), Wanted { commits: commits(id), observe_every: 30_000 })].into())
 }
 
-fn ended(id: &str, as_declared: bool) -> Event {
-    Event::Ended { environment: production(), commits: commits(id), as_declared }
+fn ended(id: &str, end: End) -> Event {
+    Event::Ended { environment: production(), commits: commits(id), end }
 }
 
 fn pass(id: &str) -> Effect {
@@ -50,7 +50,7 @@ fn a_commit_that_comes_during_a_pass_waits_for_its_end() {
     assert_eq!(l.at(30, fetched("b")), [], "a running pass is never superseded");
     assert_eq!(l.at(40, Event::Poked), [Effect::Fetch]);
     assert_eq!(l.at(50, fetched("c")), []);
-    assert_eq!(l.at(60, ended("a", true)), [pass("c")], "the newest, not each");
+    assert_eq!(l.at(60, ended("a", End::AsDeclared)), [pass("c")], "the newest, not each");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn drift_is_looked_for_after_the_interval() {
     let mut l = Loop(State::default());
     l.at(0, Event::Tick);
     l.at(0, fetched("a"));
-    l.at(0, ended("a", true));
+    l.at(0, ended("a", End::AsDeclared));
     assert!(!l.at(29_999, Event::Tick).contains(&pass("a")));
     assert!(l.at(30_000, Event::Tick).contains(&pass("a")));
 }
@@ -68,13 +68,13 @@ fn failures_back_off_and_a_new_commit_does_not_wait() {
     let mut l = Loop(State::default());
     l.at(0, Event::Tick);
     l.at(0, fetched("a"));
-    l.at(0, ended("a", false));
+    l.at(0, ended("a", End::Failed));
     assert_eq!(l.at(1_999, Event::Tick), []);
     assert_eq!(l.at(2_000, Event::Tick), [pass("a")]);
-    l.at(2_000, ended("a", false));
+    l.at(2_000, ended("a", End::Failed));
     assert_eq!(l.at(5_999, Event::Tick), [], "the second pause is longer");
     assert_eq!(l.at(6_000, Event::Tick), [pass("a")]);
-    l.at(6_000, ended("a", false));
+    l.at(6_000, ended("a", End::Failed));
     l.at(6_000, Event::Poked);
     assert_eq!(l.at(6_001, fetched("b")), [pass("b")]);
 }
@@ -110,8 +110,20 @@ fn an_environment_declared_no_more_is_left_alone() {
     let mut l = Loop(State::default());
     l.at(0, Event::Tick);
     l.at(0, fetched("a"));
-    l.at(0, ended("a", true));
+    l.at(0, ended("a", End::AsDeclared));
     l.at(1, Event::Poked);
     assert_eq!(l.at(2, Event::Fetched(BTreeMap::new())), []);
     assert_eq!(l.at(100_000, Event::Tick), [Effect::Fetch]);
+}
+
+#[test]
+fn an_instance_that_is_off_does_not_keep_the_others_from_being_looked_at() {
+    let mut l = Loop(State::default());
+    l.at(0, Event::Tick);
+    for pass_number in 0..20 {
+        let now = pass_number * 30_000;
+        l.at(now, fetched("a"));
+        l.at(now, ended("a", End::Unreached));
+        assert!(l.at(now + 30_000, Event::Tick).contains(&pass("a")), "after pass {pass_number}");
+    }
 }

@@ -26,7 +26,7 @@ use super::{
     survey,
 };
 use crate::{
-    decide::{self, Effect, Event, Policy, State, Wanted},
+    decide::{self, Effect, End, Event, Policy, State, Wanted},
     declare::{self, Overrides},
     host::Host,
     model::{
@@ -132,16 +132,17 @@ impl<H: Host> Reconciler<H> {
             Effect::Pass { environment, commits } => {
                 let span = info_span!("pass", %environment);
                 let result = self.pass(&environment, &commits).instrument(span).await;
-                let as_declared = match &result {
-                    Ok(()) => true,
-                    Err(failure) => {
-                        let why = report::chain(failure);
-                        error!(%environment, "{why}");
-                        self.note_error(&environment, &commits, why);
-                        false
-                    }
+                if let Err(failure) = &result {
+                    let why = report::chain(failure);
+                    error!(%environment, "{why}");
+                    self.note_error(&environment, &commits, why);
+                }
+                let end = match result {
+                    Ok(()) => End::AsDeclared,
+                    Err(PassFailure::Unreached(_)) => End::Unreached,
+                    Err(_) => End::Failed,
                 };
-                Event::Ended { environment, commits, as_declared }
+                Event::Ended { environment, commits, end }
             }
         }
     }

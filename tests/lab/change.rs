@@ -8,7 +8,12 @@ use crate::{
 pub fn applying_twice_plans_nothing_and_writes_nothing(world: &World) {
     let fleet = Fleet::new(world, "twice");
     fleet.service("alpha", fleet.port(0), &["h1", "h2"], "");
-    fleet.service("beta", fleet.port(1), &["h3"], "after: [alpha]\nrun: {exec: /usr/bin/python3 server.py, state: [data]}");
+    fleet.service(
+        "beta",
+        fleet.port(1),
+        &["h3"],
+        "after: [alpha]\nrun: {exec: /usr/bin/python3 server.py, state: [data]}",
+    );
     fleet.write("frontend/index.html", "hello");
     fleet.site("twice", &["h1"], "frontend: {source: {path: frontend}}\nroutes: {/api/: {service: alpha}}");
     fleet.deploy().ends_with(0);
@@ -69,7 +74,10 @@ pub fn a_port_is_taken_over_in_one_commit(world: &World) {
     fleet.deploy().ends_with(0);
     assert_is("who answers on the old port", h1.asks(old, "/"), "beta h1 / None");
     assert_is("who answers on the new port", h1.asks(new, "/"), "alpha h1 / None");
-    assert!(!h1.exists(&format!("/etc/systemd/system/{}", fleet.unit("alpha", old))), "alpha's old unit is still there");
+    assert!(
+        !h1.exists(&format!("/etc/systemd/system/{}", fleet.unit("alpha", old))),
+        "alpha's old unit is still there"
+    );
 
     // And back again, each to the other's.
     fleet.service("alpha", old, &["h1"], "");

@@ -265,7 +265,10 @@ pub struct Plan {
 impl Plan {
     /// `INSTANCE ACTION SUBJECT`, in order.
     pub fn changes(&self) -> Vec<String> {
-        self.steps().iter().map(|step| format!("{} {} {}", text(step, "instance"), text(step, "action"), text(step, "subject"))).collect()
+        self.steps()
+            .iter()
+            .map(|step| format!("{} {} {}", text(step, "instance"), text(step, "action"), text(step, "subject")))
+            .collect()
     }
 
     pub fn steps(&self) -> &[Value] {

@@ -102,7 +102,10 @@ fn main() -> ExitCode {
     }
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
     let (passed, out) = (chosen.len() - failed.len(), TESTS.len() - chosen.len());
-    println!("\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {out} filtered out\n", failed.len());
+    println!(
+        "\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {out} filtered out\n",
+        failed.len()
+    );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }
 

@@ -59,8 +59,14 @@ pub fn a_process_gets_exactly_the_arguments_that_are_declared(world: &World) {
     let (host, port) = (world.host("h1"), fleet.port(0));
     let mut words = vec!["/usr/bin/python3", "server.py", ";", "-", "--", "@x", ":y", "!z", "+w"];
     words.extend(ODD);
-    let command = words.iter().map(|word| shlex::try_quote(word).expect("no NUL is in it")).collect::<Vec<_>>().join(" ");
-    fleet.service("alpha", port, &["h1"], &yaml("run", Value::Mapping([("exec".into(), command.into())].into_iter().collect())));
+    let command =
+        words.iter().map(|word| shlex::try_quote(word).expect("no NUL is in it")).collect::<Vec<_>>().join(" ");
+    fleet.service(
+        "alpha",
+        port,
+        &["h1"],
+        &yaml("run", Value::Mapping([("exec".into(), command.into())].into_iter().collect())),
+    );
     fleet.deploy().ends_with(0);
 
     let arguments = host.of_process(&fleet.unit("alpha", port), "cmdline");

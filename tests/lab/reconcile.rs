@@ -40,7 +40,11 @@ fn drifts(fleet: &Fleet<'_>) -> Vec<(&'static str, String, Vec<String>)> {
             format!("ln -sfn /tmp /var/lib/evenkeel/{name}/sites/{name}/current"),
             vec![format!("update /var/lib/evenkeel/{name}/sites/{name}/current")],
         ),
-        ("h2", format!("chmod 0644 /etc/evenkeel/{name}/beta@{}.env", fleet.port(1)), vec![format!("update {env_file}")]),
+        (
+            "h2",
+            format!("chmod 0644 /etc/evenkeel/{name}/beta@{}.env", fleet.port(1)),
+            vec![format!("update {env_file}")],
+        ),
     ]
 }
 

@@ -24,13 +24,19 @@ pub fn a_service_that_never_becomes_healthy_is_rolled_back_everywhere(world: &Wo
     fleet.deploy().ends_with(3);
     // On h4 nothing was ever of evenkeel's making: its manifest is gone again.
     assert_same(&before, &world.contents());
-    for (host, port, answer) in [("h1", 0, "alpha h1 / hello"), ("h2", 0, "alpha h2 / hello"), ("h3", 1, "beta h3 / hello")] {
+    for (host, port, answer) in
+        [("h1", 0, "alpha h1 / hello"), ("h2", 0, "alpha h2 / hello"), ("h3", 1, "beta h3 / hello")]
+    {
         assert_is("the answer", world.host(host).asks(fleet.port(port), "/"), answer);
     }
 
     assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
     let failure = fleet.newest("/failure");
-    assert_is("the step that failed", failure["step"].as_str().is_some_and(|step| step.contains("service/alpha")), true);
+    assert_is(
+        "the step that failed",
+        failure["step"].as_str().is_some_and(|step| step.contains("service/alpha")),
+        true,
+    );
     let log = failure["log"].to_string();
     assert!(log.contains("not well today"), "the unit's own words are not in the record: {log}");
     // The plan is still to be done.
@@ -90,7 +96,8 @@ fn rolls_back_to_the_old_route(fleet: &Fleet<'_>, because: &str) {
 pub fn a_broken_nginx_file_of_somebody_else_rolls_the_site_back(world: &World) {
     let fleet = site_on_h2(world, "broken");
     let h2 = world.host("h2");
-    let broken = h2.until_dropped("echo nonsense >/etc/nginx/conf.d/zz-broken.conf", "rm /etc/nginx/conf.d/zz-broken.conf");
+    let broken =
+        h2.until_dropped("echo nonsense >/etc/nginx/conf.d/zz-broken.conf", "rm /etc/nginx/conf.d/zz-broken.conf");
     rolls_back_to_the_old_route(&fleet, "zz-broken.conf");
     drop(broken);
     fleet.apply().ends_with(0);

@@ -234,7 +234,8 @@ impl Host {
 
     /// Status and body that nginx answers to a browser that asks for a domain.
     pub fn browse(&self, domain: &str, path: &str) -> (u16, String) {
-        let script = format!("curl -s --max-time 5 -w '\\n%{{http_code}}' -H 'Host: {domain}' 'http://127.0.0.1{path}'");
+        let script =
+            format!("curl -s --max-time 5 -w '\\n%{{http_code}}' -H 'Host: {domain}' 'http://127.0.0.1{path}'");
         let answer = self.run(&script);
         let (body, status) = answer.rsplit_once('\n').expect("curl prints the status last");
         (status.parse().expect("it is a number"), body.trim_end().to_owned())
