@@ -268,3 +268,9 @@ fn quantities() {
     assert_eq!((clip("abcdef", 3), clip("äöü", 3), short("ä")), ("ab…".into(), "äöü".into(), "ä".into()));
     assert_eq!((time("2026-11-21T14:00:00+01:00"), time("soon")), ("2026-11-21 13:00:00".into(), "soon".into()));
 }
+
+#[test]
+fn the_plan_schema_in_the_repository_is_the_generated_one() {
+    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/plan.json")).unwrap();
+    assert_eq!(written, report::plan::json_schema(), "run `evenkeel schema --write` and commit");
+}
