@@ -66,13 +66,8 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let _ = writeln!(script, "step own own {union}");
     let mut reload = false;
     for step in steps {
-        let is_process = matches!(
-            step.action,
-            Action::EnableUnit { .. }
-                | Action::StartUnit { .. }
-                | Action::RestartUnit { .. }
-                | Action::ReloadNginx { .. }
-        );
+        let is_process =
+            matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadNginx { .. });
         if reload && is_process {
             script += "step daemon-reload daemon_reload\n";
             reload = false;
@@ -92,8 +87,10 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     script
 }
 
+/// What systemd reads anew only when told. Whether a unit is enabled it remembers, too.
 fn touches_units(action: &Action) -> bool {
     match action {
+        Action::EnableUnit { .. } => true,
         Action::WriteFile { path, .. } | Action::RemoveFile { path, .. } => path.starts_with("/etc/systemd/system/"),
         _ => false,
     }

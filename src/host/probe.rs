@@ -29,6 +29,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         releases: desired.releases.clone(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
     };
+    question.units.insert(paths::apply_unit(&fleet.name));
     for replica in desired.replicas.values() {
         question.paths.extend(replica.env_file.clone());
         question.units.extend(replica.replaces.iter().cloned());

@@ -6,6 +6,7 @@ use super::instance::Differ;
 use crate::model::{
     finding::Finding,
     observation::Listener,
+    paths,
     plan::{Action, Step},
     seen::Seen,
 };
@@ -15,6 +16,7 @@ impl Differ<'_> {
         self.users();
         self.nginx_installed();
         self.ports();
+        self.deployment_running();
     }
 
     fn refuse(&mut self, code: &str, message: String, hint: String) {
@@ -49,6 +51,16 @@ impl Differ<'_> {
                 format!("nginx is not installed, and {sites} needs it"),
                 format!("declare `packages: [nginx]` in instances/{}.yaml", self.name()),
             );
+        }
+    }
+
+    /// Two deployments on one host would exclude each other half-way: the later one does not begin.
+    fn deployment_running(&mut self) {
+        let unit = paths::apply_unit(&self.inputs.fleet.name);
+        if !self.steps.is_empty() && self.live.unit(&unit).is_some_and(|live| live.main_pid != 0 || live.is_active()) {
+            let message = format!("another deployment is running there (unit {unit})");
+            let hint = format!("wait for it to end, or look at it with `journalctl -u {unit}`; then plan again");
+            self.refuse("deployment-running", message, hint);
         }
     }
 

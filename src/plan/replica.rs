@@ -7,7 +7,7 @@ use crate::model::{
     finding::Finding,
     manifest::StartedWith,
     observation::LiveUnit,
-    plan::Action,
+    plan::{Action, Before},
     seen::Seen,
 };
 
@@ -32,7 +32,10 @@ impl Differ<'_> {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
         }
-        let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live.as_ref()) else { return };
+        let drifted = self.files_drifted(replica);
+        let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live.as_ref(), drifted) else {
+            return;
+        };
         self.step(phase, &resource, action, reason);
         let action = Action::AwaitHealth {
             service: replica.service.clone(),
@@ -44,6 +47,16 @@ impl Differ<'_> {
             health: replica.health.clone(),
         };
         self.step(phase, &resource, action, "what comes after waits until it is healthy");
+    }
+
+    /// Whether its unit or environment file holds something else: it may have been started from that.
+    fn files_drifted(&self, replica: &Replica) -> bool {
+        self.steps.iter().any(|step| match &step.action {
+            Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } => {
+                (*path == replica.unit_path || *path == replica.env_path) && *digest != Digest::of(content)
+            }
+            _ => false,
+        })
     }
 
     /// Over everything a process is started with. The unit names the release, so that is in it.
@@ -88,6 +101,7 @@ fn process(
     wanted: &StartedWith,
     started: Option<&StartedWith>,
     live: Option<&LiveUnit>,
+    files_drifted: bool,
 ) -> Option<(Action, String)> {
     let unit = replica.unit.clone();
     let start = |reason: &str| Some((Action::StartUnit { unit: unit.clone() }, reason.to_owned()));
@@ -107,6 +121,9 @@ fn process(
     }
     if started.inputs != wanted.inputs {
         return restart("its unit, environment or release changes");
+    }
+    if files_drifted {
+        return restart("drift: it may have been started from the files as they were changed on the instance");
     }
     if started.env_file != wanted.env_file {
         let path = replica.env_file.as_deref().unwrap_or("its env_file");

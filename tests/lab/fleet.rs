@@ -251,9 +251,15 @@ impl Ran {
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Self {
         let (command, found) = (&self.command, self.code);
-        assert!(found == Some(code), "{command}: exit {found:?}, expected {code}\n{}\n{}", self.said, self.errors);
+        let (said, errors) = (last_lines(&self.said), last_lines(&self.errors));
+        assert!(found == Some(code), "{command}: exit {found:?}, expected {code}\n{said}\n{errors}");
         self
     }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
 }
 
 /// A plan as JSON.

@@ -3,7 +3,7 @@
 //! One lab of five hosts is booted for all of them and taken down at the end, also when some fail. They
 //! run one after the other, each with a fleet of its own name and ports. Needs root, and what
 //! `evenkeel lab up` needs. Arguments are as `cargo test` takes them: parts of names, `--exact`,
-//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, and the next run finds it there.
+//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at.
 
 mod change;
 mod faults;

@@ -23,11 +23,13 @@ fn drifts(fleet: &Fleet<'_>) -> Vec<(&'static str, String, Vec<String>)> {
     let name = fleet.name;
     let (alpha, beta) = (fleet.unit("alpha", fleet.port(0)), fleet.unit("beta", fleet.port(1)));
     let unit_file = format!("/etc/systemd/system/{alpha}");
-    let env_file = format!("/etc/evenkeel/{name}/beta@{}.env", fleet.port(1));
+    let alpha_env = format!("/etc/evenkeel/{name}/alpha@{}.env", fleet.port(0));
+    let beta_env = format!("/etc/evenkeel/{name}/beta@{}.env", fleet.port(1));
     let nginx_file = format!("/etc/nginx/conf.d/evenkeel-{name}-{name}.conf");
     vec![
         ("h1", format!("echo '# mine' >>'{unit_file}'"), vec![format!("update {unit_file}")]),
-        ("h2", format!("rm '{env_file}'"), vec![format!("create {env_file}")]),
+        ("h2", format!("rm '{beta_env}'"), vec![format!("create {beta_env}")]),
+        ("h1", format!("chmod 0644 '{alpha_env}'"), vec![format!("update {alpha_env}")]),
         ("h2", format!("systemctl stop '{beta}'"), vec![format!("start {beta}")]),
         ("h1", format!("systemctl disable --quiet '{alpha}'"), vec![format!("enable {alpha}")]),
         (
@@ -39,11 +41,6 @@ fn drifts(fleet: &Fleet<'_>) -> Vec<(&'static str, String, Vec<String>)> {
             "h1",
             format!("ln -sfn /tmp /var/lib/evenkeel/{name}/sites/{name}/current"),
             vec![format!("update /var/lib/evenkeel/{name}/sites/{name}/current")],
-        ),
-        (
-            "h2",
-            format!("chmod 0644 /etc/evenkeel/{name}/beta@{}.env", fleet.port(1)),
-            vec![format!("update {env_file}")],
         ),
     ]
 }

@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::atomic::AtomicU16,
     thread,
     time::{Duration, Instant},
 };
@@ -48,9 +48,7 @@ impl World {
         let lab = Lab::open(NAME).map_err(|error| error.to_string())?;
         let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0) };
         // What an earlier run left is not what these tests expect.
-        if !keeps() {
-            world.evenkeel_lab(&["down"])?;
-        }
+        world.evenkeel_lab(&["down"])?;
         world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string(), "--yes"])?;
         let hosts = world.lab.hosts().map_err(|error| error.to_string())?;
         let disks = world.lab.override_file();
@@ -107,7 +105,7 @@ impl World {
     }
 
     fn all(&self, script: &str) -> Seen {
-        let lines = |host: &Host| host.run(script).lines().map(str::to_owned).collect();
+        let lines = |host: &Host| host.run(script).lines().map(|line| line.trim_end().to_owned()).collect();
         thread::scope(|scope| {
             let asked: Vec<_> =
                 self.hosts.iter().map(|host| (host.name.clone(), scope.spawn(move || lines(host)))).collect();
@@ -118,16 +116,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if !keeps()
+        if std::env::var_os("KEEP_LAB").is_none()
             && let Err(why) = self.evenkeel_lab(&["down"])
         {
             eprintln!("the lab {NAME} is still there: {why}");
         }
     }
-}
-
-fn keeps() -> bool {
-    std::env::var_os("KEEP_LAB").is_some()
 }
 
 /// Lines by host.

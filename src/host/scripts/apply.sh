@@ -103,18 +103,28 @@ install_packages() {
   "$@" || { apt-get update -q && "$@"; }
 }
 
+# Whether none of these workers takes connections any more: for a tenth of a second after a reload the
+# old ones do, beside the new, and serve the old configuration.
+retired() { # PID...
+  for worker in "$@"; do
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$worker/cmdline") in '' | *'shutting down'*) ;; *) return 1 ;; esac
+  done 2>/dev/null
+}
+
 # A reload counts only when the loopback server answers the new digest: nginx can answer success to
 # `-t` and to a reload and go on serving the old configuration.
 reload_nginx() { # DIGEST PORT
   nginx -t || return 1
   note active nginx.service || return 1
   record nginx - nginx.service || return 1
+  main=$(systemctl show --value -p MainPID nginx.service)
+  old_workers=$(cat "/proc/$main/task/$main/children" 2>/dev/null)
   if systemctl is-active --quiet nginx.service; then systemctl reload nginx.service; else systemctl start nginx.service; fi || return 1
   tries=0
   while [ "$tries" -lt 200 ]; do
     # shellcheck disable=SC2016 # bash expands $0, not this shell
     answer=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$2" 2>/dev/null)
-    case $answer in *"$1"*) return 0 ;; esac
+    case $answer in *"$1"*) retired $old_workers && return 0 ;; esac
     tries=$((tries + 1))
     sleep 0.05
   done
