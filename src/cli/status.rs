@@ -1,6 +1,6 @@
 //! `evenkeel status`: what the reconciler knows; where none runs, what can be seen now.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use super::{DONE, Exit, PARTIAL, common, progress, repository::RepositoryArgs};
 use crate::{
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Exit {
     let place = args.repository.place(args.hosts.fleet.fleet.as_path(), args.hosts.reach.ssh_key.as_deref());
     let place = place.or_else(|failure| args.repository.place(Path::new("."), None).map_err(|_| failure))?;
     let overrides = args.hosts.reach.overrides()?;
-    let views = common::block_on(async {
+    let mut views = common::block_on(async {
         if server::is_running(&place.socket()).await {
             return server::ask_status(&place.socket()).await.map_err(|error| super::Failure::of(&error));
         }
@@ -48,14 +48,14 @@ pub fn run(args: &Args) -> Exit {
         spinner.finish();
         Ok(vec![view])
     })?;
+    views.retain(|view| args.hosts.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
     show(&views, args.format);
     let unknown = views.iter().any(|view| view.sync == report::status::Sync::Unknown);
     Ok(if unknown { PARTIAL } else { DONE })
 }
 
 fn show(views: &[StatusView], format: common::Format) {
-    let by_name: BTreeMap<&str, &StatusView> = views.iter().map(|view| (view.environment.as_str(), view)).collect();
-    for view in by_name.into_values() {
+    for view in views {
         match format {
             common::Format::Text => anstream::print!("{}", report::status::text(view, common::style())),
             common::Format::Json => println!("{}", report::status::json(view)),
