@@ -61,6 +61,7 @@ on: [web-1]
 frontend: {source: {path: www}}
 routes:
   /api/: {service: hello}
+replaces_default: true # the distribution's own site answers to any name too
 ";
 
 const PROGRAM: &str = r#"import os

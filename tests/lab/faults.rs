@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// The lab's override file with one instance's entry changed, as a file of its own.
+#[expect(clippy::disallowed_methods, reason = "it reads what evenkeel or this test wrote")]
 fn overridden(fleet: &mut Fleet<'_>, instance: &str, change: impl FnOnce(&mut Value)) {
     let text = fs::read_to_string(&fleet.overrides).expect("the lab has written it");
     let mut overrides: Value = serde_yaml::from_str(&text).expect("it is YAML");
@@ -73,8 +74,8 @@ pub fn an_apply_that_is_killed_is_completed_by_the_next(world: &World) {
     let mut apply = fleet.evenkeel("apply", &["--yes"]);
     let mut apply = apply.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("evenkeel runs");
     let unit = "evenkeel-killed.service";
-    let restarting = format!("grep -q '^started.*restart' /var/lib/evenkeel/killed/deployments/2/events-*");
-    wait_for("the restart of alpha", || h1.succeeds(&restarting).then_some(()));
+    let restarting = "grep -q '^started.*restart' /var/lib/evenkeel/killed/deployments/2/events-*";
+    wait_for("the restart of alpha", || h1.succeeds(restarting).then_some(()));
     apply.kill().expect("it runs");
     apply.wait().expect("it can be waited for");
     assert_is("the host's unit", h1.unit(unit, "ActiveState"), "active");
