@@ -124,6 +124,7 @@ reload_nginx() { # DIGEST PORT
   while [ "$tries" -lt 200 ]; do
     # shellcheck disable=SC2016 # bash expands $0, not this shell
     answer=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$2" 2>/dev/null)
+    # shellcheck disable=SC2086 # process ids, one word each
     case $answer in *"$1"*) retired $old_workers && return 0 ;; esac
     tries=$((tries + 1))
     sleep 0.05
