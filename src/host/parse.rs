@@ -16,57 +16,64 @@ use crate::model::{
     seen::Seen,
 };
 
-/// The sections of an answer by name. Several of one name are kept in order.
-struct Sections<'a> {
-    known: HashMap<&'a str, Vec<&'a str>>,
-    unknown: HashMap<&'a str, &'a str>,
+/// The sections of an answer by name.
+struct Sections {
+    known: HashMap<String, String>,
+    unknown: HashMap<String, String>,
 }
 
-impl<'a> Sections<'a> {
-    fn read(mut rest: &'a str) -> Result<Self, String> {
+impl Sections {
+    /// Cut by lengths in bytes, and only then read as text: one process with a strange name must not
+    /// make all of the host unreadable.
+    fn read(mut rest: &[u8]) -> Result<Self, String> {
         let mut sections = Self { known: HashMap::new(), unknown: HashMap::new() };
         while !rest.is_empty() {
-            let (header, body) = rest.split_once('\n').ok_or("it is cut within a header")?;
-            let (name, length) = header.split_once(' ').ok_or_else(|| format!("`{header:.80}` is no header"))?;
-            let length: usize = length.parse().map_err(|_| format!("`{header:.80}` is no header"))?;
-            let text = body.get(..length).ok_or_else(|| format!("section {name} is cut"))?;
-            rest = body[length..].strip_prefix('\n').ok_or_else(|| format!("section {name} has another length"))?;
-            match name.strip_prefix('?') {
-                Some(name) => _ = sections.unknown.insert(name, text),
-                None => sections.known.entry(name).or_default().push(text),
+            let end = rest.iter().position(|byte| *byte == b'\n').ok_or("it is cut within a header")?;
+            let header = String::from_utf8_lossy(&rest[..end]);
+            let no_header = || format!("`{header:.80}` is no header");
+            let (name, length) = header.split_once(' ').ok_or_else(no_header)?;
+            let length: usize = length.parse().map_err(|_| no_header())?;
+            let body = &rest[end + 1..];
+            let (text, after) = body.split_at_checked(length).ok_or_else(|| format!("section {name} is cut"))?;
+            rest = after.strip_prefix(b"\n").ok_or_else(|| format!("section {name} has another length"))?;
+            let text = String::from_utf8_lossy(text).into_owned();
+            let (place, name) = match name.strip_prefix('?') {
+                Some(name) => (&mut sections.unknown, name),
+                None => (&mut sections.known, name),
+            };
+            if place.insert(name.to_owned(), text).is_some() {
+                return Err(format!("section {name} comes twice"));
             }
         }
         if sections.one("end").is_some() { Ok(sections) } else { Err("it has no end".to_owned()) }
     }
 
-    fn one(&self, name: &str) -> Option<&'a str> {
-        self.known.get(name).and_then(|texts| texts.first()).copied()
+    fn one(&self, name: &str) -> Option<&str> {
+        self.known.get(name).map(String::as_str)
     }
 
-    fn seen(&self, name: &str) -> Seen<&'a str> {
-        match (self.one(name), self.unknown.get(name)) {
-            (Some(text), _) => Seen::Known(text),
-            (None, Some(why)) => Seen::Unknown((*why).to_owned()),
-            (None, None) => Seen::Absent,
+    fn why_unknown(&self, name: &str) -> Option<&str> {
+        self.unknown.get(name).map(String::as_str)
+    }
+
+    /// A section that the script always gives when it is asked for: without it nothing is known.
+    fn told(&self, name: &str) -> Result<&str, String> {
+        match (self.one(name), self.why_unknown(name)) {
+            (_, Some(why)) => Err(why.to_owned()),
+            (Some(text), None) => Ok(text),
+            (None, None) => Err(format!("nothing was said of {name}")),
         }
     }
 }
 
 pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observation, String> {
-    let text = std::str::from_utf8(answer).map_err(|_| "it is not UTF-8".to_owned())?;
-    let sections = Sections::read(text)?;
+    let sections = Sections::read(answer)?;
     let base = format!("/var/lib/evenkeel/{}", question.fleet);
-    let mut files = files(&sections)?;
+    let Stat { mut files, directories } = Stat::read(&sections)?;
     let manifest_path = format!("{base}/manifest");
-    let manifest_digest = files.remove(&manifest_path).and_then(|file| file.known()?.digest());
-    let manifest = match sections.seen("manifest") {
-        Seen::Known(text) => match Manifest::parse(text) {
-            Ok(manifest) => Seen::Known(manifest),
-            Err(error) => Seen::Unknown(format!("{manifest_path}: {error}")),
-        },
-        Seen::Absent => Seen::Absent,
-        Seen::Unknown(why) => Seen::Unknown(why),
-    };
+    let manifest_file = files.remove(&manifest_path).unwrap_or_else(|| missing(&sections, &manifest_path));
+    let manifest = manifest(&sections, &manifest_file);
+    let manifest_digest = manifest_file.known().and_then(LiveFile::digest);
     let paths =
         question.paths.iter().chain(manifest.known().into_iter().flat_map(|m| m.files.keys().chain(m.links.keys())));
     for path in paths {
@@ -74,8 +81,8 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
             files.insert(path.clone(), missing(&sections, path));
         }
     }
-    let units = units(&sections)?;
-    let nginx = nginx(&sections, &units);
+    let units = units(&sections, &directories)?;
+    let nginx = nginx(&sections, question, &units);
     Ok(Observation {
         manifest,
         manifest_digest,
@@ -92,34 +99,73 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
     })
 }
 
-fn generation(sections: &Sections<'_>) -> Seen<u64> {
+/// Read and hashed by two programs one after the other: only what fits together is known.
+fn manifest(sections: &Sections, file: &Seen<LiveFile>) -> Seen<Manifest> {
+    let text = match (sections.told("manifest"), file) {
+        (Ok(text), _) => text,
+        (Err(_), Seen::Absent) => return Seen::Absent,
+        (Err(why), _) => return Seen::Unknown(format!("the manifest: {why}")),
+    };
+    // The shell takes line breaks off the end.
+    let digest = Digest::of(format!("{text}\n"));
+    match Manifest::parse(text) {
+        Err(error) => Seen::Unknown(format!("the manifest: {error}")),
+        Ok(_) if file.known().and_then(LiveFile::digest) != Some(digest) => {
+            Seen::Unknown("the manifest changed while it was looked at".to_owned())
+        }
+        Ok(manifest) => Seen::Known(manifest),
+    }
+}
+
+fn generation(sections: &Sections) -> Seen<u64> {
     match sections.one("generation").map(str::parse) {
         Some(Ok(generation)) => Seen::Known(generation),
         _ => Seen::Unknown("the generation file holds no number".to_owned()),
     }
 }
 
-/// `stat -c '%f %U:%G %n'` with digests and link targets.
-fn files(sections: &Sections<'_>) -> Result<BTreeMap<String, Seen<LiveFile>>, String> {
-    let digests: HashMap<&str, &str> = sections
-        .one("digests")
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|line| line.split_once("  "))
-        .map(|(d, p)| (p, d))
-        .collect();
-    let links: HashMap<&str, &str> =
-        sections.known.get("link").into_iter().flatten().filter_map(|text| text.split_once('\t')).collect();
-    let mut files = BTreeMap::new();
-    for line in sections.one("files").ok_or("it has no files")?.lines().filter(|line| !line.starts_with("stat: ")) {
-        let mut fields = line.splitn(3, ' ');
-        let (Some(raw), Some(owner), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(format!("`{line:.120}` is not what stat prints"));
-        };
-        let raw = u32::from_str_radix(raw, 16).map_err(|_| format!("`{line:.120}` is not what stat prints"))?;
-        files.insert(path.to_owned(), file(raw, owner, digests.get(path).copied(), links.get(path).copied()));
+/// Lines of `stat -c '%f %U:%G %N'` on paths and, as `/proc/PID/cwd`, on working directories.
+struct Stat<'a> {
+    files: BTreeMap<String, Seen<LiveFile>>,
+    directories: HashMap<u32, &'a str>,
+}
+
+impl<'a> Stat<'a> {
+    fn read(sections: &'a Sections) -> Result<Self, String> {
+        let digests: HashMap<&str, &str> = sections
+            .one("digests")
+            .unwrap_or_default()
+            .lines()
+            .filter_map(|line| line.split_once("  "))
+            .map(|(digest, path)| (path, digest))
+            .collect();
+        let mut stat = Self { files: BTreeMap::new(), directories: HashMap::new() };
+        for line in sections.one("files").ok_or("it has no files")?.lines().filter(|line| !line.starts_with("stat: ")) {
+            let strange = || format!("`{line:.120}` is not what stat prints");
+            let mut fields = line.splitn(3, ' ');
+            let (Some(raw), Some(owner), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+                return Err(strange());
+            };
+            let raw = u32::from_str_radix(raw, 16).map_err(|_| strange())?;
+            // Only links point somewhere. Of one with an arrow in its own name nothing becomes known.
+            let link = if is_link(raw) { name.split_once(" -> ") } else { None };
+            let (path, target) = link.map_or((name, None), |(path, target)| (path, Some(target)));
+            match (process(path), target) {
+                (Some(pid), Some(directory)) => _ = stat.directories.insert(pid, directory),
+                _ => _ = stat.files.insert(path.to_owned(), file(raw, owner, digests.get(path).copied(), target)),
+            }
+        }
+        Ok(stat)
     }
-    Ok(files)
+}
+
+/// The process whose working directory a path is.
+fn process(path: &str) -> Option<u32> {
+    path.strip_prefix("/proc/")?.strip_suffix("/cwd")?.parse().ok()
+}
+
+fn is_link(raw: u32) -> bool {
+    raw & 0o170_000 == 0o120_000
 }
 
 /// Source of the type bits: inode(7).
@@ -131,7 +177,7 @@ fn file(raw: u32, owner: &str, digest: Option<&str>, target: Option<&str>) -> Se
             }
             _ => Seen::Unknown("it is there and cannot be read".to_owned()),
         },
-        0o120_000 => match target {
+        _ if is_link(raw) => match target {
             Some(target) => Seen::Known(LiveFile::Symlink { target: target.to_owned() }),
             None => Seen::Unknown("it is a link that cannot be read".to_owned()),
         },
@@ -140,35 +186,34 @@ fn file(raw: u32, owner: &str, digest: Option<&str>, target: Option<&str>) -> Se
     }
 }
 
-/// A path that stat said nothing good about: absent only when it said so.
-fn missing(sections: &Sections<'_>, path: &str) -> Seen<LiveFile> {
-    let about = |line: &&str| line.starts_with("stat: ") && line.contains(&format!("{path}'"));
-    match sections.one("files").unwrap_or_default().lines().find(about) {
-        Some(line) if line.ends_with(": No such file or directory") || line.ends_with(": Not a directory") => {
-            Seen::Absent
-        }
-        Some(line) => Seen::Unknown(line.to_owned()),
+/// A path that stat said nothing good about: absent only when it said so, of this very path.
+fn missing(sections: &Sections, path: &str) -> Seen<LiveFile> {
+    let about = |line: &str| -> Option<String> {
+        let quoted = line.strip_prefix("stat: cannot statx ").or_else(|| line.strip_prefix("stat: cannot stat "))?;
+        Some(quoted.strip_prefix('\'')?.strip_prefix(path)?.strip_prefix("': ")?.to_owned())
+    };
+    match sections.one("files").unwrap_or_default().lines().find_map(about).as_deref() {
+        Some("No such file or directory" | "Not a directory") => Seen::Absent,
+        Some(why) => Seen::Unknown(why.to_owned()),
         None => Seen::Unknown("it was not looked at".to_owned()),
     }
 }
 
 /// Blocks of `systemctl show`, in the order of the names asked.
-fn units(sections: &Sections<'_>) -> Result<BTreeMap<String, Seen<LiveUnit>>, String> {
+fn units(sections: &Sections, directories: &HashMap<u32, &str>) -> Result<BTreeMap<String, Seen<LiveUnit>>, String> {
     let names: Vec<&str> = sections.one("units").unwrap_or_default().split_whitespace().collect();
-    if let Some(why) = sections.unknown.get("states") {
-        return Ok(names.into_iter().map(|name| (name.to_owned(), Seen::Unknown((*why).to_owned()))).collect());
+    if let Some(why) = sections.why_unknown("states") {
+        return Ok(names.into_iter().map(|name| (name.to_owned(), Seen::Unknown(why.to_owned()))).collect());
     }
     let states = sections.one("states").unwrap_or_default();
     let blocks: Vec<&str> = states.split("\n\n").filter(|block| !block.trim().is_empty()).collect();
     if blocks.len() != names.len() {
         return Err(format!("{} units were asked about and {} answered", names.len(), blocks.len()));
     }
-    let directories: HashMap<&str, &str> =
-        sections.one("directories").unwrap_or_default().lines().filter_map(|line| line.split_once(" -> ")).collect();
-    Ok(names.into_iter().zip(blocks).map(|(name, block)| (name.to_owned(), unit(block, &directories))).collect())
+    Ok(names.into_iter().zip(blocks).map(|(name, block)| (name.to_owned(), unit(block, directories))).collect())
 }
 
-fn unit(block: &str, directories: &HashMap<&str, &str>) -> Seen<LiveUnit> {
+fn unit(block: &str, directories: &HashMap<u32, &str>) -> Seen<LiveUnit> {
     let fields: HashMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
     let main_pid = field("MainPID").parse().unwrap_or(0);
@@ -183,19 +228,18 @@ fn unit(block: &str, directories: &HashMap<&str, &str>) -> Seen<LiveUnit> {
             needs_reload: field("NeedDaemonReload") == "yes",
             restarts: field("NRestarts").parse().unwrap_or(0),
             main_pid,
-            directory: directories.get(format!("/proc/{main_pid}/cwd").as_str()).map(|path| (*path).to_owned()),
+            directory: directories.get(&main_pid).map(|path| (*path).to_owned()),
         }),
     }
 }
 
 /// Lines of `ss -Hltnp`: state, two queues, local address, peer address, `users:(("name",pid=N,fd=N),…)`.
-fn listeners(sections: &Sections<'_>) -> Seen<Vec<Listener>> {
-    let text = match sections.seen("listeners") {
-        Seen::Known(text) => text,
-        Seen::Absent => return Seen::Unknown("nothing was said of listeners".to_owned()),
-        Seen::Unknown(why) => return Seen::Unknown(why),
+fn listeners(sections: &Sections) -> Seen<Vec<Listener>> {
+    let text = match sections.told("listeners") {
+        Ok(text) => text,
+        Err(why) => return Seen::Unknown(why),
     };
-    let units = cgroups(sections.one("cgroups").unwrap_or_default());
+    let units = units_by_process(sections.one("groups").unwrap_or_default());
     let mut listeners = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let Some(port) = line.split_whitespace().nth(3).and_then(|local| local.rsplit_once(':')?.1.parse().ok()) else {
@@ -211,14 +255,13 @@ fn listeners(sections: &Sections<'_>) -> Seen<Vec<Listener>> {
     Seen::Known(listeners)
 }
 
-/// `/proc/PID/cgroup:0::/system.slice/NAME.service` to the unit of each process.
-fn cgroups(text: &str) -> HashMap<u32, String> {
+/// Lines `PID /system.slice/NAME.service` to the unit of each process.
+fn units_by_process(text: &str) -> HashMap<u32, String> {
     text.lines()
         .filter_map(|line| {
-            let (pid, group) = line.strip_prefix("/proc/")?.split_once("/cgroup:")?;
-            let path = group.split_once("::")?.1;
+            let (pid, group) = line.split_once(' ')?;
             let named = |part: &&str| Path::new(part).extension().is_some_and(|e| e == "service" || e == "scope");
-            let unit = path.split('/').rev().find(named)?;
+            let unit = group.split('/').rev().find(named)?;
             Some((pid.parse().ok()?, unescape(unit)))
         })
         .collect()
@@ -229,64 +272,74 @@ fn unescape(unit: &str) -> String {
     unit.replace("\\x2d", "-").replace("\\x40", "@")
 }
 
-fn nginx(sections: &Sections<'_>, units: &BTreeMap<String, Seen<LiveUnit>>) -> Seen<LiveNginx> {
-    if sections.one("nginx").is_none() {
-        return Seen::Absent;
+fn nginx(sections: &Sections, question: &Question, units: &BTreeMap<String, Seen<LiveUnit>>) -> Seen<LiveNginx> {
+    match sections.told("nginx") {
+        Err(why) => return Seen::Unknown(why),
+        Ok("") => return Seen::Absent,
+        Ok(_) => {}
     }
-    let digest = match sections.seen("digest") {
-        Seen::Known("") | Seen::Absent => Seen::Absent,
-        // Whatever answers without a digest at its end is not our server.
-        Seen::Known(answer) => {
-            answer.lines().last().and_then(|line| line.trim().parse().ok()).map_or(Seen::Absent, Seen::Known)
-        }
-        Seen::Unknown(why) => Seen::Unknown(why),
+    let digest = match sections.told("digest") {
+        _ if question.digest_port.is_none() => Seen::Absent,
+        // Whatever answers without a digest at its end is not our server; nor is nobody.
+        Ok(answer) => answer.lines().last().and_then(|line| line.trim().parse().ok()).map_or(Seen::Absent, Seen::Known),
+        Err(why) => Seen::Unknown(why),
     };
     let running = units.get("nginx.service").and_then(Seen::known).is_some_and(LiveUnit::is_active);
     Seen::Known(LiveNginx { running, digest })
 }
 
-fn packages(sections: &Sections<'_>, question: &Question) -> BTreeMap<String, Seen<String>> {
-    let installed: HashMap<&str, &str> = sections
-        .one("packages")
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|line| line.strip_prefix("installed ")?.split_once(' '))
-        .collect();
-    let unknown = sections.unknown.get("packages");
-    let seen = |name: &String| match (installed.get(name.as_str()), unknown) {
-        (Some(version), _) => Seen::Known((*version).to_owned()),
-        (None, Some(why)) => Seen::Unknown((*why).to_owned()),
-        (None, None) => Seen::Absent,
+fn packages(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<String>> {
+    let told = sections.told("packages");
+    let seen = |name: &String| match &told {
+        Err(why) => Seen::Unknown(why.clone()),
+        Ok(text) => text
+            .lines()
+            .filter_map(|line| line.strip_prefix("installed ")?.split_once(' '))
+            .find(|(installed, _)| installed == name)
+            .map_or(Seen::Absent, |(_, version)| Seen::Known(version.to_owned())),
     };
     question.packages.iter().map(|name| (name.clone(), seen(name))).collect()
 }
 
-fn users(sections: &Sections<'_>, question: &Question) -> BTreeMap<String, Seen<()>> {
-    let found: Vec<&str> =
-        sections.one("users").unwrap_or_default().lines().filter_map(|line| line.split(':').next()).collect();
-    let unknown = sections.unknown.get("users");
-    let seen = |name: &String| match (found.contains(&name.as_str()), unknown) {
-        (true, _) => Seen::Known(()),
-        (false, Some(why)) => Seen::Unknown((*why).to_owned()),
-        (false, None) => Seen::Absent,
+fn users(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<()>> {
+    let told = sections.told("users");
+    let seen = |name: &String| match &told {
+        Err(why) => Seen::Unknown(why.clone()),
+        Ok(text) if text.lines().filter_map(|line| line.split(':').next()).any(|user| user == name) => Seen::Known(()),
+        Ok(_) => Seen::Absent,
     };
     question.users.iter().map(|name| (name.clone(), seen(name))).collect()
 }
 
-fn releases(sections: &Sections<'_>, question: &Question) -> BTreeMap<Digest, Seen<()>> {
-    let present: Vec<Digest> = sections
-        .one("releases")
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|digest| digest.parse().ok())
-        .collect();
-    let seen = |digest: &Digest| if present.contains(digest) { Seen::Known(()) } else { Seen::Absent };
+fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<()>> {
+    let told = sections.told("releases");
+    let present: Vec<Digest> =
+        told.iter().flat_map(|text| text.split_whitespace()).filter_map(|digest| digest.parse().ok()).collect();
+    let seen = |digest: &Digest| match &told {
+        Err(why) => Seen::Unknown(why.clone()),
+        Ok(_) if present.contains(digest) => Seen::Known(()),
+        Ok(_) => Seen::Absent,
+    };
     question.releases.iter().map(|digest| (*digest, seen(digest))).collect()
 }
 
-fn facts(sections: &Sections<'_>) -> Facts {
+fn facts(sections: &Sections) -> Facts {
     let mut lines = sections.one("facts").unwrap_or_default().lines();
-    let mut next = || lines.next().unwrap_or_default().trim().to_owned();
-    let (arch, boot_id, load) = (next(), next(), next());
-    Facts { arch, boot_id, load, memory_available_kib: next().parse().ok(), disk_free_kib: next().parse().ok() }
+    let mut next = || lines.next().unwrap_or_default().trim();
+    Facts {
+        arch: next().to_owned(),
+        boot_id: next().to_owned(),
+        load: next().to_owned(),
+        memory_available_kib: next().parse().ok(),
+        disk_free_kib: kibibytes(next()),
+    }
 }
+
+/// `BLOCKS BLOCK_SIZE`
+fn kibibytes(free: &str) -> Option<u64> {
+    let (blocks, size) = free.split_once(' ')?;
+    Some(blocks.parse::<u64>().ok()?.saturating_mul(size.parse().ok()?) / 1024)
+}
+
+#[cfg(test)]
+mod tests;

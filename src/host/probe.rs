@@ -44,7 +44,8 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
 }
 
 impl Question {
-    pub(super) fn script(&self) -> String {
+    /// What is sent: the question as variables, and the script that answers it.
+    pub fn script(&self) -> String {
         let joined = |values: &BTreeSet<String>, with: &str| values.iter().cloned().collect::<Vec<_>>().join(with);
         let releases = self.releases.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
         let port = self.digest_port.map(|port| port.to_string()).unwrap_or_default();

@@ -95,7 +95,8 @@ daemon_reload() { systemctl daemon-reload; }
 stop_unit() { note active "$1" && note enabled "$1" && systemctl disable --now --quiet -- "$1"; }
 enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }
 start_unit() { note active "$1" && systemctl reset-failed --quiet -- "$1" 2>/dev/null; systemctl start -- "$1"; }
-restart_unit() { note active "$1" && systemctl restart -- "$1"; }
+# Deployments in quick succession are no crash loop: systemd must not count their starts (StartLimitBurst).
+restart_unit() { note active "$1" && { systemctl reset-failed --quiet -- "$1" 2>/dev/null; systemctl restart -- "$1"; }; }
 
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive

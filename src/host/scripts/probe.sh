@@ -2,74 +2,91 @@
 # releases (separated by spaces), digest_port (empty: nginx is no business of ours).
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
+#
+# To start a program takes longer than all that the shell does by itself. So each program is started at
+# most once, for everything it is to tell, and what the shell can read or find out it does.
+#
 # shellcheck disable=SC2154,SC2086 # variables that are set before; lists of checked names, split on purpose
+export LC_ALL=C # lengths are in bytes, and messages the ones that the parser knows
 base=/var/lib/evenkeel/$fleet
-tab=$(printf '\t')
-section() { printf '%s %s\n%s\n' "$1" "${#2}" "$2"; }
-
-# The manifest, and what it says is ours.
-if [ -e "$base/manifest" ]; then
-  if manifest=$(cat "$base/manifest" 2>&1); then section manifest "$manifest"; else section '?manifest' "$manifest"; fi
-fi
-set -f
-IFS='
+tab='	'
+newline='
 '
-set -- $paths "$base/manifest"
-if [ -r "$base/manifest" ]; then
-  while IFS=$tab read -r kind _ second third; do
-    case $kind in
-    file | link) set -- "$@" "$second" ;;
-    unit) units="$units $third" ;;
-    esac
-  done <"$base/manifest"
-fi
-unset IFS
-set +f
+answer=
+section() { answer="$answer$1 ${#2}$newline$2$newline"; }
+# Names that come back in words and paths are names, not patterns.
+set -f
 
-# Files: kind and mode, owner; digests of regular files; targets of links. What stat does not find is absent.
-states=$(QUOTING_STYLE=literal stat -c '%f %U:%G %n' -- "$@" 2>&1)
-section files "$states"
-for path in "$@"; do
-  if [ -L "$path" ]; then
-    section link "$path$tab$(readlink -- "$path")"
-  elif [ -f "$path" ]; then
-    regular=yes
-    set -- "$@" "$path"
+manifest=
+if [ -e "$base/manifest" ]; then
+  if manifest=$(cat "$base/manifest" 2>&1); then
+    section manifest "$manifest"
+  else
+    section '?manifest' "$manifest"
+    manifest=
   fi
-  shift
-done
-if [ "${regular-}" ]; then section digests "$(sha256sum -- "$@" 2>&1)"; fi
+fi
 
-# Units: one call for all, blocks in the order of their names.
+# What the manifest says is ours is looked at beside what was asked about.
+IFS=$newline
+for line in $manifest; do
+  name=${line##*"$tab"}
+  case $line in
+  file"$tab"* | link"$tab"*)
+    case $newline$paths$newline in *"$newline$name$newline"*) ;; *) paths=$paths$newline$name ;; esac
+    ;;
+  unit"$tab"*)
+    case " $units " in *" $name "*) ;; *) units="$units $name" ;; esac
+    ;;
+  esac
+done
+unset IFS
+
+# Units: blocks in the order of their names.
+directories=
 if [ "$units" ]; then
   section units "$units"
-  if shown=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,MainPID -- $units 2>&1); then
-    section states "$shown"
-    processes=
-    while IFS= read -r line; do
-      case $line in MainPID=0) ;; MainPID=*) processes="$processes /proc/${line#MainPID=}/cwd" ;; esac
-    done <<END
-$shown
-END
-    [ "$processes" ] && section directories "$(QUOTING_STYLE=literal stat -c %N $processes 2>/dev/null)"
+  if states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,MainPID -- $units 2>&1); then
+    section states "$states"
+    for word in $states; do
+      case $word in MainPID=0) ;; MainPID=*) directories="$directories$newline/proc/${word#MainPID=}/cwd" ;; esac
+    done
   else
-    section '?states' "$shown"
+    section '?states' "$states"
   fi
 fi
 
-# Who listens, and to which unit each listener's process belongs.
-if listening=$(ss -Hltnp 2>&1); then
-  section listeners "$listening"
-  processes=
-  rest=$listening
+# Files: type and mode, owner, name, where a link points; the working directories of units are links too.
+# What is absent stat says so of.
+IFS=$newline
+section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" $directories 2>&1)"
+set --
+for path in $paths "$base/manifest"; do
+  if [ -f "$path" ] && [ ! -L "$path" ]; then set -- "$@" "$path"; fi
+done
+if [ $# != 0 ]; then section digests "$(sha256sum -- "$@" 2>&1)"; fi
+unset IFS
+
+# Who listens, and in which control group (which names its unit) each listener's process is. Hosts with
+# several hierarchies have a line for each; those of systemd say the same.
+if listeners=$(ss -Hltnp 2>&1); then
+  section listeners "$listeners"
+  seen=' '
+  groups=
+  rest=$listeners
   while :; do
-    case $rest in *pid=*) ;; *) break ;; esac
-    rest=${rest#*pid=}
-    processes="$processes /proc/${rest%%,*}/cgroup"
+    case $rest in *pid=*) rest=${rest#*pid=} ;; *) break ;; esac
+    pid=${rest%%[!0-9]*}
+    case $seen in *" $pid "*) continue ;; esac
+    seen="$seen$pid "
+    # A process that has gone meanwhile has no group.
+    while IFS= read -r line; do
+      case $line in 0::/?* | *:name=systemd:/?*) groups="$groups$pid ${line#*:*:}$newline" && break ;; esac
+    done 2>/dev/null <"/proc/$pid/cgroup"
   done
-  [ "$processes" ] && section cgroups "$(grep -H . $processes 2>/dev/null)"
+  section groups "$groups"
 else
-  section '?listeners' "$listening (package iproute2 has ss)"
+  section '?listeners' "$listeners (package iproute2 has ss)"
 fi
 
 # nginx: installed, and the digest of the configuration that it really serves.
@@ -77,23 +94,30 @@ if command -v nginx >/dev/null; then
   section nginx installed
   if [ "$digest_port" ]; then
     # shellcheck disable=SC2016 # bash expands $0, not this shell
-    answer=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 9
-      printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$digest_port" 2>&1)
+    digest=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 9
+      printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 || exit 8
+      IFS= read -r -d "" answer <&3
+      printf %s "$answer"' "$digest_port" 2>&1)
     case $? in
-    0) section digest "$answer" ;;
+    0) section digest "$digest" ;;
     9) section digest '' ;;
-    *) section '?digest' "no answer on 127.0.0.1:$digest_port: $answer" ;;
+    *) section '?digest' "no answer on 127.0.0.1:$digest_port: $digest" ;;
     esac
   fi
+else
+  section nginx ''
 fi
 
+# 1: some are not known to dpkg. More: it could not tell.
 if [ "$packages" ]; then
-  if command -v dpkg-query >/dev/null; then
-    section packages "$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' -- $packages 2>/dev/null)"
-  else
-    section '?packages' 'dpkg-query is not there: only Debian packages are known'
-  fi
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' -- $packages 2>/dev/null)
+  case $? in
+  0 | 1) section packages "$installed" ;;
+  127) section '?packages' 'dpkg-query is not there: only Debian packages are known' ;;
+  *) section '?packages' 'dpkg-query could not tell' ;;
+  esac
 fi
+# 2: some are not there.
 if [ "$users" ]; then
   found=$(getent passwd -- $users)
   case $? in 0 | 2) section users "$found" ;; *) section '?users' 'getent passwd does not answer' ;; esac
@@ -108,13 +132,15 @@ section generation "$generation"
 begun=$base/deployments/$generation
 [ -e "$begun/journal" ] && [ ! -e "$begun/finished" ] && [ ! -e "$begun/undone" ] && section unfinished "$generation"
 
+if [ -r /proc/sys/kernel/arch ]; then read -r arch </proc/sys/kernel/arch; else arch=$(uname -m); fi
 read -r boot </proc/sys/kernel/random/boot_id
-read -r load rest </proc/loadavg
+read -r load _ </proc/loadavg
 available=
-while read -r key value rest; do [ "$key" = MemAvailable: ] && available=$value && break; done </proc/meminfo
-section facts "$(uname -m)
+while read -r key value _; do [ "$key" = MemAvailable: ] && available=$value && break; done </proc/meminfo
+section facts "$arch
 $boot
 $load
 $available
-$(df -Pk /var/lib | sed -n '$s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\).*/\1/p')"
+$(stat -f -c '%a %S' /var/lib 2>/dev/null)"
 section end ''
+printf %s "$answer"

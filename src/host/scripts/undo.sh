@@ -69,7 +69,11 @@ newest_first | (
   while IFS=$tab read -r kind was unit; do
     case $kind-$was in
     enabled-yes) systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit" ;;
-    active-yes) [ "$unit" = nginx.service ] || try "$unit" systemctl restart -- "$unit" ;;
+    active-yes)
+      # What crashed until systemd gave up may start again: it is another version now.
+      systemctl reset-failed --quiet -- "$unit" 2>/dev/null
+      [ "$unit" = nginx.service ] || try "$unit" systemctl restart -- "$unit"
+      ;;
     esac
   done
   exit "$failed"

@@ -1,0 +1,217 @@
+//! How fast it is, measured in one run against what OpenSSH needs on the same hosts.
+//!
+//! `cargo bench --bench speed`, as root: boots a lab of its own, deploys the example fleet, measures,
+//! takes the lab down, and ends with 1 when a limit is missed. Ratios decide, for they hold on slow
+//! machines too; figures in milliseconds mean something only on a machine that does nothing else.
+//! No test depends on it.
+
+#[path = "speed/fleets.rs"]
+mod fleets;
+#[path = "speed/lab.rs"]
+mod lab;
+#[path = "speed/table.rs"]
+mod table;
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use evenkeel::{
+    declare::{self, Overrides},
+    engine::{Prepared, look::look, roster::Roster},
+    host::{self, SshHost, Target},
+    model::digest::Digest,
+    release, render,
+};
+use lab::{Daemon, Floor, Scene};
+use table::{Table, median, milliseconds};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_evenkeel");
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// The service whose environment is changed.
+const SERVICE: (&str, &str, u16) = ("asana_mcp", "business-tools", 8103);
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` starts benches as well, without this word.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("not a test: use `cargo bench --bench speed`");
+        return ExitCode::SUCCESS;
+    }
+    let mut table = Table::default();
+    let measured = measure(&mut table);
+    table.summary();
+    match measured {
+        Ok(()) if table.all_held() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(table: &mut Table) -> Result {
+    binary_size(table)?;
+    many_services(table)?;
+    let scene = Scene::boot()?;
+    scene.inside(|| {
+        let mut daemon = Daemon::start(&scene)?;
+        let floor = Floor::open(&scene)?;
+        daemon.first_deployment()?;
+        let at_first = daemon.resident()?;
+        one_change(table, &mut daemon, &floor)?;
+        memory(table, at_first, daemon.resident()?, daemon.peak()?);
+        daemon.stop()?;
+        let prepared = scene.prepared()?;
+        warm_pass(table, &scene, &prepared, &floor)?;
+        cold_plan(table, &scene, &floor)
+    })
+}
+
+fn binary_size(table: &mut Table) -> Result {
+    let size = fs::metadata(BINARY)?.len() as f64 / MIB;
+    table.row("size of the binary", format!("{size:.1} MiB"), "(bench profile)", None, &[("25 MiB", size < 25.0)]);
+    Ok(())
+}
+
+/// Validating and rendering, without reading files or hosts.
+fn many_services(table: &mut Table) -> Result {
+    let tree = fleets::thousand_services();
+    let environment = "production".parse()?;
+    let fleet_of = || -> Result<_> {
+        let (declaration, findings) = declare::read(&tree, "fleet");
+        let declaration = declaration.ok_or_else(|| format!("{findings:?}"))?;
+        declaration.resolve(&environment, &Overrides::default()).map_err(|found| format!("{found:?}").into())
+    };
+    let releases: BTreeMap<_, Digest> =
+        release::gather(&fleet_of()?, &tree)?.into_iter().map(|(source, release)| (source, release.digest)).collect();
+    let took = samples(15, || {
+        let desired = render::render(&fleet_of()?, &releases)?;
+        let replicas: usize = desired.values().map(|desired| desired.replicas.len()).sum();
+        if (desired.len(), replicas) == (100, 1000) { Ok(()) } else { Err("not the fleet that was meant".into()) }
+    })?;
+    let holds = took < Duration::from_millis(100);
+    let name = "validate and render 1000 services on 100 instances";
+    table.row(name, milliseconds(took), "", None, &[("100 ms", holds)]);
+    Ok(())
+}
+
+/// From a commit in the local repository to its outcome, which is recorded when the service is healthy.
+fn one_change(table: &mut Table, daemon: &mut Daemon<'_>, floor: &Floor<'_>) -> Result {
+    let (service, instance, port) = SERVICE;
+    let mut changes = (1..=5).map(|number| daemon.change(service, Some(number))).collect::<Result<Vec<_>>>()?;
+    let took = median(&mut changes);
+    // Back to what the work tree says, for `plan`.
+    daemon.change(service, None)?;
+    let unit = format!("sophia-{service}@{port}.service");
+    let restart = format!(
+        "begin=$(date +%s%N); systemctl reset-failed {unit}; systemctl restart {unit}
+         until curl -fs -o /dev/null http://127.0.0.1:{port}/health; do :; done
+         end=$(date +%s%N); echo $(((end - begin) / 1000))"
+    );
+    let mut restarts = Vec::new();
+    for _ in 0..5 {
+        let micros = floor.run(instance, &restart)?;
+        restarts.push(Duration::from_micros(micros.trim().parse()?));
+    }
+    let beside = format!("restart alone {}", milliseconds(median(&mut restarts)));
+    let holds = took < Duration::from_secs(2);
+    table.row("one change, commit to healthy", milliseconds(took), &beside, None, &[("2 s", holds)]);
+    Ok(())
+}
+
+fn memory(table: &mut Table, first: f64, later: f64, peak: f64) {
+    let beside = format!("{first:.1} after the first deployment, peak {peak:.1}");
+    let holds = first.max(later) < 40.0;
+    table.row("resident memory of `evenkeel run`", format!("{later:.1} MiB"), &beside, None, &[("40 MiB", holds)]);
+}
+
+/// A pass that changes nothing on open connections, and OpenSSH with the very same scripts, in turns.
+fn warm_pass(table: &mut Table, scene: &Scene, prepared: &Prepared, floor: &Floor<'_>) -> Result {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let roster = Roster::new(|instance| SshHost::new(Target::new(instance, None, None)));
+    let hosts = roster.hosts(&prepared.fleet);
+    let scripts: Vec<(&str, String)> = prepared
+        .desired
+        .iter()
+        .map(|(name, desired)| (name.as_str(), host::question(&prepared.fleet, desired).script()))
+        .collect();
+    let pass = || -> Result {
+        let plan = runtime.block_on(look(prepared, &hosts, &|_| {}));
+        let unreached: Vec<&str> = plan.unknown_instances().map(|(_, why)| why).collect();
+        if !unreached.is_empty() || plan.has_changes() || plan.instances.len() != scene.instances() {
+            return Err(format!("a pass was to change nothing: {unreached:?} {:?}", plan.steps).into());
+        }
+        Ok(())
+    };
+    let (ours, theirs) = in_turns(21, pass, || floor.run_all(&scripts))?;
+    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+    let limits = [("0.75", ratio < 0.75), ("100 ms", ours < Duration::from_millis(100))];
+    let beside = format!("OpenSSH, warm {}", milliseconds(theirs));
+    table.row("a pass that changes nothing, warm", milliseconds(ours), &beside, Some(ratio), &limits);
+    Ok(())
+}
+
+/// `evenkeel plan` from its start to its end, and a login on each host by OpenSSH.
+fn cold_plan(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Result {
+    let plan = || -> Result {
+        let mut command = Command::new(BINARY);
+        command.args(["plan", "--fleet"]).arg(fleets::example()).arg("--override").arg(scene.override_file());
+        let output = command.stdin(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if output.status.success() && text.contains("No changes.") {
+            return Ok(());
+        }
+        Err(format!("`evenkeel plan`: {text}{}", String::from_utf8_lossy(&output.stderr)).into())
+    };
+    let (ours, theirs) = in_turns(11, plan, || floor.log_in_to_all())?;
+    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+    let beside = format!("`ssh true`, cold {}", milliseconds(theirs));
+    table.row("`evenkeel plan`, cold", milliseconds(ours), &beside, Some(ratio), &[("2.5", ratio < 2.5)]);
+    Ok(())
+}
+
+/// The median of so many runs, after one that does not count.
+fn samples(number: usize, mut run: impl FnMut() -> Result) -> Result<Duration> {
+    run()?;
+    let mut took = Vec::new();
+    for _ in 0..number {
+        took.push(timed(&mut run)?);
+    }
+    Ok(median(&mut took))
+}
+
+/// Two medians, measured in turns: whatever else the machine does meets both.
+fn in_turns(
+    number: usize,
+    mut ours: impl FnMut() -> Result,
+    mut theirs: impl FnMut() -> Result,
+) -> Result<(Duration, Duration)> {
+    ours()?;
+    theirs()?;
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..number {
+        a.push(timed(&mut ours)?);
+        b.push(timed(&mut theirs)?);
+    }
+    Ok((median(&mut a), median(&mut b)))
+}
+
+fn timed(run: &mut impl FnMut() -> Result) -> Result<Duration> {
+    let began = Instant::now();
+    run()?;
+    Ok(began.elapsed())
+}
+
+/// A file's text, with its name in the error.
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}

@@ -1,0 +1,289 @@
+//! Answers of real hosts, whole and damaged. `tests/fixtures/probe/` holds them as they came:
+//! two deployed hosts, one where nothing is deployed, one without `ss` and `dpkg-query`, and one on
+//! which `systemctl`, `dpkg-query` and `getent` fail.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const AI_CORE: &[u8] = include_bytes!("../../../tests/fixtures/probe/ai-core.txt");
+const BUSINESS_TOOLS: &[u8] = include_bytes!("../../../tests/fixtures/probe/business-tools.txt");
+const BARE: &[u8] = include_bytes!("../../../tests/fixtures/probe/bare.txt");
+const FEW_TOOLS: &[u8] = include_bytes!("../../../tests/fixtures/probe/few-tools.txt");
+const FAILING_TOOLS: &[u8] = include_bytes!("../../../tests/fixtures/probe/failing-tools.txt");
+
+const CHAT: &str = "sophia-real_time_chat_mcp@8001.service";
+const GONG: &str = "sophia-gong_mcp@8100.service";
+const RELEASE: &str = "d3cf6530510f8a28e097e2bd2ee69e5ffe05c5e84cf87a8bcad6ae638a353718";
+const NOT_THERE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn digest(text: &str) -> Digest {
+    text.parse().expect("a digest")
+}
+
+/// What was asked of the host that has nginx. What its manifest names is looked at besides.
+fn of_ai_core() -> Question {
+    Question {
+        fleet: "sophia".to_owned(),
+        paths: set(&["/etc/nginx/sites-enabled/default"]),
+        units: set(&["nginx.service"]),
+        users: set(&["ubuntu", "nobody-of-this-name"]),
+        packages: set(&["nginx-light", "no-such-package"]),
+        releases: [digest(RELEASE), digest(NOT_THERE)].into(),
+        digest_port: Some(19_180),
+    }
+}
+
+fn of_business_tools() -> Question {
+    let mut question = of_ai_core();
+    question.paths.clear();
+    question.packages = set(&["nginx-light"]);
+    question.digest_port = None;
+    question
+}
+
+fn seen(question: &Question, answer: &[u8]) -> Observation {
+    observation(question, answer).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The answer with a section's text replaced, or with the section taken out.
+fn with(answer: &[u8], name: &str, text: Option<&str>) -> Vec<u8> {
+    let answer = String::from_utf8(answer.to_vec()).expect("text");
+    let start = answer.find(&format!("\n{name} ")).map_or(0, |at| at + 1);
+    let (header, body) = answer[start..].split_once('\n').expect("a header");
+    let length: usize = header.strip_prefix(name).expect("its name").trim().parse().expect("a length");
+    let text = text.map(|text| format!("{name} {}\n{text}\n", text.len())).unwrap_or_default();
+    format!("{}{text}{}", &answer[..start], &body[length + 1..]).into_bytes()
+}
+
+fn section_names(answer: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = std::str::from_utf8(answer).expect("text");
+    while let Some((header, body)) = rest.split_once('\n') {
+        let (name, length) = header.split_once(' ').expect("a header");
+        names.push(name.to_owned());
+        rest = &body[length.parse::<usize>().expect("a length") + 1..];
+    }
+    names
+}
+
+/// Everything that is absent in an observation, by name.
+fn absent(observation: &Observation) -> Vec<String> {
+    fn of<'a, K: ToString + 'a, T: 'a>(
+        what: &'a str,
+        parts: impl IntoIterator<Item = (K, &'a Seen<T>)> + 'a,
+    ) -> impl Iterator<Item = String> + 'a {
+        parts
+            .into_iter()
+            .filter(|(_, seen)| seen.is_absent())
+            .map(move |(key, _)| format!("{what} {}", key.to_string()))
+    }
+    let nginx = observation.nginx.known().map(|nginx| ("", &nginx.digest));
+    of("manifest", [("", &observation.manifest)])
+        .chain(of("generation", [("", &observation.generation)]))
+        .chain(of("file", &observation.files))
+        .chain(of("unit", &observation.units))
+        .chain(of("listeners", [("", &observation.listeners)]))
+        .chain(of("nginx", [("", &observation.nginx)]))
+        .chain(of("digest", nginx))
+        .chain(of("package", &observation.packages))
+        .chain(of("user", &observation.users))
+        .chain(of("release", &observation.releases))
+        .collect()
+}
+
+#[test]
+fn a_deployed_host_is_understood() {
+    let observation = seen(&of_ai_core(), AI_CORE);
+    let manifest = observation.manifest.known().expect("a manifest");
+    assert_eq!((manifest.files.len(), manifest.links.len(), manifest.units.len()), (6, 1, 2));
+    assert_eq!(observation.generation, Seen::Known(1));
+    assert_eq!(observation.unfinished, None);
+
+    let unit = observation.unit(CHAT).expect("the unit");
+    assert!(unit.is_active() && unit.is_enabled() && !unit.needs_reload);
+    assert!(unit.directory.as_ref().is_some_and(|path| path.starts_with("/var/lib/evenkeel/sophia/releases/")));
+
+    for (path, recorded) in &manifest.files {
+        let live = observation.files[path].known().expect("a file");
+        assert_eq!(live.digest(), Some(*recorded), "{path}");
+    }
+    let env = &observation.files["/etc/evenkeel/sophia/real_time_chat_mcp@8001.env"];
+    assert!(matches!(env, Seen::Known(LiveFile::Regular { mode: 0o600, owner, .. }) if owner == "root:root"));
+    let current = observation.files["/var/lib/evenkeel/sophia/sites/app/current"].known();
+    let target = format!("/var/lib/evenkeel/sophia/releases/{RELEASE}");
+    assert_eq!(current, Some(&LiveFile::Symlink { target }));
+    assert!(!observation.files.keys().any(|path| path.starts_with("/proc/")));
+
+    let listeners = observation.listeners.known().expect("listeners");
+    let chat = listeners.iter().find(|listener| listener.port == 8001).expect("the service's port");
+    assert_eq!((chat.process.as_str(), chat.unit.as_deref()), ("python3", Some(CHAT)));
+    let nginx = observation.nginx.known().expect("nginx");
+    assert!(nginx.running && nginx.digest.known().is_some());
+    assert_eq!(observation.facts.arch, "x86_64");
+    assert!(observation.facts.disk_free_kib.is_some() && observation.facts.memory_available_kib.is_some());
+
+    // Only what was said to be absent is.
+    assert_eq!(
+        absent(&observation),
+        [
+            "file /etc/nginx/sites-enabled/default",
+            "unit sophia-real_time_chat_mcp.service",
+            "unit sophia-vector_search_mcp.service",
+            "package no-such-package",
+            "user nobody-of-this-name",
+            &format!("release {NOT_THERE}"),
+        ]
+    );
+}
+
+#[test]
+fn a_host_on_which_nothing_is_deployed_is_understood() {
+    let question = Question {
+        fleet: "other".to_owned(),
+        paths: set(&["/etc/systemd/system/other-api@8300.service", "/etc/other/api.env"]),
+        units: set(&["other-api@8300.service"]),
+        users: set(&["api", "ubuntu"]),
+        digest_port: Some(19_181),
+        ..of_ai_core()
+    };
+    let observation = seen(&question, BARE);
+    assert_eq!(observation.manifest, Seen::Absent);
+    assert_eq!(observation.manifest_digest, None);
+    assert_eq!(observation.generation, Seen::Known(0));
+    assert!(observation.files.values().all(Seen::is_absent), "{:?}", observation.files);
+    assert!(observation.units["other-api@8300.service"].is_absent());
+    assert_eq!((&observation.users["api"], &observation.users["ubuntu"]), (&Seen::Absent, &Seen::Known(())));
+    let listeners = observation.listeners.known().expect("listeners");
+    let taken = listeners.iter().find(|listener| listener.port == 8300).expect("a port that is taken");
+    assert_eq!(taken.unit.as_deref(), Some("sophia-ai_memory_mcp@8300.service"));
+    // Nobody answers on that port.
+    assert_eq!(observation.nginx.known().map(|nginx| &nginx.digest), Some(&Seen::Absent));
+}
+
+#[test]
+fn an_answer_that_is_cut_anywhere_is_an_error() {
+    for (question, answer) in [
+        (of_ai_core(), AI_CORE),
+        (of_business_tools(), BUSINESS_TOOLS),
+        (of_business_tools(), FEW_TOOLS),
+        (of_business_tools(), FAILING_TOOLS),
+    ] {
+        assert!(observation(&question, answer).is_ok());
+        for length in 0..answer.len() {
+            assert!(observation(&question, &answer[..length]).is_err(), "cut after {length} bytes");
+        }
+    }
+}
+
+/// Whatever is wrong with an answer: what was known may become unknown, never absent.
+fn assert_nothing_disappears(damaged: &[u8], how: &str) {
+    let whole = absent(&seen(&of_ai_core(), AI_CORE));
+    if let Ok(observation) = observation(&of_ai_core(), damaged) {
+        let new: Vec<String> = absent(&observation).into_iter().filter(|part| !whole.contains(part)).collect();
+        assert_eq!(new, Vec::<String>::new(), "{how}");
+    }
+}
+
+#[test]
+fn what_a_missing_section_would_have_told_is_not_absent() {
+    for name in section_names(AI_CORE) {
+        assert_nothing_disappears(&with(AI_CORE, &name, None), &format!("without {name}"));
+    }
+}
+
+#[test]
+fn what_a_lost_byte_would_have_told_is_not_absent() {
+    for at in 0..AI_CORE.len() {
+        let mut answer = AI_CORE.to_vec();
+        answer.remove(at);
+        assert_nothing_disappears(&answer, &format!("without byte {at}"));
+    }
+}
+
+#[test]
+fn without_ss_listeners_are_unknown() {
+    let observation = seen(&of_business_tools(), FEW_TOOLS);
+    let why = observation.listeners.unknown().expect("unknown");
+    assert!(why.contains("ss: not found") && why.contains("package iproute2"), "{why}");
+    let why = observation.packages["nginx-light"].unknown().expect("unknown");
+    assert!(why.contains("only Debian packages"), "{why}");
+    // The rest is known all the same.
+    assert!(observation.unit(GONG).is_some_and(LiveUnit::is_active));
+}
+
+#[test]
+fn tools_that_fail_leave_their_part_unknown() {
+    let observation = seen(&of_business_tools(), FAILING_TOOLS);
+    assert!(observation.units.contains_key(GONG));
+    for (unit, seen) in &observation.units {
+        assert_eq!(seen.unknown(), Some("systemctl: Failed to connect to bus"), "{unit}");
+    }
+    assert!(observation.packages.values().all(|seen| seen.unknown().is_some()));
+    assert!(observation.users.values().all(|seen| seen.unknown().is_some()));
+    assert!(observation.manifest.known().is_some());
+}
+
+#[test]
+fn a_manifest_that_is_garbage_or_has_changed_meanwhile_is_unknown() {
+    for garbage in ["", "<html>", "evenkeel manifest 1\nfile\tabc\t/etc/x", "evenkeel manifest 1\nfile"] {
+        let observation = seen(&of_ai_core(), &with(AI_CORE, "manifest", Some(garbage)));
+        assert!(observation.manifest.unknown().is_some(), "{garbage:?}");
+    }
+    let observation = seen(&of_ai_core(), &with(AI_CORE, "manifest", Some("evenkeel manifest 1")));
+    assert_eq!(observation.manifest.unknown(), Some("the manifest changed while it was looked at"));
+}
+
+#[test]
+fn what_stat_did_not_say_of_a_path_is_unknown() {
+    let path = "/etc/nginx/sites-enabled/default";
+    let of = |line: &str| {
+        let files =
+            format!("{line}\nstat: cannot statx '/var/lib/evenkeel/sophia/manifest': No such file or directory");
+        let answer = with(&with(AI_CORE, "files", Some(&files)), "manifest", None);
+        seen(&of_ai_core(), &answer).files[path].clone()
+    };
+    assert_eq!(of(&format!("stat: cannot statx '{path}': No such file or directory")), Seen::Absent);
+    assert_eq!(of(&format!("stat: cannot statx '{path}': Not a directory")), Seen::Absent);
+    for other in [
+        format!("stat: cannot statx '{path}': Input/output error"),
+        format!("stat: cannot statx '/srv{path}': No such file or directory"),
+        format!("stat: cannot statx '{path}.old': No such file or directory"),
+        "stat: write error".to_owned(),
+        // There, and its content or target is not told.
+        format!("8180 root:root {path}"),
+        format!("a1ff root:root {path}"),
+    ] {
+        assert!(of(&other).unknown().is_some(), "{other}");
+    }
+    let answer = with(AI_CORE, "files", Some("stat is not what it was"));
+    assert!(observation(&of_ai_core(), &answer).is_err());
+}
+
+#[test]
+fn units_are_never_mixed_up() {
+    let fewer = with(AI_CORE, "states", Some("LoadState=loaded\nActiveState=active"));
+    assert!(observation(&of_ai_core(), &fewer).is_err());
+    let none = with(AI_CORE, "states", Some(""));
+    assert!(observation(&of_ai_core(), &none).is_err());
+}
+
+#[test]
+fn a_name_that_is_no_text_does_not_hide_the_host() {
+    let mut answer = AI_CORE.to_vec();
+    let at = answer.windows(8).position(|window| window == b"(\"python").expect("a process");
+    answer[at + 2] = 0xff;
+    let observation = seen(&of_ai_core(), &answer);
+    assert!(observation.listeners.known().is_some() && observation.unit(CHAT).is_some());
+}
+
+#[test]
+fn a_section_that_comes_twice_is_an_error() {
+    let mut answer = b"files 0\n\n".to_vec();
+    answer.extend_from_slice(AI_CORE);
+    assert!(observation(&of_ai_core(), &answer).is_err());
+}
