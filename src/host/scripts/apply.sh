@@ -94,9 +94,15 @@ daemon_reload() { systemctl daemon-reload; }
 
 stop_unit() { note active "$1" && note enabled "$1" && systemctl disable --now --quiet -- "$1"; }
 enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }
-start_unit() { note active "$1" && systemctl reset-failed --quiet -- "$1" 2>/dev/null; systemctl start -- "$1"; }
 # Deployments in quick succession are no crash loop: systemd must not count their starts (StartLimitBurst).
-restart_unit() { note active "$1" && { systemctl reset-failed --quiet -- "$1" 2>/dev/null; systemctl restart -- "$1"; }; }
+# A unit that has not failed cannot be reset; that is no error.
+run_unit() { # start|restart UNIT
+  note active "$2" || return 1
+  systemctl reset-failed --quiet -- "$2" 2>/dev/null
+  systemctl "$1" -- "$2"
+}
+start_unit() { run_unit start "$1"; }
+restart_unit() { run_unit restart "$1"; }
 
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
