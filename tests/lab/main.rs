@@ -65,6 +65,7 @@ const TESTS: &[Test] = tests! {
     processes {
         a_process_sees_exactly_the_environment_that_is_declared,
         a_process_gets_exactly_the_arguments_that_are_declared,
+        a_release_arrives_as_it_is_in_git,
         limits_are_in_force,
         state_survives_a_new_release,
     }

@@ -31,6 +31,11 @@ fn drifts(fleet: &Fleet<'_>) -> Vec<(&'static str, String, Vec<String>)> {
         ("h2", format!("rm '{beta_env}'"), vec![format!("create {beta_env}")]),
         ("h1", format!("chmod 0644 '{alpha_env}'"), vec![format!("update {alpha_env}")]),
         ("h2", format!("systemctl stop '{beta}'"), vec![format!("start {beta}")]),
+        (
+            "h2",
+            format!("rm '/etc/systemd/system/{beta}' && systemctl daemon-reload"),
+            vec![format!("create /etc/systemd/system/{beta}")],
+        ),
         ("h1", format!("systemctl disable --quiet '{alpha}'"), vec![format!("enable {alpha}")]),
         (
             "h1",
