@@ -79,6 +79,7 @@ const TESTS: &[Test] = tests! {
         drift_is_repaired_by_the_loop_without_a_new_generation,
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
+        a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,
