@@ -78,7 +78,16 @@ pub(super) fn script(check: &HealthCheck) -> String {
     let seconds = check.timeout.as_secs_f64().max(0.1);
     match &check.check {
         Check::Exec(words) => {
-            let command = words.iter().map(|w| word(w)).collect::<Vec<_>>().join(" ");
+            let command = words.iter().enumerate().map(|(index, text)| {
+                let text = match text.strip_prefix("./") {
+                    // systemd wants the program by its absolute path.
+                    Some(rest) if index == 0 => format!("{}/{rest}", check.directory),
+                    _ => text.clone(),
+                };
+                // systemd expands variables in a command, and takes two `$` for one that is meant.
+                word(&text.replace('$', "$$"))
+            });
+            let command = command.collect::<Vec<_>>().join(" ");
             // systemd reads the environment file as it does for the service, and drops root.
             format!(
                 "systemd-run --quiet --collect --wait --pipe -p User={user} -p WorkingDirectory={directory} \

@@ -1,5 +1,10 @@
 //! Health checks decide whether a deployment goes on.
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
+
 use crate::{
     fleet::Fleet,
     world::{World, assert_is},
@@ -28,18 +33,23 @@ pub fn a_tcp_check_gates(world: &World) {
 pub fn an_exec_check_gates(world: &World) {
     let fleet = Fleet::new(world, "exec");
     let declare = |exec: &str| {
+        // Text in which evenkeel finds no references, and which systemd must not expand either.
+        let exec = exec.replace("${", "$${");
         let health = format!("health: {{exec: {exec:?}, interval: 100ms, retries: 1, start_period: 1s}}");
         fleet.service("alpha", fleet.port(0), &["h1"], &format!("env: {{GREETING: a b$c}}\n{health}"));
     };
     // As whom, where, and with what the service runs.
     fleet.write(
         "program/check.sh",
-        "set -e\n[ \"$(id -un)\" = ubuntu ]\n[ -e server.py ]\n[ \"$GREETING\" = 'a b$c' ]\n[ \"$1\" = 'x $y' ]\n",
+        "#!/bin/sh\nset -e\n[ \"$(id -un)\" = ubuntu ]\n[ -e server.py ]\n[ \"$GREETING\" = 'a b$c' ]\n[ \"$1\" = 'x $y' ]\n\
+         [ \"$2\" = '$GREETING' ]\n[ \"$3\" = '${GREETING}' ]\n[ \"$4\" = '100% %n' ]\n[ $# = 4 ]\n",
     );
-    declare("/bin/sh check.sh 'x $y'");
+    let check = fleet.path().join("program/check.sh");
+    fs::set_permissions(check, Permissions::from_mode(0o755)).expect("it is there");
+    declare("./check.sh 'x $y' '$GREETING' '${GREETING}' '100% %n'");
     fleet.deploy().ends_with(0);
 
-    fleet.write("program/check.sh", "echo the check says no; exit 1\n");
+    fleet.write("program/check.sh", "#!/bin/sh\necho the check says no; exit 1\n");
     fleet.deploy().ends_with(3);
     let failure = fleet.newest("/failure/message").to_string();
     assert!(failure.contains("the check says no"), "the record does not say what the check said: {failure}");

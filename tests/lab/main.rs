@@ -65,6 +65,7 @@ const TESTS: &[Test] = tests! {
     processes {
         a_process_sees_exactly_the_environment_that_is_declared,
         a_process_gets_exactly_the_arguments_that_are_declared,
+        a_release_arrives_as_it_is_in_git,
         limits_are_in_force,
         state_survives_a_new_release,
     }
@@ -78,6 +79,7 @@ const TESTS: &[Test] = tests! {
         drift_is_repaired_by_the_loop_without_a_new_generation,
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
+        a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,

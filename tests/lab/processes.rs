@@ -1,5 +1,10 @@
 //! A process gets what is declared, to the byte, and no more than it may have.
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, symlink},
+};
+
 use serde_yaml::{Mapping, Value};
 
 use crate::{
@@ -73,6 +78,40 @@ pub fn a_process_gets_exactly_the_arguments_that_are_declared(world: &World) {
     let arguments: Vec<String> =
         arguments.into_iter().map(|word| String::from_utf8(word).expect("it is UTF-8")).collect();
     assert_is("the command line", arguments, words);
+}
+
+pub fn a_release_arrives_as_it_is_in_git(world: &World) {
+    let fleet = Fleet::new(world, "arrives");
+    let (host, unit) = (world.host("h1"), fleet.unit("alpha", fleet.port(0)));
+    let names =
+        ["with space", "it's \"quoted\"", "back\\slash", "ünïcode", "-dash", "deep/er/file", ".hidden", "empty"];
+    for name in names {
+        fleet.write(&format!("program/{name}"), if name == "empty" { "" } else { name });
+    }
+    fleet.write("program/start", "#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n");
+    let program = fleet.path().join("program");
+    fs::set_permissions(program.join("start"), Permissions::from_mode(0o755)).expect("it is there");
+    symlink("deep/er", program.join("link")).expect("it can be made");
+    // By root, who could otherwise write through the links that releases share.
+    fleet.service("alpha", fleet.port(0), &["h1"], "run: {exec: ./start server.py, user: root}");
+    fleet.deploy().ends_with(0);
+
+    let process = host.unit(&unit, "MainPID");
+    let release = host.run(&format!("readlink /proc/{process}/cwd"));
+    let listed = host.run(&format!(r"cd {release} && find . -mindepth 1 -printf '%m %U:%G %p %l\n' | sort"));
+    let mut expected: Vec<String> = names.iter().map(|name| format!("444 0:0 ./{name} ")).collect();
+    expected.extend(
+        ["444 0:0 ./server.py ", "555 0:0 ./start ", "755 0:0 ./deep ", "755 0:0 ./deep/er ", "777 0:0 ./link deep/er"]
+            .map(str::to_owned),
+    );
+    expected.sort();
+    assert_is("the release", listed.lines().map(str::to_owned).collect::<Vec<_>>(), expected);
+    for name in names.iter().filter(|name| **name != "empty") {
+        let content = host.run(&format!("cat {release}/{}", shlex::try_quote(name).expect("no NUL is in it")));
+        assert_is(name, content.as_str(), *name);
+    }
+    let write = format!("nsenter --target {process} --mount touch {release}/more");
+    assert!(!host.succeeds(&write), "a service of root may write to its release");
 }
 
 pub fn limits_are_in_force(world: &World) {

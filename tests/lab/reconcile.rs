@@ -31,6 +31,11 @@ fn drifts(fleet: &Fleet<'_>) -> Vec<(&'static str, String, Vec<String>)> {
         ("h2", format!("rm '{beta_env}'"), vec![format!("create {beta_env}")]),
         ("h1", format!("chmod 0644 '{alpha_env}'"), vec![format!("update {alpha_env}")]),
         ("h2", format!("systemctl stop '{beta}'"), vec![format!("start {beta}")]),
+        (
+            "h2",
+            format!("rm '/etc/systemd/system/{beta}' && systemctl daemon-reload"),
+            vec![format!("create /etc/systemd/system/{beta}")],
+        ),
         ("h1", format!("systemctl disable --quiet '{alpha}'"), vec![format!("enable {alpha}")]),
         (
             "h1",
@@ -134,4 +139,27 @@ pub fn a_commit_goes_live_and_is_recorded(world: &World) {
     let rendered = fleet.git(&["show", &format!("{branch}:instances/h1/files/etc/evenkeel/follow/alpha@{port}.env")]);
     assert!(rendered.contains("GREETING=\"ahoy\""), "the rendered file is another one: {rendered}");
     assert_is("the good commit", fleet.git(&["rev-parse", "refs/evenkeel/test/good"]), commit);
+}
+
+pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
+    let fleet = Fleet::new(world, "badcommit");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let declare = |env: &str| {
+        let health = "health: {http: /health, interval: 100ms, retries: 2, start_period: 3s}";
+        fleet.service("alpha", port, &["h1"], &format!("env: {env}\n{health}"));
+        fleet.commit()
+    };
+    declare("{GREETING: one}");
+    let _reconciler = fleet.reconcile();
+    wait_for("the first deployment", || (fleet.status()["sync"] == "synced").then_some(()));
+
+    declare("{GREETING: two, SICK: 'yes'}");
+    wait_for("the record of the failure", || (fleet.newest("/outcome") == "rolled-back").then_some(()));
+    wait_for("the old answer", || (h1.asks(port, "/") == "alpha h1 / one").then_some(()));
+    assert!(fleet.status()["last_error"].is_string(), "the status does not tell: {:#}", fleet.status());
+
+    let good = declare("{GREETING: three}");
+    wait_for("the next commit going live", || (h1.asks(port, "/") == "alpha h1 / three").then_some(()));
+    wait_for("its record", || (fleet.status()["deployed"]["commit"] == good.as_str()).then_some(()));
+    assert_is("the good commit", fleet.git(&["rev-parse", "refs/evenkeel/test/good"]), good);
 }

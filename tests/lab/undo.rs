@@ -74,19 +74,23 @@ pub fn an_old_unit_runs_again_when_its_successor_fails(world: &World) {
 fn site_on_h2<'a>(world: &'a World, name: &'static str) -> Fleet<'a> {
     let fleet = Fleet::new(world, name);
     fleet.service("alpha", fleet.port(0), &["h2"], "");
-    fleet.site(name, &["h2"], "routes: {/old/: {service: alpha}}");
+    fleet.write("frontend/index.html", "old");
+    fleet.site(name, &["h2"], "frontend: {source: {path: frontend}}\nroutes: {/old/: {service: alpha}}");
     fleet.deploy().ends_with(0);
     assert_is("the old route", world.host("h2").browse(&format!("{name}.test"), "/old/x").0, 200);
-    fleet.site(name, &["h2"], "routes: {/new/: {service: alpha}}");
+    fleet.write("frontend/index.html", "new");
+    let site = "frontend: {source: {path: frontend}}\nroutes: {/new/: {service: alpha}}\nreplaces_default: true";
+    fleet.site(name, &["h2"], site);
     fleet
 }
 
-/// The new route's deployment fails, and the old one goes on.
-fn rolls_back_to_the_old_route(fleet: &Fleet<'_>, because: &str) {
+/// The new site's deployment fails, and the old one goes on.
+fn rolls_back_to_the_old_site(fleet: &Fleet<'_>, because: &str) {
     let before = fleet.world.contents();
     fleet.deploy().ends_with(3);
     assert_same(&before, &fleet.world.contents());
     let (domain, h2) = (format!("{}.test", fleet.name), fleet.world.host("h2"));
+    assert_is("the page", h2.browse(&domain, "/").1, "old");
     assert_is("the old route", h2.browse(&domain, "/old/x").0, 200);
     assert_is("the new route", h2.browse(&domain, "/new/x").0, 404);
     let failure = fleet.newest("/failure").to_string();
@@ -98,10 +102,11 @@ pub fn a_broken_nginx_file_of_somebody_else_rolls_the_site_back(world: &World) {
     let h2 = world.host("h2");
     let broken =
         h2.until_dropped("echo nonsense >/etc/nginx/conf.d/zz-broken.conf", "rm /etc/nginx/conf.d/zz-broken.conf");
-    rolls_back_to_the_old_route(&fleet, "zz-broken.conf");
+    rolls_back_to_the_old_site(&fleet, "zz-broken.conf");
     drop(broken);
     fleet.apply().ends_with(0);
     assert_is("the new route", h2.browse("broken.test", "/new/x").0, 200);
+    assert_is("the page", h2.browse("broken.test", "/").1, "new");
 }
 
 pub fn a_reload_that_nginx_does_not_follow_rolls_the_site_back(world: &World) {
@@ -115,5 +120,5 @@ pub fn a_reload_that_nginx_does_not_follow_rolls_the_site_back(world: &World) {
     h2.asks(port, "/");
     let conf = format!("echo 'server {{ listen {port}; }}' >/etc/nginx/conf.d/zz-deaf.conf");
     let _conf = h2.until_dropped(&conf, "rm /etc/nginx/conf.d/zz-deaf.conf");
-    rolls_back_to_the_old_route(&fleet, &port.to_string());
+    rolls_back_to_the_old_site(&fleet, &port.to_string());
 }
