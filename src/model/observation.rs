@@ -78,6 +78,11 @@ impl LiveUnit {
         self.active == "active"
     }
 
+    /// Whether anything of it runs, is being started, or will be: a crash loop has moments without a process.
+    pub fn is_up(&self) -> bool {
+        self.main_pid != 0 || !matches!(self.active.as_str(), "inactive" | "failed")
+    }
+
     pub fn is_enabled(&self) -> bool {
         self.enabled.starts_with("enabled")
     }

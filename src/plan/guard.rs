@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::instance::Differ;
+use super::instance::{Differ, NOT_ASKED};
 use crate::model::{
     finding::Finding,
-    observation::Listener,
+    observation::{Listener, LiveUnit},
     paths,
     plan::{Action, Step},
     seen::Seen,
@@ -28,7 +28,8 @@ impl Differ<'_> {
             match self.live.users.get(user) {
                 Some(Seen::Known(())) => {}
                 Some(Seen::Unknown(why)) => self.unknown.push(format!("user {user}: {why}")),
-                Some(Seen::Absent) | None => {
+                None => self.unknown.push(format!("user {user}: {NOT_ASKED}")),
+                Some(Seen::Absent) => {
                     let services = services.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
                     self.refuse(
                         "no-user",
@@ -57,7 +58,7 @@ impl Differ<'_> {
     /// Two deployments on one host would exclude each other half-way: the later one does not begin.
     fn deployment_running(&mut self) {
         let unit = paths::apply_unit(&self.inputs.fleet.name);
-        if !self.steps.is_empty() && self.live.unit(&unit).is_some_and(|live| live.main_pid != 0 || live.is_active()) {
+        if !self.steps.is_empty() && self.live.unit(&unit).is_some_and(LiveUnit::is_up) {
             let message = format!("another deployment is running there (unit {unit})");
             let hint = format!("wait for it to end, or look at it with `journalctl -u {unit}`; then plan again");
             self.refuse("deployment-running", message, hint);

@@ -8,11 +8,14 @@ use crate::model::{
     finding::{Finding, any_error},
     manifest::Manifest,
     name::{InstanceName, ServiceName},
-    observation::{LiveFile, Observation},
+    observation::{LiveFile, LiveUnit, Observation},
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Step},
     seen::Seen,
 };
+
+/// Why something is not known that the probe said nothing of. Never taken for absent.
+pub(super) const NOT_ASKED: &str = "it was not asked about";
 
 /// Collects the steps and findings of one instance.
 pub(super) struct Differ<'a> {
@@ -99,6 +102,22 @@ impl<'a> Differ<'a> {
         seen.known()
     }
 
+    /// What systemd says of a unit, when it is known and there.
+    pub fn unit(&mut self, name: &str) -> Option<&'a LiveUnit> {
+        match self.live.units.get(name) {
+            Some(Seen::Known(unit)) => Some(unit),
+            Some(Seen::Absent) => None,
+            Some(Seen::Unknown(why)) => {
+                self.unknown.push(format!("{name}: {why}"));
+                None
+            }
+            None => {
+                self.unknown.push(format!("{name}: {NOT_ASKED}"));
+                None
+            }
+        }
+    }
+
     pub fn step(&mut self, phase: u32, resource: &Resource, action: Action, reason: impl Into<String>) {
         let id = format!("{}/{resource}/{}/{}", self.name(), action.verb(), action.subject().trim_start_matches('/'));
         self.steps.push(Step {
@@ -129,7 +148,7 @@ impl<'a> Differ<'a> {
                 Some(Seen::Known(_)) => {}
                 Some(Seen::Absent) => missing.push(package.clone()),
                 Some(Seen::Unknown(why)) => self.unknown.push(format!("package {package}: {why}")),
-                None => self.unknown.push(format!("package {package}: it was not asked about")),
+                None => self.unknown.push(format!("package {package}: {NOT_ASKED}")),
             }
         }
         if !missing.is_empty() {
@@ -148,7 +167,11 @@ impl<'a> Differ<'a> {
                     self.unknown.push(format!("release {}: {why}", digest.short()));
                     continue;
                 }
-                Some(Seen::Absent) | None => {}
+                Some(Seen::Absent) => {}
+                None => {
+                    self.unknown.push(format!("release {}: {NOT_ASKED}", digest.short()));
+                    continue;
+                }
             }
             let Some(release) = self.inputs.releases.get(digest) else { continue };
             let users = self.desired.replicas.values().filter(|replica| replica.release == *digest);
@@ -210,7 +233,7 @@ impl<'a> Differ<'a> {
                 return None;
             }
             None => {
-                self.unknown.push(format!("{path}: it was not asked about"));
+                self.unknown.push(format!("{path}: {NOT_ASKED}"));
                 return None;
             }
         };
@@ -238,12 +261,11 @@ impl<'a> Differ<'a> {
         let fleet = &self.inputs.fleet.name;
         let owned = self.owned.clone();
         for unit in owned.units.keys().filter(|unit| !self.desired.replicas.contains_key(*unit)) {
-            let live = self.live.units.get(unit).cloned().unwrap_or(Seen::Absent);
             let resource = match paths::service_of_unit(fleet, unit) {
                 Some((service, _)) => Resource::Service(service),
                 None => Resource::Leftover(unit.clone()),
             };
-            if self.known(unit, &live).is_some_and(|live| live.main_pid != 0 || live.is_enabled() || live.is_active()) {
+            if self.unit(unit).is_some_and(|live| live.is_up() || live.is_enabled()) {
                 let phase = self.removal_phase(unit);
                 let action = Action::StopUnit { unit: unit.clone(), foreign: false };
                 self.step(phase, &resource, action, "no longer declared on this instance");

@@ -1,6 +1,6 @@
 //! A replica's processes: what is enabled, started, restarted, and why.
 
-use super::instance::Differ;
+use super::instance::{Differ, NOT_ASKED};
 use crate::model::{
     desired::{Replica, Resource},
     digest::Digest,
@@ -25,15 +25,14 @@ impl Differ<'_> {
         let started = self.owned.units.get(&replica.unit).cloned();
         self.after.units.insert(replica.unit.clone(), wanted.clone());
 
-        let live = self.live.units.get(&replica.unit).cloned().unwrap_or(Seen::Absent);
-        let live = self.known(&replica.unit, &live).cloned();
+        let live = self.unit(&replica.unit);
         self.replaced(replica, phase, &resource);
-        if !live.as_ref().is_some_and(LiveUnit::is_enabled) {
+        if !live.is_some_and(LiveUnit::is_enabled) {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
         }
         let drifted = self.files_drifted(replica);
-        let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live.as_ref(), drifted) else {
+        let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live, drifted) else {
             return;
         };
         self.step(phase, &resource, action, reason);
@@ -73,7 +72,11 @@ impl Differ<'_> {
                 self.unknown.push(format!("{path}: {why}"));
                 None
             }
-            Some(Seen::Absent) | None => {
+            None => {
+                self.unknown.push(format!("{path}: {NOT_ASKED}"));
+                None
+            }
+            Some(Seen::Absent) => {
                 let message = format!("{path}, the env_file of {}, does not exist", replica.service);
                 let hint = format!("create {path} on the instance, or take env_file out of the service");
                 self.findings.push(Finding::error("no-env-file", message).on(self.name()).hint(hint));
@@ -85,9 +88,7 @@ impl Differ<'_> {
     /// Units that ran before evenkeel.
     fn replaced(&mut self, replica: &Replica, phase: u32, resource: &Resource) {
         for unit in &replica.replaces {
-            let live = self.live.units.get(unit).cloned().unwrap_or(Seen::Absent);
-            let Some(live) = self.known(unit, &live) else { continue };
-            if live.main_pid != 0 || live.is_active() || live.is_enabled() {
+            if self.unit(unit).is_some_and(|live| live.is_up() || live.is_enabled()) {
                 let action = Action::StopUnit { unit: unit.clone(), foreign: true };
                 self.step(phase, resource, action, format!("{} replaces it", replica.unit));
             }

@@ -69,9 +69,6 @@ impl Differ<'_> {
 
     fn unlink_default(&mut self) -> bool {
         let path = paths::NGINX_DEFAULT;
-        if self.live.files.get(path).is_none_or(Seen::is_absent) {
-            return false;
-        }
         // The one foreign path that may be touched: the site asks for it by `replaces_default`.
         let Some(before) = self.before(path, true).filter(|before| *before != Before::Absent) else { return false };
         let action = Action::RemoveFile { path: path.to_owned(), before };
