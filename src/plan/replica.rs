@@ -51,8 +51,12 @@ impl Differ<'_> {
     /// Whether its unit or environment file holds something else: it may have been started from that.
     fn files_drifted(&self, replica: &Replica) -> bool {
         self.steps.iter().any(|step| match &step.action {
-            Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } => {
-                (*path == replica.unit_path || *path == replica.env_path) && *digest != Digest::of(content)
+            Action::WriteFile { path, before, content, .. } if [&replica.unit_path, &replica.env_path].contains(&path) => {
+                match before {
+                    Before::Absent => false,
+                    Before::File { digest, .. } => *digest != Digest::of(content),
+                    Before::Link { .. } => true,
+                }
             }
             _ => false,
         })
