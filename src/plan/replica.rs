@@ -6,7 +6,7 @@ use crate::model::{
     digest::Digest,
     finding::Finding,
     manifest::StartedWith,
-    observation::LiveUnit,
+    observation::{LiveFile, LiveUnit},
     plan::{Action, Before},
     seen::Seen,
 };
@@ -71,7 +71,17 @@ impl Differ<'_> {
     fn env_file(&mut self, replica: &Replica) -> Option<Digest> {
         let path = replica.env_file.as_ref()?;
         match self.live.files.get(path) {
-            Some(Seen::Known(file)) => file.digest(),
+            Some(Seen::Known(LiveFile::Regular { digest, .. })) => Some(*digest),
+            Some(Seen::Known(file)) => {
+                let kind = match file {
+                    LiveFile::Other { kind } => kind,
+                    LiveFile::Symlink { .. } | LiveFile::Regular { .. } => "symbolic link",
+                };
+                let message = format!("{path}, the env_file of {}, is a {kind}: its changes cannot be seen", replica.service);
+                let hint = "name the file itself in env_file";
+                self.findings.push(Finding::error("no-env-file", message).on(self.name()).hint(hint));
+                None
+            }
             Some(Seen::Unknown(why)) => {
                 self.unknown.push(format!("{path}: {why}"));
                 None
