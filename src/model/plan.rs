@@ -257,19 +257,22 @@ impl Plan {
         };
         for steps in self.by_resource().values() {
             let fate = fate(steps);
-            match fate {
-                Fate::Create => summary.create += 1,
-                Fate::Update => summary.update += 1,
-                Fate::Delete => summary.delete += 1,
-                Fate::Restart => {}
-            }
             // A start belongs to a creation; of something that was there, it starts again.
             let restarts = |step: &&&Step| match step.action {
                 Action::RestartUnit { .. } => true,
                 Action::StartUnit { .. } | Action::ReloadNginx { .. } => fate == Fate::Restart,
                 _ => false,
             };
-            summary.restart += steps.iter().filter(restarts).count();
+            let restarted = steps.iter().filter(restarts).count();
+            summary.restart += restarted;
+            match fate {
+                Fate::Create => summary.create += 1,
+                Fate::Update => summary.update += 1,
+                Fate::Delete => summary.delete += 1,
+                // Enabled, stopped or staged again: a plan with changes never counts none.
+                Fate::Restart if restarted == 0 => summary.update += 1,
+                Fate::Restart => {}
+            }
         }
         summary
     }
