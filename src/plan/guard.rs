@@ -58,7 +58,7 @@ impl Differ<'_> {
     /// Two deployments on one host would exclude each other half-way: the later one does not begin.
     fn deployment_running(&mut self) {
         let unit = paths::apply_unit(&self.inputs.fleet.name);
-        if !self.steps.is_empty() && self.live.unit(&unit).is_some_and(LiveUnit::is_up) {
+        if !self.steps.is_empty() && self.unit(&unit).is_some_and(LiveUnit::is_up) {
             let message = format!("another deployment is running there (unit {unit})");
             let hint = format!("wait for it to end, or look at it with `journalctl -u {unit}`; then plan again");
             self.refuse("deployment-running", message, hint);
