@@ -202,7 +202,10 @@ impl<'a> Differ<'a> {
             {
                 continue;
             }
-            let reason = reason(&before, owned.is_some(), |live| owned != live.digest());
+            let reason = reason(&before, owned.is_some(), |live| {
+                // With the declared content only its mode or owner can differ, and those are never declared.
+                owned != live.digest() || live.digest() == Some(digest)
+            });
             let action =
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
