@@ -3,7 +3,7 @@
 //! Source: systemd.exec(5), `EnvironmentFile=`: within double quotes a backslash keeps `"`, `\`, `$`
 //! and a backtick as they are, and line breaks stand for themselves.
 
-use super::RenderError;
+use super::{RenderError, is_noncharacter};
 use crate::model::{
     desired::{Replica, Resource},
     fleet::{Fleet, Instance, Service},
@@ -32,11 +32,15 @@ pub(super) fn render(
 fn line(service: &Service, key: &str, value: &str) -> Result<String, RenderError> {
     // systemd drops a value with control characters it calls unsafe, silently: say so instead.
     // (basic/env-util.c, env_value_is_valid: line breaks and tabs pass.)
-    if let Some(bad) = value.chars().find(|c| c.is_ascii_control() && !matches!(c, '\n' | '\t')) {
+    if let Some(bad) = value.chars().find(|c| is_noncharacter(*c) || c.is_ascii_control() && !matches!(c, '\n' | '\t')) {
         return Err(RenderError::Unprintable {
             resource: Resource::Service(service.name.clone()).to_string(),
             what: format!("env.{key}"),
-            character: if bad == '\0' { "a NUL" } else { "a control character" },
+            character: match bad {
+                '\0' => "a NUL",
+                bad if is_noncharacter(bad) => "a Unicode noncharacter",
+                _ => "a control character",
+            },
             format: "an environment file",
         });
     }

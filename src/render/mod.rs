@@ -119,6 +119,13 @@ fn add_sites(
     Ok(())
 }
 
+/// systemd takes Unicode's noncharacters for invalid UTF-8: it ignores a unit's line, and does not load
+/// an environment file, that holds one (basic/utf8.c, unichar_is_valid).
+fn is_noncharacter(c: char) -> bool {
+    let c = u32::from(c);
+    (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe
+}
+
 fn release_of(source: &Source, releases: &Releases, resource: &Resource) -> Result<Digest, RenderError> {
     releases
         .get(source)

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::RenderError;
+use super::{RenderError, is_noncharacter};
 use crate::model::{
     desired::{Replica, Resource},
     fleet::{Fleet, Service},
@@ -67,6 +67,10 @@ fn exec_start(service: &Service, replica: &Replica) -> Result<String, RenderErro
             Some(rest) if index == 0 => format!("{}/{rest}", replica.directory),
             _ => word.clone(),
         };
+        // systemd ignores a command whose program has one of these (string_is_safe of its load-fragment.c).
+        if index == 0 && word.contains(|c: char| c.is_control() || is_noncharacter(c) || matches!(c, '"' | '\'' | '\\')) {
+            return Err(unprintable(service, "run.exec", "a quote, a backslash or a control character in the program's path"));
+        }
         words.push(quote(service, &word)?);
     }
     Ok(words.join(" "))
@@ -90,7 +94,7 @@ fn quote(service: &Service, word: &str) -> Result<String, RenderError> {
             '%' => quoted += "%%",
             '\n' => quoted += "\\n",
             '\t' => quoted += "\\t",
-            c if c.is_control() => {
+            c if c.is_control() || is_noncharacter(c) => {
                 for byte in c.to_string().bytes() {
                     // Writing to a String cannot fail.
                     let _ = write!(quoted, "\\x{byte:02x}");
@@ -108,6 +112,9 @@ fn plain(service: &Service, what: &str, value: &str) -> Result<String, RenderErr
     refuse_nul(service, what, value)?;
     if value.contains(['\n', '\r']) || value.ends_with('\\') {
         return Err(unprintable(service, what, "a line break or a backslash at its end"));
+    }
+    if value.contains(is_noncharacter) {
+        return Err(unprintable(service, what, "a Unicode noncharacter"));
     }
     Ok(value.replace('%', "%%"))
 }
