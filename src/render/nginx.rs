@@ -91,6 +91,8 @@ fn location(fleet: &Fleet, site: &Site, path: &str, route: &Route) -> String {
     let upstream = upstream_name(fleet, site, &route.service);
     // With a path behind the upstream, nginx puts it in the place of the location's own.
     let replacement = if route.keep_prefix { "" } else { "/" };
+    // A route that does not end with `/` is exact: as a prefix, `/api` would take `/apiary` too.
+    let path = if path.ends_with('/') { path.to_owned() } else { format!("= {path}") };
     format!(
         "\n    location {path} {{\n        \
              proxy_pass http://{upstream}{replacement};\n        \
