@@ -3,6 +3,7 @@
 //! Keeps true: `.git` never travels; links that would leave the release are refused by name.
 //! Never does: running anything of the source (builds are not there yet).
 
+mod links;
 mod pack;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use crate::model::{
     digest::Digest,
     fleet::{Fleet, Source},
     release::{Release, ReleaseFile},
-    tree::{self, Entry, Tree},
+    tree::{Entry, Tree},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -41,6 +42,14 @@ fn release(source: &Source, tree: &Tree) -> Result<Release, ReleaseError> {
     for (path, entry) in tree.below(folder) {
         files.insert(path.to_owned(), release_file(folder, path, entry)?);
     }
+    for (path, file) in &files {
+        if let ReleaseFile::Symlink { target } = file
+            && !links::stays(&files, path, target)
+        {
+            let (folder, path, target) = (folder.clone(), path.clone(), target.clone());
+            return Err(ReleaseError::LinkLeaves { folder, path, target });
+        }
+    }
     if files.is_empty() {
         return Err(ReleaseError::NoFolder { folder: folder.clone() });
     }
@@ -56,13 +65,7 @@ fn release_file(folder: &str, path: &str, entry: &Entry) -> Result<ReleaseFile, 
         Entry::File { content, executable } => {
             Ok(ReleaseFile::File { content: content.clone(), digest: Digest::of(content), executable: *executable })
         }
-        Entry::Symlink { target } => {
-            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-            if target.starts_with('/') || tree::join(parent, target).is_none() {
-                return Err(ReleaseError::LinkLeaves { folder, path, target: target.clone() });
-            }
-            Ok(ReleaseFile::Symlink { target: target.clone() })
-        }
+        Entry::Symlink { target } => Ok(ReleaseFile::Symlink { target: target.clone() }),
         Entry::Submodule => Err(ReleaseError::Submodule { folder, path }),
     }
 }
