@@ -51,7 +51,9 @@ impl Differ<'_> {
     /// Whether its unit or environment file holds something else: it may have been started from that.
     fn files_drifted(&self, replica: &Replica) -> bool {
         self.steps.iter().any(|step| match &step.action {
-            Action::WriteFile { path, before, content, .. } if [&replica.unit_path, &replica.env_path].contains(&path) => {
+            Action::WriteFile { path, before, content, .. }
+                if [&replica.unit_path, &replica.env_path].contains(&path) =>
+            {
                 match before {
                     Before::Absent => false,
                     Before::File { digest, .. } => *digest != Digest::of(content),
@@ -77,7 +79,8 @@ impl Differ<'_> {
                     LiveFile::Other { kind } => kind,
                     LiveFile::Symlink { .. } | LiveFile::Regular { .. } => "symbolic link",
                 };
-                let message = format!("{path}, the env_file of {}, is a {kind}: its changes cannot be seen", replica.service);
+                let message =
+                    format!("{path}, the env_file of {}, is a {kind}: its changes cannot be seen", replica.service);
                 let hint = "name the file itself in env_file";
                 self.findings.push(Finding::error("no-env-file", message).on(self.name()).hint(hint));
                 None

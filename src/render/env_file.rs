@@ -32,7 +32,8 @@ pub(super) fn render(
 fn line(service: &Service, key: &str, value: &str) -> Result<String, RenderError> {
     // systemd drops a value with control characters it calls unsafe, silently: say so instead.
     // (basic/env-util.c, env_value_is_valid: line breaks and tabs pass.)
-    if let Some(bad) = value.chars().find(|c| is_noncharacter(*c) || c.is_ascii_control() && !matches!(c, '\n' | '\t')) {
+    if let Some(bad) = value.chars().find(|c| is_noncharacter(*c) || c.is_ascii_control() && !matches!(c, '\n' | '\t'))
+    {
         return Err(RenderError::Unprintable {
             resource: Resource::Service(service.name.clone()).to_string(),
             what: format!("env.{key}"),

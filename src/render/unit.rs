@@ -68,8 +68,13 @@ fn exec_start(service: &Service, replica: &Replica) -> Result<String, RenderErro
             _ => word.clone(),
         };
         // systemd ignores a command whose program has one of these (string_is_safe of its load-fragment.c).
-        if index == 0 && word.contains(|c: char| c.is_control() || is_noncharacter(c) || matches!(c, '"' | '\'' | '\\')) {
-            return Err(unprintable(service, "run.exec", "a quote, a backslash or a control character in the program's path"));
+        if index == 0 && word.contains(|c: char| c.is_control() || is_noncharacter(c) || matches!(c, '"' | '\'' | '\\'))
+        {
+            return Err(unprintable(
+                service,
+                "run.exec",
+                "a quote, a backslash or a control character in the program's path",
+            ));
         }
         words.push(quote(service, &word)?);
     }
