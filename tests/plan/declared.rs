@@ -1,0 +1,84 @@
+//! The example fleet, and the same with edits.
+
+use std::{collections::BTreeMap, path::Path, sync::LazyLock};
+
+use evenkeel::{
+    declare::Overrides,
+    engine::{Prepared, prepare::PrepareError},
+    model::{
+        desired::Desired,
+        name::InstanceName,
+        plan::Commits,
+        tree::{Entry, Tree},
+    },
+};
+
+/// The files of the example fleet, by their path in the fleet folder.
+static EXAMPLE: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fleet"));
+    let read = evenkeel::git::work_tree(folder).expect("the example fleet");
+    read.tree.below(&read.fleet).map(|(path, entry)| (path.to_owned(), entry.clone())).collect()
+});
+
+/// A fleet folder.
+#[derive(Clone)]
+pub struct Declared(BTreeMap<String, Entry>);
+
+/// The example fleet as it is.
+pub fn example() -> Declared {
+    Declared(EXAMPLE.clone())
+}
+
+impl Declared {
+    /// Replaces a text that occurs in the file.
+    pub fn edit(self, path: &str, from: &str, to: &str) -> Self {
+        let text = self.text(path);
+        assert!(text.contains(from), "{path} does not hold {from:?}");
+        self.write(path, &text.replace(from, to))
+    }
+
+    /// Adds lines at the file's end.
+    pub fn append(self, path: &str, lines: &str) -> Self {
+        let text = self.text(path);
+        self.write(path, &format!("{text}{lines}\n"))
+    }
+
+    pub fn write(mut self, path: &str, text: &str) -> Self {
+        self.0.insert(path.to_owned(), Entry::File { content: text.as_bytes().into(), executable: false });
+        self
+    }
+
+    pub fn remove(mut self, path: &str) -> Self {
+        assert!(self.0.remove(path).is_some(), "there is no {path}");
+        self
+    }
+
+    fn text(&self, path: &str) -> String {
+        match self.0.get(path) {
+            Some(Entry::File { content, .. }) => String::from_utf8(content.to_vec()).expect("text"),
+            other => panic!("{path} is {other:?}"),
+        }
+    }
+
+    pub fn try_prepare(&self) -> Result<Prepared, PrepareError> {
+        let mut tree = Tree::default();
+        for (path, entry) in &self.0 {
+            tree.insert(&format!("fleet/{path}"), entry.clone()).expect("a plain path");
+        }
+        let production = "production".parse().expect("a name");
+        evenkeel::engine::prepare(&tree, "fleet", &production, &Overrides::default(), Commits::default())
+    }
+
+    pub fn prepare(&self) -> Prepared {
+        self.try_prepare().unwrap_or_else(|error| panic!("{error}: {error:#?}"))
+    }
+}
+
+pub fn instance(name: &str) -> InstanceName {
+    name.parse().expect("an instance's name")
+}
+
+/// What an instance should be.
+pub fn desired<'a>(prepared: &'a Prepared, name: &str) -> &'a Desired {
+    &prepared.desired[&instance(name)]
+}

@@ -1,0 +1,316 @@
+//! A host in memory: enough of files, systemd, nginx and ports to be observed and to be changed by steps.
+//!
+//! Keeps true: a step that a real host would refuse panics, so that a plan which could not be carried out
+//! fails its test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel::{
+    host::Question,
+    model::{
+        desired::Desired,
+        digest::Digest,
+        manifest::{Manifest, StartedWith},
+        observation::{Facts, Listener, LiveFile, LiveNginx, LiveUnit, Observation},
+        plan::{Action, Before, Step},
+        seen::Seen,
+    },
+};
+
+const UNITS: &str = "/etc/systemd/system/";
+
+/// What lies at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lies {
+    File { content: Vec<u8>, mode: u32, owner: String },
+    Link(String),
+    Directory,
+}
+
+/// A unit that systemd knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    pub active: String,
+    pub enabled: bool,
+    pub port: u16,
+    /// Where its process runs.
+    pub directory: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nginx {
+    pub running: bool,
+    /// The digest in the configuration that is in force.
+    pub serving: Option<Digest>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Host {
+    pub manifest: Option<String>,
+    pub generation: u64,
+    pub files: BTreeMap<String, Lies>,
+    pub units: BTreeMap<String, Unit>,
+    pub nginx: Option<Nginx>,
+    pub packages: BTreeSet<String>,
+    pub users: BTreeSet<String>,
+    pub releases: BTreeSet<Digest>,
+    /// Programs that listen and are nobody's unit here.
+    pub listeners: Vec<Listener>,
+}
+
+/// A file of root's.
+pub fn file(content: impl Into<Vec<u8>>, mode: u32) -> Lies {
+    Lies::File { content: content.into(), mode, owner: "root:root".to_owned() }
+}
+
+/// A unit that runs, from before evenkeel.
+pub fn running(port: u16) -> Unit {
+    Unit { active: "active".to_owned(), enabled: true, port, directory: Some("/opt/old".to_owned()) }
+}
+
+impl Host {
+    /// A host with the users that services run as, and nothing else.
+    pub fn empty() -> Self {
+        Self { users: ["ubuntu".to_owned(), "root".to_owned()].into(), ..Self::default() }
+    }
+
+    /// A host that is exactly as desired, worked out without the planner.
+    pub fn as_desired(desired: &Desired) -> Self {
+        let mut host = Self::empty();
+        let mut manifest = Manifest { releases: desired.releases.clone(), ..Manifest::default() };
+        for (path, wanted) in &desired.files {
+            host.files.insert(path.clone(), file(wanted.content.clone(), wanted.mode));
+            manifest.files.insert(path.clone(), Digest::of(&wanted.content));
+        }
+        for (path, wanted) in &desired.links {
+            host.files.insert(path.clone(), Lies::Link(wanted.target.clone()));
+            manifest.links.insert(path.clone(), wanted.target.clone());
+        }
+        for (name, replica) in &desired.replicas {
+            let directory = Some(replica.directory.clone());
+            let unit = Unit { active: "active".to_owned(), enabled: true, port: replica.port, directory };
+            host.units.insert(name.clone(), unit);
+            let content = |path| desired.files[path].content.clone();
+            let env_file = replica.env_file.as_ref().map(|path| {
+                host.files.insert(path.clone(), file("SECRET=1\n", 0o600));
+                Digest::of("SECRET=1\n")
+            });
+            let inputs = Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)]);
+            manifest.units.insert(name.clone(), StartedWith { inputs, env_file });
+        }
+        host.nginx = desired.nginx.as_ref().map(|nginx| Nginx { running: true, serving: Some(nginx.digest) });
+        host.packages = desired.packages.clone();
+        host.releases = desired.releases.clone();
+        host.users.extend(desired.users.keys().cloned());
+        host.manifest = Some(manifest.write());
+        host.generation = 7;
+        host
+    }
+
+    pub fn owned(&self) -> Manifest {
+        self.manifest.as_ref().map(|text| Manifest::parse(text).expect("a manifest")).unwrap_or_default()
+    }
+
+    pub fn unit(&mut self, name: &str) -> &mut Unit {
+        self.units.get_mut(name).unwrap_or_else(|| panic!("there is no unit {name}"))
+    }
+
+    /// Someone edits a file in place.
+    pub fn edit(&mut self, path: &str, text: &str) {
+        match self.files.get_mut(path) {
+            Some(Lies::File { content, .. }) => *content = text.as_bytes().to_vec(),
+            other => panic!("{path} is {other:?}"),
+        }
+    }
+
+    fn listeners(&self) -> Vec<Listener> {
+        let of_unit = |(name, unit): (&String, &Unit)| {
+            let runs = unit.active == "active" && unit.port != 0;
+            let unit_name = Some(name.clone());
+            runs.then(|| Listener { port: unit.port, pid: 4242, process: "python3".to_owned(), unit: unit_name })
+        };
+        let mut listeners: Vec<_> = self.units.iter().filter_map(of_unit).chain(self.listeners.clone()).collect();
+        if self.nginx.as_ref().is_some_and(|nginx| nginx.running) {
+            let digest_port = self.digest_server().map(|(_, port)| port);
+            for port in [80].into_iter().chain(digest_port) {
+                let unit = Some("nginx.service".to_owned());
+                listeners.push(Listener { port, pid: 80, process: "nginx".to_owned(), unit });
+            }
+        }
+        listeners
+    }
+
+    /// Digest and port as nginx would read them from the file that lies there.
+    fn digest_server(&self) -> Option<(Digest, u16)> {
+        let Lies::File { content, .. } = self.files.get("/etc/nginx/conf.d/evenkeel-sophia-00.conf")? else {
+            return None;
+        };
+        let text = std::str::from_utf8(content).ok()?;
+        let between = |before: &str, after: &str| text.split(before).nth(1)?.split(after).next();
+        let digest = between("return 200 \"", "\\n\";")?.parse().ok()?;
+        Some((digest, between("listen 127.0.0.1:", ";")?.parse().ok()?))
+    }
+
+    /// What a probe would say. `desired` tells which contents a look fetches.
+    pub fn observe(&self, question: &Question, desired: &Desired) -> Observation {
+        let owned = self.owned();
+        let paths = question.paths.iter().chain(owned.files.keys()).chain(owned.links.keys());
+        let units = question.units.iter().chain(owned.units.keys());
+        Observation {
+            manifest: if self.manifest.is_some() { Seen::Known(owned.clone()) } else { Seen::Absent },
+            manifest_digest: self.manifest.as_ref().map(Digest::of),
+            generation: Seen::Known(self.generation),
+            unfinished: None,
+            files: paths.map(|path| (path.clone(), self.live_file(path, &owned, desired))).collect(),
+            units: units.map(|name| (name.clone(), self.live_unit(name))).collect(),
+            listeners: Seen::Known(self.listeners()),
+            nginx: self.nginx.as_ref().map_or(Seen::Absent, |nginx| {
+                let digest = nginx.serving.filter(|_| nginx.running).map_or(Seen::Absent, Seen::Known);
+                Seen::Known(LiveNginx { running: nginx.running, digest })
+            }),
+            packages: question
+                .packages
+                .iter()
+                .map(|name| (name.clone(), seen(self.packages.contains(name), "1.0".to_owned())))
+                .collect(),
+            users: question.users.iter().map(|name| (name.clone(), seen(self.users.contains(name), ()))).collect(),
+            releases: question
+                .releases
+                .iter()
+                .map(|digest| (*digest, seen(self.releases.contains(digest), ())))
+                .collect(),
+            facts: Facts::default(),
+        }
+    }
+
+    fn live_file(&self, path: &str, owned: &Manifest, desired: &Desired) -> Seen<LiveFile> {
+        Seen::Known(match self.files.get(path) {
+            None => return Seen::Absent,
+            Some(Lies::Directory) => LiveFile::Other { kind: "directory".to_owned() },
+            Some(Lies::Link(target)) => LiveFile::Symlink { target: target.clone() },
+            Some(Lies::File { content, mode, owner }) => {
+                let digest = Digest::of(content);
+                let differs = desired.files.get(path).is_some_and(|wanted| wanted.digest() != digest);
+                let content = (owned.owns(path) && differs).then(|| content.clone());
+                LiveFile::Regular { digest, mode: *mode, owner: owner.clone(), content }
+            }
+        })
+    }
+
+    fn live_unit(&self, name: &str) -> Seen<LiveUnit> {
+        let unit = match self.units.get(name) {
+            Some(unit) => unit.clone(),
+            None if self.files.contains_key(&format!("{UNITS}{name}")) => stopped(0),
+            None => return Seen::Absent,
+        };
+        let main_pid = if unit.active == "active" { 4242 } else { 0 };
+        Seen::Known(LiveUnit {
+            sub: "running".to_owned(),
+            enabled: if unit.enabled { "enabled" } else { "disabled" }.to_owned(),
+            needs_reload: false,
+            restarts: 0,
+            main_pid,
+            directory: unit.directory.filter(|_| main_pid != 0),
+            active: unit.active,
+        })
+    }
+
+    /// Carries the steps out in their order, as the script on a real host does.
+    pub fn apply(&mut self, steps: &[&Step], after: &Manifest, generation: u64) {
+        self.manifest = Some(self.owned().union(after).write());
+        self.generation = generation;
+        for step in steps {
+            self.step(step);
+        }
+        self.manifest = Some(after.write());
+    }
+
+    fn step(&mut self, step: &Step) {
+        let id = &step.id;
+        match &step.action {
+            Action::InstallPackages { names } => {
+                self.packages.extend(names.iter().cloned());
+                if names.iter().any(|name| name.starts_with("nginx")) && self.nginx.is_none() {
+                    self.nginx = Some(Nginx { running: true, serving: None });
+                }
+            }
+            Action::StageRelease { release, .. } => _ = self.releases.insert(*release),
+            Action::WriteFile { path, before, content, mode } => {
+                self.still(id, path, before);
+                self.files.insert(path.clone(), file(content.clone(), *mode));
+            }
+            Action::WriteLink { path, before, target } => {
+                self.still(id, path, before);
+                self.files.insert(path.clone(), Lies::Link(target.clone()));
+            }
+            Action::RemoveFile { path, before } => {
+                self.still(id, path, before);
+                self.files.remove(path);
+                if let Some(unit) = path.strip_prefix(UNITS) {
+                    let unit = self.units.remove(unit);
+                    assert!(unit.is_none_or(|unit| unit.active != "active"), "{id}: it still runs");
+                }
+            }
+            Action::StopUnit { unit, .. } => {
+                let unit = self.unit(unit);
+                *unit = stopped(unit.port);
+            }
+            Action::EnableUnit { unit } => {
+                assert!(self.files.contains_key(&format!("{UNITS}{unit}")), "{id}: there is no unit file");
+                self.units.entry(unit.clone()).or_insert_with(|| stopped(0)).enabled = true;
+            }
+            Action::StartUnit { unit } | Action::RestartUnit { unit } => self.start(id, unit),
+            Action::ReloadNginx { digest, port } => {
+                let answers = self.digest_server();
+                let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
+                assert_eq!(answers, Some((*digest, *port)), "{id}: nginx would never answer this digest");
+                *nginx = Nginx { running: true, serving: Some(*digest) };
+            }
+            Action::ReleaseNginx => {
+                if let Some(nginx) = &mut self.nginx {
+                    nginx.serving = None;
+                }
+            }
+            Action::AwaitHealth { unit, .. } => assert_eq!(self.unit(unit).active, "active", "{id}"),
+        }
+    }
+
+    /// As systemd would: the unit file says where, the directory and the files it names must be there.
+    fn start(&mut self, id: &str, name: &str) {
+        let Some(Lies::File { content, .. }) = self.files.get(&format!("{UNITS}{name}")) else {
+            panic!("{id}: there is no unit file");
+        };
+        let text = String::from_utf8(content.clone()).expect("text");
+        let values = |key: &str| text.lines().filter_map(move |line| line.strip_prefix(key)).collect::<Vec<_>>();
+        let directory = values("WorkingDirectory=")[0].to_owned();
+        let release = directory.rsplit('/').next().expect("a name").parse().expect("a digest");
+        assert!(self.releases.contains(&release), "{id}: its release was not staged");
+        for path in values("EnvironmentFile=") {
+            assert!(self.files.contains_key(path), "{id}: {path} is not there");
+        }
+        assert!(self.users.contains(values("User=")[0]), "{id}: its user is not there");
+        let port = name.split(['@', '.']).nth(1).and_then(|port| port.parse().ok()).expect("a port");
+        let taken = self.listeners().into_iter().find(|l| l.port == port && l.unit.as_deref() != Some(name));
+        assert_eq!(taken, None, "{id}: its port is taken");
+        let unit = self.units.entry(name.to_owned()).or_insert_with(|| stopped(port));
+        *unit = Unit { active: "active".to_owned(), port, directory: Some(directory), ..unit.clone() };
+    }
+
+    fn still(&self, id: &str, path: &str, before: &Before) {
+        let is = match (self.files.get(path), before) {
+            (None, Before::Absent) => true,
+            (Some(Lies::Link(live)), Before::Link { target }) => live == target,
+            (Some(Lies::File { content, .. }), Before::File { digest, .. }) => Digest::of(content) == *digest,
+            _ => false,
+        };
+        assert!(is, "{id}: {path} is not as the plan says it is");
+    }
+}
+
+fn stopped(port: u16) -> Unit {
+    Unit { active: "inactive".to_owned(), enabled: false, port, directory: None }
+}
+
+fn seen<T>(is: bool, value: T) -> Seen<T> {
+    if is { Seen::Known(value) } else { Seen::Absent }
+}

@@ -1,0 +1,17 @@
+//! Rendering and planning from outside: a declared fleet and what hosts show in, shown text out. No host,
+//! no I/O but for reading the example fleet.
+
+mod declared;
+mod host;
+mod order;
+mod planning;
+mod ports;
+mod properties;
+mod quoting;
+mod refusals;
+mod releases;
+mod rendering;
+mod systemd;
+mod text;
+mod unknowns;
+mod world;

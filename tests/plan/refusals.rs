@@ -1,0 +1,112 @@
+//! What is refused before anything is touched: the path, port, user by its name, and the next move.
+
+use evenkeel::model::plan::InstanceState;
+
+use crate::{
+    declared::{example, instance},
+    host::{Host, Lies, file},
+    text::{findings, shown},
+    world::{World, state},
+};
+
+const GONG_UNIT: &str = "/etc/systemd/system/sophia-gong_mcp@8100.service";
+
+/// What is refused; the other instances are planned as if nothing were.
+fn refused(world: World, name: &str) -> String {
+    let plan = world.plan();
+    assert!(plan.is_refused());
+    assert_eq!(*state(&plan, name), InstanceState::Refused);
+    assert!(plan.findings.iter().all(|finding| finding.instance.as_deref() == Some(name)));
+    findings(&plan)
+}
+
+fn empty_but(name: &str, change: impl FnOnce(&mut Host)) -> World {
+    World::empty(&example()).on(name, change)
+}
+
+#[test]
+fn a_foreign_file_is_refused() {
+    for lies in [file("theirs", 0o644), Lies::Link("/x".into()), Lies::Directory] {
+        insta::allow_duplicates! {
+            let world = empty_but("business-tools", |host| _ = host.files.insert(GONG_UNIT.into(), lies));
+            insta::assert_snapshot!(refused(world, "business-tools"), @r"
+            business-tools foreign-file: /etc/systemd/system/sophia-gong_mcp@8100.service exists and evenkeel did not make it
+              hint: look at it, then move it away; evenkeel never touches what it did not make
+            ");
+        }
+    }
+}
+
+#[test]
+fn a_foreign_link_is_refused() {
+    let current = "/var/lib/evenkeel/sophia/sites/app/current";
+    let world = empty_but("ai-core", |host| _ = host.files.insert(current.into(), Lies::Link("/x".into())));
+    insta::assert_snapshot!(refused(world, "ai-core"), @r"
+    ai-core foreign-file: /var/lib/evenkeel/sophia/sites/app/current exists and evenkeel did not make it
+      hint: look at it, then move it away; evenkeel never touches what it did not make
+    ");
+}
+
+#[test]
+fn a_file_of_ours_that_became_a_directory_is_refused() {
+    let world =
+        World::live(&example()).on("business-tools", |host| _ = host.files.insert(GONG_UNIT.into(), Lies::Directory));
+    insta::assert_snapshot!(refused(world, "business-tools"), @r"
+    business-tools foreign-file: /etc/systemd/system/sophia-gong_mcp@8100.service was a file of evenkeel's and is now a directory
+      hint: move it away
+    ");
+}
+
+#[test]
+fn a_missing_user_is_refused_with_who_needs_it() {
+    let declared = example().edit("services/gong_mcp.yaml", "state: [gong]", "state: [gong], user: gong");
+    let world = World::empty(&declared);
+    insta::assert_snapshot!(refused(world, "business-tools"), @r"
+    business-tools no-user: there is no user gong, as whom gong_mcp should run
+      hint: create it on the instance (sudo useradd --system gong), or declare another run.user
+    ");
+}
+
+#[test]
+fn a_missing_nginx_is_refused_unless_its_package_is_declared() {
+    let declared = example().edit("instances/ai-core.yaml", "packages: [nginx-light]", "packages: [jq]");
+    insta::assert_snapshot!(refused(World::empty(&declared), "ai-core"), @r"
+    ai-core no-nginx: nginx is not installed, and app needs it
+      hint: declare `packages: [nginx]` in instances/ai-core.yaml
+    ");
+    assert!(!World::empty(&example()).plan().is_refused());
+}
+
+#[test]
+fn an_env_file_that_is_not_there_is_refused() {
+    let declared = example().append("services/gong_mcp.yaml", "env_file: /etc/sophia/gong.env");
+    insta::assert_snapshot!(refused(World::empty(&declared), "business-tools"), @r"
+    business-tools no-env-file: /etc/sophia/gong.env, the env_file of gong_mcp, does not exist
+      hint: create /etc/sophia/gong.env on the instance, or take env_file out of the service
+    ");
+}
+
+#[test]
+fn an_env_file_whose_changes_cannot_be_seen_is_refused() {
+    let declared = example().append("services/gong_mcp.yaml", "env_file: /etc/sophia/gong.env");
+    let path = "/etc/sophia/gong.env".to_owned();
+    let linked = World::live(&declared).on("business-tools", |host| {
+        host.files.insert(path, Lies::Link("/run/secrets/gong".to_owned()));
+    });
+    insta::assert_snapshot!(refused(linked, "business-tools"), @r"
+    business-tools no-env-file: /etc/sophia/gong.env, the env_file of gong_mcp, is a symbolic link: its changes cannot be seen
+      hint: name the file itself in env_file
+    ");
+}
+
+#[test]
+fn a_refused_plan_shows_what_would_have_been_done_and_says_that_it_was_not() {
+    let changed = example().edit("services/gong_mcp.yaml", "ENVIRONMENT: prod", "ENVIRONMENT: test");
+    let world = World::live(&example()).declare(&changed).on("business-tools", |host| host.users.clear());
+    let plan = world.plan();
+    assert_eq!(*state(&plan, "control"), InstanceState::AsDeclared);
+    assert_eq!(plan.instances[&instance("business-tools")].state, InstanceState::Refused);
+    let text = shown(&plan);
+    assert!(text.starts_with("production is refused:\n"), "{text}");
+    assert!(text.trim_end().ends_with("Refused: 1 reason above. Nothing was touched."), "{text}");
+}
