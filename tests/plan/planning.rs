@@ -104,7 +104,7 @@ fn a_drifted_environment_file_is_put_right_and_its_process_restarted() {
     // The process may have been restarted since, by systemd even, and then runs with what was changed.
     insta::assert_snapshot!(drifted("business-tools", |host| host.edit(GONG_ENV, "ENVIRONMENT=\"hacked\"\n")), @r"
     1 business-tools update /etc/evenkeel/sophia/gong_mcp@8100.env (drift: it was changed on the instance)
-    1 business-tools restart sophia-gong_mcp@8100.service (drift: it may run with what was changed on the instance)
+    1 business-tools restart sophia-gong_mcp@8100.service (drift: it may have been started from the files as they were changed on the instance)
     1 business-tools await-health sophia-gong_mcp@8100.service (what comes after waits until it is healthy)
     ");
 }
@@ -113,7 +113,7 @@ fn a_drifted_environment_file_is_put_right_and_its_process_restarted() {
 fn a_drifted_unit_file_is_put_right_and_its_process_restarted() {
     insta::assert_snapshot!(drifted("business-tools", |host| host.edit(GONG_UNIT, "[Service]\n")), @r"
     1 business-tools update /etc/systemd/system/sophia-gong_mcp@8100.service (drift: it was changed on the instance)
-    1 business-tools restart sophia-gong_mcp@8100.service (drift: it may run with what was changed on the instance)
+    1 business-tools restart sophia-gong_mcp@8100.service (drift: it may have been started from the files as they were changed on the instance)
     1 business-tools await-health sophia-gong_mcp@8100.service (what comes after waits until it is healthy)
     ");
 }
@@ -143,7 +143,7 @@ fn a_file_that_became_a_link_is_written_again() {
     let linked = |host: &mut crate::host::Host| _ = host.files.insert(GONG_UNIT.into(), Lies::Link("/dev/null".into()));
     insta::assert_snapshot!(drifted("business-tools", linked), @r"
     1 business-tools update /etc/systemd/system/sophia-gong_mcp@8100.service (drift: it was changed on the instance)
-    1 business-tools restart sophia-gong_mcp@8100.service (drift: it may run with what was changed on the instance)
+    1 business-tools restart sophia-gong_mcp@8100.service (drift: it may have been started from the files as they were changed on the instance)
     1 business-tools await-health sophia-gong_mcp@8100.service (what comes after waits until it is healthy)
     ");
 }

@@ -1,6 +1,6 @@
 //! What is refused before anything is touched: the path, port, user by its name, and the next move.
 
-use evenkeel::model::plan::InstanceState;
+use evenkeel::model::{observation::LiveUnit, plan::InstanceState, seen::Seen};
 
 use crate::{
     declared::{example, instance},
@@ -109,4 +109,31 @@ fn a_refused_plan_shows_what_would_have_been_done_and_says_that_it_was_not() {
     let text = shown(&plan);
     assert!(text.starts_with("production is refused:\n"), "{text}");
     assert!(text.trim_end().ends_with("Refused: 1 reason above. Nothing was touched."), "{text}");
+}
+
+#[test]
+fn a_deployment_that_runs_or_is_being_undone_refuses_another() {
+    for (active, main_pid) in [("active", 4242), ("activating", 0), ("deactivating", 0)] {
+        let running = |name: &str, world: &World| {
+            world.plan_when(name, |observation| {
+                let unit = LiveUnit {
+                    active: active.to_owned(),
+                    sub: String::new(),
+                    enabled: "transient".to_owned(),
+                    needs_reload: false,
+                    restarts: 0,
+                    main_pid,
+                    directory: None,
+                };
+                observation.units.insert("evenkeel-sophia.service".to_owned(), Seen::Known(unit));
+            })
+        };
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(findings(&running("control", &World::empty(&example()))), @r"
+            control deployment-running: another deployment is running there (unit evenkeel-sophia.service)
+              hint: wait for it to end, or look at it with `journalctl -u evenkeel-sophia.service`; then plan again
+            ");
+        }
+        assert!(!running("control", &World::live(&example())).is_refused(), "there is nothing to do");
+    }
 }
