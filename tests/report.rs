@@ -52,7 +52,7 @@ fn a_plan_without_changes_is_one_line() -> Tested {
     let blind = plan(&[("a", unknown())], Vec::new())?;
     assert_snapshot!(report::plan::headline(&blind), @"Nothing is planned: 1 instance could not be observed.");
     assert_snapshot!(report::plan::headline(&refused()?), @"Refused: 2 reasons. Nothing was touched.");
-    assert_snapshot!(report::plan::headline(&first_deployment()?), @"Plan: 3 to create, 0 to update, 0 to restart, 0 to delete on 2 of 3 instances.");
+    assert_snapshot!(report::plan::headline(&first_deployment()?), @"Plan: 4 to create, 0 to update, 0 to restart, 0 to delete on 2 of 3 instances.");
     Ok(())
 }
 
@@ -272,5 +272,5 @@ fn quantities() {
 #[test]
 fn the_plan_schema_in_the_repository_is_the_generated_one() {
     let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/plan.json")).unwrap();
-    assert_eq!(written, report::plan::json_schema(), "run `evenkeel schema --write` and commit");
+    assert!(written == report::plan::json_schema(), "run `evenkeel schema --write` and commit");
 }

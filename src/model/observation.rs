@@ -84,7 +84,8 @@ impl LiveUnit {
     }
 
     pub fn is_enabled(&self) -> bool {
-        self.enabled.starts_with("enabled")
+        // `enabled-runtime` is gone after a reboot.
+        self.enabled == "enabled"
     }
 }
 

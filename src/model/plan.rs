@@ -73,8 +73,8 @@ pub struct Step {
     pub reason: String,
 }
 
-/// What a step does, with everything needed to do it and to undo it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Action {
     InstallPackages {
         names: Vec<String>,
@@ -135,7 +135,7 @@ pub enum Action {
 }
 
 /// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Before {
     Absent,
     /// The content is there to show a diff; None where it was not fetched.
@@ -260,7 +260,7 @@ impl Plan {
             // A start belongs to a creation; of something that was there, it starts again.
             let restarts = |step: &&&Step| match step.action {
                 Action::RestartUnit { .. } => true,
-                Action::StartUnit { .. } | Action::ReloadNginx { .. } => fate == Fate::Restart,
+                Action::StartUnit { .. } => fate == Fate::Restart,
                 _ => false,
             };
             let restarted = steps.iter().filter(restarts).count();
@@ -269,7 +269,7 @@ impl Plan {
                 Fate::Create => summary.create += 1,
                 Fate::Update => summary.update += 1,
                 Fate::Delete => summary.delete += 1,
-                // Enabled, stopped or staged again: a plan with changes never counts none.
+                // Enabled, stopped, reloaded or staged again: a plan with changes never counts none.
                 Fate::Restart if restarted == 0 => summary.update += 1,
                 Fate::Restart => {}
             }
@@ -279,9 +279,11 @@ impl Plan {
 
     /// Over the steps and their preconditions: what an approval is bound to.
     pub fn digest(&self) -> Digest {
-        Digest::of_fields(
-            self.steps.iter().flat_map(|step| [step.id.clone(), step.phase.to_string(), format!("{:?}", step.action)]),
-        )
+        Digest::of_fields(self.steps.iter().flat_map(|step| {
+            // Plain data: it cannot fail to serialise.
+            let action = serde_json::to_string(&step.action).unwrap_or_default();
+            [step.id.clone(), step.phase.to_string(), action]
+        }))
     }
 }
 

@@ -11,6 +11,9 @@ use crate::model::{
     seen::Seen,
 };
 
+/// Debian's packages that bring an nginx that runs.
+const NGINX_PACKAGES: [&str; 5] = ["nginx", "nginx-core", "nginx-extras", "nginx-full", "nginx-light"];
+
 impl Differ<'_> {
     pub(super) fn guards(&mut self) {
         self.users();
@@ -44,7 +47,7 @@ impl Differ<'_> {
     }
 
     fn nginx_installed(&mut self) {
-        let installs = self.desired.packages.iter().any(|package| package.starts_with("nginx"));
+        let installs = self.desired.packages.iter().any(|package| NGINX_PACKAGES.contains(&package.as_str()));
         if self.desired.nginx.is_some() && self.live.nginx.is_absent() && !installs {
             let sites = self.desired.sites.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
             self.refuse(

@@ -146,6 +146,13 @@ pub fn first_deployment() -> Result<Plan, Box<dyn Error>> {
             "ai-core",
             3,
             Resource::Nginx,
+            write("/etc/nginx/conf.d/evenkeel-sophia-00.conf", Before::Absent, "server {}\n"),
+            NEW,
+        )?,
+        step(
+            "ai-core",
+            3,
+            Resource::Nginx,
             Action::ReloadNginx { digest: Digest::of("n"), port: 8099 },
             "its files change",
         )?,
