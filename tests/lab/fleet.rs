@@ -223,7 +223,6 @@ impl<'a> Fleet<'a> {
 }
 
 /// Keys of the second text added to, or replacing, those of the first.
-#[expect(clippy::disallowed_methods, reason = "it reads what evenkeel or this test wrote")]
 fn merged(first: &str, second: &str) -> String {
     let mut all: Map<String, Value> = serde_saphyr::from_str(first).expect("it is YAML");
     if !second.trim().is_empty() {
