@@ -8,8 +8,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use serde_json::Value;
-use serde_yaml::Mapping;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::world::{EVENKEEL, Host, World, wait_for};
@@ -24,6 +23,8 @@ pub struct Fleet<'a> {
     pub digest_port: u16,
     repository: TempDir,
     state: TempDir,
+    /// The state of one who looks at the history from elsewhere.
+    elsewhere: TempDir,
     pub overrides: PathBuf,
 }
 
@@ -39,6 +40,7 @@ impl<'a> Fleet<'a> {
             digest_port: 19000 + number,
             repository: temporary(),
             state: temporary(),
+            elsewhere: temporary(),
             overrides: world.lab.override_file(),
         };
         fleet.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -136,8 +138,9 @@ impl<'a> Fleet<'a> {
         if matches!(command, "plan" | "apply" | "run" | "status") {
             evenkeel.arg("--override").arg(&self.overrides);
         }
+        let state = if command == "history" { &self.elsewhere } else { &self.state };
         if command != "plan" {
-            evenkeel.arg("--state").arg(self.state.path());
+            evenkeel.arg("--state").arg(state.path());
         }
         evenkeel
     }
@@ -220,11 +223,10 @@ impl<'a> Fleet<'a> {
 }
 
 /// Keys of the second text added to, or replacing, those of the first.
-#[expect(clippy::disallowed_methods, reason = "it reads what evenkeel or this test wrote")]
 fn merged(first: &str, second: &str) -> String {
-    let mut all: Mapping = serde_yaml::from_str(first).expect("it is YAML");
+    let mut all: Map<String, Value> = serde_saphyr::from_str(first).expect("it is YAML");
     if !second.trim().is_empty() {
-        all.extend(serde_yaml::from_str::<Mapping>(second).expect("it is YAML"));
+        all.extend(serde_saphyr::from_str::<Map<String, Value>>(second).expect("it is YAML"));
     }
     serde_yaml::to_string(&all).expect("it can be written")
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
-    fs,
+    fs::{self, File},
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
@@ -20,6 +20,9 @@ pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
 const NAME: &str = "itest";
 const HOSTS: usize = 5;
 
+/// Locked by the one run of these tests that has the lab.
+const TURNS: &str = "/run/evenkeel-itest.lock";
+
 /// Longer than anything here takes that works, on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +32,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// How many fleets were made: each gets ports of its own.
     pub fleets: AtomicU16,
+    /// Held as long as the lab is ours; the last to go.
+    _ours: File,
 }
 
 /// One host of the lab.
@@ -46,7 +51,8 @@ impl World {
             return Err("only root can boot one; run `sudo -E cargo test --test lab`".to_owned());
         }
         let lab = Lab::open(NAME).map_err(|error| error.to_string())?;
-        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0) };
+        let ours = take_turns().map_err(|error| format!("{TURNS}: {error}"))?;
+        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), _ours: ours };
         // What an earlier run left is not what these tests expect.
         world.evenkeel_lab(&["down"])?;
         world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string(), "--yes"])?;
@@ -122,6 +128,16 @@ impl Drop for World {
             eprintln!("the lab {NAME} is still there: {why}");
         }
     }
+}
+
+/// Two runs at once would take each other's lab down: the later one waits.
+fn take_turns() -> std::io::Result<File> {
+    let file = File::create(TURNS)?;
+    if file.try_lock().is_err() {
+        eprintln!("another run of these tests has the lab; waiting for it");
+        file.lock()?;
+    }
+    Ok(file)
 }
 
 /// Lines by host.
