@@ -88,13 +88,13 @@ fn modules_import_only_from_rows_above_and_rows_1_and_2_are_pure() {
 
 #[test]
 fn every_file_says_what_it_is() {
-    let files = [sources(), read_folder("tests")].concat();
+    let files = [sources(), read_folder("tests"), read_folder("benches")].concat();
     assert_eq!(complaints(&files, header), Vec::<String>::new());
 }
 
 #[test]
 fn no_file_is_long() {
-    let files = [sources(), read_folder("tests")].concat();
+    let files = [sources(), read_folder("tests"), read_folder("benches")].concat();
     for (path, text) in &files {
         let lines = text.lines().count();
         if lines > LONG {
