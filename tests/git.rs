@@ -320,6 +320,23 @@ fn what_is_gone_at_the_remote_is_gone_here() {
 }
 
 #[test]
+fn those_who_share_a_mirror_wait_for_one_another() {
+    let folder = temporary();
+    let remote = local(&bare(folder.path()));
+    // As the reconciler and a `history` beside it: each opens the mirror for itself.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let repository = open(folder.path(), "mirror", &remote);
+                for _ in 0..25 {
+                    repository.fetch().unwrap_or_else(|error| panic!("{}", told(&error)));
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn an_empty_remote_says_that_it_has_no_default_branch() {
     let folder = temporary();
     git(folder.path(), &["init", "-q", "--bare", "empty.git"]);

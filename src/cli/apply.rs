@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Exit {
         };
         let deployment = pass::carry_out(&order).await?;
         anstream::println!("{}", report::deployment::outcome(&deployment, common::style()));
-        Ok(exit(&deployment))
+        Ok(exit(&plan, &deployment))
     })
 }
 
@@ -87,9 +87,11 @@ fn confirm(plan: &Plan) -> Result<(), Failure> {
     if answer.trim() == "yes" { Ok(()) } else { Err(Failure::new(ERROR, "not confirmed; nothing was touched")) }
 }
 
-fn exit(deployment: &Deployment) -> u8 {
+fn exit(plan: &Plan, deployment: &Deployment) -> u8 {
     match deployment.outcome {
         Some(Outcome::Applied | Outcome::Unchanged) => DONE,
+        // What `-i` left out was not asked for.
+        Some(Outcome::Partial) if plan.unknown_instances().next().is_none() => DONE,
         Some(Outcome::Partial) => PARTIAL,
         Some(Outcome::RolledBack) => ROLLED_BACK,
         Some(Outcome::Refused) => REFUSED,

@@ -33,7 +33,7 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to ask about the replica a step waits for.
 pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
-    let Action::AwaitHealth { port, user, directory, env_path, health, .. } = &step.action else { return None };
+    let Action::AwaitHealth { port, user, directory, env_files, health, .. } = &step.action else { return None };
     let health = health.clone().unwrap_or(UNDECLARED);
     let check = HealthCheck {
         check: health.check.clone(),
@@ -41,7 +41,7 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
         timeout: health.timeout.0,
         user: user.clone(),
         directory: directory.clone(),
-        env_path: env_path.clone(),
+        env_files: env_files.clone(),
     };
     Some((check, health))
 }

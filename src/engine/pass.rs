@@ -16,6 +16,7 @@ use crate::{
     git::GitError,
     host::Host,
     model::{
+        name::InstanceName,
         outcome::{Deployment, Failure, Kind, Outcome, Record},
         plan::Plan,
     },
@@ -126,13 +127,17 @@ fn begin<H>(order: &Order<'_, H>, newest: Option<&Record>, kind: Kind) -> Deploy
         summary: order.plan.summary(),
         changes: report::plan::change_lines(order.plan),
         failure: None,
-        unreached: order
-            .plan
-            .unknown_instances()
-            .map(|(name, why)| (name.clone(), why.to_owned()))
-            .collect::<BTreeMap<_, _>>(),
+        unreached: unreached(order),
         not_undone: Vec::new(),
     }
+}
+
+/// Instances that this deployment leaves as they are: not reached, or left out by `-i`. What is
+/// recorded is then no deployment of everything.
+fn unreached<H>(order: &Order<'_, H>) -> BTreeMap<InstanceName, String> {
+    let unknown = order.plan.unknown_instances().map(|(name, why)| (name.clone(), why.to_owned()));
+    let left_out = order.prepared.fleet.instances.keys().filter(|name| !order.plan.instances.contains_key(*name));
+    unknown.chain(left_out.map(|name| (name.clone(), "left out by --instance".to_owned()))).collect()
 }
 
 /// This process, as another controller would have to find it.

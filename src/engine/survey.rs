@@ -123,7 +123,7 @@ fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
             unit: replica.unit.clone(),
             user: replica.user.clone(),
             directory: replica.directory.clone(),
-            env_path: replica.env_path.clone(),
+            env_files: replica.env_files(),
             health: replica.health.clone(),
         },
         reason: String::new(),

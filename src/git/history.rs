@@ -65,7 +65,7 @@ impl Repository {
         message: &str,
         when: DateTime<Utc>,
     ) -> Result<String, GitError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let branch = branch(environment);
         let mirror = self.mirror()?;
         let seen = tip(&mirror, &branch)?;
@@ -77,7 +77,7 @@ impl Repository {
 
     /// Moves `refs/evenkeel/<environment>/good`, which keeps the last good commit from being collected.
     pub fn mark_good(&self, environment: &EnvironmentName, commit: &str) -> Result<(), GitError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let reference = format!("refs/evenkeel/{environment}/good");
         let mirror = self.mirror()?;
         let commit = find_commit(&mirror, commit)?.id();

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -45,6 +46,13 @@ pub struct Fetched {
     pub changed: bool,
 }
 
+/// The right to write to the mirror: other threads wait, and other processes (a `history` beside the
+/// reconciler). The kernel gives it back when its holder ends, however that ends.
+pub(super) struct Writing<'a> {
+    _thread: MutexGuard<'a, ()>,
+    _process: File,
+}
+
 /// What people want to know of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitSummary {
@@ -78,7 +86,7 @@ impl Repository {
 
     /// Makes the mirror's references the remote's.
     pub fn fetch(&self) -> Result<Fetched, GitError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let mirror = self.mirror()?;
         let before = self.references(&mirror)?;
         let head_before = head(&mirror);
@@ -101,7 +109,9 @@ impl Repository {
             Ok(default_branch(&heads))
         })?;
         let head_now = head_now.ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?;
-        mirror.set_head(&head_now).context("set HEAD of", self.mirror.display())?;
+        if head_before.as_deref() != Some(&head_now) {
+            mirror.set_head(&head_now).context("set HEAD of", self.mirror.display())?;
+        }
         let after = self.references(&mirror)?;
         let changed = before != after || head_before.as_deref() != Some(&head_now);
         Ok(fetched(&head_now, after, changed))
@@ -174,9 +184,14 @@ impl Repository {
     }
 
     /// Held while references change, here and at the remote.
-    pub(super) fn writing(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn writing(&self) -> Result<Writing<'_>, GitError> {
         // It guards no value that a panic could have left half-made.
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+        let thread = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.mirror.join("evenkeel.lock");
+        let told = |source| GitError::File { doing: "lock", path: path.clone(), source };
+        let process = File::create(&path).map_err(told)?;
+        process.lock().map_err(told)?;
+        Ok(Writing { _thread: thread, _process: process })
     }
 
     /// Does something with the remote, and tells why it failed in our words rather than libgit2's.

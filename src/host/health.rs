@@ -88,13 +88,17 @@ pub(super) fn script(check: &HealthCheck) -> String {
                 word(&text.replace('$', "$$"))
             });
             let command = command.collect::<Vec<_>>().join(" ");
-            // systemd reads the environment file as it does for the service, and drops root.
+            // systemd reads the environment files as it does for the service, and drops root.
+            let env: String = check
+                .env_files
+                .iter()
+                .map(|path| format!("-p {} ", word(&format!("EnvironmentFile={path}"))))
+                .collect();
             format!(
                 "systemd-run --quiet --collect --wait --pipe -p User={user} -p WorkingDirectory={directory} \
-                 -p EnvironmentFile={env} -p RuntimeMaxSec={seconds} -- {command} 2>&1",
+                 {env}-p RuntimeMaxSec={seconds} -- {command} 2>&1",
                 user = word(&check.user),
                 directory = word(&check.directory),
-                env = word(&check.env_path),
             )
         }
         Check::Http(path) => format!(

@@ -73,10 +73,10 @@ pub struct HealthCheck {
     pub check: Check,
     pub port: u16,
     pub timeout: Duration,
-    /// For commands: as whom, where, and with which environment file.
+    /// For commands: as whom, where, and with which environment files.
     pub user: String,
     pub directory: String,
-    pub env_path: String,
+    pub env_files: Vec<String>,
 }
 
 /// A host as the engine knows it. Tests put stateful stand-ins behind it.

@@ -94,6 +94,13 @@ pub struct Replica {
     pub directory: String,
 }
 
+impl Replica {
+    /// The environment files that its process reads, in order: ours, then the one that is not ours.
+    pub fn env_files(&self) -> Vec<String> {
+        std::iter::once(self.env_path.clone()).chain(self.env_file.clone()).collect()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredNginx {
     /// What the loopback server must answer once these files are in force.

@@ -129,7 +129,8 @@ pub enum Action {
         unit: String,
         user: String,
         directory: String,
-        env_path: String,
+        /// What its process reads at its start, in order.
+        env_files: Vec<String>,
         health: Option<Health>,
     },
 }

@@ -42,7 +42,7 @@ impl Differ<'_> {
             unit: replica.unit.clone(),
             user: replica.user.clone(),
             directory: replica.directory.clone(),
-            env_path: replica.env_path.clone(),
+            env_files: replica.env_files(),
             health: replica.health.clone(),
         };
         self.step(phase, &resource, action, "what comes after waits until it is healthy");

@@ -62,6 +62,18 @@ pub fn a_change_of_an_env_file_on_the_host_restarts_its_service_alone(world: &Wo
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+pub fn an_apply_to_one_instance_is_not_recorded_as_all_done(world: &World) {
+    let fleet = Fleet::new(world, "onlyone");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "");
+    fleet.commit();
+    fleet.run("apply", &["--yes", "-i", "h1"]).ends_with(0);
+    assert_is("the outcome", fleet.newest("/outcome"), "partial");
+    assert_is("what was left out", fleet.newest("/unreached/h2"), "left out by --instance");
+    fleet.apply().ends_with(0);
+    assert_is("the outcome", fleet.newest("/outcome"), "applied");
+    assert_is("the generation", fleet.newest("/generation"), 2);
+}
+
 pub fn a_port_is_taken_over_in_one_commit(world: &World) {
     let fleet = Fleet::new(world, "takeover");
     let (old, new) = (fleet.port(0), fleet.port(1));

@@ -32,16 +32,23 @@ pub fn a_tcp_check_gates(world: &World) {
 
 pub fn an_exec_check_gates(world: &World) {
     let fleet = Fleet::new(world, "exec");
+    let file = "/etc/labtest/check.env";
+    world.host("h1").write(file, "PASSWORD=hush\n");
     let declare = |exec: &str| {
         // Text in which evenkeel finds no references, and which systemd must not expand either.
         let exec = exec.replace("${", "$${");
         let health = format!("health: {{exec: {exec:?}, interval: 100ms, retries: 1, start_period: 1s}}");
-        fleet.service("alpha", fleet.port(0), &["h1"], &format!("env: {{GREETING: a b$c}}\n{health}"));
+        fleet.service(
+            "alpha",
+            fleet.port(0),
+            &["h1"],
+            &format!("env: {{GREETING: a b$c}}\nenv_file: {file}\n{health}"),
+        );
     };
     // As whom, where, and with what the service runs.
     fleet.write(
         "program/check.sh",
-        "#!/bin/sh\nset -e\n[ \"$(id -un)\" = ubuntu ]\n[ -e server.py ]\n[ \"$GREETING\" = 'a b$c' ]\n[ \"$1\" = 'x $y' ]\n\
+        "#!/bin/sh\nset -e\n[ \"$(id -un)\" = ubuntu ]\n[ -e server.py ]\n[ \"$GREETING\" = 'a b$c' ]\n[ \"$PASSWORD\" = hush ]\n[ \"$1\" = 'x $y' ]\n\
          [ \"$2\" = '$GREETING' ]\n[ \"$3\" = '${GREETING}' ]\n[ \"$4\" = '100% %n' ]\n[ $# = 4 ]\n",
     );
     let check = fleet.path().join("program/check.sh");

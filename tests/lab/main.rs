@@ -36,6 +36,7 @@ const TESTS: &[Test] = tests! {
         applying_twice_plans_nothing_and_writes_nothing,
         a_change_of_one_services_environment_restarts_it_alone,
         a_change_of_an_env_file_on_the_host_restarts_its_service_alone,
+        an_apply_to_one_instance_is_not_recorded_as_all_done,
         a_port_is_taken_over_in_one_commit,
         what_git_no_longer_declares_goes_and_nothing_else,
         a_declared_package_is_installed_once,

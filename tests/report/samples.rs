@@ -80,7 +80,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         unit: unit.into(),
         user: "ubuntu".into(),
         directory: "/var/lib/evenkeel/sophia/releases/x".into(),
-        env_path: ENV.into(),
+        env_files: vec![ENV.into()],
         health: Some(health),
     })
 }
