@@ -16,6 +16,7 @@ const NGINX_PACKAGES: [&str; 5] = ["nginx", "nginx-core", "nginx-extras", "nginx
 
 impl Differ<'_> {
     pub(super) fn guards(&mut self) {
+        self.unfinished();
         self.users();
         self.nginx_installed();
         self.ports();
@@ -24,6 +25,15 @@ impl Differ<'_> {
 
     fn refuse(&mut self, code: &str, message: String, hint: String) {
         self.findings.push(Finding::error(code, message).on(self.name()).hint(hint));
+    }
+
+    /// Said, and no more: what is planned from what is live brings it to an end.
+    fn unfinished(&mut self) {
+        if let Some(generation) = self.live.unfinished {
+            let message = format!("generation {generation} was begun here, and neither finished nor undone");
+            let hint = "its controller or the host was cut off; what differs from what is declared is planned as ever";
+            self.findings.push(Finding::warning("unfinished", message).on(self.name()).hint(hint));
+        }
     }
 
     fn users(&mut self) {

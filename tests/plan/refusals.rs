@@ -137,3 +137,12 @@ fn a_deployment_that_runs_or_is_being_undone_refuses_another() {
         assert!(!running("control", &World::live(&example())).is_refused(), "there is nothing to do");
     }
 }
+
+#[test]
+fn a_deployment_that_was_cut_off_is_said_and_refuses_nothing() {
+    let plan = World::live(&example()).plan_when("ai-core", |seen| seen.unfinished = Some(7));
+    let said: Vec<_> = plan.findings.iter().map(|finding| (finding.code.as_str(), finding.message.as_str())).collect();
+    assert_eq!(said, [("unfinished", "generation 7 was begun here, and neither finished nor undone")]);
+    assert!(!plan.is_refused());
+    assert!(!plan.has_changes());
+}
