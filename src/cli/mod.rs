@@ -68,6 +68,13 @@ pub const ROLLED_BACK: u8 = 3;
 pub const REFUSED: u8 = 4;
 pub const PARTIAL: u8 = 5;
 
+/// A reader that has gone ends the program, as in `evenkeel history | head`. Rust ignores SIGPIPE, and a
+/// print would panic. Not for commands that change something: they must not end half-way.
+fn end_with_the_reader() {
+    // SAFETY: it sets a signal to its default, before there is any other thread.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Parses the arguments, runs the command, says what went wrong.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -79,6 +86,9 @@ pub fn main() -> ExitCode {
         }
     };
     common::choose_colour(cli.color);
+    if !matches!(cli.command, Command::Apply(_) | Command::Run(_) | Command::Lab(_) | Command::Demo(_)) {
+        end_with_the_reader();
+    }
     // reqwest is built without a TLS provider of its own; the only error is that one is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let exit = match cli.command {

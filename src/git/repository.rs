@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -66,6 +66,7 @@ pub struct CommitSummary {
 impl Repository {
     /// Opens the mirror, making it where there is none. Nothing is fetched yet.
     pub fn open(mirror: &Path, url: &RemoteUrl, credentials: Credentials) -> Result<Self, GitError> {
+        let _making = lock(mirror)?;
         let opened = match git2::Repository::open_bare(mirror) {
             Err(error) if error.code() == git2::ErrorCode::NotFound => {
                 let mut options = git2::RepositoryInitOptions::new();
@@ -187,11 +188,7 @@ impl Repository {
     pub(super) fn writing(&self) -> Result<Writing<'_>, GitError> {
         // It guards no value that a panic could have left half-made.
         let thread = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.mirror.join("evenkeel.lock");
-        let told = |source| GitError::File { doing: "lock", path: path.clone(), source };
-        let process = File::create(&path).map_err(told)?;
-        process.lock().map_err(told)?;
-        Ok(Writing { _thread: thread, _process: process })
+        Ok(Writing { _thread: thread, _process: lock(&self.mirror)? })
     }
 
     /// Does something with the remote, and tells why it failed in our words rather than libgit2's.
@@ -255,6 +252,16 @@ fn default_branch(heads: &[(String, Option<String>, Oid)]) -> Option<String> {
 fn head(mirror: &git2::Repository) -> Option<String> {
     let head = mirror.find_reference("HEAD").ok()?;
     head.symbolic_target().ok().flatten().map(str::to_owned)
+}
+
+/// Waits until no other process writes to the mirror.
+fn lock(mirror: &Path) -> Result<File, GitError> {
+    let path = mirror.join("evenkeel.lock");
+    let told = |source| GitError::File { doing: "lock", path: path.clone(), source };
+    fs::create_dir_all(mirror).map_err(told)?;
+    let file = File::create(&path).map_err(told)?;
+    file.lock().map_err(told)?;
+    Ok(file)
 }
 
 fn fetched(head: &str, references: BTreeMap<String, Oid>, changed: bool) -> Fetched {
