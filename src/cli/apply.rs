@@ -95,6 +95,6 @@ fn exit(plan: &Plan, deployment: &Deployment) -> u8 {
         Some(Outcome::Partial) => PARTIAL,
         Some(Outcome::RolledBack) => ROLLED_BACK,
         Some(Outcome::Refused) => REFUSED,
-        Some(Outcome::RollbackFailed) | None => ERROR,
+        Some(Outcome::RollbackFailed | Outcome::Stopped) | None => ERROR,
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     model::{
         digest::Digest,
         name::InstanceName,
-        outcome::Failure,
+        outcome::{Cause, Failure},
         plan::{Action, Plan, Step},
         release::Packed,
     },
@@ -89,6 +89,7 @@ impl<H: Host> Deployment<'_, H> {
                     instance: step.instance.clone(),
                     step: step.id.clone(),
                     message: format!("could not pack {}: {error}", release.source),
+                    cause: Cause::Step,
                     log: Vec::new(),
                 })?;
                 packed.insert(*digest, release);
@@ -138,7 +139,13 @@ impl<H: Host> Deployment<'_, H> {
             None => Ok(()),
             Some((step, why)) => {
                 let message = format!("{}: {why}", step.resource);
-                let failure = Failure { instance: name.clone(), step: step.id.clone(), message, log: Vec::new() };
+                let failure = Failure {
+                    instance: name.clone(),
+                    step: step.id.clone(),
+                    message,
+                    cause: Cause::Step,
+                    log: Vec::new(),
+                };
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }

@@ -125,6 +125,8 @@ fn begin<H>(order: &Order<'_, H>, newest: Option<&Record>, kind: Kind) -> Deploy
         outcome: None,
         duration_ms: None,
         summary: order.plan.summary(),
+        touches: order.plan.steps.iter().map(|step| step.instance.clone()).collect(),
+        limit_ms: 0,
         changes: report::plan::change_lines(order.plan),
         failure: None,
         unreached: unreached(order),

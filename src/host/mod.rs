@@ -24,7 +24,12 @@ pub use ssh::{ConnectError, Target};
 pub use ssh_host::SshHost;
 
 use crate::model::{
-    digest::Digest, fleet::Check, observation::Observation, outcome::Failure, plan::Step, release::Packed,
+    digest::Digest,
+    fleet::Check,
+    observation::Observation,
+    outcome::{Cause, Failure},
+    plan::Step,
+    release::Packed,
 };
 
 /// Why a host did not do what it was asked. Whoever tells it names the instance.
@@ -51,11 +56,16 @@ pub enum HostError {
 impl HostError {
     /// The failure as it is recorded.
     pub fn failure(&self, instance: &crate::model::name::InstanceName) -> Failure {
+        let cause = match self {
+            HostError::Connect(_) | HostError::Lost { .. } => Cause::Lost,
+            HostError::Busy { .. } => Cause::Overtaken,
+            _ => Cause::Step,
+        };
         let (step, log) = match self {
             HostError::Step { step, log, .. } => (step.clone(), log.clone()),
             _ => (String::new(), Vec::new()),
         };
-        Failure { instance: instance.clone(), step, message: self.to_string(), log }
+        Failure { instance: instance.clone(), step, message: self.to_string(), cause, log }
     }
 }
 

@@ -17,4 +17,5 @@ pub mod plan;
 pub mod quantity;
 pub mod release;
 pub mod seen;
+pub mod standing;
 pub mod tree;

@@ -2,7 +2,7 @@
 //!
 //! Keeps true: outcomes are distinct and cannot lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub enum Outcome {
     RollbackFailed,
     /// Applied everywhere but on instances that could not be reached.
     Partial,
+    /// It failed and was left as it is, because `rollback_on_failure` is false; the environment is held.
+    Stopped,
     Refused,
 }
 
@@ -33,6 +35,7 @@ impl Outcome {
             Outcome::RolledBack => "rolled-back",
             Outcome::RollbackFailed => "rollback-failed",
             Outcome::Partial => "partial",
+            Outcome::Stopped => "stopped",
             Outcome::Refused => "refused",
         }
     }
@@ -70,6 +73,13 @@ pub struct Deployment {
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
     pub summary: Summary,
+    /// Instances that the plan changes.
+    #[serde(default)]
+    pub touches: BTreeSet<InstanceName>,
+    /// The longest it may last before it counts as failed. Another controller waits so long before it
+    /// takes an intent without outcome for abandoned.
+    #[serde(default)]
+    pub limit_ms: u64,
     /// One line per change, as the plan says it.
     pub changes: Vec<String>,
     /// Instance, step and message of what failed.
@@ -86,9 +96,38 @@ pub struct Failure {
     pub instance: InstanceName,
     pub step: String,
     pub message: String,
+    #[serde(default)]
+    pub cause: Cause,
     /// The unit's or nginx's last log lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
+}
+
+/// What kind of failure it was: not each says something of the commit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A step failed, or a replica did not become healthy.
+    #[default]
+    Step,
+    /// The instance was lost while it was changed.
+    Lost,
+    /// A person cancelled it.
+    Cancelled,
+    /// Something on the instance had changed since the plan, or another deployment ran there.
+    Overtaken,
+    /// The controller, or the host, was stopped in the middle.
+    Interrupted,
+}
+
+impl Cause {
+    /// Whether the commits are not to be tried again by themselves.
+    pub fn condemns(self) -> bool {
+        match self {
+            Cause::Step | Cause::Lost | Cause::Cancelled => true,
+            Cause::Overtaken | Cause::Interrupted => false,
+        }
+    }
 }
 
 /// A commit on the history branch.

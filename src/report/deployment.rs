@@ -45,7 +45,7 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
     let line = match deployment.outcome {
         Some(Outcome::Applied) => style.good(&line),
         Some(Outcome::Partial) => style.warn(&line),
-        Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused) => style.bad(&line),
+        Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused) => style.bad(&line),
         Some(Outcome::Unchanged) | None => line,
     };
     let mut text = format!("{line}\n");
@@ -57,6 +57,10 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
         Some(Outcome::RolledBack) => "Everything is as it was before; packages, if any were installed, stay.\n",
         Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
         Some(Outcome::Partial) => "What was not reached follows with the next deployment that reaches it.\n",
+        Some(Outcome::Stopped) => {
+            "Nothing was undone, and the environment is held: look, then push a commit that mends it, or \
+             `evenkeel rollback --now`; `evenkeel resume` lets it go on.\n"
+        }
         Some(Outcome::Refused) => "Nothing was touched.\n",
         Some(Outcome::Applied | Outcome::Unchanged) | None => "",
     };
@@ -77,6 +81,7 @@ pub(super) fn headline(deployment: &Deployment) -> String {
         Some(Outcome::RolledBack) if repair => format!("rolled back a drift repair: {what}"),
         Some(Outcome::RolledBack) => format!("rolled back {from}: {what}"),
         Some(Outcome::RollbackFailed) => format!("rollback of {from} FAILED: {what}"),
+        Some(Outcome::Stopped) => format!("stopped {from}: {what}"),
         Some(Outcome::Refused) => format!("refused {from}: {what}"),
     }
 }
@@ -90,11 +95,11 @@ pub(super) fn what(deployment: &Deployment) -> String {
         (Some(Outcome::Partial), _) => {
             format!("{}, {} not reached", done(&deployment.summary), deployment.unreached.len())
         }
-        (Some(Outcome::RolledBack | Outcome::RollbackFailed), Some(failure)) => {
+        (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped), Some(failure)) => {
             format!("{} failed on {}", resource(failure), failure.instance)
         }
         (Some(Outcome::Refused), Some(failure)) => one_line(&failure.message),
-        (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused), None) => {
+        (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused), None) => {
             "no reason recorded".to_owned()
         }
     }
@@ -113,6 +118,7 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
             Some(Outcome::Applied | Outcome::Partial) => "Changes",
             Some(Outcome::RolledBack) => "Changes, all undone",
             Some(Outcome::RollbackFailed) => "Changes, not all undone",
+            Some(Outcome::Stopped) => "Changes, begun and left as they are",
             Some(Outcome::Unchanged | Outcome::Refused) | None => "Planned changes",
         };
         text += &format!("\n{}\n", style.bold(&format!("{title}:")));

@@ -9,7 +9,7 @@ use evenkeel::{
         finding::Finding,
         fleet::{Check, Health},
         manifest::Manifest,
-        outcome::{Deployment, Failure, Kind, Outcome},
+        outcome::{Cause, Deployment, Failure, Kind, Outcome},
         plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
     },
     report,
@@ -277,6 +277,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         instance: "business-tools".parse()?,
         step: "business-tools/service/gong_mcp/await-health/sophia-gong_mcp@8100.service".into(),
         message: "service/gong_mcp: not healthy after 45.2 s: GET /health answered 503".into(),
+        cause: Cause::Step,
         log: vec!["Traceback (most recent call last):".into(), "KeyError: 'GONG_KEY'".into()],
     };
     let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed));
@@ -286,6 +287,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         instance: "ai-core".parse()?,
         step: "undo".into(),
         message: "the connection broke: channel closed".into(),
+        cause: Cause::Lost,
         log: Vec::new(),
     };
     Ok(Deployment {
@@ -301,6 +303,8 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         outcome,
         duration_ms: outcome.map(|_| 123_400),
         summary: plan.summary(),
+        touches: plan.steps.iter().map(|step| step.instance.clone()).collect(),
+        limit_ms: 600_000,
         changes,
         failure: failed.then_some(failure),
         unreached: if outcome == Some(Outcome::Partial) { unreached } else { BTreeMap::new() },

@@ -1,0 +1,196 @@
+//! What stands in an environment between deployments: the last good one, what is quarantined, who holds
+//! what, what it is pinned to. Kept as `standing.json` on the history branch, beside the newest record.
+//!
+//! Keeps true: every change of it is a commit there, so there is no other state to lose.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    name::InstanceName,
+    outcome::{Deployment, Failure, Outcome, Record},
+    plan::Commits,
+};
+
+/// Quarantined pairs of commits that are kept; older ones are of branches that have long moved on.
+const REMEMBERED: usize = 20;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The newest deployment that ended `applied`.
+    #[serde(default)]
+    pub good: Option<Good>,
+    /// Not tried again until a newer commit, or `retry`.
+    #[serde(default)]
+    pub quarantine: Vec<Quarantined>,
+    #[serde(default)]
+    pub holds: Vec<Hold>,
+    #[serde(default)]
+    pub pin: Option<Pin>,
+    /// A person said that going back behind the deployed commit is meant.
+    #[serde(default)]
+    pub rewind_to: Option<Commits>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    pub commits: Commits,
+    pub generation: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    pub commits: Commits,
+    pub generation: u64,
+    /// What failed, in one line.
+    pub why: String,
+}
+
+/// Somebody asked that nothing be changed: nowhere, or on one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// None: the whole environment.
+    pub instance: Option<InstanceName>,
+    pub owner: String,
+    pub reason: String,
+    /// RFC 3339.
+    pub since: String,
+}
+
+/// The environment is kept at these commits, until its branches hold others than `instead_of`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    pub commits: Commits,
+    pub instead_of: Commits,
+    pub owner: String,
+}
+
+/// What a person, or the reconciler for one, changed of it. `event.json` of the commit that records it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingEvent {
+    pub control: Control,
+    /// Who asked.
+    pub by: String,
+    /// RFC 3339.
+    pub when: String,
+}
+
+/// What can be asked of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Control {
+    Hold {
+        instance: Option<InstanceName>,
+        reason: String,
+    },
+    Resume {
+        instance: Option<InstanceName>,
+    },
+    /// Lifts the quarantine, and does not wait for a backoff. With `allow_rewind`, also when these commits
+    /// leave out the deployed one.
+    Retry {
+        commits: Commits,
+        allow_rewind: bool,
+    },
+    /// Ends what runs at the next safe step, and undoes it.
+    Cancel {
+        reason: String,
+    },
+    /// Keeps the environment at an earlier deployment.
+    Pin {
+        commits: Commits,
+        instead_of: Commits,
+        generation: u64,
+    },
+}
+
+impl Standing {
+    /// As it is after the event. A cancellation changes nothing by itself: the outcome does.
+    pub fn after(mut self, event: &StandingEvent) -> Self {
+        match &event.control {
+            Control::Hold { instance, reason } => {
+                self.holds.retain(|hold| hold.instance != *instance);
+                self.holds.push(Hold {
+                    instance: instance.clone(),
+                    owner: event.by.clone(),
+                    reason: reason.clone(),
+                    since: event.when.clone(),
+                });
+            }
+            Control::Resume { instance } => self.holds.retain(|hold| hold.instance != *instance),
+            Control::Retry { commits, allow_rewind } => {
+                self.quarantine.retain(|quarantined| quarantined.commits != *commits);
+                if *allow_rewind {
+                    self.rewind_to = Some(commits.clone());
+                }
+            }
+            Control::Cancel { .. } => {}
+            Control::Pin { commits, instead_of, .. } => {
+                self.quarantine.retain(|quarantined| quarantined.commits != *commits);
+                let (commits, instead_of) = (commits.clone(), instead_of.clone());
+                self.pin = Some(Pin { commits, instead_of, owner: event.by.clone() });
+            }
+        }
+        self
+    }
+
+    /// As it is after a deployment has ended.
+    pub fn concluded(mut self, deployment: &Deployment) -> Self {
+        let (commits, generation) = (&deployment.commits, deployment.generation);
+        match deployment.outcome {
+            Some(Outcome::Applied) => {
+                self.good = Some(Good { commits: commits.clone(), generation });
+                self.rewind_to = None;
+            }
+            Some(Outcome::RolledBack | Outcome::RollbackFailed) => {
+                if let Some(failure) = deployment.failure.as_ref().filter(|failure| failure.cause.condemns()) {
+                    self.quarantine(commits, generation, failure);
+                }
+            }
+            Some(Outcome::Stopped) => {
+                let reason = format!("generation {generation} failed, and rollback_on_failure is false");
+                let owner = "evenkeel".to_owned();
+                self.holds.retain(|hold| hold.instance.is_some());
+                self.holds.push(Hold { instance: None, owner, reason, since: deployment.started.clone() });
+            }
+            Some(Outcome::Unchanged | Outcome::Partial | Outcome::Refused) | None => {}
+        }
+        self
+    }
+
+    fn quarantine(&mut self, commits: &Commits, generation: u64, failure: &Failure) {
+        let what = if failure.step.is_empty() { String::new() } else { format!("{}: ", failure.step) };
+        let why = format!("{what}{}", failure.message.lines().next().unwrap_or_default());
+        self.quarantine.retain(|quarantined| quarantined.commits != *commits);
+        self.quarantine.push(Quarantined { commits: commits.clone(), generation, why });
+        let surplus = self.quarantine.len().saturating_sub(REMEMBERED);
+        self.quarantine.drain(..surplus);
+    }
+
+    pub fn quarantined(&self, commits: &Commits) -> Option<&Quarantined> {
+        self.quarantine.iter().find(|quarantined| quarantined.commits == *commits)
+    }
+
+    /// The hold on the whole environment.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.instance.is_none())
+    }
+
+    pub fn held_instances(&self) -> impl Iterator<Item = (&InstanceName, &Hold)> {
+        self.holds.iter().filter_map(|hold| Some((hold.instance.as_ref()?, hold)))
+    }
+
+    /// What the environment is to be brought to, given what its branches hold.
+    pub fn target<'a>(&'a self, wanted: &'a Commits) -> &'a Commits {
+        match &self.pin {
+            Some(pin) if pin.instead_of == *wanted => &pin.commits,
+            _ => wanted,
+        }
+    }
+}
+
+/// One commit of the history branch: a deployment's intent or outcome, or a control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryEntry {
+    Deployment(Record),
+    Control { commit: String, event: StandingEvent },
+}
