@@ -26,7 +26,7 @@ use super::{
 use crate::{
     decide::Policy,
     declare,
-    engine::{ledger::Ledger, reconcile::Reconciler},
+    engine::{ledger::GitLedger, pass::Seat, reconcile::Reconciler},
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},
@@ -103,7 +103,7 @@ struct Stage {
     branch: String,
     /// Instances that serve a site.
     sites: BTreeSet<InstanceName>,
-    reconciler: Arc<Reconciler<SshHost>>,
+    reconciler: Arc<Reconciler<SshHost, GitLedger>>,
     stop: CancellationToken,
 }
 
@@ -116,7 +116,7 @@ async fn show(args: &Args, lab: &Lab, hosts: &[LabHost], door: std::net::TcpList
     let watched = Repository::open(&stage.folder.join("watch.git"), &address(&stage.bare)?, Credentials::default())?;
     let _watcher = watch_local(&watched, poke);
     let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
-    let serving = tokio::spawn(server::serve(listener, stage.reconciler.status.clone(), stage.stop.clone()));
+    let serving = tokio::spawn(server::serve(listener, stage.reconciler.clone(), stage.stop.clone()));
     let looping = tokio::spawn(stage.reconciler.clone().run(stage.stop.clone(), pokes));
     let site = format!("http://{}", door.local_addr()?);
     let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
@@ -203,11 +203,12 @@ impl Stage {
         })?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
         let reconciler = Arc::new(Reconciler::new(
-            Ledger::new(repository),
+            GitLedger::new(repository),
             reach.roster(),
             overrides,
             "fleet".to_owned(),
-            Policy { poll_every: 10_000 },
+            Policy { poll_every: 10_000, observe_only: false },
+            Seat::of(&folder.join("state")),
             Box::new(|event| progress::print(&event)),
         ));
         Ok(Self { bare, folder, environment, branch, sites, reconciler, stop: CancellationToken::new() })
@@ -245,7 +246,7 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let environment = self.environment.clone();
-            let records = self.reconciler.ledger.call(move |repository| repository.history(&environment, 100)).await?;
+            let records = self.reconciler.ledger.call(move |repository| repository.records(&environment, 100)).await?;
             let ended: Vec<Record> = records.into_iter().filter(|record| record.deployment.outcome.is_some()).collect();
             let view = self.view();
             let settled = view.as_ref().is_some_and(|view| {

@@ -59,7 +59,7 @@ impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Git(error) => error.into(),
-            LedgerError::Panicked(_) => Self::of(&error),
+            LedgerError::Panicked(_) | LedgerError::Unreadable { .. } => Self::of(&error),
         }
     }
 }
@@ -67,8 +67,13 @@ impl From<LedgerError> for Failure {
 impl From<PassError> for Failure {
     fn from(error: PassError) -> Self {
         let mut failure = Self::of(&error);
-        if matches!(error, PassError::AnotherController { .. }) {
-            failure.code = REFUSED;
+        match &error {
+            PassError::AnotherController { .. } => failure.code = REFUSED,
+            PassError::UnderWay { .. } => {
+                failure.code = REFUSED;
+                failure.hint = Some("wait for it to end; if that controller is gone for good: --take-over".to_owned());
+            }
+            _ => {}
         }
         failure
     }

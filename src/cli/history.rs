@@ -106,7 +106,7 @@ impl Which {
                 }
             }
         };
-        let records = repository.history(&environment, limit)?;
+        let records = repository.records(&environment, limit)?;
         Ok((repository, environment, records))
     }
 }

@@ -6,6 +6,7 @@
 mod apply;
 mod common;
 mod completions;
+mod controls;
 mod demo;
 mod failure;
 mod history;
@@ -15,6 +16,7 @@ mod plan;
 mod progress;
 mod render;
 mod repository;
+mod rollback;
 mod run;
 mod schema;
 mod status;
@@ -52,6 +54,11 @@ enum Command {
     History(history::HistoryArgs),
     Show(history::ShowArgs),
     Why(why::Args),
+    Hold(controls::HoldArgs),
+    Resume(controls::ResumeArgs),
+    Retry(controls::RetryArgs),
+    Cancel(controls::CancelArgs),
+    Rollback(rollback::Args),
     Lab(lab::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -102,6 +109,11 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::run(&args),
         Command::Show(args) => history::show(&args),
         Command::Why(args) => why::run(&args),
+        Command::Hold(args) => controls::hold(&args),
+        Command::Resume(args) => controls::resume(&args),
+        Command::Retry(args) => controls::retry(&args),
+        Command::Cancel(args) => controls::cancel(&args),
+        Command::Rollback(args) => rollback::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),

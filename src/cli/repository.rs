@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ERROR, Failure};
+use super::{ERROR, Failure, REFUSED};
 use crate::{
-    engine::ledger::Ledger,
+    engine::ledger::GitLedger,
     git::{self, Credentials, RemoteUrl, Repository},
     model::digest::Digest,
 };
@@ -75,9 +75,29 @@ impl Place {
         Ok(Repository::open(&self.state.join("mirror.git"), &self.url, self.credentials.clone())?)
     }
 
+    /// The right to deploy from this state directory: one process has it at a time, and the kernel takes it
+    /// back when that ends, however it ends. So an intent of this place without outcome is nobody's any more.
+    pub fn claim(&self) -> Result<std::fs::File, Failure> {
+        let path = self.state.join("deploying.lock");
+        let told = |error: &dyn std::error::Error| {
+            Failure::new(ERROR, format!("cannot lock {}: {error}", path.display())).hint("name another --state DIR")
+        };
+        std::fs::create_dir_all(&self.state).map_err(|error| told(&error))?;
+        let file = std::fs::File::create(&path).map_err(|error| told(&error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
+                REFUSED,
+                format!("another evenkeel on this machine deploys with the state in {}", self.state.display()),
+            )
+            .hint("wait for it to end")),
+            Err(std::fs::TryLockError::Error(error)) => Err(told(&error)),
+        }
+    }
+
     /// Opened and fetched.
-    pub async fn ledger(&self) -> Result<Ledger, Failure> {
-        let ledger = Ledger::new(self.open()?);
+    pub async fn ledger(&self) -> Result<GitLedger, Failure> {
+        let ledger = GitLedger::new(self.open()?);
         ledger.call(|repository| repository.fetch().map(|_| ())).await?;
         Ok(ledger)
     }

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::{DONE, ERROR, Exit, Failure, common, repository::RepositoryArgs};
 use crate::{
     decide::Policy,
-    engine::{ledger::Ledger, reconcile::Reconciler},
+    engine::{ledger::GitLedger, pass::Seat, reconcile::Reconciler},
     git::Repository,
     model::quantity::Span,
     report::{
@@ -34,6 +34,9 @@ pub struct Args {
     /// How often the repository is asked for new commits. A local one is watched besides.
     #[arg(long, value_name = "SPAN", default_value = "30s")]
     poll: Span,
+    /// Change nothing, anywhere: only look, and say what would be done. For a first week.
+    #[arg(long)]
+    observe_only: bool,
     #[arg(long, default_value = "text")]
     log_format: common::Format,
 }
@@ -47,21 +50,23 @@ pub fn run(args: &Args) -> Exit {
         let listener = server::bind(&place.socket())
             .await
             .map_err(|error| Failure::of(&error).hint("stop the other one first, or name another --state DIR"))?;
+        let _claim = place.claim()?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
         // Held as long as the loop runs: a watcher that is dropped watches no more.
         let _watcher = watch_local(&repository, poke);
         info!("following {}, state in {}", place.url, place.state.display());
         let reconciler = Arc::new(Reconciler::new(
-            Ledger::new(repository),
+            GitLedger::new(repository),
             args.reach.roster(),
             overrides,
             args.fleet.trim_matches('/').to_owned(),
-            Policy { poll_every: args.poll.0.as_millis() as u64 },
+            Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only },
+            Seat::of(&place.state),
             Box::new(log_event),
         ));
         stop_on_signals(stop.clone())?;
-        let serving = tokio::spawn(server::serve(listener, reconciler.status.clone(), stop.clone()));
+        let serving = tokio::spawn(server::serve(listener, reconciler.clone(), stop.clone()));
         reconciler.run(stop, pokes).await;
         if let Ok(Err(error)) = serving.await {
             warn!("the socket: {error}");

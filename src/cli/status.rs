@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Exit {
         let newest = match place.ledger().await {
             Ok(ledger) => {
                 let environment = plan.environment.clone();
-                ledger.call(move |repository| repository.history(&environment, 1)).await?.into_iter().next()
+                ledger.call(move |repository| repository.records(&environment, 1)).await?.into_iter().next()
             }
             // Without its history an environment has a status all the same.
             Err(_) => None,

@@ -34,11 +34,11 @@ pub fn run(args: &Args) -> Exit {
     common::block_on(async {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let observed = observe(&prepared, &hosts, &spinner.watch()).await;
+        let observed = observe(&prepared, &hosts, &Default::default(), &spinner.watch()).await;
         let plan = plan_from(&prepared, &observed);
         let environment = plan.environment.clone();
         let ledger = place.ledger().await?;
-        let records = ledger.call(move |repository| repository.history(&environment, RECORDS)).await?;
+        let records = ledger.call(move |repository| repository.records(&environment, RECORDS)).await?;
         spinner.finish();
         let view = why(&args.subject, &prepared, &plan, &observed, &records);
         match args.format {

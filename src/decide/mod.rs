@@ -4,22 +4,35 @@
 //! environment; a trigger carries no facts, it only makes the loop look again. Never does: I/O,
 //! reading a clock, choosing random numbers (jitter is handed in).
 
-use std::collections::BTreeMap;
+mod environment;
+mod goal;
+mod waits;
 
-use crate::model::{name::EnvironmentName, plan::Commits};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    desired::Resource,
+    name::{EnvironmentName, InstanceName},
+    plan::Commits,
+    standing::Standing,
+};
+use environment::Environment;
+pub use goal::Goal;
+use waits::{Wait, spread};
 
 /// Milliseconds on a clock that only goes forward.
 pub type Millis = u64;
 
-/// The first pause after a failure; each further one doubles it.
-const FIRST_BACKOFF: Millis = 2_000;
-const LONGEST_BACKOFF: Millis = 300_000;
+/// After another controller was faster its outcome is worth a look soon.
+const SOON: Millis = 1_000;
 
 /// How the loop is set up.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// How often the repository is asked for new commits.
     pub poll_every: Millis,
+    /// Nothing is ever changed, only looked at.
+    pub observe_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,40 +41,94 @@ pub enum Event {
     Tick,
     /// Somebody says that the repository may have changed.
     Poked,
-    /// What the repository holds: the commits of each environment, and how often it is observed.
+    /// What the repository holds, by environment.
     Fetched(BTreeMap<EnvironmentName, Wanted>),
     FetchFailed,
     /// A pass has ended.
     Ended {
         environment: EnvironmentName,
-        commits: Commits,
-        end: End,
+        goal: Goal,
+        passed: Passed,
+    },
+    /// An instance that did not answer was asked again.
+    Asked {
+        environment: EnvironmentName,
+        instance: InstanceName,
+        answered: Result<(), String>,
+    },
+    /// A person does not want to wait: what was put off is tried now.
+    Hurried {
+        environment: EnvironmentName,
     },
 }
 
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    AsDeclared,
-    /// Some instance was not reached; the others are as declared.
-    Unreached,
+    /// What there was to do is done, on every instance that answers.
+    Done,
     /// It could not be planned, was refused, or was rolled back.
     Failed,
+    /// Somebody else changed something at the same time: look again.
+    Overtaken,
+}
+
+/// What a pass found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    pub end: End,
+    /// What the history says now; none where it could not be read.
+    pub said: Option<Said>,
+    /// Instances that were asked and did not answer, each with the reason.
+    pub unreached: BTreeMap<InstanceName, String>,
+    /// What was repaired without a commit asking for it.
+    pub repaired: BTreeSet<(InstanceName, Resource)>,
+}
+
+/// What the history says of an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    pub standing: Standing,
+    pub open: Option<Open>,
+}
+
+/// A deployment that began, and of which nothing says how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    pub generation: u64,
+    /// When it began, as it is recorded: tells two of one number apart.
+    pub started: String,
+    /// Begun by this controller, before it was started again.
+    pub ours: bool,
+    /// The longest that it may last.
+    pub limit: Millis,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub commits: Commits,
     pub observe_every: Millis,
+    pub said: Said,
+    /// Whether these commits leave out the deployed one.
+    pub rewinds: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     Fetch,
-    /// Look at the environment and bring it to these commits.
+    /// Look at the environment, and do what the goal says.
     Pass {
         environment: EnvironmentName,
-        commits: Commits,
+        goal: Goal,
+        /// Instances that are not asked: they did not answer, for these reasons.
+        absent: BTreeMap<InstanceName, String>,
+        /// What is not repaired: it was, so many times, and did not hold.
+        spared: BTreeMap<(InstanceName, Resource), u32>,
+    },
+    /// Ask an instance whether it answers again.
+    Ask {
+        environment: EnvironmentName,
+        instance: InstanceName,
     },
 }
 
@@ -71,19 +138,8 @@ pub struct State {
     /// A poke that came while fetching: what it announced may have come too late.
     fetch_again: bool,
     fetch_at: Millis,
-    fetch_failures: u32,
+    fetch_failed: Wait,
     environments: BTreeMap<EnvironmentName, Environment>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Environment {
-    wanted: Wanted,
-    running: bool,
-    /// What the last pass was about.
-    tried: Option<Commits>,
-    failures: u32,
-    /// When to look again, be it for drift or after a failure.
-    due: Millis,
 }
 
 /// `jitter` is between 0 and 1; it spreads what many controllers and instances do.
@@ -98,89 +154,65 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
             fetched(state, wanted, now);
             let again = std::mem::take(&mut state.fetch_again);
             state.fetching = false;
-            state.fetch_failures = 0;
+            state.fetch_failed = Wait::default();
             state.fetch_at = if again { now } else { now + spread(policy.poll_every, jitter) };
         }
         Event::FetchFailed => {
             state.fetching = false;
             state.fetch_again = false;
-            state.fetch_failures += 1;
-            state.fetch_at = now + spread(backoff(state.fetch_failures), jitter);
+            state.fetch_at = state.fetch_failed.longer(now, jitter);
         }
-        Event::Ended { environment, commits, end } => {
+        Event::Ended { environment, goal, passed } => {
+            if passed.end == End::Overtaken {
+                state.fetch_at = state.fetch_at.min(now + SOON);
+            }
             if let Some(environment) = state.environments.get_mut(&environment) {
-                environment.running = false;
-                environment.failures = if end == End::Failed { environment.failures + 1 } else { 0 };
-                let pause = match end {
-                    // An instance that is off must not keep the others from being looked at.
-                    End::AsDeclared | End::Unreached => environment.wanted.observe_every,
-                    End::Failed => backoff(environment.failures),
-                };
-                environment.due = now + spread(pause, jitter);
-                environment.tried = Some(commits);
+                environment.ended(goal, passed, now, jitter);
+            }
+        }
+        Event::Asked { environment, instance, answered } => {
+            if let Some(environment) = state.environments.get_mut(&environment) {
+                environment.asked(&instance, answered, now, jitter);
+            }
+        }
+        Event::Hurried { environment } => {
+            state.fetch_at = now;
+            if let Some(environment) = state.environments.get_mut(&environment) {
+                environment.hurry(now);
             }
         }
     }
-    due(state, now)
+    due(state, policy, now)
 }
 
 /// When something will be due next.
-pub fn next_due(state: &State) -> Millis {
-    let passes = state.environments.values().filter(|e| !e.running).map(|e| if e.is_new() { 0 } else { e.due });
+pub fn next_due(state: &State, policy: Policy) -> Millis {
     let fetch = if state.fetching { Millis::MAX } else { state.fetch_at };
-    passes.min().unwrap_or(Millis::MAX).min(fetch)
-}
-
-impl Environment {
-    fn is_new(&self) -> bool {
-        self.tried.as_ref() != Some(&self.wanted.commits)
-    }
+    let environments = state.environments.values().map(|environment| environment.next_due(policy));
+    environments.min().unwrap_or(Millis::MAX).min(fetch)
 }
 
 fn fetched(state: &mut State, wanted: BTreeMap<EnvironmentName, Wanted>, now: Millis) {
     // An environment that is declared no more is looked after no more; what runs there stays.
-    state.environments.retain(|name, environment| wanted.contains_key(name) || environment.running);
+    state.environments.retain(|name, environment| wanted.contains_key(name) || environment.is_running());
     for (name, wanted) in wanted {
         match state.environments.get_mut(&name) {
-            Some(environment) => {
-                if environment.wanted.commits != wanted.commits {
-                    // A new commit is a new chance: it does not wait for the old one's backoff.
-                    environment.failures = 0;
-                }
-                environment.wanted = wanted;
-            }
-            None => {
-                let environment = Environment { wanted, running: false, tried: None, failures: 0, due: now };
-                state.environments.insert(name, environment);
-            }
+            Some(environment) => environment.wants(wanted, now),
+            None => _ = state.environments.insert(name, Environment::new(wanted, now)),
         }
     }
 }
 
-fn due(state: &mut State, now: Millis) -> Vec<Effect> {
+fn due(state: &mut State, policy: Policy, now: Millis) -> Vec<Effect> {
     let mut effects = Vec::new();
     if !state.fetching && state.fetch_at <= now {
         state.fetching = true;
         effects.push(Effect::Fetch);
     }
     for (name, environment) in &mut state.environments {
-        if !environment.running && (environment.is_new() || environment.due <= now) {
-            environment.running = true;
-            let commits = environment.wanted.commits.clone();
-            effects.push(Effect::Pass { environment: name.clone(), commits });
-        }
+        effects.extend(environment.due(name, policy, now));
     }
     effects
-}
-
-fn backoff(failures: u32) -> Millis {
-    FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST_BACKOFF)
-}
-
-/// Between nine tenths and eleven tenths of the pause.
-fn spread(pause: Millis, jitter: f64) -> Millis {
-    let tenth = pause / 10;
-    pause - tenth + (2.0 * jitter.clamp(0.0, 1.0) * tenth as f64) as Millis
 }
 
 #[cfg(test)]

@@ -1,129 +1,290 @@
 //! Events in, effects out.
 
 use super::*;
+use crate::model::standing::{Barred, Good, Hold, Pin, Quarantined};
 
-const POLICY: Policy = Policy { poll_every: 10_000 };
+const POLICY: Policy = Policy { poll_every: 10_000, observe_only: false };
 
 fn production() -> EnvironmentName {
     "production".parse().unwrap()
+}
+
+fn h1() -> InstanceName {
+    "h1".parse().unwrap()
 }
 
 fn commits(id: &str) -> Commits {
     Commits { default: Some(id.to_owned()), environment: Some(id.to_owned()) }
 }
 
-fn fetched(id: &str) -> Event {
-    Event::Fetched([(production(), Wanted { commits: commits(id), observe_every: 30_000 })].into())
+fn wanted(id: &str) -> Wanted {
+    Wanted { commits: commits(id), observe_every: 30_000, said: Said::default(), rewinds: false }
 }
 
-fn ended(id: &str, end: End) -> Event {
-    Event::Ended { environment: production(), commits: commits(id), end }
+fn good(id: &str) -> Standing {
+    Standing { good: Some(Good { commits: commits(id), generation: 1 }), ..Standing::default() }
 }
 
-fn pass(id: &str) -> Effect {
-    Effect::Pass { environment: production(), commits: commits(id) }
+fn fetched(wanted: Wanted) -> Event {
+    Event::Fetched([(production(), wanted)].into())
 }
 
+fn passed(end: End, standing: Standing) -> Passed {
+    let said = Some(Said { standing, open: None });
+    Passed { end, said, unreached: BTreeMap::new(), repaired: BTreeSet::new() }
+}
+
+fn ended(goal: Goal, passed: Passed) -> Event {
+    Event::Ended { environment: production(), goal, passed }
+}
+
+fn deploy(id: &str) -> Goal {
+    Goal::Deploy(commits(id))
+}
+
+fn repair(good: &str, instead_of: &str, why: Barred) -> Goal {
+    Goal::Repair { good: commits(good), instead_of: commits(instead_of), why }
+}
+
+fn observe(id: &str, why: Barred) -> Goal {
+    Goal::Observe { commits: commits(id), why }
+}
+
+fn pass(goal: Goal) -> Effect {
+    Effect::Pass { environment: production(), goal, absent: BTreeMap::new(), spared: BTreeMap::new() }
+}
+
+#[derive(Default)]
 struct Loop(State);
 
 impl Loop {
+    /// One that has fetched this at the time 0.
+    fn of(wanted: Wanted) -> (Self, Vec<Effect>) {
+        let mut new = Self::default();
+        new.at(0, Event::Tick);
+        let effects = new.at(0, fetched(wanted));
+        (new, effects)
+    }
+
     fn at(&mut self, now: Millis, event: Event) -> Vec<Effect> {
         decide(&mut self.0, POLICY, event, now, 0.5)
+    }
+
+    /// What is due by then, without what has to do with fetching.
+    fn due(&mut self, now: Millis) -> Vec<Effect> {
+        let effects = self.at(now, Event::Tick);
+        effects.into_iter().filter(|effect| *effect != Effect::Fetch).collect()
+    }
+
+    fn next_due(&self) -> Millis {
+        next_due(&self.0, POLICY)
     }
 }
 
 #[test]
 fn it_fetches_first_and_passes_over_what_was_fetched() {
-    let mut l = Loop(State::default());
+    let mut l = Loop::default();
     assert_eq!(l.at(0, Event::Tick), [Effect::Fetch]);
     assert_eq!(l.at(5, Event::Tick), [], "one fetch at a time");
-    assert_eq!(l.at(10, fetched("a")), [pass("a")]);
-    assert_eq!(next_due(&l.0), 10_010, "the next poll");
+    assert_eq!(l.at(10, fetched(wanted("a"))), [pass(deploy("a"))]);
+    assert_eq!(l.next_due(), 10_010, "the next poll");
 }
 
 #[test]
 fn a_commit_that_comes_during_a_pass_waits_for_its_end() {
-    let mut l = Loop(State::default());
-    l.at(0, Event::Tick);
-    l.at(10, fetched("a"));
-    assert_eq!(l.at(20, Event::Poked), [Effect::Fetch]);
-    assert_eq!(l.at(30, fetched("b")), [], "a running pass is never superseded");
-    assert_eq!(l.at(40, Event::Poked), [Effect::Fetch]);
-    assert_eq!(l.at(50, fetched("c")), []);
-    assert_eq!(l.at(60, ended("a", End::AsDeclared)), [pass("c")], "the newest, not each");
+    let (mut l, _) = Loop::of(wanted("a"));
+    for (at, id) in [(20, "b"), (40, "c"), (60, "d")] {
+        assert_eq!(l.at(at, Event::Poked), [Effect::Fetch]);
+        assert_eq!(l.at(at + 10, fetched(wanted(id))), [], "a running pass is never superseded");
+    }
+    let done = passed(End::Done, good("a"));
+    assert_eq!(l.at(80, ended(deploy("a"), done)), [pass(deploy("d"))], "the newest, not each");
 }
 
 #[test]
 fn drift_is_looked_for_after_the_interval() {
-    let mut l = Loop(State::default());
-    l.at(0, Event::Tick);
-    l.at(0, fetched("a"));
-    l.at(0, ended("a", End::AsDeclared));
-    assert!(!l.at(29_999, Event::Tick).contains(&pass("a")));
-    assert!(l.at(30_000, Event::Tick).contains(&pass("a")));
+    let (mut l, _) = Loop::of(wanted("a"));
+    l.at(0, ended(deploy("a"), passed(End::Done, good("a"))));
+    assert_eq!(l.due(29_999), []);
+    assert_eq!(l.due(30_000), [pass(deploy("a"))]);
 }
 
 #[test]
-fn failures_back_off_and_a_new_commit_does_not_wait() {
-    let mut l = Loop(State::default());
+fn a_poke_while_fetching_fetches_once_more() {
+    let mut l = Loop::default();
     l.at(0, Event::Tick);
-    l.at(0, fetched("a"));
-    l.at(0, ended("a", End::Failed));
-    assert_eq!(l.at(1_999, Event::Tick), []);
-    assert_eq!(l.at(2_000, Event::Tick), [pass("a")]);
-    l.at(2_000, ended("a", End::Failed));
-    assert_eq!(l.at(5_999, Event::Tick), [], "the second pause is longer");
-    assert_eq!(l.at(6_000, Event::Tick), [pass("a")]);
-    l.at(6_000, ended("a", End::Failed));
-    l.at(6_000, Event::Poked);
-    assert_eq!(l.at(6_001, fetched("b")), [pass("b")]);
+    l.at(5, Event::Poked);
+    let effects = l.at(10, fetched(wanted("a")));
+    assert!(effects.contains(&Effect::Fetch), "{effects:?}");
 }
 
 #[test]
-fn a_poke_during_a_fetch_fetches_again() {
-    let mut l = Loop(State::default());
-    l.at(0, Event::Tick);
-    assert_eq!(l.at(1, Event::Poked), []);
-    assert_eq!(l.at(2, fetched("a")), [Effect::Fetch, pass("a")]);
-}
-
-#[test]
-fn an_unreachable_repository_is_asked_ever_less_often() {
-    let mut l = Loop(State::default());
+fn a_repository_that_cannot_be_reached_is_asked_less_and_less_often() {
+    let mut l = Loop::default();
     l.at(0, Event::Tick);
     l.at(0, Event::FetchFailed);
-    assert_eq!(next_due(&l.0), 2_000);
+    assert_eq!(l.next_due(), 2_000);
     l.at(2_000, Event::Tick);
     l.at(2_000, Event::FetchFailed);
-    assert_eq!(next_due(&l.0), 6_000);
+    assert_eq!(l.next_due(), 6_000);
 }
 
 #[test]
-fn pauses_are_spread_and_bounded() {
-    assert_eq!(spread(1_000, 0.0), 900);
-    assert_eq!(spread(1_000, 1.0), 1_100);
-    assert_eq!(backoff(40), LONGEST_BACKOFF);
+fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good_one() {
+    let (mut l, _) = Loop::of(Wanted { said: Said { standing: good("a"), open: None }, ..wanted("b") });
+    let why = "it never became healthy".to_owned();
+    let quarantine = vec![Quarantined { commits: commits("b"), generation: 2, why }];
+    let standing = Standing { quarantine, ..good("a") };
+    let effects = l.at(10, ended(deploy("b"), passed(End::Failed, standing.clone())));
+    assert_eq!(effects, [pass(repair("a", "b", Barred::Quarantined))]);
+    l.at(20, ended(repair("a", "b", Barred::Quarantined), passed(End::Done, standing.clone())));
+    assert_eq!(l.due(1_000_000), [pass(repair("a", "b", Barred::Quarantined))], "also after a long time");
+    l.at(1_000_010, ended(repair("a", "b", Barred::Quarantined), passed(End::Done, standing.clone())));
+
+    let next = Wanted { said: Said { standing, open: None }, ..wanted("c") };
+    assert!(l.at(1_000_020, fetched(next)).contains(&pass(deploy("c"))), "a new commit is a new chance");
 }
 
 #[test]
-fn an_environment_declared_no_more_is_left_alone() {
-    let mut l = Loop(State::default());
-    l.at(0, Event::Tick);
-    l.at(0, fetched("a"));
-    l.at(0, ended("a", End::AsDeclared));
-    l.at(1, Event::Poked);
-    assert_eq!(l.at(2, Event::Fetched(BTreeMap::new())), []);
-    assert_eq!(l.at(100_000, Event::Tick), [Effect::Fetch]);
+fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_repaired_meanwhile() {
+    let said = || Said { standing: good("a"), open: None };
+    let (mut l, _) = Loop::of(Wanted { said: said(), ..wanted("b") });
+    let effects = l.at(0, ended(deploy("b"), passed(End::Failed, good("a"))));
+    assert_eq!(effects, [pass(repair("a", "b", Barred::Later))]);
+    assert_eq!(l.at(10, ended(repair("a", "b", Barred::Later), passed(End::Done, good("a")))), []);
+    assert_eq!(l.next_due(), 2_000);
+    assert_eq!(l.due(2_000), [pass(deploy("b"))]);
+    l.at(2_000, ended(deploy("b"), passed(End::Failed, good("a"))));
+    l.at(2_010, ended(repair("a", "b", Barred::Later), passed(End::Done, good("a"))));
+    assert_eq!(l.due(5_999), []);
+    assert_eq!(l.due(6_000), [pass(deploy("b"))], "each time later");
 }
 
 #[test]
-fn an_instance_that_is_off_does_not_keep_the_others_from_being_looked_at() {
-    let mut l = Loop(State::default());
-    l.at(0, Event::Tick);
-    for pass_number in 0..20 {
-        let now = pass_number * 30_000;
-        l.at(now, fetched("a"));
-        l.at(now, ended("a", End::Unreached));
-        assert!(l.at(now + 30_000, Event::Tick).contains(&pass("a")), "after pass {pass_number}");
+fn a_commit_that_leaves_out_the_deployed_one_waits_until_that_is_said_to_be_meant() {
+    let rewound = |standing| Wanted { rewinds: true, said: Said { standing, open: None }, ..wanted("b") };
+    let (mut l, effects) = Loop::of(rewound(good("a")));
+    assert_eq!(effects, [pass(repair("a", "b", Barred::Rewind))]);
+    l.at(10, ended(repair("a", "b", Barred::Rewind), passed(End::Done, good("a"))));
+    let meant = Standing { rewind_to: Some(commits("b")), ..good("a") };
+    assert_eq!(l.at(20, fetched(rewound(meant))), [pass(deploy("b"))]);
+    let effects = l.at(30, ended(deploy("b"), passed(End::Done, good("b"))));
+    assert_eq!(effects, [], "once it is deployed it leaves nothing out");
+}
+
+#[test]
+fn under_a_hold_and_when_told_so_it_only_looks() {
+    let (owner, reason, since) = ("ann".to_owned(), "a look".to_owned(), "2026-11-21T13:14:05Z".to_owned());
+    let hold = Hold { instance: None, owner, reason, since };
+    let held = Said { standing: Standing { holds: vec![hold], ..good("a") }, open: None };
+    let (mut l, effects) = Loop::of(Wanted { said: held, ..wanted("b") });
+    assert_eq!(effects, [pass(observe("b", Barred::Held))]);
+    let effects = l.at(10, ended(observe("b", Barred::Held), passed(End::Done, good("a"))));
+    assert_eq!(effects, [pass(deploy("b"))], "as soon as it is resumed");
+
+    let mut state = State::default();
+    let policy = Policy { observe_only: true, ..POLICY };
+    decide(&mut state, policy, Event::Tick, 0, 0.5);
+    let effects = decide(&mut state, policy, fetched(wanted("a")), 0, 0.5);
+    assert_eq!(effects, [pass(observe("a", Barred::ObserveOnly))]);
+}
+
+#[test]
+fn a_pin_holds_until_the_branch_moves_on() {
+    let pin = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ann".to_owned() };
+    let pinned = || Said { standing: Standing { pin: Some(pin.clone()), ..good("b") }, open: None };
+    let (mut l, effects) = Loop::of(Wanted { said: pinned(), rewinds: true, ..wanted("b") });
+    assert_eq!(effects, [pass(deploy("a"))]);
+    l.at(10, ended(deploy("a"), passed(End::Done, pinned().standing)));
+    assert_eq!(l.at(20, fetched(Wanted { said: pinned(), ..wanted("c") })), [pass(deploy("c"))]);
+}
+
+#[test]
+fn an_open_deployment_of_ones_own_is_ended_before_anything_else() {
+    let open = Open { generation: 7, started: "then".to_owned(), ours: true, limit: 60_000 };
+    let said = Said { standing: good("a"), open: Some(open) };
+    let (_, effects) = Loop::of(Wanted { said, ..wanted("b") });
+    assert_eq!(effects, [pass(Goal::Recover { generation: 7, wanted: commits("b"), take_over: false })]);
+}
+
+#[test]
+fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
+    let open = Open { generation: 7, started: "then".to_owned(), ours: false, limit: 60_000 };
+    let said = || Said { standing: good("a"), open: Some(open.clone()) };
+    let (mut l, effects) = Loop::of(Wanted { said: said(), ..wanted("b") });
+    assert_eq!(effects, [pass(observe("b", Barred::StoodBack))]);
+    let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
+    l.at(10, ended(observe("b", Barred::StoodBack), looked.clone()));
+    assert_eq!(l.due(30_010), [pass(observe("b", Barred::StoodBack))]);
+    l.at(30_010, ended(observe("b", Barred::StoodBack), looked));
+    let recover = Goal::Recover { generation: 7, wanted: commits("b"), take_over: true };
+    assert_eq!(l.due(59_999), []);
+    assert_eq!(l.due(60_000), [pass(recover.clone())]);
+
+    let (mut l, _) = Loop::of(Wanted { said: said(), ..wanted("b") });
+    let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
+    l.at(10, ended(observe("b", Barred::StoodBack), looked));
+    let effects = l.at(99_000, Event::Hurried { environment: production() });
+    assert!(effects.contains(&pass(recover)), "a person says that it is dead: {effects:?}");
+}
+
+#[test]
+fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
+    let (mut l, _) = Loop::of(wanted("a"));
+    let away = BTreeMap::from([(h1(), "no answer".to_owned())]);
+    let without = |unreached| Passed { unreached, ..passed(End::Done, good("a")) };
+    l.at(0, ended(deploy("a"), without(away.clone())));
+    let ask = Effect::Ask { environment: production(), instance: h1() };
+    assert_eq!(l.due(2_000), [ask.clone()]);
+    let silent = || Event::Asked { environment: production(), instance: h1(), answered: Err("still not".to_owned()) };
+    l.at(7_000, silent());
+    assert_eq!(l.due(10_999), []);
+    assert_eq!(l.due(11_000), [ask], "each time later");
+    l.at(11_010, silent());
+    let absent = BTreeMap::from([(h1(), "still not".to_owned())]);
+    let left_out = Effect::Pass { environment: production(), goal: deploy("a"), absent, spared: BTreeMap::new() };
+    assert!(l.due(30_000).contains(&left_out), "a pass does not wait for it");
+    let back = Event::Asked { environment: production(), instance: h1(), answered: Ok(()) };
+    assert_eq!(l.at(30_100, back), [], "a pass runs");
+    let effects = l.at(30_200, ended(deploy("a"), without(BTreeMap::new())));
+    assert_eq!(effects, [pass(deploy("a"))], "it is looked at as soon as it answers");
+}
+
+#[test]
+fn a_repair_that_does_not_hold_is_not_made_again_and_again() {
+    let (mut l, _) = Loop::of(Wanted { said: Said { standing: good("a"), open: None }, ..wanted("a") });
+    let what = (h1(), Resource::Service("gong_mcp".parse().unwrap()));
+    let repaired = || Passed { repaired: [what.clone()].into(), ..passed(End::Done, good("a")) };
+    let mut now = 0;
+    for _ in 0..3 {
+        l.at(now, ended(deploy("a"), repaired()));
+        now += 30_000;
+        let effects = l.due(now);
+        assert_eq!(effects.len(), 1, "{effects:?}");
     }
+    l.at(now, ended(deploy("a"), passed(End::Done, good("a"))));
+    let spared = Effect::Pass {
+        environment: production(),
+        goal: deploy("a"),
+        absent: BTreeMap::new(),
+        spared: [(what.clone(), 3)].into(),
+    };
+    assert_eq!(l.due(now + 30_000), [spared]);
+    l.at(now + 30_000, ended(deploy("a"), passed(End::Done, good("a"))));
+    assert_eq!(l.due(now + 600_000), [pass(deploy("a"))], "after a while it is");
+}
+
+#[test]
+fn when_another_was_faster_it_looks_again_soon() {
+    let (mut l, _) = Loop::of(wanted("a"));
+    l.at(10, ended(deploy("a"), passed(End::Overtaken, good("a"))));
+    assert_eq!(l.next_due(), 1_010);
+}
+
+#[test]
+fn an_environment_that_is_declared_no_more_is_left_alone() {
+    let (mut l, _) = Loop::of(wanted("a"));
+    l.at(5, ended(deploy("a"), passed(End::Done, good("a"))));
+    l.at(10, Event::Fetched(BTreeMap::new()));
+    assert_eq!(l.due(1_000_000), []);
 }

@@ -11,6 +11,11 @@ impl Declaration {
         self.instances.keys().collect()
     }
 
+    pub fn instances_of<'a>(&'a self, environment: &'a EnvironmentName) -> impl Iterator<Item = &'a InstanceName> {
+        let of = self.instances.iter().filter(move |(_, file)| *file.environment == environment.as_str());
+        of.map(|(name, _)| name)
+    }
+
     /// How often `environment` is looked at for drift.
     pub fn observe_interval(&self, environment: &EnvironmentName) -> Span {
         let declared = self.environments.get(environment).and_then(|declared| declared.observe_interval.as_deref());

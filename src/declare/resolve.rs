@@ -19,6 +19,7 @@ use super::{
     place,
 };
 use crate::model::{
+    drift::DriftPolicy,
     finding::Finding,
     fleet::{Check, Environment, Fleet, Health, Instance, Route, Service, Site, Source, Ssh},
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
@@ -28,6 +29,9 @@ use crate::model::{
 
 /// How often an environment that does not say is looked at for drift.
 pub(super) const OBSERVE_INTERVAL: Span = seconds(30);
+
+/// A host that reboots, or a network that blinks, is back by then.
+const LOST_AFTER: Span = seconds(60);
 
 /// The port that nginx answers its digest on, unless the fleet says otherwise. Out of the way of
 /// registered services and of the kernel's ephemeral range.
@@ -63,6 +67,12 @@ pub fn environment(
             name: name.clone(),
             branch: file.branch.to_string(),
             observe_interval: file.observe_interval.as_deref().copied().unwrap_or(OBSERVE_INTERVAL),
+            drift: DriftPolicy {
+                default: file.drift.unwrap_or_default(),
+                by_difference: file.drift_of.clone().unwrap_or_default(),
+            },
+            rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
+            lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
         digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),
         instances,

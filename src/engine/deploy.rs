@@ -1,14 +1,19 @@
-//! Carrying a plan out: phase by phase, all instances of a phase at once; and undoing it when it fails.
+//! Carrying a plan out: phase by phase, all instances of a phase at once.
 //!
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
-//! undoes the deployment everywhere, by each instance from what it kept. Never does: deciding what a
-//! step is; it matches on steps.
+//! undoes the deployment everywhere (`undo.rs`). Never does: deciding what a step is; it matches on steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
-use super::{Prepared, Watch, health::await_healthy, look::Hosts};
+use super::{
+    Prepared, Watch,
+    halt::Halting,
+    health::await_healthy,
+    look::Hosts,
+    undo::{Undo, Undone},
+};
 use crate::{
     host::{Host, HostError, PhaseWork, StepEvent},
     model::{
@@ -39,6 +44,8 @@ pub enum Ended {
         failure: Failure,
         not_undone: Vec<Failure>,
     },
+    /// It failed, and is left as it is, because that is declared.
+    Stopped(Failure),
 }
 
 /// A plan about to be carried out as a generation.
@@ -49,6 +56,10 @@ pub struct Deployment<'a, H> {
     pub generation: u64,
     /// The deployment's directory on the instances.
     pub name: String,
+    /// Instances that an earlier controller may have changed for this deployment, and the number of its
+    /// newest phase there. Nothing and 0 for one that begins.
+    pub begun: (BTreeSet<InstanceName>, u32),
+    pub halt: &'a Halting,
     pub watch: &'a Watch,
 }
 
@@ -56,26 +67,48 @@ impl<H: Host> Deployment<'_, H> {
     pub async fn run(&self) -> Ended {
         let packed = match self.pack() {
             Ok(packed) => packed,
-            // Nothing was touched.
-            Err(failure) => return Ended::RolledBack(failure),
+            Err(failure) => return self.failed(failure, 0).await,
         };
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
-        let mut touched = BTreeSet::new();
         for phase in 1..=phases {
+            if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
+                return self.failed(failure, phase - 1).await;
+            }
             let steps = self.steps_of(phase);
             (self.watch)(Event::Phase {
                 number: phase,
                 of: phases,
                 title: report::plan::phase_title(self.plan, phase),
             });
-            touched.extend(steps.keys().map(|name| (*name).clone()));
             let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &packed));
             let results = join_all(work).await;
             if let Some(failure) = results.into_iter().find_map(Result::err) {
-                return self.undo(failure, &touched).await;
+                return self.failed(failure, phase).await;
             }
         }
         Ended::Applied
+    }
+
+    /// Undoes everything, or leaves it, as the environment declares. `phase` is the last that was begun.
+    pub async fn failed(&self, failure: Failure, phase: u32) -> Ended {
+        if !self.prepared.fleet.environment.rollback_on_failure && failure.cause != Cause::Cancelled {
+            return Ended::Stopped(failure);
+        }
+        let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
+        let undo = Undo {
+            fleet: self.prepared.fleet.name.as_str(),
+            deployment: &self.name,
+            hosts: self.hosts,
+            instances: steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect(),
+            newest_phase: self.begun.1 + phase,
+            lost: (failure.cause == Cause::Lost).then(|| failure.instance.clone()),
+            patience: self.prepared.fleet.environment.lost_after.0,
+            watch: self.watch,
+        };
+        match undo.run().await {
+            Undone::Everywhere => Ended::RolledBack(failure),
+            Undone::Not(not_undone) => Ended::RollbackFailed { failure, not_undone },
+        }
     }
 
     /// Every release that some instance lacks, packed once.
@@ -135,7 +168,15 @@ impl<H: Host> Deployment<'_, H> {
             let healthy = await_healthy(host.as_ref(), name, step, self.watch).await;
             healthy.map_err(|why| (step, why))
         });
-        match join_all(waits).await.into_iter().find_map(Result::err) {
+        let results = tokio::select! {
+            // Both only wait: nothing runs on the host on our behalf any more.
+            results = join_all(waits) => results,
+            () = self.halt.stop() => match self.halt.reason(name) {
+                Some(failure) => return Err(failure),
+                None => Vec::new(),
+            },
+        };
+        match results.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some((step, why)) => {
                 let message = format!("{}: {why}", step.resource);
@@ -154,17 +195,30 @@ impl<H: Host> Deployment<'_, H> {
     fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
         let instance = &self.plan.instances[name];
         let before = instance.manifest_before.clone().unwrap_or_default();
+        let union = before.union(&instance.manifest_after).write();
         let scripted = self.plan.steps.iter().filter(|step| step.instance == *name && is_scripted(step));
-        let last = scripted.map(|step| step.phase).max() == Some(phase);
+        let phases: BTreeSet<u32> = scripted.map(|step| step.phase).collect();
+        let first = phases.first().is_none_or(|first| *first == phase);
+        let last = phases.last().is_none_or(|last| *last == phase);
+        let environment = &self.prepared.fleet.environment;
         PhaseWork {
             fleet: self.prepared.fleet.name.to_string(),
             generation: self.generation,
             name: self.name.clone(),
-            phase,
-            manifest_before: instance.manifest_digest,
-            manifest_union: before.union(&instance.manifest_after).write(),
+            phase: self.begun.1 + phase,
+            manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&union)) },
+            manifest_union: union,
             manifest_after: last.then(|| instance.manifest_after.write()),
+            undo_on_failure: environment.rollback_on_failure,
+            lost_after: environment.lost_after.0,
         }
+    }
+
+    /// Ends the deployment on an instance where an earlier controller left nothing more to do.
+    pub async fn settle(&self, name: &InstanceName) -> Result<(), Failure> {
+        let (Some(host), true) = (self.hosts.get(name), self.plan.instances.contains_key(name)) else { return Ok(()) };
+        let applied = host.apply(&self.work(1, name), &[], &mut |_| {}).await;
+        applied.map_err(|error| self.failure(name, "settle", &error))
     }
 
     fn on_event(&self, steps: &[&Step], event: StepEvent) {
@@ -204,7 +258,7 @@ impl<H: Host> Deployment<'_, H> {
         result
     }
 
-    fn failure(&self, instance: &InstanceName, step: &str, error: &HostError) -> Failure {
+    pub fn failure(&self, instance: &InstanceName, step: &str, error: &HostError) -> Failure {
         let mut failure = error.failure(instance);
         failure.message = report::chain(error);
         if failure.step.is_empty() {
@@ -225,32 +279,9 @@ impl<H: Host> Deployment<'_, H> {
         }
         failure
     }
-
-    async fn undo(&self, failure: Failure, touched: &BTreeSet<InstanceName>) -> Ended {
-        let undone = touched.iter().filter_map(|name| {
-            let host = self.hosts.get(name)?;
-            Some(async move {
-                (self.watch)(Event::Undoing { instance: name.clone() });
-                let result = host.undo(self.prepared.fleet.name.as_str(), &self.name).await;
-                match result {
-                    Ok(()) => {
-                        (self.watch)(Event::Undone { instance: name.clone() });
-                        None
-                    }
-                    Err(error) => {
-                        let failure = self.failure(name, "undo", &error);
-                        (self.watch)(Event::Warning(failure.message.clone()));
-                        Some(failure)
-                    }
-                }
-            })
-        });
-        let not_undone: Vec<Failure> = join_all(undone).await.into_iter().flatten().collect();
-        if not_undone.is_empty() { Ended::RolledBack(failure) } else { Ended::RollbackFailed { failure, not_undone } }
-    }
 }
 
 /// Whether the host's script does it; the controller stages releases and waits for health.
-fn is_scripted(step: &Step) -> bool {
+pub fn is_scripted(step: &Step) -> bool {
     !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
 }

@@ -1,8 +1,8 @@
 //! Waiting until a replica is healthy.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Watch;
 use crate::{
@@ -44,6 +44,13 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
         env_files: env_files.clone(),
     };
     Some((check, health))
+}
+
+/// The longest that a step waits; none for a step that does not wait.
+pub fn longest_wait(step: &Step) -> Option<Duration> {
+    let (_, declared) = check_of(step)?;
+    let checks = (declared.interval.0 + declared.timeout.0) * (declared.retries + 1);
+    Some(declared.start_period.0 + UNKNOWN_LIMIT + checks)
 }
 
 /// Waits until healthy. The error says what the last check said.

@@ -1,15 +1,62 @@
-//! The repository as the engine uses it: git's blocking calls on threads made for them.
+//! The config repository as the engine uses it: what is declared comes from there, and what happened is
+//! written there. [`GitLedger`] is the real one; tests put one in memory in its place.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use chrono::Utc;
 use thiserror::Error;
 
-use crate::git::{GitError, Repository};
+use crate::{
+    git::{Fetched, GitError, Repository, Tip},
+    model::{name::EnvironmentName, tree::Tree},
+};
 
-/// The config repository's mirror, shared by the passes of all environments.
-#[derive(Clone)]
-pub struct Ledger {
-    repository: Arc<Mutex<Repository>>,
+/// Files of a history commit, by path.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Every call may wait for the network, but for those that say otherwise.
+pub trait Ledger: Send + Sync + 'static {
+    fn fetch(&self) -> impl Future<Output = Result<Fetched, LedgerError>> + Send;
+
+    /// What the last fetch found, without the network.
+    fn last_fetched(&self) -> impl Future<Output = Result<Option<Fetched>, LedgerError>> + Send;
+
+    /// The tree that the commits make together, without the network.
+    fn tree(
+        &self,
+        default: &str,
+        environment: &str,
+        folder: &str,
+    ) -> impl Future<Output = Result<Tree, LedgerError>> + Send;
+
+    /// The newest commit of the history as last fetched or written, without the network.
+    fn tip(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
+
+    /// Appends to the history, if it still ends with `seen`.
+    fn append(
+        &self,
+        environment: &EnvironmentName,
+        seen: Option<String>,
+        files: Files,
+        message: String,
+    ) -> impl Future<Output = Result<String, LedgerError>> + Send;
+
+    /// Keeps the objects of the last good commit from being collected.
+    fn mark_good(
+        &self,
+        environment: &EnvironmentName,
+        commit: &str,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Whether `commit` is `of` or among its ancestors, without the network.
+    fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+
+    /// The first line of a commit's message; none where it cannot be read.
+    fn subject(&self, commit: &str) -> impl Future<Output = Option<String>> + Send;
 }
 
 #[derive(Debug, Error)]
@@ -18,14 +65,29 @@ pub enum LedgerError {
     Git(#[from] GitError),
     #[error("a call to git did not end")]
     Panicked(#[from] tokio::task::JoinError),
+    #[error("{path} of the history's newest commit cannot be read; mend it there, or remove it")]
+    Unreadable { path: &'static str, source: serde_json::Error },
 }
 
-impl Ledger {
+impl LedgerError {
+    /// Whether somebody else wrote first, so that nothing was written.
+    pub fn is_diverged(&self) -> bool {
+        matches!(self, LedgerError::Git(GitError::Diverged { .. }))
+    }
+}
+
+/// The config repository's mirror, shared by the passes of all environments. Git's blocking calls go to
+/// threads made for them, one after the other.
+#[derive(Clone)]
+pub struct GitLedger {
+    repository: Arc<Mutex<Repository>>,
+}
+
+impl GitLedger {
     pub fn new(repository: Repository) -> Self {
         Self { repository: Arc::new(Mutex::new(repository)) }
     }
 
-    /// Runs a blocking call; calls go one after the other.
     pub async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Repository) -> Result<T, GitError> + Send + 'static,
@@ -34,5 +96,52 @@ impl Ledger {
         // A call that panicked left git's own files consistent: they change by rename.
         let run = move || call(&repository.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(tokio::task::spawn_blocking(run).await??)
+    }
+}
+
+impl Ledger for GitLedger {
+    async fn fetch(&self) -> Result<Fetched, LedgerError> {
+        self.call(Repository::fetch).await
+    }
+
+    async fn last_fetched(&self) -> Result<Option<Fetched>, LedgerError> {
+        self.call(Repository::last_fetched).await
+    }
+
+    async fn tree(&self, default: &str, environment: &str, folder: &str) -> Result<Tree, LedgerError> {
+        let (default, environment, folder) = (default.to_owned(), environment.to_owned(), folder.to_owned());
+        self.call(move |repository| repository.composed_tree(&default, &environment, &folder)).await
+    }
+
+    async fn tip(&self, environment: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
+        let environment = environment.clone();
+        self.call(move |repository| repository.tip(&environment)).await
+    }
+
+    async fn append(
+        &self,
+        environment: &EnvironmentName,
+        seen: Option<String>,
+        files: Files,
+        message: String,
+    ) -> Result<String, LedgerError> {
+        let environment = environment.clone();
+        self.call(move |repository| repository.append(&environment, seen.as_deref(), &files, &message, Utc::now()))
+            .await
+    }
+
+    async fn mark_good(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
+        let (environment, commit) = (environment.clone(), commit.to_owned());
+        self.call(move |repository| repository.mark_good(&environment, &commit)).await
+    }
+
+    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {
+        let (commit, of) = (commit.to_owned(), of.to_owned());
+        self.call(move |repository| repository.is_ancestor(&commit, &of)).await
+    }
+
+    async fn subject(&self, commit: &str) -> Option<String> {
+        let id = commit.to_owned();
+        self.call(move |repository| repository.commit_summary(&id)).await.ok().map(|summary| summary.subject)
     }
 }

@@ -1,8 +1,9 @@
 //! Looking at every instance of an environment at once, and planning from what was seen.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::{Prepared, Watch};
 use crate::{
@@ -21,11 +22,20 @@ use crate::{
 /// The hosts behind the instances.
 pub type Hosts<H> = BTreeMap<InstanceName, Arc<H>>;
 
-/// Probes every instance in parallel. A slow or dead one only costs its own time limit.
-pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
+/// Probes every instance in parallel. Those that are known not to answer are not asked and cost nothing; a
+/// slow or dead one that is asked costs its own time limit.
+pub async fn observe<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    absent: &BTreeMap<InstanceName, String>,
+    watch: &Watch,
+) -> Observed {
     let probes = prepared.desired.iter().filter_map(|(name, desired)| {
         let host = hosts.get(name)?;
         Some(async move {
+            if let Some(why) = absent.get(name) {
+                return (name.clone(), Err(why.clone()));
+            }
             let began = Instant::now();
             let seen = one(prepared, host.as_ref(), desired).await.map_err(|error| crate::report::chain(&error));
             watch(match &seen {
@@ -38,7 +48,7 @@ pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Wat
     join_all(probes).await.into_iter().collect()
 }
 
-async fn one<H: Host>(prepared: &Prepared, host: &H, desired: &Desired) -> Result<Observation, host::HostError> {
+pub async fn one<H: Host>(prepared: &Prepared, host: &H, desired: &Desired) -> Result<Observation, host::HostError> {
     let mut observation = host.probe(&host::question(&prepared.fleet, desired)).await?;
     let differing = host::differing(&observation, desired);
     if !differing.is_empty() {
@@ -66,6 +76,6 @@ pub fn plan_from(prepared: &Prepared, observed: &Observed) -> Plan {
 /// Observes and plans.
 pub async fn look<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Plan {
     watch(Event::Connecting { instances: prepared.desired.len() });
-    let observed = observe(prepared, hosts, watch).await;
+    let observed = observe(prepared, hosts, &BTreeMap::new(), watch).await;
     plan_from(prepared, &observed)
 }

@@ -4,16 +4,26 @@
 //! Keeps true: data flows one way; nothing is applied that was not planned and nothing planned that
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
+pub mod chronicle;
 pub mod deploy;
+pub mod desk;
+pub mod halt;
+pub mod heal;
 pub mod health;
 pub mod ledger;
+mod limits;
 pub mod look;
 pub mod pass;
 pub mod prepare;
 pub mod reconcile;
 pub mod record;
+pub mod recover;
 pub mod roster;
+mod round;
 pub mod survey;
+mod suspects;
+mod undo;
+pub mod wanted;
 pub mod why;
 
 pub use prepare::{Prepared, prepare};

@@ -1,40 +1,59 @@
 //! A plan carried out and recorded: intent, deployment, outcome.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::{
     Prepared, Watch,
+    chronicle::{self, Newest},
     deploy::{self, Ended},
+    halt::Halting,
     ledger::{Ledger, LedgerError},
+    limits,
     look::Hosts,
-    record::{self, Files},
 };
 use crate::{
-    git::GitError,
     host::Host,
     model::{
-        name::InstanceName,
-        outcome::{Deployment, Failure, Kind, Outcome, Record},
+        digest::Digest,
+        name::{EnvironmentName, InstanceName},
+        outcome::{Cause, Deployment, Failure, Kind, Outcome},
         plan::Plan,
+        standing::Standing,
     },
-    report::{self, progress::Event},
+    report,
 };
 
-/// How often an outcome is offered to a history that others write to as well.
-const OUTCOME_TRIES: u32 = 5;
-
 /// Everything one deployment needs.
-pub struct Order<'a, H> {
+pub struct Order<'a, H, L> {
     pub prepared: &'a Prepared,
     pub plan: &'a Plan,
     pub hosts: &'a Hosts<H>,
-    pub ledger: &'a Ledger,
+    pub ledger: &'a L,
+    /// Which process asks, and where it sits.
+    pub seat: &'a Seat,
     /// Who or what asked for it, in words.
     pub triggered_by: String,
+    /// Who may have caused the drift that is repaired, in words.
+    pub suspects: Vec<String>,
+    pub halt: &'a Halting,
     pub watch: &'a Watch,
+}
+
+/// A controller, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// The machine and the process, for people.
+    pub controller: String,
+    /// The machine and the state directory: the same after a restart. What sits here alone holds the
+    /// directory's lock, so an intent of this seat is not somebody else's.
+    pub id: String,
 }
 
 #[derive(Debug, Error)]
@@ -43,72 +62,84 @@ pub enum PassError {
         "another controller began a deployment of {environment} at the same moment; \
          nothing was touched, look at `evenkeel history` and plan again"
     )]
-    AnotherController { environment: String, source: LedgerError },
+    AnotherController { environment: EnvironmentName, source: LedgerError },
+    #[error("generation {generation} of {environment} is being deployed by {controller}; nothing was touched")]
+    UnderWay { environment: EnvironmentName, generation: u64, controller: String },
+    #[error("the history could not be read, so nothing was touched")]
+    History(#[source] LedgerError),
     #[error("the intent could not be recorded, so nothing was touched")]
     Intent(#[source] LedgerError),
-    #[error("the deployment ended ({outcome}), and its outcome could not be recorded; `evenkeel history` lacks it")]
-    Outcome { outcome: Outcome, source: LedgerError },
+    #[error(
+        "generation {} ended ({outcome}), and its outcome could not be recorded; the next start records it",
+        deployment.generation
+    )]
+    Outcome { outcome: Outcome, deployment: Box<Deployment>, source: LedgerError },
+    #[error("left to the hosts in the middle; the next start goes on from there")]
+    Detached,
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host>(order: &Order<'_, H>) -> Result<Deployment, PassError> {
-    let (newest, previous) = newest(order).await.map_err(PassError::Intent)?;
-    let kind = kind(order.plan, newest.as_ref());
-    let mut deployment = begin(order, newest.as_ref(), kind);
-    if kind == Kind::Change {
-        let files = record::intent_files(&previous, &deployment);
-        append(order, files, &deployment).await.map_err(|source| match source {
-            LedgerError::Git(GitError::Diverged { .. }) => {
-                PassError::AnotherController { environment: deployment.environment.to_string(), source }
+pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Deployment, PassError> {
+    let newest = chronicle::newest(order.ledger, &order.plan.environment).await.map_err(PassError::History)?;
+    if let Some(open) = newest.open() {
+        let (environment, controller) = (open.environment.clone(), open.controller.clone());
+        return Err(PassError::UnderWay { environment, generation: open.generation, controller });
+    }
+    let mut deployment = begin(order, &newest);
+    if deployment.kind == Kind::Change {
+        chronicle::intend(order.ledger, &newest, &deployment).await.map_err(|source| {
+            if source.is_diverged() {
+                PassError::AnotherController { environment: deployment.environment.clone(), source }
+            } else {
+                PassError::Intent(source)
             }
-            source => PassError::Intent(source),
         })?;
     }
-    let began = Instant::now();
-    let name = match kind {
+    let name = match deployment.kind {
         Kind::Change => deployment.generation.to_string(),
         // A repair belongs to a generation that already has its directory.
         Kind::DriftRepair => format!("{}-repair-{}", deployment.generation, Utc::now().timestamp_millis()),
     };
+    let began = Instant::now();
+    let halt = order.halt.until(began + Duration::from_millis(deployment.limit_ms));
     let running = deploy::Deployment {
         prepared: order.prepared,
         plan: order.plan,
         hosts: order.hosts,
         generation: deployment.generation,
         name,
+        begun: (BTreeSet::new(), 0),
+        halt: &halt,
         watch: order.watch,
     };
-    let ended = running.run().await;
-    deployment.duration_ms = Some(began.elapsed().as_millis() as u64);
-    conclude(&mut deployment, ended);
-    record_outcome(order, previous, &deployment).await?;
+    let ended = tokio::select! {
+        // What is dropped in the middle goes on at the hosts; the intent stays open.
+        ended = running.run() => ended,
+        () = order.halt.detach() => return Err(PassError::Detached),
+    };
+    conclude(&mut deployment, ended, began);
+    record(order.ledger, &deployment, order.prepared).await?;
     Ok(deployment)
 }
 
-async fn newest<H: Host>(order: &Order<'_, H>) -> Result<(Option<Record>, Files), LedgerError> {
-    let environment = order.plan.environment.clone();
-    order
-        .ledger
-        .call(move |repository| {
-            let Some(record) = repository.history(&environment, 1)?.into_iter().next() else {
-                return Ok((None, Files::new()));
-            };
-            let files = repository.history_files(&environment, &record.commit)?;
-            Ok((Some(record), files))
-        })
-        .await
+/// Writes how it ended.
+pub async fn record<L: Ledger>(ledger: &L, deployment: &Deployment, prepared: &Prepared) -> Result<(), PassError> {
+    let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+    chronicle::conclude(ledger, deployment, Some(prepared)).await.map_err(|source| PassError::Outcome {
+        outcome,
+        deployment: Box::new(deployment.clone()),
+        source,
+    })
 }
 
-/// The same commits as the last good deployment: what differs, no commit asked for.
-fn kind(plan: &Plan, newest: Option<&Record>) -> Kind {
-    let settled = newest.is_some_and(|record| {
-        record.deployment.outcome == Some(Outcome::Applied) && record.deployment.commits == plan.commits
-    });
-    if settled && plan.commits.environment.is_some() { Kind::DriftRepair } else { Kind::Change }
+/// The commits of the last good deployment: what differs, no commit asked for.
+pub fn is_settled(standing: &Standing, plan: &Plan) -> bool {
+    plan.commits.environment.is_some() && standing.good.as_ref().is_some_and(|good| good.commits == plan.commits)
 }
 
-fn begin<H>(order: &Order<'_, H>, newest: Option<&Record>, kind: Kind) -> Deployment {
-    let recorded = newest.map_or(0, |record| record.deployment.generation);
+fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
+    let kind = if is_settled(&newest.standing, order.plan) { Kind::DriftRepair } else { Kind::Change };
+    let recorded = newest.deployment.as_ref().map_or(0, |deployment| deployment.generation);
     // A history branch that was lost does not make instances take an older generation.
     let seen = order.plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0);
     let generation = recorded.max(seen) + u64::from(kind == Kind::Change);
@@ -120,39 +151,92 @@ fn begin<H>(order: &Order<'_, H>, newest: Option<&Record>, kind: Kind) -> Deploy
         commits: order.plan.commits.clone(),
         plan_digest: order.plan.digest(),
         triggered_by: order.triggered_by.clone(),
-        controller: controller(),
+        controller: order.seat.controller.clone(),
+        seat: order.seat.id.clone(),
         started: timestamp(Utc::now()),
         outcome: None,
         duration_ms: None,
         summary: order.plan.summary(),
         touches: order.plan.steps.iter().map(|step| step.instance.clone()).collect(),
-        limit_ms: 0,
+        limit_ms: limits::of(order.plan, &order.prepared.fleet.environment).as_millis() as u64,
         changes: report::plan::change_lines(order.plan),
+        suspects: order.suspects.clone(),
         failure: None,
         unreached: unreached(order),
         not_undone: Vec::new(),
     }
 }
 
-/// Instances that this deployment leaves as they are: not reached, or left out by `-i`. What is
+/// Records that these commits were refused before anything was touched: once, until something else happens.
+pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why: &str) -> Result<(), LedgerError> {
+    let newest = chronicle::newest(ledger, &plan.environment).await?;
+    let said_already = newest.deployment.as_ref().is_some_and(|newest| {
+        newest.outcome == Some(Outcome::Refused)
+            && newest.commits == plan.commits
+            && newest.failure.as_ref().is_some_and(|failure| failure.message == why)
+    });
+    let (false, None, Some(instance)) = (said_already, newest.open(), plan.instances.keys().next()) else {
+        return Ok(());
+    };
+    let failure = Failure {
+        instance: instance.clone(),
+        step: String::new(),
+        message: why.to_owned(),
+        cause: Cause::Refused,
+        log: Vec::new(),
+    };
+    let refusal = Deployment {
+        version: 1,
+        environment: plan.environment.clone(),
+        generation: newest.deployment.as_ref().map_or(0, |newest| newest.generation),
+        kind: Kind::Change,
+        commits: plan.commits.clone(),
+        plan_digest: plan.digest(),
+        triggered_by: "the reconciler".to_owned(),
+        controller: seat.controller.clone(),
+        seat: seat.id.clone(),
+        started: timestamp(Utc::now()),
+        outcome: Some(Outcome::Refused),
+        duration_ms: None,
+        summary: plan.summary(),
+        touches: BTreeSet::new(),
+        limit_ms: 0,
+        changes: report::plan::change_lines(plan),
+        suspects: Vec::new(),
+        failure: Some(failure),
+        unreached: BTreeMap::new(),
+        not_undone: Vec::new(),
+    };
+    chronicle::conclude(ledger, &refusal, None).await
+}
+
+/// This process, as others see it. `place` is where its state is kept.
+impl Seat {
+    pub fn of(place: &std::path::Path) -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        // Machines that were cloned have the same name; this tells them apart where it is there.
+        let machine = std::fs::read("/etc/machine-id").unwrap_or_default();
+        let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned());
+        let id = Digest::of_fields([host.as_bytes(), &machine, place.as_os_str().as_encoded_bytes()]);
+        Self { controller: format!("{host} (pid {})", std::process::id()), id: id.short().to_owned() }
+    }
+}
+
+/// Instances that this deployment leaves as they are: not reached, held, or left out by `-i`. What is
 /// recorded is then no deployment of everything.
-fn unreached<H>(order: &Order<'_, H>) -> BTreeMap<InstanceName, String> {
+fn unreached<H, L>(order: &Order<'_, H, L>) -> BTreeMap<InstanceName, String> {
     let unknown = order.plan.unknown_instances().map(|(name, why)| (name.clone(), why.to_owned()));
     let left_out = order.prepared.fleet.instances.keys().filter(|name| !order.plan.instances.contains_key(*name));
     unknown.chain(left_out.map(|name| (name.clone(), "left out by --instance".to_owned()))).collect()
 }
 
-/// This process, as another controller would have to find it.
-pub fn controller() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{host} (pid {})", std::process::id())
-}
-
-fn timestamp(time: DateTime<Utc>) -> String {
+pub fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn conclude(deployment: &mut Deployment, ended: Ended) {
+/// Puts the end into the record.
+pub fn conclude(deployment: &mut Deployment, ended: Ended, began: Instant) {
+    deployment.duration_ms = Some(began.elapsed().as_millis() as u64);
     let failed = |deployment: &mut Deployment, failure: Failure| deployment.failure = Some(failure);
     deployment.outcome = Some(match ended {
         Ended::Applied if deployment.unreached.is_empty() => Outcome::Applied,
@@ -166,56 +250,9 @@ fn conclude(deployment: &mut Deployment, ended: Ended) {
             deployment.not_undone = not_undone;
             Outcome::RollbackFailed
         }
-    });
-}
-
-/// Appends to the history, again on top of what others appended meanwhile.
-async fn record_outcome<H: Host>(
-    order: &Order<'_, H>,
-    previous: Files,
-    deployment: &Deployment,
-) -> Result<(), PassError> {
-    let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
-    let failed = |source| PassError::Outcome { outcome, source };
-    let files = record::outcome_files(&previous, order.prepared, deployment);
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match append(order, files.clone(), deployment).await {
-            Ok(()) => break,
-            Err(LedgerError::Git(GitError::Diverged { .. })) if tries < OUTCOME_TRIES => {
-                order.ledger.call(|repository| repository.fetch().map(|_| ())).await.map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error)),
+        Ended::Stopped(failure) => {
+            failed(deployment, failure);
+            Outcome::Stopped
         }
-    }
-    if let (Outcome::Applied, Some(commit)) = (outcome, deployment.commits.environment.clone()) {
-        let environment = deployment.environment.clone();
-        order.ledger.call(move |repository| repository.mark_good(&environment, &commit)).await.map_err(failed)?;
-    }
-    Ok(())
-}
-
-async fn append<H: Host>(order: &Order<'_, H>, files: Files, deployment: &Deployment) -> Result<(), LedgerError> {
-    let environment = deployment.environment.clone();
-    let commit = deployment.commits.environment.clone();
-    let deployment = deployment.clone();
-    let written = order
-        .ledger
-        .call(move |repository| {
-            // A commit whose subject cannot be read is named by its id alone.
-            let subject = commit.and_then(|id| repository.commit_summary(&id).ok()).map(|summary| summary.subject);
-            let message = report::deployment::commit_message(&deployment, subject.as_deref());
-            repository.append(&environment, &files, &message, Utc::now())
-        })
-        .await?;
-    tracing::debug!(commit = written, "history written");
-    Ok(())
-}
-
-/// Says aloud what an outcome leaves to be done.
-pub fn warn_of<H>(order: &Order<'_, H>, deployment: &Deployment) {
-    for failure in &deployment.not_undone {
-        (order.watch)(Event::Warning(format!("{} is not undone: {}", failure.instance, failure.message)));
-    }
+    });
 }

@@ -1,32 +1,50 @@
-//! The record: intents and outcomes as commits of the history branch.
+//! The record: what a commit of the history branch holds.
 //!
-//! Keeps true: an intent is pushed before the first step; every deployment that began gets exactly one
-//! outcome; rendered files and release listings are kept, never contents of releases, never secrets.
+//! Keeps true: rendered files and release listings of what is live are kept, never contents of releases,
+//! never secrets; a commit is a deployment's, or has an event.
 
-use std::collections::BTreeMap;
-
-use super::Prepared;
+use super::{Prepared, ledger::Files};
 use crate::model::{
     name::InstanceName,
     outcome::{Deployment, Outcome},
+    standing::{Standing, StandingEvent},
 };
 
-/// Files of a history commit, by path.
-pub type Files = BTreeMap<String, Vec<u8>>;
-
-const RECORD: &str = "deployment.json";
+pub const RECORD: &str = "deployment.json";
+pub const STANDING: &str = "standing.json";
+pub const EVENT: &str = "event.json";
 
 /// The tree of an intent: what is live does not change yet.
 pub fn intent_files(previous: &Files, deployment: &Deployment) -> Files {
-    with_record(previous.clone(), deployment)
+    let mut files = previous.clone();
+    files.remove(EVENT);
+    put(&mut files, RECORD, deployment);
+    files
 }
 
-/// The tree of an outcome: what is live now. An instance that was not reached keeps what it had.
-pub fn outcome_files(previous: &Files, prepared: &Prepared, deployment: &Deployment) -> Files {
+/// The tree of a control: the newest deployment's record stays beside it.
+pub fn event_files(previous: &Files, standing: &Standing, event: &StandingEvent) -> Files {
+    let mut files = previous.clone();
+    put(&mut files, EVENT, event);
+    put(&mut files, STANDING, standing);
+    files
+}
+
+/// The tree of an outcome: what is live now, which is what `live` was prepared as where it was carried out.
+/// An instance that was not reached keeps what it had.
+pub fn outcome_files(previous: &Files, standing: &Standing, deployment: &Deployment, live: Option<&Prepared>) -> Files {
     let carried_out = matches!(deployment.outcome, Some(Outcome::Applied | Outcome::Partial));
-    if !carried_out {
-        return with_record(previous.clone(), deployment);
-    }
+    let mut files = match live.filter(|_| carried_out) {
+        Some(prepared) => live_files(previous, prepared, deployment),
+        None => previous.clone(),
+    };
+    files.remove(EVENT);
+    put(&mut files, RECORD, deployment);
+    put(&mut files, STANDING, standing);
+    files
+}
+
+fn live_files(previous: &Files, prepared: &Prepared, deployment: &Deployment) -> Files {
     let mut files: Files = previous
         .iter()
         .filter(|(path, _)| keeps(path, prepared, deployment))
@@ -45,7 +63,7 @@ pub fn outcome_files(previous: &Files, prepared: &Prepared, deployment: &Deploym
             files.insert(path, text.into_bytes());
         }
     }
-    with_record(files, deployment)
+    files
 }
 
 fn folder(instance: &InstanceName) -> String {
@@ -61,9 +79,8 @@ fn keeps(path: &str, prepared: &Prepared, deployment: &Deployment) -> bool {
     declared && !changed
 }
 
-fn with_record(mut files: Files, deployment: &Deployment) -> Files {
-    // A Deployment is plain data; it cannot fail to serialise.
-    let json = serde_json::to_string_pretty(deployment).unwrap_or_default() + "\n";
-    files.insert(RECORD.to_owned(), json.into_bytes());
-    files
+fn put(files: &mut Files, path: &str, value: &impl serde::Serialize) {
+    // Plain data; it cannot fail to serialise.
+    let json = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    files.insert(path.to_owned(), json.into_bytes());
 }

@@ -1,12 +1,16 @@
 //! What `status` says of an environment: whether it is as declared, and healthy.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join_all;
 
-use super::{Prepared, health::check_of, look::Hosts};
+use super::{Prepared, chronicle::Newest, health::check_of, look::Hosts, pass::Seat};
 use crate::{
+    decide::Goal,
     host::{self, Host},
     model::{
         desired::{Replica, Resource},
@@ -14,7 +18,10 @@ use crate::{
         outcome::Deployment,
         plan::{Action, Commits, InstanceState, Plan, Step},
     },
-    report::status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
+    report::{
+        self,
+        status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
+    },
 };
 
 /// Asks every replica for its health and puts it beside what the plan says.
@@ -45,6 +52,7 @@ pub async fn survey<H: Host>(
         instances,
         controller: None,
         last_error: None,
+        notes: Vec::new(),
         observed_at: Some(now()),
     }
 }
@@ -58,8 +66,51 @@ pub fn as_deployed(deployment: &Deployment) -> Deployed {
     }
 }
 
+/// Adds what the loop knows besides: why the newest commits are not live, who holds what, what does not hold.
+pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTreeMap<(InstanceName, Resource), u32>) {
+    let standing = &newest.standing;
+    if let Goal::Observe { commits, why } | Goal::Repair { instead_of: commits, why, .. } = goal {
+        // What is live may be as the last good commits say, but not as the newest do.
+        if standing.good.as_ref().is_none_or(|good| good.commits != *commits) && view.sync == Sync::Synced {
+            view.sync = Sync::OutOfSync;
+        }
+        view.commit = commits.environment.clone();
+        view.notes.extend(report::status::barred(*why, commits, newest.open(), standing));
+    }
+    view.notes.extend(report::status::standing(standing));
+    for ((instance, resource), count) in spared {
+        let instance = view.instances.iter_mut().find(|view| view.name == *instance);
+        let Some(instance) = instance else { continue };
+        instance.sync = Sync::OutOfSync;
+        view.sync = if view.sync == Sync::Unknown { Sync::Unknown } else { Sync::OutOfSync };
+        view.health = Health::Degraded;
+        let why = report::status::does_not_hold(*count);
+        match instance.services.iter_mut().find(|service| Resource::Service(service.name.clone()) == *resource) {
+            Some(service) => (service.health, service.why) = (Health::Degraded, Some(why)),
+            None => instance.why = Some(format!("{resource}: {why}")),
+        }
+    }
+}
+
+/// What is about to be changed is neither healthy nor sick until that is done.
+pub fn progressing(status: &Mutex<BTreeMap<EnvironmentName, StatusView>>, plan: &Plan) {
+    let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(view) = status.get_mut(&plan.environment) else { return };
+    view.health = Health::Progressing;
+    view.sync = Sync::OutOfSync;
+    for instance in &mut view.instances {
+        for service in &mut instance.services {
+            let resource = Resource::Service(service.name.clone());
+            if plan.steps.iter().any(|step| step.instance == instance.name && step.resource == resource) {
+                instance.sync = Sync::OutOfSync;
+                (service.sync, service.health) = (Sync::OutOfSync, Health::Progressing);
+            }
+        }
+    }
+}
+
 /// Before the first pass has ended.
-pub fn nothing_known(environment: &EnvironmentName, commits: &Commits) -> StatusView {
+pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Seat) -> StatusView {
     StatusView {
         environment: environment.clone(),
         branch: String::new(),
@@ -68,8 +119,9 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits) -> Status
         sync: Sync::Unknown,
         health: Health::Unknown,
         instances: Vec::new(),
-        controller: Some(super::pass::controller()),
+        controller: Some(seat.controller.clone()),
         last_error: None,
+        notes: Vec::new(),
         observed_at: None,
     }
 }
@@ -79,13 +131,14 @@ fn now() -> String {
 }
 
 async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
+    let unknown = plan.instances.get(instance).is_none_or(|plan| matches!(plan.state, InstanceState::Unknown(_)));
     let (health, mut why) = match hosts.get(instance) {
-        Some(host) => ask(host.as_ref(), instance, replica).await,
-        None => (Health::Unknown, None),
+        // One that did not answer a moment ago is not asked again for each of its services.
+        Some(host) if !unknown => ask(host.as_ref(), instance, replica).await,
+        _ => (Health::Unknown, None),
     };
     let resource = Resource::Service(replica.service.clone());
     let step = plan.steps.iter().find(|step| step.instance == *instance && step.resource == resource);
-    let unknown = plan.instances.get(instance).is_none_or(|plan| matches!(plan.state, InstanceState::Unknown(_)));
     let sync = match step {
         Some(step) => {
             why = why.or_else(|| Some(step.reason.clone()));
@@ -111,7 +164,7 @@ async fn ask<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> (
 }
 
 /// The step that would wait for the replica, for the check that is in it.
-fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
+pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
     Step {
         id: String::new(),
         instance: instance.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Keeps true: no text holds a credential, and none repeats its source's text.
 
-use std::{io, path::PathBuf};
+use std::{error::Error as _, io, path::PathBuf};
 
 use thiserror::Error;
 
@@ -25,8 +25,12 @@ pub enum GitError {
     #[error("cannot {doing} {url}")]
     Remote { doing: &'static str, url: String, source: Box<TransportError> },
 
-    #[error("cannot {doing} {url}")]
-    RemoteGit { doing: &'static str, url: String, source: git2::Error },
+    /// What the remote said, git could not use.
+    #[error("cannot {doing} {url}{}", began(.heard.as_deref()))]
+    RemoteGit { doing: &'static str, url: String, heard: Option<String>, source: git2::Error },
+
+    #[error("{url} did not send the commit that it has {reference} at")]
+    Incomplete { url: String, reference: String },
 
     /// Another controller pushed first: nothing was written.
     #[error("{reference} at {url} is at {found}, not at {seen}: another controller was faster")]
@@ -42,8 +46,20 @@ pub enum GitError {
     #[error("`{path}` has a name or target that is not plain UTF-8")]
     Name { path: String },
 
-    #[error("commit {commit} of {branch} holds no record that can be read")]
-    Record { branch: String, commit: String, source: serde_json::Error },
+    #[error("{file} of commit {commit} on {branch} cannot be read")]
+    Record { branch: String, commit: String, file: &'static str, source: serde_json::Error },
+
+    #[error("`{branch}` is not a name for a branch")]
+    Branch { branch: String },
+
+    #[error("`{path}` does not lie below the repository's root")]
+    Path { path: String },
+
+    #[error("nothing to restore: commit {base} holds what {from} holds at {paths}")]
+    NothingToRestore { from: String, base: String, paths: String },
+
+    #[error("{url} has a branch {branch} already, at {found}, with other files")]
+    BranchTaken { url: String, branch: String, found: String },
 }
 
 impl GitError {
@@ -64,8 +80,42 @@ impl GitError {
             }
             GitError::Name { .. } => Some("rename the file, or ignore it".to_owned()),
             GitError::Remote { source, .. } => source.hint(),
+            GitError::RemoteGit { url, heard: Some(_), .. } | GitError::Incomplete { url, .. } => Some(format!(
+                "try again, in case the connection broke; if it stays so, see what `git ls-remote {url}` says"
+            )),
+            GitError::Record { commit, file, .. } => Some(format!(
+                "a newer evenkeel wrote it, or somebody by hand: look at it with `git show {commit}:{file}`"
+            )),
+            GitError::NothingToRestore { .. } => Some("choose an earlier deployment".to_owned()),
+            GitError::BranchTaken { branch, .. } => {
+                Some(format!("merge or close what is open from {branch}, delete it, and try again"))
+            }
+            GitError::Git { doing: "find commit", .. } => {
+                Some("fetch, and look whether a force push dropped it".to_owned())
+            }
             _ => None,
         }
+    }
+}
+
+impl GitError {
+    /// All of it on one line.
+    pub(super) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
+fn began(heard: Option<&str>) -> String {
+    match heard {
+        Some("") => " (it answered nothing)".to_owned(),
+        Some(text) => format!(" (its answer begins `{text}`)"),
+        None => String::new(),
     }
 }
 

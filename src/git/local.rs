@@ -13,7 +13,8 @@ use git2::{FileMode, ObjectType, Odb, Oid, Repository, Signature, Sort, Time, bu
 
 use super::{
     error::{Context, GitError},
-    history::diverged,
+    fetch::Head,
+    publish::diverged,
     work_tree::read_folder,
 };
 use crate::model::tree::{Entry, Tree};
@@ -37,6 +38,29 @@ pub(super) fn open(path: &Path) -> Result<Repository, GitError> {
 pub(super) fn file_url(path: &Path) -> Result<String, GitError> {
     let name_error = || GitError::Name { path: path.display().to_string() };
     reqwest::Url::from_file_path(path).map(String::from).map_err(|()| name_error())
+}
+
+/// Every reference, but for those whose name is not plain UTF-8: libgit2's binding would panic at them.
+pub(super) fn heads(path: &Path) -> Result<Vec<Head>, GitError> {
+    let repository = open(path)?;
+    let read = || {
+        let mut heads = Vec::new();
+        // HEAD is not there before the first commit.
+        if let (Ok(head), Ok(at)) = (repository.find_reference("HEAD"), repository.refname_to_id("HEAD")) {
+            let target = head.symbolic_target().ok().flatten().map(str::to_owned);
+            heads.push(Head { name: "HEAD".to_owned(), target, at });
+        }
+        for reference in repository.references()? {
+            let reference = reference?;
+            // One that leads nowhere is none, as for git.
+            if let (Ok(name), Some(at)) = (reference.name(), reference.resolve().ok().and_then(|found| found.target()))
+            {
+                heads.push(Head { name: name.to_owned(), target: None, at });
+            }
+        }
+        Ok(heads)
+    };
+    read().context("read the references of", path.display())
 }
 
 /// Copies `commit` with all it needs from the mirror and moves `reference` to it.

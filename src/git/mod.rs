@@ -3,24 +3,30 @@
 //! Owns: the work tree as a tree of files, the mirror of the config repository in the state directory,
 //! the history branches, and how remotes are reached. Keeps true: what is written to a remote is
 //! written by compare-and-swap on what was last seen there; a remote's work tree, index and checked-out
-//! branch are never touched; no credential appears in an address, a message or an error.
+//! branch are never touched; nothing of the history is lost; every wait for a remote ends; no credential
+//! appears in an address, a message or an error.
 //! Never decides what a commit means: that is `declare` and `engine`.
 //!
 //! Everything here blocks: call it where blocking is allowed (`spawn_blocking`), never from a task.
 
 mod error;
+mod fetch;
 mod history;
 mod local;
 mod nearest;
+mod publish;
 mod repository;
+mod restore;
 mod transport;
 mod url;
 mod work_tree;
 
 pub use error::GitError;
+pub use fetch::{Fetched, HistoryChange};
+pub use history::Tip;
 pub use local::{commit_to_bare, create_bare_from_folder};
 pub use nearest::nearest;
-pub use repository::{CommitSummary, Fetched, Repository};
-pub use transport::{Credentials, TransportError};
+pub use repository::{CommitSummary, Repository};
+pub use transport::{Credentials, Limits, TransportError};
 pub use url::{HttpUrl, RemoteUrl, SshUrl};
 pub use work_tree::{WorkTree, work_tree};

@@ -1,22 +1,24 @@
 //! The mirror: a bare copy of the config repository in the state directory, from which all is read.
 //!
-//! Keeps true: the mirror's references are the remote's as last seen, so deleting it loses nothing;
-//! reading never waits for the network. Only one fetch or push runs at a time.
+//! Keeps true: the mirror's references are the remote's as last seen, so deleting it loses nothing (but
+//! for a history that vanished there: it is kept here until it is back); reading never waits for the
+//! network. Only one fetch or push runs at a time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use git2::{AutotagOption, Direction, FetchOptions, ObjectType, Oid};
+use git2::{ObjectType, Oid, Signature, Time};
 
 use super::{
     error::{Context, GitError},
     local,
-    transport::{Credentials, Session},
+    transport::{Credentials, Limits, Session},
     url::RemoteUrl,
 };
 use crate::model::tree::{Entry, Tree};
@@ -24,26 +26,17 @@ use crate::model::tree::{Entry, Tree};
 /// History branches are state, not something declared.
 pub(super) const HISTORY: &str = "refs/heads/evenkeel/history/";
 /// What is mirrored; everything else at the remote (tags, pull requests) is left there.
-const MIRRORED: [&str; 2] = ["refs/heads/", "refs/evenkeel/"];
+pub(super) const MIRRORED: [&str; 2] = ["refs/heads/", "refs/evenkeel/"];
 
 /// The config repository.
 #[derive(Debug)]
 pub struct Repository {
-    mirror: PathBuf,
+    pub(super) mirror: PathBuf,
     pub(super) url: RemoteUrl,
+    pub(super) limits: Limits,
     credentials: Credentials,
-    pub(super) author: (String, String),
+    author: (String, String),
     writing: Mutex<()>,
-}
-
-/// The remote's references as last seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    pub default_branch: String,
-    /// The newest commit of each branch, but for the history branches.
-    pub branches: BTreeMap<String, String>,
-    /// Whether any reference, those of the history too, moved since the last fetch.
-    pub changed: bool,
 }
 
 /// The right to write to the mirror: other threads wait, and other processes (a `history` beside the
@@ -76,54 +69,20 @@ impl Repository {
         };
         opened.context("open the mirror", mirror.display())?;
         let author = (local::AUTHOR.0.to_owned(), local::AUTHOR.1.to_owned());
-        Ok(Self { mirror: mirror.to_owned(), url: url.clone(), credentials, author, writing: Mutex::default() })
+        let (mirror, url, limits) = (mirror.to_owned(), url.clone(), Limits::default());
+        Ok(Self { mirror, url, limits, credentials, author, writing: Mutex::default() })
     }
 
-    /// Who the commits on the history branches are by; `evenkeel <evenkeel@localhost>` otherwise.
-    pub fn with_author(mut self, name: &str, email: &str) -> Self {
-        self.author = (name.to_owned(), email.to_owned());
+    /// How long a remote may take, where that is not [`Limits::default`].
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
-    /// Makes the mirror's references the remote's.
-    pub fn fetch(&self) -> Result<Fetched, GitError> {
-        let _writing = self.writing()?;
-        let mirror = self.mirror()?;
-        let before = self.references(&mirror)?;
-        let head_before = head(&mirror);
-        let head_now = self.with_remote(&mirror, "fetch from", |remote| {
-            let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-            let heads: Vec<_> = connection
-                .list()?
-                .iter()
-                .map(|head| (head.name().to_owned(), head.symref_target().map(str::to_owned), head.oid()))
-                .collect();
-            let there: BTreeSet<_> = heads.iter().map(|(name, ..)| name).collect();
-            // First what is gone, or a branch `a` would stand in the way of a new branch `a/b`.
-            for name in before.keys().filter(|name| !there.contains(name)) {
-                mirror.find_reference(name)?.delete()?;
-            }
-            let refspecs = MIRRORED.map(|prefix| format!("+{prefix}*:{prefix}*"));
-            let mut options = FetchOptions::new();
-            options.download_tags(AutotagOption::None).update_fetchhead(false);
-            connection.remote().fetch(&refspecs, Some(&mut options), None)?;
-            Ok(default_branch(&heads))
-        })?;
-        let head_now = head_now.ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?;
-        if head_before.as_deref() != Some(&head_now) {
-            mirror.set_head(&head_now).context("set HEAD of", self.mirror.display())?;
-        }
-        let after = self.references(&mirror)?;
-        let changed = before != after || head_before.as_deref() != Some(&head_now);
-        Ok(fetched(&head_now, after, changed))
-    }
-
-    /// What the last fetch found, without the network. None before the first.
-    pub fn last_fetched(&self) -> Result<Option<Fetched>, GitError> {
-        let mirror = self.mirror()?;
-        let references = self.references(&mirror)?;
-        let head = head(&mirror).filter(|head| references.contains_key(head));
-        Ok(head.map(|head| fetched(&head, references, false)))
+    /// Who the commits that are written here are by; `evenkeel <evenkeel@localhost>` otherwise.
+    pub fn with_author(mut self, name: &str, email: &str) -> Self {
+        self.author = (name.to_owned(), email.to_owned());
+        self
     }
 
     /// Every file of a commit.
@@ -170,6 +129,19 @@ impl Repository {
         })
     }
 
+    /// Whether `commit` is `of` or among its ancestors. One that is not in the mirror at all is not: a
+    /// force-pushed branch dropped it, and it was never fetched.
+    pub fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, GitError> {
+        let mirror = self.mirror()?;
+        let of = find_commit(&mirror, of)?.id();
+        let commit = Oid::from_str(commit).context("find commit", commit)?;
+        match mirror.find_commit(commit) {
+            Ok(found) => descends(&mirror, of, found.id()),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(error).context("find commit", commit),
+        }
+    }
+
     /// What to watch for a new commit in a repository on this machine; for others there is nothing to
     /// watch. Only what exists: a file that appears later is found by polling.
     pub fn watch_paths(&self) -> Vec<PathBuf> {
@@ -191,19 +163,32 @@ impl Repository {
         Ok(Writing { _thread: thread, _process: lock(&self.mirror)? })
     }
 
-    /// Does something with the remote, and tells why it failed in our words rather than libgit2's.
+    /// Writes a commit that no reference names yet.
+    pub(super) fn commit(
+        &self,
+        mirror: &git2::Repository,
+        parent: Option<Oid>,
+        tree: Oid,
+        message: &str,
+        when: DateTime<Utc>,
+    ) -> Result<Oid, git2::Error> {
+        let (name, email) = &self.author;
+        let author = Signature::new(name, email, &Time::new(when.timestamp(), 0))?;
+        let parent = parent.map(|parent| mirror.find_commit(parent)).transpose()?;
+        mirror.commit(None, &author, &author, message, &mirror.find_tree(tree)?, parent.as_ref().as_slice())
+    }
+
+    /// Does something with the remote, for `total` at the longest, and tells why it failed in our words rather than libgit2's.
     pub(super) fn with_remote<T>(
         &self,
         mirror: &git2::Repository,
         doing: &'static str,
+        total: Duration,
         work: impl FnOnce(&mut git2::Remote<'_>) -> Result<T, git2::Error>,
     ) -> Result<T, GitError> {
         let url = || self.url.to_string();
-        let session = Session::open(&self.url, &self.credentials).map_err(|source| GitError::Remote {
-            doing,
-            url: url(),
-            source: Box::new(source),
-        })?;
+        let session = Session::open(&self.url, &self.credentials, self.limits, total)
+            .map_err(|source| GitError::Remote { doing, url: url(), source: Box::new(source) })?;
         let address = match (&session, &self.url) {
             (Some(session), _) => session.address(),
             (None, RemoteUrl::Local(path)) => {
@@ -215,12 +200,12 @@ impl Repository {
         mirror.remote_anonymous(&address).and_then(|mut remote| work(&mut remote)).map_err(|source| {
             match session.as_ref().and_then(Session::failure) {
                 Some(source) => GitError::Remote { doing, url: url(), source: Box::new(source) },
-                None => GitError::RemoteGit { doing, url: url(), source },
+                None => GitError::RemoteGit { doing, url: url(), heard: session.as_ref().map(Session::heard), source },
             }
         })
     }
 
-    fn references(&self, mirror: &git2::Repository) -> Result<BTreeMap<String, Oid>, GitError> {
+    pub(super) fn references(&self, mirror: &git2::Repository) -> Result<BTreeMap<String, Oid>, GitError> {
         let read = || {
             let mut found = BTreeMap::new();
             for reference in mirror.references()? {
@@ -237,23 +222,6 @@ impl Repository {
     }
 }
 
-/// The full name of the branch that HEAD is at. A HEAD that names no branch (nothing is committed
-/// there yet, or it is detached) leaves no doubt when there is only one branch.
-fn default_branch(heads: &[(String, Option<String>, Oid)]) -> Option<String> {
-    let branches = || heads.iter().filter(|(name, ..)| name.starts_with("refs/heads/") && !name.starts_with(HISTORY));
-    let named = heads.iter().find(|(name, ..)| name == "HEAD").and_then(|(_, target, oid)| match target {
-        Some(target) => branches().find(|(name, ..)| name == target),
-        None => branches().find(|(.., at)| at == oid),
-    });
-    let only = || Some(branches().next()?).filter(|_| branches().count() == 1);
-    named.or_else(only).map(|(name, ..)| name.clone())
-}
-
-fn head(mirror: &git2::Repository) -> Option<String> {
-    let head = mirror.find_reference("HEAD").ok()?;
-    head.symbolic_target().ok().flatten().map(str::to_owned)
-}
-
 /// Waits until no other process writes to the mirror.
 fn lock(mirror: &Path) -> Result<File, GitError> {
     let path = mirror.join("evenkeel.lock");
@@ -264,14 +232,9 @@ fn lock(mirror: &Path) -> Result<File, GitError> {
     Ok(file)
 }
 
-fn fetched(head: &str, references: BTreeMap<String, Oid>, changed: bool) -> Fetched {
-    let branches = references
-        .into_iter()
-        .filter(|(name, _)| !name.starts_with(HISTORY))
-        .filter_map(|(name, oid)| Some((name.strip_prefix("refs/heads/")?.to_owned(), oid.to_string())))
-        .collect();
-    let default_branch = head.strip_prefix("refs/heads/").unwrap_or(head).to_owned();
-    Fetched { default_branch, branches, changed }
+/// Whether `ancestor` is `of` or among its ancestors.
+pub(super) fn descends(mirror: &git2::Repository, of: Oid, ancestor: Oid) -> Result<bool, GitError> {
+    Ok(of == ancestor || mirror.graph_descendant_of(of, ancestor).context("follow the parents of", of)?)
 }
 
 pub(super) fn find_commit<'r>(mirror: &'r git2::Repository, commit: &str) -> Result<git2::Commit<'r>, GitError> {

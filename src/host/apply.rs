@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::quote::word;
 use crate::model::digest::Digest;
 
+/// How the scripts' refusals end of what has changed since the plan was made.
+pub(super) const OVERTAKEN: &str = "plan again";
+
 /// Longer than any package installation that ends well; systemd then stops and undoes the phase.
-pub(super) const PHASE_LIMIT: Duration = Duration::from_secs(900);
+pub const PHASE_LIMIT: Duration = Duration::from_secs(900);
 
 /// Everything about a phase besides its steps.
 #[derive(Debug, Clone)]
@@ -15,13 +18,43 @@ pub struct PhaseWork {
     pub generation: u64,
     /// Name of the deployment's directory: the generation, or for a drift repair one of its own.
     pub name: String,
+    /// Its number among the phases of the deployment, as its directory's name.
     pub phase: u32,
-    /// What the plan saw; None where there was no manifest.
+    /// What the manifest must be when the phase begins; None: there must be none.
     pub manifest_before: Option<Digest>,
     /// Old and new together, in force before the first change.
     pub manifest_union: String,
     /// Set in the instance's last phase.
     pub manifest_after: Option<String>,
+    /// Whether the host undoes the phase by itself when it fails.
+    pub undo_on_failure: bool,
+    /// How long the host may be out of reach before it counts as lost.
+    pub lost_after: Duration,
+}
+
+/// What became of a deployment on one host, as its own files tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    pub state: TrailState,
+    /// The number of its newest phase here; 0 where there is none.
+    pub newest_phase: u32,
+    /// The last step that failed, and what it said.
+    pub failed: Option<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrailState {
+    /// It never began here.
+    Nothing,
+    /// A phase, or an undo, runs at this moment.
+    Running,
+    /// Its newest phase is done, and another was to follow.
+    Between,
+    /// Its last phase is done.
+    Finished,
+    /// A phase was cut off, or could not be undone.
+    Broken,
+    Undone,
 }
 
 /// What happens to a step on the host.
@@ -65,63 +98,129 @@ impl Line {
     }
 }
 
+impl Trail {
+    /// Reads what [`TRAIL`] prints.
+    pub(super) fn parse(output: &str) -> Option<Self> {
+        let mut lines = output.lines();
+        let (state, newest_phase) = lines.next()?.split_once(' ')?;
+        let state = match state {
+            "nothing" => TrailState::Nothing,
+            "running" => TrailState::Running,
+            "between" => TrailState::Between,
+            "finished" => TrailState::Finished,
+            "broken" => TrailState::Broken,
+            "undone" => TrailState::Undone,
+            _ => return None,
+        };
+        let failed = lines.find_map(|line| match Line::parse(line)? {
+            Line::Event(StepEvent::Failed { step, message }) => Some((step, message)),
+            _ => None,
+        });
+        Some(Self { state, newest_phase: newest_phase.parse().ok()?, failed })
+    }
+}
+
 impl PhaseWork {
     pub(super) fn base(&self) -> String {
         format!("/var/lib/evenkeel/{}", self.fleet)
     }
 
-    pub(super) fn directory(&self) -> String {
+    /// The deployment's directory.
+    pub(super) fn deployment(&self) -> String {
         format!("{}/deployments/{}", self.base(), self.name)
     }
 
+    /// The phase's directory.
+    pub(super) fn directory(&self) -> String {
+        format!("{}/{}", self.deployment(), self.phase)
+    }
+
     pub(super) fn events(&self) -> String {
-        format!("{}/events-{}", self.directory(), self.phase)
+        format!("{}/events", self.directory())
     }
 
     /// Unpacks the archive on standard input, starts the unit, and prints the events until it has ended.
+    /// A phase that was begun already, by a call whose answer was lost, is only listened to.
     pub(super) fn launch(&self, unit: &str) -> String {
-        let directory = word(&self.directory());
-        let events = word(&self.events());
+        let stop = format!("/bin/sh {}/stop.sh", self.directory());
+        let start = format!("{}/apply.sh", self.directory());
         format!(
-            "set -e\nmkdir -p {directory}\nchmod 0700 {directory}\ntar -x -C {directory}\n: >{events}\n{}{}",
-            run_unit(unit, &self.directory(), "apply.sh"),
-            follow(&events),
+            "set -e\nunit={unit}\ndeployment={deployment}\nevents={events}\n\
+             if [ ! -e \"$events\" ]; then\n\
+             mkdir -p \"$deployment\"\nchmod 0700 \"$deployment\"\ntar -x -C \"$deployment\"\n{run}fi\n{follow}",
+            unit = word(unit),
+            deployment = word(&self.deployment()),
+            events = word(&self.events()),
+            run = run_unit(&start, "", Some(&stop)),
+            follow = FOLLOW,
         )
     }
 }
 
-/// Starts a script as the transient unit whose name excludes a second one. A unit that is ending, or
-/// undoing itself, is waited for. Exit status 75 (EX_TEMPFAIL): one runs.
-pub(super) fn run_unit(unit: &str, directory: &str, script: &str) -> String {
+/// Starts a script as the transient unit `$unit`, whose name excludes a second one. A unit that is ending,
+/// or undoing itself, is waited for. Exit status 75 (EX_TEMPFAIL): one runs.
+pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> String {
+    let stop = stop.map(|stop| format!("-p ExecStopPost={} ", word(stop))).unwrap_or_default();
     format!(
         "tries=0\n\
-         until systemd-run --quiet --collect --unit={unit} -p Type=exec -p RuntimeMaxSec={limit} \
-         -p TimeoutStopSec=300 -p ExecStopPost={stop} -- /bin/sh {script}; do\n  \
-           case $(systemctl show --value -p ActiveState {unit}) in\n  \
+         until systemd-run --quiet --collect --unit=\"$unit\" -p Type=exec -p RuntimeMaxSec={limit} \
+         -p TimeoutStopSec=300 {stop}-- /bin/sh {script} {arguments}; do\n  \
+           case $(systemctl show --value -p ActiveState \"$unit\") in\n  \
            active | activating | reloading) exit 75 ;;\n  \
            deactivating) ;;\n  \
            *) tries=$((tries + 1)); [ \"$tries\" -lt 20 ] || exit 1 ;;\n  \
            esac\n  \
            sleep 0.05\n\
          done\n",
-        unit = word(unit),
         limit = PHASE_LIMIT.as_secs(),
-        stop = word(&format!("/bin/sh {directory}/stop.sh")),
-        script = word(&format!("{directory}/{script}")),
+        script = word(script),
     )
 }
 
-/// Prints an events file as it grows, to its `end`.
-fn follow(events: &str) -> String {
-    format!(
-        "while :; do\n  \
-           if IFS= read -r line; then\n    \
-             printf '%s\\n' \"$line\"\n    \
-             case $line in end*) break ;; esac\n  \
-           else sleep 0.02; fi\n\
-         done <{events}\n"
-    )
-}
+/// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
+/// went down under it, or somebody killed what systemd runs after it.
+const FOLLOW: &str = r#"tries=0
+until [ -e "$events" ] || [ "$tries" = 200 ]; do tries=$((tries + 1)); sleep 0.02; done
+quiet=0
+while :; do
+  if IFS= read -r line; then
+    printf '%s\n' "$line"
+    quiet=0
+    case $line in end*) break ;; esac
+  else
+    quiet=$((quiet + 1))
+    if [ "$quiet" = 100 ]; then
+      quiet=0
+      case $(systemctl show --value -p ActiveState "$unit") in
+      active | activating | deactivating | reloading) ;;
+      *) if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi
+         case $line in end*) break ;; esac ;;
+      esac
+    fi
+    sleep 0.02
+  fi
+done <"$events"
+"#;
+
+/// What became of the deployment in `$deployment`: `STATE NEWEST_PHASE`, and the last line of a step that failed.
+pub(super) const TRAIL: &str = r#"newest=0
+begun=
+for phase in $(ls -1 "$deployment" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -n); do
+  [ -e "$deployment/$phase/journal" ] && newest=$phase && begun=yes
+done
+running=no
+case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) running=yes ;; esac
+if [ $running = yes ]; then state=running
+elif [ -z "$begun" ]; then state=nothing
+elif [ -e "$deployment/undone" ]; then state=undone
+elif [ -e "$deployment/finished" ]; then state=finished
+elif tail -n 1 "$deployment/$newest/events" 2>/dev/null | grep -q '^end	success	'; then state=between
+else state=broken
+fi
+echo "$state $newest"
+cat "$deployment"/*/events 2>/dev/null | grep '^failed	' | tail -n 1
+true
+"#;
 
 #[cfg(test)]
 mod tests {
@@ -134,5 +233,9 @@ mod tests {
         assert_eq!(failed, Some(Line::Event(expected)));
         assert_eq!(Line::parse("end\ttimeout\tyes"), Some(Line::End("timeout".into())));
         assert_eq!(Line::parse("garbage"), None);
+        let trail = Trail::parse("broken 3\nfailed\ta/b\tno such thing\n");
+        let failed = Some(("a/b".to_owned(), "no such thing".to_owned()));
+        assert_eq!(trail, Some(Trail { state: TrailState::Broken, newest_phase: 3, failed }));
+        assert_eq!(Trail::parse("perhaps 3"), None);
     }
 }

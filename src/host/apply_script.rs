@@ -9,7 +9,8 @@ use super::{
 };
 use crate::model::plan::{Action, Before, Step};
 
-/// What is sent: a tar archive with `apply.sh`, `undo.sh`, `stop.sh` and `payload/N`.
+/// What is sent: a tar archive with `undo.sh` for the deployment, and for the phase, in its directory,
+/// `apply.sh`, `stop.sh` and `payload/N`.
 pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::new();
     let script = script(work, steps, &mut payload);
@@ -20,17 +21,22 @@ pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<
         header.set_size(content.len() as u64);
         archive.append_data(&mut header, path, content)
     };
-    add("apply.sh", script.as_bytes())?;
+    let phase = work.phase;
     add("undo.sh", undo_script(work).as_bytes())?;
-    add("stop.sh", stop_script(work).as_bytes())?;
+    add(&format!("{phase}/stop.sh"), stop_script(work).as_bytes())?;
     for (number, content) in payload.iter().enumerate() {
-        add(&format!("payload/{number}"), content)?;
+        add(&format!("{phase}/payload/{number}"), content)?;
     }
+    add(&format!("{phase}/apply.sh"), script.as_bytes())?;
     archive.into_inner()
 }
 
 fn variables(work: &PhaseWork) -> String {
-    assign("base", &work.base()) + &assign("directory", &work.directory()) + &assign("events", &work.events())
+    assign("base", &work.base()) + &assign("name", &work.name)
+}
+
+fn variables_of_phase(work: &PhaseWork) -> String {
+    variables(work) + &assign("directory", &work.directory()) + &assign("events", &work.events())
 }
 
 fn undo_script(work: &PhaseWork) -> String {
@@ -40,19 +46,20 @@ fn undo_script(work: &PhaseWork) -> String {
 /// Run by systemd whenever the script ends, also when it was killed or ran out of time. Source of
 /// `SERVICE_RESULT`: systemd.exec(5).
 fn stop_script(work: &PhaseWork) -> String {
-    let undo = word(&format!("{}/undo.sh", work.directory()));
-    variables(work)
+    let undo = format!("sh {} {}", word(&format!("{}/undo.sh", work.deployment())), work.phase);
+    let undo = if work.undo_on_failure { undo } else { "false".to_owned() };
+    variables_of_phase(work)
         + &format!(
             "undone=-\n\
              if [ \"$SERVICE_RESULT\" != success ]; then\n  \
-               if sh {undo}; then undone=yes; else undone=no; fi\n\
+               if {undo}; then undone=yes; else undone=no; fi\n\
              fi\n\
              printf 'end\\t%s\\t%s\\n' \"$SERVICE_RESULT\" \"$undone\" >>\"$events\"\n"
         )
 }
 
 fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> String {
-    let mut script = variables(work);
+    let mut script = variables_of_phase(work);
     // Writing to a String cannot fail.
     let _ = writeln!(script, "generation={}", work.generation);
     script += include_str!("scripts/apply.sh");

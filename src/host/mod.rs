@@ -13,15 +13,17 @@ mod quote;
 mod shell;
 mod ssh;
 mod ssh_host;
+mod traces;
 
 use std::{future::Future, time::Duration};
 
 use thiserror::Error;
 
-pub use apply::{PhaseWork, StepEvent};
+pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
 pub use probe::{Question, question};
 pub use ssh::{ConnectError, Target};
-pub use ssh_host::SshHost;
+pub use ssh_host::{STAGE_LIMIT, SshHost};
+pub use traces::Trace;
 
 use crate::model::{
     digest::Digest,
@@ -49,20 +51,38 @@ pub enum HostError {
     Step { step: String, message: String, log: Vec<String> },
     #[error("another deployment is running there (unit {unit}); wait for it to end, then plan again")]
     Busy { unit: String },
+    /// Something there is no longer as the plan saw it, or a newer deployment has begun.
+    #[error("{message}")]
+    Overtaken { step: String, message: String },
+    #[error("phase {phase} was cut off: the host went down, or its script was killed")]
+    CutOff { phase: u32 },
     #[error("could not pack release {release}")]
     Pack { release: String, source: std::io::Error },
 }
 
 impl HostError {
+    /// Whether the host may answer soon again: it was lost, or is not there at the moment.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            HostError::Lost { .. } => true,
+            HostError::Connect(error) => error.may_pass(),
+            _ => false,
+        }
+    }
+
     /// The failure as it is recorded.
     pub fn failure(&self, instance: &crate::model::name::InstanceName) -> Failure {
         let cause = match self {
             HostError::Connect(_) | HostError::Lost { .. } => Cause::Lost,
-            HostError::Busy { .. } => Cause::Overtaken,
-            _ => Cause::Step,
+            HostError::Busy { .. } | HostError::Overtaken { .. } => Cause::Overtaken,
+            HostError::CutOff { .. } => Cause::Interrupted,
+            HostError::Status { .. } | HostError::Garbled { .. } | HostError::Step { .. } | HostError::Pack { .. } => {
+                Cause::Step
+            }
         };
         let (step, log) = match self {
             HostError::Step { step, log, .. } => (step.clone(), log.clone()),
+            HostError::Overtaken { step, .. } => (step.clone(), Vec::new()),
             _ => (String::new(), Vec::new()),
         };
         Failure { instance: instance.clone(), step, message: self.to_string(), cause, log }
@@ -108,8 +128,23 @@ pub trait Host: Send + Sync + 'static {
         events: &mut (dyn FnMut(StepEvent) + Send),
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Puts back what the deployment in `directory` changed here.
-    fn undo(&self, fleet: &str, directory: &str) -> impl Future<Output = Result<(), HostError>> + Send;
+    /// Puts back what a deployment changed here: in one of its phases, or in all of them, newest first.
+    /// A deployment that never came here has nothing to undo.
+    fn undo(
+        &self,
+        fleet: &str,
+        deployment: &str,
+        phase: Option<u32>,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// What became of a deployment here.
+    fn trail(&self, fleet: &str, deployment: &str) -> impl Future<Output = Result<Trail, HostError>> + Send;
+
+    /// Makes the host refuse every deployment older than `generation`, and ends what one of them runs.
+    fn fence(&self, fleet: &str, generation: u64) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Who was there when these files were changed: logins and sudo lines of the minutes before.
+    fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;
 
     fn health(&self, check: &HealthCheck) -> impl Future<Output = Health> + Send;
 

@@ -87,7 +87,7 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
         manifest,
         manifest_digest,
         generation: generation(&sections),
-        unfinished: sections.one("unfinished").and_then(|text| text.parse().ok()),
+        unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         files,
         listeners: listeners(&sections),
         nginx,

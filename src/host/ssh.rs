@@ -76,6 +76,19 @@ pub enum ConnectError {
     Protocol { address: SocketAddr, source: russh::Error },
 }
 
+impl ConnectError {
+    /// Whether trying again can end better without anybody doing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            ConnectError::Unreachable { .. } | ConnectError::Protocol { .. } => true,
+            ConnectError::NotPinned { .. }
+            | ConnectError::BadPin { .. }
+            | ConnectError::WrongKey { .. }
+            | ConnectError::Refused { .. } => false,
+        }
+    }
+}
+
 /// Holds the pin against what the host shows.
 pub(super) struct Pinned {
     key: PublicKey,

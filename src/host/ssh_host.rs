@@ -5,20 +5,27 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
 use super::{
-    Health, HealthCheck, Host, HostError, PhaseWork, Question, StepEvent,
-    apply::{Line, PHASE_LIMIT, run_unit},
+    Health, HealthCheck, Host, HostError, PhaseWork, Question, StepEvent, Trace,
+    apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health, parse,
-    quote::word,
+    quote::{assign, word},
     shell::{Answer, Shell},
     ssh::{self, Session, Target},
+    traces,
 };
 use crate::model::{fleet::Check, observation::Observation, plan::Step, release::Packed};
 
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
-const STAGE_LIMIT: Duration = Duration::from_secs(600);
+/// For a release on its way to a host.
+pub const STAGE_LIMIT: Duration = Duration::from_secs(600);
+/// Between attempts to reach a host again that was lost while it was changed.
+const AGAIN: Duration = Duration::from_millis(500);
 
 pub struct SshHost {
     target: Target,
@@ -148,50 +155,74 @@ impl Host for SshHost {
     ) -> Result<(), HostError> {
         let archive = apply_script::archive(work, steps)
             .map_err(|source| HostError::Pack { release: format!("of phase {}", work.phase), source })?;
-        let unit = format!("evenkeel-{}.service", work.fleet);
-        let mut failed = None;
-        let mut end = None;
-        let mut on_line = |line: &str| match Line::parse(line) {
-            Some(Line::Event(event)) => {
-                if let StepEvent::Failed { step, message } = &event {
-                    failed = Some((step.clone(), message.clone()));
-                }
-                events(event);
-            }
-            Some(Line::End(result)) => end = Some(result),
-            None => {}
-        };
+        let unit = unit(&work.fleet);
+        let mut progress = Progress { told: 0, failed: None, end: None };
         let doing = "applying a phase";
-        let answer = self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await?;
-        match (answer.status, end) {
-            (0, Some(result)) if result == "success" => Ok(()),
-            (75, _) => Err(HostError::Busy { unit }),
-            (_, Some(result)) => {
-                let (step, message) = failed.unwrap_or_else(|| {
-                    (String::new(), format!("the script ended by {result} in phase {}", work.phase))
-                });
-                Err(HostError::Step { step, message, log: Vec::new() })
+        let mut lost_at = None;
+        // The host goes on without us; its events are a file, so a connection that was cut is made again
+        // and the file is read again.
+        let answer = loop {
+            let mut line_number = 0;
+            let mut on_line = |line: &str| {
+                line_number += 1;
+                progress.line(line_number, line, events);
+            };
+            match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
+                Ok(answer) => break answer,
+                Err(error)
+                    if error.may_pass() && lost_at.get_or_insert_with(Instant::now).elapsed() < work.lost_after =>
+                {
+                    tracing::warn!("{error}; it goes on by itself, and is asked again");
+                    sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
             }
-            (status, None) => Err(HostError::Status { doing, status, output: answer.errors }),
-        }
+        };
+        progress.verdict(doing, work, unit, answer)
     }
 
-    async fn undo(&self, fleet: &str, directory: &str) -> Result<(), HostError> {
-        let directory = format!("/var/lib/evenkeel/{fleet}/deployments/{directory}");
-        // The deployment's own scripts undo it, run as the unit that excludes every other change.
+    async fn undo(&self, fleet: &str, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
+        let phase = phase.map(|phase| phase.to_string()).unwrap_or_default();
+        let directory = format!("{}/deployments/{deployment}", base(fleet));
         let script = format!(
-            "[ -e {journal} ] || exit 0\n[ -e {undone} ] && exit 0\nset -e\n\
-             printf '' >{stop}\n{run}\
-             while systemctl is-active --quiet {unit} || [ \"$(systemctl show --value -p ActiveState {unit})\" = activating ]; do sleep 0.02; done\n\
-             [ -e {undone} ] || {{ cat {directory}/events-* | grep '^undo-failed' | tail -n 5; exit 1; }}",
-            journal = word(&format!("{directory}/journal")),
-            undone = word(&format!("{directory}/undone")),
-            stop = word(&format!("{directory}/stop.sh")),
-            run = run_unit(&format!("evenkeel-{fleet}.service"), &directory, "undo.sh"),
-            unit = word(&format!("evenkeel-{fleet}.service")),
+            "unit={unit}\ndeployment={directory}\nphase={phase}\n\
+             [ -e \"$deployment/undo.sh\" ] || exit 0\n\
+             runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
+             while runs; do sleep 0.02; done\n\
+             [ -e \"$deployment/undone\" ] && exit 0\n\
+             [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
+             set -e\n{run}while runs; do sleep 0.02; done\n\
+             for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
+               [ ! -e \"$deployment/$phase/journal\" ] || [ -e \"$deployment/$phase/undone\" ] || {{\n    \
+                 cat \"$deployment/$phase/events\" | grep '^undo-failed' | tail -n 5\n    exit 1\n  }}\n\
+             done",
+            unit = word(&unit(fleet)),
             directory = word(&directory),
+            run = run_unit(&format!("{directory}/undo.sh"), "$phase", None),
         );
         self.must("undoing a deployment", &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
+    }
+
+    async fn trail(&self, fleet: &str, deployment: &str) -> Result<Trail, HostError> {
+        let doing = "asking what became of a deployment";
+        let directory = format!("{}/deployments/{deployment}", base(fleet));
+        let script = assign("unit", &unit(fleet)) + &assign("deployment", &directory) + TRAIL;
+        let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
+        let output = String::from_utf8_lossy(&answer.output);
+        Trail::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
+    }
+
+    async fn fence(&self, fleet: &str, generation: u64) -> Result<(), HostError> {
+        let script = assign("unit", &unit(fleet))
+            + &assign("base", &base(fleet))
+            + &format!("generation={generation}\n")
+            + include_str!("scripts/fence.sh");
+        self.must("fencing off an older deployment", &script, b"", PHASE_LIMIT).await.map(|_| ())
+    }
+
+    async fn traces(&self, paths: &[String]) -> Result<Vec<Trace>, HostError> {
+        let answer = self.must("reading who logged in", &traces::script(paths), b"", PROBE_LIMIT).await?;
+        Ok(traces::parse(&String::from_utf8_lossy(&answer.output)))
     }
 
     async fn health(&self, check: &HealthCheck) -> Health {
@@ -215,5 +246,57 @@ impl Host for SshHost {
         let script = format!("journalctl --no-pager -o cat -n {lines} -u {} 2>&1", word(unit));
         let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;
         Ok(String::from_utf8_lossy(&answer.output).lines().map(str::to_owned).collect())
+    }
+}
+
+fn base(fleet: &str) -> String {
+    format!("/var/lib/evenkeel/{fleet}")
+}
+
+fn unit(fleet: &str) -> String {
+    format!("evenkeel-{fleet}.service")
+}
+
+/// What the events of a phase have said so far.
+struct Progress {
+    /// Lines that were handed on; after a cut the file is read from its start again.
+    told: usize,
+    failed: Option<(String, String)>,
+    end: Option<String>,
+}
+
+impl Progress {
+    fn line(&mut self, number: usize, line: &str, events: &mut (dyn FnMut(StepEvent) + Send)) {
+        if number <= self.told {
+            return;
+        }
+        self.told = number;
+        match Line::parse(line) {
+            Some(Line::Event(event)) => {
+                if let StepEvent::Failed { step, message } = &event {
+                    self.failed = Some((step.clone(), message.clone()));
+                }
+                events(event);
+            }
+            Some(Line::End(result)) => self.end = Some(result),
+            None => {}
+        }
+    }
+
+    fn verdict(self, doing: &'static str, work: &PhaseWork, unit: String, answer: Answer) -> Result<(), HostError> {
+        match (answer.status, self.end, self.failed) {
+            (0, Some(result), _) if result == "success" => Ok(()),
+            (75, _, _) => Err(HostError::Busy { unit }),
+            (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
+                Err(HostError::Overtaken { step, message })
+            }
+            (_, Some(_), Some((step, message))) => Err(HostError::Step { step, message, log: Vec::new() }),
+            (_, Some(result), None) if result == "timeout" => {
+                let message = format!("phase {} was not done within {} s", work.phase, PHASE_LIMIT.as_secs());
+                Err(HostError::Step { step: String::new(), message, log: Vec::new() })
+            }
+            (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
+            (status, None, _) => Err(HostError::Status { doing, status, output: answer.errors }),
+        }
     }
 }

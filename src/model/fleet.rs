@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    drift::DriftPolicy,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{CpuShare, Memory, PortRange, Span},
 };
@@ -33,6 +34,11 @@ pub struct Environment {
     pub branch: String,
     /// How often the loop looks for drift.
     pub observe_interval: Span,
+    pub drift: DriftPolicy,
+    /// Whether a deployment that fails is undone; else it stops there, and the environment is held.
+    pub rollback_on_failure: bool,
+    /// How long an instance may be out of reach while it is changed before it counts as lost.
+    pub lost_after: Span,
 }
 
 /// One host, and how it is reached.

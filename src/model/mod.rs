@@ -6,6 +6,7 @@
 
 pub mod desired;
 pub mod digest;
+pub mod drift;
 pub mod finding;
 pub mod fleet;
 pub mod manifest;

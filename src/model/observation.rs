@@ -14,8 +14,8 @@ pub struct Observation {
     pub manifest_digest: Option<Digest>,
     /// The newest generation begun here; 0 where none was.
     pub generation: Seen<u64>,
-    /// A generation that was begun and neither finished nor undone.
-    pub unfinished: Option<u64>,
+    /// The directory of a deployment that was begun and neither finished nor undone.
+    pub unfinished: Option<String>,
     /// Every path asked about or in the manifest.
     pub files: BTreeMap<String, Seen<LiveFile>>,
     pub units: BTreeMap<String, Seen<LiveUnit>>,

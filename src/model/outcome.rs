@@ -69,6 +69,9 @@ pub struct Deployment {
     pub plan_digest: Digest,
     pub triggered_by: String,
     pub controller: String,
+    /// Where that controller sits: the same after its restart.
+    #[serde(default)]
+    pub seat: String,
     pub started: String,
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
@@ -82,6 +85,9 @@ pub struct Deployment {
     pub limit_ms: u64,
     /// One line per change, as the plan says it.
     pub changes: Vec<String>,
+    /// Who may have caused the drift that was repaired: a hint, never more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<String>,
     /// Instance, step and message of what failed.
     pub failure: Option<Failure>,
     /// Instances that were not reached, each with the reason.
@@ -118,6 +124,8 @@ pub enum Cause {
     Overtaken,
     /// The controller, or the host, was stopped in the middle.
     Interrupted,
+    /// It was refused, and nothing was touched.
+    Refused,
 }
 
 impl Cause {
@@ -125,7 +133,7 @@ impl Cause {
     pub fn condemns(self) -> bool {
         match self {
             Cause::Step | Cause::Lost | Cause::Cancelled => true,
-            Cause::Overtaken | Cause::Interrupted => false,
+            Cause::Overtaken | Cause::Interrupted | Cause::Refused => false,
         }
     }
 }

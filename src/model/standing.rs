@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     name::InstanceName,
-    outcome::{Deployment, Failure, Outcome, Record},
+    outcome::{Deployment, Failure, Kind, Outcome, Record},
     plan::Commits,
 };
 
@@ -103,6 +103,21 @@ pub enum Control {
     },
 }
 
+/// Why the newest commits are not being deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barred {
+    /// The whole loop only observes.
+    ObserveOnly,
+    Held,
+    /// Another controller has a deployment under way.
+    StoodBack,
+    Quarantined,
+    /// They leave out the deployed commit.
+    Rewind,
+    /// They failed a moment ago, and are tried again later.
+    Later,
+}
+
 impl Standing {
     /// As it is after the event. A cancellation changes nothing by itself: the outcome does.
     pub fn after(mut self, event: &StandingEvent) -> Self {
@@ -141,7 +156,8 @@ impl Standing {
                 self.good = Some(Good { commits: commits.clone(), generation });
                 self.rewind_to = None;
             }
-            Some(Outcome::RolledBack | Outcome::RollbackFailed) => {
+            // That a repair failed says nothing of the commits: they ran before.
+            Some(Outcome::RolledBack | Outcome::RollbackFailed) if deployment.kind == Kind::Change => {
                 if let Some(failure) = deployment.failure.as_ref().filter(|failure| failure.cause.condemns()) {
                     self.quarantine(commits, generation, failure);
                 }
@@ -152,7 +168,7 @@ impl Standing {
                 self.holds.retain(|hold| hold.instance.is_some());
                 self.holds.push(Hold { instance: None, owner, reason, since: deployment.started.clone() });
             }
-            Some(Outcome::Unchanged | Outcome::Partial | Outcome::Refused) | None => {}
+            Some(_) | None => {}
         }
         self
     }

@@ -29,9 +29,9 @@ impl Differ<'_> {
 
     /// Said, and no more: what is planned from what is live brings it to an end.
     fn unfinished(&mut self) {
-        if let Some(generation) = self.live.unfinished {
-            let message = format!("generation {generation} was begun here, and neither finished nor undone");
-            let hint = "its controller or the host was cut off; what differs from what is declared is planned as ever";
+        if let Some(deployment) = &self.live.unfinished {
+            let message = format!("deployment {deployment} was begun here, and is neither finished nor undone");
+            let hint = "its controller or the host was cut off; it is completed or undone before anything else is done";
             self.findings.push(Finding::warning("unfinished", message).on(self.name()).hint(hint));
         }
     }

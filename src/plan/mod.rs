@@ -3,6 +3,7 @@
 //! Keeps true: pure; the same values give the same plan; nothing is planned from the lack of an answer;
 //! every step says why. Applying makes no choice that is not made here.
 
+pub mod drift;
 mod guard;
 mod instance;
 mod order;

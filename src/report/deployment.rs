@@ -8,7 +8,7 @@ use super::{
     words::{self, block, count, one_line, short, visible},
 };
 use crate::model::{
-    outcome::{Deployment, Failure, Kind, Outcome},
+    outcome::{Cause, Deployment, Failure, Kind, Outcome},
     plan::Summary,
 };
 
@@ -96,13 +96,39 @@ pub(super) fn what(deployment: &Deployment) -> String {
             format!("{}, {} not reached", done(&deployment.summary), deployment.unreached.len())
         }
         (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped), Some(failure)) => {
-            format!("{} failed on {}", resource(failure), failure.instance)
+            match failure.cause {
+                Cause::Cancelled => one_line(&failure.message),
+                Cause::Interrupted => "it was interrupted".to_owned(),
+                Cause::Lost => format!("{} was lost", failure.instance),
+                Cause::Step | Cause::Overtaken | Cause::Refused => {
+                    format!("{} failed on {}", resource(failure), failure.instance)
+                }
+            }
         }
         (Some(Outcome::Refused), Some(failure)) => one_line(&failure.message),
         (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused), None) => {
             "no reason recorded".to_owned()
         }
     }
+}
+
+/// A failure in one line: where, what, and what it said.
+pub fn failure_line(failure: &Failure) -> String {
+    let message = one_line(&failure.message);
+    match failure.cause {
+        Cause::Cancelled | Cause::Refused => message,
+        _ if failure.step.is_empty() => format!("{}: {message}", failure.instance),
+        _ => format!("{}, {}: {message}", failure.instance, visible(&failure.step)),
+    }
+}
+
+/// The message of the commit that restores what a deployment deployed.
+pub fn restore_message(target: &Deployment) -> String {
+    let from = commit(target).unwrap_or_else(|| "the work tree".to_owned());
+    format!(
+        "Roll {} back to generation {}\n\nThe fleet as {from} declares it, which generation {} deployed.\n",
+        target.environment, target.generation, target.generation
+    )
 }
 
 /// The commit as people name it. None for a work tree.
@@ -123,6 +149,10 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
         };
         text += &format!("\n{}\n", style.bold(&format!("{title}:")));
         text.extend(deployment.changes.iter().map(|change| format!("- {}\n", one_line(change))));
+    }
+    if !deployment.suspects.is_empty() {
+        text += &format!("\n{}\n", style.bold("Possibly by:"));
+        text.extend(deployment.suspects.iter().map(|suspect| format!("- {}\n", one_line(suspect))));
     }
     let troubles = troubles(deployment, style);
     if troubles.is_empty() { text } else { text + "\n" + &troubles }
@@ -146,8 +176,13 @@ fn failed(title: &str, failure: &Failure, style: Style) -> String {
     let step = visible(&failure.step);
     let step = step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&step);
     // "Not undone" says already which step it was.
-    let step = if step == "undo" { String::new() } else { format!(" {step}") };
-    let mut text = format!("{}{step}\n", style.bad(&format!("{title} on {}:", failure.instance)));
+    let step = if step.is_empty() || step == "undo" { String::new() } else { format!(" {step}") };
+    let title = match failure.cause {
+        Cause::Cancelled => "Cancelled:".to_owned(),
+        Cause::Refused => "Refused:".to_owned(),
+        _ => format!("{title} on {}:", failure.instance),
+    };
+    let mut text = format!("{}{step}\n", style.bad(&title));
     text += &block("  ", &failure.message);
     if !failure.log.is_empty() {
         text += "  the last lines of its log:\n";

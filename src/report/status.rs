@@ -11,7 +11,9 @@ use super::{
 };
 use crate::model::{
     name::{EnvironmentName, InstanceName, ServiceName},
-    outcome::Outcome,
+    outcome::{Deployment, Outcome},
+    plan::Commits,
+    standing::{Barred, Standing},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,9 @@ pub struct StatusView {
     /// Who reconciles, where someone does.
     pub controller: Option<String>,
     pub last_error: Option<String>,
+    /// Why the newest commits are not live, and who holds what.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// RFC 3339; none before the first look.
     pub observed_at: Option<String>,
 }
@@ -104,12 +109,60 @@ pub fn text(view: &StatusView, style: Style) -> String {
     if let Some(error) = &view.last_error {
         text += &format!("  {} {}\n", style.bad("last error:"), one_line(error));
     }
+    for note in &view.notes {
+        text += &format!("  {}\n", style.warn(&one_line(note)));
+    }
     let columns = Columns::of(view);
     for instance in &view.instances {
         text.push('\n');
         text += &of_instance(instance, &columns, style);
     }
     text
+}
+
+/// Why the newest commits are not being deployed, and what to do about it.
+pub fn barred(why: Barred, commits: &Commits, open: Option<&Deployment>, standing: &Standing) -> Option<String> {
+    let commit = commits.environment.as_deref().map_or("the work tree".to_owned(), short);
+    Some(match why {
+        Barred::ObserveOnly => "only observed: this reconciler changes nothing (--observe-only)".to_owned(),
+        // Said with the holds.
+        Barred::Held => return None,
+        Barred::StoodBack => {
+            let open = open?;
+            format!("stands back: {} deploys generation {}", one_line(&open.controller), open.generation)
+        }
+        Barred::Quarantined => {
+            let quarantined = standing.quarantined(commits)?;
+            let (generation, why) = (quarantined.generation, one_line(&quarantined.why));
+            format!(
+                "{commit} is quarantined, generation {generation} failed: {why}; \
+                 push a commit that mends it, or `evenkeel retry`"
+            )
+        }
+        Barred::Rewind => format!(
+            "{commit} leaves out the deployed commit (a forced push?); it is refused until \
+             `evenkeel retry --allow-rewind`"
+        ),
+        Barred::Later => format!("{commit} could not be deployed a moment ago, and is tried again"),
+    })
+}
+
+/// Who holds what, and what the environment is pinned to.
+pub fn standing(standing: &Standing) -> Vec<String> {
+    let holds = standing.holds.iter().map(|hold| {
+        let what = hold.instance.as_ref().map(|name| format!("{name} is ")).unwrap_or_default();
+        format!("{what}{}", super::control::held(hold))
+    });
+    let pin = standing.pin.as_ref().map(|pin| {
+        let commit = pin.commits.environment.as_deref().map_or("the work tree".to_owned(), short);
+        format!("pinned to {commit} by {}, until a newer commit", one_line(&pin.owner))
+    });
+    holds.chain(pin).collect()
+}
+
+/// Of a resource that drifts again and again.
+pub fn does_not_hold(times: u32) -> String {
+    format!("repaired {times} times, and it does not hold; tried again later")
 }
 
 pub fn json(view: &StatusView) -> String {

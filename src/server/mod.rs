@@ -4,23 +4,38 @@
 //! is not a daemon.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{model::name::EnvironmentName, report::status::StatusView};
+use crate::{
+    engine::{desk::Request, ledger::Ledger, reconcile::Reconciler},
+    host::Host,
+    report::{self, status::StatusView},
+};
 
-/// What `status` answers, by environment. Written by the loop.
-pub type Status = Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>;
+/// Pushing to a slow repository takes its time.
+const CONTROL_LIMIT: Duration = Duration::from_secs(60);
+
+/// What comes of a control.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Said {
+    pub said: String,
+}
 
 #[derive(Debug, Error)]
 pub enum ServerError {
@@ -30,6 +45,8 @@ pub enum ServerError {
     Listen { path: String, source: io::Error },
     #[error("the reconciler on {path} does not answer")]
     Ask { path: String, source: reqwest::Error },
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Whether a daemon answers on the socket.
@@ -56,14 +73,47 @@ pub async fn bind(socket: &Path) -> Result<UnixListener, ServerError> {
 }
 
 /// Answers until `stop`.
-pub async fn serve(listener: UnixListener, status: Status, stop: CancellationToken) -> io::Result<()> {
-    let router = Router::new().route("/status", get(get_status)).with_state(status);
+pub async fn serve<H: Host, L: Ledger>(
+    listener: UnixListener,
+    reconciler: Arc<Reconciler<H, L>>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let router = Router::new()
+        .route("/status", get(get_status::<H, L>))
+        .route("/control", post(control::<H, L>))
+        .with_state(reconciler);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn get_status(State(status): State<Status>) -> Json<Vec<StatusView>> {
-    let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+async fn get_status<H: Host, L: Ledger>(State(reconciler): State<Arc<Reconciler<H, L>>>) -> Json<Vec<StatusView>> {
+    let status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
     Json(status.values().cloned().collect())
+}
+
+async fn control<H: Host, L: Ledger>(
+    State(reconciler): State<Arc<Reconciler<H, L>>>,
+    Json(request): Json<Request>,
+) -> (StatusCode, Json<Said>) {
+    match reconciler.asked(&request).await {
+        Ok(said) => (StatusCode::OK, Json(Said { said })),
+        Err(error) => (StatusCode::CONFLICT, Json(Said { said: report::chain(&error) })),
+    }
+}
+
+/// Asks a running daemon to do something, and answers what it says.
+pub async fn ask_control(socket: &Path, request: &Request) -> Result<String, ServerError> {
+    let ask = async {
+        let client = reqwest::Client::builder().unix_socket(socket).timeout(CONTROL_LIMIT).build()?;
+        let answer = client.post("http://evenkeel/control").json(request).send().await?;
+        let refused = answer.status() == StatusCode::CONFLICT.as_u16();
+        let answer = if refused { answer } else { answer.error_for_status()? };
+        Ok((refused, answer.json::<Said>().await?.said))
+    };
+    match ask.await {
+        Ok((false, said)) => Ok(said),
+        Ok((true, why)) => Err(ServerError::Refused(why)),
+        Err(source) => Err(ServerError::Ask { path: socket.display().to_string(), source }),
+    }
 }
 
 /// Asks a running daemon.

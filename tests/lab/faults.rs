@@ -73,7 +73,7 @@ pub fn an_apply_that_is_killed_is_completed_by_the_next(world: &World) {
     let mut apply = fleet.evenkeel("apply", &["--yes"]);
     let mut apply = apply.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("evenkeel runs");
     let unit = "evenkeel-killed.service";
-    let restarting = "grep -q '^started.*restart' /var/lib/evenkeel/killed/deployments/2/events-*";
+    let restarting = "grep -q '^started.*restart' /var/lib/evenkeel/killed/deployments/2/*/events";
     wait_for("the restart of alpha", || h1.succeeds(restarting).then_some(()));
     apply.kill().expect("it runs");
     apply.wait().expect("it can be waited for");

@@ -156,7 +156,9 @@ pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
     declare("{GREETING: two, SICK: 'yes'}");
     wait_for("the record of the failure", || (fleet.newest("/outcome") == "rolled-back").then_some(()));
     wait_for("the old answer", || (h1.asks(port, "/") == "alpha h1 / one").then_some(()));
-    assert!(fleet.status()["last_error"].is_string(), "the status does not tell: {:#}", fleet.status());
+    wait_for("the status telling of it", || {
+        fleet.status()["notes"].to_string().contains("is quarantined, generation 2 failed").then_some(())
+    });
 
     let good = declare("{GREETING: three}");
     wait_for("the next commit going live", || (h1.asks(port, "/") == "alpha h1 / three").then_some(()));

@@ -104,6 +104,9 @@ pub fn a_broken_nginx_file_of_somebody_else_rolls_the_site_back(world: &World) {
         h2.until_dropped("echo nonsense >/etc/nginx/conf.d/zz-broken.conf", "rm /etc/nginx/conf.d/zz-broken.conf");
     rolls_back_to_the_old_site(&fleet, "zz-broken.conf");
     drop(broken);
+    let refused = fleet.apply().ends_with(4);
+    assert!(refused.errors.contains("quarantined"), "it is not said that it is quarantined: {}", refused.errors);
+    fleet.run("retry", &[]).ends_with(0);
     fleet.apply().ends_with(0);
     assert_is("the new route", h2.browse("broken.test", "/new/x").0, 200);
     assert_is("the page", h2.browse("broken.test", "/").1, "new");

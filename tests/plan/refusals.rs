@@ -140,9 +140,9 @@ fn a_deployment_that_runs_or_is_being_undone_refuses_another() {
 
 #[test]
 fn a_deployment_that_was_cut_off_is_said_and_refuses_nothing() {
-    let plan = World::live(&example()).plan_when("ai-core", |seen| seen.unfinished = Some(7));
+    let plan = World::live(&example()).plan_when("ai-core", |seen| seen.unfinished = Some("7".to_owned()));
     let said: Vec<_> = plan.findings.iter().map(|finding| (finding.code.as_str(), finding.message.as_str())).collect();
-    assert_eq!(said, [("unfinished", "generation 7 was begun here, and neither finished nor undone")]);
+    assert_eq!(said, [("unfinished", "deployment 7 was begun here, and is neither finished nor undone")]);
     assert!(!plan.is_refused());
     assert!(!plan.has_changes());
 }

@@ -47,6 +47,7 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
     }
     for environment in declaration.environments.values() {
         positive(environment.observe_interval.as_ref(), "observe_interval", &environment.file, findings);
+        positive(environment.lost_after.as_ref(), "lost_after", &environment.file, findings);
     }
     let health = &declaration.fleet.defaults.health;
     positive(health.interval.as_ref(), "interval", &declaration.fleet.file, findings);

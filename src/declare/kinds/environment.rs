@@ -1,10 +1,18 @@
 //! `environments/NAME.yaml`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Branch;
-use crate::{declare::de::At, model::quantity::Span};
+use crate::{
+    declare::de::At,
+    model::{
+        drift::{Difference, DriftRule},
+        quantity::Span,
+    },
+};
 
 /// A branch and the instances that follow it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,4 +25,16 @@ pub struct EnvironmentFile {
     pub branch: Branch,
     /// How often the loop looks for drift; 30s if not given.
     pub observe_interval: Option<At<Span>>,
+    /// What is done about a difference that no commit asked for: it is repaired (if not given), reported
+    /// and left, or ignored.
+    pub drift: Option<DriftRule>,
+    /// The same for single kinds of difference: `files`, `modes`, `processes`, `enabled`, `packages`,
+    /// `releases`, `nginx`.
+    pub drift_of: Option<BTreeMap<Difference, DriftRule>>,
+    /// Whether a deployment that fails is undone everywhere; true if not given. With false it stops
+    /// where it failed, and the environment is held until somebody resumes it.
+    pub rollback_on_failure: Option<bool>,
+    /// How long an instance may be out of reach while it is changed before the deployment counts as
+    /// failed; 60s if not given.
+    pub lost_after: Option<At<Span>>,
 }

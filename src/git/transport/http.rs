@@ -11,11 +11,13 @@ use std::{
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use reqwest::{Client, Request, Response, StatusCode, Url, header};
 
-use super::{Endpoint, SILENCE, TransportError, lock, wait};
+use super::{
+    Endpoint, TransportError, lock,
+    text::{KEPT, Readable, shown},
+};
 use crate::git::url::HttpUrl;
 
 const AGENT: &str = concat!("git/2.0 (evenkeel ", env!("CARGO_PKG_VERSION"), ")");
-const SHOWN: usize = 200;
 
 pub(super) struct Http {
     client: Client,
@@ -31,7 +33,7 @@ impl Http {
             // Someone else being faster is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let mut client = Client::builder().user_agent(AGENT).connect_timeout(SILENCE).redirect(
+        let mut client = Client::builder().user_agent(AGENT).connect_timeout(endpoint.silence).redirect(
             reqwest::redirect::Policy::custom(|attempt| {
                 let first = attempt.previous().first();
                 if attempt.previous().len() <= 5 && first.is_some_and(|first| first.origin() == attempt.url().origin())
@@ -62,6 +64,7 @@ impl SmartSubtransport for Http {
             answer: None,
             chunk: Vec::new(),
             read: 0,
+            readable: Readable::default(),
         }))
     }
 
@@ -81,12 +84,13 @@ struct Turn {
     answer: Option<Response>,
     chunk: Vec<u8>,
     read: usize,
+    readable: Readable,
 }
 
 impl Turn {
     fn send(&mut self) -> Result<Response, TransportError> {
         let base = lock(&self.base).clone();
-        let host = base.authority().to_owned();
+        let host = &self.endpoint.host;
         let (name, listing) = match self.service {
             Service::UploadPackLs => ("git-upload-pack", true),
             Service::UploadPack => ("git-upload-pack", false),
@@ -117,9 +121,10 @@ impl Turn {
         let request = request.build().map_err(http_error)?;
         let secrets = secrets(&request, login);
         let expected = format!("application/x-{name}-{}", if listing { "advertisement" } else { "result" });
-        let answer = wait(&host, "waiting for an answer", async {
+        lock(&self.endpoint.heard).start(secrets.clone());
+        let answer = self.endpoint.wait("waiting for an answer", async {
             let answer = self.client.execute(request).await.map_err(http_error)?;
-            check(answer, &host, &expected, &secrets).await
+            check(answer, host, &expected, &secrets).await
         })?;
         if listing && let Some(path) = answer.url().path().strip_suffix("/info/refs") {
             lock(&self.base).set_path(path);
@@ -140,12 +145,18 @@ impl Turn {
             Some(answer) => answer,
             None => self.send()?,
         };
-        let host = lock(&self.base).authority().to_owned();
-        let chunk = wait(&host, "reading its answer", async { answer.chunk().await.map_err(http_error) })?;
+        let chunk = self.endpoint.wait("reading its answer", async { answer.chunk().await.map_err(http_error) })?;
         self.answer = Some(answer);
         self.read = 0;
-        self.chunk = chunk.as_deref().unwrap_or_default().to_vec();
-        Ok(chunk.is_some())
+        self.chunk = match &chunk {
+            Some(chunk) => {
+                lock(&self.endpoint.heard).hear(chunk);
+                // All but packs is text.
+                if self.service == Service::UploadPack { chunk.to_vec() } else { self.readable.next(chunk) }
+            }
+            None => self.readable.rest(),
+        };
+        Ok(chunk.is_some() || !self.chunk.is_empty())
     }
 }
 
@@ -201,7 +212,12 @@ async fn check(answer: Response, host: &str, expected: &str, secrets: &[String])
     }
     let content_type = header(header::CONTENT_TYPE);
     if content_type != expected {
-        return Err(TransportError::NotGit { host, content_type: content_type.chars().take(SHOWN).collect() });
+        let content_type = match shown(content_type.as_bytes(), secrets) {
+            none if none.is_empty() => "no content type".to_owned(),
+            content_type => content_type,
+        };
+        let text = first_text(answer, secrets).await;
+        return Err(TransportError::NotGit { host, content_type, text });
     }
     Ok(answer)
 }
@@ -216,16 +232,12 @@ fn secrets(request: &Request, login: Option<(String, String)>) -> Vec<String> {
 /// The beginning of an answer, on one line.
 async fn first_text(mut answer: Response, secrets: &[String]) -> String {
     let mut bytes = Vec::new();
-    while bytes.len() < 4 * SHOWN
+    while bytes.len() < KEPT
         && let Ok(Some(chunk)) = answer.chunk().await
     {
         bytes.extend_from_slice(&chunk);
     }
-    // Before it is cut, or half a secret would stay.
-    let text =
-        secrets.iter().fold(String::from_utf8_lossy(&bytes).into_owned(), |text, secret| text.replace(secret, "…"));
-    let text: String = text.chars().take(SHOWN).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "")
+    shown(&bytes, secrets)
 }
 
 /// reqwest's text shows the address: we say it ourselves, without a login.

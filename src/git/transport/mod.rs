@@ -5,11 +5,14 @@
 //! scheme of our own is registered, once, and a remote's address in it is the number of a [`Session`]:
 //! neither address nor credentials ever pass through libgit2, and no scheme that others use is touched.
 //!
-//! Keeps true: no text here holds a credential. Never runs on a thread that drives async tasks.
+//! Keeps true: no text here holds a credential; every wait for a remote ends, by [`Limits`]. Never runs
+//! on a thread that drives async tasks.
 
+mod error;
 mod http;
 mod known_hosts;
 mod ssh;
+mod text;
 
 use std::{
     collections::HashMap,
@@ -20,12 +23,13 @@ use std::{
         Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use git2::transport::Transport;
-use thiserror::Error;
 use tokio::runtime::Runtime;
+
+pub use error::TransportError;
 
 use super::url::{HttpUrl, RemoteUrl, SshUrl};
 
@@ -40,79 +44,38 @@ pub struct Credentials {
     pub known_hosts: Option<PathBuf>,
 }
 
-/// Long enough for a slow line; git servers send something every few seconds while they work.
-const SILENCE: Duration = Duration::from_secs(30);
-
-#[derive(Debug, Error)]
-pub enum TransportError {
-    #[error("cannot read {path}")]
-    File { path: PathBuf, source: io::Error },
-    #[error("cannot start the network's runtime")]
-    Runtime { source: io::Error },
-    #[error("{0}")]
-    Register(String),
-    #[error("nothing was heard from {host} for {seconds} s while {doing}")]
-    Silence { host: String, seconds: u64, doing: &'static str },
-    #[error("cannot connect to {host}")]
-    Connect { host: String, source: io::Error },
-
-    #[error("the HTTP request failed")]
-    Http { source: reqwest::Error },
-    #[error("{host} answered {status}: {text}")]
-    Status { host: String, status: u16, text: String },
-    #[error("{host} {}", if *.tried { "refused the token" } else { "asks for a token, and there is none" })]
-    Unauthorized { host: String, tried: bool },
-    #[error("{host} sends us elsewhere, to {to}")]
-    Redirect { host: String, to: String },
-    #[error("{host} does not speak git's smart protocol there (it answered with {content_type})")]
-    NotGit { host: String, content_type: String },
-
-    #[error("the SSH connection failed")]
-    Ssh { source: russh::Error },
-    #[error("{host} is unknown: {known_hosts} has no key for it (it offers {algorithm} {fingerprint})")]
-    UnknownHost { host: String, port: u16, known_hosts: PathBuf, algorithm: String, fingerprint: String },
-    #[error("{host} offers another key than line {line} of {known_hosts} has for it: {algorithm} {fingerprint}")]
-    ChangedHost { host: String, known_hosts: PathBuf, line: usize, algorithm: String, fingerprint: String },
-    #[error("{host} offers a key that line {line} of {known_hosts} revokes: {fingerprint}")]
-    RevokedHost { host: String, known_hosts: PathBuf, line: usize, fingerprint: String },
-    #[error("{host} lets user {user} in with none of these: {tried}")]
-    Login { host: String, user: String, tried: String },
-    #[error("{host}: {service} ended with status {status}: {text}")]
-    Command { host: String, service: &'static str, status: u32, text: String },
-    #[error("{host} refuses to run {service}")]
-    NoCommand { host: String, service: &'static str },
+/// How long a remote that is not on this machine may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest that nothing may come.
+    pub silence: Duration,
+    /// All of a fetch. A remote that sends a byte a second is never silent.
+    pub fetch: Duration,
+    /// All of a push, or of asking where a reference is.
+    pub push: Duration,
 }
 
-impl TransportError {
-    /// The next move, where there is one to name.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            TransportError::Unauthorized { tried: true, .. } => {
-                Some("renew the token; it needs to read and write the repository's contents".to_owned())
-            }
-            TransportError::Unauthorized { tried: false, .. } => Some("name a file that holds a token".to_owned()),
-            TransportError::Status { status: 404, .. } => {
-                Some("check the address; a private repository hides itself from who may not read it".to_owned())
-            }
-            TransportError::Redirect { to, .. } => Some(format!("use {to} if it is yours")),
-            TransportError::UnknownHost { host, port, known_hosts, .. } => Some(format!(
-                "ssh-keyscan -p {port} {host} >> {}, after comparing the fingerprint with what its operator publishes",
-                known_hosts.display()
-            )),
-            TransportError::ChangedHost { .. } => Some(
-                "somebody may be in between; if the operator did change the key, compare the fingerprint and replace the line"
-                    .to_owned(),
-            ),
-            TransportError::Login { .. } => Some("add the public key to the account, or name a private key".to_owned()),
-            _ => None,
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Long enough for a slow line; git servers send something every few seconds while they work.
+            silence: Duration::from_secs(30),
+            fetch: Duration::from_secs(600),
+            push: Duration::from_secs(120),
         }
     }
 }
 
-/// Where one operation goes to, and why it failed.
+/// Where one operation goes to, until when, and why it failed.
 struct Endpoint {
     to: To,
+    host: String,
     credentials: Credentials,
+    silence: Duration,
+    total: Duration,
+    until: Instant,
+    /// How the newest answer began.
+    heard: Mutex<text::Beginning>,
     /// libgit2 passes on only text: what really happened waits here.
     failure: Mutex<Option<TransportError>>,
 }
@@ -130,6 +93,27 @@ impl Endpoint {
         lock(&self.failure).get_or_insert(error);
         io::Error::other(text)
     }
+
+    /// Waits for `future`: not longer than silence is borne, and than is left of the whole.
+    fn wait<T>(
+        &self,
+        doing: &'static str,
+        future: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TransportError> {
+        let host = || self.host.clone();
+        let too_long = || TransportError::TooLong { host: host(), seconds: self.total.as_secs(), doing };
+        let left = self.until.saturating_duration_since(Instant::now());
+        // A future that is ready at once would never be timed out.
+        if left.is_zero() {
+            return Err(too_long());
+        }
+        runtime()?.block_on(async {
+            tokio::time::timeout(left.min(self.silence), future).await.unwrap_or_else(|_| {
+                let silent = || TransportError::Silence { host: host(), seconds: self.silence.as_secs(), doing };
+                Err(if left <= self.silence { too_long() } else { silent() })
+            })
+        })
+    }
 }
 
 static ENDPOINTS: LazyLock<Mutex<HashMap<u64, Arc<Endpoint>>>> = LazyLock::new(Mutex::default);
@@ -144,15 +128,30 @@ pub(super) struct Session {
 
 impl Session {
     /// None for a repository on this machine: libgit2 needs no help with those.
-    pub(super) fn open(url: &RemoteUrl, credentials: &Credentials) -> Result<Option<Self>, TransportError> {
+    /// `total` is the longest that all of it may take.
+    pub(super) fn open(
+        url: &RemoteUrl,
+        credentials: &Credentials,
+        limits: Limits,
+        total: Duration,
+    ) -> Result<Option<Self>, TransportError> {
         register()?;
-        let to = match url {
-            RemoteUrl::Http(http) => To::Http(http.clone()),
-            RemoteUrl::Ssh(ssh) => To::Ssh(ssh.clone()),
+        let (to, host) = match url {
+            RemoteUrl::Http(http) => (To::Http(http.clone()), http.url.authority().to_owned()),
+            RemoteUrl::Ssh(ssh) => (To::Ssh(ssh.clone()), ssh.host.clone()),
             RemoteUrl::Local(_) => return Ok(None),
         };
         runtime()?;
-        let endpoint = Arc::new(Endpoint { to, credentials: credentials.clone(), failure: Mutex::default() });
+        let endpoint = Arc::new(Endpoint {
+            to,
+            host,
+            credentials: credentials.clone(),
+            silence: limits.silence,
+            total,
+            until: Instant::now() + total,
+            heard: Mutex::default(),
+            failure: Mutex::default(),
+        });
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         lock(&ENDPOINTS).insert(number, Arc::clone(&endpoint));
         Ok(Some(Self { number, endpoint }))
@@ -166,6 +165,11 @@ impl Session {
     /// Why the transport failed, if it did.
     pub(super) fn failure(&self) -> Option<TransportError> {
         lock(&self.endpoint.failure).take()
+    }
+
+    /// How the newest answer began, for one that libgit2 could not use.
+    pub(super) fn heard(&self) -> String {
+        lock(&self.endpoint.heard).shown()
     }
 }
 
@@ -221,19 +225,6 @@ fn runtime() -> Result<&'static Runtime, TransportError> {
         })
         .as_ref()
         .map_err(|kind| TransportError::Runtime { source: (*kind).into() })
-}
-
-/// Waits for `future`, not longer than silence is borne.
-fn wait<T>(
-    host: &str,
-    doing: &'static str,
-    future: impl Future<Output = Result<T, TransportError>>,
-) -> Result<T, TransportError> {
-    runtime()?.block_on(async {
-        tokio::time::timeout(SILENCE, future).await.unwrap_or_else(|_| {
-            Err(TransportError::Silence { host: host.to_owned(), seconds: SILENCE.as_secs(), doing })
-        })
-    })
 }
 
 /// A panic elsewhere leaves these values whole: each is written in one go.

@@ -8,6 +8,7 @@ use std::{
     io::{self, Read, Write},
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
@@ -20,12 +21,16 @@ use russh::{
 use super::{
     Endpoint, TransportError,
     known_hosts::{KnownHost, Verdict},
-    libgit2, lock, wait,
+    libgit2, lock,
+    text::{Readable, shown},
 };
 use crate::git::url::SshUrl;
 
 /// As much of what the server's command complains of is kept.
 const COMPLAINT: usize = 1000;
+/// A server that does not listen any more is not waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+const UPLOAD: &str = "git-upload-pack";
 
 pub(super) struct Ssh {
     url: SshUrl,
@@ -41,7 +46,7 @@ impl Ssh {
 impl SmartSubtransport for Ssh {
     fn action(&self, _: &str, service: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let service = match service {
-            Service::UploadPackLs | Service::UploadPack => "git-upload-pack",
+            Service::UploadPackLs | Service::UploadPack => UPLOAD,
             Service::ReceivePackLs | Service::ReceivePack => "git-receive-pack",
         };
         match Stream::open(&self.url, Arc::clone(&self.endpoint), service) {
@@ -59,7 +64,8 @@ impl SmartSubtransport for Ssh {
 struct Stream {
     handle: Handle<Verifier>,
     channel: Channel<client::Msg>,
-    host: String,
+    /// Dropped last: after the farewell.
+    _line: Line,
     service: &'static str,
     endpoint: Arc<Endpoint>,
     received: Vec<u8>,
@@ -67,15 +73,27 @@ struct Stream {
     complaint: Vec<u8>,
     status: Option<u32>,
     ended: bool,
+    /// Whether we have said something: before that, the server lists its references.
+    spoken: bool,
+    readable: Readable,
+}
+
+/// The connection itself. Without this, russh would keep one that hangs in its handshake for ever.
+struct Line(std::net::TcpStream);
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // It may be closed already.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 impl Stream {
     fn open(url: &SshUrl, endpoint: Arc<Endpoint>, service: &'static str) -> Result<Self, TransportError> {
-        let host = url.host.clone();
-        let handle = connect(url, &endpoint)?;
+        let (handle, line) = connect(url, &endpoint)?;
         // Single quotes keep all but themselves: as git does it.
         let command = format!("{service} '{}'", url.path.replace('\'', r"'\''"));
-        let channel = wait(&host, "starting git there", async {
+        let channel = endpoint.wait("starting git there", async {
             let channel = handle.channel_open_session().await.map_err(ssh_error)?;
             channel.exec(true, command).await.map_err(ssh_error)?;
             Ok(channel)
@@ -83,7 +101,7 @@ impl Stream {
         Ok(Self {
             handle,
             channel,
-            host,
+            _line: line,
             service,
             endpoint,
             received: Vec::new(),
@@ -91,18 +109,25 @@ impl Stream {
             complaint: Vec::new(),
             status: None,
             ended: false,
+            spoken: false,
+            readable: Readable::default(),
         })
     }
 
     /// Waits for more bytes. Without any, the command has ended well.
     fn receive(&mut self) -> Result<(), TransportError> {
         while !self.ended {
-            let message = wait(&self.host, "reading", async { Ok(self.channel.wait().await) })?;
+            let message = self.endpoint.wait("reading", async { Ok(self.channel.wait().await) })?;
             match message {
                 Some(ChannelMsg::Data { data }) if !data.is_empty() => {
-                    self.received = data.to_vec();
+                    lock(&self.endpoint.heard).hear(&data);
+                    // All but packs is text.
+                    let pack = self.spoken && self.service == UPLOAD;
+                    self.received = if pack { data.to_vec() } else { self.readable.next(&data) };
                     self.read = 0;
-                    return Ok(());
+                    if !self.received.is_empty() {
+                        return Ok(());
+                    }
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => {
                     let room = COMPLAINT.saturating_sub(self.complaint.len());
@@ -110,7 +135,7 @@ impl Stream {
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
                 Some(ChannelMsg::Failure) => {
-                    return Err(TransportError::NoCommand { host: self.host.clone(), service: self.service });
+                    return Err(TransportError::NoCommand { host: self.host(), service: self.service });
                 }
                 // The exit status comes after the end of the output and before the channel closes.
                 Some(ChannelMsg::Close) | None => self.ended = true,
@@ -124,9 +149,12 @@ impl Stream {
     }
 
     fn ended_badly(&self, status: u32) -> TransportError {
-        let text = String::from_utf8_lossy(&self.complaint);
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "");
-        TransportError::Command { host: self.host.clone(), service: self.service, status, text }
+        let text = shown(&self.complaint, &[]);
+        TransportError::Command { host: self.host(), service: self.service, status, text }
+    }
+
+    fn host(&self) -> String {
+        self.endpoint.host.clone()
     }
 }
 
@@ -147,7 +175,10 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        wait(&self.host, "writing", async { self.channel.data_bytes(bytes.to_vec()).await.map_err(ssh_error) })
+        self.spoken = true;
+        lock(&self.endpoint.heard).start(Vec::new());
+        self.endpoint
+            .wait("writing", async { self.channel.data_bytes(bytes.to_vec()).await.map_err(ssh_error) })
             .map_err(|error| self.endpoint.fail(error))?;
         Ok(bytes.len())
     }
@@ -160,13 +191,15 @@ impl Write for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         // A farewell for politeness: the connection closes with or without it.
-        let _ = wait(&self.host, "parting", async {
-            self.handle.disconnect(Disconnect::ByApplication, "", "").await.map_err(ssh_error)
+        let _ = self.endpoint.wait("parting", async {
+            let farewell = self.handle.disconnect(Disconnect::ByApplication, "", "");
+            let _ = tokio::time::timeout(FAREWELL, farewell).await;
+            Ok(())
         });
     }
 }
 
-fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<Handle<Verifier>, TransportError> {
+fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, Line), TransportError> {
     let path = endpoint.credentials.known_hosts.clone().or_else(|| in_ssh_folder("known_hosts")).unwrap_or_default();
     let text = match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -182,18 +215,21 @@ fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<Handle<Verifier>, Transp
     let refusal = Arc::default();
     let verifier = Verifier { known, path, host: url.host.clone(), port: url.port, refusal: Arc::clone(&refusal) };
     let address = (url.host.as_str(), url.port);
-    let mut handle = wait(&url.host, "connecting", async {
-        let socket = tokio::net::TcpStream::connect(address)
-            .await
-            .map_err(|source| TransportError::Connect { host: url.host.clone(), source })?;
+    let (mut handle, line) = endpoint.wait("connecting", async {
+        let connect_error = |source| TransportError::Connect { host: url.host.clone(), source };
+        let socket = tokio::net::TcpStream::connect(address).await.map_err(connect_error)?;
         // Small messages go back and forth; slower is the worst that comes of its failing.
         let _ = socket.set_nodelay(true);
-        client::connect_stream(Arc::new(config), socket, verifier)
+        let socket = socket.into_std().map_err(connect_error)?;
+        let line = Line(socket.try_clone().map_err(connect_error)?);
+        let socket = tokio::net::TcpStream::from_std(socket).map_err(connect_error)?;
+        let handle = client::connect_stream(Arc::new(config), socket, verifier)
             .await
-            .map_err(|error| lock(&refusal).take().unwrap_or_else(|| ssh_error(error)))
+            .map_err(|error| lock(&refusal).take().unwrap_or_else(|| ssh_error(error)))?;
+        Ok((handle, line))
     })?;
-    wait(&url.host, "logging in", log_in(&mut handle, url, endpoint))?;
-    Ok(handle)
+    endpoint.wait("logging in", log_in(&mut handle, url, endpoint))?;
+    Ok((handle, line))
 }
 
 /// Kinds of keys that the host is known by come first; SHA-1 signatures are not among them.

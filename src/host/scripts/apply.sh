@@ -1,12 +1,13 @@
 # What the steps of a phase do on a host. Run by the host's systemd as a transient unit, so that it goes
-# on, or is undone, without the controller. Set before: base, directory (of this deployment), generation,
-# events. Order, always: the manifest owns a path before the path changes; what is replaced is kept and
+# on, or is undone, without the controller. Set before: base, name and generation (of this deployment),
+# directory and events (of this phase of it). Order, always: the manifest owns a path before the path changes; what is replaced is kept and
 # synced before it is replaced; a file is written beside its place, synced, and renamed.
 # shellcheck disable=SC2154 # variables that are set before
 set -u
 umask 022
 payload=$directory/payload
 journal=$directory/journal
+: >>"$events"
 
 say() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$events"; }
 flat() { printf '%.3000s' "$1" | tr '\n\t' '\036 '; }
@@ -29,7 +30,7 @@ record() {
   printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$journal" && sync "$journal"
 }
 
-# Keeps what lies at a path, once per deployment.
+# Keeps what lies at a path, once per phase.
 keep() {
   while IFS=$(printf '\t') read -r kind number path; do
     case $kind in kept | absent) [ "$path" = "$1" ] && return 0 ;; esac
@@ -44,7 +45,7 @@ keep() {
   fi
 }
 
-# Notes, once per deployment, whether a unit was active or enabled.
+# Notes, once per phase, whether a unit was active or enabled.
 note() { # active|enabled UNIT
   while IFS=$(printf '\t') read -r kind _ unit; do
     [ "$kind" = "$1" ] && [ "$unit" = "$2" ] && return 0
@@ -147,29 +148,39 @@ release_nginx() {
   fi
 }
 
-# Takes the instance for this generation. MANIFEST is the digest that the plan saw, or `absent`.
+# A line as the whole of a small file, in force or not there.
+put() { # FILE LINE
+  printf '%s\n' "$2" >"$1.new" && sync "$1.new" && mv -fT -- "$1.new" "$1" && sync "$base"
+}
+
+# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`.
 begin() { # MANIFEST
   newest=0
+  open=$name
   [ -e "$base/generation" ] && read -r newest <"$base/generation"
+  [ -e "$base/open" ] && read -r open <"$base/open"
   if [ "$newest" -gt "$generation" ]; then
-    echo "this instance has seen generation $newest; generation $generation is older and is refused"
+    echo "this instance has seen generation $newest; generation $generation is older; plan again"
     return 1
   fi
-  [ -e "$journal" ] && return 0
+  if [ "$open" != "$name" ]; then
+    echo "deployment $open was begun here, and is neither finished nor undone; plan again"
+    return 1
+  fi
   still "$base/manifest" "$1" || return 1
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
-  printf '%s\n' "$generation" >"$base/generation.new" && sync "$base/generation.new" &&
-    mv -fT "$base/generation.new" "$base/generation" && keep "$base/manifest"
+  put "$base/generation" "$generation" && put "$base/open" "$name" && keep "$base/manifest"
 }
 
 own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD
 
 # The last phase here is done. Of older deployments the ten newest are kept.
 finish() {
-  : >"$directory/finished" && sync "$directory/finished" || return 1
-  rm -rf -- "$payload"
+  : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
+  rm -f -- "$base/open" && sync "$base" || return 1
+  rm -rf -- "$base/deployments/$name"/*/payload
   # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
-    [ "$base/deployments/$old" = "$directory" ] || rm -rf -- "${base:?}/deployments/${old:?}"
+    [ "$old" = "$name" ] || rm -rf -- "${base:?}/deployments/${old:?}"
   done
 }

@@ -129,8 +129,9 @@ section releases "$present"
 generation=0
 [ -e "$base/generation" ] && read -r generation <"$base/generation"
 section generation "$generation"
-begun=$base/deployments/$generation
-[ -e "$begun/journal" ] && [ ! -e "$begun/finished" ] && [ ! -e "$begun/undone" ] && section unfinished "$generation"
+open=
+[ -e "$base/open" ] && read -r open <"$base/open"
+section unfinished "$open"
 
 if [ -r /proc/sys/kernel/arch ]; then read -r arch </proc/sys/kernel/arch; else arch=$(uname -m); fi
 read -r boot </proc/sys/kernel/random/boot_id

@@ -1,13 +1,12 @@
-# Puts back what a deployment changed on this host, from what was kept, newest first, traffic before
-# processes. Safe to run again after a cut. Set before: directory, events. Goes on after an error, says
-# each, and ends with 1 when there was one.
+# Puts back what a deployment changed on this host, from what was kept: phase by phase, newest first, and
+# in each traffic before processes. Arguments: the phases; none: all. Safe to run again after a cut. Set
+# before: base, name. Goes on after an error, says each, and ends with 1 when there was one.
 # shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
-journal=$directory/journal
+deployment=$base/deployments/$name
 tab=$(printf '\t')
-[ -e "$journal" ] || exit 0
-[ -e "$directory/undone" ] && exit 0
-failed=0
+# shellcheck disable=SC2010 # the names there are ours
+phases() { ls -1 "$deployment" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -rn; }
 
 trouble() {
   failed=1
@@ -31,53 +30,76 @@ restore() { # kept|absent NUMBER PATH
 }
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
 
-# Traffic.
-newest_first | (
-  while IFS=$tab read -r kind number path; do
-    case $path in /etc/nginx/* | */sites/*/current)
+undo_phase() { # PHASE
+  directory=$deployment/$1
+  journal=$directory/journal
+  events=$directory/events
+  failed=0
+  if [ ! -e "$journal" ] || [ -e "$directory/undone" ]; then return 0; fi
+
+  # Traffic.
+  newest_first | (
+    while IFS=$tab read -r kind number path; do
+      case $path in /etc/nginx/* | */sites/*/current)
+        case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
+        ;;
+      esac
+    done
+    exit "$failed"
+  ) || failed=1
+  if grep -q "^nginx$tab" "$journal" && systemctl is-active --quiet nginx.service; then try nginx.service reload_nginx; fi
+
+  # What did not run before stops while its unit file is still there.
+  newest_first | (
+    while IFS=$tab read -r kind was unit; do
+      case $kind-$was in
+      active-no) try "$unit" systemctl stop -- "$unit" ;;
+      enabled-no) systemctl is-enabled --quiet -- "$unit" 2>/dev/null && try "$unit" systemctl disable --no-reload --quiet -- "$unit" ;;
+      esac
+    done
+    exit "$failed"
+  ) || failed=1
+
+  # Every other file; the manifest was kept first and so comes back last.
+  newest_first | (
+    while IFS=$tab read -r kind number path; do
+      case $path in /etc/nginx/* | */sites/*/current) continue ;; esac
       case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
-      ;;
-    esac
-  done
-  exit "$failed"
-) || failed=1
-if grep -q "^nginx$tab" "$journal" && systemctl is-active --quiet nginx.service; then try nginx.service reload_nginx; fi
+    done
+    exit "$failed"
+  ) || failed=1
+  try daemon-reload systemctl daemon-reload
 
-# What did not run before stops while its unit file is still there.
-newest_first | (
-  while IFS=$tab read -r kind was unit; do
-    case $kind-$was in
-    active-no) try "$unit" systemctl stop -- "$unit" ;;
-    enabled-no) systemctl is-enabled --quiet -- "$unit" 2>/dev/null && try "$unit" systemctl disable --no-reload --quiet -- "$unit" ;;
-    esac
-  done
-  exit "$failed"
-) || failed=1
+  # What ran before runs again, as it did.
+  newest_first | (
+    while IFS=$tab read -r kind was unit; do
+      case $kind-$was in
+      enabled-yes) systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit" ;;
+      active-yes)
+        # What crashed until systemd gave up may start again: it is another version now.
+        systemctl reset-failed --quiet -- "$unit" 2>/dev/null
+        [ "$unit" = nginx.service ] || try "$unit" systemctl restart -- "$unit"
+        ;;
+      esac
+    done
+    exit "$failed"
+  ) || failed=1
 
-# Every other file; the manifest was kept first and so comes back last.
-newest_first | (
-  while IFS=$tab read -r kind number path; do
-    case $path in /etc/nginx/* | */sites/*/current) continue ;; esac
-    case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
-  done
-  exit "$failed"
-) || failed=1
-try daemon-reload systemctl daemon-reload
+  [ "$failed" = 0 ] && : >"$directory/undone" && sync "$directory/undone"
+}
 
-# What ran before runs again, as it did.
-newest_first | (
-  while IFS=$tab read -r kind was unit; do
-    case $kind-$was in
-    enabled-yes) systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit" ;;
-    active-yes)
-      # What crashed until systemd gave up may start again: it is another version now.
-      systemctl reset-failed --quiet -- "$unit" 2>/dev/null
-      [ "$unit" = nginx.service ] || try "$unit" systemctl restart -- "$unit"
-      ;;
-    esac
-  done
-  exit "$failed"
-) || failed=1
+# shellcheck disable=SC2046 # numbers
+if [ $# = 0 ]; then set -- $(phases); fi
+status=0
+for phase; do undo_phase "$phase" || status=1; done
 
-[ "$failed" = 0 ] && : >"$directory/undone" && sync "$directory/undone"
-exit "$failed"
+for phase in $(phases); do
+  if [ -e "$deployment/$phase/journal" ] && [ ! -e "$deployment/$phase/undone" ]; then exit "$status"; fi
+done
+if [ -d "$deployment" ]; then
+  : >"$deployment/undone" && sync "$deployment"
+  open=
+  [ -e "$base/open" ] && read -r open <"$base/open"
+  if [ "$open" = "$name" ]; then rm -f -- "$base/open" && sync "$base"; fi
+fi
+exit "$status"

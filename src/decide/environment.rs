@@ -1,0 +1,249 @@
+//! One environment in the loop: what runs, what is due, and who is not asked for a while.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Effect, End, Millis, Passed, Policy, Wanted,
+    goal::{Goal, goal},
+    waits::{Wait, spread},
+};
+use crate::model::{
+    desired::Resource,
+    name::{EnvironmentName, InstanceName},
+    plan::Commits,
+};
+
+/// So many repairs of one resource, each soon after the one before, and it counts as one that does not hold.
+const REPAIRS_THAT_DO_NOT_HOLD: u32 = 3;
+/// Repairs further apart than so many looks have nothing to do with one another.
+const SOON_AFTER: u64 = 10;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Environment {
+    wanted: Wanted,
+    running: bool,
+    /// An instance came back while a pass ran that left it out.
+    again: bool,
+    /// What the last pass was for.
+    tried: Option<Goal>,
+    /// When to look again, be it for drift or after a failure.
+    due: Millis,
+    /// Passes that failed in a row, whatever they were for.
+    trouble: Wait,
+    /// Commits that failed without being quarantined.
+    failed: Option<(Commits, Wait)>,
+    /// The deployment that is open, and when it was first seen so.
+    open: Option<(u64, String, Millis)>,
+    absent: BTreeMap<InstanceName, Absent>,
+    repairs: BTreeMap<(InstanceName, Resource), Repairs>,
+}
+
+/// An instance that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Absent {
+    why: String,
+    wait: Wait,
+    /// It is being asked.
+    asking: bool,
+    /// It answered again; the next pass shows whether it can be looked at.
+    answered: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Repairs {
+    count: u32,
+    last: Millis,
+    wait: Wait,
+}
+
+impl Environment {
+    pub fn new(wanted: Wanted, now: Millis) -> Self {
+        let mut new = Self {
+            wanted: wanted.clone(),
+            running: false,
+            again: false,
+            tried: None,
+            due: now,
+            trouble: Wait::default(),
+            failed: None,
+            open: None,
+            absent: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+        };
+        new.wants(wanted, now);
+        new
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// What the repository holds now.
+    pub fn wants(&mut self, wanted: Wanted, now: Millis) {
+        if self.wanted.commits != wanted.commits {
+            // A new commit is a new chance: it does not wait for the old one's backoff.
+            self.failed = None;
+            self.trouble = Wait::default();
+        }
+        self.wanted = wanted;
+        self.note_open(now);
+    }
+
+    fn note_open(&mut self, now: Millis) {
+        self.open = match (&self.wanted.said.open, self.open.take()) {
+            (None, _) => None,
+            (Some(open), Some(seen)) if (seen.0, &seen.1) == (open.generation, &open.started) => Some(seen),
+            (Some(open), _) => Some((open.generation, open.started.clone(), now)),
+        };
+    }
+
+    pub fn ended(&mut self, goal: Goal, passed: Passed, now: Millis, jitter: f64) {
+        self.running = false;
+        if let Some(said) = passed.said {
+            self.wanted.said = said;
+            self.note_open(now);
+        }
+        let pause = match passed.end {
+            End::Done => {
+                self.trouble = Wait::default();
+                if let Goal::Deploy(commits) = &goal
+                    && self.failed.as_ref().is_some_and(|(failed, _)| failed == commits)
+                {
+                    self.failed = None;
+                }
+                now + spread(self.wanted.observe_every, jitter)
+            }
+            End::Overtaken => now + spread(super::SOON, jitter),
+            End::Failed => {
+                let again = self.trouble.longer(now, jitter);
+                if let Goal::Deploy(commits) = &goal {
+                    let mut wait = match self.failed.take() {
+                        Some((failed, wait)) if failed == *commits => wait,
+                        _ => Wait::default(),
+                    };
+                    wait.longer(now, jitter);
+                    self.failed = Some((commits.clone(), wait));
+                }
+                again
+            }
+        };
+        self.due = if std::mem::take(&mut self.again) { now } else { pause };
+        self.tried = Some(goal);
+        self.note_absent(passed.unreached, now, jitter);
+        self.note_repairs(passed.repaired, now, jitter);
+    }
+
+    fn note_absent(&mut self, unreached: BTreeMap<InstanceName, String>, now: Millis, jitter: f64) {
+        // Who was asked and is not among them was looked at.
+        self.absent.retain(|name, absent| !absent.answered || unreached.contains_key(name));
+        for (name, why) in unreached {
+            let absent = self.absent.entry(name).or_insert_with(|| Absent {
+                why: why.clone(),
+                wait: Wait::default(),
+                asking: false,
+                answered: true,
+            });
+            if absent.answered {
+                absent.answered = false;
+                absent.why = why;
+                absent.wait.longer(now, jitter);
+            }
+        }
+    }
+
+    fn note_repairs(
+        &mut self,
+        repaired: std::collections::BTreeSet<(InstanceName, Resource)>,
+        now: Millis,
+        jitter: f64,
+    ) {
+        let soon = self.wanted.observe_every.saturating_mul(SOON_AFTER);
+        self.repairs.retain(|_, repairs| now.saturating_sub(repairs.last.max(repairs.wait.until)) < soon);
+        for what in repaired {
+            let none = Repairs { count: 0, last: now, wait: Wait::default() };
+            let repairs = self.repairs.entry(what).or_insert(none);
+            repairs.count += 1;
+            repairs.last = now;
+            if repairs.count >= REPAIRS_THAT_DO_NOT_HOLD {
+                // Such a wait begins with a minute or so.
+                repairs.wait.failures = repairs.wait.failures.max(5);
+                repairs.wait.longer(now, jitter);
+            }
+        }
+    }
+
+    pub fn asked(&mut self, instance: &InstanceName, answered: Result<(), String>, now: Millis, jitter: f64) {
+        let Some(absent) = self.absent.get_mut(instance) else { return };
+        absent.asking = false;
+        match answered {
+            Ok(()) => {
+                absent.answered = true;
+                self.due = now;
+                self.again = self.running;
+            }
+            Err(why) => {
+                absent.why = why;
+                absent.wait.longer(now, jitter);
+            }
+        }
+    }
+
+    /// Nothing is put off any more.
+    pub fn hurry(&mut self, now: Millis) {
+        self.failed = None;
+        self.trouble = Wait::default();
+        self.repairs.clear();
+        self.due = now;
+        if let Some((_, _, since)) = &mut self.open {
+            // Whoever asks for this knows that the other controller is gone.
+            *since = 0;
+        }
+        for absent in self.absent.values_mut() {
+            absent.wait.until = now;
+        }
+    }
+
+    fn goal(&self, policy: Policy, now: Millis) -> Goal {
+        goal(&self.wanted, policy, self.failed.as_ref(), self.open.as_ref().map(|(_, _, since)| *since), now)
+    }
+
+    pub fn due(&mut self, name: &EnvironmentName, policy: Policy, now: Millis) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (instance, absent) in &mut self.absent {
+            if !absent.asking && !absent.answered && absent.wait.until <= now {
+                absent.asking = true;
+                effects.push(Effect::Ask { environment: name.clone(), instance: instance.clone() });
+            }
+        }
+        let goal = self.goal(policy, now);
+        if !self.running && (self.tried.as_ref() != Some(&goal) || self.due <= now) {
+            self.running = true;
+            let absent = self.absent.iter().filter(|(_, absent)| !absent.answered);
+            let spared = self.repairs.iter().filter(|(_, repairs)| repairs.wait.until > now);
+            effects.push(Effect::Pass {
+                environment: name.clone(),
+                goal,
+                absent: absent.map(|(name, absent)| (name.clone(), absent.why.clone())).collect(),
+                spared: spared.map(|(what, repairs)| (what.clone(), repairs.count)).collect(),
+            });
+        }
+        effects
+    }
+
+    pub fn next_due(&self, policy: Policy) -> Millis {
+        let absent = self.absent.values().filter(|absent| !absent.asking && !absent.answered);
+        let ask = absent.map(|absent| absent.wait.until).min().unwrap_or(Millis::MAX);
+        if self.running {
+            return ask;
+        }
+        // The goal changes by itself when a wait is over, or another's deployment counts as abandoned.
+        let failed = self.failed.as_ref().map_or(Millis::MAX, |(_, wait)| wait.until);
+        let failed = if self.tried == Some(self.goal(policy, failed)) { Millis::MAX } else { failed };
+        let abandoned = match (&self.open, &self.wanted.said.open) {
+            (Some((_, _, since)), Some(open)) if !open.ours => since.saturating_add(open.limit),
+            _ => Millis::MAX,
+        };
+        let abandoned = if matches!(self.tried, Some(Goal::Recover { .. })) { Millis::MAX } else { abandoned };
+        self.due.min(ask).min(failed).min(abandoned)
+    }
+}

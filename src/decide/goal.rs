@@ -1,0 +1,73 @@
+//! What an environment is to be brought to at a moment.
+
+use super::{Millis, Policy, Wanted};
+use crate::model::{plan::Commits, standing::Barred};
+
+/// What a pass is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// Bring the environment to these commits.
+    Deploy(Commits),
+    /// Repair what has drifted from the last good deployment; the newer commits cannot be deployed.
+    Repair { good: Commits, instead_of: Commits, why: Barred },
+    /// Look, and change nothing.
+    Observe { commits: Commits, why: Barred },
+    /// End a deployment that was left open.
+    Recover { generation: u64, wanted: Commits, take_over: bool },
+}
+
+impl Goal {
+    /// The commits that the pass looks at.
+    pub fn commits(&self) -> &Commits {
+        match self {
+            Goal::Deploy(commits) | Goal::Observe { commits, .. } => commits,
+            Goal::Repair { good, .. } => good,
+            Goal::Recover { wanted, .. } => wanted,
+        }
+    }
+}
+
+/// `failed` are commits that are put off; `open_since` is when this controller first saw the open deployment.
+pub(super) fn goal(
+    wanted: &Wanted,
+    policy: Policy,
+    failed: Option<&(Commits, super::Wait)>,
+    open_since: Option<Millis>,
+    now: Millis,
+) -> Goal {
+    let standing = &wanted.said.standing;
+    let target = standing.target(&wanted.commits).clone();
+    let observe = |why| Goal::Observe { commits: target.clone(), why };
+    if policy.observe_only {
+        return observe(Barred::ObserveOnly);
+    }
+    if let Some(open) = &wanted.said.open {
+        let abandoned = open_since.is_some_and(|since| since.saturating_add(open.limit) <= now);
+        return if open.ours || abandoned {
+            Goal::Recover { generation: open.generation, wanted: target, take_over: !open.ours }
+        } else {
+            observe(Barred::StoodBack)
+        };
+    }
+    if standing.hold().is_some() {
+        return observe(Barred::Held);
+    }
+    let put_off = failed.is_some_and(|(commits, wait)| *commits == target && wait.until > now);
+    // A pin goes back on purpose, and what is deployed already goes nowhere.
+    let meant = target != wanted.commits
+        || standing.rewind_to.as_ref() == Some(&target)
+        || standing.good.as_ref().is_some_and(|good| good.commits == target);
+    let why = if standing.quarantined(&target).is_some() {
+        Barred::Quarantined
+    } else if wanted.rewinds && !meant {
+        Barred::Rewind
+    } else if put_off {
+        Barred::Later
+    } else {
+        return Goal::Deploy(target);
+    };
+    match &standing.good {
+        Some(good) if good.commits != target => Goal::Repair { good: good.commits.clone(), instead_of: target, why },
+        _ => observe(why),
+    }
+}

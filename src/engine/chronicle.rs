@@ -1,0 +1,124 @@
+//! The history as the engine reads and writes it: the newest record, what stands, and what is appended.
+//!
+//! Keeps true: what is appended was built on the newest commit there is; when somebody else was faster it
+//! is built again on theirs, but for an intent, whose plan is then no longer true.
+
+use super::{
+    Prepared,
+    ledger::{Files, Ledger, LedgerError},
+    record::{self, RECORD, STANDING},
+};
+use crate::{
+    git::Tip,
+    model::{
+        name::EnvironmentName,
+        outcome::{Deployment, Outcome},
+        standing::{Standing, StandingEvent},
+    },
+    report,
+};
+
+/// How often something is offered to a history that others write to as well.
+const TRIES: u32 = 5;
+
+/// The newest commit of an environment's history, read.
+#[derive(Debug, Clone, Default)]
+pub struct Newest {
+    /// None where there is no history yet.
+    pub commit: Option<String>,
+    pub files: Files,
+    pub standing: Standing,
+    /// The newest deployment: an intent while its outcome is none.
+    pub deployment: Option<Deployment>,
+}
+
+impl Newest {
+    /// A deployment that began, and of which nothing says how it ended.
+    pub fn open(&self) -> Option<&Deployment> {
+        self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
+    }
+
+    fn read(tip: Option<Tip>) -> Result<Self, LedgerError> {
+        let Some(Tip { commit, files }) = tip else { return Ok(Self::default()) };
+        let parse = |path| move |source| LedgerError::Unreadable { path, source };
+        let standing = files.get(STANDING).map(|text| serde_json::from_slice(text)).transpose();
+        let deployment = files.get(RECORD).map(|text| serde_json::from_slice(text)).transpose();
+        let standing = standing.map_err(parse(STANDING))?.unwrap_or_default();
+        Ok(Self { commit: Some(commit), standing, deployment: deployment.map_err(parse(RECORD))?, files })
+    }
+}
+
+/// The newest commit as last fetched or written.
+pub async fn newest<L: Ledger>(ledger: &L, environment: &EnvironmentName) -> Result<Newest, LedgerError> {
+    Newest::read(ledger.tip(environment).await?)
+}
+
+/// Appends an intent to the history that the plan was made on, and to no other.
+pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> Result<(), LedgerError> {
+    let files = record::intent_files(&on.files, deployment);
+    let message = message(ledger, deployment).await;
+    ledger.append(&deployment.environment, on.commit.clone(), files, message).await?;
+    Ok(())
+}
+
+/// Appends an outcome. `live` is what the instances hold now, if it was carried out.
+pub async fn conclude<L: Ledger>(
+    ledger: &L,
+    deployment: &Deployment,
+    live: Option<&Prepared>,
+) -> Result<(), LedgerError> {
+    let message = message(ledger, deployment).await;
+    appended(ledger, &deployment.environment, |newest| {
+        let standing = newest.standing.clone().concluded(deployment);
+        (record::outcome_files(&newest.files, &standing, deployment, live), message.clone())
+    })
+    .await?;
+    if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment) {
+        ledger.mark_good(&deployment.environment, commit).await?;
+    }
+    Ok(())
+}
+
+/// Appends what somebody asked for, and answers what stands then.
+pub async fn note<L: Ledger>(
+    ledger: &L,
+    environment: &EnvironmentName,
+    event: &StandingEvent,
+) -> Result<Standing, LedgerError> {
+    let message = report::control::commit_message(environment, event);
+    let newest = appended(ledger, environment, |newest| {
+        let standing = newest.standing.clone().after(event);
+        (record::event_files(&newest.files, &standing, event), message.clone())
+    })
+    .await?;
+    Ok(newest.standing.after(event))
+}
+
+/// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what
+/// it was built on.
+async fn appended<L: Ledger>(
+    ledger: &L,
+    environment: &EnvironmentName,
+    build: impl Fn(&Newest) -> (Files, String),
+) -> Result<Newest, LedgerError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let newest = newest(ledger, environment).await?;
+        let (files, message) = build(&newest);
+        match ledger.append(environment, newest.commit.clone(), files, message).await {
+            Ok(_) => return Ok(newest),
+            Err(error) if error.is_diverged() && tries < TRIES => ledger.fetch().await.map(|_| ())?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn message<L: Ledger>(ledger: &L, deployment: &Deployment) -> String {
+    // A commit whose subject cannot be read is named by its id alone.
+    let subject = match &deployment.commits.environment {
+        Some(commit) => ledger.subject(commit).await,
+        None => None,
+    };
+    report::deployment::commit_message(deployment, subject.as_deref())
+}

@@ -1,0 +1,49 @@
+//! What was cut off on an instance is undone there before anything is planned on it.
+//!
+//! Keeps true: only where no deployment is open, for that one is ended whole (`recover.rs`); an instance
+//! on which it cannot be undone is Unknown, and nothing is planned there.
+
+use futures_util::future::join_all;
+
+use super::{
+    Prepared, Watch,
+    look::{self, Hosts},
+};
+use crate::{
+    host::Host,
+    model::{name::InstanceName, observation::Observation},
+    plan::Observed,
+    report::{self, progress::Event},
+};
+
+/// Undoes what the observed instances say is neither finished nor undone, and looks at those again.
+pub async fn heal<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, observed: &mut Observed, watch: &Watch) {
+    let broken: Vec<(InstanceName, String)> = observed
+        .iter()
+        .filter_map(|(name, seen)| Some((name.clone(), seen.as_ref().ok()?.unfinished.clone()?)))
+        .collect();
+    let healed = broken.iter().map(|(name, deployment)| async move {
+        watch(Event::Undoing { instance: name.clone() });
+        let seen = one(prepared, hosts, name, deployment).await;
+        if seen.is_ok() {
+            watch(Event::Undone { instance: name.clone() });
+        }
+        (name.clone(), seen)
+    });
+    observed.extend(join_all(healed).await);
+}
+
+async fn one<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    name: &InstanceName,
+    deployment: &str,
+) -> Result<Observation, String> {
+    let (Some(host), Some(desired)) = (hosts.get(name), prepared.desired.get(name)) else {
+        return Err("it is not declared".to_owned());
+    };
+    host.undo(prepared.fleet.name.as_str(), deployment, None).await.map_err(|error| {
+        format!("deployment {deployment} was cut off there, and cannot be undone: {}", report::chain(&error))
+    })?;
+    look::one(prepared, host.as_ref(), desired).await.map_err(|error| report::chain(&error))
+}

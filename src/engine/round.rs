@@ -1,0 +1,354 @@
+//! One pass in one environment, as the loop makes it: end what is open, observe, heal, plan, carry out.
+//!
+//! Keeps true: what a pass finds out it answers as a value, for `decide`; nothing is changed under a goal
+//! that only looks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use thiserror::Error;
+use tracing::{error, info, warn};
+
+use super::{
+    Prepared, chronicle,
+    heal::heal,
+    ledger::{Ledger, LedgerError},
+    look::{self, Hosts},
+    pass::{self, Order, PassError},
+    prepare::{PrepareError, prepare},
+    reconcile::{Reconciler, lock},
+    recover::Case,
+    survey, suspects,
+};
+use crate::{
+    decide::{End, Goal, Passed},
+    host::Host,
+    model::{
+        desired::Resource,
+        name::{EnvironmentName, InstanceName},
+        outcome::{Deployment, Kind, Outcome},
+        plan::{Commits, Plan},
+        standing::Standing,
+    },
+    plan::drift,
+    report,
+};
+
+/// Instances that are not asked, each with the reason.
+pub type Absent = BTreeMap<InstanceName, String>;
+/// What was repaired too often, and how often.
+pub type Spared = BTreeMap<(InstanceName, Resource), u32>;
+
+/// Why a pass did not end with everything as it should be.
+#[derive(Debug, Error)]
+pub enum RoundError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    #[error("refused: {0}")]
+    Refused(String),
+    #[error("generation {generation} ended {outcome}: {why}")]
+    Deployment { generation: u64, outcome: Outcome, why: String },
+    #[error("the default branch holds no environment that is complete enough to go on")]
+    NoCommits,
+}
+
+impl RoundError {
+    /// Somebody else was at it: no failure of ours, nor of the commits.
+    fn is_overtaken(&self) -> bool {
+        matches!(
+            self,
+            RoundError::Pass(PassError::AnotherController { .. } | PassError::UnderWay { .. } | PassError::Detached)
+        )
+    }
+}
+
+/// What a pass saw of instances, and did.
+#[derive(Default)]
+struct Found {
+    unreached: BTreeMap<InstanceName, String>,
+    repaired: BTreeSet<(InstanceName, Resource)>,
+}
+
+pub async fn round<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    environment: &EnvironmentName,
+    goal: &Goal,
+    absent: &Absent,
+    spared: &Spared,
+) -> Passed {
+    let mut found = Found::default();
+    let round = Round { reconciler, environment, goal, absent, spared };
+    let result = round.make(&mut found).await;
+    let end = match &result {
+        Ok(()) => End::Done,
+        Err(failure) if failure.is_overtaken() => {
+            info!("{}", report::chain(failure));
+            End::Overtaken
+        }
+        Err(failure) => {
+            error!("{}", report::chain(failure));
+            End::Failed
+        }
+    };
+    round.note_error(result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure)));
+    let said = reconciler.said(environment).await;
+    let said = said.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
+    Passed { end, said, unreached: found.unreached, repaired: found.repaired }
+}
+
+/// Asks an instance that did not answer whether it does now.
+pub async fn ask<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    environment: &EnvironmentName,
+    instance: &InstanceName,
+) -> Result<(), String> {
+    let Some(prepared) = lock(&reconciler.prepared).get(environment).cloned() else { return Ok(()) };
+    let hosts = reconciler.roster.hosts(&prepared.fleet);
+    let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
+    let seen = look::one(&prepared, host.as_ref(), desired).await;
+    seen.map(|_| info!(%instance, "it answers again")).map_err(|error| report::chain(&error))
+}
+
+struct Round<'a, H, L> {
+    reconciler: &'a Reconciler<H, L>,
+    environment: &'a EnvironmentName,
+    goal: &'a Goal,
+    absent: &'a Absent,
+    spared: &'a Spared,
+}
+
+impl<H: Host, L: Ledger> Round<'_, H, L> {
+    async fn make(&self, found: &mut Found) -> Result<(), RoundError> {
+        let recorded = self.record_what_is_due().await;
+        match self.goal {
+            Goal::Recover { wanted, take_over, .. } => {
+                recorded?;
+                self.recover(wanted, *take_over).await
+            }
+            Goal::Deploy(commits) => {
+                // While outcomes cannot be recorded intents cannot either, but drift can be repaired.
+                let prepared = self.prepared(commits).await?;
+                self.bring(&prepared, found, recorded).await
+            }
+            Goal::Repair { good, .. } => {
+                let prepared = self.prepared(good).await?;
+                self.bring(&prepared, found, recorded).await
+            }
+            Goal::Observe { commits, .. } => {
+                let prepared = self.prepared(commits).await?;
+                let hosts = self.reconciler.roster.hosts(&prepared.fleet);
+                let observed = look::observe(&prepared, &hosts, self.absent, &|_| {}).await;
+                self.note_unreached(&observed, found);
+                let plan = look::plan_from(&prepared, &observed);
+                self.publish(&prepared, &plan, &hosts).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a deployment that was left open.
+    async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), RoundError> {
+        let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
+        let Some(intent) = newest.open() else { return Ok(()) };
+        let prepared = match self.prepared(&intent.commits).await {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                // Its hosts are reached by what is declared now; it can only be undone then.
+                warn!("generation {}: {}", intent.generation, report::chain(&failure));
+                self.prepared(wanted).await?
+            }
+        };
+        info!(generation = intent.generation, "a deployment was left open by {}; ending it", intent.controller);
+        let hosts = self.reconciler.roster.hosts(&prepared.fleet);
+        let halt = self.reconciler.halting(self.environment);
+        let case = Case {
+            intent,
+            prepared: &prepared,
+            hosts: &hosts,
+            ledger: &self.reconciler.ledger,
+            still_wanted: *wanted == intent.commits
+                && prepared.commits == intent.commits
+                && newest.standing.hold().is_none(),
+            ours: !take_over,
+            halt: &halt,
+            watch: &self.reconciler.watch,
+        };
+        let deployment = self.kept(case.close().await, &prepared)?;
+        self.tell(&deployment);
+        Ok(())
+    }
+
+    /// Observes, heals, plans, and carries out what there is to do.
+    async fn bring(
+        &self,
+        prepared: &Arc<Prepared>,
+        found: &mut Found,
+        recorded: Result<(), RoundError>,
+    ) -> Result<(), RoundError> {
+        let hosts = self.reconciler.roster.hosts(&prepared.fleet);
+        let mut observed = look::observe(prepared, &hosts, self.absent, &|_| {}).await;
+        self.note_unreached(&observed, found);
+        heal(prepared, &hosts, &mut observed, &self.reconciler.watch).await;
+        let mut plan = look::plan_from(prepared, &observed);
+        let standing = chronicle::newest(&self.reconciler.ledger, self.environment).await?.standing;
+        let settled = pass::is_settled(&standing, &plan);
+        let mut suspects = Vec::new();
+        if settled && plan.has_changes() {
+            suspects = suspects::of(&plan, &hosts).await;
+            let spared = self.spared.iter().map(|(what, count)| (what.clone(), report::status::does_not_hold(*count)));
+            drift::by_policy(&mut plan, &prepared.fleet.environment.drift, &spared.collect());
+        }
+        let held = standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
+        drift::without_held(&mut plan, held);
+        if plan.is_refused() {
+            self.publish(prepared, &plan, &hosts).await;
+            return Err(self.refuse(&plan, settled, &standing).await);
+        }
+        if !plan.has_changes() {
+            self.publish(prepared, &plan, &hosts).await;
+            return Ok(());
+        }
+        if !settled {
+            recorded?;
+        }
+        let deployment = self.carry_out(prepared, &plan, &hosts, suspects).await?;
+        let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+        if settled && outcome == Outcome::Applied {
+            found.repaired = plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
+        }
+        let after = look::observe(prepared, &hosts, self.absent, &|_| {}).await;
+        self.publish(prepared, &look::plan_from(prepared, &after), &hosts).await;
+        match &deployment.failure {
+            None => Ok(()),
+            Some(failure) => {
+                if failure.cause == crate::model::outcome::Cause::Lost {
+                    found.unreached.insert(failure.instance.clone(), failure.message.clone());
+                }
+                let why = report::deployment::failure_line(failure);
+                Err(RoundError::Deployment { generation: deployment.generation, outcome, why })
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        prepared: &Arc<Prepared>,
+        plan: &Plan,
+        hosts: &Hosts<H>,
+        suspects: Vec<String>,
+    ) -> Result<Deployment, RoundError> {
+        info!("{}", report::plan::headline(plan));
+        suspects.iter().for_each(|suspect| info!("possibly: {suspect}"));
+        survey::progressing(&self.reconciler.status, plan);
+        let halt = self.reconciler.halting(self.environment);
+        let order = Order {
+            prepared,
+            plan,
+            hosts,
+            ledger: &self.reconciler.ledger,
+            seat: &self.reconciler.seat,
+            triggered_by: "the reconciler".to_owned(),
+            suspects,
+            halt: &halt,
+            watch: &self.reconciler.watch,
+        };
+        let deployment = self.kept(pass::carry_out(&order).await, prepared)?;
+        self.tell(&deployment);
+        Ok(deployment)
+    }
+
+    /// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
+    fn kept(&self, result: Result<Deployment, PassError>, prepared: &Arc<Prepared>) -> Result<Deployment, RoundError> {
+        match result {
+            Err(PassError::Outcome { outcome, deployment, source }) => {
+                warn!(
+                    "generation {} ended {outcome}; it is recorded later: {}",
+                    deployment.generation,
+                    report::chain(&source)
+                );
+                let mut unrecorded = lock(&self.reconciler.unrecorded);
+                unrecorded.entry(self.environment.clone()).or_default().push(((*deployment).clone(), prepared.clone()));
+                Ok(*deployment)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    async fn record_what_is_due(&self) -> Result<(), RoundError> {
+        loop {
+            let next = lock(&self.reconciler.unrecorded).get(self.environment).and_then(|due| due.first().cloned());
+            let Some((deployment, prepared)) = next else { return Ok(()) };
+            pass::record(&self.reconciler.ledger, &deployment, &prepared).await?;
+            info!(generation = deployment.generation, "its outcome is recorded now");
+            if let Some(due) = lock(&self.reconciler.unrecorded).get_mut(self.environment) {
+                due.remove(0);
+            }
+        }
+    }
+
+    /// Says why, and records it once for these commits.
+    async fn refuse(&self, plan: &Plan, settled: bool, standing: &Standing) -> RoundError {
+        let refusals: Vec<&str> =
+            plan.findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.as_str()).collect();
+        let why = refusals.join("; ");
+        if !settled && standing.quarantined(&plan.commits).is_none() {
+            let recorded = pass::record_refusal(&self.reconciler.ledger, plan, &self.reconciler.seat, &why).await;
+            if let Err(error) = recorded {
+                warn!("the refusal is not recorded: {}", report::chain(&error));
+            }
+        }
+        RoundError::Refused(why)
+    }
+
+    fn tell(&self, deployment: &Deployment) {
+        let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+        let what = if deployment.kind == Kind::Change { "deployment ended" } else { "drift repair ended" };
+        info!(deployment = deployment.generation, %outcome, ms = deployment.duration_ms, "{what}");
+    }
+
+    fn note_unreached(&self, observed: &crate::plan::Observed, found: &mut Found) {
+        for (name, seen) in observed {
+            if let (Err(why), false) = (seen, self.absent.contains_key(name)) {
+                warn!(instance = %name, "{why}");
+                found.unreached.insert(name.clone(), why.clone());
+            }
+        }
+    }
+
+    async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
+        let known = lock(&self.reconciler.prepared).get(self.environment).cloned();
+        if let Some(prepared) = known.filter(|prepared| prepared.commits == *commits) {
+            return Ok(prepared);
+        }
+        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
+            return Err(RoundError::NoCommits);
+        };
+        let folder = &self.reconciler.folder;
+        let tree = self.reconciler.ledger.tree(default, branch, folder).await?;
+        let prepared = Arc::new(prepare(&tree, folder, self.environment, &self.reconciler.overrides, commits.clone())?);
+        lock(&self.reconciler.prepared).insert(self.environment.clone(), prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Puts what is known of the environment where `status` finds it.
+    async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>) {
+        let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await;
+        let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default();
+        let mut view = survey::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
+        survey::stand(&mut view, self.goal, &newest, self.spared);
+        view.controller = Some(self.reconciler.seat.controller.clone());
+        lock(&self.reconciler.status).insert(self.environment.clone(), view);
+    }
+
+    fn note_error(&self, why: Option<String>) {
+        let mut status = lock(&self.reconciler.status);
+        let nothing = || survey::nothing_known(self.environment, self.goal.commits(), &self.reconciler.seat);
+        status.entry(self.environment.clone()).or_insert_with(nothing).last_error = why;
+    }
+}

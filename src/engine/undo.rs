@@ -1,0 +1,82 @@
+//! Undoing a deployment on every instance, by each from what it kept, in the plan's reverse order.
+//!
+//! Keeps true: a phase is undone everywhere before the one that came before it, so traffic goes back
+//! before the processes that it went to; what is not undone is named.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use super::{Watch, look::Hosts};
+use crate::{
+    host::Host,
+    model::{name::InstanceName, outcome::Failure},
+    report::{self, progress::Event},
+};
+
+/// Between attempts to reach an instance.
+const AGAIN: Duration = Duration::from_millis(500);
+
+pub struct Undo<'a, H> {
+    pub fleet: &'a str,
+    /// The deployment's directory on the instances.
+    pub deployment: &'a str,
+    pub hosts: &'a Hosts<H>,
+    /// Where it may have changed something.
+    pub instances: BTreeSet<InstanceName>,
+    pub newest_phase: u32,
+    /// The instance that was given up already: it is asked once more, and not waited for.
+    pub lost: Option<InstanceName>,
+    /// How long an instance that cannot be reached is waited for.
+    pub patience: Duration,
+    pub watch: &'a Watch,
+}
+
+pub enum Undone {
+    Everywhere,
+    /// Where it is not, and why.
+    Not(Vec<Failure>),
+}
+
+impl<H: Host> Undo<'_, H> {
+    pub async fn run(&self) -> Undone {
+        let mut not_undone: BTreeMap<InstanceName, Failure> = BTreeMap::new();
+        for name in &self.instances {
+            (self.watch)(Event::Undoing { instance: name.clone() });
+        }
+        // At the end once more without a number: whatever is there, of whatever phase.
+        let phases = (1..=self.newest_phase).rev().map(Some).chain([None]);
+        for phase in phases {
+            let there = self.instances.iter().filter(|name| !not_undone.contains_key(*name));
+            let failures = join_all(there.map(|name| self.on_instance(name, phase))).await;
+            not_undone.extend(failures.into_iter().flatten().map(|failure| (failure.instance.clone(), failure)));
+        }
+        for name in self.instances.iter().filter(|name| !not_undone.contains_key(*name)) {
+            (self.watch)(Event::Undone { instance: name.clone() });
+        }
+        if not_undone.is_empty() { Undone::Everywhere } else { Undone::Not(not_undone.into_values().collect()) }
+    }
+
+    async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
+        let host = self.hosts.get(name)?;
+        let began = Instant::now();
+        let patience = if self.lost.as_ref() == Some(name) { Duration::ZERO } else { self.patience };
+        loop {
+            match host.undo(self.fleet, self.deployment, phase).await {
+                Ok(()) => return None,
+                Err(error) if error.may_pass() && began.elapsed() < patience => sleep(AGAIN).await,
+                Err(error) => {
+                    let mut failure = error.failure(name);
+                    failure.message = report::chain(&error);
+                    failure.step = "undo".to_owned();
+                    (self.watch)(Event::Warning(format!("{name} is not undone: {}", failure.message)));
+                    return Some(failure);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What the repository wants of each environment, from what was fetched.
+
+use std::collections::BTreeMap;
+
+use tracing::warn;
+
+use super::{ledger::Ledger, prepare::PrepareError, reconcile::Reconciler, round::RoundError};
+use crate::{
+    decide::Wanted,
+    declare,
+    git::{Fetched, HistoryChange},
+    host::Host,
+    model::{name::EnvironmentName, plan::Commits, standing::Standing},
+};
+
+/// The commits of each environment: the default branch's, and its own branch's; and what its history says.
+pub async fn wanted<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    fetched: &Fetched,
+) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
+    let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(RoundError::NoCommits) };
+    let tree = reconciler.ledger.tree(default, default, &reconciler.folder).await?;
+    let (declaration, findings) = declare::read(&tree, &reconciler.folder);
+    let Some(declaration) = declaration else { return Err(PrepareError::Invalid { findings }.into()) };
+    let mut wanted = BTreeMap::new();
+    for name in declaration.environments() {
+        let Some(branch) = declaration.environment_branch(name) else { continue };
+        let Some(commit) = fetched.branches.get(branch) else {
+            warn!(environment = %name, "its branch {branch} is not in the repository");
+            continue;
+        };
+        let commits = Commits { default: Some(default.clone()), environment: Some(commit.clone()) };
+        let said = reconciler.said(name).await?;
+        let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
+        let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
+        wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds });
+    }
+    Ok(wanted)
+}
+
+/// Whether the commits leave out the deployed ones: somebody pushed by force.
+pub async fn rewinds<L: Ledger>(ledger: &L, standing: &Standing, commits: &Commits) -> Result<bool, RoundError> {
+    let Some(good) = &standing.good else { return Ok(false) };
+    let pairs = [(&good.commits.default, &commits.default), (&good.commits.environment, &commits.environment)];
+    for pair in pairs {
+        if let (Some(deployed), Some(next)) = pair
+            && !ledger.is_ancestor(deployed, next).await?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Says what has happened to histories at the remote that should not happen.
+pub fn tell_of_history(fetched: &Fetched) {
+    for (environment, change) in &fetched.history {
+        match change {
+            HistoryChange::Restored { at } => {
+                warn!(environment, "its history branch was gone at the remote; it is restored, at {at:.12}");
+            }
+            HistoryChange::NotRestored { why } => {
+                warn!(environment, "its history branch is gone at the remote, and cannot be restored: {why}");
+            }
+            HistoryChange::Rewritten { ours, theirs } => warn!(
+                environment,
+                "its history was rewritten at the remote: {ours:.12} is not in it; going on from {theirs:.12}"
+            ),
+        }
+    }
+}

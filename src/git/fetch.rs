@@ -1,0 +1,209 @@
+//! Fetching: the mirror's references become the remote's, and nothing of the history is lost.
+//!
+//! Keeps true: all is downloaded before a reference moves, so a fetch that fails leaves the mirror as it
+//! was; a history branch that vanished at the remote stays here and is pushed back; one that was
+//! rewritten there is taken as it is there, never overwritten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use git2::{AutotagOption, Direction, FetchOptions, Oid, Reference, Remote, RemoteConnection};
+
+use super::{
+    error::{Context, GitError},
+    local::{self, MoveFrom},
+    repository::{HISTORY, MIRRORED, Repository, descends},
+    url::RemoteUrl,
+};
+
+/// The remote's references as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    pub default_branch: String,
+    /// The newest commit of each branch, but for the history branches.
+    pub branches: BTreeMap<String, String>,
+    /// Whether any reference, those of the history too, moved since the last fetch.
+    pub changed: bool,
+    /// By environment: what somebody did to its history, found by this fetch.
+    pub history: BTreeMap<String, HistoryChange>,
+}
+
+/// What became of a history branch that somebody else did not just append to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryChange {
+    /// It had vanished at the remote; what was kept here was pushed back.
+    Restored { at: String },
+    /// It has vanished at the remote, and is still kept here.
+    NotRestored { why: String },
+    /// Our newest commit is not in it any more: the remote's was taken, and will be appended to.
+    Rewritten { ours: String, theirs: String },
+}
+
+/// A reference at a remote.
+pub(super) struct Head {
+    pub(super) name: String,
+    /// What it stands for, where it is a name for another one.
+    pub(super) target: Option<String>,
+    pub(super) at: Oid,
+}
+
+type References = BTreeMap<String, Oid>;
+
+impl Repository {
+    /// Makes the mirror's references the remote's, and pushes back a history branch that vanished there.
+    pub fn fetch(&self) -> Result<Fetched, GitError> {
+        let _writing = self.writing()?;
+        self.fetch_while_writing(&self.mirror()?)
+    }
+
+    /// As [`Self::fetch`], for one who holds the right to write already.
+    pub(super) fn fetch_while_writing(&self, mirror: &git2::Repository) -> Result<Fetched, GitError> {
+        let before = self.references(mirror)?;
+        let head_before = head(mirror);
+        let heads = self.download(mirror)?;
+        let head_now = default_branch(&heads).ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?;
+
+        let mut history = rewritten(mirror, &before, &heads)?;
+        let vanished = self.take(mirror, &before, &heads)?;
+        if head_before.as_deref() != Some(&head_now) {
+            mirror.set_head(&head_now).context("set HEAD of", self.mirror.display())?;
+        }
+        for (environment, at) in vanished {
+            let reference = format!("{HISTORY}{environment}");
+            let change = match self.publish(mirror, &reference, at, MoveFrom::Seen(None)) {
+                Ok(()) => HistoryChange::Restored { at: at.to_string() },
+                Err(error) => HistoryChange::NotRestored { why: error.with_causes() },
+            };
+            history.insert(environment, change);
+        }
+        let after = self.references(mirror)?;
+        let changed = before != after || head_before.as_deref() != Some(&head_now);
+        Ok(Fetched { history, ..fetched(&head_now, after, changed) })
+    }
+
+    /// What the last fetch found, without the network. None before the first.
+    pub fn last_fetched(&self) -> Result<Option<Fetched>, GitError> {
+        let mirror = self.mirror()?;
+        let references = self.references(&mirror)?;
+        let head = head(&mirror).filter(|head| references.contains_key(head));
+        Ok(head.map(|head| fetched(&head, references, false)))
+    }
+
+    /// Everything that the remote's references need, without moving one here.
+    fn download(&self, mirror: &git2::Repository) -> Result<Vec<Head>, GitError> {
+        // Before the connection, so that what is newer comes with it.
+        let listed = match &self.url {
+            RemoteUrl::Local(path) => Some(local::heads(path)?),
+            RemoteUrl::Http(_) | RemoteUrl::Ssh(_) => None,
+        };
+        let heads = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
+            let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
+            let heads = listed.map_or_else(|| list(&connection), Ok)?;
+            let refspecs = MIRRORED.map(|prefix| format!("+{prefix}*:{prefix}*"));
+            let mut options = FetchOptions::new();
+            options.download_tags(AutotagOption::None);
+            Remote::download(connection.remote(), &refspecs, Some(&mut options))?;
+            Ok(heads)
+        })?;
+        let objects = mirror.odb().context("read", self.mirror.display())?;
+        if let Some(head) = mirrored(&heads).find(|head| !objects.exists(head.at)) {
+            return Err(GitError::Incomplete { url: self.url.to_string(), reference: head.name.clone() });
+        }
+        Ok(heads)
+    }
+
+    /// Moves the mirror's references to where the remote's are. Hands back the environments whose
+    /// history has vanished there.
+    fn take(
+        &self,
+        mirror: &git2::Repository,
+        before: &References,
+        heads: &[Head],
+    ) -> Result<Vec<(String, Oid)>, GitError> {
+        let there: BTreeSet<_> = heads.iter().map(|head| head.name.as_str()).collect();
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            before.keys().filter(|name| !there.contains(name.as_str())).partition(|name| is_kept(name));
+        // First what is gone, or a branch `a` would stand in the way of a new branch `a/b`.
+        for name in gone {
+            mirror.find_reference(name).and_then(|mut found| found.delete()).context("delete", name)?;
+        }
+        let in_the_way = |name: &str| {
+            let below = |folder: &str, name: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            kept.iter().any(|kept| below(kept, name) || below(name, kept))
+        };
+        for head in mirrored(heads).filter(|head| before.get(&head.name) != Some(&head.at)) {
+            if !in_the_way(&head.name) {
+                mirror.reference(&head.name, head.at, true, "fetch").context("move", &head.name)?;
+            }
+        }
+        Ok(kept.iter().filter_map(|name| Some((name.strip_prefix(HISTORY)?.to_owned(), before[*name]))).collect())
+    }
+}
+
+/// What a remote that is not on this machine says that it has.
+pub(super) fn list(connection: &RemoteConnection<'_, '_, '_>) -> Result<Vec<Head>, git2::Error> {
+    let head = |head: &git2::RemoteHead<'_>| Head {
+        name: head.name().to_owned(),
+        target: head.symref_target().map(str::to_owned),
+        at: head.oid(),
+    };
+    Ok(connection.list()?.iter().map(head).collect())
+}
+
+/// The references that the mirror has too. What git would not take as a name is passed over.
+fn mirrored(heads: &[Head]) -> impl Iterator<Item = &Head> {
+    let ours = |head: &&Head| {
+        MIRRORED.iter().any(|prefix| head.name.starts_with(prefix)) && Reference::is_valid_name(&head.name)
+    };
+    heads.iter().filter(ours)
+}
+
+/// What is never deleted here because it is gone there: the history, and the marks that keep its commits.
+fn is_kept(name: &str) -> bool {
+    name.starts_with(HISTORY) || (name.starts_with("refs/evenkeel/") && name.ends_with("/good"))
+}
+
+/// The history branches in whose new commits our newest one is not.
+fn rewritten(
+    mirror: &git2::Repository,
+    before: &References,
+    heads: &[Head],
+) -> Result<BTreeMap<String, HistoryChange>, GitError> {
+    let mut found = BTreeMap::new();
+    for head in mirrored(heads) {
+        if let (Some(environment), Some(ours)) = (head.name.strip_prefix(HISTORY), before.get(&head.name))
+            && !descends(mirror, head.at, *ours)?
+        {
+            let (ours, theirs) = (ours.to_string(), head.at.to_string());
+            found.insert(environment.to_owned(), HistoryChange::Rewritten { ours, theirs });
+        }
+    }
+    Ok(found)
+}
+
+/// The full name of the branch that HEAD is at. A HEAD that names no branch (nothing is committed
+/// there yet, or it is detached) leaves no doubt when there is only one branch.
+fn default_branch(heads: &[Head]) -> Option<String> {
+    let branches =
+        || mirrored(heads).filter(|head| head.name.starts_with("refs/heads/") && !head.name.starts_with(HISTORY));
+    let named = heads.iter().find(|head| head.name == "HEAD").and_then(|head| match &head.target {
+        Some(target) => branches().find(|branch| branch.name == *target),
+        None => branches().find(|branch| branch.at == head.at),
+    });
+    let only = || Some(branches().next()?).filter(|_| branches().count() == 1);
+    named.or_else(only).map(|branch| branch.name.clone())
+}
+
+fn head(mirror: &git2::Repository) -> Option<String> {
+    let head = mirror.find_reference("HEAD").ok()?;
+    head.symbolic_target().ok().flatten().map(str::to_owned)
+}
+
+fn fetched(head: &str, references: References, changed: bool) -> Fetched {
+    let branches = references
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with(HISTORY))
+        .filter_map(|(name, at)| Some((name.strip_prefix("refs/heads/")?.to_owned(), at.to_string())))
+        .collect();
+    let default_branch = head.strip_prefix("refs/heads/").unwrap_or(head).to_owned();
+    Fetched { default_branch, branches, changed, history: BTreeMap::new() }
+}

@@ -1,0 +1,105 @@
+//! What a server says, made fit to be read: by libgit2's binding, and by people.
+//!
+//! Keeps true: no secret that a server repeats is shown.
+
+/// As much of an answer is shown.
+const SHOWN: usize = 200;
+/// Kept of an answer: more than is shown, so that no half of a secret stays at the end of it.
+pub(super) const KEPT: usize = 4 * SHOWN;
+
+/// An answer's beginning, on one line, without the secrets that a server might repeat.
+pub(super) fn shown(bytes: &[u8], secrets: &[String]) -> String {
+    // Before it is cut, or half a secret would stay.
+    let text =
+        secrets.iter().fold(String::from_utf8_lossy(bytes).into_owned(), |text, secret| text.replace(secret, "…"));
+    let text: String = text.chars().take(SHOWN).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "")
+}
+
+/// The first bytes of an answer that is still coming.
+#[derive(Default)]
+pub(super) struct Beginning {
+    bytes: Vec<u8>,
+    secrets: Vec<String>,
+}
+
+impl Beginning {
+    /// A new answer is awaited, to a request that held `secrets`.
+    pub(super) fn start(&mut self, secrets: Vec<String>) {
+        *self = Self { bytes: Vec::new(), secrets };
+    }
+
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        let room = KEPT.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    pub(super) fn shown(&self) -> String {
+        shown(&self.bytes, &self.secrets)
+    }
+}
+
+/// Makes a stream of bytes valid UTF-8 of the same length: git2 panics at a name or message that is not.
+/// A `?` stands for what cannot be read; as no reference's name may hold one, such a branch is passed over.
+#[derive(Default)]
+pub(super) struct Readable {
+    /// The beginning of a character whose end has not come yet.
+    begun: Vec<u8>,
+}
+
+impl Readable {
+    pub(super) fn next(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.begun);
+        bytes.extend_from_slice(chunk);
+        let mut from = 0;
+        while let Err(error) = std::str::from_utf8(&bytes[from..]) {
+            let at = from + error.valid_up_to();
+            let Some(length) = error.error_len() else {
+                self.begun = bytes.split_off(at);
+                break;
+            };
+            bytes[at..at + length].fill(b'?');
+            from = at + length;
+        }
+        bytes
+    }
+
+    /// What is left when nothing more comes.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        vec![b'?'; std::mem::take(&mut self.begun).len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(chunks: &[&[u8]]) -> String {
+        let mut readable = Readable::default();
+        let mut bytes: Vec<u8> = chunks.iter().flat_map(|chunk| readable.next(chunk)).collect();
+        bytes.extend(readable.rest());
+        String::from_utf8(bytes).expect("it is made readable")
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_its_length() {
+        assert_eq!(read(&[b"br\xfcn x\xff\xfe"]), "br?n x??");
+        assert_eq!(read(&["grün".as_bytes()]), "grün");
+    }
+
+    #[test]
+    fn a_character_may_come_in_pieces() {
+        assert_eq!(read(&[b"gr\xc3", b"\xbcn"]), "grün");
+        assert_eq!(read(&[b"\xe2", b"\x82", b"\xac"]), "€");
+        assert_eq!(read(&[b"gr\xc3"]), "gr?");
+    }
+
+    #[test]
+    fn a_repeated_secret_is_not_shown() {
+        let mut beginning = Beginning::default();
+        beginning.start(vec!["t0p".to_owned()]);
+        beginning.hear(b"you said t");
+        beginning.hear(b"0p\0\n!");
+        assert_eq!(beginning.shown(), "you said … !");
+    }
+}

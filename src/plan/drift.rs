@@ -1,0 +1,113 @@
+//! Which drift is repaired. Only for plans that no new commit asked for: a deployment brings everything
+//! to what is declared.
+//!
+//! Keeps true: a resource is repaired whole or not at all, so that no process is restarted for a file
+//! that stays as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    desired::Resource,
+    drift::{Difference, DriftPolicy, DriftRule},
+    finding::Finding,
+    name::InstanceName,
+    plan::{Action, Before, InstanceState, Plan, Step},
+};
+
+/// Why the steps of a resource are left undone.
+pub type Spared = BTreeMap<(InstanceName, Resource), String>;
+
+/// Leaves in the plan what the policy has repaired; the rest becomes findings, or nothing where it is
+/// ignored. `spared` resources are left too, each with its reason.
+pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &Spared) {
+    let groups: BTreeMap<(InstanceName, Resource), Vec<(Difference, String)>> = plan
+        .by_resource()
+        .into_iter()
+        .map(|((instance, resource), steps)| {
+            let differences =
+                steps.iter().filter_map(|step| Some((difference(step)?, step.action.subject()))).collect();
+            ((instance.clone(), resource.clone()), differences)
+        })
+        .collect();
+    for ((instance, resource), differences) in groups {
+        let key = (instance.clone(), resource.clone());
+        let rules: BTreeSet<DriftRule> = differences.iter().map(|(difference, _)| policy.rule(*difference)).collect();
+        let left = match spared.get(&key) {
+            Some(why) => Some(why.clone()),
+            None if rules.contains(&DriftRule::Report) => Some("drift is reported here, not repaired".to_owned()),
+            None if rules.contains(&DriftRule::Repair) => {
+                leave_ignored(plan, &instance, &resource, policy);
+                continue;
+            }
+            None => None,
+        };
+        plan.steps.retain(|step| !is(step, &instance, &resource));
+        let ignored = rules.iter().all(|rule| *rule == DriftRule::Ignore) && !spared.contains_key(&key);
+        if let Some(why) = left.filter(|_| !ignored) {
+            let what: Vec<&str> = differences.iter().map(|(_, subject)| subject.as_str()).collect();
+            let message = format!("{resource} has drifted ({}): {why}", what.join(", "));
+            plan.findings.push(Finding::warning("drift", message).on(&instance));
+        }
+    }
+    settle(plan);
+}
+
+/// What is ignored stands in nobody's way: the resource's other differences are repaired. But a restart
+/// for the sake of files that stay as they are would be made again and again.
+fn leave_ignored(plan: &mut Plan, instance: &InstanceName, resource: &Resource, policy: &DriftPolicy) {
+    let ignored = |step: &Step| difference(step).is_some_and(|of| policy.rule(of) == DriftRule::Ignore);
+    let mut of_resource = plan.steps.iter().filter(|step| is(step, instance, resource));
+    let files_stay = of_resource.any(|step| {
+        ignored(step) && matches!(difference(step), Some(Difference::Files | Difference::Modes | Difference::Releases))
+    });
+    let follows = |step: &Step| matches!(step.action, Action::RestartUnit { .. } | Action::ReloadNginx { .. });
+    plan.steps.retain(|step| !is(step, instance, resource) || !(ignored(step) || files_stay && follows(step)));
+    if !plan.steps.iter().any(|step| is(step, instance, resource) && difference(step).is_some()) {
+        plan.steps.retain(|step| !is(step, instance, resource));
+    }
+}
+
+/// Takes what a person holds out of the plan: those instances stay as they are.
+pub fn without_held<'a>(plan: &mut Plan, held: impl Iterator<Item = (&'a InstanceName, String)>) {
+    for (instance, why) in held {
+        let Some(of_instance) = plan.instances.get_mut(instance) else { continue };
+        let changes = plan.steps.iter().any(|step| step.instance == *instance);
+        plan.steps.retain(|step| step.instance != *instance);
+        plan.findings.retain(|finding| finding.instance.as_deref() != Some(instance.as_str()));
+        if changes {
+            of_instance.state = InstanceState::Unknown(why);
+        }
+    }
+}
+
+fn is(step: &Step, instance: &InstanceName, resource: &Resource) -> bool {
+    step.instance == *instance && step.resource == *resource
+}
+
+/// An instance on which nothing is left to do is as it should be.
+fn settle(plan: &mut Plan) {
+    let busy: BTreeSet<InstanceName> = plan.steps.iter().map(|step| step.instance.clone()).collect();
+    for (name, instance) in &mut plan.instances {
+        if instance.state == InstanceState::Changes && !busy.contains(name) {
+            instance.state = InstanceState::AsDeclared;
+        }
+    }
+}
+
+/// What a step is about. None for what only follows from others.
+fn difference(step: &Step) -> Option<Difference> {
+    Some(match &step.action {
+        Action::InstallPackages { .. } => Difference::Packages,
+        Action::StageRelease { .. } => Difference::Releases,
+        Action::WriteFile { before: Before::File { digest, .. }, content, .. }
+            if *digest == crate::model::digest::Digest::of(content) =>
+        {
+            Difference::Modes
+        }
+        Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. } => Difference::Files,
+        Action::StopUnit { .. } | Action::StartUnit { .. } | Action::RestartUnit { .. } => Difference::Processes,
+        Action::EnableUnit { .. } => Difference::Enabled,
+        Action::ReloadNginx { .. } | Action::ReleaseNginx => Difference::Nginx,
+        Action::AwaitHealth { .. } => return None,
+    })
+}

@@ -1,0 +1,65 @@
+//! Controls in words: what people asked of an environment, and who is held by whom.
+
+use super::words::{one_line, short, time};
+use crate::model::{
+    name::{EnvironmentName, InstanceName},
+    plan::Commits,
+    standing::{Control, Hold, StandingEvent},
+};
+
+/// The message of the history branch's commit.
+pub fn commit_message(environment: &EnvironmentName, event: &StandingEvent) -> String {
+    let reason = match &event.control {
+        Control::Hold { reason, .. } | Control::Cancel { reason } => format!("{}\n\n", one_line(reason)),
+        _ => String::new(),
+    };
+    let by = one_line(&event.by);
+    format!(
+        "{}\n\n{reason}Environment: {environment}\nControl: {}\nAsked-By: {by}\n",
+        line(&event.control),
+        word(&event.control)
+    )
+}
+
+/// What was asked, in one line without a full stop.
+pub fn line(control: &Control) -> String {
+    match control {
+        Control::Hold { instance: None, .. } => "hold: nothing is changed until it is resumed".to_owned(),
+        Control::Hold { instance: Some(name), .. } => format!("hold {name}: it is not changed until it is resumed"),
+        Control::Resume { instance: None } => "resume".to_owned(),
+        Control::Resume { instance: Some(name) } => format!("resume {name}"),
+        Control::Retry { commits, allow_rewind: false } => format!("retry {}", commit(commits)),
+        Control::Retry { commits, allow_rewind: true } => {
+            format!("retry {}, though it leaves out the deployed commit", commit(commits))
+        }
+        Control::Cancel { .. } => "cancel the running deployment".to_owned(),
+        Control::Pin { commits, generation, .. } => {
+            format!("pin to {} of generation {generation}, until a newer commit", commit(commits))
+        }
+    }
+}
+
+fn word(control: &Control) -> &'static str {
+    match control {
+        Control::Hold { .. } => "hold",
+        Control::Resume { .. } => "resume",
+        Control::Retry { .. } => "retry",
+        Control::Cancel { .. } => "cancel",
+        Control::Pin { .. } => "pin",
+    }
+}
+
+fn commit(commits: &Commits) -> String {
+    commits.environment.as_deref().map_or("the work tree".to_owned(), short)
+}
+
+/// Why an instance or environment is left as it is.
+pub fn held(hold: &Hold) -> String {
+    format!("held by {} since {} UTC: {}", one_line(&hold.owner), time(&hold.since), one_line(&hold.reason))
+}
+
+/// What somebody did on an instance shortly before something changed there. `at` is Unix time.
+pub fn trace(instance: &InstanceName, at: i64, what: &str) -> String {
+    let when = chrono::DateTime::from_timestamp(at, 0).map(|when| when.format("%H:%M:%S").to_string());
+    format!("{} on {instance} at {} UTC", one_line(what), when.unwrap_or_default())
+}
