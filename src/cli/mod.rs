@@ -11,14 +11,17 @@ mod failure;
 mod history;
 mod init;
 mod lab;
+mod log;
 mod plan;
 mod progress;
 mod render;
 mod repository;
 mod run;
 mod schema;
+mod signals;
 mod status;
 mod validate;
+mod webhook;
 mod why;
 
 use std::process::ExitCode;

@@ -1,14 +1,20 @@
 //! `evenkeel run`: the long-running reconciler.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use notify::{RecursiveMode, Watcher as _};
-use tokio::{signal::unix, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use super::{DONE, ERROR, Exit, Failure, common, repository::RepositoryArgs};
+use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
     decide::Policy,
     engine::{ledger::Ledger, reconcile::Reconciler},
@@ -18,7 +24,7 @@ use crate::{
         self, Style,
         progress::{Event, StepState},
     },
-    server,
+    server::{self, door, systemd},
 };
 
 /// Follow the config repository and keep the hosts equal to it.
@@ -34,12 +40,15 @@ pub struct Args {
     /// How often the repository is asked for new commits. A local one is watched besides.
     #[arg(long, value_name = "SPAN", default_value = "30s")]
     poll: Span,
+    #[command(flatten)]
+    webhook: WebhookArgs,
+    /// How records on stderr look. In JSON, what a record is about has a field of its own, as in `jq .instance`.
     #[arg(long, default_value = "text")]
     log_format: common::Format,
 }
 
 pub fn run(args: &Args) -> Exit {
-    start_log(args.log_format);
+    log::start(args.log_format);
     let overrides = args.reach.overrides()?;
     let place = args.repository.place(Path::new("."), args.reach.ssh_key.as_deref())?;
     common::block_on(async {
@@ -49,9 +58,11 @@ pub fn run(args: &Args) -> Exit {
             .map_err(|error| Failure::of(&error).hint("stop the other one first, or name another --state DIR"))?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
+        let webhook = args.webhook.open(poke.clone()).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.
         let _watcher = watch_local(&repository, poke);
-        info!("following {}, state in {}", place.url, place.state.display());
+        let following = format!("following {}", place.url);
+        info!("{following}, state in {}", place.state.display());
         let reconciler = Arc::new(Reconciler::new(
             Ledger::new(repository),
             args.reach.roster(),
@@ -60,11 +71,22 @@ pub fn run(args: &Args) -> Exit {
             Policy { poll_every: args.poll.0.as_millis() as u64 },
             Box::new(log_event),
         ));
-        stop_on_signals(stop.clone())?;
+        signals::obey(stop.clone(), following.clone(), || {})?;
         let serving = tokio::spawn(server::serve(listener, reconciler.status.clone(), stop.clone()));
-        reconciler.run(stop, pokes).await;
+        let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
+        let pulse = Arc::new(AtomicU64::new(0));
+        tokio::spawn(systemd::watchdog(systemd::beats(pulse.clone()), stop.clone()));
+        systemd::ready(&following);
+        tokio::select! {
+            () = reconciler.run(stop, pokes) => {}
+            () = beat(&pulse) => {}
+        }
         if let Ok(Err(error)) = serving.await {
             warn!("the socket: {error}");
+        }
+        if let Some(webhook) = webhook {
+            // It ends by itself, soon after `stop`.
+            let _ = webhook.await;
         }
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());
@@ -73,12 +95,11 @@ pub fn run(args: &Args) -> Exit {
     })
 }
 
-fn start_log(format: common::Format) {
-    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        common::Format::Json => builder.json().init(),
-        common::Format::Text => builder.with_ansi(common::style().0).init(),
+/// Counts up for ever, on the loop's own task: it stands still when the loop blocks.
+async fn beat(pulse: &AtomicU64) {
+    loop {
+        pulse.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -103,24 +124,6 @@ pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<no
         }
     }
     Some(watcher)
-}
-
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
-    let told = |error| Failure::new(ERROR, format!("cannot wait for signals: {error}"));
-    let mut terminate = unix::signal(unix::SignalKind::terminate()).map_err(told)?;
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).map_err(told)?;
-    tokio::spawn(async move {
-        tokio::select! {
-            // Both are cancel-safe: a signal that comes is kept.
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        #[expect(clippy::disallowed_methods, reason = "a call that hangs must not keep systemd waiting for its kill")]
-        std::process::exit(i32::from(ERROR));
-    });
-    Ok(())
 }
 
 /// What happens on instances, into the log.
