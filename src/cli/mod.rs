@@ -12,6 +12,7 @@ mod failure;
 mod history;
 mod init;
 mod lab;
+mod log;
 mod plan;
 mod progress;
 mod render;
@@ -19,8 +20,10 @@ mod repository;
 mod rollback;
 mod run;
 mod schema;
+mod signals;
 mod status;
 mod validate;
+mod webhook;
 mod why;
 
 use std::process::ExitCode;

@@ -20,6 +20,9 @@ pub struct RepositoryArgs {
     /// A file with a token for an https repository; read at each use.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The public keys of servers of ssh repositories. Default: ~/.ssh/known_hosts.
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
 }
 
 /// The repository in question.
@@ -47,7 +50,7 @@ impl RepositoryArgs {
         let credentials = Credentials {
             token_file: self.token_file.clone(),
             ssh_key: ssh_key.map(Path::to_owned),
-            known_hosts: None,
+            known_hosts: self.known_hosts.clone(),
         };
         Ok(Place { url, state, credentials })
     }

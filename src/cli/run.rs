@@ -1,14 +1,13 @@
 //! `evenkeel run`: the long-running reconciler.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use notify::{RecursiveMode, Watcher as _};
-use tokio::{signal::unix, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use super::{DONE, ERROR, Exit, Failure, common, repository::RepositoryArgs};
+use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
     decide::Policy,
     engine::{ledger::GitLedger, pass::Seat, reconcile::Reconciler},
@@ -18,7 +17,7 @@ use crate::{
         self, Style,
         progress::{Event, StepState},
     },
-    server,
+    server::{self, door, systemd},
 };
 
 /// Follow the config repository and keep the hosts equal to it.
@@ -37,12 +36,15 @@ pub struct Args {
     /// Change nothing, anywhere: only look, and say what would be done. For a first week.
     #[arg(long)]
     observe_only: bool,
+    #[command(flatten)]
+    webhook: WebhookArgs,
+    /// How records on stderr look. In JSON, what a record is about has a field of its own, as in `jq .instance`.
     #[arg(long, default_value = "text")]
     log_format: common::Format,
 }
 
 pub fn run(args: &Args) -> Exit {
-    start_log(args.log_format);
+    log::start(args.log_format);
     let overrides = args.reach.overrides()?;
     let place = args.repository.place(Path::new("."), args.reach.ssh_key.as_deref())?;
     common::block_on(async {
@@ -53,9 +55,11 @@ pub fn run(args: &Args) -> Exit {
         let _claim = place.claim()?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
+        let webhook = args.webhook.open(poke.clone()).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.
         let _watcher = watch_local(&repository, poke);
-        info!("following {}, state in {}", place.url, place.state.display());
+        let following = format!("following {}", place.url);
+        info!("{following}, state in {}", place.state.display());
         let reconciler = Arc::new(Reconciler::new(
             GitLedger::new(repository),
             args.reach.roster(),
@@ -65,26 +69,28 @@ pub fn run(args: &Args) -> Exit {
             Seat::of(&place.state),
             Box::new(log_event),
         ));
-        stop_on_signals(stop.clone())?;
+        let reloading = reconciler.clone();
+        signals::obey(stop.clone(), following.clone(), move || {
+            reloading.roster.forget();
+            info!("connections to instances are made anew");
+        })?;
         let serving = tokio::spawn(server::serve(listener, reconciler.clone(), stop.clone()));
+        let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
+        tokio::spawn(systemd::watchdog(systemd::beats(reconciler.pulse.clone()), stop.clone()));
+        systemd::ready(&following);
         reconciler.run(stop, pokes).await;
         if let Ok(Err(error)) = serving.await {
             warn!("the socket: {error}");
+        }
+        if let Some(webhook) = webhook {
+            // It ends by itself, soon after `stop`.
+            let _ = webhook.await;
         }
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());
         info!("ended");
         Ok(DONE)
     })
-}
-
-fn start_log(format: common::Format) {
-    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        common::Format::Json => builder.json().init(),
-        common::Format::Text => builder.with_ansi(common::style().0).init(),
-    }
 }
 
 /// Wakes the loop when a repository on this machine changes. One waiting poke is enough.
@@ -108,24 +114,6 @@ pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<no
         }
     }
     Some(watcher)
-}
-
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
-    let told = |error| Failure::new(ERROR, format!("cannot wait for signals: {error}"));
-    let mut terminate = unix::signal(unix::SignalKind::terminate()).map_err(told)?;
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).map_err(told)?;
-    tokio::spawn(async move {
-        tokio::select! {
-            // Both are cancel-safe: a signal that comes is kept.
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        #[expect(clippy::disallowed_methods, reason = "a call that hangs must not keep systemd waiting for its kill")]
-        std::process::exit(i32::from(ERROR));
-    });
-    Ok(())
 }
 
 /// What happens on instances, into the log.

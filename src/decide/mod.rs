@@ -48,7 +48,7 @@ pub enum Event {
     Ended {
         environment: EnvironmentName,
         goal: Goal,
-        passed: Passed,
+        passed: Box<Passed>,
     },
     /// An instance that did not answer was asked again.
     Asked {
@@ -167,7 +167,7 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
                 state.fetch_at = state.fetch_at.min(now + SOON);
             }
             if let Some(environment) = state.environments.get_mut(&environment) {
-                environment.ended(goal, passed, now, jitter);
+                environment.ended(goal, *passed, now, jitter);
             }
         }
         Event::Asked { environment, instance, answered } => {

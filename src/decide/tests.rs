@@ -35,7 +35,7 @@ fn passed(end: End, standing: Standing) -> Passed {
 }
 
 fn ended(goal: Goal, passed: Passed) -> Event {
-    Event::Ended { environment: production(), goal, passed }
+    Event::Ended { environment: production(), goal, passed: Box::new(passed) }
 }
 
 fn deploy(id: &str) -> Goal {
@@ -233,7 +233,7 @@ fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
     let (mut l, _) = Loop::of(wanted("a"));
     let away = BTreeMap::from([(h1(), "no answer".to_owned())]);
     let without = |unreached| Passed { unreached, ..passed(End::Done, good("a")) };
-    l.at(0, ended(deploy("a"), without(away.clone())));
+    l.at(0, ended(deploy("a"), without(away)));
     let ask = Effect::Ask { environment: production(), instance: h1() };
     assert_eq!(l.due(2_000), [ask.clone()]);
     let silent = || Event::Asked { environment: production(), instance: h1(), answered: Err("still not".to_owned()) };

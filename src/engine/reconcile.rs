@@ -43,6 +43,9 @@ const FAREWELL: Duration = Duration::from_secs(8);
 /// The loop shows that it lives at least so often.
 const PULSE: Duration = Duration::from_secs(2);
 
+/// Outcomes that could not be recorded yet, with what they made live.
+type Unrecorded = BTreeMap<EnvironmentName, Vec<(Deployment, Arc<Prepared>)>>;
+
 /// What the loop needs to run.
 pub struct Reconciler<H, L> {
     pub ledger: L,
@@ -59,8 +62,7 @@ pub struct Reconciler<H, L> {
     pub pulse: Arc<AtomicU64>,
     /// The last commits of each environment, prepared: a pass that looks for drift starts from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Arc<Prepared>>>,
-    /// Outcomes that could not be recorded yet, with what they made live.
-    pub(super) unrecorded: Mutex<BTreeMap<EnvironmentName, Vec<(Deployment, Arc<Prepared>)>>>,
+    pub(super) unrecorded: Mutex<Unrecorded>,
     /// How what runs in each environment is told to stop.
     halts: Mutex<BTreeMap<EnvironmentName, watch::Sender<Halt>>>,
     hurries: mpsc::Sender<EnvironmentName>,
@@ -153,7 +155,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             Effect::Pass { environment, goal, absent, spared } => {
                 let span = info_span!("pass", %environment);
                 let passed = round::round(self, &environment, &goal, &absent, &spared).instrument(span).await;
-                Event::Ended { environment, goal, passed }
+                Event::Ended { environment, goal, passed: Box::new(passed) }
             }
             Effect::Ask { environment, instance } => {
                 let answered = round::ask(self, &environment, &instance).await;

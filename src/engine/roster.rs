@@ -24,6 +24,11 @@ impl<H> Roster<H> {
         Self { connect: Box::new(connect), known: Mutex::new(BTreeMap::new()) }
     }
 
+    /// Every connection is made anew, with the keys that there are then.
+    pub fn forget(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The hosts of the fleet. One whose address, key or login has changed is made anew.
     pub fn hosts(&self, fleet: &Fleet) -> Hosts<H> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -164,7 +164,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 self.prepared(wanted).await?
             }
         };
-        info!(generation = intent.generation, "a deployment was left open by {}; ending it", intent.controller);
+        info!(deployment = intent.generation, "a deployment was left open by {}; ending it", intent.controller);
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
         let halt = self.reconciler.halting(self.environment);
         let case = Case {
@@ -285,7 +285,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             let next = lock(&self.reconciler.unrecorded).get(self.environment).and_then(|due| due.first().cloned());
             let Some((deployment, prepared)) = next else { return Ok(()) };
             pass::record(&self.reconciler.ledger, &deployment, &prepared).await?;
-            info!(generation = deployment.generation, "its outcome is recorded now");
+            info!(deployment = deployment.generation, "its outcome is recorded now");
             if let Some(due) = lock(&self.reconciler.unrecorded).get_mut(self.environment) {
                 due.remove(0);
             }

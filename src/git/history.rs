@@ -50,7 +50,7 @@ impl Repository {
             if let Some(event) = commit.parse::<StandingEvent>(EVENT)? {
                 return Ok(Some(HistoryEntry::Control { commit: commit.id.to_string(), event }));
             }
-            Ok(commit.record()?.map(HistoryEntry::Deployment))
+            Ok(commit.record()?.map(|record| HistoryEntry::Deployment(Box::new(record))))
         })
     }
 

@@ -207,6 +207,6 @@ impl Standing {
 /// One commit of the history branch: a deployment's intent or outcome, or a control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryEntry {
-    Deployment(Record),
+    Deployment(Box<Record>),
     Control { commit: String, event: StandingEvent },
 }

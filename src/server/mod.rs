@@ -3,6 +3,10 @@
 //! Keeps true: the socket has mode 0600; it carries JSON over HTTP. A file left by a daemon that died
 //! is not a daemon.
 
+pub mod door;
+pub mod systemd;
+pub mod webhook;
+
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,

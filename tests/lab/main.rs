@@ -6,6 +6,7 @@
 //! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at.
 
 mod change;
+mod controller;
 mod faults;
 mod fleet;
 mod frontend;
@@ -81,6 +82,9 @@ const TESTS: &[Test] = tests! {
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
         a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
+    }
+    controller {
+        the_packaged_unit_deploys_and_repairs_from_its_sandbox,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,

@@ -1,0 +1,158 @@
+//! The daemon's TCP listener, for those who come from elsewhere.
+//!
+//! Keeps true: one connection is one request; the number of connections and the time of each are
+//! bounded, so strangers cannot take the file descriptors that the hosts' connections need.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+/// What strangers may hold.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    connections: usize,
+    /// Until a request's head is there.
+    head: Duration,
+    connection: Duration,
+    /// As long those who are being answered are waited for at the end.
+    grace: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 64,
+    head: Duration::from_secs(5),
+    connection: Duration::from_secs(30),
+    grace: Duration::from_secs(2),
+};
+
+/// Answers until `stop`. Whoever comes when all places are taken waits in the kernel's queue.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_within(LIMITS, listener, router, stop).await;
+}
+
+async fn serve_within(limits: Limits, listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let connections = TaskTracker::new();
+    let accept = async || {
+        let place = Arc::clone(&places).acquire_owned().await;
+        (place, listener.accept().await)
+    };
+    loop {
+        let (place, accepted) = tokio::select! {
+            // What the other branch loses then is a place that nobody needs any more.
+            () = stop.cancelled() => break,
+            accepted = accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!("cannot take a connection: {error}");
+                // Without file descriptors the next try fails at once.
+                sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            let _place = place;
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // How a stranger's connection ends is nobody's business.
+            let _ = timeout(limits.connection, connection).await;
+        });
+    }
+    connections.close();
+    let _ = timeout(limits.grace, connections.wait()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, time::Instant};
+
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(200);
+    const LATE: Duration = Duration::from_secs(20);
+    const PATIENT: Limits = Limits { connections: 2, head: LATE, connection: LATE, grace: SOON };
+
+    async fn open(limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a port");
+        let address = listener.local_addr().expect("it is bound");
+        let router =
+            Router::new().route("/", get(async || "answer")).route("/slow", get(async || sleep(2 * LATE).await));
+        let stop = CancellationToken::new();
+        (address, stop.clone(), tokio::spawn(serve_within(limits, listener, router, stop)))
+    }
+
+    async fn says(address: SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("the door is open");
+        stream.write_all(text.as_bytes()).await.expect("it is taken");
+        stream
+    }
+
+    /// All that comes until the other side closes.
+    async fn hears(mut stream: TcpStream) -> String {
+        let mut heard = String::new();
+        // A reset is an end too.
+        let _ = stream.read_to_string(&mut heard).await;
+        heard
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_one_request() {
+        let (address, ..) = open(PATIENT).await;
+        let heard =
+            hears(says(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n").await).await;
+        assert_eq!(heard.matches("answer").count(), 1, "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_never_made_or_never_answered_is_cut() {
+        let began = Instant::now();
+        let (address, ..) = open(Limits { head: SOON, ..PATIENT }).await;
+        hears(says(address, "GET / HTTP/1.1\r\nHo").await).await;
+        let (address, ..) = open(Limits { connection: SOON, ..PATIENT }).await;
+        assert_eq!(hears(says(address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await).await, "");
+        assert!(began.elapsed() < LATE);
+    }
+
+    #[tokio::test]
+    async fn those_who_are_too_many_wait_their_turn() {
+        let (address, ..) = open(PATIENT).await;
+        let (first, _second) = (says(address, "").await, says(address, "").await);
+        let mut third = says(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(timeout(SOON, third.read_u8()).await.is_err(), "a third one is answered");
+        drop(first);
+        assert!(timeout(LATE, hears(third)).await.is_ok_and(|heard| heard.ends_with("answer")));
+    }
+
+    #[tokio::test]
+    async fn nobody_who_is_there_keeps_the_door_open() {
+        let (address, stop, serving) = open(PATIENT).await;
+        let _stranger = says(address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        stop.cancel();
+        assert!(timeout(LATE, serving).await.is_ok_and(|ended| ended.is_ok()));
+    }
+}

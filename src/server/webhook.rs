@@ -1,0 +1,245 @@
+//! GitHub's webhook: a push wakes the loop.
+//!
+//! Keeps true: nothing of a delivery is parsed, told or acted on before a secret vouches for its body as it
+//! came; one whom no secret vouches for learns only that; a delivery wakes the loop and carries no
+//! facts, so the loop looks at the repository itself. Never does: acting on a payload's content. It is
+//! for the log, bounded and with its control characters visible.
+
+mod secrets;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody as _},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tracing::{debug, error, info, warn};
+
+use secrets::Signature;
+pub use secrets::{SecretError, Secrets};
+
+use crate::report::{self, words::visible};
+
+/// GitHub sends no payload that is larger:
+/// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>.
+const LARGEST_BODY: usize = 25 << 20;
+
+/// GitHub waits as long for an answer:
+/// <https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks>.
+const LONGEST_BODY: Duration = Duration::from_secs(10);
+
+/// Anybody can send a body, and it is held until its signature is known to be wrong.
+const BODIES_AT_ONCE: usize = 4;
+
+const REMEMBERED: usize = 1000;
+
+/// GitHub's are 36 characters long.
+const LONGEST_DELIVERY: usize = 100;
+
+/// As much of a text from outside is told.
+const TOLD: usize = 200;
+
+/// Strangers must not fill the log.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+
+/// The events of GitHub that mean something here; every other one is answered and forgotten.
+/// <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// The webhook was set up.
+    Ping,
+    /// A branch or tag has moved.
+    Push,
+}
+
+/// What of a `push` is told in the log.
+#[derive(Deserialize)]
+struct Push {
+    #[serde(rename = "ref")]
+    reference: String,
+}
+
+/// What an unknown sender may make us hold.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    body: usize,
+    time: Duration,
+}
+
+pub struct Webhook {
+    secrets: Secrets,
+    poke: mpsc::Sender<()>,
+    limits: Limits,
+    room: Semaphore,
+    /// The newest deliveries that were used, the newest last.
+    seen: Mutex<VecDeque<String>>,
+    warned: Mutex<Option<Instant>>,
+}
+
+type Answer = (StatusCode, &'static str);
+
+const NOT_VOUCHED_FOR: Answer = (StatusCode::UNAUTHORIZED, "no valid signature\n");
+
+impl Event {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "ping" => Some(Event::Ping),
+            "push" => Some(Event::Push),
+            _ => None,
+        }
+    }
+}
+
+impl Webhook {
+    /// `poke` wakes the loop.
+    pub fn new(secrets: Secrets, poke: mpsc::Sender<()>) -> Self {
+        Self {
+            secrets,
+            poke,
+            limits: Limits { body: LARGEST_BODY, time: LONGEST_BODY },
+            room: Semaphore::new(BODIES_AT_ONCE),
+            seen: Mutex::default(),
+            warned: Mutex::default(),
+        }
+    }
+
+    /// `POST /webhook/github` and `GET /healthz`.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/webhook/github", post(receive))
+            .route("/healthz", get(async || "ok\n"))
+            .with_state(Arc::new(self))
+    }
+
+    /// The body, when a secret vouches for it.
+    async fn vouched_for(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
+        let Some(signature) = header(headers, "x-hub-signature-256").and_then(Signature::parse) else {
+            return Err(self.turned_away());
+        };
+        let Ok(_room) = self.room.try_acquire() else {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at once\n"));
+        };
+        let body = self.read(body).await?;
+        let (secrets, signed) = (self.secrets.clone(), body.clone());
+        // Reading files and hashing megabytes is not for a thread that drives async tasks.
+        let vouched = tokio::task::spawn_blocking(move || secrets.vouch_for(&signature, &signed)).await;
+        match vouched {
+            Ok(Ok(true)) => Ok(body),
+            Ok(Ok(false)) => Err(self.turned_away()),
+            Ok(Err(error)) => {
+                error!("the webhook cannot check deliveries: {}", report::chain(&error));
+                Err((StatusCode::SERVICE_UNAVAILABLE, "deliveries cannot be checked now\n"))
+            }
+            Err(panicked) => {
+                error!("the webhook cannot check deliveries: {panicked}");
+                Err((StatusCode::INTERNAL_SERVER_ERROR, "deliveries cannot be checked now\n"))
+            }
+        }
+    }
+
+    async fn read(&self, body: Body) -> Result<Bytes, Answer> {
+        let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
+        // What is announced too large is not waited for.
+        if body.size_hint().lower() > self.limits.body as u64 {
+            return Err(too_large);
+        }
+        match timeout(self.limits.time, Limited::new(body, self.limits.body).collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
+            Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, "the body breaks off\n")),
+            Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body takes too long\n")),
+        }
+    }
+
+    fn turned_away(&self) -> Answer {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
+            *warned = Some(Instant::now());
+            warn!(
+                "a delivery without a valid signature was turned away; if it is GitHub's, compare the webhook's \
+                 secret there with the files of --webhook-secret-file (this is told once a minute)"
+            );
+        }
+        NOT_VOUCHED_FOR
+    }
+
+    fn pushed(&self, delivery: &str, body: &[u8]) -> Answer {
+        let Ok(push) = serde_json::from_slice::<Push>(body) else {
+            return (StatusCode::BAD_REQUEST, "this is not a push in JSON; set the content type application/json\n");
+        };
+        if !self.is_new(delivery) {
+            info!(event = "push", delivery = told(delivery), "the webhook knows this delivery already");
+            return (StatusCode::OK, "known already\n");
+        }
+        info!(event = "push", delivery = told(delivery), "ref" = told(&push.reference), "the webhook wakes the loop");
+        // A full channel holds a poke already; a closed one belongs to a loop that has ended.
+        let _ = self.poke.try_send(());
+        (StatusCode::ACCEPTED, "the repository will be looked at\n")
+    }
+
+    /// Whether a delivery was not seen before. From now on it was.
+    fn is_new(&self, delivery: &str) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.iter().any(|known| known == delivery) {
+            return false;
+        }
+        if seen.len() == REMEMBERED {
+            seen.pop_front();
+        }
+        seen.push_back(delivery.to_owned());
+        true
+    }
+}
+
+async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    let body = match webhook.vouched_for(&parts.headers, body).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
+    let Some(event) = header(&parts.headers, "x-github-event") else {
+        return (StatusCode::BAD_REQUEST, "there is no X-GitHub-Event\n");
+    };
+    let delivery = header(&parts.headers, "x-github-delivery").filter(|delivery| delivery.len() <= LONGEST_DELIVERY);
+    let Some(delivery) = delivery else {
+        return (StatusCode::BAD_REQUEST, "there is no X-GitHub-Delivery that could be one of GitHub's\n");
+    };
+    match Event::named(event) {
+        Some(Event::Ping) => {
+            info!(event, delivery = told(delivery), "GitHub has found the webhook");
+            (StatusCode::OK, "pong\n")
+        }
+        Some(Event::Push) => webhook.pushed(delivery, &body),
+        None => {
+            debug!(event = told(event), delivery = told(delivery), "the webhook has no use for this event");
+            (StatusCode::OK, "there is no use for this event\n")
+        }
+    }
+}
+
+/// A header that stands once.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn told(text: &str) -> String {
+    visible(&text.chars().take(TOLD).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests;

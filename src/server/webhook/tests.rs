@@ -1,0 +1,269 @@
+//! Deliveries as GitHub sends them, and as strangers do.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use axum::{body::to_bytes, http::Method, response::Response};
+use futures_util::stream;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use super::*;
+
+const SECRET: &str = "It's a Secret to Everybody";
+const PUSH: &str = r#"{"ref":"refs/heads/main","after":"0123456789"}"#;
+
+/// A webhook with its secret files and the loop's end of the channel.
+struct Hook {
+    folder: TempDir,
+    router: Router,
+    pokes: mpsc::Receiver<()>,
+}
+
+impl Hook {
+    /// With a file for each secret, `0`, `1` and so on.
+    fn with(secrets: &[&str]) -> Self {
+        Self::limited(secrets, Limits { body: LARGEST_BODY, time: LONGEST_BODY })
+    }
+
+    fn limited(secrets: &[&str], limits: Limits) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let files = write_all(folder.path(), secrets);
+        let (poke, pokes) = mpsc::channel(1);
+        let secrets = Secrets::open(files).expect("each file holds a secret");
+        let router = Webhook { limits, ..Webhook::new(secrets, poke) }.router();
+        Self { folder, router, pokes }
+    }
+
+    fn write(&self, file: &str, secret: &str) {
+        fs::write(self.folder.path().join(file), secret).expect("it can be written");
+    }
+
+    async fn answers(&self, request: Request) -> (u16, String) {
+        let call = TowerToHyperService::new(self.router.clone()).call(request);
+        let response: Response = call.await.expect("a router always answers");
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1 << 16).await.expect("it is short");
+        (status, String::from_utf8(body.to_vec()).expect("it is text"))
+    }
+
+    async fn status_of(&self, request: Request) -> u16 {
+        self.answers(request).await.0
+    }
+
+    fn woke(&mut self) -> bool {
+        self.pokes.try_recv().is_ok()
+    }
+}
+
+fn write_all(folder: &Path, secrets: &[&str]) -> Vec<PathBuf> {
+    let write = |(number, secret): (usize, &&str)| {
+        let file = folder.join(number.to_string());
+        fs::write(&file, secret).expect("it can be written");
+        file
+    };
+    secrets.iter().enumerate().map(write).collect()
+}
+
+/// A delivery of an event, signed.
+fn delivery(event: &str, id: &str, secret: &str, body: &'static str) -> Request {
+    signed(event, id, &signature(secret, body.as_bytes()), Body::from(body))
+}
+
+fn signed(event: &str, id: &str, signature: &str, body: Body) -> Request {
+    Request::post("/webhook/github")
+        .header("X-GitHub-Event", event)
+        .header("X-GitHub-Delivery", id)
+        .header("X-Hub-Signature-256", signature)
+        .body(body)
+        .expect("it is a request")
+}
+
+fn signature(secret: &str, body: &[u8]) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length is taken");
+    let digits =
+        mac.chain_update(body).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256={digits}")
+}
+
+/// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation>
+#[test]
+fn the_example_that_github_documents_is_vouched_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let secrets = Secrets::open(write_all(folder.path(), &[SECRET])).expect("it holds a secret");
+    let text = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let vouched = |text: &str, body: &[u8]| {
+        let signature = Signature::parse(text).expect("it is a signature");
+        secrets.vouch_for(&signature, body).expect("the file can be read")
+    };
+    assert!(vouched(text, b"Hello, World!"));
+    assert!(vouched(&text.to_uppercase().replace("SHA256", "sha256"), b"Hello, World!"));
+    assert!(!vouched(text, b"Hello, World?"));
+    assert!(!vouched(&text.replace("757107", "757108"), b"Hello, World!"));
+    for malformed in ["", "sha256=", &text[..70], &text[7..], &text.replace("sha256", "sha1"), &format!("{text}0")] {
+        assert_eq!(Signature::parse(malformed), None, "{malformed}");
+    }
+    assert_eq!(Signature::parse(&text.replace("757107", "+57107")), None);
+}
+
+#[tokio::test]
+async fn a_push_wakes_the_loop() {
+    let mut hook = Hook::with(&[SECRET]);
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202);
+    assert!(hook.woke());
+    // Nobody has taken the first poke when the second one comes.
+    assert_eq!(hook.status_of(delivery("push", "2", SECRET, PUSH)).await, 202);
+    assert_eq!(hook.status_of(delivery("push", "3", SECRET, PUSH)).await, 202);
+    assert!(hook.woke());
+    assert!(!hook.woke(), "one waiting poke is enough");
+}
+
+#[tokio::test]
+async fn a_push_that_comes_twice_wakes_the_loop_once() {
+    let mut hook = Hook::with(&[SECRET]);
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202);
+    assert!(hook.woke());
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 200);
+    assert!(!hook.woke());
+    for number in 0..REMEMBERED {
+        assert_eq!(hook.status_of(delivery("push", &format!("n{number}"), SECRET, PUSH)).await, 202);
+    }
+    assert_eq!(hook.status_of(delivery("push", "n1", SECRET, PUSH)).await, 200, "it is among the last thousand");
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202, "it is forgotten");
+}
+
+#[tokio::test]
+async fn a_ping_and_what_is_not_used_is_answered_and_wakes_nothing() {
+    let mut hook = Hook::with(&[SECRET]);
+    for event in ["ping", "issues", "pull_request", "no event of theirs"] {
+        assert_eq!(hook.status_of(delivery(event, "1", SECRET, "whatever it holds")).await, 200, "{event}");
+    }
+    assert!(!hook.woke());
+}
+
+#[tokio::test]
+async fn one_whom_no_secret_vouches_for_learns_only_that() {
+    let mut hook = Hook::with(&[SECRET]);
+    let mut requests = vec![
+        delivery("push", "1", "another secret", PUSH),
+        delivery("push", "1", "", PUSH),
+        delivery("ping", "1", "another secret", "no JSON"),
+        delivery("no event", "1", "another secret", "no JSON"),
+        signed("push", "1", "sha256=", PUSH.into()),
+        signed("push", "1", &signature(SECRET, b"another body"), PUSH.into()),
+        signed("push", "1", &signature(SECRET, PUSH.as_bytes()).replace("sha256", "sha1"), PUSH.into()),
+    ];
+    let mut none = delivery("push", "1", SECRET, PUSH);
+    none.headers_mut().remove("X-Hub-Signature-256");
+    let mut two = delivery("push", "1", SECRET, PUSH);
+    two.headers_mut().append("X-Hub-Signature-256", "sha256=".parse().expect("it is a header"));
+    requests.extend([none, two]);
+    for request in requests {
+        let shown = format!("{request:?}");
+        assert_eq!(hook.answers(request).await, (401, "no valid signature\n".to_owned()), "{shown}");
+    }
+    assert!(!hook.woke());
+}
+
+#[tokio::test]
+async fn a_used_event_that_is_no_json_is_a_bad_request() {
+    let mut hook = Hook::with(&[SECRET]);
+    for body in ["", "Hello, World!", "{}", "[1]", r#"{"ref":1}"#, "payload=%7B%22ref%22%3A%22x%22%7D"] {
+        let (status, text) = hook.answers(delivery("push", "1", SECRET, body)).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(text.contains("application/json"), "{text}");
+    }
+    for header in ["X-GitHub-Event", "X-GitHub-Delivery"] {
+        let mut request = delivery("push", "1", SECRET, PUSH);
+        request.headers_mut().remove(header);
+        assert_eq!(hook.status_of(request).await, 400, "without {header}");
+    }
+    assert_eq!(hook.status_of(delivery("push", &"1".repeat(LONGEST_DELIVERY + 1), SECRET, PUSH)).await, 400);
+    assert!(!hook.woke());
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202, "what was refused was not used");
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_without_a_restart() {
+    let hook = Hook::with(&["old\n", "new\r\n"]);
+    assert_eq!(hook.status_of(delivery("push", "1", "old", PUSH)).await, 202);
+    assert_eq!(hook.status_of(delivery("push", "2", "new", PUSH)).await, 202);
+    hook.write("0", "newer");
+    assert_eq!(hook.status_of(delivery("push", "3", "old", PUSH)).await, 401);
+    assert_eq!(hook.status_of(delivery("push", "4", "newer", PUSH)).await, 202);
+    fs::remove_file(hook.folder.path().join("1")).expect("it is there");
+    assert_eq!(hook.status_of(delivery("push", "5", "newer", PUSH)).await, 202, "one of the two is enough");
+}
+
+#[tokio::test]
+async fn an_empty_secret_vouches_for_nothing() {
+    let hook = Hook::with(&["secret"]);
+    for empty in ["", "\n"] {
+        hook.write("0", empty);
+        assert_eq!(hook.status_of(delivery("push", "1", "", PUSH)).await, 503);
+        assert_eq!(hook.status_of(delivery("push", "1", "secret", PUSH)).await, 503);
+    }
+    let mut told = Vec::new();
+    for files in [vec![], vec![hook.folder.path().join("0")], vec![hook.folder.path().join("missing")]] {
+        told.push(Secrets::open(files).expect_err("it holds no secret").to_string());
+    }
+    assert!(told[1].ends_with("/0 is empty") && told[2].ends_with("/missing"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_large_body_is_refused_announced_or_not() {
+    let hook = Hook::limited(&[SECRET], Limits { body: PUSH.len(), time: LONGEST_BODY });
+    let large = format!("{PUSH} ");
+    let signature = signature(SECRET, large.as_bytes());
+    assert_eq!(hook.status_of(signed("push", "1", &signature, Body::from(large.clone()))).await, 413);
+    let unannounced =
+        Body::from_stream(stream::iter(large.into_bytes().into_iter().map(|byte| Ok::<_, axum::Error>(vec![byte]))));
+    assert_eq!(hook.status_of(signed("push", "1", &signature, unannounced)).await, 413);
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202);
+}
+
+#[tokio::test]
+async fn a_body_that_takes_too_long_is_not_waited_for() {
+    let hook = Hook::limited(&[SECRET], Limits { body: LARGEST_BODY, time: Duration::from_millis(50) });
+    let began = Instant::now();
+    let never = Body::from_stream(stream::pending::<Result<Vec<u8>, axum::Error>>());
+    assert_eq!(hook.status_of(signed("push", "1", &signature(SECRET, b""), never)).await, 408);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn strangers_hold_only_so_much_at_once() {
+    let hook = Arc::new(Hook::with(&[SECRET]));
+    let mut slow = Vec::new();
+    for _ in 0..BODIES_AT_ONCE {
+        let hook = Arc::clone(&hook);
+        let never = Body::from_stream(stream::pending::<Result<Vec<u8>, axum::Error>>());
+        slow.push(tokio::spawn(async move { hook.status_of(signed("push", "1", &signature("", b""), never)).await }));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 503);
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+    for ended in slow {
+        assert!(ended.await.is_err_and(|error| error.is_cancelled()));
+    }
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202);
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_refused_and_health_is_answered() {
+    let hook = Hook::with(&[SECRET]);
+    let ask = |method: Method, path: &str| {
+        hook.status_of(Request::builder().method(method).uri(path).body(Body::empty()).expect("it is a request"))
+    };
+    assert_eq!(ask(Method::GET, "/webhook/github").await, 405);
+    assert_eq!(ask(Method::PUT, "/webhook/github").await, 405);
+    assert_eq!(ask(Method::POST, "/healthz").await, 405);
+    assert_eq!(ask(Method::POST, "/webhook").await, 404);
+    assert_eq!(ask(Method::GET, "/healthz").await, 200);
+}

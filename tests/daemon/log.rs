@@ -1,0 +1,52 @@
+//! What a running daemon logs.
+
+use std::{fs, os::unix::fs::MetadataExt as _};
+
+use chrono::DateTime;
+
+use crate::daemon::{Config, assert_is, wait_for};
+
+#[test]
+fn each_line_of_a_json_log_is_a_record_that_says_what_it_is_about() {
+    let config = Config::new();
+    let daemon = config.run(&["--log-format", "json"]);
+    let about = wait_for("a record about the environment", || {
+        daemon.records().into_iter().find(|record| record.get("environment").is_some())
+    });
+    assert_is("its environment", &about["environment"], "production");
+    for record in daemon.records() {
+        let time = record["timestamp"].as_str().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        assert!(time.is_some_and(|time| time.offset().local_minus_utc() == 0), "{record}");
+        assert!(record["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{record}");
+        assert!(["ERROR", "WARN", "INFO"].iter().any(|level| record["level"] == *level), "{record}");
+        assert!(record["message"].is_string(), "{record}");
+    }
+}
+
+#[test]
+fn a_line_of_a_text_log_begins_with_the_time() {
+    let config = Config::new();
+    let daemon = config.run(&[]);
+    let line = daemon.wait_for_line("following ");
+    let (time, rest) = line.split_once(' ').expect("there is more than one word");
+    assert!(time.ends_with('Z') && DateTime::parse_from_rfc3339(time).is_ok(), "{line}");
+    assert!(rest.starts_with(" INFO following "), "{line}");
+}
+
+#[test]
+fn journald_is_told_how_grave_a_line_is() {
+    let config = Config::new();
+    fs::write(config.path("log"), "").expect("it can be written");
+    let log = fs::metadata(config.path("log")).expect("it is there");
+    let mut command = config.command(&[]);
+    command.env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
+    let daemon = config.start(command);
+    assert!(daemon.wait_for_line("following ").starts_with("<6> INFO following "));
+
+    // One who has redirected stderr reads it without journald.
+    let elsewhere = Config::new();
+    let mut command = elsewhere.command(&[]);
+    command.env("JOURNAL_STREAM", "1:2");
+    let daemon = elsewhere.start(command);
+    assert!(!daemon.wait_for_line("following ").starts_with('<'));
+}

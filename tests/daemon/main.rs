@@ -1,0 +1,8 @@
+//! `evenkeel run` as a process: what wakes it, what it tells systemd, what it logs. No host is needed: the
+//! fleet's one instance has no host key, and nothing connects to it.
+
+mod daemon;
+mod log;
+mod packaging;
+mod systemd;
+mod webhook;

@@ -1,0 +1,34 @@
+//! `packaging/evenkeel.service`, as systemd itself judges it.
+
+use std::{fs, process::Command};
+
+use crate::daemon::{EVENKEEL, from_root};
+
+/// In tenths, as `systemd-analyze security` takes it: 2.4 and less.
+const MOST_EXPOSURE: &str = "24";
+
+/// What systemd-analyze says of the unit, with the program where it lies here; it must end well.
+#[track_caller]
+fn analyze(arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("evenkeel.service");
+    let unit = fs::read_to_string(from_root("packaging/evenkeel.service")).expect("the unit is there");
+    let here = unit.replace("/usr/local/bin/evenkeel", EVENKEEL);
+    assert_ne!(here, unit, "the program lies elsewhere");
+    fs::write(&file, here).expect("it can be written");
+    let output = Command::new("systemd-analyze").args(arguments).arg(&file).output().expect("systemd is installed");
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success(), "systemd-analyze {arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_unit() {
+    assert_eq!(analyze(&["verify", "--man=no"]), "");
+}
+
+#[test]
+fn the_unit_is_exposed_to_little() {
+    let said = analyze(&["security", "--no-pager", "--offline=true", &format!("--threshold={MOST_EXPOSURE}")]);
+    assert!(said.contains("Overall exposure level"), "{said}");
+}
