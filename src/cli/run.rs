@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     git::Repository,
     model::quantity::Span,
     report::{
-        self, Style,
+        self,
         progress::{Event, StepState},
     },
     server::{self, door, systemd},
@@ -118,14 +118,15 @@ pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<no
 
 /// What happens on instances, into the log.
 fn log_event(event: Event) {
+    let (_, words) = report::progress::words(&event);
+    let instance = report::progress::instance(&event).map(|instance| instance.as_str());
     match &event {
-        Event::Step { instance, id, state: StepState::Failed(why), .. } => {
-            tracing::error!(%instance, step = id, "{why}");
-        }
-        Event::Step { instance, id, state: StepState::Done, .. } => info!(%instance, step = id, "done"),
+        Event::Step { id, state: StepState::Failed(_), .. } => error!(instance, step = id, "{words}"),
+        Event::Step { id, state: StepState::Done, .. } => info!(instance, step = id, "{words}"),
         Event::Step { state: StepState::Started, .. } | Event::Connecting { .. } | Event::Observed { .. } => {}
-        Event::NotReached { instance, why } => warn!(%instance, "{why}"),
-        Event::Warning(_) | Event::Unhealthy { .. } => warn!("{}", report::progress::line(&event, Style(false)).trim()),
-        _ => info!("{}", report::progress::line(&event, Style(false)).trim()),
+        Event::NotReached { .. } | Event::Warning(_) | Event::Unhealthy { .. } => warn!(instance, "{words}"),
+        Event::Phase { .. } | Event::Healthy { .. } | Event::Undoing { .. } | Event::Undone { .. } => {
+            info!(instance, "{words}");
+        }
     }
 }

@@ -1,10 +1,20 @@
 //! `evenkeel status`: what the reconciler knows; where none runs, what can be seen now.
 
-use std::path::Path;
+use std::{io::IsTerminal as _, path::Path, time::Duration};
 
-use super::{DONE, Exit, PARTIAL, common, progress, repository::RepositoryArgs};
+use super::{
+    DONE, Exit, Failure, PARTIAL, common, progress,
+    repository::{Place, RepositoryArgs},
+};
 use crate::{
-    engine::{look::look, survey},
+    declare::Overrides,
+    engine::{
+        chronicle::{self, Newest},
+        look::look,
+        roster::Roster,
+        survey,
+    },
+    host::SshHost,
     model::plan::Commits,
     report::{self, status::StatusView},
     server,
@@ -17,41 +27,90 @@ pub struct Args {
     hosts: common::HostArgs,
     #[command(flatten)]
     repository: RepositoryArgs,
+    /// Go on showing it, whenever it changes, until interrupted.
+    #[arg(short, long)]
+    watch: bool,
     #[arg(long, default_value = "text")]
     format: common::Format,
 }
+
+/// Between two questions to a running reconciler, which costs the hosts nothing.
+const ASK: Duration = Duration::from_secs(1);
+/// Between two looks at the hosts themselves.
+const LOOK: Duration = Duration::from_secs(5);
 
 pub fn run(args: &Args) -> Exit {
     let place = args.repository.place(args.hosts.fleet.fleet.as_path(), args.hosts.reach.ssh_key.as_deref());
     let place = place.or_else(|failure| args.repository.place(Path::new("."), None).map_err(|_| failure))?;
     let overrides = args.hosts.reach.overrides()?;
-    let mut views = common::block_on(async {
-        if server::is_running(&place.socket()).await {
-            return server::ask_status(&place.socket()).await.map_err(|error| super::Failure::of(&error));
-        }
-        let tree = args.hosts.fleet.read()?;
-        let commit = if tree.clean { tree.commit.clone() } else { None };
-        let prepared =
-            args.hosts.prepare(&tree, &overrides, Commits { default: commit.clone(), environment: commit })?;
-        let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
-        let spinner = progress::Spinner::start("observing");
-        let plan = look(&prepared, &hosts, &spinner.watch()).await;
-        let newest = match place.ledger().await {
-            Ok(ledger) => {
-                let environment = plan.environment.clone();
-                ledger.call(move |repository| repository.records(&environment, 1)).await?.into_iter().next()
-            }
-            // Without its history an environment has a status all the same.
-            Err(_) => None,
-        };
-        let view = survey::survey(&prepared, &plan, &hosts, newest.as_ref().map(|record| &record.deployment)).await;
-        spinner.finish();
-        Ok(vec![view])
+    let viewer = Viewer { args, place, overrides, roster: args.hosts.reach.roster() };
+    let views = common::block_on(async {
+        if args.watch { viewer.watch().await } else { viewer.views().await.inspect(|views| show(views, args.format)) }
     })?;
-    views.retain(|view| args.hosts.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
-    show(&views, args.format);
     let unknown = views.iter().any(|view| view.sync == report::status::Sync::Unknown);
     Ok(if unknown { PARTIAL } else { DONE })
+}
+
+struct Viewer<'a> {
+    args: &'a Args,
+    place: Place,
+    overrides: Overrides,
+    /// Kept, so that a second look finds its connections open.
+    roster: Roster<SshHost>,
+}
+
+impl Viewer<'_> {
+    async fn views(&self) -> Result<Vec<StatusView>, Failure> {
+        let mut views = if server::is_running(&self.place.socket()).await {
+            server::ask_status(&self.place.socket()).await.map_err(|error| Failure::of(&error))?
+        } else {
+            vec![self.look().await?]
+        };
+        views.retain(|view| self.args.hosts.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
+        Ok(views)
+    }
+
+    /// Never ends by itself.
+    async fn watch(&self) -> Result<Vec<StatusView>, Failure> {
+        let mut shown: Option<Vec<StatusView>> = None;
+        loop {
+            let views = self.views().await?;
+            // That it was looked at once more is no news.
+            let same = shown.as_ref().is_some_and(|shown| {
+                shown.len() == views.len() && shown.iter().zip(&views).all(|(one, other)| one.says_the_same(other))
+            });
+            if !same {
+                if shown.is_some() || std::io::stdout().is_terminal() {
+                    // Clears the screen and goes to its beginning (ECMA-48); taken out where there is no terminal.
+                    anstream::print!("\x1b[2J\x1b[H");
+                }
+                show(&views, self.args.format);
+                shown = Some(views);
+            }
+            let pause = if server::is_running(&self.place.socket()).await { ASK } else { LOOK };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Where no reconciler runs the hosts are asked.
+    async fn look(&self) -> Result<StatusView, Failure> {
+        let tree = self.args.hosts.fleet.read()?;
+        let commit = if tree.clean { tree.commit.clone() } else { None };
+        let commits = Commits { default: commit.clone(), environment: commit };
+        let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits)?;
+        let hosts = self.roster.hosts(&prepared.fleet);
+        let spinner = progress::Spinner::start("observing");
+        let plan = look(&prepared, &hosts, &spinner.watch()).await;
+        let newest = match self.place.ledger().await {
+            Ok(ledger) => chronicle::newest(&ledger, &plan.environment).await?,
+            // Without its history an environment has a status all the same.
+            Err(_) => Newest::default(),
+        };
+        let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
+        view.notes = report::status::standing(&newest.standing);
+        spinner.finish();
+        Ok(view)
+    }
 }
 
 fn show(views: &[StatusView], format: common::Format) {

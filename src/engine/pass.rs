@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use thiserror::Error;
 use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
 
 use super::{
     Prepared, Watch,
@@ -114,7 +115,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     };
     let ended = tokio::select! {
         // What is dropped in the middle goes on at the hosts; the intent stays open.
-        ended = running.run() => ended,
+        ended = running.run().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
         () = order.halt.detach() => return Err(PassError::Detached),
     };
     conclude(&mut deployment, ended, began);

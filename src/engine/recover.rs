@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
+use tracing::{Instrument as _, info_span};
 
 use super::{
     Watch,
@@ -58,7 +59,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
         let mut deployment = self.intent.clone();
         let ended = tokio::select! {
             // As for every deployment: what is dropped in the middle goes on at the hosts.
-            ended = self.end() => ended,
+            ended = self.end().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
             () = self.halt.detach() => return Err(PassError::Detached),
         };
         pass::conclude(&mut deployment, ended, began);

@@ -30,39 +30,50 @@ pub enum StepState {
 
 /// The event in one line, without a line break.
 pub fn line(event: &Event, style: Style) -> String {
-    match event {
-        Event::Connecting { instances } => format!("Looking at {} …", count(*instances, "instance")),
-        Event::Observed { instance, ms } => on(instance, Mark::Good, &format!("observed in {}", duration(*ms)), style),
-        Event::NotReached { instance, why } => {
-            on(instance, Mark::Unknown, &format!("not reached: {}", one_line(why)), style)
-        }
-        Event::Phase { number, of, title } => style.bold(&format!("Phase {number} of {of}: {}", one_line(title))),
-        Event::Step { instance, verb, subject, state, .. } => {
-            let (mark, words) = step(verb, subject, state);
-            on(instance, mark, &words, style)
-        }
-        Event::Healthy { instance, service, after_ms } => {
-            let words = format!("{} is healthy after {}", one_line(service), duration(*after_ms));
-            on(instance, Mark::Good, &words, style)
-        }
-        Event::Unhealthy { instance, service, why } => {
-            on(instance, Mark::Bad, &format!("{}: {}", one_line(service), one_line(why)), style)
-        }
-        Event::Undoing { instance } => on(instance, Mark::Busy, "undoing the deployment", style),
-        Event::Undone { instance } => on(instance, Mark::Good, "undone: as it was before", style),
-        Event::Warning(text) => format!("{} {}", style.warn("warning:"), one_line(text)),
+    let (mark, words) = words(event);
+    // What went well is read past; what did not is not.
+    let painted = match mark {
+        Mark::Bad | Mark::Unknown | Mark::Busy => style.as_mark(mark, &words),
+        _ => words.clone(),
+    };
+    match (instance(event), event) {
+        (Some(instance), _) => format!("  {instance:<16} {} {painted}", style.mark(mark)),
+        (None, Event::Phase { .. }) => style.bold(&words),
+        (None, Event::Warning(_)) => format!("{} {words}", style.warn("warning:")),
+        (None, _) => words,
     }
 }
 
-fn on(instance: &InstanceName, mark: Mark, words: &str, style: Style) -> String {
-    let instance = format!("{instance:<16}");
-    // What went well is read past; what did not is not.
-    let words = if matches!(mark, Mark::Bad | Mark::Unknown | Mark::Busy) {
-        style.as_mark(mark, words)
-    } else {
-        words.to_owned()
-    };
-    format!("  {instance} {} {words}", style.mark(mark))
+/// The instance that it is about, where it is about one.
+pub fn instance(event: &Event) -> Option<&InstanceName> {
+    match event {
+        Event::Observed { instance, .. }
+        | Event::NotReached { instance, .. }
+        | Event::Step { instance, .. }
+        | Event::Healthy { instance, .. }
+        | Event::Unhealthy { instance, .. }
+        | Event::Undoing { instance }
+        | Event::Undone { instance } => Some(instance),
+        Event::Connecting { .. } | Event::Phase { .. } | Event::Warning(_) => None,
+    }
+}
+
+/// What happened, without where, for those who show that in a place of its own.
+pub fn words(event: &Event) -> (Mark, String) {
+    match event {
+        Event::Connecting { instances } => (Mark::Good, format!("Looking at {} …", count(*instances, "instance"))),
+        Event::Observed { ms, .. } => (Mark::Good, format!("observed in {}", duration(*ms))),
+        Event::NotReached { why, .. } => (Mark::Unknown, format!("not reached: {}", one_line(why))),
+        Event::Phase { number, of, title } => (Mark::Good, format!("Phase {number} of {of}: {}", one_line(title))),
+        Event::Step { verb, subject, state, .. } => step(verb, subject, state),
+        Event::Healthy { service, after_ms, .. } => {
+            (Mark::Good, format!("{} is healthy after {}", one_line(service), duration(*after_ms)))
+        }
+        Event::Unhealthy { service, why, .. } => (Mark::Bad, format!("{}: {}", one_line(service), one_line(why))),
+        Event::Undoing { .. } => (Mark::Busy, "undoing the deployment".to_owned()),
+        Event::Undone { .. } => (Mark::Good, "undone: as it was before".to_owned()),
+        Event::Warning(text) => (Mark::Bad, one_line(text)),
+    }
 }
 
 fn step(verb: &str, subject: &str, state: &StepState) -> (Mark, String) {

@@ -88,6 +88,14 @@ pub enum Health {
     Unknown,
 }
 
+impl StatusView {
+    /// Whether only the time of the look is another one.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let timeless = |view: &Self| Self { observed_at: None, ..view.clone() };
+        timeless(self) == timeless(other)
+    }
+}
+
 /// One environment as a tree.
 pub fn text(view: &StatusView, style: Style) -> String {
     let commit = view.commit.as_deref().map(|commit| format!(" at {}", short(commit))).unwrap_or_default();
