@@ -26,7 +26,7 @@ pub enum GitError {
     Remote { doing: &'static str, url: String, source: Box<TransportError> },
 
     /// What the remote said, git could not use.
-    #[error("cannot {doing} {url}{}", began(.heard.as_deref()))]
+    #[error("cannot {doing} {url}{}", heard.as_ref().map(|heard| format!(" ({heard})")).unwrap_or_default())]
     RemoteGit { doing: &'static str, url: String, heard: Option<String>, source: git2::Error },
 
     #[error("{url} did not send the commit that it has {reference} at")]
@@ -48,18 +48,6 @@ pub enum GitError {
 
     #[error("{file} of commit {commit} on {branch} cannot be read")]
     Record { branch: String, commit: String, file: &'static str, source: serde_json::Error },
-
-    #[error("`{branch}` is not a name for a branch")]
-    Branch { branch: String },
-
-    #[error("`{path}` does not lie below the repository's root")]
-    Path { path: String },
-
-    #[error("nothing to restore: commit {base} holds what {from} holds at {paths}")]
-    NothingToRestore { from: String, base: String, paths: String },
-
-    #[error("{url} has a branch {branch} already, at {found}, with other files")]
-    BranchTaken { url: String, branch: String, found: String },
 }
 
 impl GitError {
@@ -86,9 +74,8 @@ impl GitError {
             GitError::Record { commit, file, .. } => Some(format!(
                 "a newer evenkeel wrote it, or somebody by hand: look at it with `git show {commit}:{file}`"
             )),
-            GitError::NothingToRestore { .. } => Some("choose an earlier deployment".to_owned()),
-            GitError::BranchTaken { branch, .. } => {
-                Some(format!("merge or close what is open from {branch}, delete it, and try again"))
+            GitError::Git { doing: "open the repository", .. } => {
+                Some("check the path: it must be that of a repository, bare or with a work tree".to_owned())
             }
             GitError::Git { doing: "find commit", .. } => {
                 Some("fetch, and look whether a force push dropped it".to_owned())
@@ -96,9 +83,7 @@ impl GitError {
             _ => None,
         }
     }
-}
 
-impl GitError {
     /// All of it on one line.
     pub(super) fn with_causes(&self) -> String {
         let mut text = self.to_string();
@@ -108,14 +93,6 @@ impl GitError {
             cause = error.source();
         }
         text
-    }
-}
-
-fn began(heard: Option<&str>) -> String {
-    match heard {
-        Some("") => " (it answered nothing)".to_owned(),
-        Some(text) => format!(" (its answer begins `{text}`)"),
-        None => String::new(),
     }
 }
 
