@@ -48,6 +48,18 @@ pub enum GitError {
 
     #[error("{file} of commit {commit} on {branch} cannot be read")]
     Record { branch: String, commit: String, file: &'static str, source: serde_json::Error },
+
+    #[error("`{branch}` is not a name for a branch")]
+    Branch { branch: String },
+
+    #[error("`{path}` does not lie below the repository's root")]
+    Path { path: String },
+
+    #[error("nothing to restore: commit {base} holds what {from} holds at {paths}")]
+    NothingToRestore { from: String, base: String, paths: String },
+
+    #[error("{url} has a branch {branch} already, at {found}, with other files")]
+    BranchTaken { url: String, branch: String, found: String },
 }
 
 impl GitError {
@@ -74,6 +86,10 @@ impl GitError {
             GitError::Record { commit, file, .. } => Some(format!(
                 "a newer evenkeel wrote it, or somebody by hand: look at it with `git show {commit}:{file}`"
             )),
+            GitError::NothingToRestore { .. } => Some("choose an earlier deployment".to_owned()),
+            GitError::BranchTaken { branch, .. } => {
+                Some(format!("merge or close what is open from {branch}, delete it, and try again"))
+            }
             GitError::Git { doing: "open the repository", .. } => {
                 Some("check the path: it must be that of a repository, bare or with a work tree".to_owned())
             }

@@ -10,6 +10,7 @@ mod http;
 mod http_server;
 mod local;
 mod lost_history;
+mod restore;
 mod ssh;
 mod sshd;
 mod work_tree;
