@@ -26,7 +26,7 @@ pub enum GitError {
     Remote { doing: &'static str, url: String, source: Box<TransportError> },
 
     /// What the remote said, git could not use.
-    #[error("cannot {doing} {url}{}", began(.heard.as_deref()))]
+    #[error("cannot {doing} {url}{}", heard.as_ref().map(|heard| format!(" ({heard})")).unwrap_or_default())]
     RemoteGit { doing: &'static str, url: String, heard: Option<String>, source: git2::Error },
 
     #[error("{url} did not send the commit that it has {reference} at")]
@@ -90,15 +90,16 @@ impl GitError {
             GitError::BranchTaken { branch, .. } => {
                 Some(format!("merge or close what is open from {branch}, delete it, and try again"))
             }
+            GitError::Git { doing: "open the repository", .. } => {
+                Some("check the path: it must be that of a repository, bare or with a work tree".to_owned())
+            }
             GitError::Git { doing: "find commit", .. } => {
                 Some("fetch, and look whether a force push dropped it".to_owned())
             }
             _ => None,
         }
     }
-}
 
-impl GitError {
     /// All of it on one line.
     pub(super) fn with_causes(&self) -> String {
         let mut text = self.to_string();
@@ -108,14 +109,6 @@ impl GitError {
             cause = error.source();
         }
         text
-    }
-}
-
-fn began(heard: Option<&str>) -> String {
-    match heard {
-        Some("") => " (it answered nothing)".to_owned(),
-        Some(text) => format!(" (its answer begins `{text}`)"),
-        None => String::new(),
     }
 }
 

@@ -167,9 +167,9 @@ impl Session {
         lock(&self.endpoint.failure).take()
     }
 
-    /// How the newest answer began, for one that libgit2 could not use.
+    /// What the newest answer was, where libgit2 could not use it.
     pub(super) fn heard(&self) -> String {
-        lock(&self.endpoint.heard).shown()
+        lock(&self.endpoint.heard).told()
     }
 }
 

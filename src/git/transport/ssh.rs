@@ -30,6 +30,8 @@ use crate::git::url::SshUrl;
 const COMPLAINT: usize = 1000;
 /// A server that does not listen any more is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// What libgit2 says before it hangs up, also after an error: there is no answer to it.
+const GOODBYE: &[u8] = b"0000";
 const UPLOAD: &str = "git-upload-pack";
 
 pub(super) struct Ssh {
@@ -176,7 +178,9 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.spoken = true;
-        lock(&self.endpoint.heard).start(Vec::new());
+        if bytes != GOODBYE {
+            lock(&self.endpoint.heard).start(Vec::new());
+        }
         self.endpoint
             .wait("writing", async { self.channel.data_bytes(bytes.to_vec()).await.map_err(ssh_error) })
             .map_err(|error| self.endpoint.fail(error))?;

@@ -4,6 +4,8 @@
 
 /// As much of an answer is shown.
 const SHOWN: usize = 200;
+/// What comes before the first byte that is no text, if it is shorter, is chance.
+const WORD: usize = 4;
 /// Kept of an answer: more than is shown, so that no half of a secret stays at the end of it.
 pub(super) const KEPT: usize = 4 * SHOWN;
 
@@ -34,8 +36,14 @@ impl Beginning {
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    pub(super) fn shown(&self) -> String {
-        shown(&self.bytes, &self.secrets)
+    /// What kind of answer it is, in a few words.
+    pub(super) fn told(&self) -> String {
+        let text = shown(&self.bytes, &self.secrets);
+        match text.find(char::REPLACEMENT_CHARACTER) {
+            Some(at) if at < WORD => "its answer is not text".to_owned(),
+            at if !text.is_empty() => format!("its answer begins `{}`", &text[..at.unwrap_or(text.len())]),
+            _ => "it answered nothing".to_owned(),
+        }
     }
 }
 
@@ -100,6 +108,19 @@ mod tests {
         beginning.start(vec!["t0p".to_owned()]);
         beginning.hear(b"you said t");
         beginning.hear(b"0p\0\n!");
-        assert_eq!(beginning.shown(), "you said … !");
+        assert_eq!(beginning.told(), "its answer begins `you said … !`");
+    }
+
+    #[test]
+    fn an_answer_is_told_as_far_as_it_can_be_read() {
+        let told = |bytes: &[u8]| {
+            let mut beginning = Beginning::default();
+            beginning.hear(bytes);
+            beginning.told()
+        };
+        assert_eq!(told(b""), "it answered nothing");
+        assert_eq!(told(b"no"), "its answer begins `no`");
+        assert_eq!(told(b"0008NAK\nPACK\xff\xfe"), "its answer begins `0008NAK PACK`");
+        assert_eq!(told(b"x\xff\xfe"), "its answer is not text");
     }
 }

@@ -1,0 +1,16 @@
+//! Reading and writing repositories: on this machine, over HTTP against git's own server program, and
+//! over SSH against a real sshd. Needs `git` and `/usr/sbin/sshd`; without them it fails and says so.
+
+mod bad_remotes;
+mod bad_server;
+mod every_remote;
+mod helpers;
+mod history;
+mod http;
+mod http_server;
+mod local;
+mod lost_history;
+mod restore;
+mod ssh;
+mod sshd;
+mod work_tree;
