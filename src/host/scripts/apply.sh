@@ -38,7 +38,8 @@ keep() {
   number=$(($(wc -l <"$journal") + 1))
   if [ -e "$1" ] || [ -L "$1" ]; then
     cp -a -T -- "$1" "$directory/kept/$number" || return 1
-    if [ ! -L "$1" ]; then sync "$directory/kept/$number" || return 1; fi
+    # A link has no content to sync; its name is its folder's.
+    if [ -L "$1" ]; then sync "$directory/kept"; else sync "$directory/kept/$number"; fi || return 1
     record kept "$number" "$1"
   else
     record absent - "$1"
