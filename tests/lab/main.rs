@@ -11,9 +11,11 @@ mod faults;
 mod fleet;
 mod frontend;
 mod health;
+mod order;
 mod processes;
 mod reconcile;
 mod refuse;
+mod trace;
 mod undo;
 mod world;
 
@@ -70,6 +72,10 @@ const TESTS: &[Test] = tests! {
         a_release_arrives_as_it_is_in_git,
         limits_are_in_force,
         state_survives_a_new_release,
+    }
+    order {
+        the_trace_of_a_host_is_read_as_it_is_written,
+        files_change_in_the_order_that_survives_a_cut,
     }
     health {
         an_http_check_holds_back_what_comes_after,
