@@ -108,7 +108,8 @@ restart_unit() { run_unit restart "$1"; }
 
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
-  set -- apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 -- "$@"
+  # A name is a name: apt takes `a.c` for a pattern, too, when there is no such package.
+  set -- apt-get install -y -q --no-install-recommends -o APT::Cmd::Pattern-Only=true -o DPkg::Lock::Timeout=120 -- "$@"
   "$@" || { apt-get update -q && "$@"; }
 }
 
