@@ -163,6 +163,11 @@ fn every_code_as_people_see_it() {
         ("reserved-variable", vec![("services/a.yaml", a_and("env: {SERVICE_PORT: 8100}"))]),
         ("control-character", vec![("services/a.yaml", a_and("env: {A: \"a\\0b\"}"))]),
         ("control-character", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "\"/bin/a \\e[0m\""))]),
+        ("control-character", vec![("services/a.yaml", a_and("env: {A: \"a\\e[0m\"}\ndescription: \"a \\uFFFE\""))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("description: a\\\nresources: {memory: 99999999999T}"))]),
+        ("invalid-command", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "./../code/run.sh"))]),
+        ("invalid-command", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "/opt/it\\'s"))]),
+        ("invalid-command", vec![("services/a.yaml", a_and("health: {exec: /bin/$a}"))]),
         (
             "malformed-reference",
             vec![("services/a.yaml", a_and("env: {A: \"${HOME}/x\", B: \"$${HOME}\", C: \"${service.a\"}"))],

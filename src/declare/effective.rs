@@ -31,7 +31,7 @@ impl<'a> Effective<'a> {
         self.overlay.and_then(overlay).or(base.as_ref())
     }
 
-    pub fn description(&self) -> Option<&'a String> {
+    pub fn description(&self) -> Option<&'a At<String>> {
         self.optional(&self.base.description, |overlay| overlay.description.as_ref())
     }
 

@@ -195,7 +195,7 @@ impl<'a> Resolver<'a> {
         let is_placed = |after: &ServiceName| self.targets.services.contains_key(after);
         Service {
             name: name.clone(),
-            description: one_line(effective.description().map_or(name.as_str(), String::as_str)),
+            description: one_line(effective.description().map_or(name.as_str(), |description| description.as_str())),
             source: self.source(&effective),
             exec,
             user: user.unwrap_or_default().to_owned(),

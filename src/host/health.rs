@@ -102,7 +102,7 @@ pub(super) fn script(check: &HealthCheck) -> String {
             )
         }
         Check::Http(path) => format!(
-            "curl -fsS -o /dev/null --max-time {seconds} {} 2>&1",
+            "curl --path-as-is -fsS -o /dev/null --max-time {seconds} {} 2>&1",
             word(&format!("http://127.0.0.1:{}{path}", check.port))
         ),
         Check::Tcp => {
@@ -121,5 +121,54 @@ pub(super) fn script_verdict(check: &HealthCheck, status: i32, output: &str) -> 
             Health::Unhealthy(format!("`{}` ended with status {status}: {output:.300}", words.join(" ")))
         }
         (_, status) => Health::Unhealthy(format!("the check ended with status {status}: {output:.300}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a program of this name is called with when a shell runs the check's script.
+    fn called(program: &str, check: Check) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(program);
+        fs::write(&path, "#!/bin/sh\nprintf '%s\\0' \"$@\"\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let timeout = Duration::from_secs(1);
+        let (user, directory) = ("nobody".to_owned(), "/srv".to_owned());
+        let check = HealthCheck { check, port: 80, timeout, user, directory, env_files: Vec::new() };
+        let script = script(&check);
+        let output = Command::new("/bin/sh").args(["-c", &script]).env("PATH", folder.path()).output().unwrap();
+        let words = String::from_utf8(output.stdout).unwrap();
+        words.split_terminator('\0').map(str::to_owned).collect()
+    }
+
+    /// A word as systemd.service(5) reads it: `$$` is a `$`, and one alone begins a variable.
+    fn expanded(word: &str) -> Option<String> {
+        let pairs = word.split("$$").map(|part| (!part.contains('$')).then_some(part));
+        Some(pairs.collect::<Option<Vec<_>>>()?.join("$"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_command_arrives_as_it_is_declared(odd in "[^\0]{0,12}|[-$`'\"\\\\%\n ;{}a]{0,12}") {
+            let words = called("systemd-run", Check::Exec(vec!["./check".to_owned(), odd.clone(), "-x".to_owned()]));
+            let from = words.iter().position(|word| word == "--").unwrap() + 1;
+            let command: Option<Vec<String>> = words[from..].iter().map(|word| expanded(word)).collect();
+            prop_assert_eq!(command, Some(vec!["/srv/check".to_owned(), odd, "-x".to_owned()]));
+        }
+
+        #[test]
+        fn a_path_is_asked_for_as_it_is_declared(path in "/[A-Za-z0-9/._~!$&'()*+,;=:@%?-]{0,12}") {
+            let words = called("curl", Check::Http(path.clone()));
+            prop_assert!(words.contains(&"--path-as-is".to_owned()));
+            prop_assert_eq!(words.last(), Some(&format!("http://127.0.0.1:80{path}")));
+        }
     }
 }

@@ -19,4 +19,5 @@ pub mod quantity;
 pub mod release;
 pub mod seen;
 pub mod standing;
+pub mod text;
 pub mod tree;

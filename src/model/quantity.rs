@@ -92,11 +92,19 @@ impl FromStr for Memory {
 
     fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
         let number = text.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or_default();
-        if number.is_empty() || number.starts_with('0') || !number.bytes().all(|b| b.is_ascii_digit()) {
+        let power = "KMGT".find(|unit| text.ends_with(unit)).unwrap_or_default();
+        // systemd ignores a limit that it cannot count in bytes.
+        let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(1024 << (10 * power)));
+        let is_written = !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
+        if !is_written || bytes.is_none_or(|bytes| bytes > i64::MAX as u64) {
             return Err(InvalidQuantity {
                 text: text.to_owned(),
                 what: "an amount of memory",
-                rule: "write a whole number and K, M, G or T, as in 512M or 2G",
+                rule: if is_written && !number.is_empty() {
+                    "it is more bytes than can be counted"
+                } else {
+                    "write a whole number and K, M, G or T, as in 512M or 2G"
+                },
             });
         }
         Ok(Self(text.to_owned()))

@@ -3,10 +3,11 @@
 //! Source: systemd.exec(5), `EnvironmentFile=`: within double quotes a backslash keeps `"`, `\`, `$`
 //! and a backtick as they are, and line breaks stand for themselves.
 
-use super::{RenderError, is_noncharacter};
+use super::RenderError;
 use crate::model::{
     desired::{Replica, Resource},
     fleet::{Fleet, Instance, Service},
+    text::{is_noncharacter, unfit_for_variable},
 };
 
 pub(super) fn render(
@@ -30,10 +31,7 @@ pub(super) fn render(
 }
 
 fn line(service: &Service, key: &str, value: &str) -> Result<String, RenderError> {
-    // systemd drops a value with control characters it calls unsafe, silently: say so instead.
-    // (basic/env-util.c, env_value_is_valid: line breaks and tabs pass.)
-    if let Some(bad) = value.chars().find(|c| is_noncharacter(*c) || c.is_ascii_control() && !matches!(c, '\n' | '\t'))
-    {
+    if let Some(bad) = unfit_for_variable(value) {
         return Err(RenderError::Unprintable {
             resource: Resource::Service(service.name.clone()).to_string(),
             what: format!("env.{key}"),

@@ -119,11 +119,10 @@ fn add_sites(
     Ok(())
 }
 
-/// systemd takes Unicode's noncharacters for invalid UTF-8: it ignores a unit's line, and does not load
-/// an environment file, that holds one (basic/utf8.c, unichar_is_valid).
-fn is_noncharacter(c: char) -> bool {
-    let c = u32::from(c);
-    (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe
+/// The first line of a file. The path is a comment whatever the folder is called.
+fn made_from(declared_in: &str) -> String {
+    let path = declared_in.replace(char::is_control, "?");
+    format!("# Made by evenkeel from {path}; a change made here is undone.\n")
 }
 
 fn release_of(source: &Source, releases: &Releases, resource: &Resource) -> Result<Digest, RenderError> {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
-use super::RenderError;
+use super::{RenderError, made_from};
 use crate::model::{
     desired::{DesiredNginx, Resource},
     digest::Digest,
@@ -42,7 +42,7 @@ pub(super) fn digest_server(fleet: &Fleet, nginx: &DesiredNginx) -> String {
 }
 
 pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<String, RenderError> {
-    let mut text = format!("# Made by evenkeel from {}; a change made here is undone.\n", site.declared_in);
+    let mut text = made_from(&site.declared_in);
     let upstreams: BTreeMap<&ServiceName, &Service> =
         site.routes.values().filter_map(|route| fleet.services.get_key_value(&route.service)).collect();
     for service in upstreams.values() {
@@ -52,7 +52,7 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
     let _ = write!(
         text,
         "server {{\n    listen 80;\n    listen [::]:80;\n    server_name {};\n",
-        clean(site, "domain", &site.domain)?
+        server_name(clean(site, "domain", &site.domain)?)
     );
     if site.frontend.is_some() {
         let _ = write!(
@@ -66,6 +66,14 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
     }
     text += "}\n";
     Ok(text)
+}
+
+/// nginx keeps names as they are in a hash whose buckets have 64 bytes as it comes, and does not start with
+/// a name that fills more. That setting is for the whole of nginx and not ours to change; a pattern needs
+/// no bucket.
+fn server_name(domain: &str) -> String {
+    const LONGEST: usize = 46; // a bucket without two pointers and a length
+    if domain.len() <= LONGEST { domain.to_owned() } else { format!("~^{}$", domain.replace('.', "\\.")) }
 }
 
 fn upstream_name(fleet: &Fleet, site: &Site, service: &ServiceName) -> String {

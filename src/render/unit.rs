@@ -5,15 +5,16 @@
 
 use std::fmt::Write as _;
 
-use super::{RenderError, is_noncharacter};
+use super::{RenderError, made_from};
 use crate::model::{
     desired::{Replica, Resource},
     fleet::{Fleet, Service},
     paths,
+    text::{is_noncharacter, unfit_program},
 };
 
 pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Result<String, RenderError> {
-    let mut text = format!("# Made by evenkeel from {}; a change made here is undone.\n", service.declared_in);
+    let mut text = made_from(&service.declared_in);
     let mut line = |text_line: String| {
         text += &text_line;
         text.push('\n');
@@ -67,14 +68,8 @@ fn exec_start(service: &Service, replica: &Replica) -> Result<String, RenderErro
             Some(rest) if index == 0 => format!("{}/{rest}", replica.directory),
             _ => word.clone(),
         };
-        // systemd ignores a command whose program has one of these (string_is_safe of its load-fragment.c).
-        if index == 0 && word.contains(|c: char| c.is_control() || is_noncharacter(c) || matches!(c, '"' | '\'' | '\\'))
-        {
-            return Err(unprintable(
-                service,
-                "run.exec",
-                "a quote, a backslash or a control character in the program's path",
-            ));
+        if let Some(why) = unfit_program(&word).filter(|_| index == 0) {
+            return Err(unprintable(service, "the program's path in run.exec", why));
         }
         words.push(quote(service, &word)?);
     }

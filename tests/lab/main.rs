@@ -11,10 +11,13 @@ mod faults;
 mod fleet;
 mod frontend;
 mod health;
+mod order;
 mod processes;
 mod reconcile;
 mod refuse;
+mod trace;
 mod undo;
+mod values;
 mod world;
 
 use std::{
@@ -65,11 +68,23 @@ const TESTS: &[Test] = tests! {
         the_last_site_goes_and_nginx_stays,
     }
     processes {
-        a_process_sees_exactly_the_environment_that_is_declared,
-        a_process_gets_exactly_the_arguments_that_are_declared,
         a_release_arrives_as_it_is_in_git,
         limits_are_in_force,
         state_survives_a_new_release,
+    }
+    values {
+        a_process_sees_exactly_the_environment_that_is_declared,
+        a_process_gets_exactly_the_arguments_that_are_declared,
+        a_health_command_gets_exactly_the_arguments_that_are_declared,
+        systemd_shows_exactly_the_description_that_is_declared,
+        routes_lead_where_they_say_and_nowhere_else,
+        domains_are_answered_by_their_site_and_no_other,
+        what_cannot_arrive_is_refused_by_name,
+        a_package_that_is_like_another_is_not_that_one,
+    }
+    order {
+        the_trace_of_a_host_is_read_as_it_is_written,
+        files_change_in_the_order_that_survives_a_cut,
     }
     health {
         an_http_check_holds_back_what_comes_after,

@@ -258,7 +258,7 @@ impl Host {
     }
 
     /// The host's first process: the child of the program that keeps the container.
-    fn leader(&self) -> Option<u32> {
+    pub fn leader(&self) -> Option<u32> {
         let directory = format!("--directory={}", self.root.display());
         let is_keeper = |pid: &u32| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -29,6 +29,15 @@ pub fn example() -> Declared {
     Declared(EXAMPLE.clone())
 }
 
+/// A fleet of these files and no others; those in a folder `bin` can be run.
+pub fn of(files: &[(&str, &str)]) -> Declared {
+    let entry = |(path, text): &(&str, &str)| {
+        let executable = path.contains("bin/");
+        ((*path).to_owned(), Entry::File { content: text.as_bytes().into(), executable })
+    };
+    Declared(files.iter().map(entry).collect())
+}
+
 impl Declared {
     /// Replaces a text that occurs in the file.
     pub fn edit(self, path: &str, from: &str, to: &str) -> Self {

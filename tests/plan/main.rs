@@ -1,8 +1,10 @@
 //! Rendering and planning from outside: a declared fleet and what hosts show in, shown text out. No host,
 //! no I/O but for reading the example fleet.
 
+mod arrived;
 mod declared;
 mod host;
+mod nginx;
 mod order;
 mod planning;
 mod ports;
@@ -14,4 +16,5 @@ mod rendering;
 mod systemd;
 mod text;
 mod unknowns;
+mod values;
 mod world;

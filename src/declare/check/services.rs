@@ -9,7 +9,7 @@ use crate::{
         kinds::{HealthCheck, Kind, Place, Run, ServiceFile, UnitName},
         place, similar,
     },
-    model::{finding::Finding, name::ServiceName},
+    model::{finding::Finding, name::ServiceName, text},
 };
 
 /// What evenkeel sets for every service.
@@ -21,6 +21,7 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
         let known = findings.len();
         let mut service = Service { declaration, name, file, findings };
         service.layer(Some(&file.place), &file.after, &file.replaces, Some(&file.run), file.health.as_ref());
+        service.description(file.description.as_ref());
         for (key, text) in &file.env {
             service.variable(key, Some(text.as_str()), text.span);
         }
@@ -33,6 +34,7 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
                 overlay.run.as_ref(),
                 overlay.health.as_ref(),
             );
+            service.description(overlay.description.as_ref());
             for (key, change) in &overlay.env {
                 service.variable(key, change.0.as_deref(), change.span);
             }
@@ -68,6 +70,13 @@ fn placement(declaration: &Declaration, name: &ServiceName, file: &Declared<Serv
         let hint = "name an instance in `on`, or labels that one instance has together in `where`";
         findings.push(Finding::error(codes::PLACED_NOWHERE, message).at(file.file.place(file.place.span)).hint(hint));
     }
+}
+
+/// What a command is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Run,
+    Check,
 }
 
 struct Service<'a> {
@@ -119,11 +128,11 @@ impl Service<'_> {
             }
         }
         if let Some(run) = run {
-            self.command(&run.exec);
+            self.command(&run.exec, Use::Run);
         }
         if let Some(health) = health {
             if let Some(exec) = &health.exec {
-                self.command(exec);
+                self.command(exec, Use::Check);
             }
             super::instances::positive(health.interval.as_ref(), "interval", &self.file.file, self.findings);
             super::instances::positive(health.timeout.as_ref(), "timeout", &self.file.file, self.findings);
@@ -167,20 +176,40 @@ impl Service<'_> {
         }
     }
 
-    fn variable(&mut self, key: &At<String>, text: Option<&str>, span: Span) {
+    fn variable(&mut self, key: &At<String>, value: Option<&str>, span: Span) {
         if GIVEN.contains(&key.as_str()) {
             let message = format!("`{}` is set by evenkeel for every service", **key);
             self.error(codes::RESERVED_VARIABLE, message, key.span, "give your variable another name");
         }
-        if text.is_some_and(|text| text.contains('\0')) {
+        if value.is_some_and(|value| value.contains('\0')) {
             let message = format!("the value of `{}` contains a NUL, which no environment can hold", **key);
+            self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
+        } else if let Some(unfit) = value.and_then(text::unfit_for_variable) {
+            let message = format!(
+                "the value of `{}` contains U+{:04X}, and systemd drops a variable that does",
+                **key,
+                u32::from(unfit)
+            );
             self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
         }
     }
 
-    fn command(&mut self, exec: &At<String>) {
+    fn description(&mut self, description: Option<&At<String>>) {
+        let Some(description) = description else { return };
+        if let Some(unfit) = description.chars().find(|c| text::is_noncharacter(*c)) {
+            let message = format!("the description contains U+{:04X}, which is no character", u32::from(unfit));
+            self.error(codes::CONTROL_CHARACTER, message, description.span, "remove it");
+        }
+        if description.trim_end_matches(|c: char| c.is_whitespace() || c.is_control()).ends_with('\\') {
+            let message = "the description ends with a backslash, which to systemd means that the line goes on";
+            self.error(codes::INVALID_VALUE, message, description.span, "remove it");
+        }
+    }
+
+    fn command(&mut self, exec: &At<String>, of: Use) {
         let name = self.name;
-        if let Some(control) = exec.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        let unfit = |c: &char| text::is_noncharacter(*c) || c.is_control() && !matches!(c, '\n' | '\t');
+        if let Some(control) = exec.chars().find(unfit) {
             let message = format!("the command contains the control character U+{:04X}", u32::from(control));
             return self.error(codes::CONTROL_CHARACTER, message, exec.span, "remove it");
         }
@@ -195,7 +224,14 @@ impl Service<'_> {
                 exec.span,
                 "write a program",
             ),
-            Some(program) if program.starts_with('/') || program.starts_with("./") => {}
+            Some(program) if program.starts_with('/') || program.starts_with("./") => {
+                // systemd-run reads `$$` as a `$`, but for the program's path.
+                let dollar = (of == Use::Check && program.contains('$')).then_some("a `$`");
+                if let Some(why) = text::unfit_program(program).or(dollar) {
+                    let message = format!("`{program}` has {why}, and systemd does not start such a program");
+                    self.error(codes::INVALID_COMMAND, message, exec.span, "give the program another name");
+                }
+            }
             Some(program) => {
                 let message = format!("`{program}` is neither an absolute path nor begins with `./`");
                 let hint = format!("write /usr/bin/{program}, or ./{program} for a file of the source");

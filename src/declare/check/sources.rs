@@ -93,6 +93,12 @@ impl Sources<'_> {
         if !program.starts_with("./") || program.contains("${") {
             return;
         }
+        if program.split('/').any(|part| part == "..") {
+            let message = format!("`{program}` has `..` in it");
+            let hint = "a path with `./` is a file of the source, named straight";
+            let place = file.place_of(exec.span, &program);
+            return self.findings.push(Finding::error(codes::INVALID_COMMAND, message).at(place).hint(hint));
+        }
         let found = tree::join(folder, &program).and_then(|path| self.tree.get(&path));
         let (message, hint) = match found {
             Some(Entry::File { executable: true, .. } | Entry::Symlink { .. }) => return,

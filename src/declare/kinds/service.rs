@@ -17,7 +17,7 @@ use crate::{
 #[schemars(rename = "Service")]
 pub struct ServiceFile {
     /// For people, and for systemd to show.
-    pub description: Option<String>,
+    pub description: Option<At<String>>,
     /// Where its files come from.
     pub source: SourceFolder,
     /// What is run, and as whom.
@@ -55,7 +55,7 @@ pub struct ServiceFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ServiceOverlay")]
 pub struct Overlay {
-    pub description: Option<String>,
+    pub description: Option<At<String>>,
     pub source: Option<SourceFolder>,
     pub run: Option<Run>,
     pub place: Option<At<Place>>,

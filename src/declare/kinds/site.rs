@@ -44,8 +44,8 @@ pub struct SiteOverlay {
 
 fn route() -> serde_json::Value {
     serde_json::json!({
-        "pattern": "^/[A-Za-z0-9/_.~-]*$",
-        "description": "A route's path: it begins with `/` and has letters, digits, `/`, `_`, `.`, `~` and `-`."
+        "pattern": "^(/|(/\\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?)$",
+        "description": "A route's path: it begins with `/` and has letters, digits, `/`, `_`, `.`, `~` and `-`, but no `//`, `/./` or `/../`, which nginx resolves before it looks."
     })
 }
 

@@ -47,11 +47,16 @@ text!(
     "^[a-z0-9_-][a-z0-9_.-]*$",
     "The name of a state directory: lower-case letters, digits, `_`, `.` and `-`, not beginning with a dot."
 );
-text!(UnitName, "^[A-Za-z0-9:_.@-]+\\.service$", "The name of a systemd service unit: as in `gong.service`.");
+text!(
+    UnitName,
+    "^[A-Za-z0-9:_.-]{1,100}(@[A-Za-z0-9:_.@-]{1,100})?\\.service$",
+    "The name of a systemd service unit: as in `gong.service` or `gong@1.service`."
+);
 text!(
     PackageName,
-    "^[a-z0-9][a-z0-9+.-]+$",
-    "The name of a Debian package: lower-case letters, digits, `+`, `.` and `-`."
+    "^[a-z0-9][a-z0-9+.-]*[a-z0-9+]$",
+    "The name of a Debian package: lower-case letters, digits, `+`, `.` and `-`, not ending with `-`, which \
+     would remove it."
 );
 text!(
     Domain,
@@ -63,7 +68,11 @@ text!(
     "^(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)+$",
     "The path of an environment file on the host: absolute, without `..`, of letters, digits and `_@+=:,.-`."
 );
-text!(UrlPath, "^/[!-~]*$", "The path of a URL: it begins with `/` and has no spaces.");
+text!(
+    UrlPath,
+    "^/[A-Za-z0-9/._~!$&'()*+,;=:@%?-]*$",
+    "The path of a URL: it begins with `/` and has only what a URL may hold as it is; everything else is written as `%20`."
+);
 text!(
     Branch,
     "^[A-Za-z0-9_][A-Za-z0-9_+@#-]*([./][A-Za-z0-9_+@#-]+)*$",

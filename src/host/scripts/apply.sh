@@ -38,7 +38,8 @@ keep() {
   number=$(($(wc -l <"$journal") + 1))
   if [ -e "$1" ] || [ -L "$1" ]; then
     cp -a -T -- "$1" "$directory/kept/$number" || return 1
-    if [ ! -L "$1" ]; then sync "$directory/kept/$number" || return 1; fi
+    # A link has no content to sync; its name is its folder's.
+    if [ -L "$1" ]; then sync "$directory/kept"; else sync "$directory/kept/$number"; fi || return 1
     record kept "$number" "$1"
   else
     record absent - "$1"
@@ -107,7 +108,8 @@ restart_unit() { run_unit restart "$1"; }
 
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
-  set -- apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 -- "$@"
+  # A name is a name: apt takes `a.c` for a pattern, too, when there is no such package.
+  set -- apt-get install -y -q --no-install-recommends -o APT::Cmd::Pattern-Only=true -o DPkg::Lock::Timeout=120 -- "$@"
   "$@" || { apt-get update -q && "$@"; }
 }
 

@@ -1,0 +1,26 @@
+//! What hosts do not take in a text: said while declaring, and kept to while rendering.
+
+/// systemd takes Unicode's noncharacters for invalid UTF-8: it ignores a unit's line, and does not load
+/// an environment file, that holds one (basic/utf8.c, unichar_is_valid).
+pub fn is_noncharacter(c: char) -> bool {
+    let c = u32::from(c);
+    (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe
+}
+
+/// What a variable's value cannot hold: systemd drops the variable, silently (basic/env-util.c,
+/// env_value_is_valid: line breaks and tabs pass).
+pub fn unfit_for_variable(value: &str) -> Option<char> {
+    value.chars().find(|c| is_noncharacter(*c) || c.is_ascii_control() && !matches!(c, '\n' | '\t'))
+}
+
+/// Why systemd would ignore a command with this program, besides its not being there
+/// (load-fragment.c, string_is_safe and what follows it).
+pub fn unfit_program(path: &str) -> Option<&'static str> {
+    if path.contains(|c: char| c.is_control() || is_noncharacter(c) || matches!(c, '"' | '\'' | '\\')) {
+        Some("a quote, a backslash or a control character")
+    } else if path.ends_with('/') {
+        Some("a `/` at its end")
+    } else {
+        None
+    }
+}
