@@ -7,8 +7,9 @@ use evenkeel::{
         desired::Resource,
         digest::Digest,
         finding::Finding,
-        outcome::{Kind, Outcome, Record},
+        outcome::{Cause, Kind, Outcome, Record},
         plan::{Action, Before, Commits, InstanceState},
+        standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
     report::{
         self, Style,
@@ -122,13 +123,14 @@ fn json_is_as_its_schema_says() -> Tested {
     Ok(())
 }
 
-const OUTCOMES: [Option<Outcome>; 7] = [
+const OUTCOMES: [Option<Outcome>; 8] = [
     None,
     Some(Outcome::Applied),
     Some(Outcome::Unchanged),
     Some(Outcome::RolledBack),
     Some(Outcome::RollbackFailed),
     Some(Outcome::Partial),
+    Some(Outcome::Stopped),
     Some(Outcome::Refused),
 ];
 
@@ -144,6 +146,19 @@ fn commit_messages_and_last_lines() -> Tested {
     let mut repair = deployment(Some(Outcome::Applied))?;
     repair.kind = Kind::DriftRepair;
     repair.commits = Commits::default();
+    repair.suspects = vec!["ann ran vim as root on business-tools at 13:12:40 UTC".into()];
+    for cause in [Cause::Cancelled, Cause::Lost, Cause::Interrupted] {
+        let mut deployment = deployment(Some(Outcome::RolledBack))?;
+        let failure = deployment.failure.as_mut().ok_or("it failed")?;
+        (failure.cause, failure.step, failure.log) = (cause, String::new(), Vec::new());
+        failure.message = match cause {
+            Cause::Cancelled => "by ann@laptop: wrong branch",
+            Cause::Lost => "lost while applying a phase: no answer within 60 s",
+            _ => "generation 12 was cut off there in the middle of a phase",
+        }
+        .to_owned();
+        messages.push(report::deployment::commit_message(&deployment, None));
+    }
     messages.push(report::deployment::commit_message(&repair, None));
     let mut large = deployment(Some(Outcome::Partial))?;
     (large.summary.create, large.summary.update, large.summary.restart, large.summary.delete) = (14, 13, 12, 11);
@@ -171,9 +186,55 @@ fn history_and_show() -> Tested {
     records.insert(2, intent);
     records[7].deployment.commits.default = Some("0".repeat(40));
     let show: Vec<String> = [0, 1, 5].iter().map(|index| report::deployment::show(&records[*index], PLAIN)).collect();
-    assert_snapshot!("history", report::deployment::history(&records, PLAIN));
+    let mut entries: Vec<HistoryEntry> =
+        records.into_iter().map(|record| HistoryEntry::Deployment(Box::new(record))).collect();
+    for (index, event) in controls()?.into_iter().enumerate() {
+        entries.insert(index, HistoryEntry::Control { commit: format!("{index}f00"), event });
+    }
+    assert_snapshot!("history", report::deployment::history(&entries, PLAIN));
     assert_snapshot!("show", show.join("\n=====\n"));
     assert_eq!(report::deployment::history(&[], PLAIN), "No deployments yet.\n");
+    Ok(())
+}
+
+fn controls() -> Result<Vec<StandingEvent>, Box<dyn Error>> {
+    let old = Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) };
+    let instance = || "ai-core".parse().map(Some);
+    let controls = [
+        Control::Hold { instance: None, reason: "the demo\nat noon".into() },
+        Control::Hold { instance: instance()?, reason: "a disk is replaced".into() },
+        Control::Resume { instance: None },
+        Control::Resume { instance: instance()? },
+        Control::Retry { commits: old.clone(), allow_rewind: false },
+        Control::Retry { commits: old.clone(), allow_rewind: true },
+        Control::Cancel { reason: "wrong branch".into() },
+        Control::Pin { commits: old.clone(), instead_of: Commits::default(), generation: 11 },
+    ];
+    let event = |control| StandingEvent { control, by: "ann@laptop".into(), when: "2026-11-21T13:14:05Z".into() };
+    Ok(controls.into_iter().map(event).collect())
+}
+
+#[test]
+fn controls_and_what_stands() -> Tested {
+    let environment = "production".parse()?;
+    let events = controls()?;
+    let messages: Vec<String> =
+        events.iter().map(|event| report::control::commit_message(&environment, event)).collect();
+    assert_snapshot!("controls", messages.join("=====\n"));
+
+    let commits = Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) };
+    let failed = deployment(Some(Outcome::RolledBack))?;
+    let held = events.iter().fold(Standing::default(), |standing, event| standing.after(event));
+    let hold = events[..2].iter().fold(held, |standing, event| standing.after(event));
+    let standing = Standing { quarantine: Standing::default().concluded(&failed).quarantine, ..hold };
+    let open = deployment(None)?;
+    let barred =
+        [Barred::ObserveOnly, Barred::Held, Barred::StoodBack, Barred::Quarantined, Barred::Rewind, Barred::Later];
+    let barred = barred.iter().filter_map(|why| status::barred(*why, &failed.commits, Some(&open), &standing));
+    let notes: Vec<String> = barred.chain(status::standing(&standing)).chain([status::does_not_hold(3)]).collect();
+    assert_snapshot!("notes", notes.join("\n"));
+    assert_eq!(standing.quarantined(&commits).map(|quarantined| quarantined.generation), Some(12));
+    assert_eq!(standing.clone().after(&events[4]).quarantined(&commits), None, "retry lifts it");
     Ok(())
 }
 
@@ -186,7 +247,7 @@ fn status_and_why() -> Tested {
     let view: StatusView = serde_json::from_value(serde_json::json!({
         "environment": "production", "branch": "main", "commit": COMMIT, "sync": "out-of-sync", "health": "degraded",
         "deployed": {"commit": COMMIT, "generation": 12, "when": "2026-11-21T13:14:05Z", "outcome": "applied"},
-        "controller": "control (pid 812)", "last_error": "the repository: could not resolve host",
+        "controller": "control (pid 812)", "last_error": "the repository: could not resolve host", "notes": ["held by ann since today: a look"],
         "observed_at": "2026-11-21T14:00:00+01:00",
         "instances": [
             {"name": "ai-core", "address": "192.0.2.5", "sync": "out-of-sync", "why": "1 change is planned", "services": [

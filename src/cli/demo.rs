@@ -33,6 +33,7 @@ use crate::{
     model::{
         name::{EnvironmentName, InstanceName},
         outcome::Record,
+        standing::HistoryEntry,
     },
     report::{
         self,
@@ -232,8 +233,10 @@ impl Stage {
         let records = self.settled(2).await?;
         anstream::println!("\nLive and healthy {:.1} s after the commit.", began.elapsed().as_secs_f64());
         heading("The history, as git commits");
-        anstream::print!("{}", report::deployment::history(&records, common::style()));
         let restarted = records.first().map(|record| record.deployment.summary.restart);
+        let entries: Vec<HistoryEntry> =
+            records.into_iter().map(|record| HistoryEntry::Deployment(Box::new(record))).collect();
+        anstream::print!("{}", report::deployment::history(&entries, common::style()));
         if restarted == Some(1) {
             Ok(())
         } else {

@@ -6,7 +6,7 @@ use super::{DONE, ERROR, Exit, Failure, common, repository::RepositoryArgs};
 use crate::{
     declare,
     git::Repository,
-    model::{name::EnvironmentName, outcome::Record},
+    model::{name::EnvironmentName, outcome::Record, standing::HistoryEntry},
     report,
 };
 
@@ -45,24 +45,26 @@ pub struct Which {
 }
 
 pub fn run(args: &HistoryArgs) -> Exit {
-    let (_, _, records) = args.which.records(args.number)?;
+    let (repository, environment) = args.which.find()?;
+    let entries = repository.history(&environment, args.number)?;
     match args.which.format {
-        common::Format::Text => anstream::print!("{}", report::deployment::history(&records, common::style())),
-        common::Format::Json => print_json(&records)?,
+        common::Format::Text => anstream::print!("{}", report::deployment::history(&entries, common::style())),
+        common::Format::Json => entries.iter().try_for_each(print_json)?,
     }
     Ok(DONE)
 }
 
 pub fn show(args: &ShowArgs) -> Exit {
-    let (_, environment, records) = args.which.records(usize::MAX)?;
-    let matches = |record: &&Record| match &args.deployment {
+    let (repository, environment) = args.which.find()?;
+    let records = repository.records(&environment, usize::MAX)?;
+    let matches = |record: &Record| match &args.deployment {
         None => true,
         Some(wanted) => {
             record.deployment.generation.to_string() == *wanted
                 || (wanted.len() >= 6 && record.commit.starts_with(wanted.as_str()))
         }
     };
-    let Some(record) = records.iter().find(matches) else {
+    let Some(record) = records.into_iter().find(matches) else {
         return Err(match &args.deployment {
             None => Failure::new(ERROR, format!("{environment} has no deployments yet")),
             Some(wanted) => Failure::new(ERROR, format!("{environment} has no deployment {wanted}"))
@@ -70,24 +72,27 @@ pub fn show(args: &ShowArgs) -> Exit {
         });
     };
     match args.which.format {
-        common::Format::Text => anstream::print!("{}", report::deployment::show(record, common::style())),
-        common::Format::Json => print_json(std::slice::from_ref(record))?,
+        common::Format::Text => anstream::print!("{}", report::deployment::show(&record, common::style())),
+        common::Format::Json => print_json(&HistoryEntry::Deployment(Box::new(record)))?,
     }
     Ok(DONE)
 }
 
-fn print_json(records: &[Record]) -> Result<(), Failure> {
-    for record in records {
-        let mut value = serde_json::to_value(&record.deployment).map_err(|error| Failure::of(&error))?;
-        value["commit"] = record.commit.clone().into();
-        println!("{value}");
-    }
+/// One line: a deployment, or a control, which has `control`.
+fn print_json(entry: &HistoryEntry) -> Result<(), Failure> {
+    let (value, commit) = match entry {
+        HistoryEntry::Deployment(record) => (serde_json::to_value(&record.deployment), &record.commit),
+        HistoryEntry::Control { commit, event } => (serde_json::to_value(event), commit),
+    };
+    let mut value = value.map_err(|error| Failure::of(&error))?;
+    value["commit"] = commit.clone().into();
+    println!("{value}");
     Ok(())
 }
 
 impl Which {
-    /// The mirror, the environment, and its newest records.
-    pub fn records(&self, limit: usize) -> Result<(Repository, EnvironmentName, Vec<Record>), Failure> {
+    /// The mirror, and the environment.
+    fn find(&self) -> Result<(Repository, EnvironmentName), Failure> {
         let repository = self.repository.place(Path::new("."), None)?.open()?;
         let fetched = repository.fetch()?;
         let environment = match &self.environment {
@@ -106,7 +111,6 @@ impl Which {
                 }
             }
         };
-        let records = repository.records(&environment, limit)?;
-        Ok((repository, environment, records))
+        Ok((repository, environment))
     }
 }

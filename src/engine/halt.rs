@@ -51,7 +51,7 @@ impl Halting {
             Some(Failure { instance: instance.clone(), step: String::new(), message, cause, log: Vec::new() })
         };
         match &*self.told.borrow() {
-            Halt::Cancel { by, reason } => failure(Cause::Cancelled, format!("cancelled by {by}: {reason}")),
+            Halt::Cancel { by, reason } => failure(Cause::Cancelled, format!("by {by}: {reason}")),
             Halt::GoOn | Halt::Detach if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                 failure(Cause::Step, "it took longer than a deployment of this plan may".to_owned())
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     name::InstanceName,
-    outcome::{Deployment, Failure, Kind, Outcome, Record},
+    outcome::{Cause, Deployment, Failure, Kind, Outcome, Record},
     plan::Commits,
 };
 
@@ -174,8 +174,11 @@ impl Standing {
     }
 
     fn quarantine(&mut self, commits: &Commits, generation: u64, failure: &Failure) {
-        let what = if failure.step.is_empty() { String::new() } else { format!("{}: ", failure.step) };
-        let why = format!("{what}{}", failure.message.lines().next().unwrap_or_default());
+        let first_line = failure.message.lines().next().unwrap_or_default();
+        let why = match failure.cause {
+            Cause::Cancelled => format!("cancelled {first_line}"),
+            _ => format!("{}: {first_line}", failure.instance),
+        };
         self.quarantine.retain(|quarantined| quarantined.commits != *commits);
         self.quarantine.push(Quarantined { commits: commits.clone(), generation, why });
         let surplus = self.quarantine.len().saturating_sub(REMEMBERED);

@@ -39,6 +39,22 @@ pub fn line(control: &Control) -> String {
     }
 }
 
+/// Its word, and who asked for what, for a table of the history.
+pub(super) fn in_table(event: &StandingEvent) -> (&'static str, String) {
+    let what = match &event.control {
+        Control::Hold { instance, reason } => {
+            let instance = instance.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            format!("{instance}{}", one_line(reason))
+        }
+        Control::Resume { instance } => instance.as_ref().map(ToString::to_string).unwrap_or_default(),
+        Control::Retry { commits, .. } => commit(commits),
+        Control::Cancel { reason } => one_line(reason),
+        Control::Pin { commits, generation, .. } => format!("to {} of generation {generation}", commit(commits)),
+    };
+    let by = format!("by {}", one_line(&event.by));
+    (word(&event.control), if what.is_empty() { by } else { format!("{what} ({by})") })
+}
+
 fn word(control: &Control) -> &'static str {
     match control {
         Control::Hold { .. } => "hold",

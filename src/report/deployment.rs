@@ -58,8 +58,8 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
         Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
         Some(Outcome::Partial) => "What was not reached follows with the next deployment that reaches it.\n",
         Some(Outcome::Stopped) => {
-            "Nothing was undone, and the environment is held: look, then push a commit that mends it, or \
-             `evenkeel rollback --now`; `evenkeel resume` lets it go on.\n"
+            "Nothing was undone, and the environment is held. Push a commit that mends it, or pin an earlier one \
+             with `evenkeel rollback --now`; then `evenkeel resume`.\n"
         }
         Some(Outcome::Refused) => "Nothing was touched.\n",
         Some(Outcome::Applied | Outcome::Unchanged) | None => "",
@@ -97,7 +97,7 @@ pub(super) fn what(deployment: &Deployment) -> String {
         }
         (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped), Some(failure)) => {
             match failure.cause {
-                Cause::Cancelled => one_line(&failure.message),
+                Cause::Cancelled => format!("cancelled {}", one_line(&failure.message)),
                 Cause::Interrupted => "it was interrupted".to_owned(),
                 Cause::Lost => format!("{} was lost", failure.instance),
                 Cause::Step | Cause::Overtaken | Cause::Refused => {
@@ -116,7 +116,8 @@ pub(super) fn what(deployment: &Deployment) -> String {
 pub fn failure_line(failure: &Failure) -> String {
     let message = one_line(&failure.message);
     match failure.cause {
-        Cause::Cancelled | Cause::Refused => message,
+        Cause::Cancelled => format!("cancelled {message}"),
+        Cause::Refused => message,
         _ if failure.step.is_empty() => format!("{}: {message}", failure.instance),
         _ => format!("{}, {}: {message}", failure.instance, visible(&failure.step)),
     }

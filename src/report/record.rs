@@ -1,22 +1,36 @@
 //! Records of deployments: as a table, and one in full.
 
 use super::{
+    control,
     deployment::{body, commit, headline, what},
     style::Style,
     words::{self, capital, clip, one_line, time, visible},
 };
-use crate::model::outcome::{Deployment, Kind, Outcome, Record};
+use crate::model::{
+    outcome::{Deployment, Kind, Outcome, Record},
+    standing::{HistoryEntry, StandingEvent},
+};
 
 /// A table's last column but one: what is longer is cut, `show` has it in full.
 const WHAT: usize = 60;
 
-/// A table of deployments in the order given, which is newest first. An intent is shown only while it
-/// has no outcome.
-pub fn history(records: &[Record], style: Style) -> String {
-    let ended =
-        |generation| records.iter().any(|r| r.deployment.generation == generation && r.deployment.outcome.is_some());
-    let shown = records.iter().filter(|r| r.deployment.outcome.is_some() || !ended(r.deployment.generation));
-    let mut rows: Vec<[String; 6]> = shown.map(row).collect();
+/// A table of deployments and controls in the order given, which is newest first. An intent is shown only
+/// while it has no outcome.
+pub fn history(entries: &[HistoryEntry], style: Style) -> String {
+    let ended = |intent: &Deployment| {
+        entries.iter().any(|entry| match entry {
+            HistoryEntry::Deployment(record) => {
+                record.deployment.generation == intent.generation && record.deployment.outcome.is_some()
+            }
+            HistoryEntry::Control { .. } => false,
+        })
+    };
+    let shown = entries.iter().filter_map(|entry| match entry {
+        HistoryEntry::Deployment(record) if record.deployment.outcome.is_none() && ended(&record.deployment) => None,
+        HistoryEntry::Deployment(record) => Some(row(record)),
+        HistoryEntry::Control { event, .. } => Some(row_of_control(event)),
+    });
+    let mut rows: Vec<[String; 6]> = shown.collect();
     if rows.is_empty() {
         return "No deployments yet.\n".to_owned();
     }
@@ -98,6 +112,12 @@ fn row(record: &Record) -> [String; 6] {
     ]
 }
 
+fn row_of_control(event: &StandingEvent) -> [String; 6] {
+    let none = || "-".to_owned();
+    let (word, what) = control::in_table(event);
+    [time(&event.when), none(), word.to_owned(), none(), clip(&what, WHAT), none()]
+}
+
 fn said(deployment: &Deployment) -> &'static str {
     deployment.outcome.map_or("begun", Outcome::as_str)
 }
@@ -106,8 +126,8 @@ fn said(deployment: &Deployment) -> &'static str {
 fn painted(cell: &str, style: Style) -> String {
     match cell.trim_end() {
         "applied" => style.good(cell),
-        "rolled-back" | "rollback-failed" | "refused" => style.bad(cell),
-        "partial" | "begun" => style.warn(cell),
+        "rolled-back" | "rollback-failed" | "stopped" | "refused" => style.bad(cell),
+        "partial" | "begun" | "hold" => style.warn(cell),
         _ => cell.to_owned(),
     }
 }

@@ -175,10 +175,11 @@ impl<'a> Fleet<'a> {
         self.apply()
     }
 
-    /// The records of the environment's history, newest first.
+    /// The deployments of the environment's history, newest first.
     pub fn history(&self) -> Vec<Value> {
         let ran = self.run("history", &["--format", "json"]).ends_with(0);
-        ran.said.lines().map(|line| serde_json::from_str(line).expect("a record is JSON")).collect()
+        let lines = ran.said.lines().map(|line| serde_json::from_str(line).expect("a record is JSON"));
+        lines.filter(|entry: &Value| entry.get("control").is_none()).collect()
     }
 
     /// What the newest record says under a JSON pointer.

@@ -280,7 +280,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         cause: Cause::Step,
         log: vec!["Traceback (most recent call last):".into(), "KeyError: 'GONG_KEY'".into()],
     };
-    let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed));
+    let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped));
     let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { report::plan::change_lines(&plan) };
     let unreached: BTreeMap<_, _> = [("control".parse()?, "connect to 10.0.0.9:22: timed out".to_owned())].into();
     let not_undone = Failure {
