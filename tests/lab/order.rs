@@ -172,7 +172,7 @@ impl Story<'_> {
 
     /// Why what lay at the path could not be put back after the change at `at`.
     fn not_kept(&self, path: &str, at: usize) -> Option<String> {
-        let noted = self.calls[..at].iter().enumerate().find_map(|(noted, call)| match call {
+        let noted = self.calls[..at].iter().enumerate().rev().find_map(|(noted, call)| match call {
             Call::Wrote { path: journal, content } if journal.ends_with("/journal") => {
                 let [kind, number, of] = content.trim_end_matches('\n').split('\t').collect::<Vec<_>>()[..] else {
                     return None;
