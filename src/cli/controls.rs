@@ -63,6 +63,10 @@ pub struct RetryArgs {
     /// Also when they leave out the deployed commit, as after a forced push.
     #[arg(long)]
     allow_rewind: bool,
+    /// Also end a deployment that another controller left open. Only when that one is gone for good: it is
+    /// fenced off, and what it did is undone.
+    #[arg(long)]
+    take_over: bool,
 }
 
 /// Stop a running deployment at the next safe step, and undo it.
@@ -84,7 +88,7 @@ pub fn resume(args: &ResumeArgs) -> Exit {
 }
 
 pub fn retry(args: &RetryArgs) -> Exit {
-    args.counter.ask(Ask::Retry { allow_rewind: args.allow_rewind })
+    args.counter.ask(Ask::Retry { allow_rewind: args.allow_rewind, take_over: args.take_over })
 }
 
 pub fn cancel(args: &CancelArgs) -> Exit {

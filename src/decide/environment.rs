@@ -32,7 +32,7 @@ pub(super) struct Environment {
     trouble: Wait,
     /// Commits that failed without being quarantined.
     failed: Option<(Commits, Wait)>,
-    /// The deployment that is open, and when it was first seen so.
+    /// The deployment that is open, and when it counts as abandoned by who began it.
     open: Option<(u64, String, Millis)>,
     absent: BTreeMap<InstanceName, Absent>,
     repairs: BTreeMap<(InstanceName, Resource), Repairs>,
@@ -93,7 +93,7 @@ impl Environment {
         self.open = match (&self.wanted.said.open, self.open.take()) {
             (None, _) => None,
             (Some(open), Some(seen)) if (seen.0, &seen.1) == (open.generation, &open.started) => Some(seen),
-            (Some(open), _) => Some((open.generation, open.started.clone(), now)),
+            (Some(open), _) => Some((open.generation, open.started.clone(), now.saturating_add(open.limit))),
         };
     }
 
@@ -189,14 +189,14 @@ impl Environment {
     }
 
     /// Nothing is put off any more.
-    pub fn hurry(&mut self, now: Millis) {
+    pub fn hurry(&mut self, take_over: bool, now: Millis) {
         self.failed = None;
         self.trouble = Wait::default();
         self.repairs.clear();
         self.due = now;
-        if let Some((_, _, since)) = &mut self.open {
+        if let Some((_, _, abandoned_at)) = self.open.as_mut().filter(|_| take_over) {
             // Whoever asks for this knows that the other controller is gone.
-            *since = 0;
+            *abandoned_at = now;
         }
         for absent in self.absent.values_mut() {
             absent.wait.until = now;
@@ -204,7 +204,13 @@ impl Environment {
     }
 
     fn goal(&self, policy: Policy, now: Millis) -> Goal {
-        goal(&self.wanted, policy, self.failed.as_ref(), self.open.as_ref().map(|(_, _, since)| *since), now)
+        goal(
+            &self.wanted,
+            policy,
+            self.failed.as_ref(),
+            self.open.as_ref().map(|(_, _, abandoned_at)| *abandoned_at),
+            now,
+        )
     }
 
     pub fn due(&mut self, name: &EnvironmentName, policy: Policy, now: Millis) -> Vec<Effect> {
@@ -240,7 +246,7 @@ impl Environment {
         let failed = self.failed.as_ref().map_or(Millis::MAX, |(_, wait)| wait.until);
         let failed = if self.tried == Some(self.goal(policy, failed)) { Millis::MAX } else { failed };
         let abandoned = match (&self.open, &self.wanted.said.open) {
-            (Some((_, _, since)), Some(open)) if !open.ours => since.saturating_add(open.limit),
+            (Some((_, _, abandoned_at)), Some(open)) if !open.ours => *abandoned_at,
             _ => Millis::MAX,
         };
         let abandoned = if matches!(self.tried, Some(Goal::Recover { .. })) { Millis::MAX } else { abandoned };

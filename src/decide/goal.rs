@@ -27,12 +27,13 @@ impl Goal {
     }
 }
 
-/// `failed` are commits that are put off; `open_since` is when this controller first saw the open deployment.
+/// `failed` are commits that are put off; `abandoned_at` is when an open deployment of another counts as
+/// abandoned.
 pub(super) fn goal(
     wanted: &Wanted,
     policy: Policy,
     failed: Option<&(Commits, super::Wait)>,
-    open_since: Option<Millis>,
+    abandoned_at: Option<Millis>,
     now: Millis,
 ) -> Goal {
     let standing = &wanted.said.standing;
@@ -42,7 +43,7 @@ pub(super) fn goal(
         return observe(Barred::ObserveOnly);
     }
     if let Some(open) = &wanted.said.open {
-        let abandoned = open_since.is_some_and(|since| since.saturating_add(open.limit) <= now);
+        let abandoned = abandoned_at.is_some_and(|at| at <= now);
         return if open.ours || abandoned {
             Goal::Recover { generation: open.generation, wanted: target, take_over: !open.ours }
         } else {

@@ -56,9 +56,11 @@ pub enum Event {
         instance: InstanceName,
         answered: Result<(), String>,
     },
-    /// A person does not want to wait: what was put off is tried now.
+    /// A person does not want to wait: what was put off is tried now. `take_over`: also what another
+    /// controller has left open, which is gone for good.
     Hurried {
         environment: EnvironmentName,
+        take_over: bool,
     },
 }
 
@@ -175,10 +177,10 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
                 environment.asked(&instance, answered, now, jitter);
             }
         }
-        Event::Hurried { environment } => {
+        Event::Hurried { environment, take_over } => {
             state.fetch_at = now;
             if let Some(environment) = state.environments.get_mut(&environment) {
-                environment.hurry(now);
+                environment.hurry(take_over, now);
             }
         }
     }

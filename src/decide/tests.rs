@@ -224,7 +224,11 @@ fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
     let (mut l, _) = Loop::of(Wanted { said: said(), ..wanted("b") });
     let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
     l.at(10, ended(observe("b", Barred::StoodBack), looked));
-    let effects = l.at(99_000, Event::Hurried { environment: production() });
+    let effects = l.at(11_000, Event::Hurried { environment: production(), take_over: false });
+    assert!(effects.contains(&pass(observe("b", Barred::StoodBack))), "{effects:?}");
+    let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
+    l.at(11_010, ended(observe("b", Barred::StoodBack), looked));
+    let effects = l.at(12_000, Event::Hurried { environment: production(), take_over: true });
     assert!(effects.contains(&pass(recover)), "a person says that it is dead: {effects:?}");
 }
 

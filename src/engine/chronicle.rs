@@ -12,7 +12,7 @@ use crate::{
     git::Tip,
     model::{
         name::EnvironmentName,
-        outcome::{Deployment, Outcome},
+        outcome::{Deployment, Kind, Outcome},
         standing::{Standing, StandingEvent},
     },
     report,
@@ -61,18 +61,29 @@ pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment)
     Ok(())
 }
 
-/// Appends an outcome. `live` is what the instances hold now, if it was carried out.
+/// Appends an outcome, unless the history says already how that deployment ended. `live` is what the instances hold now, if it was carried out.
 pub async fn conclude<L: Ledger>(
     ledger: &L,
     deployment: &Deployment,
     live: Option<&Prepared>,
 ) -> Result<(), LedgerError> {
     let message = message(ledger, deployment).await;
-    appended(ledger, &deployment.environment, |newest| {
+    let appended = appended(ledger, &deployment.environment, |newest| {
+        let ended_already = deployment.kind == Kind::Change
+            && deployment.outcome != Some(Outcome::Refused)
+            && newest
+                .open()
+                .is_none_or(|open| (open.generation, &open.seat) != (deployment.generation, &deployment.seat));
         let standing = newest.standing.clone().concluded(deployment);
-        (record::outcome_files(&newest.files, &standing, deployment, live), message.clone())
-    })
-    .await?;
+        (!ended_already).then(|| (record::outcome_files(&newest.files, &standing, deployment, live), message.clone()))
+    });
+    if appended.await?.is_none() {
+        tracing::warn!(
+            deployment = deployment.generation,
+            "another controller has ended it meanwhile; what the history says of it stands"
+        );
+        return Ok(());
+    }
     if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment) {
         ledger.mark_good(&deployment.environment, commit).await?;
     }
@@ -88,26 +99,27 @@ pub async fn note<L: Ledger>(
     let message = report::control::commit_message(environment, event);
     let newest = appended(ledger, environment, |newest| {
         let standing = newest.standing.clone().after(event);
-        (record::event_files(&newest.files, &standing, event), message.clone())
+        Some((record::event_files(&newest.files, &standing, event), message.clone()))
     })
-    .await?;
+    .await?
+    .unwrap_or_default();
     Ok(newest.standing.after(event))
 }
 
 /// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what
-/// it was built on.
+/// it was built on; none where there was nothing to append.
 async fn appended<L: Ledger>(
     ledger: &L,
     environment: &EnvironmentName,
-    build: impl Fn(&Newest) -> (Files, String),
-) -> Result<Newest, LedgerError> {
+    build: impl Fn(&Newest) -> Option<(Files, String)>,
+) -> Result<Option<Newest>, LedgerError> {
     let mut tries = 0;
     loop {
         tries += 1;
         let newest = newest(ledger, environment).await?;
-        let (files, message) = build(&newest);
+        let Some((files, message)) = build(&newest) else { return Ok(None) };
         match ledger.append(environment, newest.commit.clone(), files, message).await {
-            Ok(_) => return Ok(newest),
+            Ok(_) => return Ok(Some(newest)),
             Err(error) if error.is_diverged() && tries < TRIES => ledger.fetch().await.map(|_| ())?,
             Err(error) => return Err(error),
         }

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Prepared, Watch,
     halt::Halting,
     health::await_healthy,
     look::Hosts,
-    undo::{Undo, Undone},
+    undo::{AGAIN, Undo, Undone},
 };
 use crate::{
     host::{Host, HostError, PhaseWork, StepEvent},
@@ -59,6 +60,8 @@ pub struct Deployment<'a, H> {
     /// Instances that an earlier controller may have changed for this deployment, and the number of its
     /// newest phase there. Nothing and 0 for one that begins.
     pub begun: (BTreeSet<InstanceName>, u32),
+    /// Whether a failure is undone; else everything stays as it is then.
+    pub undo_on_failure: bool,
     pub halt: &'a Halting,
     pub watch: &'a Watch,
 }
@@ -91,7 +94,7 @@ impl<H: Host> Deployment<'_, H> {
 
     /// Undoes everything, or leaves it, as the environment declares. `phase` is the last that was begun.
     pub async fn failed(&self, failure: Failure, phase: u32) -> Ended {
-        if !self.prepared.fleet.environment.rollback_on_failure && failure.cause != Cause::Cancelled {
+        if !self.undo_on_failure && failure.cause != Cause::Cancelled {
             return Ended::Stopped(failure);
         }
         let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
@@ -152,7 +155,7 @@ impl<H: Host> Deployment<'_, H> {
                 && let Some(packed) = packed.get(release)
             {
                 self.tell(step, StepState::Started);
-                let staged = host.stage(self.prepared.fleet.name.as_str(), packed).await;
+                let staged = self.stage(host, packed).await;
                 self.ended(step, staged.map_err(|error| self.failure(name, &step.id, &error)))?;
             }
         }
@@ -192,6 +195,19 @@ impl<H: Host> Deployment<'_, H> {
         }
     }
 
+    /// Nothing that runs changes by it, so it is begun anew when the connection was cut.
+    async fn stage(&self, host: &H, packed: &Packed) -> Result<(), HostError> {
+        let began = Instant::now();
+        loop {
+            match host.stage(self.prepared.fleet.name.as_str(), packed).await {
+                Err(error) if error.may_pass() && began.elapsed() < self.prepared.fleet.environment.lost_after.0 => {
+                    sleep(AGAIN).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
         let instance = &self.plan.instances[name];
         let before = instance.manifest_before.clone().unwrap_or_default();
@@ -209,7 +225,7 @@ impl<H: Host> Deployment<'_, H> {
             manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&union)) },
             manifest_union: union,
             manifest_after: last.then(|| instance.manifest_after.write()),
-            undo_on_failure: environment.rollback_on_failure,
+            undo_on_failure: self.undo_on_failure,
             lost_after: environment.lost_after.0,
         }
     }

@@ -46,6 +46,8 @@ pub enum Ask {
     },
     Retry {
         allow_rewind: bool,
+        /// Also end what another controller left open, which is gone for good.
+        take_over: bool,
     },
     Cancel {
         reason: String,
@@ -100,7 +102,7 @@ pub async fn record<L: Ledger>(
             }
             Control::Resume { instance: instance.clone() }
         }
-        Ask::Retry { allow_rewind } => {
+        Ask::Retry { allow_rewind, .. } => {
             Control::Retry { commits: standing.target(&place.wanted).clone(), allow_rewind: *allow_rewind }
         }
         Ask::Cancel { reason } => Control::Cancel { reason: reason.clone() },
@@ -178,7 +180,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         let (environment, said) = record(&self.ledger, &self.folder, request).await?;
         tracing::info!(%environment, "{said} (asked by {})", request.by);
-        self.hurry(&environment).await;
+        self.hurry(&environment, matches!(request.ask, Ask::Retry { take_over: true, .. })).await;
         Ok(format!("{environment}: {said}"))
     }
 

@@ -110,6 +110,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
         generation: deployment.generation,
         name,
         begun: (BTreeSet::new(), 0),
+        undo_on_failure: deployment.kind == Kind::DriftRepair || order.prepared.fleet.environment.rollback_on_failure,
         halt: &halt,
         watch: order.watch,
     };

@@ -65,8 +65,8 @@ pub struct Reconciler<H, L> {
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// How what runs in each environment is told to stop.
     halts: Mutex<BTreeMap<EnvironmentName, watch::Sender<Halt>>>,
-    hurries: mpsc::Sender<EnvironmentName>,
-    hurried: Mutex<Option<mpsc::Receiver<EnvironmentName>>>,
+    hurries: mpsc::Sender<(EnvironmentName, bool)>,
+    hurried: Mutex<Option<mpsc::Receiver<(EnvironmentName, bool)>>>,
 }
 
 impl<H: Host, L: Ledger> Reconciler<H, L> {
@@ -130,7 +130,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause.min(PULSE)) => Event::Tick,
                 Some(()) = pokes.recv() => Event::Poked,
-                Some(environment) = hurried.recv() => Event::Hurried { environment },
+                Some((environment, take_over)) = hurried.recv() => Event::Hurried { environment, take_over },
                 Some(event) = events.recv() => event,
             };
         }
@@ -200,10 +200,11 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         true
     }
 
-    /// What was put off in the environment is tried now, and the repository is asked.
-    pub async fn hurry(&self, environment: &EnvironmentName) {
+    /// What was put off in the environment is tried now, and the repository is asked. `take_over`: what
+    /// another controller left open is ended, too.
+    pub async fn hurry(&self, environment: &EnvironmentName, take_over: bool) {
         // The loop has ended when nobody receives.
-        let _ = self.hurries.send(environment.clone()).await;
+        let _ = self.hurries.send((environment.clone(), take_over)).await;
     }
 
     /// What the history says of an environment.

@@ -168,6 +168,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             generation: self.intent.generation,
             name: self.intent.generation.to_string(),
             begun: (self.intent.touches.clone(), newest_phase),
+            undo_on_failure: self.prepared.fleet.environment.rollback_on_failure,
             halt: self.halt,
             watch: self.watch,
         }

@@ -172,9 +172,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             prepared: &prepared,
             hosts: &hosts,
             ledger: &self.reconciler.ledger,
-            still_wanted: *wanted == intent.commits
-                && prepared.commits == intent.commits
-                && newest.standing.hold().is_none(),
+            still_wanted: *wanted == intent.commits && prepared.commits == intent.commits,
             ours: !take_over,
             halt: &halt,
             watch: &self.reconciler.watch,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Between attempts to reach an instance.
-const AGAIN: Duration = Duration::from_millis(500);
+pub const AGAIN: Duration = Duration::from_millis(500);
 
 pub struct Undo<'a, H> {
     pub fleet: &'a str,

@@ -56,14 +56,16 @@ impl SshHost {
         line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Answer, HostError> {
         let mut slot = self.connection.lock().await;
-        let connection = self.connected(&mut slot).await?;
+        self.connected(&mut slot).await?;
+        // Put back only once it has answered: an answer that comes late, or that nobody waits for any more,
+        // would be taken for the next one's.
+        let Some(mut connection) = slot.take() else { return Err(self.lost(doing, "not connected".to_owned())) };
         match connection.shell.run(script, input, limit, line).await {
-            Ok(answer) => Ok(answer),
-            Err(why) => {
-                // Its answer may still come, and would be taken for the next one's.
-                *slot = None;
-                Err(self.lost(doing, why))
+            Ok(answer) => {
+                *slot = Some(connection);
+                Ok(answer)
             }
+            Err(why) => Err(self.lost(doing, why)),
         }
     }
 
