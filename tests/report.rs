@@ -228,8 +228,15 @@ fn controls_and_what_stands() -> Tested {
     let hold = events[..2].iter().fold(held, |standing, event| standing.after(event));
     let standing = Standing { quarantine: Standing::default().concluded(&failed).quarantine, ..hold };
     let open = deployment(None)?;
-    let barred =
-        [Barred::ObserveOnly, Barred::Held, Barred::StoodBack, Barred::Quarantined, Barred::Rewind, Barred::Later];
+    let barred = [
+        Barred::ObserveOnly,
+        Barred::Held,
+        Barred::StoodBack,
+        Barred::StandsBy,
+        Barred::Quarantined,
+        Barred::Rewind,
+        Barred::Later,
+    ];
     let barred = barred.iter().filter_map(|why| status::barred(*why, &failed.commits, Some(&open), &standing));
     let notes: Vec<String> = barred.chain(status::standing(&standing)).chain([status::does_not_hold(3)]).collect();
     assert_snapshot!("notes", notes.join("\n"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Effect, End, Millis, Passed, Policy, Wanted,
-    goal::{Goal, goal},
+    goal::{Circumstances, Goal, goal},
     waits::{Wait, spread},
 };
 use crate::model::{
@@ -15,6 +15,8 @@ use crate::model::{
 
 /// So many repairs of one resource, each soon after the one before, and it counts as one that does not hold.
 const REPAIRS_THAT_DO_NOT_HOLD: u32 = 3;
+/// Drift that a controller has not repaired within so many looks it does not repair.
+const NEGLECTED_AFTER: u64 = 4;
 /// Repairs further apart than so many looks have nothing to do with one another.
 const SOON_AFTER: u64 = 10;
 
@@ -34,6 +36,8 @@ pub(super) struct Environment {
     failed: Option<(Commits, Wait)>,
     /// The deployment that is open, and when it counts as abandoned by who began it.
     open: Option<(u64, String, Millis)>,
+    /// When the difference that is left to another controller counts as neglected by it.
+    neglected_at: Option<Millis>,
     absent: BTreeMap<InstanceName, Absent>,
     repairs: BTreeMap<(InstanceName, Resource), Repairs>,
 }
@@ -67,6 +71,7 @@ impl Environment {
             trouble: Wait::default(),
             failed: None,
             open: None,
+            neglected_at: None,
             absent: BTreeMap::new(),
             repairs: BTreeMap::new(),
         };
@@ -126,6 +131,11 @@ impl Environment {
                 }
                 again
             }
+        };
+        self.neglected_at = match (passed.differs, self.neglected_at) {
+            (false, _) => None,
+            (true, Some(at)) => Some(at),
+            (true, None) => Some(now + self.wanted.observe_every.saturating_mul(NEGLECTED_AFTER)),
         };
         self.due = if std::mem::take(&mut self.again) { now } else { pause };
         self.tried = Some(goal);
@@ -204,13 +214,12 @@ impl Environment {
     }
 
     fn goal(&self, policy: Policy, now: Millis) -> Goal {
-        goal(
-            &self.wanted,
-            policy,
-            self.failed.as_ref(),
-            self.open.as_ref().map(|(_, _, abandoned_at)| *abandoned_at),
-            now,
-        )
+        let circumstances = Circumstances {
+            failed: self.failed.as_ref(),
+            abandoned_at: self.open.as_ref().map(|(_, _, abandoned_at)| *abandoned_at),
+            neglected_at: self.neglected_at,
+        };
+        goal(&self.wanted, policy, &circumstances, now)
     }
 
     pub fn due(&mut self, name: &EnvironmentName, policy: Policy, now: Millis) -> Vec<Effect> {

@@ -1,6 +1,6 @@
 //! What an environment is to be brought to at a moment.
 
-use super::{Millis, Policy, Wanted};
+use super::{Millis, Policy, Wait, Wanted};
 use crate::model::{plan::Commits, standing::Barred};
 
 /// What a pass is for.
@@ -27,15 +27,18 @@ impl Goal {
     }
 }
 
-/// `failed` are commits that are put off; `abandoned_at` is when an open deployment of another counts as
-/// abandoned.
-pub(super) fn goal(
-    wanted: &Wanted,
-    policy: Policy,
-    failed: Option<&(Commits, super::Wait)>,
-    abandoned_at: Option<Millis>,
-    now: Millis,
-) -> Goal {
+/// What the answer depends on besides what is wanted.
+pub(super) struct Circumstances<'a> {
+    /// Commits that are put off.
+    pub failed: Option<&'a (Commits, Wait)>,
+    /// When an open deployment of another counts as abandoned.
+    pub abandoned_at: Option<Millis>,
+    /// When drift that is left to another is no longer left to it.
+    pub neglected_at: Option<Millis>,
+}
+
+pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstances<'_>, now: Millis) -> Goal {
+    let Circumstances { failed, abandoned_at, neglected_at } = circumstances;
     let standing = &wanted.said.standing;
     let target = standing.target(&wanted.commits).clone();
     let observe = |why| Goal::Observe { commits: target.clone(), why };
@@ -53,6 +56,7 @@ pub(super) fn goal(
     if standing.hold().is_some() {
         return observe(Barred::Held);
     }
+    let stands_by = wanted.said.led_elsewhere && neglected_at.is_none_or(|at| at > now);
     let put_off = failed.is_some_and(|(commits, wait)| *commits == target && wait.until > now);
     // A pin goes back on purpose, and what is deployed already goes nowhere.
     let meant = target != wanted.commits
@@ -64,10 +68,13 @@ pub(super) fn goal(
         Barred::Rewind
     } else if put_off {
         Barred::Later
+    } else if stands_by && standing.good.as_ref().is_some_and(|good| good.commits == target) {
+        return observe(Barred::StandsBy);
     } else {
         return Goal::Deploy(target);
     };
     match &standing.good {
+        _ if stands_by => observe(why),
         Some(good) if good.commits != target => Goal::Repair { good: good.commits.clone(), instead_of: target, why },
         _ => observe(why),
     }

@@ -83,6 +83,8 @@ pub struct Passed {
     pub said: Option<Said>,
     /// Instances that were asked and did not answer, each with the reason.
     pub unreached: BTreeMap<InstanceName, String>,
+    /// Whether something differs that was left as it is.
+    pub differs: bool,
     /// What was repaired without a commit asking for it.
     pub repaired: BTreeSet<(InstanceName, Resource)>,
 }
@@ -92,6 +94,9 @@ pub struct Passed {
 pub struct Said {
     pub standing: Standing,
     pub open: Option<Open>,
+    /// Whether another controller deployed last. Drift is left to it, for two that repair the same would
+    /// take each other's work for something that was cut off.
+    pub led_elsewhere: bool,
 }
 
 /// A deployment that began, and of which nothing says how it ended.

@@ -25,13 +25,17 @@ fn good(id: &str) -> Standing {
     Standing { good: Some(Good { commits: commits(id), generation: 1 }), ..Standing::default() }
 }
 
+fn said(standing: Standing) -> Said {
+    Said { standing, open: None, led_elsewhere: false }
+}
+
 fn fetched(wanted: Wanted) -> Event {
     Event::Fetched([(production(), wanted)].into())
 }
 
 fn passed(end: End, standing: Standing) -> Passed {
-    let said = Some(Said { standing, open: None });
-    Passed { end, said, unreached: BTreeMap::new(), repaired: BTreeSet::new() }
+    let said = Some(said(standing));
+    Passed { end, said, unreached: BTreeMap::new(), differs: false, repaired: BTreeSet::new() }
 }
 
 fn ended(goal: Goal, passed: Passed) -> Event {
@@ -131,7 +135,7 @@ fn a_repository_that_cannot_be_reached_is_asked_less_and_less_often() {
 
 #[test]
 fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good_one() {
-    let (mut l, _) = Loop::of(Wanted { said: Said { standing: good("a"), open: None }, ..wanted("b") });
+    let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("b") });
     let why = "it never became healthy".to_owned();
     let quarantine = vec![Quarantined { commits: commits("b"), generation: 2, why }];
     let standing = Standing { quarantine, ..good("a") };
@@ -141,14 +145,13 @@ fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good
     assert_eq!(l.due(1_000_000), [pass(repair("a", "b", Barred::Quarantined))], "also after a long time");
     l.at(1_000_010, ended(repair("a", "b", Barred::Quarantined), passed(End::Done, standing.clone())));
 
-    let next = Wanted { said: Said { standing, open: None }, ..wanted("c") };
+    let next = Wanted { said: said(standing), ..wanted("c") };
     assert!(l.at(1_000_020, fetched(next)).contains(&pass(deploy("c"))), "a new commit is a new chance");
 }
 
 #[test]
 fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_repaired_meanwhile() {
-    let said = || Said { standing: good("a"), open: None };
-    let (mut l, _) = Loop::of(Wanted { said: said(), ..wanted("b") });
+    let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("b") });
     let effects = l.at(0, ended(deploy("b"), passed(End::Failed, good("a"))));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Later))]);
     assert_eq!(l.at(10, ended(repair("a", "b", Barred::Later), passed(End::Done, good("a")))), []);
@@ -162,7 +165,7 @@ fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_rep
 
 #[test]
 fn a_commit_that_leaves_out_the_deployed_one_waits_until_that_is_said_to_be_meant() {
-    let rewound = |standing| Wanted { rewinds: true, said: Said { standing, open: None }, ..wanted("b") };
+    let rewound = |standing| Wanted { rewinds: true, said: said(standing), ..wanted("b") };
     let (mut l, effects) = Loop::of(rewound(good("a")));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Rewind))]);
     l.at(10, ended(repair("a", "b", Barred::Rewind), passed(End::Done, good("a"))));
@@ -176,7 +179,7 @@ fn a_commit_that_leaves_out_the_deployed_one_waits_until_that_is_said_to_be_mean
 fn under_a_hold_and_when_told_so_it_only_looks() {
     let (owner, reason, since) = ("ann".to_owned(), "a look".to_owned(), "2026-11-21T13:14:05Z".to_owned());
     let hold = Hold { instance: None, owner, reason, since };
-    let held = Said { standing: Standing { holds: vec![hold], ..good("a") }, open: None };
+    let held = said(Standing { holds: vec![hold], ..good("a") });
     let (mut l, effects) = Loop::of(Wanted { said: held, ..wanted("b") });
     assert_eq!(effects, [pass(observe("b", Barred::Held))]);
     let effects = l.at(10, ended(observe("b", Barred::Held), passed(End::Done, good("a"))));
@@ -192,7 +195,7 @@ fn under_a_hold_and_when_told_so_it_only_looks() {
 #[test]
 fn a_pin_holds_until_the_branch_moves_on() {
     let pin = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ann".to_owned() };
-    let pinned = || Said { standing: Standing { pin: Some(pin.clone()), ..good("b") }, open: None };
+    let pinned = || said(Standing { pin: Some(pin.clone()), ..good("b") });
     let (mut l, effects) = Loop::of(Wanted { said: pinned(), rewinds: true, ..wanted("b") });
     assert_eq!(effects, [pass(deploy("a"))]);
     l.at(10, ended(deploy("a"), passed(End::Done, pinned().standing)));
@@ -202,18 +205,18 @@ fn a_pin_holds_until_the_branch_moves_on() {
 #[test]
 fn an_open_deployment_of_ones_own_is_ended_before_anything_else() {
     let open = Open { generation: 7, started: "then".to_owned(), ours: true, limit: 60_000 };
-    let said = Said { standing: good("a"), open: Some(open) };
-    let (_, effects) = Loop::of(Wanted { said, ..wanted("b") });
+    let mine = Said { open: Some(open), ..said(good("a")) };
+    let (_, effects) = Loop::of(Wanted { said: mine, ..wanted("b") });
     assert_eq!(effects, [pass(Goal::Recover { generation: 7, wanted: commits("b"), take_over: false })]);
 }
 
 #[test]
 fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
     let open = Open { generation: 7, started: "then".to_owned(), ours: false, limit: 60_000 };
-    let said = || Said { standing: good("a"), open: Some(open.clone()) };
-    let (mut l, effects) = Loop::of(Wanted { said: said(), ..wanted("b") });
+    let theirs = || Said { open: Some(open.clone()), ..said(good("a")) };
+    let (mut l, effects) = Loop::of(Wanted { said: theirs(), ..wanted("b") });
     assert_eq!(effects, [pass(observe("b", Barred::StoodBack))]);
-    let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
+    let looked = Passed { said: Some(theirs()), ..passed(End::Done, good("a")) };
     l.at(10, ended(observe("b", Barred::StoodBack), looked.clone()));
     assert_eq!(l.due(30_010), [pass(observe("b", Barred::StoodBack))]);
     l.at(30_010, ended(observe("b", Barred::StoodBack), looked));
@@ -221,12 +224,12 @@ fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
     assert_eq!(l.due(59_999), []);
     assert_eq!(l.due(60_000), [pass(recover.clone())]);
 
-    let (mut l, _) = Loop::of(Wanted { said: said(), ..wanted("b") });
-    let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
+    let (mut l, _) = Loop::of(Wanted { said: theirs(), ..wanted("b") });
+    let looked = Passed { said: Some(theirs()), ..passed(End::Done, good("a")) };
     l.at(10, ended(observe("b", Barred::StoodBack), looked));
     let effects = l.at(11_000, Event::Hurried { environment: production(), take_over: false });
     assert!(effects.contains(&pass(observe("b", Barred::StoodBack))), "{effects:?}");
-    let looked = Passed { said: Some(said()), ..passed(End::Done, good("a")) };
+    let looked = Passed { said: Some(theirs()), ..passed(End::Done, good("a")) };
     l.at(11_010, ended(observe("b", Barred::StoodBack), looked));
     let effects = l.at(12_000, Event::Hurried { environment: production(), take_over: true });
     assert!(effects.contains(&pass(recover)), "a person says that it is dead: {effects:?}");
@@ -256,7 +259,7 @@ fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
 
 #[test]
 fn a_repair_that_does_not_hold_is_not_made_again_and_again() {
-    let (mut l, _) = Loop::of(Wanted { said: Said { standing: good("a"), open: None }, ..wanted("a") });
+    let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("a") });
     let what = (h1(), Resource::Service("gong_mcp".parse().unwrap()));
     let repaired = || Passed { repaired: [what.clone()].into(), ..passed(End::Done, good("a")) };
     let mut now = 0;
@@ -291,4 +294,22 @@ fn an_environment_that_is_declared_no_more_is_left_alone() {
     l.at(5, ended(deploy("a"), passed(End::Done, good("a"))));
     l.at(10, Event::Fetched(BTreeMap::new()));
     assert_eq!(l.due(1_000_000), []);
+}
+
+#[test]
+fn drift_is_left_to_the_controller_that_deployed_last_unless_it_neglects_it() {
+    let elsewhere = || Said { led_elsewhere: true, ..said(good("a")) };
+    let (mut l, effects) = Loop::of(Wanted { said: elsewhere(), ..wanted("a") });
+    assert_eq!(effects, [pass(observe("a", Barred::StandsBy))]);
+    let differs = || Passed { said: Some(elsewhere()), differs: true, ..passed(End::Done, good("a")) };
+    l.at(0, ended(observe("a", Barred::StandsBy), differs()));
+    for now in [30_000, 60_000, 90_000] {
+        assert_eq!(l.due(now), [pass(observe("a", Barred::StandsBy))]);
+        l.at(now, ended(observe("a", Barred::StandsBy), differs()));
+    }
+    assert_eq!(l.due(120_000), [pass(deploy("a"))], "it is neglected");
+
+    let newer = Wanted { said: elsewhere(), ..wanted("b") };
+    let (_, effects) = Loop::of(newer);
+    assert_eq!(effects, [pass(deploy("b"))], "a new commit is anybody's");
 }

@@ -216,7 +216,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             ours: open.seat == self.seat.id,
             limit: open.limit_ms,
         });
-        Ok(decide::Said { standing: newest.standing, open })
+        let led_elsewhere = newest.deployment.as_ref().is_some_and(|newest| newest.seat != self.seat.id);
+        Ok(decide::Said { standing: newest.standing, open, led_elsewhere })
     }
 
     fn note_fetch_failure(&self, why: &str) {

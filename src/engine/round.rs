@@ -72,6 +72,7 @@ impl RoundError {
 #[derive(Default)]
 struct Found {
     unreached: BTreeMap<InstanceName, String>,
+    differs: bool,
     repaired: BTreeSet<(InstanceName, Resource)>,
 }
 
@@ -99,7 +100,7 @@ pub async fn round<H: Host, L: Ledger>(
     round.note_error(result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure)));
     let said = reconciler.said(environment).await;
     let said = said.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
-    Passed { end, said, unreached: found.unreached, repaired: found.repaired }
+    Passed { end, said, unreached: found.unreached, differs: found.differs, repaired: found.repaired }
 }
 
 /// Asks an instance that did not answer whether it does now.
@@ -146,6 +147,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 let observed = look::observe(&prepared, &hosts, self.absent, &|_| {}).await;
                 self.note_unreached(&observed, found);
                 let plan = look::plan_from(&prepared, &observed);
+                let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
+                found.differs = plan.has_changes() || unfinished;
                 self.publish(&prepared, &plan, &hosts).await;
                 Ok(())
             }

@@ -75,7 +75,7 @@ pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTree
             view.sync = Sync::OutOfSync;
         }
         view.commit = commits.environment.clone();
-        view.notes.extend(report::status::barred(*why, commits, newest.open(), standing));
+        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), standing));
     }
     view.notes.extend(report::status::standing(standing));
     for ((instance, resource), count) in spared {

@@ -1,8 +1,8 @@
 //! Fetching: the mirror's references become the remote's, and nothing of the history is lost.
 //!
 //! Keeps true: all is downloaded before a reference moves, so a fetch that fails leaves the mirror as it
-//! was; a history branch that vanished at the remote stays here and is pushed back; one that was
-//! rewritten there is taken as it is there, never overwritten.
+//! was; a history branch that vanished at the remote, or was set back there, stays here and is pushed
+//! back; one that was rewritten there is taken as it is there, never overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,9 +30,9 @@ pub struct Fetched {
 /// What became of a history branch that somebody else did not just append to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryChange {
-    /// It had vanished at the remote; what was kept here was pushed back.
+    /// It had vanished at the remote, or had been set back; what was kept here was pushed back.
     Restored { at: String },
-    /// It has vanished at the remote, and is still kept here.
+    /// It has vanished or was set back at the remote, and is still kept here.
     NotRestored { why: String },
     /// Our newest commit is not in it any more: the remote's was taken, and will be appended to.
     Rewritten { ours: String, theirs: String },
@@ -63,13 +63,14 @@ impl Repository {
         let head_now = default_branch(&heads).ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?;
 
         let mut history = rewritten(mirror, &before, &heads)?;
-        let vanished = self.take(mirror, &before, &heads)?;
+        let set_back = set_back(mirror, &before, &heads)?;
+        let lost = self.take(mirror, &before, &heads, &set_back)?;
         if head_before.as_deref() != Some(&head_now) {
             mirror.set_head(&head_now).context("set HEAD of", self.mirror.display())?;
         }
-        for (environment, at) in vanished {
+        for (environment, at, there) in lost {
             let reference = format!("{HISTORY}{environment}");
-            let change = match self.publish(mirror, &reference, at, MoveFrom::Seen(None)) {
+            let change = match self.publish(mirror, &reference, at, MoveFrom::Seen(there)) {
                 Ok(()) => HistoryChange::Restored { at: at.to_string() },
                 Err(error) => HistoryChange::NotRestored { why: error.with_causes() },
             };
@@ -112,13 +113,14 @@ impl Repository {
     }
 
     /// Moves the mirror's references to where the remote's are. Hands back the environments whose
-    /// history has vanished there.
+    /// history has vanished there or was set back: where it is here, and there.
     fn take(
         &self,
         mirror: &git2::Repository,
         before: &References,
         heads: &[Head],
-    ) -> Result<Vec<(String, Oid)>, GitError> {
+        set_back: &References,
+    ) -> Result<Vec<(String, Oid, Option<Oid>)>, GitError> {
         let there: BTreeSet<_> = heads.iter().map(|head| head.name.as_str()).collect();
         let (kept, gone): (Vec<_>, Vec<_>) =
             before.keys().filter(|name| !there.contains(name.as_str())).partition(|name| is_kept(name));
@@ -131,11 +133,16 @@ impl Repository {
             kept.iter().any(|kept| below(kept, name) || below(name, kept))
         };
         for head in mirrored(heads).filter(|head| before.get(&head.name) != Some(&head.at)) {
-            if !in_the_way(&head.name) {
+            if !in_the_way(&head.name) && !set_back.contains_key(&head.name) {
                 mirror.reference(&head.name, head.at, true, "fetch").context("move", &head.name)?;
             }
         }
-        Ok(kept.iter().filter_map(|name| Some((name.strip_prefix(HISTORY)?.to_owned(), before[*name]))).collect())
+        let vanished = kept.iter().map(|name| (*name, None));
+        let set_back = set_back.iter().map(|(name, there)| (name, Some(*there)));
+        let lost = vanished.chain(set_back);
+        Ok(lost
+            .filter_map(|(name, there)| Some((name.strip_prefix(HISTORY)?.to_owned(), before[name], there)))
+            .collect())
     }
 }
 
@@ -172,9 +179,23 @@ fn rewritten(
     for head in mirrored(heads) {
         if let (Some(environment), Some(ours)) = (head.name.strip_prefix(HISTORY), before.get(&head.name))
             && !descends(mirror, head.at, *ours)?
+            && !descends(mirror, *ours, head.at)?
         {
             let (ours, theirs) = (ours.to_string(), head.at.to_string());
             found.insert(environment.to_owned(), HistoryChange::Rewritten { ours, theirs });
+        }
+    }
+    Ok(found)
+}
+
+/// The history branches that are at an older commit of ours at the remote: to push ours overwrites nothing.
+fn set_back(mirror: &git2::Repository, before: &References, heads: &[Head]) -> Result<References, GitError> {
+    let mut found = References::new();
+    for head in mirrored(heads).filter(|head| head.name.starts_with(HISTORY)) {
+        if let Some(ours) = before.get(&head.name).filter(|ours| **ours != head.at)
+            && descends(mirror, *ours, head.at)?
+        {
+            found.insert(head.name.clone(), head.at);
         }
     }
     Ok(found)

@@ -111,6 +111,8 @@ pub enum Barred {
     Held,
     /// Another controller has a deployment under way.
     StoodBack,
+    /// Another controller deployed last, and repairs drift as long as it lives.
+    StandsBy,
     Quarantined,
     /// They leave out the deployed commit.
     Rewind,

@@ -129,15 +129,19 @@ pub fn text(view: &StatusView, style: Style) -> String {
 }
 
 /// Why the newest commits are not being deployed, and what to do about it.
-pub fn barred(why: Barred, commits: &Commits, open: Option<&Deployment>, standing: &Standing) -> Option<String> {
+pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, standing: &Standing) -> Option<String> {
     let commit = commits.environment.as_deref().map_or("the work tree".to_owned(), short);
     Some(match why {
         Barred::ObserveOnly => "only observed: this reconciler changes nothing (--observe-only)".to_owned(),
         // Said with the holds.
         Barred::Held => return None,
         Barred::StoodBack => {
-            let open = open?;
-            format!("stands back: {} deploys generation {}", one_line(&open.controller), open.generation)
+            let newest = newest?;
+            format!("stands back: {} deploys generation {}", one_line(&newest.controller), newest.generation)
+        }
+        Barred::StandsBy => {
+            let newest = newest?;
+            format!("stands by: {} deployed last, and repairs drift", one_line(&newest.controller))
         }
         Barred::Quarantined => {
             let quarantined = standing.quarantined(commits)?;

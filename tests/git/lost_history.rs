@@ -116,15 +116,24 @@ fn a_history_that_was_rewritten_is_taken_and_appended_to() {
     let world = world();
     let ours = seen(&world.repository).expect("it is there");
     let theirs = git(&world.remote, &["commit-tree", "-m", "By hand", &format!("{ours}^{{tree}}")]);
-    for theirs in [theirs, git(&world.remote, &["rev-parse", &format!("{ours}^")])] {
-        let ours = seen(&world.repository).expect("it is there");
-        git(&world.remote, &["update-ref", BRANCH, &theirs]);
-        let change = world.change();
-        assert_eq!(change, Some(HistoryChange::Rewritten { ours, theirs: theirs.clone() }));
-        assert_eq!(seen(&world.repository), Some(theirs.clone()));
-        let next = must(append(&world.repository, 3));
-        assert_eq!(git(&world.remote, &["rev-parse", &format!("{next}^")]), theirs);
-    }
+    git(&world.remote, &["update-ref", BRANCH, &theirs]);
+    let change = world.change();
+    assert_eq!(change, Some(HistoryChange::Rewritten { ours, theirs: theirs.clone() }));
+    assert_eq!(seen(&world.repository), Some(theirs.clone()));
+    let next = must(append(&world.repository, 3));
+    assert_eq!(git(&world.remote, &["rev-parse", &format!("{next}^")]), theirs);
+}
+
+#[test]
+fn a_history_that_was_set_back_is_pushed_forward_again() {
+    let world = world();
+    let ours = seen(&world.repository).expect("it is there");
+    let older = git(&world.remote, &["rev-parse", &format!("{ours}^")]);
+    git(&world.remote, &["update-ref", BRANCH, &older]);
+    assert_eq!(world.change(), Some(HistoryChange::Restored { at: ours.clone() }));
+    assert_eq!(git(&world.remote, &["rev-parse", BRANCH]), ours);
+    assert_eq!(seen(&world.repository), Some(ours));
+    assert_eq!(world.change(), None);
 }
 
 #[test]
