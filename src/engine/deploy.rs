@@ -172,6 +172,7 @@ impl<H: Host> Deployment<'_, H> {
             healthy.map_err(|why| (step, why))
         });
         let results = tokio::select! {
+            biased;
             // Both only wait: nothing runs on the host on our behalf any more.
             results = join_all(waits) => results,
             () = self.halt.stop() => match self.halt.reason(name) {

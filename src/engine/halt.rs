@@ -75,6 +75,7 @@ impl Halting {
             }
         };
         tokio::select! {
+            biased;
             // Both only wait.
             () = cancelled => {}
             () = late => {}

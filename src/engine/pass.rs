@@ -98,8 +98,9 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     }
     let name = match deployment.kind {
         Kind::Change => deployment.generation.to_string(),
-        // A repair belongs to a generation that already has its directory.
-        Kind::DriftRepair => format!("{}-repair-{}", deployment.generation, Utc::now().timestamp_millis()),
+        // A repair belongs to a generation that already has its directory. Two of one name would take each
+        // other's events for their own.
+        Kind::DriftRepair => format!("{}-repair-{:08x}", deployment.generation, rand::random::<u32>()),
     };
     let began = Instant::now();
     let halt = order.halt.until(began + Duration::from_millis(deployment.limit_ms));
@@ -115,6 +116,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
         watch: order.watch,
     };
     let ended = tokio::select! {
+        biased;
         // What is dropped in the middle goes on at the hosts; the intent stays open.
         ended = running.run().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
         () = order.halt.detach() => return Err(PassError::Detached),

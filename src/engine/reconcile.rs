@@ -16,9 +16,10 @@ use std::{
 use rand::RngExt as _;
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{
@@ -56,6 +57,8 @@ pub struct Reconciler<H, L> {
     pub policy: Policy,
     pub seat: Seat,
     pub watch: Box<Watch>,
+    /// Numbers between 0 and 1 that spread what many controllers do at once.
+    pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
     /// What `status` answers, by environment.
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
@@ -90,6 +93,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             policy,
             seat,
             watch,
+            jitter: Box::new(|| rand::rng().random()),
             status,
             pulse,
             prepared,
@@ -101,7 +105,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     }
 
     /// Runs until `stop`. `pokes` wake it. What runs on hosts then is left to them, and the next start
-    /// goes on from there.
+    /// goes on from there. When it is dropped, all that it does ends with it.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, mut pokes: mpsc::Receiver<()>) {
         let Some(mut hurried) = lock(&self.hurried).take() else {
             warn!("the loop runs already");
@@ -111,11 +115,11 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let now = || began.elapsed().as_millis() as u64;
         let mut state = State::default();
         let (sender, mut events) = mpsc::channel(64);
-        let tasks = TaskTracker::new();
+        let mut tasks = JoinSet::new();
         let mut event = Event::Tick;
         loop {
             self.pulse.fetch_add(1, Ordering::Relaxed);
-            let effects = decide::decide(&mut state, self.policy, event, now(), rand::rng().random());
+            let effects = decide::decide(&mut state, self.policy, event, now(), (self.jitter)());
             for effect in effects {
                 let (reconciler, sender) = (self.clone(), sender.clone());
                 tasks.spawn(async move {
@@ -125,19 +129,21 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
                 });
             }
             let pause = Duration::from_millis(decide::next_due(&state, self.policy).saturating_sub(now()).max(1));
+            while tasks.try_join_next().is_some() {}
             event = tokio::select! {
                 // Each branch is cancel-safe: a token, a timer, and channels that lose nothing.
+                biased; // so that the same events make the same story
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(pause.min(PULSE)) => Event::Tick,
                 Some(()) = pokes.recv() => Event::Poked,
                 Some((environment, take_over)) = hurried.recv() => Event::Hurried { environment, take_over },
                 Some(event) = events.recv() => event,
+                () = tokio::time::sleep(pause.min(PULSE)) => Event::Tick,
             };
         }
         info!("stopping; what runs on hosts goes on there, and the next start takes it up");
         lock(&self.halts).values().for_each(|halt| _ = halt.send_replace(Halt::Detach));
-        tasks.close();
-        if tokio::time::timeout(FAREWELL, tasks.wait()).await.is_err() {
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
             warn!("ended while something still ran; the next start looks at it again");
         }
     }

@@ -58,6 +58,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
         let began = Instant::now();
         let mut deployment = self.intent.clone();
         let ended = tokio::select! {
+            biased;
             // As for every deployment: what is dropped in the middle goes on at the hosts.
             ended = self.end().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
             () = self.halt.detach() => return Err(PassError::Detached),

@@ -1,0 +1,158 @@
+//! The controllers of a story: started, stopped as by a signal, and killed.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use evenkeel::{
+    decide::Policy,
+    declare::Overrides,
+    engine::{
+        desk::{Ask, Request},
+        pass::Seat,
+        reconcile::Reconciler,
+        roster::Roster,
+    },
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    dice::Dice,
+    fleet::FOLDER,
+    host::{SimHost, Wire},
+    judge::Judge,
+    machine::Machine,
+    remote::{Remote, SimLedger},
+    tale::{Tale, lock},
+};
+
+/// How often the repository is asked.
+const POLL: Duration = Duration::from_secs(45);
+
+type Simulated = Reconciler<SimHost, SimLedger>;
+
+/// What controllers are made of.
+pub struct Controllers {
+    pub tale: Arc<Tale>,
+    pub machines: BTreeMap<String, Arc<Machine>>,
+    pub wires: BTreeMap<(usize, String), Arc<Wire>>,
+    pub remote: Arc<Mutex<Remote>>,
+    pub judge: Arc<Mutex<Judge>>,
+    pub running: BTreeMap<usize, Controller>,
+    /// How often each was started anew with an empty state directory.
+    moved: BTreeMap<usize, u32>,
+    seed: u64,
+}
+
+pub struct Controller {
+    reconciler: Arc<Simulated>,
+    stop: CancellationToken,
+    pokes: mpsc::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Controllers {
+    pub fn new(
+        tale: Arc<Tale>,
+        machines: BTreeMap<String, Arc<Machine>>,
+        remote: Arc<Mutex<Remote>>,
+        judge: Arc<Mutex<Judge>>,
+        seed: u64,
+    ) -> Self {
+        let wires = machines.keys().flat_map(|name| (0..2).map(move |number| ((number, name.clone()), Arc::default())));
+        let wires = wires.collect();
+        Self { tale, machines, wires, remote, judge, running: BTreeMap::new(), moved: BTreeMap::new(), seed }
+    }
+
+    /// Starts a controller, unless it runs. The same one sits where it sat, unless it has moved.
+    pub fn start(&mut self, number: usize) {
+        self.running.retain(|_, controller| !controller.task.is_finished());
+        if self.running.contains_key(&number) {
+            return;
+        }
+        let moved = self.moved.get(&number).copied().unwrap_or(0);
+        let seat = format!("{}{moved}", ["a", "b"][number]);
+        self.tale.tell(|| format!("controller {seat} starts"));
+        let ledger = SimLedger {
+            remote: self.remote.clone(),
+            judge: self.judge.clone(),
+            tale: self.tale.clone(),
+            seat: seat.clone(),
+        };
+        let (machines, wires) = (self.machines.clone(), self.wires.clone());
+        let roster = Roster::new(move |instance| {
+            let name = instance.name.to_string();
+            SimHost::new(machines[&name].clone(), wires[&(number, name)].clone())
+        });
+        let policy = Policy { poll_every: POLL.as_millis() as u64, observe_only: false };
+        let tale = self.tale.clone();
+        let teller = seat.clone();
+        let watch = Box::new(move |event| {
+            tale.tell(|| {
+                let line = evenkeel::report::progress::line(&event, evenkeel::report::Style(false));
+                format!("  {teller} {}", line.trim())
+            });
+        });
+        let seat = Seat { controller: seat.clone(), id: seat };
+        let mut reconciler =
+            Reconciler::new(ledger, roster, Overrides::default(), FOLDER.to_owned(), policy, seat, watch);
+        let dice = Mutex::new(Dice::new(self.seed ^ number as u64));
+        reconciler.jitter = Box::new(move || lock(&dice).part());
+        let reconciler = Arc::new(reconciler);
+        let stop = CancellationToken::new();
+        let (pokes, poked) = mpsc::channel(1);
+        let task = tokio::spawn(reconciler.clone().run(stop.clone(), poked));
+        self.tale.count("starts of controllers");
+        self.running.insert(number, Controller { reconciler, stop, pokes, task });
+    }
+
+    /// It dies in the middle of whatever it does.
+    pub fn crash(&mut self, number: usize) {
+        let Some(controller) = self.running.remove(&number) else { return };
+        self.tale.tell(|| format!("controller {number} crashes"));
+        self.tale.count("crashes of controllers");
+        controller.task.abort();
+    }
+
+    /// As by SIGTERM.
+    pub async fn end(&mut self, number: usize) {
+        let Some(controller) = self.running.remove(&number) else { return };
+        self.tale.tell(|| format!("controller {number} is asked to end"));
+        self.tale.count("orderly ends of controllers");
+        controller.stop.cancel();
+        let _ = controller.task.await;
+    }
+
+    /// Its next start is on another machine.
+    pub fn moves(&mut self, number: usize) {
+        *self.moved.entry(number).or_default() += 1;
+    }
+
+    pub fn poke(&self) {
+        for controller in self.running.values() {
+            // A full channel holds a poke already.
+            let _ = controller.pokes.try_send(());
+        }
+    }
+
+    /// A person asks the first controller there is. Goes on by itself.
+    pub fn ask(&self, ask: Ask) {
+        let Some(controller) = self.running.values().next() else { return };
+        let (reconciler, tale) = (controller.reconciler.clone(), self.tale.clone());
+        tokio::spawn(async move {
+            let request = Request { environment: None, by: "ann".to_owned(), ask };
+            let said = reconciler.asked(&request).await;
+            tale.tell(|| match said {
+                Ok(said) => format!("asked: {said}"),
+                Err(error) => format!("asked in vain: {error}"),
+            });
+        });
+    }
+
+    pub fn mend(&self) {
+        self.wires.values().for_each(|wire| wire.mend());
+    }
+}

@@ -1,0 +1,134 @@
+//! The end of a story: every fault ends, one controller lives, and time goes on until all is quiet.
+
+use std::time::Duration;
+
+use evenkeel::engine::{Prepared, desk::Ask};
+use tokio::time::Instant;
+
+use crate::{
+    judge::deployment,
+    machine::{Lies, Machine, State},
+    story::Story,
+    tale::lock,
+    truth,
+};
+
+/// So long it may take until all is as it should be: another's deployment must first count as abandoned.
+const LONGEST: Duration = Duration::from_secs(4 * 3600);
+const LOOK: Duration = Duration::from_secs(20);
+
+pub async fn end(story: &mut Story) {
+    story.tale.tell(|| "all faults end".to_owned());
+    mend(story);
+    let one = story.dice.below(2) as usize;
+    story.controllers.crash(1 - one);
+    story.controllers.start(one);
+    story.pause(Duration::from_secs(30)).await;
+    // What was armed for an operation that never came must not go off now.
+    mend(story);
+    let declared = lock(&story.remote).declared().clone();
+    if !declared.rollback_on_failure || declared.broken || story.dice.chance(40) {
+        let mended = declared.mended(&mut story.dice);
+        let mut remote = lock(&story.remote);
+        let head = remote.head.clone();
+        remote.push(mended, Some(head));
+    }
+    let began = Instant::now();
+    let mut quiet = 0;
+    let mut why = Vec::new();
+    while quiet < 2 && began.elapsed() < LONGEST {
+        story.pause(LOOK).await;
+        why = unsettled(story);
+        quiet = if why.is_empty() { quiet + 1 } else { 0 };
+        resume(story);
+        story.controllers.start(one);
+    }
+    for why in why {
+        story.tale.wrong(format!("it does not come to rest: {why}"));
+    }
+    lock(&story.judge).concludes();
+    for machine in story.machines.values() {
+        stays(story, machine);
+    }
+}
+
+fn mend(story: &mut Story) {
+    for machine in story.machines.values() {
+        let mut state = machine.state();
+        state.fuses.clear();
+        (state.slow, state.deaf, state.garbled) = (1, 0, 0);
+        drop(state);
+        machine.power_on();
+    }
+    story.controllers.mend();
+    let mut remote = lock(&story.remote);
+    (remote.down, remote.slow, remote.lost_answers) = (false, false, 0);
+}
+
+/// What people hold they let go at last.
+fn resume(story: &Story) {
+    let text = lock(&story.remote).tip_files().get("standing.json").cloned();
+    let Some(text) = text else { return };
+    let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
+    for hold in standing.holds {
+        story.controllers.ask(Ask::Resume { instance: hold.instance });
+    }
+}
+
+/// Why the fleet is not at rest as its last good or its newest commit.
+fn unsettled(story: &Story) -> Vec<String> {
+    let mut remote = lock(&story.remote);
+    let files = remote.tip_files();
+    let newest = deployment(&files);
+    if let Some(open) = newest.filter(|newest| newest.outcome.is_none()) {
+        return vec![format!("generation {} is open", open.generation)];
+    }
+    let text = files.get("standing.json").cloned().unwrap_or_else(|| b"{}".to_vec());
+    let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
+    let head = remote.head.clone();
+    let good = standing.good.as_ref().and_then(|good| good.commits.environment.clone());
+    let barred = standing.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));
+    let rewinds = good.is_some() && standing.rewind_to.is_none();
+    if good.as_ref() != Some(&head) && !barred && remote.prepared(&head).is_some() && !rewinds {
+        return vec![format!("{head:.8} is wanted, and neither good nor quarantined")];
+    }
+    let Some(good) = good else { return Vec::new() };
+    let Some(prepared) = remote.prepared(&good) else { return vec!["the good commit does not validate".to_owned()] };
+    drop(remote);
+    story.machines.values().flat_map(|machine| differs(machine, &prepared)).collect()
+}
+
+fn differs(machine: &Machine, prepared: &Prepared) -> Vec<String> {
+    let state = machine.state();
+    let desired = prepared.desired.iter().find(|(name, _)| name.as_str() == machine.name);
+    let differs = desired.map(|(_, desired)| truth::differs(&state, desired, Instant::now())).unwrap_or_default();
+    let open = state.open.iter().map(|open| format!("deployment {open} is open"));
+    differs.into_iter().chain(open).map(|what| format!("{}: {what}", machine.name)).collect()
+}
+
+/// What is not evenkeel's is as it was at the beginning, or as people made it.
+fn stays(story: &Story, machine: &Machine) {
+    let state = machine.state();
+    let wrong = |what: String| story.tale.wrong(format!("{}: {what}", machine.name));
+    let text = |state: &State, path: &str| match state.files.get(path) {
+        Some(Lies::File { content, .. }) => String::from_utf8_lossy(content).into_owned(),
+        Some(Lies::Link(_)) | None => String::new(),
+    };
+    for (path, before) in [
+        ("/etc/nginx/nginx.conf", "events {}\n"),
+        ("/etc/nginx/conf.d/somebody.conf", "# not ours\n"),
+        ("/etc/systemd/system/somebody.service", "[Service]\n"),
+        ("/etc/systemd/system/old-alpha.service", "[Service]\n"),
+        ("/etc/secrets/beta.env", "TOKEN=1\n"),
+    ] {
+        if !state.by_hand.contains_key(path) && text(&state, path) != before {
+            wrong(format!("{path} was changed, and is not ours"));
+        }
+    }
+    match state.systemd.process("somebody.service") {
+        // The host has booted since.
+        Some(_) if state.boot > 1 => {}
+        Some(process) if process.invocation == 2 => {}
+        _ => wrong("somebody.service was stopped or restarted, and is not ours".to_owned()),
+    }
+}

@@ -1,0 +1,370 @@
+//! A simulated host as a controller reaches it: every call takes time, and may be lost on its way there or
+//! back, while the machine goes on.
+//!
+//! Keeps true: behaves as `SshHost` does with the scripts; a controller's calls to one host go one after the
+//! other, but for health checks.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use evenkeel::{
+    host::{
+        ConnectError, Health, HealthCheck, Host, HostError, PhaseWork, Question, StepEvent, Trace, Trail, TrailState,
+    },
+    model::{observation::Observation, plan::Step, release::Packed},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    deployments::{Line, Order},
+    machine::{Lies, Machine},
+    probe, systemd,
+    tale::lock,
+    transient,
+};
+
+const AGAIN: Duration = Duration::from_millis(500);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Until a connection on which nothing comes back counts as dead.
+const SILENCE: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(40);
+/// How the scripts' refusals end of what has changed since the plan was made.
+const OVERTAKEN: &str = "plan again";
+
+/// What is between one controller and one machine.
+#[derive(Default)]
+pub struct Wire {
+    cut: AtomicBool,
+    /// After so many calls, this.
+    fuses: Mutex<Vec<(u64, Snap)>>,
+}
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snap {
+    RequestLost,
+    AnswerLost,
+}
+
+impl Wire {
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    pub fn mend(&self) {
+        self.cut.store(false, Ordering::Relaxed);
+        lock(&self.fuses).clear();
+    }
+
+    pub fn arm(&self, calls: u64, snap: Snap) {
+        lock(&self.fuses).push((calls, snap));
+    }
+
+    fn next(&self) -> Option<Snap> {
+        let mut fuses = lock(&self.fuses);
+        fuses.iter_mut().for_each(|(left, _)| *left = left.saturating_sub(1));
+        let burnt = fuses.iter().position(|(left, _)| *left == 0)?;
+        Some(fuses.remove(burnt).1)
+    }
+}
+
+pub struct SimHost {
+    pub machine: Arc<Machine>,
+    pub wire: Arc<Wire>,
+    /// The machine's boot to which there is a connection.
+    shell: tokio::sync::Mutex<Option<u64>>,
+}
+
+impl SimHost {
+    pub fn new(machine: Arc<Machine>, wire: Arc<Wire>) -> Self {
+        Self { machine, wire, shell: tokio::sync::Mutex::default() }
+    }
+
+    fn reaches(&self, boot: u64) -> bool {
+        let state = self.machine.state();
+        state.up && state.boot == boot && !self.wire.cut.load(Ordering::Relaxed)
+    }
+
+    /// One script on the host, and its answer. What runs there goes on when nobody listens any more.
+    async fn run<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        script: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let mut shell = self.shell.lock().await;
+        let boot = self.connected(&mut shell, doing).await?;
+        let snap = self.wire.next();
+        let slow = self.machine.state().slow;
+        sleep(Duration::from_millis(10) * slow).await;
+        if snap == Some(Snap::RequestLost) || !self.reaches(boot) {
+            return self.lost(&mut shell, doing).await;
+        }
+        let answer = self.machine.spawn(script);
+        while !answer.is_finished() {
+            if !self.reaches(boot) {
+                return self.lost(&mut shell, doing).await;
+            }
+            sleep(LOOK).await;
+        }
+        if snap == Some(Snap::AnswerLost) || !self.reaches(boot) {
+            return self.lost(&mut shell, doing).await;
+        }
+        match answer.await {
+            Ok(answer) => Ok(answer),
+            Err(_) => self.lost(&mut shell, doing).await,
+        }
+    }
+
+    async fn connected(&self, shell: &mut Option<u64>, doing: &'static str) -> Result<u64, HostError> {
+        let boot = self.machine.state().boot;
+        if *shell == Some(boot) {
+            if self.reaches(boot) {
+                return Ok(boot);
+            }
+            return self.lost(shell, doing).await;
+        }
+        *shell = None;
+        if !self.reaches(boot) {
+            sleep(CONNECT_LIMIT).await;
+        }
+        if self.reaches(boot) {
+            sleep(Duration::from_millis(60)).await;
+            *shell = Some(boot);
+            return Ok(boot);
+        }
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 22));
+        Err(ConnectError::Unreachable { address, why: "it is off or cut off".to_owned() }.into())
+    }
+
+    async fn lost<T>(&self, shell: &mut Option<u64>, doing: &'static str) -> Result<T, HostError> {
+        self.machine.tale.count("lost connections");
+        sleep(SILENCE).await;
+        *shell = None;
+        Err(HostError::Lost { doing, why: "nothing was heard".to_owned() })
+    }
+
+    /// Starts a phase, or finds it begun, and hands its events on until it has ended.
+    async fn follow(&self, order: Order, heard: &mut Heard<'_>) -> Result<i32, HostError> {
+        let doing = "applying a phase";
+        let (name, phase) = (order.work.name.clone(), order.work.phase);
+        let status = self.run(doing, transient::launch(self.machine.clone(), order)).await?;
+        if status != 0 {
+            return Ok(status);
+        }
+        let mut shell = self.shell.lock().await;
+        let boot = self.connected(&mut shell, doing).await?;
+        let mut number = 0;
+        let mut quiet = Instant::now();
+        loop {
+            if !self.reaches(boot) {
+                return self.lost(&mut shell, doing).await;
+            }
+            let (lines, runs) = {
+                let mut state = self.machine.state();
+                let runs = state.transient.is_some();
+                let phase = state.directory(&name).and_then(|directory| directory.phases.get(&phase));
+                let lines = phase.and_then(|phase| phase.events.as_ref());
+                let lines: Vec<Line> =
+                    lines.map(|l| l.iter().skip(number).map(|(_, line)| line.clone()).collect()).unwrap_or_default();
+                (lines, runs)
+            };
+            if !lines.is_empty() || runs {
+                quiet = Instant::now();
+            }
+            for line in lines {
+                number += 1;
+                heard.line(number, line);
+            }
+            if heard.end.is_some() {
+                return Ok(0);
+            }
+            if quiet.elapsed() > Duration::from_secs(2) {
+                heard.end = Some("cut-off");
+                return Ok(0);
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+impl Host for SimHost {
+    async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
+        let (machine, question) = (self.machine.clone(), question.clone());
+        let answer = self.run("the probe", async move {
+            sleep(Duration::from_millis(30)).await;
+            probe::look(&machine, &question)
+        });
+        answer.await?.map_err(|why| HostError::Garbled { doing: "the probe", why })
+    }
+
+    async fn read(&self, paths: &[String]) -> Result<Vec<(String, Vec<u8>)>, HostError> {
+        let (machine, paths) = (self.machine.clone(), paths.to_vec());
+        let read = async move {
+            let state = machine.state();
+            let content = |path: String| match state.files.get(&path)? {
+                Lies::File { content, .. } => Some((path, content.to_vec())),
+                Lies::Link(_) => None,
+            };
+            paths.into_iter().filter_map(content).collect()
+        };
+        self.run("reading files", read).await
+    }
+
+    async fn stage(&self, _: &str, release: &Packed) -> Result<(), HostError> {
+        let (machine, digest) = (self.machine.clone(), release.digest);
+        let doing = "staging a release";
+        let staged = async move {
+            machine.moment().await?;
+            machine.state().releases.insert(digest);
+            Ok(())
+        };
+        let staged: Result<(), String> = self.run(doing, staged).await?;
+        staged.map_err(|output| HostError::Status { doing, status: 1, output })
+    }
+
+    async fn apply(
+        &self,
+        work: &PhaseWork,
+        steps: &[&Step],
+        events: &mut (dyn FnMut(StepEvent) + Send),
+    ) -> Result<(), HostError> {
+        let order = Order { work: work.clone(), steps: steps.iter().map(|step| (*step).clone()).collect() };
+        let mut heard = Heard { told: 0, failed: None, end: None, events };
+        let mut lost_at = None;
+        let status = loop {
+            match self.follow(order.clone(), &mut heard).await {
+                Ok(status) => break status,
+                Err(error)
+                    if error.may_pass() && lost_at.get_or_insert_with(Instant::now).elapsed() < work.lost_after =>
+                {
+                    sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        heard.verdict(work, status)
+    }
+
+    async fn undo(&self, _: &str, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
+        let doing = "undoing a deployment";
+        let undone = self.run(doing, transient::undo(self.machine.clone(), deployment.to_owned(), phase)).await?;
+        match undone {
+            0 => Ok(()),
+            status => Err(HostError::Status { doing, status, output: "undo-failed".to_owned() }),
+        }
+    }
+
+    async fn trail(&self, _: &str, deployment: &str) -> Result<Trail, HostError> {
+        let (machine, name) = (self.machine.clone(), deployment.to_owned());
+        self.run("asking what became of a deployment", async move { trail(&machine, &name) }).await
+    }
+
+    async fn fence(&self, _: &str, generation: u64) -> Result<(), HostError> {
+        let machine = self.machine.clone();
+        let fence = async move {
+            machine.tale.count("fences");
+            {
+                let mut state = machine.state();
+                state.generation = Some(state.generation.unwrap_or(0).max(generation));
+            }
+            sleep(Duration::from_millis(5)).await;
+            machine.kill();
+            while machine.state().transient.is_some() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        self.run("fencing off an older deployment", fence).await
+    }
+
+    async fn traces(&self, _: &[String]) -> Result<Vec<Trace>, HostError> {
+        Ok(Vec::new())
+    }
+
+    async fn health(&self, check: &HealthCheck) -> Health {
+        let boot = self.machine.state().boot;
+        sleep(Duration::from_millis(15)).await;
+        if !self.reaches(boot) {
+            sleep(CONNECT_LIMIT).await;
+            return Health::Unknown("the tunnel does not open".to_owned());
+        }
+        let state = self.machine.state();
+        let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
+        match listens {
+            Some((_, process)) if process.healthy => Health::Healthy,
+            Some(_) => Health::Unhealthy("GET /health answered 500".to_owned()),
+            None => Health::Unhealthy(format!("nothing listens on port {}", check.port)),
+        }
+    }
+
+    async fn log(&self, unit: &str, _: u32) -> Result<Vec<String>, HostError> {
+        Ok(vec![format!("{unit} says something")])
+    }
+}
+
+fn trail(machine: &Machine, name: &str) -> Trail {
+    let mut state = machine.state();
+    let runs = state.transient.is_some();
+    let nothing = if runs { TrailState::Running } else { TrailState::Nothing };
+    let Some(directory) = state.directory(name) else {
+        return Trail { state: nothing, newest_phase: 0, failed: None };
+    };
+    let newest = directory.newest_begun();
+    let ended_well = |phase: &crate::deployments::Phase| {
+        matches!(phase.events.iter().flatten().last(), Some((_, Line::End("success"))))
+    };
+    let state = match newest {
+        _ if runs => TrailState::Running,
+        None => TrailState::Nothing,
+        _ if directory.undone => TrailState::Undone,
+        _ if directory.finished => TrailState::Finished,
+        Some((_, phase)) if ended_well(phase) => TrailState::Between,
+        Some(_) => TrailState::Broken,
+    };
+    Trail { state, newest_phase: newest.map_or(0, |(number, _)| number), failed: directory.failed() }
+}
+
+/// What the events of a phase have said so far.
+struct Heard<'a> {
+    /// Lines that were handed on; after a cut they are read from the first again.
+    told: usize,
+    failed: Option<(String, String)>,
+    end: Option<&'static str>,
+    events: &'a mut (dyn FnMut(StepEvent) + Send),
+}
+
+impl Heard<'_> {
+    fn line(&mut self, number: usize, line: Line) {
+        if number <= self.told {
+            return;
+        }
+        self.told = number;
+        match line {
+            Line::Event(event) => {
+                if let StepEvent::Failed { step, message } = &event {
+                    self.failed = Some((step.clone(), message.clone()));
+                }
+                (self.events)(event);
+            }
+            Line::End(result) => self.end = Some(result),
+        }
+    }
+
+    fn verdict(self, work: &PhaseWork, status: i32) -> Result<(), HostError> {
+        match (status, self.end, self.failed) {
+            (transient::BUSY, ..) => Err(HostError::Busy { unit: "evenkeel-sim.service".to_owned() }),
+            (0, Some("success"), _) => Ok(()),
+            (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
+                Err(HostError::Overtaken { step, message })
+            }
+            (_, Some(_), Some((step, message))) => Err(HostError::Step { step, message, log: Vec::new() }),
+            (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
+            (status, None, _) => Err(HostError::Status { doing: "applying a phase", status, output: String::new() }),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The deterministic simulation: random stories of commits, faults, crashes and people, told to the real
+//! engine over simulated hosts and a simulated repository, in virtual time.
+//!
+//! `EVENKEEL_SEED=N` tells one story aloud; `EVENKEEL_STORIES=N` tells so many.
+
+mod controllers;
+mod deployments;
+mod dice;
+mod ending;
+mod fleet;
+mod host;
+mod judge;
+mod machine;
+mod probe;
+mod remote;
+mod restore;
+mod script;
+mod story;
+mod systemd;
+mod tale;
+mod transient;
+mod truth;
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tale::{Tally, lock};
+
+const STORIES: u64 = 10_000;
+const THREADS: usize = 2;
+
+#[test]
+fn whatever_happens_the_fleet_comes_to_rest_and_its_history_is_true() {
+    if let Some(seed) = number("EVENKEEL_SEED") {
+        let told = story::tell(seed, true);
+        println!("{:#?}", told.tally);
+        assert!(told.wrongs.is_empty(), "{}", told.wrongs.join("\n"));
+        return;
+    }
+    let stories = number("EVENKEEL_STORIES").unwrap_or(STORIES);
+    let next = AtomicU64::new(0);
+    let tally = Mutex::new(Tally::new());
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= stories {
+                        return;
+                    }
+                    let told = std::panic::catch_unwind(|| story::tell(seed, false));
+                    let wrongs = match told {
+                        Ok(told) => {
+                            let mut tally = lock(&tally);
+                            told.tally.iter().for_each(|(what, count)| *tally.entry(what).or_default() += count);
+                            told.wrongs
+                        }
+                        Err(_) => vec!["it panics".to_owned()],
+                    };
+                    if !wrongs.is_empty() {
+                        lock(&failed).push((seed, wrongs));
+                    }
+                }
+            });
+        }
+    });
+    println!("{stories} stories: {:#?}", lock(&tally));
+    let mut failed = lock(&failed);
+    failed.sort();
+    let shown = failed.iter().take(10).map(|(seed, wrongs)| {
+        let first: Vec<_> = wrongs.iter().take(3).cloned().collect();
+        format!("EVENKEEL_SEED={seed} cargo test --test simulation\n    {}\n", first.join("\n    "))
+    });
+    let shown: String = shown.collect();
+    assert!(failed.is_empty(), "{} stories failed:\n{shown}", failed.len());
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}

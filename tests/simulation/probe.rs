@@ -1,0 +1,104 @@
+//! What a probe says of a simulated machine.
+
+use evenkeel::{
+    host::Question,
+    model::{
+        digest::Digest,
+        observation::{Facts, Listener, LiveFile, LiveNginx, LiveUnit, Observation},
+        seen::Seen,
+    },
+};
+
+use crate::{
+    machine::{Lies, Machine, State},
+    systemd,
+};
+
+const APPLY_UNIT: &str = "evenkeel-sim.service";
+
+/// The error is what cannot be understood of the answer.
+pub fn look(machine: &Machine, question: &Question) -> Result<Observation, String> {
+    let mut state = machine.state();
+    let garbled = state.garbled > 0;
+    if garbled {
+        state.garbled -= 1;
+        machine.tale.count("garbled probes");
+        if state.garbled.is_multiple_of(2) {
+            return Err("it ends in the middle".to_owned());
+        }
+    }
+    let mut observation = observe(&state, question);
+    if garbled {
+        observation.listeners = Seen::Unknown("ss: killed".to_owned());
+        let first = question.paths.first().expect("a path");
+        observation.files.insert(first.clone(), Seen::Unknown("stat: input/output error".to_owned()));
+    }
+    Ok(observation)
+}
+
+fn observe(state: &State, question: &Question) -> Observation {
+    let owned = state.manifest();
+    let of_manifest = owned.iter().flat_map(|manifest| manifest.files.keys().chain(manifest.links.keys()));
+    let units = question.units.iter().chain(owned.iter().flat_map(|manifest| manifest.units.keys()));
+    Observation {
+        manifest: owned.clone().map_or(Seen::Absent, Seen::Known),
+        manifest_digest: state.manifest_text().map(Digest::of),
+        generation: Seen::Known(state.generation.unwrap_or(0)),
+        unfinished: state.open.clone(),
+        files: question.paths.iter().chain(of_manifest).map(|path| (path.clone(), live_file(state, path))).collect(),
+        units: units.map(|name| (name.clone(), live_unit(state, name))).collect(),
+        listeners: Seen::Known(listeners(state, question.digest_port)),
+        nginx: Seen::Known(LiveNginx {
+            running: state.systemd.is_active("nginx.service"),
+            digest: state.serving.map_or(Seen::Absent, Seen::Known),
+        }),
+        packages: question
+            .packages
+            .iter()
+            .map(|name| (name.clone(), seen(state.packages.contains(name), "1".to_owned())))
+            .collect(),
+        users: question.users.iter().map(|name| (name.clone(), Seen::Known(()))).collect(),
+        releases: question.releases.iter().map(|digest| (*digest, seen(state.releases.contains(digest), ()))).collect(),
+        facts: Facts::default(),
+    }
+}
+
+fn live_file(state: &State, path: &str) -> Seen<LiveFile> {
+    Seen::Known(match state.files.get(path) {
+        None => return Seen::Absent,
+        Some(Lies::Link(target)) => LiveFile::Symlink { target: target.clone() },
+        Some(Lies::File { digest, mode, .. }) => {
+            LiveFile::Regular { digest: *digest, mode: *mode, owner: "root:root".to_owned(), content: None }
+        }
+    })
+}
+
+fn live_unit(state: &State, name: &str) -> Seen<LiveUnit> {
+    if name == APPLY_UNIT {
+        let Some(transient) = &state.transient else { return Seen::Absent };
+        let active = if transient.active { "active" } else { "deactivating" };
+        return Seen::Known(LiveUnit {
+            active: active.to_owned(),
+            sub: String::new(),
+            enabled: "transient".to_owned(),
+            needs_reload: false,
+            restarts: 0,
+            main_pid: 1,
+            directory: None,
+        });
+    }
+    state.systemd.show(&state.files, name).map_or(Seen::Absent, Seen::Known)
+}
+
+fn listeners(state: &State, digest_port: Option<u16>) -> Vec<Listener> {
+    let listener =
+        |port, unit: &str| Listener { port, pid: 4242, process: "some".to_owned(), unit: Some(unit.to_owned()) };
+    let units = state.systemd.running().filter_map(|(unit, _)| Some(listener(systemd::port(unit)?, unit)));
+    let nginx = state.systemd.is_active("nginx.service");
+    let ports = [Some(80), digest_port.filter(|_| state.serving.is_some())].into_iter().flatten().filter(|_| nginx);
+    units.chain(ports.map(|port| listener(port, "nginx.service"))).collect()
+}
+
+fn seen<T>(is: bool, value: T) -> Seen<T> {
+    if is { Seen::Known(value) } else { Seen::Absent }
+}

@@ -1,0 +1,233 @@
+//! The config repository that controllers share, and what each of them last saw of it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use evenkeel::{
+    declare::Overrides,
+    engine::{
+        Prepared,
+        ledger::{Files, Ledger, LedgerError},
+        prepare,
+    },
+    git::{Fetched, GitError, Tip, TransportError},
+    model::{name::EnvironmentName, plan::Commits, tree::Tree},
+};
+use tokio::time::sleep;
+
+use crate::{
+    fleet::{Declared, ENVIRONMENT, FOLDER},
+    judge::Judge,
+    tale::{Tale, lock},
+};
+
+const URL: &str = "ssh://git@example.org/fleet.git";
+
+pub struct Commit {
+    parent: Option<String>,
+    pub declared: Declared,
+    tree: Tree,
+    /// None where it does not validate. Made when first needed.
+    prepared: Option<Option<Arc<Prepared>>>,
+}
+
+pub struct HistoryCommit {
+    pub parent: Option<String>,
+    pub files: Files,
+}
+
+#[derive(Default)]
+pub struct Remote {
+    commits: BTreeMap<String, Commit>,
+    pub head: String,
+    pub history: BTreeMap<String, HistoryCommit>,
+    pub tip: Option<String>,
+    pub down: bool,
+    pub slow: bool,
+    /// So many pushes arrive, and their answers do not.
+    pub lost_answers: u32,
+    mirrors: BTreeMap<String, Mirror>,
+    counted: u64,
+}
+
+/// What a controller's state directory holds.
+#[derive(Debug, Clone, Default)]
+struct Mirror {
+    head: Option<String>,
+    tip: Option<String>,
+}
+
+impl Remote {
+    fn id(&mut self) -> String {
+        self.counted += 1;
+        format!("{:08x}{:032x}", self.counted.wrapping_mul(0x9e37_79b9) & 0xffff_ffff, self.counted)
+    }
+
+    /// A person pushes a commit; `rewinding` to what was before the parent.
+    pub fn push(&mut self, declared: Declared, parent: Option<String>) -> String {
+        let id = self.id();
+        let tree = declared.tree();
+        self.commits.insert(id.clone(), Commit { parent, declared, tree, prepared: None });
+        self.head = id.clone();
+        id
+    }
+
+    pub fn declared(&self) -> &Declared {
+        &self.commits[&self.head].declared
+    }
+
+    pub fn parent_of(&self, commit: &str) -> Option<String> {
+        self.commits.get(commit)?.parent.clone()
+    }
+
+    pub fn prepared(&mut self, id: &str) -> Option<Arc<Prepared>> {
+        let commit = self.commits.get_mut(id)?;
+        let prepared = commit.prepared.get_or_insert_with(|| {
+            let environment = ENVIRONMENT.parse().expect("a name");
+            let commits = Commits { default: Some(id.to_owned()), environment: Some(id.to_owned()) };
+            prepare(&commit.tree, FOLDER, &environment, &Overrides::default(), commits).ok().map(Arc::new)
+        });
+        prepared.clone()
+    }
+
+    pub fn tip_files(&self) -> Files {
+        self.tip.as_ref().map(|tip| self.history[tip].files.clone()).unwrap_or_default()
+    }
+
+    fn is_ancestor(&self, commit: &str, of: &str) -> bool {
+        let mut next = VecDeque::from([of.to_owned()]);
+        while let Some(id) = next.pop_front() {
+            if id == commit {
+                return true;
+            }
+            next.extend(self.parent_of(&id));
+        }
+        false
+    }
+}
+
+/// The repository as the controller of one seat has it.
+pub struct SimLedger {
+    pub remote: Arc<Mutex<Remote>>,
+    pub judge: Arc<Mutex<Judge>>,
+    pub tale: Arc<Tale>,
+    pub seat: String,
+}
+
+impl SimLedger {
+    /// The way to the remote.
+    async fn travel(&self) -> Result<(), LedgerError> {
+        let (down, slow) = {
+            let remote = lock(&self.remote);
+            (remote.down, remote.slow)
+        };
+        sleep(Duration::from_millis(if slow { 4_000 } else { 60 })).await;
+        if down { Err(self.silence().await) } else { Ok(()) }
+    }
+
+    async fn silence(&self) -> LedgerError {
+        self.tale.count("failed calls to the remote");
+        sleep(Duration::from_secs(10)).await;
+        let source = TransportError::Silence { host: "example.org".to_owned(), seconds: 10, doing: "waiting" };
+        GitError::Remote { doing: "reach", url: URL.to_owned(), source: Box::new(source) }.into()
+    }
+
+    fn diverged(&self, seen: &Option<String>, found: &Option<String>) -> LedgerError {
+        let text = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "nothing".to_owned());
+        self.tale.count("lost races to write the history");
+        let (url, reference) = (URL.to_owned(), "the history".to_owned());
+        GitError::Diverged { url, reference, seen: text(seen), found: text(found) }.into()
+    }
+
+    fn unknown(commit: &str) -> LedgerError {
+        GitError::Incomplete { url: URL.to_owned(), reference: commit.to_owned() }.into()
+    }
+}
+
+impl Ledger for SimLedger {
+    async fn fetch(&self) -> Result<Fetched, LedgerError> {
+        self.travel().await?;
+        {
+            let mut remote = lock(&self.remote);
+            let now = Mirror { head: Some(remote.head.clone()), tip: remote.tip.clone() };
+            remote.mirrors.insert(self.seat.clone(), now);
+        }
+        Ok(self.last_fetched().await?.expect("it was fetched"))
+    }
+
+    async fn last_fetched(&self) -> Result<Option<Fetched>, LedgerError> {
+        let remote = lock(&self.remote);
+        let head = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.head.clone());
+        Ok(head.map(|head| Fetched {
+            default_branch: "main".to_owned(),
+            branches: [("main".to_owned(), head)].into(),
+            changed: true,
+            history: BTreeMap::new(),
+        }))
+    }
+
+    async fn tree(&self, _: &str, environment: &str, _: &str) -> Result<Tree, LedgerError> {
+        let remote = lock(&self.remote);
+        let commit = remote.commits.get(environment).ok_or_else(|| Self::unknown(environment))?;
+        Ok(commit.tree.clone())
+    }
+
+    async fn tip(&self, _: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
+        let remote = lock(&self.remote);
+        let tip = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.tip.clone());
+        Ok(tip.map(|commit| Tip { files: remote.history[&commit].files.clone(), commit }))
+    }
+
+    async fn append(
+        &self,
+        _: &EnvironmentName,
+        seen: Option<String>,
+        files: Files,
+        message: String,
+    ) -> Result<String, LedgerError> {
+        let ours = lock(&self.remote).mirrors.entry(self.seat.clone()).or_default().tip.clone();
+        if ours != seen {
+            return Err(self.diverged(&seen, &ours));
+        }
+        self.travel().await?;
+        let (id, lost) = {
+            let mut remote = lock(&self.remote);
+            if remote.tip != seen {
+                let found = remote.tip.clone();
+                drop(remote);
+                return Err(self.diverged(&seen, &found));
+            }
+            let id = remote.id();
+            let before = remote.tip_files();
+            self.tale.tell(|| format!("history, by {}: {}", self.seat, message.lines().next().unwrap_or_default()));
+            lock(&self.judge).appended(&mut remote, &before, &files);
+            remote.history.insert(id.clone(), HistoryCommit { parent: seen, files });
+            remote.tip = Some(id.clone());
+            let lost = remote.lost_answers > 0;
+            remote.lost_answers = remote.lost_answers.saturating_sub(1);
+            (id, lost)
+        };
+        if lost {
+            self.tale.count("pushes whose answer was lost");
+            return Err(self.silence().await);
+        }
+        sleep(Duration::from_millis(20)).await;
+        lock(&self.remote).mirrors.entry(self.seat.clone()).or_default().tip = Some(id.clone());
+        Ok(id)
+    }
+
+    async fn mark_good(&self, _: &EnvironmentName, _: &str) -> Result<(), LedgerError> {
+        self.travel().await
+    }
+
+    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {
+        Ok(lock(&self.remote).is_ancestor(commit, of))
+    }
+
+    async fn subject(&self, commit: &str) -> Option<String> {
+        Some(format!("Change {commit:.8}"))
+    }
+}

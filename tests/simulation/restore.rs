@@ -1,0 +1,158 @@
+//! A deployment undone on a host, from what was kept, as `undo.sh` has it.
+
+use std::sync::Arc;
+
+use evenkeel::host::StepEvent;
+use tokio::time::Instant;
+
+use crate::{
+    deployments::{Kept, Line},
+    machine::{Machine, State},
+};
+
+/// Undoes the phases; none: all, newest first. False when something could not be undone.
+pub async fn undo(machine: &Arc<Machine>, name: &str, phases: Option<u32>) -> bool {
+    let all = |state: &mut State| -> Vec<u32> {
+        state.directory(name).map(|directory| directory.phases.keys().rev().copied().collect()).unwrap_or_default()
+    };
+    let phases = phases.map_or_else(|| all(&mut machine.state()), |phase| vec![phase]);
+    let mut whole = true;
+    for phase in phases {
+        whole &= one(machine, name, phase).await;
+    }
+    let mut state = machine.state();
+    let Some(directory) = state.directory(name) else { return whole };
+    if directory.phases.values().any(|phase| phase.journal.is_some() && !phase.undone) {
+        return whole;
+    }
+    let began = directory.phases.values().any(|phase| phase.journal.is_some());
+    directory.undone = true;
+    if state.open.as_deref() == Some(name) {
+        state.open = None;
+    }
+    let generation = name.parse().ok().filter(|generation| began && *generation == state.begun);
+    if let Some(generation) = generation {
+        let generation: u64 = generation;
+        state.begun = generation.saturating_sub(1);
+    }
+    whole
+}
+
+struct Undoing<'a> {
+    machine: &'a Arc<Machine>,
+    name: &'a str,
+    phase: u32,
+    whole: bool,
+}
+
+async fn one(machine: &Arc<Machine>, name: &str, phase: u32) -> bool {
+    let journal = {
+        let mut state = machine.state();
+        let Some(found) = state.directory(name).and_then(|directory| directory.phases.get(&phase)) else { return true };
+        match &found.journal {
+            Some(journal) if !found.undone => journal.clone(),
+            _ => return true,
+        }
+    };
+    machine.tale.count("undone phases");
+    let mut undoing = Undoing { machine, name, phase, whole: true };
+    undoing.all(&journal).await;
+    if undoing.whole
+        && let Some(found) = machine.state().directory(name).and_then(|directory| directory.phases.get_mut(&phase))
+    {
+        found.undone = true;
+    }
+    undoing.whole
+}
+
+impl Undoing<'_> {
+    async fn all(&mut self, journal: &[Kept]) {
+        let newest_first = || journal.iter().rev();
+        for line in newest_first().filter(|line| line.is_traffic()) {
+            self.restore(line).await;
+        }
+        if journal.contains(&Kept::Nginx) && self.machine.state().systemd.is_active("nginx.service") {
+            self.attempt("nginx.service", |state| {
+                state.reload_nginx();
+                Ok(())
+            })
+            .await;
+        }
+        for line in newest_first() {
+            match line {
+                Kept::Active(unit, false) => {
+                    self.attempt(unit, |state| {
+                        state.systemd.stop(unit);
+                        Ok(())
+                    })
+                    .await;
+                }
+                Kept::Enabled(unit, false) => {
+                    self.attempt(unit, |state| {
+                        if state.systemd.is_enabled(&state.files, unit) {
+                            state.systemd.disable(&state.files, unit)?;
+                        }
+                        Ok(())
+                    })
+                    .await;
+                }
+                _ => {}
+            }
+        }
+        for line in newest_first().filter(|line| !line.is_traffic()) {
+            self.restore(line).await;
+        }
+        self.attempt("daemon-reload", |state| {
+            state.systemd.reload(&state.files);
+            Ok(())
+        })
+        .await;
+        for line in newest_first() {
+            match line {
+                Kept::Enabled(unit, true) => {
+                    self.attempt(unit, |state| state.systemd.enable(&state.files, unit)).await;
+                }
+                Kept::Active(unit, true) if unit != "nginx.service" => {
+                    self.attempt(unit, |state| state.systemd.restart(&state.files, &state.releases, unit)).await;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn restore(&mut self, line: &Kept) {
+        let Some(path) = line.path().map(str::to_owned) else { return };
+        self.attempt(&path, |state| {
+            match line {
+                Kept::File(path, lies) => _ = state.files.insert(path.clone(), lies.clone()),
+                _ => _ = state.files.remove(&path),
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn attempt(&mut self, subject: &str, change: impl FnOnce(&mut State) -> Result<(), String>) {
+        let result = match self.machine.moment().await {
+            Ok(()) => {
+                let mut state = self.machine.state();
+                let generation = self.name.split('-').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+                if state.begun > generation {
+                    let (begun, machine) = (state.begun, &self.machine.name);
+                    self.machine.tale.wrong(format!("{machine}: undoing {} writes over {begun}", self.name));
+                }
+                state.changed = Some(Instant::now());
+                change(&mut state)
+            }
+            Err(why) => Err(why),
+        };
+        if let Err(message) = result {
+            self.whole = false;
+            let mut state = self.machine.state();
+            let phase = state.directory(self.name).and_then(|directory| directory.phases.get_mut(&self.phase));
+            if let Some(phase) = phase {
+                phase.say(Line::Event(StepEvent::UndoFailed { subject: subject.to_owned(), message }));
+            }
+        }
+    }
+}

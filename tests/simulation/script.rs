@@ -1,0 +1,317 @@
+//! A phase's script on a host, operation by operation, as `apply.sh` has it.
+//!
+//! Keeps true, and checks at each change: what changes is owned, and no generation writes over a newer one.
+
+use std::sync::Arc;
+
+use evenkeel::{
+    host::{PhaseWork, StepEvent},
+    model::{
+        digest::Digest,
+        plan::{Action, Before, Step},
+    },
+};
+use tokio::time::Instant;
+
+use crate::{
+    deployments::{Kept, Line, Order, Phase},
+    machine::{DEFAULT_SITE, Lies, MANIFEST, Machine, State, file},
+    systemd::{Runs, UNITS},
+};
+
+pub struct Script<'a> {
+    machine: &'a Arc<Machine>,
+    work: &'a PhaseWork,
+    steps: &'a [Step],
+}
+
+/// Runs a phase to its end. False when a step failed.
+pub async fn run(machine: &Arc<Machine>, order: &Order) -> bool {
+    let script = Script { machine, work: &order.work, steps: &order.steps };
+    script.phase(|phase| _ = phase.events.get_or_insert_default());
+    script.all().await.is_ok()
+}
+
+impl Script<'_> {
+    async fn all(&self) -> Result<(), ()> {
+        self.step("begin", self.begin()).await?;
+        self.step("own", self.own(&self.work.manifest_union)).await?;
+        let mut reload = false;
+        for step in self.steps {
+            let is_process = matches!(
+                step.action,
+                Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadNginx { .. }
+            );
+            if reload && is_process {
+                self.step("daemon-reload", self.daemon_reload()).await?;
+                reload = false;
+            }
+            reload |= match &step.action {
+                Action::EnableUnit { .. } => true,
+                Action::WriteFile { path, .. } | Action::RemoveFile { path, .. } => path.starts_with(UNITS),
+                _ => false,
+            };
+            self.step(&step.id, self.action(step)).await?;
+        }
+        if reload {
+            self.step("daemon-reload", self.daemon_reload()).await?;
+        }
+        if let Some(manifest) = &self.work.manifest_after {
+            self.step("disown", self.own(manifest)).await?;
+            self.step("finish", self.finish()).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&self, id: &str, work: impl Future<Output = Result<(), String>>) -> Result<(), ()> {
+        self.say(StepEvent::Started(id.to_owned()));
+        match work.await {
+            Ok(()) => {
+                self.say(StepEvent::Done(id.to_owned()));
+                Ok(())
+            }
+            Err(message) => {
+                self.machine.tale.tell(|| format!("{}: {id} fails: {message}", self.machine.name));
+                self.say(StepEvent::Failed { step: id.to_owned(), message });
+                Err(())
+            }
+        }
+    }
+
+    fn say(&self, event: StepEvent) {
+        self.phase(|phase| phase.say(Line::Event(event)));
+    }
+
+    fn phase<T>(&self, change: impl FnOnce(&mut Phase) -> T) -> T {
+        let mut state = self.machine.state();
+        let directory = state.directory(&self.work.name).expect("it was sent");
+        change(directory.phases.entry(self.work.phase).or_default())
+    }
+
+    /// Changes something that a path or a unit stands for.
+    fn change<T>(&self, path: Option<&str>, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.machine.state();
+        if state.begun > self.work.generation {
+            let (begun, name) = (state.begun, &self.machine.name);
+            self.machine.tale.wrong(format!("{name}: generation {} writes over {begun}", self.work.generation));
+        }
+        if let Some(path) = path.filter(|path| ![MANIFEST, DEFAULT_SITE].contains(path))
+            && !state.manifest().is_some_and(|manifest| manifest.owns(path))
+        {
+            self.machine.tale.wrong(format!("{}: {path} is touched and not owned", self.machine.name));
+        }
+        state.changed = Some(Instant::now());
+        change(&mut state)
+    }
+
+    async fn begin(&self) -> Result<(), String> {
+        self.machine.moment().await?;
+        let generation = self.work.generation;
+        {
+            let state = self.machine.state();
+            let newest = state.generation.unwrap_or(0);
+            if newest > generation {
+                self.machine.tale.count("refused generations");
+                return Err(format!(
+                    "this instance has seen generation {newest}; generation {generation} is older; plan again"
+                ));
+            }
+            if let Some(open) = state.open.as_ref().filter(|open| **open != self.work.name) {
+                return Err(format!(
+                    "deployment {open} was begun here, and is neither finished nor undone; plan again"
+                ));
+            }
+            let manifest = state.manifest_text().map(Digest::of);
+            if manifest != self.work.manifest_before {
+                return Err(format!("{MANIFEST} is no longer as it was when this was planned; plan again"));
+            }
+        }
+        self.phase(|phase| phase.journal = Some(Vec::new()));
+        self.machine.moment().await?;
+        self.machine.state().generation = Some(generation);
+        self.machine.moment().await?;
+        let mut state = self.machine.state();
+        state.open = Some(self.work.name.clone());
+        state.begun = state.begun.max(generation);
+        drop(state);
+        self.keep(MANIFEST);
+        Ok(())
+    }
+
+    async fn own(&self, manifest: &str) -> Result<(), String> {
+        self.machine.moment().await?;
+        self.change(Some(MANIFEST), |state| state.files.insert(MANIFEST.to_owned(), file(manifest.as_bytes(), 0o644)));
+        Ok(())
+    }
+
+    async fn finish(&self) -> Result<(), String> {
+        self.machine.moment().await?;
+        self.machine.state().directory(&self.work.name).expect("it was sent").finished = true;
+        self.machine.moment().await?;
+        let mut state = self.machine.state();
+        state.open = None;
+        let surplus = state.deployments.len().saturating_sub(10);
+        let name = &self.work.name;
+        let mut position = 0;
+        state.deployments.retain(|directory| {
+            position += 1;
+            position > surplus || directory.name == *name
+        });
+        Ok(())
+    }
+
+    async fn daemon_reload(&self) -> Result<(), String> {
+        self.machine.moment().await?;
+        let mut state = self.machine.state();
+        let State { systemd, files, .. } = &mut *state;
+        systemd.reload(files);
+        Ok(())
+    }
+
+    /// Keeps what lies at a path, once per phase.
+    fn keep(&self, path: &str) {
+        let lies = self.machine.state().files.get(path).cloned();
+        self.record(match lies {
+            Some(lies) => Kept::File(path.to_owned(), lies),
+            None => Kept::Absent(path.to_owned()),
+        });
+    }
+
+    fn record(&self, line: Kept) {
+        self.phase(|phase| {
+            let journal = phase.journal.get_or_insert_default();
+            let known = journal.iter().any(|known| match (known, &line) {
+                (Kept::Active(known, _), Kept::Active(unit, _)) | (Kept::Enabled(known, _), Kept::Enabled(unit, _)) => {
+                    known == unit
+                }
+                _ => known.path().is_some() && known.path() == line.path(),
+            });
+            if !known {
+                journal.push(line);
+            }
+        });
+    }
+
+    fn note_active(&self, unit: &str) {
+        let active = *self.machine.state().systemd.runs(unit) != Runs::No;
+        self.record(Kept::Active(unit.to_owned(), active));
+    }
+
+    fn note_enabled(&self, unit: &str) {
+        let state = self.machine.state();
+        let enabled = state.systemd.is_enabled(&state.files, unit);
+        drop(state);
+        self.record(Kept::Enabled(unit.to_owned(), enabled));
+    }
+
+    fn still(&self, path: &str, before: &Before) -> Result<(), String> {
+        let state = self.machine.state();
+        let is = match (state.files.get(path), before) {
+            (None, Before::Absent) => true,
+            (Some(Lies::Link(live)), Before::Link { target }) => live == target,
+            (Some(Lies::File { digest: live, .. }), Before::File { digest, .. }) => live == digest,
+            _ => false,
+        };
+        if is { Ok(()) } else { Err(format!("{path} is no longer as it was when this was planned; plan again")) }
+    }
+
+    async fn put(&self, path: &str, before: &Before, lies: Option<Lies>) -> Result<(), String> {
+        self.machine.moment().await?;
+        self.still(path, before)?;
+        if lies.is_none() && *before == Before::Absent {
+            return Ok(());
+        }
+        self.keep(path);
+        self.machine.moment().await?;
+        self.change(Some(path), |state| match lies {
+            Some(lies) => _ = state.files.insert(path.to_owned(), lies),
+            None => _ = state.files.remove(path),
+        });
+        Ok(())
+    }
+
+    async fn action(&self, step: &Step) -> Result<(), String> {
+        match &step.action {
+            Action::StageRelease { .. } | Action::AwaitHealth { .. } => Ok(()),
+            Action::InstallPackages { names } => {
+                self.machine.moment().await?;
+                self.machine.state().packages.extend(names.iter().cloned());
+                Ok(())
+            }
+            Action::WriteFile { path, before, content, mode } => {
+                self.put(path, before, Some(file(content, *mode))).await
+            }
+            Action::WriteLink { path, before, target } => {
+                self.put(path, before, Some(Lies::Link(target.clone()))).await
+            }
+            Action::RemoveFile { path, before } => self.put(path, before, None).await,
+            Action::StopUnit { unit, .. } => {
+                self.machine.moment().await?;
+                self.note_active(unit);
+                self.note_enabled(unit);
+                self.machine.moment().await?;
+                self.change(None, |state| {
+                    state.systemd.disable(&state.files, unit)?;
+                    state.systemd.stop(unit);
+                    Ok(())
+                })
+            }
+            Action::EnableUnit { unit } => {
+                self.note_enabled(unit);
+                self.machine.moment().await?;
+                self.change(None, |state| state.systemd.enable(&state.files, unit))
+            }
+            Action::StartUnit { unit } => {
+                self.note_active(unit);
+                self.machine.moment().await?;
+                self.change(None, |state| state.systemd.start(&state.files, &state.releases, unit))
+            }
+            Action::RestartUnit { unit } => {
+                self.note_active(unit);
+                self.machine.moment().await?;
+                self.no_needless_restart(step, unit);
+                self.change(None, |state| state.systemd.restart(&state.files, &state.releases, unit))
+            }
+            Action::ReloadNginx { digest, .. } => self.reload_nginx(*digest).await,
+            Action::ReleaseNginx => {
+                self.record(Kept::Nginx);
+                self.machine.moment().await?;
+                self.change(None, State::reload_nginx);
+                Ok(())
+            }
+        }
+    }
+
+    /// What runs was started from the very same: then only a file that had been changed by hand is a reason,
+    /// for nobody can tell from outside what the process had read.
+    fn no_needless_restart(&self, step: &Step, unit: &str) {
+        let state = self.machine.state();
+        let Some(process) = state.systemd.process(unit) else { return };
+        let same = state.systemd.inputs(&state.files, unit).as_ref() == Some(&process.from);
+        if same && !step.reason.starts_with("drift:") {
+            let (name, reason) = (&self.machine.name, &step.reason);
+            self.machine.tale.wrong(format!("{name}: {unit} is restarted and nothing of it changed ({reason})"));
+        }
+    }
+
+    async fn reload_nginx(&self, digest: Digest) -> Result<(), String> {
+        self.note_active("nginx.service");
+        self.record(Kept::Nginx);
+        self.machine.moment().await?;
+        let served = self.change(None, |state| {
+            if state.systemd.is_active("nginx.service") {
+                state.reload_nginx();
+            } else {
+                state.systemd.start(&state.files, &state.releases, "nginx.service")?;
+                state.serving = state.digest_server();
+            }
+            Ok::<_, String>(state.serving)
+        })?;
+        if served == Some(digest) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        self.machine.tale.count("reloads that nginx did not make");
+        Err("nginx accepted the reload and goes on serving its old configuration".to_owned())
+    }
+}

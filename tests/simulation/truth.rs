@@ -1,0 +1,184 @@
+//! Whether a machine is as a fleet declares it, or as it was at a moment, worked out without the planner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel::model::{desired::Desired, digest::Digest, manifest::Manifest};
+use tokio::time::Instant;
+
+use crate::{
+    machine::{DEFAULT_SITE, Lies, MANIFEST, State},
+    systemd::{Inputs, UNITS},
+};
+
+/// A machine at a moment.
+pub struct Snapshot {
+    boot: u64,
+    files: BTreeMap<String, Lies>,
+    enabled: BTreeSet<String>,
+    active: BTreeMap<String, Inputs>,
+    serving: Option<Digest>,
+}
+
+/// Since when what people changed by hand is not held against anybody.
+pub type Excused = Instant;
+
+impl Snapshot {
+    pub fn of(state: &State) -> Self {
+        Self {
+            boot: state.boot,
+            files: state.files.clone(),
+            enabled: state.systemd.enabled.clone(),
+            active: state.systemd.running().map(|(name, process)| (name.clone(), process.from.clone())).collect(),
+            serving: state.serving,
+        }
+    }
+
+    /// What is not as it was.
+    pub fn differs(&self, state: &State, excused: Excused) -> Vec<String> {
+        let hand = ByHand { state, since: excused };
+        let mut wrong = Vec::new();
+        let paths: BTreeSet<&String> = self.files.keys().chain(state.files.keys()).collect();
+        for path in paths.into_iter().filter(|path| !hand.touched(path)) {
+            if self.files.get(path) != state.files.get(path) {
+                wrong.push(format!("{path} is not as it was"));
+            }
+        }
+        let units: BTreeSet<&String> = self.enabled.iter().chain(&state.systemd.enabled).collect();
+        for unit in units.into_iter().filter(|unit| !hand.touched_unit(unit)) {
+            // A unit whose file has gone is enabled in name only.
+            let there = state.files.contains_key(&format!("{UNITS}{unit}"));
+            if there && self.enabled.contains(unit) != state.systemd.enabled.contains(unit) {
+                wrong.push(format!("whether {unit} is enabled is not as it was"));
+            }
+        }
+        if state.up && state.boot == self.boot {
+            let running: BTreeMap<_, _> = state.systemd.running().collect();
+            for unit in self.active.keys().chain(running.keys().copied()).filter(|unit| !hand.touched_unit(unit)) {
+                let (was, is) = (self.active.get(unit), running.get(unit).map(|process| &process.from));
+                if was.is_some() != is.is_some() {
+                    wrong.push(format!("whether {unit} runs is not as it was"));
+                } else if was != is && !hand.touched_any() {
+                    wrong.push(format!("{unit} runs, from something else than before"));
+                }
+            }
+            if self.serving != state.serving && !hand.touched("nginx") {
+                wrong.push("nginx serves something else than before".to_owned());
+            }
+        }
+        wrong
+    }
+}
+
+/// What is not as declared.
+pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String> {
+    let hand = ByHand { state, since: excused };
+    let mut wrong = Vec::new();
+    let mut say = |path: &str, what: String| {
+        if !hand.touched(path) {
+            wrong.push(what);
+        }
+    };
+    let manifest = state.manifest().unwrap_or_default();
+    for (path, file) in &desired.files {
+        let lies = state.files.get(path);
+        let is =
+            matches!(lies, Some(Lies::File { digest, mode, .. }) if *digest == file.digest() && *mode == file.mode);
+        if !is {
+            say(path, format!("{path} is not as declared"));
+        }
+    }
+    for (path, link) in &desired.links {
+        if state.files.get(path) != Some(&Lies::Link(link.target.clone())) {
+            say(path, format!("{path} does not point where it should"));
+        }
+    }
+    for path in state.files.keys().filter(|path| is_ours(path)) {
+        if !desired.files.contains_key(path) && !desired.links.contains_key(path) {
+            say(path, format!("{path} is there and not declared"));
+        }
+    }
+    if desired.replaces_default && state.files.contains_key(DEFAULT_SITE) {
+        say(DEFAULT_SITE, format!("{DEFAULT_SITE} is there"));
+    }
+    wrong.extend(units(state, desired, &hand));
+    wrong.extend(owned(&manifest, desired));
+    if let Some(nginx) = desired.nginx.as_ref().filter(|_| state.up && !hand.touched("nginx"))
+        && state.serving != Some(nginx.digest)
+    {
+        wrong.push("nginx does not serve what is declared".to_owned());
+    }
+    wrong
+}
+
+fn units(state: &State, desired: &Desired, hand: &ByHand<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (unit, replica) in desired.replicas.iter().filter(|(unit, _)| !hand.touched_unit(unit)) {
+        if !state.systemd.is_enabled(&state.files, unit) {
+            wrong.push(format!("{unit} is not enabled"));
+        }
+        if !state.up {
+            continue;
+        }
+        let Some(process) = state.systemd.process(unit) else {
+            wrong.push(format!("{unit} does not run"));
+            continue;
+        };
+        let read = process.from.environment.first().copied().flatten();
+        let declared = |path: &String| Some(desired.files[path].digest());
+        if Some(process.from.unit) != declared(&replica.unit_path) || read != declared(&replica.env_path) {
+            wrong.push(format!("{unit} was started from something else than declared"));
+        }
+        if replica.replaces.iter().any(|old| state.systemd.is_active(old)) {
+            wrong.push(format!("what {unit} replaces still runs"));
+        }
+    }
+    for (unit, _) in state.systemd.running().filter(|(unit, _)| unit.starts_with("sim-")) {
+        if !desired.replicas.contains_key(unit) && !hand.touched_unit(unit) {
+            wrong.push(format!("{unit} runs and is not declared"));
+        }
+    }
+    wrong
+}
+
+fn owned(manifest: &Manifest, desired: &Desired) -> Vec<String> {
+    let files = desired.files.iter().map(|(path, file)| (path.clone(), file.digest())).collect();
+    let units: BTreeSet<_> = desired.replicas.keys().collect();
+    if manifest.files == files && manifest.units.keys().collect::<BTreeSet<_>>() == units {
+        return Vec::new();
+    }
+    vec![format!("{MANIFEST} names something else than what is declared")]
+}
+
+/// Whether a path is of the kind that evenkeel makes.
+fn is_ours(path: &str) -> bool {
+    path.starts_with("/etc/systemd/system/sim-")
+        || path.starts_with("/etc/evenkeel/sim/")
+        || path.starts_with("/etc/nginx/conf.d/evenkeel-sim-")
+        || path.starts_with("/var/lib/evenkeel/sim/sites/")
+}
+
+/// What people did.
+struct ByHand<'a> {
+    state: &'a State,
+    since: Instant,
+}
+
+impl ByHand<'_> {
+    fn touched(&self, what: &str) -> bool {
+        self.state.by_hand.get(what).is_some_and(|at| *at >= self.since)
+    }
+
+    fn touched_any(&self) -> bool {
+        self.state.by_hand.values().any(|at| *at >= self.since)
+    }
+
+    /// A unit is touched with any of the files that it is started from.
+    fn touched_unit(&self, unit: &str) -> bool {
+        let service = unit.trim_start_matches("sim-").trim_end_matches(".service");
+        let name = service.split('@').next().unwrap_or_default();
+        self.touched(unit)
+            || self.touched(&format!("{UNITS}{unit}"))
+            || self.touched(&format!("/etc/evenkeel/sim/{service}.env"))
+            || self.touched(&format!("/etc/secrets/{name}.env"))
+    }
+}
