@@ -12,7 +12,8 @@ use thiserror::Error;
 use tracing::{error, info, warn};
 
 use super::{
-    Prepared, chronicle,
+    Prepared,
+    chronicle::{self, Newest},
     heal::heal,
     ledger::{Ledger, LedgerError},
     look::{self, Hosts},
@@ -30,7 +31,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::{Deployment, Kind, Outcome},
         plan::{Commits, Plan},
-        standing::Standing,
+        standing::{Control, Standing, StandingEvent},
     },
     plan::drift,
     report,
@@ -197,7 +198,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         self.note_unreached(&observed, found);
         heal(prepared, &hosts, &mut observed, &self.reconciler.watch).await;
         let mut plan = look::plan_from(prepared, &observed);
-        let standing = chronicle::newest(&self.reconciler.ledger, self.environment).await?.standing;
+        let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
+        let standing = newest.standing.clone();
         let settled = pass::is_settled(&standing, &plan);
         let mut suspects = Vec::new();
         if settled && plan.has_changes() {
@@ -212,6 +214,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             return Err(self.refuse(&plan, settled, &standing).await);
         }
         if !plan.has_changes() {
+            if !settled && plan.unknown_instances().next().is_none() {
+                self.complete(&plan, &newest).await;
+            }
             self.publish(prepared, &plan, &hosts).await;
             return Ok(());
         }
@@ -234,6 +239,22 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 let why = report::deployment::failure_line(failure);
                 Err(RoundError::Deployment { generation: deployment.generation, outcome, why })
             }
+        }
+    }
+
+    /// What was deployed in part is live everywhere by now. Unless that is said, drift would be repaired, and
+    /// a bad commit's place be taken, by what was deployed before it. Commits that changed nothing are not
+    /// recorded.
+    async fn complete(&self, plan: &Plan, newest: &Newest) {
+        let good = newest.standing.good.as_ref().map(|good| &good.commits);
+        let Some(deployment) = newest.deployment.as_ref().filter(|newest| Some(&newest.commits) != good) else {
+            return;
+        };
+        let control = Control::Complete { commits: plan.commits.clone(), generation: deployment.generation };
+        let (by, when) = ("the reconciler".to_owned(), pass::timestamp(chrono::Utc::now()));
+        let event = StandingEvent { control, by, when };
+        if let Err(error) = chronicle::note(&self.reconciler.ledger, self.environment, &event).await {
+            warn!("that the deployment is complete is not recorded yet: {}", report::chain(&error));
         }
     }
 

@@ -16,7 +16,7 @@ const REMEMBERED: usize = 20;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// The newest deployment that ended `applied`.
+    /// The newest deployment that ended `applied`, or was found live everywhere later.
     #[serde(default)]
     pub good: Option<Good>,
     /// Not tried again until a newer commit, or `retry`.
@@ -95,6 +95,11 @@ pub enum Control {
     Cancel {
         reason: String,
     },
+    /// What had been deployed in part is found live everywhere.
+    Complete {
+        commits: Commits,
+        generation: u64,
+    },
     /// Keeps the environment at an earlier deployment.
     Pin {
         commits: Commits,
@@ -141,6 +146,10 @@ impl Standing {
                 }
             }
             Control::Cancel { .. } => {}
+            Control::Complete { commits, generation } => {
+                self.good = Some(Good { commits: commits.clone(), generation: *generation });
+                self.rewind_to = None;
+            }
             Control::Pin { commits, instead_of, .. } => {
                 self.quarantine.retain(|quarantined| quarantined.commits != *commits);
                 let (commits, instead_of) = (commits.clone(), instead_of.clone());

@@ -33,6 +33,7 @@ pub fn line(control: &Control) -> String {
             format!("retry {}, though it leaves out the deployed commit", commit(commits))
         }
         Control::Cancel { .. } => "cancel the running deployment".to_owned(),
+        Control::Complete { commits, .. } => format!("complete: {} is live on every instance", commit(commits)),
         Control::Pin { commits, generation, .. } => {
             format!("pin to {} of generation {generation}, until a newer commit", commit(commits))
         }
@@ -47,7 +48,7 @@ pub(super) fn in_table(event: &StandingEvent) -> (&'static str, String) {
             format!("{instance}{}", one_line(reason))
         }
         Control::Resume { instance } => instance.as_ref().map(ToString::to_string).unwrap_or_default(),
-        Control::Retry { commits, .. } => commit(commits),
+        Control::Retry { commits, .. } | Control::Complete { commits, .. } => commit(commits),
         Control::Cancel { reason } => one_line(reason),
         Control::Pin { commits, generation, .. } => format!("to {} of generation {generation}", commit(commits)),
     };
@@ -61,6 +62,7 @@ fn word(control: &Control) -> &'static str {
         Control::Resume { .. } => "resume",
         Control::Retry { .. } => "retry",
         Control::Cancel { .. } => "cancel",
+        Control::Complete { .. } => "complete",
         Control::Pin { .. } => "pin",
     }
 }

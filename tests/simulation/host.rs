@@ -274,7 +274,10 @@ impl Host for SimHost {
                 state.generation = Some(state.generation.unwrap_or(0).max(generation));
             }
             sleep(Duration::from_millis(5)).await;
-            machine.kill();
+            // One that is ending, and undoing itself, is waited for.
+            if machine.state().transient.as_ref().is_some_and(|transient| transient.active) {
+                machine.kill();
+            }
             while machine.state().transient.is_some() {
                 sleep(Duration::from_millis(20)).await;
             }

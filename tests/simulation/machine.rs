@@ -153,8 +153,9 @@ impl Machine {
                 std::future::pending::<()>().await;
             }
             Trip::Kill => {
-                self.kill();
-                std::future::pending::<()>().await;
+                if self.kill() {
+                    std::future::pending::<()>().await;
+                }
             }
             // The story has ended when nobody hears.
             trip @ (Trip::Cut(..) | Trip::Crash(_)) => _ = self.trips.send((self.name.clone(), trip)),
@@ -211,20 +212,25 @@ impl Machine {
         }
     }
 
-    /// Kills what systemd runs for evenkeel, and has it run what comes after.
-    pub fn kill(self: &Arc<Self>) {
+    /// Kills what systemd runs for evenkeel, and has it run what comes after. What comes after can be killed,
+    /// too: then it is cut off.
+    pub fn kill(self: &Arc<Self>) -> bool {
         let mut state = self.state();
-        let Some(transient) = state.transient.as_mut().filter(|transient| transient.active) else { return };
-        transient.active = false;
+        let Some(transient) = state.transient.as_mut() else { return false };
+        self.tale.count("killed scripts");
         transient.task.take().inspect(AbortHandle::abort);
+        if !std::mem::take(&mut transient.active) {
+            state.transient = None;
+            return true;
+        }
         let stop = transient.stop.clone();
         drop(state);
-        self.tale.count("killed scripts");
         let machine = self.clone();
         let task = tokio::spawn(async move { crate::transient::after(&machine, stop, "signal").await });
         if let Some(transient) = &mut self.state().transient {
             transient.task = Some(task.abort_handle());
         }
+        true
     }
 
     /// A person changes something; what drifts so is nobody's lie.

@@ -283,12 +283,13 @@ impl Script<'_> {
     }
 
     /// What runs was started from the very same: then only a file that had been changed by hand is a reason,
-    /// for nobody can tell from outside what the process had read.
+    /// for nobody can tell from outside what the process had read, be it ours or its `env_file`.
     fn no_needless_restart(&self, step: &Step, unit: &str) {
         let state = self.machine.state();
         let Some(process) = state.systemd.process(unit) else { return };
         let same = state.systemd.inputs(&state.files, unit).as_ref() == Some(&process.from);
-        if same && !step.reason.starts_with("drift:") {
+        let by_hand = step.reason.starts_with("drift:") || step.reason.contains("has changed since it was started");
+        if same && !by_hand {
             let (name, reason) = (&self.machine.name, &step.reason);
             self.machine.tale.wrong(format!("{name}: {unit} is restarted and nothing of it changed ({reason})"));
         }

@@ -241,7 +241,7 @@ impl Story {
         let ask = match self.dice.below(6) {
             0 | 1 => Ask::Hold { instance, reason: "a look at it".to_owned() },
             2 => Ask::Resume { instance },
-            3 => Ask::Retry { allow_rewind: self.dice.chance(50) },
+            3 => Ask::Retry { allow_rewind: self.dice.chance(50), take_over: self.dice.chance(30) },
             _ => Ask::Cancel { reason: "not now".to_owned() },
         };
         self.controllers.ask(ask);
