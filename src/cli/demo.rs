@@ -126,10 +126,11 @@ async fn show(args: &Args, lab: &Lab, hosts: &[LabHost], door: std::net::TcpList
         carrying.abort();
     }
     stage.stop.cancel();
-    for ended in [looping.await.map(|()| Ok(())), serving.await] {
-        if let Ok(Err(error)) = ended {
-            anstream::eprintln!("the socket: {error}");
-        }
+    if let Ok(Err(error)) = looping.await {
+        anstream::eprintln!("{}", report::chain(&error));
+    }
+    if let Ok(Err(error)) = serving.await {
+        anstream::eprintln!("the socket: {error}");
     }
     // Beside the lab's own files; the next demo makes it anew.
     let _ = fs::remove_dir_all(&stage.folder);

@@ -78,7 +78,9 @@ pub fn run(args: &Args) -> Exit {
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
         tokio::spawn(systemd::watchdog(systemd::beats(reconciler.pulse.clone()), stop.clone()));
         systemd::ready(&following);
-        reconciler.run(stop, pokes).await;
+        let ended = reconciler.run(stop.clone(), pokes).await;
+        // Also when the loop ended by itself.
+        stop.cancel();
         if let Ok(Err(error)) = serving.await {
             warn!("the socket: {error}");
         }
@@ -89,7 +91,7 @@ pub fn run(args: &Args) -> Exit {
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());
         info!("ended");
-        Ok(DONE)
+        ended.map(|()| DONE).map_err(|error| Failure::of(&error))
     })
 }
 

@@ -22,7 +22,7 @@ fn wanted(id: &str) -> Wanted {
 }
 
 fn good(id: &str) -> Standing {
-    Standing { good: Some(Good { commits: commits(id), generation: 1 }), ..Standing::default() }
+    Standing { good: Some(Good { commits: commits(id), generation: 1, desired: None }), ..Standing::default() }
 }
 
 fn said(standing: Standing) -> Said {

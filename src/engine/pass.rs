@@ -136,13 +136,14 @@ pub async fn record<L: Ledger>(ledger: &L, deployment: &Deployment, prepared: &P
     })
 }
 
-/// The commits of the last good deployment: what differs, no commit asked for.
-pub fn is_settled(standing: &Standing, plan: &Plan) -> bool {
-    plan.commits.environment.is_some() && standing.good.as_ref().is_some_and(|good| good.commits == plan.commits)
+/// What is declared is what the last good deployment declared: what differs, no commit asked for.
+pub fn is_settled(standing: &Standing, prepared: &Prepared) -> bool {
+    let same = standing.good.as_ref().is_some_and(|good| good.desired == Some(prepared.digest));
+    same && prepared.commits.environment.is_some()
 }
 
 fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
-    let kind = if is_settled(&newest.standing, order.plan) { Kind::DriftRepair } else { Kind::Change };
+    let kind = if is_settled(&newest.standing, order.prepared) { Kind::DriftRepair } else { Kind::Change };
     let recorded = newest.deployment.as_ref().map_or(0, |deployment| deployment.generation);
     // A history branch that was lost does not make instances take an older generation.
     let seen = order.plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0);
@@ -154,6 +155,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         kind,
         commits: order.plan.commits.clone(),
         plan_digest: order.plan.digest(),
+        desired: Some(order.prepared.digest),
         triggered_by: order.triggered_by.clone(),
         controller: order.seat.controller.clone(),
         seat: order.seat.id.clone(),
@@ -196,6 +198,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
         kind: Kind::Change,
         commits: plan.commits.clone(),
         plan_digest: plan.digest(),
+        desired: None,
         triggered_by: "the reconciler".to_owned(),
         controller: seat.controller.clone(),
         seat: seat.id.clone(),

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     declare::{self, Overrides},
     model::{
-        desired::Desired,
+        desired::{self, Desired},
         digest::Digest,
         finding::{Finding, any_error},
         fleet::{Fleet, Source},
@@ -27,6 +27,8 @@ pub struct Prepared {
     pub commits: Commits,
     pub desired: BTreeMap<InstanceName, Desired>,
     pub releases: BTreeMap<Digest, Release>,
+    /// Over all that is desired: other commits with the same one ask for nothing else.
+    pub digest: Digest,
     /// Warnings; errors end in [`PrepareError::Invalid`].
     pub findings: Vec<Finding>,
 }
@@ -60,7 +62,8 @@ pub fn prepare(
         releases.iter().map(|(source, release)| (source.clone(), release.digest)).collect();
     let desired = render::render(&fleet, &digests)?;
     let releases = releases.into_values().map(|release| (release.digest, release)).collect();
-    Ok(Prepared { fleet, commits, desired, releases, findings })
+    let digest = desired::digest(&desired);
+    Ok(Prepared { fleet, commits, desired, releases, digest, findings })
 }
 
 impl Prepared {
@@ -68,6 +71,7 @@ impl Prepared {
     pub fn only(mut self, instances: &[InstanceName]) -> Self {
         if !instances.is_empty() {
             self.desired.retain(|name, _| instances.contains(name));
+            self.digest = desired::digest(&self.desired);
         }
         self
     }

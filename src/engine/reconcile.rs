@@ -14,6 +14,7 @@ use std::{
 };
 
 use rand::RngExt as _;
+use thiserror::Error;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -43,6 +44,15 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(8);
 /// The loop shows that it lives at least so often.
 const PULSE: Duration = Duration::from_secs(2);
+
+/// Why the loop ended without being told to.
+#[derive(Debug, Error)]
+pub enum LoopError {
+    #[error("a pass ended in a panic, which is a fault of evenkeel; the next start looks at everything again")]
+    Panicked(#[source] tokio::task::JoinError),
+    #[error("this loop was started before")]
+    Twice,
+}
 
 /// Outcomes that could not be recorded yet, with what they made live.
 type Unrecorded = BTreeMap<EnvironmentName, Vec<(Deployment, Arc<Prepared>)>>;
@@ -106,11 +116,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// Runs until `stop`. `pokes` wake it. What runs on hosts then is left to them, and the next start
     /// goes on from there. When it is dropped, all that it does ends with it.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, mut pokes: mpsc::Receiver<()>) {
-        let Some(mut hurried) = lock(&self.hurried).take() else {
-            warn!("the loop runs already");
-            return;
-        };
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, mut pokes: mpsc::Receiver<()>) -> Result<(), LoopError> {
+        let Some(mut hurried) = lock(&self.hurried).take() else { return Err(LoopError::Twice) };
         let began = Instant::now();
         let now = || began.elapsed().as_millis() as u64;
         let mut state = State::default();
@@ -129,7 +136,10 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
                 });
             }
             let pause = Duration::from_millis(decide::next_due(&state, self.policy).saturating_sub(now()).max(1));
-            while tasks.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                // Nobody would ever hear that it has ended; a new start finds out what it left behind.
+                ended.map_err(LoopError::Panicked)?;
+            }
             event = tokio::select! {
                 // Each branch is cancel-safe: a token, a timer, and channels that lose nothing.
                 biased; // so that the same events make the same story
@@ -146,6 +156,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
             warn!("ended while something still ran; the next start looks at it again");
         }
+        Ok(())
     }
 
     async fn carry_out(&self, effect: Effect) -> Event {

@@ -200,7 +200,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let mut plan = look::plan_from(prepared, &observed);
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
         let standing = newest.standing.clone();
-        let settled = pass::is_settled(&standing, &plan);
+        let settled = pass::is_settled(&standing, prepared);
         let mut suspects = Vec::new();
         if settled && plan.has_changes() {
             suspects = suspects::of(&plan, &hosts).await;
@@ -215,7 +215,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
         if !plan.has_changes() {
             if !settled && plan.unknown_instances().next().is_none() {
-                self.complete(&plan, &newest).await;
+                self.complete(prepared, &newest).await;
             }
             self.publish(prepared, &plan, &hosts).await;
             return Ok(());
@@ -245,12 +245,13 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     /// What was deployed in part is live everywhere by now. Unless that is said, drift would be repaired, and
     /// a bad commit's place be taken, by what was deployed before it. Commits that changed nothing are not
     /// recorded.
-    async fn complete(&self, plan: &Plan, newest: &Newest) {
+    async fn complete(&self, prepared: &Prepared, newest: &Newest) {
         let good = newest.standing.good.as_ref().map(|good| &good.commits);
         let Some(deployment) = newest.deployment.as_ref().filter(|newest| Some(&newest.commits) != good) else {
             return;
         };
-        let control = Control::Complete { commits: plan.commits.clone(), generation: deployment.generation };
+        let (commits, generation) = (prepared.commits.clone(), deployment.generation);
+        let control = Control::Complete { commits, generation, desired: prepared.digest };
         let (by, when) = ("the reconciler".to_owned(), pass::timestamp(chrono::Utc::now()));
         let event = StandingEvent { control, by, when };
         if let Err(error) = chronicle::note(&self.reconciler.ledger, self.environment, &event).await {

@@ -54,6 +54,23 @@ pub struct Desired {
     pub replaces_default: bool,
 }
 
+/// Over everything that is on hosts because of it. Commits that agree in it ask for nothing of one another.
+pub fn digest(desired: &BTreeMap<InstanceName, Desired>) -> Digest {
+    let mut fields: Vec<String> = Vec::new();
+    for (name, desired) in desired {
+        fields.push(format!("instance {name} {:?} {:?}", desired.replaces_default, desired.nginx));
+        fields
+            .extend(desired.files.iter().map(|(path, file)| format!("file {:o} {} {path}", file.mode, file.digest())));
+        fields.extend(desired.links.iter().flat_map(|(path, link)| [format!("link {path}"), link.target.clone()]));
+        fields.extend(desired.packages.iter().map(|package| format!("package {package}")));
+        fields.extend(desired.releases.iter().map(|release| format!("release {release}")));
+        for (unit, replica) in &desired.replicas {
+            fields.push(format!("unit {unit} {:?} {:?}", replica.env_file, replica.replaces));
+        }
+    }
+    Digest::of_fields(fields)
+}
+
 /// A regular file owned by root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredFile {

@@ -67,6 +67,9 @@ pub struct Deployment {
     pub kind: Kind,
     pub commits: Commits,
     pub plan_digest: Digest,
+    /// Over what the commits declare.
+    #[serde(default)]
+    pub desired: Option<Digest>,
     pub triggered_by: String,
     pub controller: String,
     /// Where that controller sits: the same after its restart.

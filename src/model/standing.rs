@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    digest::Digest,
     name::InstanceName,
     outcome::{Cause, Deployment, Failure, Kind, Outcome, Record},
     plan::Commits,
@@ -35,6 +36,9 @@ pub struct Standing {
 pub struct Good {
     pub commits: Commits,
     pub generation: u64,
+    /// Over what they declare. A commit that declares the same is no change.
+    #[serde(default)]
+    pub desired: Option<Digest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +103,7 @@ pub enum Control {
     Complete {
         commits: Commits,
         generation: u64,
+        desired: Digest,
     },
     /// Keeps the environment at an earlier deployment.
     Pin {
@@ -146,8 +151,9 @@ impl Standing {
                 }
             }
             Control::Cancel { .. } => {}
-            Control::Complete { commits, generation } => {
-                self.good = Some(Good { commits: commits.clone(), generation: *generation });
+            Control::Complete { commits, generation, desired } => {
+                let (commits, generation, desired) = (commits.clone(), *generation, Some(*desired));
+                self.good = Some(Good { commits, generation, desired });
                 self.rewind_to = None;
             }
             Control::Pin { commits, instead_of, .. } => {
@@ -164,7 +170,7 @@ impl Standing {
         let (commits, generation) = (&deployment.commits, deployment.generation);
         match deployment.outcome {
             Some(Outcome::Applied) => {
-                self.good = Some(Good { commits: commits.clone(), generation });
+                self.good = Some(Good { commits: commits.clone(), generation, desired: deployment.desired });
                 self.rewind_to = None;
             }
             // That a repair failed says nothing of the commits: they ran before.

@@ -297,6 +297,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         kind: Kind::Change,
         commits: plan.commits.clone(),
         plan_digest: plan.digest(),
+        desired: None,
         triggered_by: "the reconciler".into(),
         controller: "control (pid 812)".into(),
         seat: "0123456789ab".into(),

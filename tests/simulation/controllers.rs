@@ -12,7 +12,7 @@ use evenkeel::{
     engine::{
         desk::{Ask, Request},
         pass::Seat,
-        reconcile::Reconciler,
+        reconcile::{LoopError, Reconciler},
         roster::Roster,
     },
 };
@@ -51,7 +51,7 @@ pub struct Controller {
     reconciler: Arc<Simulated>,
     stop: CancellationToken,
     pokes: mpsc::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), LoopError>>,
 }
 
 impl Controllers {
