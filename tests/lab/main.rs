@@ -3,10 +3,13 @@
 //! One lab of five hosts is booted for all of them and taken down at the end, also when some fail. They
 //! run one after the other, each with a fleet of its own name and ports. Needs root, and what
 //! `evenkeel lab up` needs. Arguments are as `cargo test` takes them: parts of names, `--exact`,
-//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at.
+//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at; with
+//! `SHOW=1` what evenkeel says is shown.
 
 mod change;
 mod controller;
+mod controllers;
+mod days;
 mod faults;
 mod fleet;
 mod frontend;
@@ -14,7 +17,9 @@ mod health;
 mod order;
 mod processes;
 mod reconcile;
+mod reconciler;
 mod refuse;
+mod told;
 mod trace;
 mod undo;
 mod values;
@@ -100,6 +105,17 @@ const TESTS: &[Test] = tests! {
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,
+    }
+    days {
+        a_login_that_lacks_something_is_told_with_the_next_move,
+        a_clock_that_is_a_day_ahead_changes_nothing,
+        a_port_that_is_taken_after_the_plan_rolls_back,
+        a_read_only_file_system_rolls_back,
+        a_full_disk_rolls_back,
+        a_probe_that_hangs_or_babbles_holds_up_no_other_instance,
+        a_host_that_reboots_in_the_middle_is_undone_and_then_deployed,
+        a_network_that_comes_back_in_time_lets_the_deployment_complete,
+        hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,

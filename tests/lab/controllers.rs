@@ -1,0 +1,1 @@
+//! Controllers, what they share, and what people ask of them.
