@@ -107,6 +107,7 @@ const TESTS: &[Test] = tests! {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,
     }
     days {
+        two_instances_at_one_address_are_found,
         a_login_that_lacks_something_is_told_with_the_next_move,
         a_clock_that_is_a_day_ahead_changes_nothing,
         a_port_that_is_taken_after_the_plan_rolls_back,
