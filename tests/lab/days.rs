@@ -238,8 +238,7 @@ fn all_say(fleet: &Fleet<'_>, greeting: &str) {
 pub fn a_host_that_reboots_in_the_middle_is_undone_and_then_deployed(world: &World) {
     let (fleet, _reconciler) = in_the_middle(world, "reboot", "lost_after: 30s");
     drop(world.off("h5"));
-    wait_for("the record", || fleet.outcomes(2).first().cloned());
-    assert_is("the outcome of generation 2", fleet.outcomes(2), vec!["rolled-back".to_owned()]);
+    fleet.ends(2, "rolled-back");
     // Nobody can be blamed for it, so it is tried again.
     fleet.is_live(&fleet.commit());
     all_say(&fleet, "ahoy");
@@ -252,15 +251,14 @@ pub fn a_network_that_comes_back_in_time_lets_the_deployment_complete(world: &Wo
     reconciler.says("is asked again");
     drop(cut);
     fleet.is_live(&fleet.commit());
-    assert_is("the outcomes of generation 2", fleet.outcomes(2), vec!["applied".to_owned()]);
+    fleet.ends(2, "applied");
     all_say(&fleet, "ahoy");
 }
 
 pub fn hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back(world: &World) {
     let (fleet, _reconciler) = in_the_middle(world, "lost", "");
     let (cut, off) = (world.cut("h4"), world.off("h5"));
-    wait_for("the record", || fleet.outcomes(2).first().cloned());
-    assert_is("the outcomes of generation 2", fleet.outcomes(2), vec!["rollback-failed".to_owned()]);
+    fleet.ends(2, "rollback-failed");
     let newest = fleet.history()[0].clone();
     says(&newest["failure"].to_string(), &["lost"]);
     says(&newest["not_undone"].to_string(), &["h4", "h5"]);

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     reconciler::Reconciler,
     told::{Begun, Plan, Ran},
-    world::{EVENKEEL, Host, World, wait_for},
+    world::{EVENKEEL, Host, World, assert_is, wait_for},
 };
 
 /// Ports are 8000 and up; a fleet has twenty of them, and one on which nginx answers its digest.
@@ -210,12 +210,36 @@ impl<'a> Fleet<'a> {
         format!("grep -q '^started.*{verb}' /var/lib/evenkeel/{}/deployments/{generation}/*/events", self.name)
     }
 
-    /// How a generation ended, each time that something is recorded of it but for repairs.
+    /// Every record in the order in which it was made: `GENERATION OUTCOME`, `begun` for an intent. Repairs
+    /// are left out.
+    pub fn told(&self) -> Vec<String> {
+        let changes = self.history().into_iter().rev().filter(|record| record["kind"] == "change");
+        let said =
+            |record: Value| format!("{} {}", record["generation"], record["outcome"].as_str().unwrap_or("begun"));
+        changes.map(said).collect()
+    }
+
+    /// How a generation ended, each time that something says so.
     pub fn outcomes(&self, generation: u64) -> Vec<String> {
-        let of = |record: &Value| record["generation"] == generation && record["kind"] == "change";
-        let history = self.history();
-        let ended = history.iter().filter(|record| of(record)).filter_map(|record| record["outcome"].as_str());
-        ended.map(str::to_owned).collect()
+        let of = format!("{generation} ");
+        let told = self.told();
+        told.iter().filter_map(|told| told.strip_prefix(&of)).filter(|end| *end != "begun").map(str::to_owned).collect()
+    }
+
+    /// Waits until a generation has ended so, and so only.
+    #[track_caller]
+    pub fn ends(&self, generation: u64, outcome: &str) {
+        wait_for(&format!("the end of generation {generation}"), || self.outcomes(generation).first().cloned());
+        assert_is(&format!("the end of generation {generation}"), self.outcomes(generation), vec![outcome.to_owned()]);
+    }
+
+    /// Waits until the running reconciler has looked at everything twice more.
+    #[track_caller]
+    pub fn looked_at_twice(&self) {
+        for _ in 0..2 {
+            let before = self.status()["observed_at"].clone();
+            wait_for("another look", || (self.status()["observed_at"] != before).then_some(()));
+        }
     }
 
     pub fn plan(&self) -> Plan {
@@ -236,11 +260,11 @@ impl<'a> Fleet<'a> {
         self.apply()
     }
 
-    /// The deployments of the environment's history, newest first.
+    /// The records of deployments in the environment's history, newest first.
     pub fn history(&self) -> Vec<Value> {
-        let ran = self.run("history", &["--format", "json"]).ends_with(0);
-        let lines = ran.said.lines().map(|line| serde_json::from_str(line).expect("a record is JSON"));
-        lines.filter(|entry: &Value| entry.get("control").is_none()).collect()
+        let ran = self.run("history", &["--format", "json", "-n", "1000"]).ends_with(0);
+        let entries = ran.said.lines().map(|line| serde_json::from_str(line).expect("an entry is JSON"));
+        entries.filter(|entry: &Value| entry["control"].is_null()).collect()
     }
 
     /// What the newest record says under a JSON pointer.

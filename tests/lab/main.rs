@@ -6,6 +6,7 @@
 //! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at; with
 //! `SHOW=1` what evenkeel says is shown.
 
+mod asked;
 mod change;
 mod controller;
 mod controllers;
@@ -105,6 +106,21 @@ const TESTS: &[Test] = tests! {
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,
+    }
+    asked {
+        what_is_held_stays_as_it_is_until_it_is_resumed,
+        a_quarantined_commit_is_tried_again_when_somebody_asks,
+        a_cancelled_deployment_is_undone_and_not_tried_again,
+        a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit,
+        a_deployment_that_is_not_to_be_undone_stops_and_holds,
+        a_branch_that_was_pushed_by_force_waits_for_a_person,
+    }
+    controllers {
+        one_that_only_observes_changes_nothing,
+        one_that_is_told_to_end_detaches_and_the_next_start_completes,
+        of_two_one_deploys_and_the_other_stands_back_or_takes_over,
+        hundreds_of_commits_end_at_the_last,
+        a_failure_is_undone_in_the_opposite_order_of_the_plan,
     }
     days {
         two_instances_at_one_address_are_found,

@@ -25,6 +25,11 @@ impl Reconciler {
         Self { child, log }
     }
 
+    /// The number of its process, by which records name it.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
