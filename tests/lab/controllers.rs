@@ -116,7 +116,7 @@ pub fn of_two_one_deploys_and_the_other_stands_back_or_takes_over(world: &World)
     both[busy].kill();
     let other = states[1 - busy].path();
     wait_for("the other standing back", || notes(other).contains("stands back").then_some(()));
-    fleet.run_at(other, "retry", &[]).ends_with(0);
+    fleet.run_at(other, "retry", &["--take-over"]).ends_with(0);
     wait_for("the other to deploy it", || {
         let status = fleet.status_at(other);
         (status["sync"] == "synced" && status["deployed"]["commit"] == fourth.as_str()).then_some(())

@@ -298,8 +298,12 @@ impl<'a> Fleet<'a> {
     /// Starts one with its state in another folder: a controller of its own.
     pub fn reconcile_at(&self, state: &Path, arguments: &[&str]) -> Reconciler {
         // Only watching can make it see a commit in time.
-        let always = ["--repo", &self.remote(), "--poll", "1h"];
-        Reconciler::start(self.evenkeel_at(state, "run", &[&always, arguments].concat()), state)
+        self.follow(&self.remote(), state, &[&["--poll", "1h"], arguments].concat())
+    }
+
+    /// Starts one that follows the repository at another address.
+    pub fn follow(&self, repository: &str, state: &Path, arguments: &[&str]) -> Reconciler {
+        Reconciler::start(self.evenkeel_at(state, "run", &[&["--repo", repository], arguments].concat()), state)
     }
 
     /// Where the state is kept, and the one socket.

@@ -11,15 +11,19 @@ mod change;
 mod controller;
 mod controllers;
 mod days;
+mod drift;
 mod faults;
 mod fleet;
 mod frontend;
 mod health;
+mod kills;
 mod order;
 mod processes;
 mod reconcile;
 mod reconciler;
 mod refuse;
+mod repository;
+mod server;
 mod told;
 mod trace;
 mod undo;
@@ -115,12 +119,27 @@ const TESTS: &[Test] = tests! {
         a_deployment_that_is_not_to_be_undone_stops_and_holds,
         a_branch_that_was_pushed_by_force_waits_for_a_person,
     }
+    drift {
+        drift_is_repaired_reported_or_ignored_as_declared,
+        a_repair_that_does_not_hold_is_no_loop,
+        who_was_there_before_a_drift_is_in_its_record,
+    }
+    repository {
+        while_the_repository_is_away_drift_is_repaired_and_recorded_later,
+        a_repository_that_talks_nonsense_is_told_of_in_time,
+        a_hook_that_refuses_the_history_leaves_everything_untouched,
+        a_history_that_others_write_to_is_appended_to,
+        a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up,
+    }
     controllers {
         one_that_only_observes_changes_nothing,
         one_that_is_told_to_end_detaches_and_the_next_start_completes,
         of_two_one_deploys_and_the_other_stands_back_or_takes_over,
         hundreds_of_commits_end_at_the_last,
         a_failure_is_undone_in_the_opposite_order_of_the_plan,
+    }
+    kills {
+        a_killed_controller_is_followed_by_one_that_ends_what_it_began,
     }
     days {
         two_instances_at_one_address_are_found,
