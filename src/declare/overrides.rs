@@ -10,7 +10,7 @@ use super::{
     kinds::{Arch, Kind, OverrideFile},
     schema, typed,
 };
-use crate::model::{finding::Finding, name::InstanceName};
+use crate::model::{finding::Finding, fleet::Fleet, name::InstanceName};
 
 /// What of a fleet is replaced on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,4 +68,23 @@ pub(super) fn unknown_instances(declaration: &Declaration, overrides: &Overrides
             Finding::error(codes::UNKNOWN_INSTANCE, message).hint(hint)
         })
         .collect()
+}
+
+/// Instances that the override file leads to one and the same sshd: what is one's would be taken for the
+/// other's. One address with several ports is how hosts on this machine are reached.
+pub(super) fn one_for_two(fleet: &Fleet, overrides: &Overrides) -> Vec<Finding> {
+    let mut reached = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (name, instance) in &fleet.instances {
+        let Some(first) = reached.insert((instance.address, instance.ssh.port), name) else { continue };
+        if overrides.instances.contains_key(name) || overrides.instances.contains_key(first) {
+            let message = format!(
+                "with the override file `{first}` and `{name}` have one address, {} port {}",
+                instance.address, instance.ssh.port
+            );
+            let hint = "give each a host of its own, or leave one of the two out of the override file";
+            findings.push(Finding::error(codes::DUPLICATE_ADDRESS, message).hint(hint));
+        }
+    }
+    findings
 }

@@ -228,7 +228,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         if settled && outcome == Outcome::Applied {
             found.repaired = plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         }
-        let after = look::observe(prepared, &hosts, self.absent, &|_| {}).await;
+        // Who did not answer a moment ago is not waited for again.
+        let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
+        let after = look::observe(prepared, &hosts, &absent.collect(), &|_| {}).await;
         self.publish(prepared, &look::plan_from(prepared, &after), &hosts).await;
         match &deployment.failure {
             None => Ok(()),

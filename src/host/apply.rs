@@ -145,11 +145,13 @@ impl PhaseWork {
         let stop = format!("/bin/sh {}/stop.sh", self.directory());
         let start = format!("{}/apply.sh", self.directory());
         format!(
-            "set -e\nunit={unit}\ndeployment={deployment}\nevents={events}\n\
+            "set -e\nexec 2>&1\nunit={unit}\ndeployment={deployment}\nphase={phase}\nevents={events}\n\
              if [ ! -e \"$events\" ]; then\n\
-             mkdir -p \"$deployment\"\nchmod 0700 \"$deployment\"\ntar -x -C \"$deployment\"\n{run}fi\n{follow}",
+             {UNPACK}\n\
+             {run}fi\n{follow}",
             unit = word(unit),
             deployment = word(&self.deployment()),
+            phase = self.phase,
             events = word(&self.events()),
             run = run_unit(&start, "", Some(&stop)),
             follow = FOLLOW,
@@ -176,6 +178,20 @@ pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> Str
         script = word(script),
     )
 }
+
+/// Undoing needs room, and so does telling of it. A megabyte is set aside for that before anything changes
+/// (`undo.sh` gives it back), so on a disk that is full nothing is begun. An earlier phase is undone by
+/// `undo.sh` too: it is replaced as a whole.
+const UNPACK: &str = r#"mkdir -p "$deployment"
+chmod 0700 "$deployment"
+full() {
+  rm -f "$deployment/reserve"
+  echo "on the disk of $deployment are free:$(df -h --output=avail -- "$deployment" | tail -n 1); a megabyte is needed"
+  exit 1
+}
+[ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && sync "$deployment/reserve"; } || full
+tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
+  mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
 /// went down under it, or somebody killed what systemd runs after it.

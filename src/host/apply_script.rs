@@ -9,8 +9,8 @@ use super::{
 };
 use crate::model::plan::{Action, Before, Step};
 
-/// What is sent: a tar archive with `undo.sh` for the deployment, and for the phase, in its directory,
-/// `apply.sh`, `stop.sh` and `payload/N`.
+/// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/N`,
+/// and `undo.sh` for the whole deployment.
 pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::new();
     let script = script(work, steps, &mut payload);
@@ -22,7 +22,7 @@ pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<
         archive.append_data(&mut header, path, content)
     };
     let phase = work.phase;
-    add("undo.sh", undo_script(work).as_bytes())?;
+    add(&format!("{phase}/undo.sh"), undo_script(work).as_bytes())?;
     add(&format!("{phase}/stop.sh"), stop_script(work).as_bytes())?;
     for (number, content) in payload.iter().enumerate() {
         add(&format!("{phase}/payload/{number}"), content)?;

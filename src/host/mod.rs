@@ -42,6 +42,8 @@ pub enum HostError {
     /// The connection is gone or silent: what the host did is not known.
     #[error("lost while {doing}: {why}")]
     Lost { doing: &'static str, why: String },
+    #[error("{why}")]
+    NoRoot { why: String },
     /// The host answered that it could not.
     #[error("{doing} ended with status {status}: {output}")]
     Status { doing: &'static str, status: i32, output: String },
@@ -73,7 +75,7 @@ impl HostError {
     /// The failure as it is recorded.
     pub fn failure(&self, instance: &crate::model::name::InstanceName) -> Failure {
         let cause = match self {
-            HostError::Connect(_) | HostError::Lost { .. } => Cause::Lost,
+            HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } => Cause::Lost,
             HostError::Busy { .. } | HostError::Overtaken { .. } => Cause::Overtaken,
             HostError::CutOff { .. } => Cause::Interrupted,
             HostError::Status { .. } | HostError::Garbled { .. } | HostError::Step { .. } | HostError::Pack { .. } => {

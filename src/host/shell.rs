@@ -21,6 +21,15 @@ pub(super) struct Shell {
     writing: ChannelWriteHalf<client::Msg>,
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum ShellError {
+    /// It went away, or is silent.
+    Lost(String),
+    /// The login user may not become root.
+    NoRoot(String),
+}
+
 /// What a script printed, and its exit status.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -49,10 +58,10 @@ impl Shell {
         input: &[u8],
         limit: Duration,
         line: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, ShellError> {
         let id = format!("{:032x}", rand::rng().random::<u128>());
         let deadline = Instant::now() + limit;
-        let late = |_| format!("no answer within {} s", limit.as_secs());
+        let late = |_| ShellError::Lost(format!("no answer within {} s", limit.as_secs()));
         let mut message = format!("{id} {} {}\n{script}", script.len(), input.len()).into_bytes();
         message.extend_from_slice(input);
         let mut output = Vec::new();
@@ -67,7 +76,7 @@ impl Shell {
             tokio::select! {
                 // Cancel-safe: the send is pinned outside of the loop and polled again.
                 result = &mut send, if !sent => {
-                    result.map_err(|error| format!("could not be asked: {error}"))?;
+                    result.map_err(|error| ShellError::Lost(format!("could not be asked: {error}")))?;
                     sent = true;
                 }
                 // Cancel-safe: a message is either taken whole or left in the channel's queue.
@@ -81,7 +90,7 @@ impl Shell {
                             return Ok(Answer { status, output, errors });
                         }
                         if output.len() > LARGEST_ANSWER {
-                            return Err(format!("more than {LARGEST_ANSWER} bytes of answer"));
+                            return Err(ShellError::Lost(format!("more than {LARGEST_ANSWER} bytes of answer")));
                         }
                     }
                     Some(ChannelMsg::ExtendedData { data, .. }) => errors.extend_from_slice(&data),
@@ -119,13 +128,13 @@ fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
     Some((start, status))
 }
 
-fn closed(what: &str, errors: &[u8]) -> String {
+fn closed(what: &str, errors: &[u8]) -> ShellError {
     let errors = String::from_utf8_lossy(errors);
     let errors = errors.trim();
     if errors.contains("password is required") || errors.contains("a terminal is required") {
-        return "sudo asks for a password; allow the login user root without one: \
-                `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel"
-            .to_owned();
+        let why = "sudo asks for a password; allow the login user root without one: \
+                   `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel";
+        return ShellError::NoRoot(why.to_owned());
     }
-    if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") }
+    ShellError::Lost(if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") })
 }

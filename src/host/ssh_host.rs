@@ -15,7 +15,7 @@ use super::{
     apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health, parse,
     quote::{assign, word},
-    shell::{Answer, Shell},
+    shell::{Answer, Shell, ShellError},
     ssh::{self, Session, Target},
     traces,
 };
@@ -65,7 +65,8 @@ impl SshHost {
                 *slot = Some(connection);
                 Ok(answer)
             }
-            Err(why) => Err(self.lost(doing, why)),
+            Err(ShellError::Lost(why)) => Err(self.lost(doing, why)),
+            Err(ShellError::NoRoot(why)) => Err(HostError::NoRoot { why }),
         }
     }
 
@@ -107,8 +108,15 @@ impl SshHost {
 
 impl Host for SshHost {
     async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
-        let doing = "the probe";
-        let answer = self.run(doing, &question.script(), b"", PROBE_LIMIT, &mut |_| {}).await?;
+        let doing = "probing";
+        let probed = self.run(doing, &question.script(), b"", PROBE_LIMIT, &mut |_| {}).await;
+        let answer = probed.map_err(|error| match error {
+            HostError::Lost { doing, why } if why.starts_with("no answer") => HostError::Lost {
+                doing,
+                why: why + "; look there which hangs: systemctl, stat, ss, dpkg-query or getent",
+            },
+            error => error,
+        })?;
         parse::observation(question, &answer.output).map_err(|why| HostError::Garbled {
             doing,
             why: if answer.errors.is_empty() { why } else { format!("{why} ({})", answer.errors) },
@@ -196,7 +204,7 @@ impl Host for SshHost {
              set -e\n{run}while runs; do sleep 0.02; done\n\
              for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
                [ ! -e \"$deployment/$phase/journal\" ] || [ -e \"$deployment/$phase/undone\" ] || {{\n    \
-                 cat \"$deployment/$phase/events\" | grep '^undo-failed' | tail -n 5\n    exit 1\n  }}\n\
+                 sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5\n    exit 1\n  }}\n\
              done",
             unit = word(&unit(fleet)),
             directory = word(&directory),
@@ -238,7 +246,7 @@ impl Host for SshHost {
             return health;
         }
         let limit = check.timeout + PROBE_LIMIT;
-        match self.run("a health check", &health::script(check), b"", limit, &mut |_| {}).await {
+        match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {
             Ok(answer) => health::script_verdict(check, answer.status, &String::from_utf8_lossy(&answer.output)),
             Err(error) => Health::Unknown(error.to_string()),
         }
@@ -298,7 +306,10 @@ impl Progress {
                 Err(HostError::Step { step: String::new(), message, log: Vec::new() })
             }
             (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
-            (status, None, _) => Err(HostError::Status { doing, status, output: answer.errors }),
+            (status, None, _) => {
+                let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors);
+                Err(HostError::Status { doing, status, output: output.trim().to_owned() })
+            }
         }
     }
 }

@@ -172,6 +172,8 @@ impl Standing {
             Some(Outcome::Applied) => {
                 self.good = Some(Good { commits: commits.clone(), generation, desired: deployment.desired });
                 self.rewind_to = None;
+                // Something newer is live: what it was pinned instead of is past.
+                self.pin = self.pin.filter(|pin| pin.commits == *commits);
             }
             // That a repair failed says nothing of the commits: they ran before.
             Some(Outcome::RolledBack | Outcome::RollbackFailed) if deployment.kind == Kind::Change => {

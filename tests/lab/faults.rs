@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The lab's override file with one instance's entry changed, as a file of its own.
-fn overridden(fleet: &mut Fleet<'_>, instance: &str, change: impl FnOnce(&mut Value)) {
+pub fn overridden(fleet: &mut Fleet<'_>, instance: &str, change: impl FnOnce(&mut Value)) {
     let text = fs::read_to_string(&fleet.overrides).expect("the lab has written it");
     let mut overrides: Value = serde_saphyr::from_str(&text).expect("it is YAML");
     change(&mut overrides["instances"][instance]);

@@ -2,16 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     sync::atomic::Ordering,
 };
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use crate::world::{EVENKEEL, Host, World, wait_for};
+use crate::{
+    reconciler::Reconciler,
+    told::{Begun, Plan, Ran},
+    world::{EVENKEEL, Host, World, assert_is, wait_for},
+};
 
 /// Ports are 8000 and up; a fleet has twenty of them, and one on which nginx answers its digest.
 const PORTS: u16 = 20;
@@ -25,6 +29,8 @@ pub struct Fleet<'a> {
     state: TempDir,
     /// The state of one who looks at the history from elsewhere.
     elsewhere: TempDir,
+    /// The bare repository that others follow too; none: they follow the fleet's own.
+    remote: Option<TempDir>,
     pub overrides: PathBuf,
 }
 
@@ -41,6 +47,7 @@ impl<'a> Fleet<'a> {
             repository: temporary(),
             state: temporary(),
             elsewhere: temporary(),
+            remote: None,
             overrides: world.lab.override_file(),
         };
         fleet.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -58,6 +65,30 @@ impl<'a> Fleet<'a> {
         }
         fleet.write("program/server.py", include_str!("server.py"));
         fleet
+    }
+
+    /// As [`Self::new`], with a bare repository to which commits are pushed and which controllers follow.
+    pub fn shared(world: &'a World, name: &'static str) -> Self {
+        let remote = tempfile::tempdir().expect("a temporary folder can be made");
+        let fleet = Self { remote: Some(remote), ..Self::new(world, name) };
+        let path = fleet.remote();
+        fleet.git(&["init", "--quiet", "--bare", "--initial-branch=main", &path]);
+        fleet.git(&["remote", "add", "origin", &path]);
+        fleet
+    }
+
+    /// The path of the repository that controllers follow.
+    pub fn remote(&self) -> String {
+        let path = match &self.remote {
+            Some(folder) => folder.path().join("config.git"),
+            None => self.repository.path().to_owned(),
+        };
+        path.to_str().expect("it is UTF-8").to_owned()
+    }
+
+    /// Declares how the environment is dealt with: looked at each second, and `extra`.
+    pub fn environment(&self, extra: &str) {
+        self.write("environments/test.yaml", &merged("branch: main\nobserve_interval: 1s\nlost_after: 3s\n", extra));
     }
 
     pub fn instance(&self, host: &Host, extra: &str) {
@@ -127,33 +158,87 @@ impl<'a> Fleet<'a> {
         if !self.git(&["status", "--porcelain"]).is_empty() {
             self.git(&["commit", "--quiet", "--message", "A change"]);
         }
+        if self.remote.is_some() {
+            self.git(&["push", "--quiet", "origin", "main"]);
+        }
         self.git(&["rev-parse", "HEAD"])
     }
 
     /// evenkeel on this fleet, with what it needs to reach the lab.
     pub fn evenkeel(&self, command: &str, arguments: &[&str]) -> Command {
+        let state = if command == "history" { &self.elsewhere } else { &self.state };
+        self.evenkeel_at(state.path(), command, arguments)
+    }
+
+    /// As [`Self::evenkeel`], with its state in another folder.
+    pub fn evenkeel_at(&self, state: &Path, command: &str, arguments: &[&str]) -> Command {
         let mut evenkeel = Command::new(EVENKEEL);
         evenkeel.arg(command).args(arguments).current_dir(self.repository.path()).env("NO_COLOR", "1");
         evenkeel.stdin(Stdio::null());
         if matches!(command, "plan" | "apply" | "run" | "status") {
             evenkeel.arg("--override").arg(&self.overrides);
         }
-        let state = if command == "history" { &self.elsewhere } else { &self.state };
-        if command != "plan" {
-            evenkeel.arg("--state").arg(state.path());
+        if !matches!(command, "plan" | "validate") {
+            evenkeel.arg("--state").arg(state);
         }
         evenkeel
     }
 
     /// Runs a command to its end.
     pub fn run(&self, command: &str, arguments: &[&str]) -> Ran {
-        let output = self.evenkeel(command, arguments).output().expect("evenkeel runs");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ran {
-            command: command.to_owned(),
-            code: output.status.code(),
-            said: text(output.stdout),
-            errors: text(output.stderr),
+        Self::to_its_end(command, self.evenkeel(command, arguments))
+    }
+
+    /// As [`Self::run`], with its state in another folder.
+    pub fn run_at(&self, state: &Path, command: &str, arguments: &[&str]) -> Ran {
+        Self::to_its_end(command, self.evenkeel_at(state, command, arguments))
+    }
+
+    fn to_its_end(command: &str, mut evenkeel: Command) -> Ran {
+        Ran::of(command, evenkeel.output().expect("evenkeel runs"))
+    }
+
+    /// Begins a command, which goes on beside the test.
+    pub fn begin(&self, command: &str, arguments: &[&str]) -> Begun {
+        let mut evenkeel = self.evenkeel(command, arguments);
+        let child = evenkeel.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("evenkeel runs");
+        Begun { command: command.to_owned(), child }
+    }
+
+    /// Succeeds on a host once a deployment has begun a step of this kind there.
+    pub fn begun(&self, generation: u64, verb: &str) -> String {
+        format!("grep -q '^started.*{verb}' /var/lib/evenkeel/{}/deployments/{generation}/*/events", self.name)
+    }
+
+    /// Every record in the order in which it was made: `GENERATION OUTCOME`, `begun` for an intent. Repairs
+    /// are left out.
+    pub fn told(&self) -> Vec<String> {
+        let changes = self.history().into_iter().rev().filter(|record| record["kind"] == "change");
+        let said =
+            |record: Value| format!("{} {}", record["generation"], record["outcome"].as_str().unwrap_or("begun"));
+        changes.map(said).collect()
+    }
+
+    /// How a generation ended, each time that something says so.
+    pub fn outcomes(&self, generation: u64) -> Vec<String> {
+        let of = format!("{generation} ");
+        let told = self.told();
+        told.iter().filter_map(|told| told.strip_prefix(&of)).filter(|end| *end != "begun").map(str::to_owned).collect()
+    }
+
+    /// Waits until a generation has ended so, and so only.
+    #[track_caller]
+    pub fn ends(&self, generation: u64, outcome: &str) {
+        wait_for(&format!("the end of generation {generation}"), || self.outcomes(generation).first().cloned());
+        assert_is(&format!("the end of generation {generation}"), self.outcomes(generation), vec![outcome.to_owned()]);
+    }
+
+    /// Waits until the running reconciler has looked at everything twice more.
+    #[track_caller]
+    pub fn looked_at_twice(&self) {
+        for _ in 0..2 {
+            let before = self.status()["observed_at"].clone();
+            wait_for("another look", || (self.status()["observed_at"] != before).then_some(()));
         }
     }
 
@@ -175,11 +260,11 @@ impl<'a> Fleet<'a> {
         self.apply()
     }
 
-    /// The deployments of the environment's history, newest first.
+    /// The records of deployments in the environment's history, newest first.
     pub fn history(&self) -> Vec<Value> {
-        let ran = self.run("history", &["--format", "json"]).ends_with(0);
-        let lines = ran.said.lines().map(|line| serde_json::from_str(line).expect("a record is JSON"));
-        lines.filter(|entry: &Value| entry.get("control").is_none()).collect()
+        let ran = self.run("history", &["--format", "json", "-n", "1000"]).ends_with(0);
+        let entries = ran.said.lines().map(|line| serde_json::from_str(line).expect("an entry is JSON"));
+        entries.filter(|entry: &Value| entry["control"].is_null()).collect()
     }
 
     /// What the newest record says under a JSON pointer.
@@ -207,19 +292,56 @@ impl<'a> Fleet<'a> {
 
     /// Starts the reconciler on the repository.
     pub fn reconcile(&self) -> Reconciler {
-        let log = self.state.path().join("log");
-        let file = File::create(&log).expect("the log can be made");
-        let repository = self.repository.path().to_str().expect("it is UTF-8");
+        self.reconcile_at(self.state.path(), &[])
+    }
+
+    /// Starts one with its state in another folder: a controller of its own.
+    pub fn reconcile_at(&self, state: &Path, arguments: &[&str]) -> Reconciler {
         // Only watching can make it see a commit in time.
-        let mut evenkeel = self.evenkeel("run", &["--repo", repository, "--poll", "1h"]);
-        let child = evenkeel.stdout(Stdio::null()).stderr(file).spawn().expect("evenkeel runs");
-        Reconciler { child, log }
+        self.follow(&self.remote(), state, &[&["--poll", "1h"], arguments].concat())
+    }
+
+    /// Starts one that follows the repository at another address.
+    pub fn follow(&self, repository: &str, state: &Path, arguments: &[&str]) -> Reconciler {
+        Reconciler::start(self.evenkeel_at(state, "run", &[&["--repo", repository], arguments].concat()), state)
+    }
+
+    /// Where the state is kept, and the one socket.
+    pub fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// What the running reconciler says of the environment.
     pub fn status(&self) -> Value {
-        let ran = self.run("status", &["--format", "json"]);
+        self.status_at(self.state.path())
+    }
+
+    /// What the one with this state says.
+    pub fn status_at(&self, state: &Path) -> Value {
+        let ran = self.run_at(state, "status", &["--format", "json"]);
         serde_json::from_str(&ran.said).unwrap_or_default()
+    }
+
+    /// Waits until the running reconciler says that all is as declared at this commit, and recorded.
+    #[track_caller]
+    pub fn is_live(&self, commit: &str) {
+        wait_for(&format!("{commit:.12} live"), || {
+            let status = self.status();
+            (status["sync"] == "synced"
+                && status["deployed"]["commit"] == commit
+                && status["deployed"]["outcome"] == "applied")
+                .then_some(())
+        });
+    }
+
+    /// Waits until the status has a note that says this.
+    #[track_caller]
+    pub fn notes(&self, text: &str) {
+        wait_for(&format!("`{text}` in the status"), || {
+            let status = self.status();
+            let said = format!("{} {}", status["notes"], status["last_error"]);
+            said.contains(text).then_some(())
+        });
     }
 }
 
@@ -240,106 +362,4 @@ pub fn restarted(before: &BTreeMap<String, String>, after: &BTreeMap<String, Str
 /// Names as a set, to be compared with one.
 pub fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-/// A command that has ended.
-pub struct Ran {
-    command: String,
-    pub code: Option<i32>,
-    pub said: String,
-    pub errors: String,
-}
-
-impl Ran {
-    /// Fails, with all that was said, when it exited with another code.
-    #[track_caller]
-    pub fn ends_with(self, code: i32) -> Self {
-        let (command, found) = (&self.command, self.code);
-        let (said, errors) = (last_lines(&self.said), last_lines(&self.errors));
-        assert!(found == Some(code), "{command}: exit {found:?}, expected {code}\n{said}\n{errors}");
-        self
-    }
-}
-
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(25)..].join("\n")
-}
-
-/// A plan as JSON.
-pub struct Plan {
-    pub code: i32,
-    pub json: Value,
-}
-
-impl Plan {
-    /// `INSTANCE ACTION SUBJECT`, in order.
-    pub fn changes(&self) -> Vec<String> {
-        self.steps()
-            .iter()
-            .map(|step| format!("{} {} {}", text(step, "instance"), text(step, "action"), text(step, "subject")))
-            .collect()
-    }
-
-    pub fn steps(&self) -> &[Value] {
-        self.json["steps"].as_array().map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// The phase of a change.
-    #[track_caller]
-    pub fn phase(&self, change: &str) -> u64 {
-        let at = self.changes().iter().position(|other| other == change);
-        let at = at.unwrap_or_else(|| panic!("`{change}` is not planned; planned is {:#?}", self.changes()));
-        self.steps()[at]["phase"].as_u64().expect("a phase is a number")
-    }
-
-    /// What the findings of a kind say, each with its instance in front.
-    pub fn findings(&self, code: &str) -> Vec<String> {
-        let findings = self.json["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let of_kind = findings.iter().filter(|finding| finding["code"] == code);
-        of_kind.map(|finding| format!("{}: {}", text(finding, "instance"), text(finding, "message"))).collect()
-    }
-
-    /// What is known of an instance, and why nothing is.
-    pub fn instance(&self, name: &str) -> (String, String) {
-        let instances = self.json["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let found = instances.iter().find(|instance| instance["name"] == name).expect("it is in the plan");
-        (text(found, "state").to_owned(), text(found, "why").to_owned())
-    }
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-/// A running reconciler. Dropping it ends it.
-pub struct Reconciler {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Reconciler {
-    /// Asks it to end, and waits until it has.
-    pub fn terminate(&mut self) -> ExitStatus {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
-        wait_for("the end of the reconciler", || self.child.try_wait().expect("it can be waited for"))
-    }
-}
-
-impl Drop for Reconciler {
-    fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            // It may have ended in between.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-        if std::thread::panicking() {
-            eprintln!("{}", log(&self.log));
-        }
-    }
-}
-
-fn log(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }

@@ -3,18 +3,28 @@
 //! One lab of five hosts is booted for all of them and taken down at the end, also when some fail. They
 //! run one after the other, each with a fleet of its own name and ports. Needs root, and what
 //! `evenkeel lab up` needs. Arguments are as `cargo test` takes them: parts of names, `--exact`,
-//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at.
+//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at; with
+//! `SHOW=1` what evenkeel says is shown.
 
+mod asked;
 mod change;
 mod controller;
+mod controllers;
+mod days;
+mod drift;
 mod faults;
 mod fleet;
 mod frontend;
 mod health;
+mod kills;
 mod order;
 mod processes;
 mod reconcile;
+mod reconciler;
 mod refuse;
+mod repository;
+mod server;
+mod told;
 mod trace;
 mod undo;
 mod values;
@@ -100,6 +110,48 @@ const TESTS: &[Test] = tests! {
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,
+    }
+    asked {
+        what_is_held_stays_as_it_is_until_it_is_resumed,
+        a_quarantined_commit_is_tried_again_when_somebody_asks,
+        a_cancelled_deployment_is_undone_and_not_tried_again,
+        a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit,
+        a_deployment_that_is_not_to_be_undone_stops_and_holds,
+        a_branch_that_was_pushed_by_force_waits_for_a_person,
+    }
+    drift {
+        drift_is_repaired_reported_or_ignored_as_declared,
+        a_repair_that_does_not_hold_is_no_loop,
+        who_was_there_before_a_drift_is_in_its_record,
+    }
+    repository {
+        while_the_repository_is_away_drift_is_repaired_and_recorded_later,
+        a_repository_that_talks_nonsense_is_told_of_in_time,
+        a_hook_that_refuses_the_history_leaves_everything_untouched,
+        a_history_that_others_write_to_is_appended_to,
+        a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up,
+    }
+    controllers {
+        one_that_only_observes_changes_nothing,
+        one_that_is_told_to_end_detaches_and_the_next_start_completes,
+        of_two_one_deploys_and_the_other_stands_back_or_takes_over,
+        hundreds_of_commits_end_at_the_last,
+        a_failure_is_undone_in_the_opposite_order_of_the_plan,
+    }
+    kills {
+        a_killed_controller_is_followed_by_one_that_ends_what_it_began,
+    }
+    days {
+        two_instances_at_one_address_are_found,
+        a_login_that_lacks_something_is_told_with_the_next_move,
+        a_clock_that_is_a_day_ahead_changes_nothing,
+        a_port_that_is_taken_after_the_plan_rolls_back,
+        a_read_only_file_system_rolls_back,
+        a_full_disk_rolls_back,
+        a_probe_that_hangs_or_babbles_holds_up_no_other_instance,
+        a_host_that_reboots_in_the_middle_is_undone_and_then_deployed,
+        a_network_that_comes_back_in_time_lets_the_deployment_complete,
+        hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,

@@ -79,6 +79,21 @@ impl World {
         if output.status.success() { Ok(()) } else { Err(format!("evenkeel lab {}: {}", arguments.join(" "), said())) }
     }
 
+    /// Takes a host's power until the value is dropped.
+    pub fn off(&self, host: &'static str) -> Trouble<'_> {
+        self.trouble("kill", "boot", host)
+    }
+
+    /// Unplugs a host's network until the value is dropped.
+    pub fn cut(&self, host: &'static str) -> Trouble<'_> {
+        self.trouble("cut", "mend", host)
+    }
+
+    fn trouble(&self, now: &str, mended_by: &'static str, host: &'static str) -> Trouble<'_> {
+        self.evenkeel_lab(&[now, host]).unwrap_or_else(|why| panic!("{why}"));
+        Trouble { world: self, mended_by, host }
+    }
+
     pub fn host(&self, name: &str) -> &Host {
         self.hosts.iter().find(|host| host.name == name).unwrap_or_else(|| panic!("there is no host {name}"))
     }
@@ -280,6 +295,21 @@ impl Drop for AtLast<'_> {
     fn drop(&mut self) {
         if !self.host.succeeds(self.script) {
             eprintln!("{}: `{}` failed", self.host.name, self.script);
+        }
+    }
+}
+
+/// A host in trouble. Dropping it mends the host, also when the test fails.
+pub struct Trouble<'a> {
+    world: &'a World,
+    mended_by: &'static str,
+    host: &'static str,
+}
+
+impl Drop for Trouble<'_> {
+    fn drop(&mut self) {
+        if let Err(why) = self.world.evenkeel_lab(&[self.mended_by, self.host]) {
+            eprintln!("{why}");
         }
     }
 }

@@ -20,6 +20,10 @@ step() {
   if output=$("$@" 2>&1); then
     say 'done' "$id" ''
   else
+    # On a disk that is full this is to be read all the same, and says more than `I/O error`.
+    room=$(df -k --output=avail -- "$base" | tail -n 1)
+    [ "${room:-0}" -ge 64 ] || output="$output (the disk of $base is full)"
+    rm -f -- "$base/deployments/$name/reserve"
     say failed "$id" "$(flat "$output")"
     exit 1
   fi
@@ -179,7 +183,7 @@ own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD
 # The last phase here is done. Of older deployments the ten newest are kept.
 finish() {
   : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
-  rm -f -- "$base/open" && sync "$base" || return 1
+  rm -f -- "$base/open" "$base/deployments/$name/reserve" && sync "$base" || return 1
   rm -rf -- "$base/deployments/$name"/*/payload
   # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do

@@ -19,9 +19,15 @@ try() { # SUBJECT COMMAND...
 }
 newest_first() { tac "$journal"; }
 
+# What was never written needs no restoring, and where nothing can be written it could not be.
+as_kept() { # KEPT PATH
+  [ -f "$1" ] && [ ! -L "$1" ] && [ -f "$2" ] && [ ! -L "$2" ] && cmp -s -- "$1" "$2" &&
+    [ "$(stat -c '%f %u:%g %Y' -- "$1")" = "$(stat -c '%f %u:%g %Y' -- "$2")" ]
+}
 restore() { # kept|absent NUMBER PATH
   case $1 in
   kept)
+    as_kept "$directory/kept/$2" "$3" && rm -f -- "$3.evenkeel-new" && return 0
     rm -rf -- "$3.evenkeel-new" && mkdir -p -- "${3%/*}" && cp -a -T -- "$directory/kept/$2" "$3.evenkeel-new" &&
       mv -fT -- "$3.evenkeel-new" "$3" && sync "${3%/*}"
     ;;
@@ -29,6 +35,9 @@ restore() { # kept|absent NUMBER PATH
   esac
 }
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
+
+# What was set aside for this.
+rm -f -- "$deployment/reserve"
 
 undo_phase() { # PHASE
   directory=$deployment/$1

@@ -1,0 +1,67 @@
+//! A reconciler that runs beside the test, and the repository that it shares with others.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::wait_for;
+
+/// A running reconciler. Dropping it ends it.
+pub struct Reconciler {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Reconciler {
+    /// Starts the command, with its log in the folder.
+    pub fn start(mut evenkeel: Command, folder: &Path) -> Self {
+        let log = folder.join("log");
+        let file = File::create(&log).expect("the log can be made");
+        let child = evenkeel.stdout(Stdio::null()).stderr(file).spawn().expect("evenkeel runs");
+        Self { child, log }
+    }
+
+    /// The number of its process, by which records name it.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has logged something.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        wait_for(&format!("`{text}` in the log"), || self.log().contains(text).then_some(()));
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        wait_for("the end of the reconciler", || self.child.try_wait().expect("it can be waited for"))
+    }
+
+    /// Takes it out in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        // It may have ended in between.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Reconciler {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.kill();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What takes too long for every day: a controller killed at two hundred points.
+//!
+//! Runs only when asked for, with `--soak` or EVENKEEL_SOAK=1; needs what the lab's tests need.
+//! EVENKEEL_SEED draws the points of an earlier run again, EVENKEEL_POINTS another number of them.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
+
+#[path = "../lab/fleet.rs"]
+#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
+mod fleet;
+#[path = "../lab/kills.rs"]
+#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
+mod kills;
+#[path = "../lab/reconciler.rs"]
+#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
+mod reconciler;
+#[path = "../lab/told.rs"]
+#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
+mod told;
+#[path = "../lab/world.rs"]
+#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
+mod world;
+
+const POINTS: u32 = 200;
+
+fn main() -> ExitCode {
+    let asked = std::env::args().any(|argument| argument == "--soak") || std::env::var_os("EVENKEEL_SOAK").is_some();
+    if !asked {
+        println!("soak: not run; ask for it with --soak, or EVENKEEL_SOAK=1");
+        return ExitCode::SUCCESS;
+    }
+    let world = match world::World::boot() {
+        Ok(world) => world,
+        Err(why) => {
+            eprintln!("this needs a lab of real hosts: {why}");
+            return ExitCode::from(101);
+        }
+    };
+    let points = std::env::var("EVENKEEL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(POINTS);
+    // The lab comes down whatever happens in between.
+    let soaked = catch_unwind(AssertUnwindSafe(|| kills::at_points(&world, "soak", points, kills::seed())));
+    if soaked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
