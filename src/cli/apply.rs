@@ -144,7 +144,7 @@ impl Apply<'_> {
     async fn run(&self) -> Exit {
         let (args, watch) = (self.args, |event| progress::print(&event));
         let spinner = progress::Spinner::start("observing");
-        let mut observed = observe(self.prepared, self.hosts, &Default::default(), &spinner.watch()).await;
+        let mut observed = observe(self.prepared, self.hosts, &spinner.watch()).await;
         heal(self.prepared, self.hosts, &mut observed, &spinner.watch()).await;
         let mut plan = plan_from(self.prepared, &observed);
         spinner.finish();

@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Exit {
     common::block_on(async {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let observed = observe(&prepared, &hosts, &Default::default(), &spinner.watch()).await;
+        let observed = observe(&prepared, &hosts, &spinner.watch()).await;
         let plan = plan_from(&prepared, &observed);
         let environment = plan.environment.clone();
         let ledger = place.ledger().await?;

@@ -1,9 +1,12 @@
 //! Looking at every instance of an environment at once, and planning from what was seen.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
-use tokio::time::Instant;
+use futures_util::{
+    future::join_all,
+    stream::{FuturesUnordered, StreamExt as _},
+};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Prepared, Watch};
 use crate::{
@@ -22,30 +25,77 @@ use crate::{
 /// The hosts behind the instances.
 pub type Hosts<H> = BTreeMap<InstanceName, Arc<H>>;
 
-/// Probes every instance in parallel. Those that are known not to answer are not asked and cost nothing; a
-/// slow or dead one that is asked costs its own time limit.
-pub async fn observe<H: Host>(
+/// An instance that takes so much longer than most is left out of a pass.
+const GRACE: Duration = Duration::from_secs(5);
+/// Where all are slow, so many times as long as most took.
+const GRACE_FACTOR: u32 = 3;
+
+/// Probes every instance in parallel, and waits for each as long as it may take.
+pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
+    join_all(prepared.desired.keys().filter_map(|name| probe(prepared, hosts, name, watch))).await.into_iter().collect()
+}
+
+/// As [`observe`], for the loop: nobody waits for the slow and the dead. Those that are known not to answer
+/// are not asked, and those that take much longer than most are not waited for.
+pub async fn observe_promptly<H: Host>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     absent: &BTreeMap<InstanceName, String>,
-    watch: &Watch,
 ) -> Observed {
-    let probes = prepared.desired.iter().filter_map(|(name, desired)| {
-        let host = hosts.get(name)?;
-        Some(async move {
-            if let Some(why) = absent.get(name) {
-                return (name.clone(), Err(why.clone()));
+    let quiet: &Watch = &|_| {};
+    let asked: Vec<&InstanceName> = prepared.desired.keys().filter(|name| !absent.contains_key(*name)).collect();
+    let mut probes: FuturesUnordered<_> = asked.iter().filter_map(|name| probe(prepared, hosts, name, quiet)).collect();
+    let mut observed: Observed = absent.iter().map(|(name, why)| (name.clone(), Err(why.clone()))).collect();
+    let began = Instant::now();
+    let mut deadline = None;
+    let mut answered = 0;
+    loop {
+        let late = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
             }
-            let began = Instant::now();
-            let seen = one(prepared, host.as_ref(), desired).await.map_err(|error| crate::report::chain(&error));
-            watch(match &seen {
-                Ok(_) => Event::Observed { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
-                Err(why) => Event::NotReached { instance: name.clone(), why: why.clone() },
-            });
-            (name.clone(), seen)
-        })
-    });
-    join_all(probes).await.into_iter().collect()
+        };
+        tokio::select! {
+            biased;
+            // Cancel-safe: what has not ended stays among the probes.
+            next = probes.next() => match next {
+                Some((name, seen)) => {
+                    answered += usize::from(seen.is_ok());
+                    observed.insert(name, seen);
+                }
+                None => return observed,
+            },
+            () = late => break,
+        }
+        if deadline.is_none() && answered * 2 >= asked.len() {
+            deadline = Some(Instant::now() + GRACE.max(began.elapsed() * GRACE_FACTOR));
+        }
+    }
+    let why = format!("no answer within {:.0} s, while others answered", began.elapsed().as_secs_f64());
+    for name in asked {
+        observed.entry(name.clone()).or_insert_with(|| Err(why.clone()));
+    }
+    observed
+}
+
+/// None for an instance without a host.
+fn probe<'a, H: Host>(
+    prepared: &'a Prepared,
+    hosts: &'a Hosts<H>,
+    name: &'a InstanceName,
+    watch: &'a Watch,
+) -> Option<impl Future<Output = (InstanceName, Result<Observation, String>)> + 'a> {
+    let (host, desired) = (hosts.get(name)?, prepared.desired.get(name)?);
+    Some(async move {
+        let began = Instant::now();
+        let seen = one(prepared, host.as_ref(), desired).await.map_err(|error| crate::report::chain(&error));
+        watch(match &seen {
+            Ok(_) => Event::Observed { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
+            Err(why) => Event::NotReached { instance: name.clone(), why: why.clone() },
+        });
+        (name.clone(), seen)
+    })
 }
 
 pub async fn one<H: Host>(prepared: &Prepared, host: &H, desired: &Desired) -> Result<Observation, host::HostError> {
@@ -76,6 +126,6 @@ pub fn plan_from(prepared: &Prepared, observed: &Observed) -> Plan {
 /// Observes and plans.
 pub async fn look<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Plan {
     watch(Event::Connecting { instances: prepared.desired.len() });
-    let observed = observe(prepared, hosts, &BTreeMap::new(), watch).await;
+    let observed = observe(prepared, hosts, watch).await;
     plan_from(prepared, &observed)
 }

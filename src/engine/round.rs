@@ -145,7 +145,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             Goal::Observe { commits, .. } => {
                 let prepared = self.prepared(commits).await?;
                 let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-                let observed = look::observe(&prepared, &hosts, self.absent, &|_| {}).await;
+                let observed = look::observe_promptly(&prepared, &hosts, self.absent).await;
                 self.note_unreached(&observed, found);
                 let plan = look::plan_from(&prepared, &observed);
                 let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
@@ -194,7 +194,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         recorded: Result<(), RoundError>,
     ) -> Result<(), RoundError> {
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-        let mut observed = look::observe(prepared, &hosts, self.absent, &|_| {}).await;
+        let mut observed = look::observe_promptly(prepared, &hosts, self.absent).await;
         self.note_unreached(&observed, found);
         heal(prepared, &hosts, &mut observed, &self.reconciler.watch).await;
         let mut plan = look::plan_from(prepared, &observed);
@@ -230,7 +230,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
         // Who did not answer a moment ago is not waited for again.
         let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
-        let after = look::observe(prepared, &hosts, &absent.collect(), &|_| {}).await;
+        let after = look::observe_promptly(prepared, &hosts, &absent.collect()).await;
         self.publish(prepared, &look::plan_from(prepared, &after), &hosts).await;
         match &deployment.failure {
             None => Ok(()),
