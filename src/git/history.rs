@@ -43,6 +43,12 @@ impl Repository {
         Ok(Some(Tip { commit, files }))
     }
 
+    /// The environments that have a history, as last fetched or written.
+    pub fn histories(&self) -> Result<Vec<EnvironmentName>, GitError> {
+        let references = self.references(&self.mirror()?)?;
+        Ok(references.keys().filter_map(|name| name.strip_prefix(HISTORY)?.parse().ok()).collect())
+    }
+
     /// The newest `limit` controls and deployments, newest first, as last fetched or written. Commits
     /// that record neither are passed over.
     pub fn history(&self, environment: &EnvironmentName, limit: usize) -> Result<Vec<HistoryEntry>, GitError> {
@@ -129,7 +135,13 @@ impl Repository {
             let found = mirror.find_commit(id).context("find commit", id)?;
             next = found.parent_ids().next();
             let tree = found.tree().context("read the tree of", id)?;
-            picked.extend(pick(&HistoryCommit { mirror: &mirror, branch: &branch, id, tree })?);
+            let commit = HistoryCommit { mirror: &mirror, branch: &branch, id, tree };
+            // Somebody else's commit has the record that was there before it, and is none.
+            let before = next.map(|parent| mirror.find_commit(parent).and_then(|parent| parent.tree()));
+            let before = before.transpose().context("read the tree before", id)?;
+            if before.is_none_or(|before| [RECORD, EVENT].iter().any(|file| !commit.has_as_in(file, &before))) {
+                picked.extend(pick(&commit)?);
+            }
         }
         Ok(picked)
     }
@@ -144,6 +156,11 @@ struct HistoryCommit<'m> {
 }
 
 impl HistoryCommit<'_> {
+    /// Whether a file, or that it is not there, is as in the other tree.
+    fn has_as_in(&self, file: &str, other: &Tree<'_>) -> bool {
+        self.tree.get_name(file).map(|entry| entry.id()) == other.get_name(file).map(|entry| entry.id())
+    }
+
     fn holds(&self, file: &str) -> bool {
         self.tree.get_name(file).is_some()
     }
