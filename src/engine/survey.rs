@@ -14,6 +14,7 @@ use crate::{
     host::{self, Host},
     model::{
         desired::{Replica, Resource},
+        finding::Finding,
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
         plan::{Action, Commits, InstanceState, Plan, Step},
@@ -185,7 +186,14 @@ pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
 
 fn instance_sync(state: Option<&InstanceState>, plan: &Plan, name: &InstanceName) -> (Sync, Option<String>) {
     match state {
-        Some(InstanceState::AsDeclared) => (Sync::Synced, None),
+        Some(InstanceState::AsDeclared) => {
+            // What is reported and left is no step.
+            let about =
+                |finding: &&Finding| finding.code == "drift" && finding.instance.as_deref() == Some(name.as_str());
+            let drifted: Vec<&str> =
+                plan.findings.iter().filter(about).map(|finding| finding.message.as_str()).collect();
+            if drifted.is_empty() { (Sync::Synced, None) } else { (Sync::OutOfSync, Some(drifted.join("; "))) }
+        }
         Some(InstanceState::Changes) => {
             let steps = plan.steps.iter().filter(|step| step.instance == *name).count();
             (Sync::OutOfSync, Some(format!("{steps} steps to do")))
