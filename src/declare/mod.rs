@@ -153,6 +153,11 @@ impl Declaration {
         self.environments.keys().collect()
     }
 
+    /// Whether some environment's file cannot be read: whom it is about is declared all the same.
+    pub fn has_broken_environments(&self) -> bool {
+        self.broken.iter().any(|(kind, _)| *kind == Kind::Environment)
+    }
+
     /// The branch that `environment` follows.
     pub fn environment_branch(&self, environment: &EnvironmentName) -> Option<&str> {
         self.environments.get(environment).map(|declared| &*declared.branch)

@@ -33,6 +33,9 @@ pub trait Ledger: Send + Sync + 'static {
         folder: &str,
     ) -> impl Future<Output = Result<Tree, LedgerError>> + Send;
 
+    /// The environments that have a history, as last fetched or written, without the network.
+    fn histories(&self) -> impl Future<Output = Result<Vec<EnvironmentName>, LedgerError>> + Send;
+
     /// The newest commit of the history as last fetched or written, without the network.
     fn tip(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
 
@@ -111,6 +114,10 @@ impl Ledger for GitLedger {
     async fn tree(&self, default: &str, environment: &str, folder: &str) -> Result<Tree, LedgerError> {
         let (default, environment, folder) = (default.to_owned(), environment.to_owned(), folder.to_owned());
         self.call(move |repository| repository.composed_tree(&default, &environment, &folder)).await
+    }
+
+    async fn histories(&self) -> Result<Vec<EnvironmentName>, LedgerError> {
+        self.call(Repository::histories).await
     }
 
     async fn tip(&self, environment: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {

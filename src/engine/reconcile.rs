@@ -45,6 +45,9 @@ const FAREWELL: Duration = Duration::from_secs(8);
 /// The loop shows that it lives at least so often.
 const PULSE: Duration = Duration::from_secs(2);
 
+/// How what is wrong with the repository begins, for people.
+pub(super) const TROUBLE: &str = "the repository: ";
+
 /// Why the loop ended without being told to.
 #[derive(Debug, Error)]
 pub enum LoopError {
@@ -76,6 +79,8 @@ pub struct Reconciler<H, L> {
     /// The last commits of each environment, prepared: a pass that looks for drift starts from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Arc<Prepared>>>,
     pub(super) unrecorded: Mutex<Unrecorded>,
+    /// Why the repository does not say what is wanted; none while it does.
+    pub(super) trouble: Mutex<Option<String>>,
     /// How what runs in each environment is told to stop.
     halts: Mutex<BTreeMap<EnvironmentName, watch::Sender<Halt>>>,
     hurries: mpsc::Sender<(EnvironmentName, bool)>,
@@ -94,7 +99,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     ) -> Self {
         let (hurries, hurried) = mpsc::channel(16);
         let hurried = Mutex::new(Some(hurried));
-        let (status, pulse, prepared, unrecorded, halts) = Default::default();
+        let (status, pulse, prepared, unrecorded, trouble, halts) = Default::default();
         Self {
             ledger,
             roster,
@@ -108,6 +113,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             pulse,
             prepared,
             unrecorded,
+            trouble,
             halts,
             hurries,
             hurried,
@@ -164,8 +170,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             Effect::Fetch => match self.fetch().await {
                 Ok(wanted) => Event::Fetched(wanted),
                 Err(failure) => {
-                    warn!("the repository: {}", report::chain(&failure));
-                    self.note_fetch_failure(&report::chain(&failure));
+                    warn!("{TROUBLE}{}", report::chain(&failure));
+                    self.note_trouble();
                     Event::FetchFailed
                 }
             },
@@ -181,25 +187,41 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
     }
 
-    /// What the repository wants of each environment. While it cannot be reached, and nothing is known
-    /// yet, that is what it said last, so that drift is looked for all the same.
+    /// What the repository wants of each environment. While that cannot be told, and nothing is known yet,
+    /// it is what it said last, or what was deployed last: so drift is looked for all the same.
     async fn fetch(&self) -> Result<BTreeMap<EnvironmentName, decide::Wanted>, RoundError> {
-        match self.ledger.fetch().await {
+        let wanted = match self.ledger.fetch().await {
             Ok(fetched) => {
                 wanted::tell_of_history(&fetched);
                 wanted::wanted(self, &fetched).await
             }
-            Err(error) => {
-                let known = !lock(&self.status).is_empty();
-                match self.ledger.last_fetched().await? {
-                    Some(fetched) if !known => {
-                        warn!("the repository: {}; going on with what it said last", report::chain(&error));
-                        wanted::wanted(self, &fetched).await
-                    }
-                    _ => Err(error.into()),
-                }
+            Err(error) => Err(error.into()),
+        };
+        let failure = match wanted {
+            Ok(wanted) => {
+                *lock(&self.trouble) = None;
+                return Ok(wanted);
             }
+            Err(failure) => failure,
+        };
+        let why = format!("{TROUBLE}{}", report::chain(&failure));
+        *lock(&self.trouble) = Some(why.clone());
+        if !lock(&self.status).is_empty() {
+            return Err(failure);
         }
+        let known = match self.ledger.last_fetched().await? {
+            Some(fetched) => wanted::wanted(self, &fetched).await.or_else(|failure| match failure {
+                RoundError::Prepare(_) => Ok(BTreeMap::new()),
+                failure => Err(failure),
+            })?,
+            None => BTreeMap::new(),
+        };
+        let known = if known.is_empty() { wanted::last_good(self).await? } else { known };
+        if known.is_empty() {
+            return Err(failure);
+        }
+        warn!("{why}; going on with what is known");
+        Ok(known)
     }
 
     /// How what runs in the environment is told to stop; a new one for each deployment.
@@ -237,9 +259,10 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         Ok(decide::Said { standing: newest.standing, open, led_elsewhere })
     }
 
-    fn note_fetch_failure(&self, why: &str) {
+    fn note_trouble(&self) {
+        let trouble = lock(&self.trouble).clone();
         for view in lock(&self.status).values_mut() {
-            view.last_error = Some(format!("the repository: {why}"));
+            view.last_error.clone_from(&trouble);
         }
     }
 }

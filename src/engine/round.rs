@@ -19,7 +19,7 @@ use super::{
     look::{self, Hosts},
     pass::{self, Order, PassError},
     prepare::{PrepareError, prepare},
-    reconcile::{Reconciler, lock},
+    reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
     survey, suspects,
 };
@@ -31,6 +31,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::{Deployment, Kind, Outcome},
         plan::{Commits, Plan},
+        standing::Barred,
         standing::{Control, Standing, StandingEvent},
     },
     plan::drift,
@@ -75,6 +76,8 @@ struct Found {
     unreached: BTreeMap<InstanceName, String>,
     differs: bool,
     repaired: BTreeSet<(InstanceName, Resource)>,
+    /// Why outcomes are not recorded yet.
+    unrecorded: Option<String>,
 }
 
 pub async fn round<H: Host, L: Ledger>(
@@ -98,7 +101,8 @@ pub async fn round<H: Host, L: Ledger>(
             End::Failed
         }
     };
-    round.note_error(result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure)));
+    let failed = result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure));
+    round.note_error(failed.or(found.unrecorded.take()));
     let said = reconciler.said(environment).await;
     let said = said.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
     Passed { end, said, unreached: found.unreached, differs: found.differs, repaired: found.repaired }
@@ -128,6 +132,8 @@ struct Round<'a, H, L> {
 impl<H: Host, L: Ledger> Round<'_, H, L> {
     async fn make(&self, found: &mut Found) -> Result<(), RoundError> {
         let recorded = self.record_what_is_due().await;
+        let told = |error: &RoundError| format!("what was done is not recorded yet: {}", report::chain(error));
+        found.unrecorded = recorded.as_ref().err().map(told);
         match self.goal {
             Goal::Recover { wanted, take_over, .. } => {
                 recorded?;
@@ -368,12 +374,21 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let mut view = survey::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
         survey::stand(&mut view, self.goal, &newest, self.spared);
         view.controller = Some(self.reconciler.seat.controller.clone());
-        lock(&self.reconciler.status).insert(self.environment.clone(), view);
+        let mut status = lock(&self.reconciler.status);
+        // It stands until this pass has ended.
+        view.last_error = status.get(self.environment).and_then(|before| before.last_error.clone());
+        status.insert(self.environment.clone(), view);
     }
 
+    /// While commits are put off, what stands against them is still what went wrong last.
     fn note_error(&self, why: Option<String>) {
+        let put_off =
+            matches!(self.goal, Goal::Observe { why: Barred::Later, .. } | Goal::Repair { why: Barred::Later, .. });
+        let trouble = lock(&self.reconciler.trouble).clone();
         let mut status = lock(&self.reconciler.status);
         let nothing = || survey::nothing_known(self.environment, self.goal.commits(), &self.reconciler.seat);
-        status.entry(self.environment.clone()).or_insert_with(nothing).last_error = why;
+        let view = status.entry(self.environment.clone()).or_insert_with(nothing);
+        let before = view.last_error.take().filter(|before| put_off && !before.starts_with(TROUBLE));
+        view.last_error = why.or(before).or(trouble);
     }
 }

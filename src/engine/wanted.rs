@@ -21,6 +21,7 @@ pub async fn wanted<H: Host, L: Ledger>(
     let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(RoundError::NoCommits) };
     let tree = reconciler.ledger.tree(default, default, &reconciler.folder).await?;
     let (declaration, findings) = declare::read(&tree, &reconciler.folder);
+    let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
     let Some(declaration) = declaration else { return Err(PrepareError::Invalid { findings }.into()) };
     let mut wanted = BTreeMap::new();
     for name in declaration.environments() {
@@ -34,6 +35,23 @@ pub async fn wanted<H: Host, L: Ledger>(
         let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
         wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds });
+    }
+    Ok(wanted)
+}
+
+/// The last good commits of each environment: what is left to look after while the fleet cannot be read.
+pub async fn last_good<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
+    let mut wanted = BTreeMap::new();
+    for name in reconciler.ledger.histories().await? {
+        let said = reconciler.said(&name).await?;
+        let Some(commits) = said.standing.good.as_ref().map(|good| good.commits.clone()) else { continue };
+        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { continue };
+        let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
+        let (Some(declaration), _) = declare::read(&tree, &reconciler.folder) else { continue };
+        let observe_every = declaration.observe_interval(&name).0.as_millis() as u64;
+        wanted.insert(name, Wanted { commits, observe_every, said, rewinds: false });
     }
     Ok(wanted)
 }

@@ -175,6 +175,10 @@ impl Ledger for SimLedger {
         Ok(commit.tree.clone())
     }
 
+    async fn histories(&self) -> Result<Vec<EnvironmentName>, LedgerError> {
+        Ok(Vec::new())
+    }
+
     async fn tip(&self, _: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
         let remote = lock(&self.remote);
         let tip = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.tip.clone());
