@@ -51,7 +51,9 @@ pub fn a_repair_that_does_not_hold_is_no_loop(world: &World) {
     let _reconciler = fleet.reconcile();
     fleet.is_live(&commit);
     let unit = fleet.unit("alpha", port);
-    let stops = format!("while :; do systemctl is-active --quiet '{unit}' && systemctl stop '{unit}'; sleep 0.1; done");
+    let stops = format!(
+        "while :; do systemctl is-active --quiet '{unit}' && sleep 1 && systemctl stop '{unit}'; sleep 0.1; done"
+    );
     let _other = h1.until_dropped(
         &format!("systemd-run --quiet --collect --unit=stopper.service sh -c \"{stops}\""),
         "systemctl stop stopper.service",

@@ -33,7 +33,8 @@ pub fn at_points(world: &World, name: &'static str, points: u32, seed: u64) {
     let mut random = Random(seed);
     let fleet = Fleet::new(world, name);
     fleet.environment("");
-    fleet.service("bystander", fleet.port(3), &["h1", "h2", "h3"], "");
+    fleet.write("other/server.py", include_str!("server.py"));
+    fleet.service("bystander", fleet.port(3), &["h1", "h2", "h3"], "source: {path: other}");
     declare(&fleet, 0);
     let commit = fleet.commit();
     let reconciler = fleet.reconcile();
