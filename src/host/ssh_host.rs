@@ -297,6 +297,8 @@ impl Progress {
         match (answer.status, self.end, self.failed) {
             (0, Some(result), _) if result == "success" => Ok(()),
             (75, _, _) => Err(HostError::Busy { unit }),
+            // What a host that goes down makes fail on its way says nothing of the step.
+            (_, Some(result), _) if result == "cut-off" => Err(HostError::CutOff { phase: work.phase }),
             (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
                 Err(HostError::Overtaken { step, message })
             }
