@@ -113,7 +113,7 @@ impl Host for SshHost {
         let answer = probed.map_err(|error| match error {
             HostError::Lost { doing, why } if why.starts_with("no answer") => HostError::Lost {
                 doing,
-                why: why + "; look there which hangs: systemctl, stat, ss, dpkg-query or getent",
+                why: why + "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
             },
             error => error,
         })?;
