@@ -30,7 +30,7 @@ use super::{
     pass::Seat,
     roster::Roster,
     round::{self, RoundError},
-    wanted,
+    wanted::{self, Followed},
 };
 use crate::{
     decide::{self, Effect, Event, Policy, State},
@@ -76,8 +76,11 @@ pub struct Reconciler<H, L> {
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
     pub pulse: Arc<AtomicU64>,
-    /// The last commits of each environment, prepared: a pass that looks for drift starts from there.
-    pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Arc<Prepared>>>,
+    /// The last commits of each environment, prepared, the latest first: a pass that looks for drift starts
+    /// from there.
+    pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Vec<Arc<Prepared>>>>,
+    /// What a commit of the default branch declares of environments.
+    pub(super) followed: Mutex<Option<(String, Arc<Vec<Followed>>)>>,
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// Why the repository does not say what is wanted; none while it does.
     pub(super) trouble: Mutex<Option<String>>,
@@ -99,7 +102,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     ) -> Self {
         let (hurries, hurried) = mpsc::channel(16);
         let hurried = Mutex::new(Some(hurried));
-        let (status, pulse, prepared, unrecorded, trouble, halts) = Default::default();
+        let (status, pulse, prepared, followed, unrecorded, trouble, halts) = Default::default();
         Self {
             ledger,
             roster,
@@ -112,6 +115,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             status,
             pulse,
             prepared,
+            followed,
             unrecorded,
             trouble,
             halts,

@@ -38,6 +38,9 @@ use crate::{
     report,
 };
 
+/// Two take turns while the newest commits cannot be deployed: they, and the last good ones.
+const PREPARED: usize = 2;
+
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
 /// What was repaired too often, and how often.
@@ -114,7 +117,8 @@ pub async fn ask<H: Host, L: Ledger>(
     environment: &EnvironmentName,
     instance: &InstanceName,
 ) -> Result<(), String> {
-    let Some(prepared) = lock(&reconciler.prepared).get(environment).cloned() else { return Ok(()) };
+    let latest = lock(&reconciler.prepared).get(environment).and_then(|latest| latest.first().cloned());
+    let Some(prepared) = latest else { return Ok(()) };
     let hosts = reconciler.roster.hosts(&prepared.fleet);
     let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
     let seen = look::one(&prepared, host.as_ref(), desired).await;
@@ -357,8 +361,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        let known = lock(&self.reconciler.prepared).get(self.environment).cloned();
-        if let Some(prepared) = known.filter(|prepared| prepared.commits == *commits) {
+        let known = lock(&self.reconciler.prepared).get(self.environment).cloned().unwrap_or_default();
+        if let Some(prepared) = known.into_iter().find(|prepared| prepared.commits == *commits) {
             return Ok(prepared);
         }
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
@@ -367,7 +371,10 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let folder = &self.reconciler.folder;
         let tree = self.reconciler.ledger.tree(default, branch, folder).await?;
         let prepared = Arc::new(prepare(&tree, folder, self.environment, &self.reconciler.overrides, commits.clone())?);
-        lock(&self.reconciler.prepared).insert(self.environment.clone(), prepared.clone());
+        let mut cache = lock(&self.reconciler.prepared);
+        let latest = cache.entry(self.environment.clone()).or_default();
+        latest.insert(0, prepared.clone());
+        latest.truncate(PREPARED);
         Ok(prepared)
     }
 
