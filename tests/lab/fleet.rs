@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::{
-    reconciler::Reconciler,
+    reconciler::{self, Reconciler},
     told::{Begun, Plan, Ran},
     world::{EVENKEEL, Host, World, assert_is, wait_for},
 };
@@ -140,6 +140,11 @@ impl<'a> Fleet<'a> {
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {
+        self.try_git(arguments).unwrap_or_else(|why| panic!("git {arguments:?}: {why}"))
+    }
+
+    /// What git says, or why it does not.
+    fn try_git(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new("git")
             .args(["-c", "user.name=t", "-c", "user.email=t@localhost"])
             .args(arguments)
@@ -148,8 +153,8 @@ impl<'a> Fleet<'a> {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .output()
             .expect("git is installed");
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Commits what has changed, and answers the commit.
@@ -229,7 +234,14 @@ impl<'a> Fleet<'a> {
     /// Waits until a generation has ended so, and so only.
     #[track_caller]
     pub fn ends(&self, generation: u64, outcome: &str) {
-        wait_for(&format!("the end of generation {generation}"), || self.outcomes(generation).first().cloned());
+        let remote = self.remote();
+        wait_for(&format!("the end of generation {generation}"), || {
+            let shown = ["-C", &remote, "show", "refs/heads/evenkeel/history/test:deployment.json"];
+            let newest: Value = serde_json::from_str(&self.try_git(&shown).ok()?).ok()?;
+            let ended =
+                newest["generation"] == generation && newest["kind"] == "change" && newest["outcome"].is_string();
+            (ended || newest["generation"].as_u64()? > generation).then_some(())
+        });
         assert_is(&format!("the end of generation {generation}"), self.outcomes(generation), vec![outcome.to_owned()]);
     }
 
@@ -318,8 +330,7 @@ impl<'a> Fleet<'a> {
 
     /// What the one with this state says.
     pub fn status_at(&self, state: &Path) -> Value {
-        let ran = self.run_at(state, "status", &["--format", "json"]);
-        serde_json::from_str(&ran.said).unwrap_or_default()
+        reconciler::status(&state.join("socket")).unwrap_or_default()
     }
 
     /// Waits until the running reconciler says that all is as declared at this commit, and recorded.

@@ -2,11 +2,14 @@
 
 use std::{
     fs::{self, File},
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::world::wait_for;
 
@@ -64,4 +67,14 @@ impl Drop for Reconciler {
             eprintln!("{}", self.log());
         }
     }
+}
+
+/// What the reconciler on a socket says of its one environment: asked often, so without a program for it.
+pub fn status(socket: &Path) -> Option<Value> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    serde_json::from_str::<Vec<Value>>(body).ok()?.into_iter().next()
 }
