@@ -15,7 +15,8 @@ const UNSYNCED: Duration = Duration::from_secs(5);
 pub enum Kept {
     File(String, Lies),
     Absent(String),
-    Active(String, bool),
+    /// Which start of the unit ran; none: it did not. 0: it was coming up again and again.
+    Active(String, Option<u64>),
     Enabled(String, bool),
     Nginx,
 }

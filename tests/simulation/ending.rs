@@ -88,7 +88,8 @@ fn unsettled(story: &Story) -> Vec<String> {
     let head = remote.head.clone();
     let good = standing.good.as_ref().and_then(|good| good.commits.environment.clone());
     let barred = standing.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));
-    let rewinds = good.is_some() && standing.rewind_to.is_none();
+    let meant = standing.rewind_to.as_ref().is_some_and(|to| to.environment.as_ref() == Some(&head));
+    let rewinds = !meant && good.as_ref().is_some_and(|good| !remote.is_ancestor(good, &head));
     if good.as_ref() != Some(&head) && !barred && remote.prepared(&head).is_some() && !rewinds {
         return vec![format!("{head:.8} is wanted, and neither good nor quarantined")];
     }

@@ -32,6 +32,15 @@ pub enum Lies {
     Link(String),
 }
 
+impl Lies {
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Lies::File { digest, .. } => Some(*digest),
+            Lies::Link(_) => None,
+        }
+    }
+}
+
 pub fn file(content: &[u8], mode: u32) -> Lies {
     Lies::File { content: content.into(), digest: Digest::of(content), mode }
 }

@@ -30,8 +30,9 @@ pub fn look(machine: &Machine, question: &Question) -> Result<Observation, Strin
     let mut observation = observe(&state, question);
     if garbled {
         observation.listeners = Seen::Unknown("ss: killed".to_owned());
-        let first = question.paths.first().expect("a path");
-        observation.files.insert(first.clone(), Seen::Unknown("stat: input/output error".to_owned()));
+        if let Some(first) = question.paths.first() {
+            observation.files.insert(first.clone(), Seen::Unknown("stat: input/output error".to_owned()));
+        }
     }
     Ok(observation)
 }

@@ -34,16 +34,11 @@ pub struct Commit {
     prepared: Option<Option<Arc<Prepared>>>,
 }
 
-pub struct HistoryCommit {
-    pub parent: Option<String>,
-    pub files: Files,
-}
-
 #[derive(Default)]
 pub struct Remote {
     commits: BTreeMap<String, Commit>,
     pub head: String,
-    pub history: BTreeMap<String, HistoryCommit>,
+    pub history: BTreeMap<String, Files>,
     pub tip: Option<String>,
     pub down: bool,
     pub slow: bool,
@@ -66,7 +61,7 @@ impl Remote {
         format!("{:08x}{:032x}", self.counted.wrapping_mul(0x9e37_79b9) & 0xffff_ffff, self.counted)
     }
 
-    /// A person pushes a commit; `rewinding` to what was before the parent.
+    /// A person pushes a commit.
     pub fn push(&mut self, declared: Declared, parent: Option<String>) -> String {
         let id = self.id();
         let tree = declared.tree();
@@ -94,10 +89,10 @@ impl Remote {
     }
 
     pub fn tip_files(&self) -> Files {
-        self.tip.as_ref().map(|tip| self.history[tip].files.clone()).unwrap_or_default()
+        self.tip.as_ref().map(|tip| self.history[tip].clone()).unwrap_or_default()
     }
 
-    fn is_ancestor(&self, commit: &str, of: &str) -> bool {
+    pub fn is_ancestor(&self, commit: &str, of: &str) -> bool {
         let mut next = VecDeque::from([of.to_owned()]);
         while let Some(id) = next.pop_front() {
             if id == commit {
@@ -182,7 +177,7 @@ impl Ledger for SimLedger {
     async fn tip(&self, _: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
         let remote = lock(&self.remote);
         let tip = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.tip.clone());
-        Ok(tip.map(|commit| Tip { files: remote.history[&commit].files.clone(), commit }))
+        Ok(tip.map(|commit| Tip { files: remote.history[&commit].clone(), commit }))
     }
 
     async fn append(
@@ -208,7 +203,7 @@ impl Ledger for SimLedger {
             let before = remote.tip_files();
             self.tale.tell(|| format!("history, by {}: {}", self.seat, message.lines().next().unwrap_or_default()));
             lock(&self.judge).appended(&mut remote, &before, &files);
-            remote.history.insert(id.clone(), HistoryCommit { parent: seen, files });
+            remote.history.insert(id.clone(), files);
             remote.tip = Some(id.clone());
             let lost = remote.lost_answers > 0;
             remote.lost_answers = remote.lost_answers.saturating_sub(1);

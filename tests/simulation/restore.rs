@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::{
     deployments::{Kept, Line},
     machine::{Machine, State},
+    systemd::UNITS,
 };
 
 /// Undoes the phases; none: all, newest first. False when something could not be undone.
@@ -80,7 +81,7 @@ impl Undoing<'_> {
         }
         for line in newest_first() {
             match line {
-                Kept::Active(unit, false) => {
+                Kept::Active(unit, None) => {
                     self.attempt(unit, |state| {
                         state.systemd.stop(unit);
                         Ok(())
@@ -110,10 +111,23 @@ impl Undoing<'_> {
         for line in newest_first() {
             match line {
                 Kept::Enabled(unit, true) => {
-                    self.attempt(unit, |state| state.systemd.enable(&state.files, unit)).await;
+                    self.attempt(unit, |state| {
+                        if !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                            return Ok(());
+                        }
+                        state.systemd.enable(&state.files, unit)
+                    })
+                    .await;
                 }
-                Kept::Active(unit, true) if unit != "nginx.service" => {
-                    self.attempt(unit, |state| state.systemd.restart(&state.files, &state.releases, unit)).await;
+                Kept::Active(unit, Some(start)) if unit != "nginx.service" => {
+                    self.attempt(unit, |state| {
+                        let as_before = state.systemd.process(unit).is_some_and(|now| now.invocation == *start);
+                        if as_before || !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                            return Ok(());
+                        }
+                        state.systemd.restart(&state.files, &state.releases, unit)
+                    })
+                    .await;
                 }
                 _ => {}
             }

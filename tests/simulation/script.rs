@@ -36,6 +36,7 @@ impl Script<'_> {
     async fn all(&self) -> Result<(), ()> {
         self.step("begin", self.begin()).await?;
         self.step("own", self.own(&self.work.manifest_union)).await?;
+        self.step("note", self.note_running()).await?;
         let mut reload = false;
         for step in self.steps {
             let is_process = matches!(
@@ -160,6 +161,18 @@ impl Script<'_> {
         Ok(())
     }
 
+    async fn note_running(&self) -> Result<(), String> {
+        for step in self.steps {
+            if let Action::StopUnit { unit, .. } | Action::StartUnit { unit } | Action::RestartUnit { unit } =
+                &step.action
+            {
+                self.note_active(unit);
+                self.machine.moment().await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn daemon_reload(&self) -> Result<(), String> {
         self.machine.moment().await?;
         let mut state = self.machine.state();
@@ -193,8 +206,12 @@ impl Script<'_> {
     }
 
     fn note_active(&self, unit: &str) {
-        let active = *self.machine.state().systemd.runs(unit) != Runs::No;
-        self.record(Kept::Active(unit.to_owned(), active));
+        let start = match self.machine.state().systemd.runs(unit) {
+            Runs::No => None,
+            Runs::Looping => Some(0),
+            Runs::Yes(process) => Some(process.invocation),
+        };
+        self.record(Kept::Active(unit.to_owned(), start));
     }
 
     fn note_enabled(&self, unit: &str) {

@@ -57,7 +57,7 @@ impl Snapshot {
                 let (was, is) = (self.active.get(unit), running.get(unit).map(|process| &process.from));
                 if was.is_some() != is.is_some() {
                     wrong.push(format!("whether {unit} runs is not as it was"));
-                } else if was != is && !hand.touched_any() {
+                } else if was != is && !hand.ever_touched(unit) {
                     wrong.push(format!("{unit} runs, from something else than before"));
                 }
             }
@@ -65,6 +65,7 @@ impl Snapshot {
                 wrong.push("nginx serves something else than before".to_owned());
             }
         }
+        wrong.extend(stale(state, &hand));
         wrong
     }
 }
@@ -108,6 +109,22 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
         wrong.push("nginx does not serve what is declared".to_owned());
     }
     wrong
+}
+
+/// What runs from something else than what lies there. After a boot that is all that can be compared.
+fn stale(state: &State, hand: &ByHand<'_>) -> Vec<String> {
+    let ours = state.systemd.running().filter(|(unit, _)| unit.starts_with("sim-"));
+    let stale = ours.filter(|(unit, process)| {
+        let lies = state.files.get(&format!("{UNITS}{unit}")).and_then(Lies::digest);
+        let environment = state.files.get(&environment_of(unit)).and_then(Lies::digest);
+        let read = process.from.environment.first().copied().flatten();
+        (lies, environment) != (Some(process.from.unit), read) && !hand.ever_touched(unit)
+    });
+    stale.map(|(unit, _)| format!("{unit} runs from something else than what lies there")).collect()
+}
+
+fn environment_of(unit: &str) -> String {
+    format!("/etc/evenkeel/sim/{}.env", unit.trim_start_matches("sim-").trim_end_matches(".service"))
 }
 
 fn units(state: &State, desired: &Desired, hand: &ByHand<'_>) -> Vec<String> {
@@ -168,17 +185,18 @@ impl ByHand<'_> {
         self.state.by_hand.get(what).is_some_and(|at| *at >= self.since)
     }
 
-    fn touched_any(&self) -> bool {
-        self.state.by_hand.values().any(|at| *at >= self.since)
-    }
-
     /// A unit is touched with any of the files that it is started from.
     fn touched_unit(&self, unit: &str) -> bool {
-        let service = unit.trim_start_matches("sim-").trim_end_matches(".service");
-        let name = service.split('@').next().unwrap_or_default();
-        self.touched(unit)
-            || self.touched(&format!("{UNITS}{unit}"))
-            || self.touched(&format!("/etc/evenkeel/sim/{service}.env"))
-            || self.touched(&format!("/etc/secrets/{name}.env"))
+        parts(unit).iter().any(|part| self.touched(part))
     }
+
+    /// What a process was started from may have been changed long before it is started again.
+    fn ever_touched(&self, unit: &str) -> bool {
+        parts(unit).iter().any(|part| self.state.by_hand.contains_key(part))
+    }
+}
+
+fn parts(unit: &str) -> [String; 4] {
+    let name = unit.trim_start_matches("sim-").split('@').next().unwrap_or_default();
+    [unit.to_owned(), format!("{UNITS}{unit}"), environment_of(unit), format!("/etc/secrets/{name}.env")]
 }
