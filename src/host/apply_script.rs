@@ -71,6 +71,10 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let union = store(work.manifest_union.as_bytes());
     let _ = writeln!(script, "step begin begin {}", word(&expected));
     let _ = writeln!(script, "step own own {union}");
+    let units: Vec<String> = steps.iter().filter_map(|step| process(&step.action)).map(word).collect();
+    if !units.is_empty() {
+        let _ = writeln!(script, "step note note_running {}", units.join(" "));
+    }
     let mut reload = false;
     for step in steps {
         let is_process =
@@ -92,6 +96,14 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
         let _ = writeln!(script, "step disown own {manifest}\nstep finish finish");
     }
     script
+}
+
+/// The unit whose process a step starts or stops.
+fn process(action: &Action) -> Option<&str> {
+    match action {
+        Action::StopUnit { unit, .. } | Action::StartUnit { unit } | Action::RestartUnit { unit } => Some(unit),
+        _ => None,
+    }
 }
 
 /// What systemd reads anew only when told. Whether a unit is enabled it remembers, too.

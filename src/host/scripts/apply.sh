@@ -50,14 +50,16 @@ keep() {
   fi
 }
 
-# Notes, once per phase, whether a unit was active or enabled.
+# Notes, once per phase, whether a unit was active or enabled; of one that ran, which of its starts that was.
 note() { # active|enabled UNIT
   while IFS=$(printf '\t') read -r kind _ unit; do
     [ "$kind" = "$1" ] && [ "$unit" = "$2" ] && return 0
   done <"$journal"
   # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run.
   case $1-$(systemctl show --value -p ActiveState -p UnitFileState -- "$2" | tr '\n' ' ') in
-  active-active* | active-activating* | active-reloading*) record active yes "$2" ;;
+  active-active* | active-activating* | active-reloading*)
+    record active "yes-$(systemctl show --value -p InvocationID -- "$2")" "$2"
+    ;;
   enabled-*' enabled '*) record enabled yes "$2" ;;
   *) record "$1" no "$2" ;;
   esac
@@ -97,6 +99,11 @@ remove_file() { # PATH BEFORE
 }
 
 daemon_reload() { systemctl daemon-reload; }
+
+# Before the first file changes: a host that boots in the middle starts units from what it finds then.
+note_running() { # UNIT...
+  for unit; do note active "$unit" || return 1; done
+}
 
 stop_unit() { note active "$1" && note enabled "$1" && systemctl disable --now --quiet -- "$1"; }
 enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }

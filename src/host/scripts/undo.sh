@@ -34,6 +34,12 @@ restore() { # kept|absent NUMBER PATH
   absent) rm -f -- "$3" "$3.evenkeel-new" ;;
   esac
 }
+# A unit whose file was not there before can only be left as it is.
+is_there() { [ "$(systemctl show --value -p LoadState -- "$1")" != not-found ]; }
+# It was not started since: then it was never started from what is undone here.
+runs_as_before() { # UNIT yes-INVOCATION
+  systemctl is-active --quiet -- "$1" && [ "yes-$(systemctl show --value -p InvocationID -- "$1")" = "$2" ]
+}
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
 
 # What was set aside for this.
@@ -83,11 +89,15 @@ undo_phase() { # PHASE
   newest_first | (
     while IFS=$tab read -r kind was unit; do
       case $kind-$was in
-      enabled-yes) systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit" ;;
-      active-yes)
+      enabled-yes)
+        is_there "$unit" || continue
+        systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit"
+        ;;
+      active-yes*)
+        [ "$unit" != nginx.service ] && is_there "$unit" && ! runs_as_before "$unit" "$was" || continue
         # What crashed until systemd gave up may start again: it is another version now.
         systemctl reset-failed --quiet -- "$unit" 2>/dev/null
-        [ "$unit" = nginx.service ] || try "$unit" systemctl restart -- "$unit"
+        try "$unit" systemctl restart -- "$unit"
         ;;
       esac
     done
