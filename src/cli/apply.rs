@@ -145,10 +145,11 @@ impl Apply<'_> {
         let (args, watch) = (self.args, |event| progress::print(&event));
         let spinner = progress::Spinner::start("observing");
         let mut observed = observe(self.prepared, self.hosts, &spinner.watch()).await;
-        heal(self.prepared, self.hosts, &mut observed, &spinner.watch()).await;
+        let newest = chronicle::newest(self.ledger, self.environment()).await?;
+        heal(self.prepared, self.hosts, &mut observed, newest.ended(), &spinner.watch()).await;
         let mut plan = plan_from(self.prepared, &observed);
         spinner.finish();
-        let standing = chronicle::newest(self.ledger, self.environment()).await?.standing;
+        let standing = newest.standing;
         let held = standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
         anstream::print!("{}", report::plan::text(&plan, common::style()));

@@ -38,6 +38,27 @@ impl Newest {
         self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
     }
 
+    /// The newest generation that is over, as far as is known; none where there is no history.
+    pub fn ended(&self) -> Option<u64> {
+        let newest = self.deployment.as_ref()?;
+        Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
+    }
+
+    /// Whether this outcome is what comes next. A deployment is ended once, whoever ends it; what was repaired
+    /// or refused must not hide one that has begun, nor bring back what was good before it.
+    fn awaits(&self, outcome: &Deployment) -> bool {
+        match (outcome.kind, outcome.outcome) {
+            (Kind::DriftRepair, _) => {
+                let good = self.standing.good.as_ref();
+                self.open().is_none() && good.is_some_and(|good| good.commits == outcome.commits)
+            }
+            (Kind::Change, Some(Outcome::Refused)) => self.open().is_none(),
+            (Kind::Change, _) => {
+                self.open().is_some_and(|open| (open.generation, &open.seat) == (outcome.generation, &outcome.seat))
+            }
+        }
+    }
+
     fn read(tip: Option<Tip>) -> Result<Self, LedgerError> {
         let Some(Tip { commit, files }) = tip else { return Ok(Self::default()) };
         let parse = |path| move |source| LedgerError::Unreadable { path, source };
@@ -61,7 +82,8 @@ pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment)
     Ok(())
 }
 
-/// Appends an outcome, unless the history says already how that deployment ended. `live` is what the instances hold now, if it was carried out.
+/// Appends an outcome, unless the history has gone on without it. `live` is what the instances hold now, if it
+/// was carried out.
 pub async fn conclude<L: Ledger>(
     ledger: &L,
     deployment: &Deployment,
@@ -69,19 +91,13 @@ pub async fn conclude<L: Ledger>(
 ) -> Result<(), LedgerError> {
     let message = message(ledger, deployment).await;
     let appended = appended(ledger, &deployment.environment, |newest| {
-        let ended_already = deployment.kind == Kind::Change
-            && deployment.outcome != Some(Outcome::Refused)
-            && newest
-                .open()
-                .is_none_or(|open| (open.generation, &open.seat) != (deployment.generation, &deployment.seat));
         let standing = newest.standing.clone().concluded(deployment);
-        (!ended_already).then(|| (record::outcome_files(&newest.files, &standing, deployment, live), message.clone()))
+        newest
+            .awaits(deployment)
+            .then(|| (record::outcome_files(&newest.files, &standing, deployment, live), message.clone()))
     });
     if appended.await?.is_none() {
-        tracing::warn!(
-            deployment = deployment.generation,
-            "another controller has ended it meanwhile; what the history says of it stands"
-        );
+        tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
         return Ok(());
     }
     if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment) {

@@ -1,7 +1,8 @@
 //! What was cut off on an instance is undone there before anything is planned on it.
 //!
-//! Keeps true: only where no deployment is open, for that one is ended whole (`recover.rs`); an instance
-//! on which it cannot be undone is Unknown, and nothing is planned there.
+//! Keeps true: only what the history says is over, for what is open is ended whole (`recover.rs`), and what
+//! it does not tell of may be running; an instance on which it cannot be undone is Unknown, and nothing is
+//! planned there.
 
 use futures_util::future::join_all;
 
@@ -16,13 +17,24 @@ use crate::{
     report::{self, progress::Event},
 };
 
-/// Undoes what the observed instances say is neither finished nor undone, and looks at those again.
-pub async fn heal<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, observed: &mut Observed, watch: &Watch) {
+/// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
+/// the newest generation that is over, as the history has it; none where there is no history.
+pub async fn heal<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    observed: &mut Observed,
+    ended: Option<u64>,
+    watch: &Watch,
+) {
     let broken: Vec<(InstanceName, String)> = observed
         .iter()
         .filter_map(|(name, seen)| Some((name.clone(), seen.as_ref().ok()?.unfinished.clone()?)))
         .collect();
     let healed = broken.iter().map(|(name, deployment)| async move {
+        if ended.is_some_and(|ended| generation(deployment) > ended) {
+            let why = format!("deployment {deployment} was begun there, and the history does not tell how it ended");
+            return (name.clone(), Err(why));
+        }
         watch(Event::Undoing { instance: name.clone() });
         let seen = one(prepared, hosts, name, deployment).await;
         if seen.is_ok() {
@@ -31,6 +43,11 @@ pub async fn heal<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, observed: &mut
         (name.clone(), seen)
     });
     observed.extend(join_all(healed).await);
+}
+
+/// The generation in the name of a deployment's directory.
+fn generation(deployment: &str) -> u64 {
+    deployment.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 async fn one<H: Host>(

@@ -202,9 +202,13 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
         let mut observed = look::observe_promptly(prepared, &hosts, self.absent).await;
         self.note_unreached(&observed, found);
-        heal(prepared, &hosts, &mut observed, &self.reconciler.watch).await;
-        let mut plan = look::plan_from(prepared, &observed);
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
+        if let Some(open) = newest.open() {
+            let (environment, controller) = (open.environment.clone(), open.controller.clone());
+            return Err(PassError::UnderWay { environment, generation: open.generation, controller }.into());
+        }
+        heal(prepared, &hosts, &mut observed, newest.ended(), &self.reconciler.watch).await;
+        let mut plan = look::plan_from(prepared, &observed);
         let standing = newest.standing.clone();
         let settled = pass::is_settled(&standing, prepared);
         let mut suspects = Vec::new();
