@@ -180,6 +180,10 @@ begin() { # MANIFEST
     echo "deployment $open was begun here, and is neither finished nor undone; plan again"
     return 1
   fi
+  if [ -e "$base/deployments/$name/undoing" ]; then
+    echo "deployment $name has been undone here meanwhile; plan again"
+    return 1
+  fi
   still "$base/manifest" "$1" || return 1
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
   put "$base/generation" "$generation" && put "$base/open" "$name" && keep "$base/manifest"

@@ -1,6 +1,6 @@
 # Puts back what a deployment changed on this host, from what was kept: phase by phase, newest first, and
 # in each traffic before processes. Arguments: the phases; none: all. Safe to run again after a cut. Set
-# before: base, name. Goes on after an error, says each, and ends with 1 when there was one.
+# before: base, name. Goes on after an error within a phase, says each, and ends with 1 when there was one.
 # shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
 deployment=$base/deployments/$name
@@ -107,10 +107,25 @@ undo_phase() { # PHASE
   [ "$failed" = 0 ] && : >"$directory/undone" && sync "$directory/undone"
 }
 
+begun() {
+  for number in $(phases); do [ -e "$deployment/$number/journal" ] && return 0; done
+  return 1
+}
+# From here on it is neither finished nor undone, wherever it is cut off: nothing goes on from there.
+if begun && [ ! -e "$deployment/undone" ]; then
+  : >"$deployment/undoing" && sync "$deployment"
+  if [ ! -e "$base/open" ]; then
+    printf '%s\n' "$name" >"$base/open.new" && sync "$base/open.new" && mv -fT -- "$base/open.new" "$base/open" && sync "$base"
+  fi
+fi
+
 # shellcheck disable=SC2046 # numbers
 if [ $# = 0 ]; then set -- $(phases); fi
 status=0
-for phase; do undo_phase "$phase" || status=1; done
+for phase; do
+  # An older phase's files must not come back before a newer one's: the newer would lie over them at last.
+  undo_phase "$phase" || { status=1 && break; }
+done
 
 for phase in $(phases); do
   if [ -e "$deployment/$phase/journal" ] && [ ! -e "$deployment/$phase/undone" ]; then exit "$status"; fi
