@@ -69,6 +69,8 @@ impl Phase {
 pub struct Directory {
     pub name: String,
     pub phases: BTreeMap<u32, Phase>,
+    /// From when undoing it begins.
+    pub undoing: bool,
     pub undone: bool,
     pub finished: bool,
 }
@@ -76,6 +78,10 @@ pub struct Directory {
 impl Directory {
     pub fn newest_begun(&self) -> Option<(u32, &Phase)> {
         self.phases.iter().rev().find(|(_, phase)| phase.journal.is_some()).map(|(number, phase)| (*number, phase))
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.newest_begun().is_some()
     }
 
     pub fn forget_events(&mut self, now: Instant) {

@@ -325,6 +325,7 @@ fn trail(machine: &Machine, name: &str) -> Trail {
         _ if runs => TrailState::Running,
         None => TrailState::Nothing,
         _ if directory.undone => TrailState::Undone,
+        _ if directory.undoing => TrailState::Broken,
         _ if directory.finished => TrailState::Finished,
         Some((_, phase)) if ended_well(phase) => TrailState::Between,
         Some(_) => TrailState::Broken,

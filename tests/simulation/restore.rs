@@ -17,16 +17,20 @@ pub async fn undo(machine: &Arc<Machine>, name: &str, phases: Option<u32>) -> bo
         state.directory(name).map(|directory| directory.phases.keys().rev().copied().collect()).unwrap_or_default()
     };
     let phases = phases.map_or_else(|| all(&mut machine.state()), |phase| vec![phase]);
+    begin(&mut machine.state(), name);
     let mut whole = true;
     for phase in phases {
-        whole &= one(machine, name, phase).await;
+        whole = one(machine, name, phase).await;
+        if !whole {
+            break;
+        }
     }
     let mut state = machine.state();
     let Some(directory) = state.directory(name) else { return whole };
     if directory.phases.values().any(|phase| phase.journal.is_some() && !phase.undone) {
         return whole;
     }
-    let began = directory.phases.values().any(|phase| phase.journal.is_some());
+    let began = directory.has_begun();
     directory.undone = true;
     if state.open.as_deref() == Some(name) {
         state.open = None;
@@ -37,6 +41,15 @@ pub async fn undo(machine: &Arc<Machine>, name: &str, phases: Option<u32>) -> bo
         state.begun = generation.saturating_sub(1);
     }
     whole
+}
+
+/// From here on it is neither finished nor undone, wherever it is cut off.
+fn begin(state: &mut State, name: &str) {
+    let Some(directory) = state.directory(name) else { return };
+    if directory.has_begun() && !directory.undone {
+        directory.undoing = true;
+        state.open.get_or_insert_with(|| name.to_owned());
+    }
 }
 
 struct Undoing<'a> {
@@ -162,6 +175,7 @@ impl Undoing<'_> {
         };
         if let Err(message) = result {
             self.whole = false;
+            self.machine.tale.tell(|| format!("{}: undoing {subject} fails: {message}", self.machine.name));
             let mut state = self.machine.state();
             let phase = state.directory(self.name).and_then(|directory| directory.phases.get_mut(&self.phase));
             if let Some(phase) = phase {
