@@ -50,7 +50,7 @@ impl Newest {
         match (outcome.kind, outcome.outcome) {
             (Kind::DriftRepair, _) => {
                 let good = self.standing.good.as_ref();
-                self.open().is_none() && good.is_some_and(|good| good.commits == outcome.commits)
+                self.open().is_none() && good.is_some_and(|good| good.desired == outcome.desired)
             }
             (Kind::Change, Some(Outcome::Refused)) => self.open().is_none(),
             (Kind::Change, _) => {

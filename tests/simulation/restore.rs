@@ -138,7 +138,9 @@ impl Undoing<'_> {
                         if as_before || !state.files.contains_key(&format!("{UNITS}{unit}")) {
                             return Ok(());
                         }
-                        state.systemd.restart(&state.files, &state.releases, unit)
+                        let restarted = state.systemd.restart(&state.files, &state.releases, unit);
+                        // What did not come up before need not come up now.
+                        if *start == 0 { Ok(()) } else { restarted }
                     })
                     .await;
                 }

@@ -55,9 +55,10 @@ note() { # active|enabled UNIT
   while IFS=$(printf '\t') read -r kind _ unit; do
     [ "$kind" = "$1" ] && [ "$unit" = "$2" ] && return 0
   done <"$journal"
-  # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run.
+  # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run, and tries.
   case $1-$(systemctl show --value -p ActiveState -p UnitFileState -- "$2" | tr '\n' ' ') in
-  active-active* | active-activating* | active-reloading*)
+  active-activating*) record active tries "$2" ;;
+  active-active* | active-reloading*)
     record active "yes-$(systemctl show --value -p InvocationID -- "$2")" "$2"
     ;;
   enabled-*' enabled '*) record enabled yes "$2" ;;

@@ -93,6 +93,7 @@ undo_phase() { # PHASE
         is_there "$unit" || continue
         systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit"
         ;;
+      active-tries) is_there "$unit" && try "$unit" systemctl restart --no-block -- "$unit" ;;
       active-yes*)
         [ "$unit" != nginx.service ] && is_there "$unit" && ! runs_as_before "$unit" "$was" || continue
         # What crashed until systemd gave up may start again: it is another version now.
