@@ -21,10 +21,7 @@ pub fn a_killed_controller_is_followed_by_one_that_ends_what_it_began(world: &Wo
 /// From the environment, to see again what was seen; else another one each time.
 pub fn seed() -> u64 {
     let given = std::env::var("EVENKEEL_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.map_or(0, |now| now.as_millis() as u64)
-    })
+    given.unwrap_or_else(|| u64::from(std::process::id()))
 }
 
 /// Kills a controller in the middle of each of so many deployments.

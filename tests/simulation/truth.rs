@@ -196,10 +196,6 @@ impl ByHand<'_> {
         self.state.by_hand.get(what).is_some_and(|at| *at >= self.since)
     }
 
-    fn touched_any(&self) -> bool {
-        self.state.by_hand.values().any(|at| *at >= self.since)
-    }
-
     /// A unit is touched with any of the files that it is started from.
     fn touched_unit(&self, unit: &str) -> bool {
         parts(unit).iter().any(|part| self.touched(part))
