@@ -199,11 +199,12 @@ impl Host for SshHost {
              [ -e \"$deployment/undo.sh\" ] || exit 0\n\
              runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
              while runs; do sleep 0.02; done\n\
-             [ -e \"$deployment/undone\" ] && exit 0\n\
+             whole() {{ [ -e \"$1/undone\" ] && [ ! -e \"$1/not-running\" ]; }}\n\
+             [ -e \"$deployment/undone\" ] && ! ls \"$deployment\"/*/not-running >/dev/null 2>&1 && exit 0\n\
              [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
              set -e\n{run}while runs; do sleep 0.02; done\n\
              for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
-               [ ! -e \"$deployment/$phase/journal\" ] || [ -e \"$deployment/$phase/undone\" ] || {{\n    \
+               [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
                  sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5\n    exit 1\n  }}\n\
              done",
             unit = word(&unit(fleet)),

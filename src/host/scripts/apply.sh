@@ -187,7 +187,8 @@ begin() { # MANIFEST
   fi
   still "$base/manifest" "$1" || return 1
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
-  put "$base/generation" "$generation" && put "$base/open" "$name" && keep "$base/manifest"
+  put "$base/generation" "$generation" && put "$base/last" "$name" && put "$base/open" "$name" &&
+    keep "$base/manifest"
 }
 
 own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD

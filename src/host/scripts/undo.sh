@@ -45,13 +45,8 @@ reload_nginx() { nginx -t && systemctl reload nginx.service; }
 # What was set aside for this.
 rm -f -- "$deployment/reserve"
 
-undo_phase() { # PHASE
-  directory=$deployment/$1
-  journal=$directory/journal
-  events=$directory/events
-  failed=0
-  if [ ! -e "$journal" ] || [ -e "$directory/undone" ]; then return 0; fi
-
+# Everything but what runs: 1 where something could not be put back.
+put_back() {
   # Traffic.
   newest_first | (
     while IFS=$tab read -r kind number path; do
@@ -84,8 +79,11 @@ undo_phase() { # PHASE
     exit "$failed"
   ) || failed=1
   try daemon-reload systemctl daemon-reload
+  return "$failed"
+}
 
-  # What ran before runs again, as it did.
+# What ran before runs again, as it did.
+run_again() {
   newest_first | (
     while IFS=$tab read -r kind was unit; do
       case $kind-$was in
@@ -95,7 +93,7 @@ undo_phase() { # PHASE
         ;;
       active-tries) is_there "$unit" && try "$unit" systemctl restart --no-block -- "$unit" ;;
       active-yes*)
-        [ "$unit" != nginx.service ] && is_there "$unit" && ! runs_as_before "$unit" "$was" || continue
+        if [ "$unit" = nginx.service ] || ! is_there "$unit" || runs_as_before "$unit" "$was"; then continue; fi
         # What crashed until systemd gave up may start again: it is another version now.
         systemctl reset-failed --quiet -- "$unit" 2>/dev/null
         try "$unit" systemctl restart -- "$unit"
@@ -103,10 +101,35 @@ undo_phase() { # PHASE
       esac
     done
     exit "$failed"
-  ) || failed=1
-
-  [ "$failed" = 0 ] && : >"$directory/undone" && sync "$directory/undone"
+  )
 }
+
+# A phase is undone when everything lies there as before. A process that does not run again is told, and
+# tried again when asked; it does not keep the instance from ever being changed again.
+undo_phase() { # PHASE
+  directory=$deployment/$1
+  journal=$directory/journal
+  events=$directory/events
+  failed=0
+  if [ ! -e "$journal" ]; then return 0; fi
+  if [ ! -e "$directory/undone" ]; then
+    put_back || return 1
+    : >"$directory/not-running" && : >"$directory/undone" && sync "$directory/undone" "$directory" || return 1
+  fi
+  if [ -e "$directory/not-running" ]; then run_again && rm -f -- "$directory/not-running"; fi
+}
+
+# What was begun here later lies over this by now, unless it is undone.
+last=
+[ -e "$base/last" ] && read -r last <"$base/last"
+if [ "${last:-$name}" != "$name" ] && [ ! -e "$base/deployments/$last/undone" ] && [ ! -e "$deployment/undone" ]; then
+  for phase in $(phases); do
+    events=$deployment/$phase/events
+    trouble "deployment $name" "deployment $last was begun here since; this one cannot be undone any more"
+    break
+  done
+  exit 1
+fi
 
 begun() {
   for number in $(phases); do [ -e "$deployment/$number/journal" ] && return 0; done
@@ -125,7 +148,8 @@ if [ $# = 0 ]; then set -- $(phases); fi
 status=0
 for phase; do
   # An older phase's files must not come back before a newer one's: the newer would lie over them at last.
-  undo_phase "$phase" || { status=1 && break; }
+  undo_phase "$phase" || status=1
+  if [ -e "$deployment/$phase/journal" ] && [ ! -e "$deployment/$phase/undone" ]; then break; fi
 done
 
 for phase in $(phases); do
