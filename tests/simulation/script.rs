@@ -138,6 +138,7 @@ impl Script<'_> {
         self.machine.moment().await?;
         let mut state = self.machine.state();
         state.open = Some(self.work.name.clone());
+        state.last = Some(self.work.name.clone());
         state.begun = state.begun.max(generation);
         drop(state);
         self.keep(MANIFEST);

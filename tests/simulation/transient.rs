@@ -47,7 +47,7 @@ pub async fn undo(machine: Arc<Machine>, name: String, phase: Option<u32>) -> i3
         let mut state = machine.state();
         let Some(directory) = state.directory(&name) else { return 0 };
         let begun = |phase: u32| directory.phases.get(&phase).is_some_and(|phase| phase.journal.is_some());
-        if directory.undone || phase.is_some_and(|phase| !begun(phase)) {
+        if (directory.undone && directory.is_whole(None)) || phase.is_some_and(|phase| !begun(phase)) {
             return 0;
         }
     }
@@ -60,9 +60,7 @@ pub async fn undo(machine: Arc<Machine>, name: String, phase: Option<u32>) -> i3
     }
     let mut state = machine.state();
     let Some(directory) = state.directory(&name) else { return 0 };
-    let asked = directory.phases.iter().filter(|(number, _)| phase.is_none_or(|phase| phase == **number));
-    let whole = asked.into_iter().all(|(_, phase)| phase.journal.is_none() || phase.undone);
-    if whole { 0 } else { 1 }
+    if directory.is_whole(phase) { 0 } else { 1 }
 }
 
 /// systemd-run, as often as its name is taken by one that ends.
