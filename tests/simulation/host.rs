@@ -296,7 +296,8 @@ impl Host for SimHost {
             sleep(CONNECT_LIMIT).await;
             return Health::Unknown("the tunnel does not open".to_owned());
         }
-        let state = self.machine.state();
+        let mut state = self.machine.state();
+        state.retry();
         let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
         match listens {
             Some((_, process)) if process.healthy => Health::Healthy,

@@ -152,7 +152,6 @@ impl Machine {
     pub async fn moment(self: &Arc<Self>) -> Result<(), String> {
         let pause = Duration::from_millis(8) * self.state().slow;
         sleep(pause).await;
-        self.state().retry();
         let Some(trip) = self.burn() else { return Ok(()) };
         self.tale.tell(|| format!("{}: {trip:?}", self.name));
         match trip {

@@ -164,7 +164,11 @@ impl Undoing<'_> {
                 Kept::Active(unit, Some(start)) if unit != "nginx.service" => {
                     self.attempt(unit, |state| {
                         let as_before = state.systemd.process(unit).is_some_and(|now| now.invocation == *start);
-                        if as_before || !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                        if as_before {
+                            return Ok(());
+                        }
+                        if !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                            state.systemd.stop(unit);
                             return Ok(());
                         }
                         let restarted = state.systemd.restart(&state.files, &state.releases, unit);

@@ -34,7 +34,7 @@ restore() { # kept|absent NUMBER PATH
   absent) rm -f -- "$3" "$3.evenkeel-new" ;;
   esac
 }
-# A unit whose file was not there before can only be left as it is.
+# A unit whose file was not there before cannot run as it did; what was started since must not go on.
 is_there() { [ "$(systemctl show --value -p LoadState -- "$1")" != not-found ]; }
 # It was not started since: then it was never started from what is undone here.
 runs_as_before() { # UNIT yes-INVOCATION
@@ -91,9 +91,13 @@ run_again() {
         is_there "$unit" || continue
         systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit"
         ;;
-      active-tries) is_there "$unit" && try "$unit" systemctl restart --no-block -- "$unit" ;;
+      active-tries) try "$unit" systemctl "$(is_there "$unit" && echo restart || echo stop)" --no-block -- "$unit" ;;
       active-yes*)
-        if [ "$unit" = nginx.service ] || ! is_there "$unit" || runs_as_before "$unit" "$was"; then continue; fi
+        if [ "$unit" = nginx.service ] || runs_as_before "$unit" "$was"; then continue; fi
+        if ! is_there "$unit"; then
+          try "$unit" systemctl stop -- "$unit"
+          continue
+        fi
         # What crashed until systemd gave up may start again: it is another version now.
         systemctl reset-failed --quiet -- "$unit" 2>/dev/null
         try "$unit" systemctl restart -- "$unit"
