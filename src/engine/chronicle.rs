@@ -69,14 +69,15 @@ impl Newest {
     }
 }
 
-/// The newest commit as last fetched or written.
+/// The newest commit as last fetched or written, without what it keeps of instances.
 pub async fn newest<L: Ledger>(ledger: &L, environment: &EnvironmentName) -> Result<Newest, LedgerError> {
-    Newest::read(ledger.tip(environment).await?)
+    Newest::read(ledger.head(environment, &[STANDING, RECORD]).await?)
 }
 
 /// Appends an intent to the history that the plan was made on, and to no other.
 pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> Result<(), LedgerError> {
-    let files = record::intent_files(&on.files, deployment);
+    let whole = ledger.tip(&deployment.environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
+    let files = record::intent_files(&whole.map(|tip| tip.files).unwrap_or_default(), deployment);
     let message = message(ledger, deployment).await;
     ledger.append(&deployment.environment, on.commit.clone(), files, message).await?;
     Ok(())
@@ -132,7 +133,7 @@ async fn appended<L: Ledger>(
     let mut tries = 0;
     loop {
         tries += 1;
-        let newest = newest(ledger, environment).await?;
+        let newest = Newest::read(ledger.tip(environment).await?)?;
         let Some((files, message)) = build(&newest) else { return Ok(None) };
         match ledger.append(environment, newest.commit.clone(), files, message).await {
             Ok(_) => return Ok(Some(newest)),

@@ -39,6 +39,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// The newest commit of the history as last fetched or written, without the network.
     fn tip(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
 
+    /// As [`Self::tip`], with no more of its files than the named ones.
+    fn head(
+        &self,
+        environment: &EnvironmentName,
+        files: &'static [&'static str],
+    ) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
+
     /// Appends to the history, if it still ends with `seen`.
     fn append(
         &self,
@@ -123,6 +130,15 @@ impl Ledger for GitLedger {
     async fn tip(&self, environment: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
         let environment = environment.clone();
         self.call(move |repository| repository.tip(&environment)).await
+    }
+
+    async fn head(
+        &self,
+        environment: &EnvironmentName,
+        files: &'static [&'static str],
+    ) -> Result<Option<Tip>, LedgerError> {
+        let environment = environment.clone();
+        self.call(move |repository| repository.head(&environment, files)).await
     }
 
     async fn append(

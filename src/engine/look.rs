@@ -72,7 +72,10 @@ pub async fn observe_promptly<H: Host>(
             deadline = Some(Instant::now() + GRACE.max(began.elapsed() * GRACE_FACTOR));
         }
     }
-    let why = format!("no answer within {:.0} s, while others answered", began.elapsed().as_secs_f64());
+    let why = format!(
+        "no answer within {:.0} s, while others answered; log in and see what hangs there",
+        began.elapsed().as_secs_f64()
+    );
     for name in asked {
         observed.entry(name.clone()).or_insert_with(|| Err(why.clone()));
     }

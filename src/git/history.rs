@@ -43,6 +43,20 @@ impl Repository {
         Ok(Some(Tip { commit, files }))
     }
 
+    /// As [`Self::tip`], with none but the named files of the root.
+    pub fn head(&self, environment: &EnvironmentName, files: &[&str]) -> Result<Option<Tip>, GitError> {
+        let mirror = self.mirror()?;
+        let Some(commit) = position(&mirror, &branch(environment))? else { return Ok(None) };
+        let tree = mirror.find_commit(commit).and_then(|commit| commit.tree()).context("read the tree of", commit)?;
+        let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
+        for name in files {
+            let Some(entry) = tree.get_name(name) else { continue };
+            let blob = mirror.find_blob(entry.id()).context("read", name)?;
+            tip.files.insert((*name).to_owned(), blob.content().to_vec());
+        }
+        Ok(Some(tip))
+    }
+
     /// The environments that have a history, as last fetched or written.
     pub fn histories(&self) -> Result<Vec<EnvironmentName>, GitError> {
         let references = self.references(&self.mirror()?)?;

@@ -113,7 +113,7 @@ impl Host for SshHost {
         let answer = probed.map_err(|error| match error {
             HostError::Lost { doing, why } if why.starts_with("no answer") => HostError::Lost {
                 doing,
-                why: why + "; look there which hangs: systemctl, stat, ss, dpkg-query or getent",
+                why: why + "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
             },
             error => error,
         })?;
@@ -298,6 +298,8 @@ impl Progress {
         match (answer.status, self.end, self.failed) {
             (0, Some(result), _) if result == "success" => Ok(()),
             (75, _, _) => Err(HostError::Busy { unit }),
+            // What a host that goes down makes fail on its way says nothing of the step.
+            (_, Some(result), _) if result == "cut-off" => Err(HostError::CutOff { phase: work.phase }),
             (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
                 Err(HostError::Overtaken { step, message })
             }

@@ -10,7 +10,7 @@ use crate::{
 
 /// alpha on h1, and then beta on h2. Each takes its time to end; the greeting is committed.
 fn declare(fleet: &Fleet<'_>, greeting: &str) -> String {
-    let env = format!("env: {{GREETING: {greeting}, STUBBORN: '2'}}");
+    let env = format!("env: {{GREETING: {greeting}, STUBBORN: '1'}}");
     fleet.service("alpha", fleet.port(0), &["h1"], &env);
     fleet.service("beta", fleet.port(1), &["h2"], &format!("{env}\nafter: [alpha]"));
     fleet.commit()

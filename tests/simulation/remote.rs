@@ -180,6 +180,14 @@ impl Ledger for SimLedger {
         Ok(tip.map(|commit| Tip { files: remote.history[&commit].clone(), commit }))
     }
 
+    async fn head(
+        &self,
+        environment: &EnvironmentName,
+        _: &'static [&'static str],
+    ) -> Result<Option<Tip>, LedgerError> {
+        self.tip(environment).await
+    }
+
     async fn append(
         &self,
         _: &EnvironmentName,

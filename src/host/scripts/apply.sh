@@ -20,6 +20,8 @@ step() {
   if output=$("$@" 2>&1); then
     say 'done' "$id" ''
   else
+    # A host that goes down ends what runs on it: that says nothing of the step.
+    [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit 1
     # On a disk that is full this is to be read all the same, and says more than `I/O error`.
     room=$(df -k --output=avail -- "$base" | tail -n 1)
     [ "${room:-0}" -ge 64 ] || output="$output (the disk of $base is full)"

@@ -63,7 +63,8 @@ put_back() {
   newest_first | (
     while IFS=$tab read -r kind was unit; do
       case $kind-$was in
-      active-no) try "$unit" systemctl stop -- "$unit" ;;
+      # One that never came to be cannot be stopped.
+      active-no) [ "$(systemctl show --value -p ActiveState -- "$unit")" = inactive ] || try "$unit" systemctl stop -- "$unit" ;;
       enabled-no) systemctl is-enabled --quiet -- "$unit" 2>/dev/null && try "$unit" systemctl disable --no-reload --quiet -- "$unit" ;;
       esac
     done
