@@ -1,6 +1,6 @@
 # Puts back what a deployment changed on this host, from what was kept: phase by phase, newest first, and
-# in each traffic before processes. Arguments: the phases; none: all. Safe to run again after a cut. Set
-# before: base, name. Goes on after an error within a phase, says each, and ends with 1 when there was one.
+# in each traffic before processes. Arguments: the phases; none: all; `open`: all, if it is neither finished
+# nor undone. Safe to run again after a cut. Set before: base, name. Goes on after an error within a phase, says each, and ends with 1 when there was one.
 # shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
 deployment=$base/deployments/$name
@@ -41,6 +41,12 @@ runs_as_before() { # UNIT yes-INVOCATION
   systemctl is-active --quiet -- "$1" && [ "yes-$(systemctl show --value -p InvocationID -- "$1")" = "$2" ]
 }
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
+
+# Whoever it belongs to may have ended it while this waited for its turn.
+if [ "${1:-}" = open ]; then
+  shift
+  [ -e "$base/open" ] && read -r open <"$base/open" && [ "$open" = "$name" ] || exit 0
+fi
 
 # What was set aside for this.
 rm -f -- "$deployment/reserve"
