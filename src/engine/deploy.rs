@@ -19,6 +19,7 @@ use crate::{
     host::{Host, HostError, PhaseWork, StepEvent},
     model::{
         digest::Digest,
+        manifest::Manifest,
         name::InstanceName,
         outcome::{Cause, Failure},
         plan::{Action, Plan, Step},
@@ -211,24 +212,41 @@ impl<H: Host> Deployment<'_, H> {
 
     fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
         let instance = &self.plan.instances[name];
-        let before = instance.manifest_before.clone().unwrap_or_default();
-        let union = before.union(&instance.manifest_after).write();
         let scripted = self.plan.steps.iter().filter(|step| step.instance == *name && is_scripted(step));
         let phases: BTreeSet<u32> = scripted.map(|step| step.phase).collect();
         let first = phases.first().is_none_or(|first| *first == phase);
         let last = phases.last().is_none_or(|last| *last == phase);
-        let environment = &self.prepared.fleet.environment;
+        let manifest = self.manifest_until(phase, name).write();
         PhaseWork {
             fleet: self.prepared.fleet.name.to_string(),
             generation: self.generation,
             name: self.name.clone(),
             phase: self.begun.1 + phase,
-            manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&union)) },
-            manifest_union: union,
-            manifest_after: last.then(|| instance.manifest_after.write()),
+            manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&manifest)) },
+            manifest_during: manifest,
+            manifest_after: match last {
+                true => instance.manifest_after.write(),
+                false => self.manifest_until(phase + 1, name).write(),
+            },
+            last,
             undo_on_failure: self.undo_on_failure,
-            lost_after: environment.lost_after.0,
+            lost_after: self.prepared.fleet.environment.lost_after.0,
         }
+    }
+
+    /// The manifest between the phases before this one and itself: what the plan finds and what it makes, and
+    /// of each unit what it was really started with by then. Whoever goes on from there restarts nothing twice.
+    fn manifest_until(&self, phase: u32, name: &InstanceName) -> Manifest {
+        let instance = &self.plan.instances[name];
+        let mut manifest = instance.manifest_before.clone().unwrap_or_default().union(&instance.manifest_after);
+        for step in self.plan.steps.iter().filter(|step| step.instance == *name && step.phase < phase) {
+            if let Action::StartUnit { unit } | Action::RestartUnit { unit } = &step.action
+                && let Some(started) = instance.manifest_after.units.get(unit)
+            {
+                manifest.units.insert(unit.clone(), started.clone());
+            }
+        }
+        manifest
     }
 
     /// Ends the deployment on an instance where an earlier controller left nothing more to do.

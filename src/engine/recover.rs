@@ -191,6 +191,8 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             Ended::Applied => {}
             ended => return ended,
         }
+        // What is undone from here on is undone with what was done just now, and that first.
+        let last = plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
         for (name, trail) in trails {
             let open = trail.as_ref().is_ok_and(|trail| trail.state == TrailState::Between);
             let closed = plan.steps.iter().any(|step| step.instance == *name && is_scripted(step));
@@ -198,7 +200,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
                 && !closed
                 && let Err(failure) = running.settle(name).await
             {
-                return running.failed(failure, 0).await;
+                return running.failed(failure, last.max(1)).await;
             }
         }
         // What the lost controller waited for, nobody may have seen.
@@ -220,7 +222,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             })
         });
         match join_all(waits).await.into_iter().find_map(Result::err) {
-            Some(failure) => running.failed(failure, 0).await,
+            Some(failure) => running.failed(failure, last).await,
             None => Ended::Applied,
         }
     }

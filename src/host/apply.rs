@@ -23,9 +23,11 @@ pub struct PhaseWork {
     /// What the manifest must be when the phase begins; None: there must be none.
     pub manifest_before: Option<Digest>,
     /// Old and new together, in force before the first change.
-    pub manifest_union: String,
-    /// Set in the instance's last phase.
-    pub manifest_after: Option<String>,
+    pub manifest_during: String,
+    /// In force once all of the phase is done.
+    pub manifest_after: String,
+    /// Whether the deployment is done here with this phase.
+    pub last: bool,
     /// Whether the host undoes the phase by itself when it fails.
     pub undo_on_failure: bool,
     /// How long the host may be out of reach before it counts as lost.
@@ -229,6 +231,7 @@ case $(systemctl show --value -p ActiveState "$unit") in active | activating | d
 if [ $running = yes ]; then state=running
 elif [ -z "$begun" ]; then state=nothing
 elif [ -e "$deployment/undone" ]; then state=undone
+elif [ -e "$deployment/undoing" ]; then state=broken
 elif [ -e "$deployment/finished" ]; then state=finished
 elif tail -n 1 "$deployment/$newest/events" 2>/dev/null | grep -q '^end	success	'; then state=between
 else state=broken

@@ -68,7 +68,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
         payload.len() - 1
     };
     let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
-    let union = store(work.manifest_union.as_bytes());
+    let union = store(work.manifest_during.as_bytes());
     let _ = writeln!(script, "step begin begin {}", word(&expected));
     let _ = writeln!(script, "step own own {union}");
     let units: Vec<String> = steps.iter().filter_map(|step| process(&step.action)).map(word).collect();
@@ -91,9 +91,12 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     if reload {
         script += "step daemon-reload daemon_reload\n";
     }
-    if let Some(manifest) = &work.manifest_after {
-        let manifest = store(manifest.as_bytes());
-        let _ = writeln!(script, "step disown own {manifest}\nstep finish finish");
+    if work.manifest_after != work.manifest_during {
+        let manifest = store(work.manifest_after.as_bytes());
+        let _ = writeln!(script, "step disown own {manifest}");
+    }
+    if work.last {
+        script += "step finish finish\n";
     }
     script
 }

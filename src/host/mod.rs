@@ -139,6 +139,9 @@ pub trait Host: Send + Sync + 'static {
         phase: Option<u32>,
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
+    /// As [`Self::undo`] of all phases, unless the deployment has been finished or undone when its turn comes.
+    fn heal(&self, fleet: &str, deployment: &str) -> impl Future<Output = Result<(), HostError>> + Send;
+
     /// What became of a deployment here.
     fn trail(&self, fleet: &str, deployment: &str) -> impl Future<Output = Result<Trail, HostError>> + Send;
 

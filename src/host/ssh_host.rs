@@ -100,6 +100,30 @@ impl SshHost {
         Err(HostError::Status { doing, status: answer.status, output })
     }
 
+    /// Undoes a phase, or all where it is empty; `argument` is for the script.
+    async fn put_back(&self, fleet: &str, deployment: &str, phase: &str, argument: &str) -> Result<(), HostError> {
+        let directory = format!("{}/deployments/{deployment}", base(fleet));
+        let script = format!(
+            "unit={unit}\ndeployment={directory}\nphase={phase}\n\
+             [ -e \"$deployment/undo.sh\" ] || exit 0\n\
+             runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
+             while runs; do sleep 0.02; done\n\
+             whole() {{ [ -e \"$1/undone\" ] && [ ! -e \"$1/not-running\" ]; }}\n\
+             [ -e \"$deployment/undone\" ] && ! ls \"$deployment\"/*/not-running >/dev/null 2>&1 && exit 0\n\
+             [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
+             set -e\n{run}while runs; do sleep 0.02; done\n\
+             [ {argument} != open ] || [ -e \"$deployment/undoing\" ] || exit 0\n\
+             for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
+               [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
+                 sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5\n    exit 1\n  }}\n\
+             done",
+            unit = word(&unit(fleet)),
+            directory = word(&directory),
+            run = run_unit(&format!("{directory}/undo.sh"), argument, None),
+        );
+        self.must("undoing a deployment", &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
+    }
+
     async fn session(&self) -> Result<Arc<Session>, HostError> {
         let mut slot = self.connection.lock().await;
         Ok(self.connected(&mut slot).await?.session.clone())
@@ -193,24 +217,11 @@ impl Host for SshHost {
 
     async fn undo(&self, fleet: &str, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
         let phase = phase.map(|phase| phase.to_string()).unwrap_or_default();
-        let directory = format!("{}/deployments/{deployment}", base(fleet));
-        let script = format!(
-            "unit={unit}\ndeployment={directory}\nphase={phase}\n\
-             [ -e \"$deployment/undo.sh\" ] || exit 0\n\
-             runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
-             while runs; do sleep 0.02; done\n\
-             [ -e \"$deployment/undone\" ] && exit 0\n\
-             [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
-             set -e\n{run}while runs; do sleep 0.02; done\n\
-             for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
-               [ ! -e \"$deployment/$phase/journal\" ] || [ -e \"$deployment/$phase/undone\" ] || {{\n    \
-                 sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5\n    exit 1\n  }}\n\
-             done",
-            unit = word(&unit(fleet)),
-            directory = word(&directory),
-            run = run_unit(&format!("{directory}/undo.sh"), "$phase", None),
-        );
-        self.must("undoing a deployment", &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
+        self.put_back(fleet, deployment, &phase, "$phase").await
+    }
+
+    async fn heal(&self, fleet: &str, deployment: &str) -> Result<(), HostError> {
+        self.put_back(fleet, deployment, "", "open").await
     }
 
     async fn trail(&self, fleet: &str, deployment: &str) -> Result<Trail, HostError> {

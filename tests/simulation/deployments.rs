@@ -56,7 +56,10 @@ pub struct Phase {
     pub journal: Option<Vec<Kept>>,
     /// There once the script has begun, or has been undone.
     pub events: Option<Vec<(Instant, Line)>>,
+    /// Everything lies there as before.
     pub undone: bool,
+    /// What ran before does not run again.
+    pub not_running: bool,
 }
 
 impl Phase {
@@ -69,6 +72,8 @@ impl Phase {
 pub struct Directory {
     pub name: String,
     pub phases: BTreeMap<u32, Phase>,
+    /// From when undoing it begins.
+    pub undoing: bool,
     pub undone: bool,
     pub finished: bool,
 }
@@ -76,6 +81,15 @@ pub struct Directory {
 impl Directory {
     pub fn newest_begun(&self) -> Option<(u32, &Phase)> {
         self.phases.iter().rev().find(|(_, phase)| phase.journal.is_some()).map(|(number, phase)| (*number, phase))
+    }
+
+    pub fn is_whole(&self, phase: Option<u32>) -> bool {
+        let asked = self.phases.iter().filter(|(number, _)| phase.is_none_or(|phase| phase == **number));
+        asked.into_iter().all(|(_, phase)| phase.journal.is_none() || (phase.undone && !phase.not_running))
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.newest_begun().is_some()
     }
 
     pub fn forget_events(&mut self, now: Instant) {

@@ -90,11 +90,10 @@ fn unsettled(story: &Story) -> Vec<String> {
     let barred = standing.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));
     let meant = standing.rewind_to.as_ref().is_some_and(|to| to.environment.as_ref() == Some(&head));
     let rewinds = !meant && good.as_ref().is_some_and(|good| !remote.is_ancestor(good, &head));
-    if good.as_ref() != Some(&head) && !barred && remote.prepared(&head).is_some() && !rewinds {
-        return vec![format!("{head:.8} is wanted, and neither good nor quarantined")];
-    }
-    let Some(good) = good else { return Vec::new() };
-    let Some(prepared) = remote.prepared(&good) else { return vec!["the good commit does not validate".to_owned()] };
+    // What changes nothing is not recorded: then the fleet is as its newest commit all the same.
+    let wanted = if barred || rewinds { None } else { remote.prepared(&head) };
+    // Where nothing was ever good, nothing is promised.
+    let Some(prepared) = wanted.or_else(|| good.and_then(|good| remote.prepared(&good))) else { return Vec::new() };
     drop(remote);
     story.machines.values().flat_map(|machine| differs(machine, &prepared)).collect()
 }

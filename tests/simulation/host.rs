@@ -149,6 +149,15 @@ impl SimHost {
         Err(HostError::Lost { doing, why: "nothing was heard".to_owned() })
     }
 
+    async fn put_back(&self, deployment: &str, phase: Option<u32>, if_open: bool) -> Result<(), HostError> {
+        let doing = "undoing a deployment";
+        let undo = transient::undo(self.machine.clone(), deployment.to_owned(), phase, if_open);
+        match self.run(doing, undo).await? {
+            0 => Ok(()),
+            status => Err(HostError::Status { doing, status, output: "undo-failed".to_owned() }),
+        }
+    }
+
     /// Starts a phase, or finds it begun, and hands its events on until it has ended.
     async fn follow(&self, order: Order, heard: &mut Heard<'_>) -> Result<i32, HostError> {
         let doing = "applying a phase";
@@ -252,12 +261,11 @@ impl Host for SimHost {
     }
 
     async fn undo(&self, _: &str, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
-        let doing = "undoing a deployment";
-        let undone = self.run(doing, transient::undo(self.machine.clone(), deployment.to_owned(), phase)).await?;
-        match undone {
-            0 => Ok(()),
-            status => Err(HostError::Status { doing, status, output: "undo-failed".to_owned() }),
-        }
+        self.put_back(deployment, phase, false).await
+    }
+
+    async fn heal(&self, _: &str, deployment: &str) -> Result<(), HostError> {
+        self.put_back(deployment, None, true).await
     }
 
     async fn trail(&self, _: &str, deployment: &str) -> Result<Trail, HostError> {
@@ -296,7 +304,8 @@ impl Host for SimHost {
             sleep(CONNECT_LIMIT).await;
             return Health::Unknown("the tunnel does not open".to_owned());
         }
-        let state = self.machine.state();
+        let mut state = self.machine.state();
+        state.retry();
         let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
         match listens {
             Some((_, process)) if process.healthy => Health::Healthy,
@@ -325,11 +334,15 @@ fn trail(machine: &Machine, name: &str) -> Trail {
         _ if runs => TrailState::Running,
         None => TrailState::Nothing,
         _ if directory.undone => TrailState::Undone,
+        _ if directory.undoing => TrailState::Broken,
         _ if directory.finished => TrailState::Finished,
         Some((_, phase)) if ended_well(phase) => TrailState::Between,
         Some(_) => TrailState::Broken,
     };
-    Trail { state, newest_phase: newest.map_or(0, |(number, _)| number), failed: directory.failed() }
+    let ended =
+        newest.is_some_and(|(_, phase)| phase.events.iter().flatten().any(|(_, line)| matches!(line, Line::End(_))));
+    let failed = directory.failed().filter(|_| ended);
+    Trail { state, newest_phase: newest.map_or(0, |(number, _)| number), failed }
 }
 
 /// What the events of a phase have said so far.
@@ -362,6 +375,7 @@ impl Heard<'_> {
         match (status, self.end, self.failed) {
             (transient::BUSY, ..) => Err(HostError::Busy { unit: "evenkeel-sim.service".to_owned() }),
             (0, Some("success"), _) => Ok(()),
+            (_, Some("cut-off"), _) => Err(HostError::CutOff { phase: work.phase }),
             (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
                 Err(HostError::Overtaken { step, message })
             }

@@ -89,6 +89,8 @@ pub struct State {
     pub garbled: u32,
     pub generation: Option<u64>,
     pub open: Option<String>,
+    /// What began here last.
+    pub last: Option<String>,
     pub deployments: Vec<Directory>,
     pub transient: Option<Transient>,
     /// The newest generation that began here and was not undone since.
@@ -269,6 +271,12 @@ impl State {
     pub fn manifest(&self) -> Option<Manifest> {
         let text = std::str::from_utf8(self.manifest_text()?).expect("text");
         Some(Manifest::parse(text).expect("a manifest"))
+    }
+
+    /// systemd tries again what does not come up.
+    pub fn retry(&mut self) {
+        let State { files, systemd, releases, .. } = self;
+        systemd.retry(files, releases);
     }
 
     /// The digest that nginx would answer with the files that lie there.

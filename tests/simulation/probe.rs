@@ -19,6 +19,7 @@ const APPLY_UNIT: &str = "evenkeel-sim.service";
 /// The error is what cannot be understood of the answer.
 pub fn look(machine: &Machine, question: &Question) -> Result<Observation, String> {
     let mut state = machine.state();
+    state.retry();
     let garbled = state.garbled > 0;
     if garbled {
         state.garbled -= 1;

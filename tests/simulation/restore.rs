@@ -6,7 +6,7 @@ use evenkeel::host::StepEvent;
 use tokio::time::Instant;
 
 use crate::{
-    deployments::{Kept, Line},
+    deployments::{Kept, Line, Phase},
     machine::{Machine, State},
     systemd::UNITS,
 };
@@ -17,16 +17,24 @@ pub async fn undo(machine: &Arc<Machine>, name: &str, phases: Option<u32>) -> bo
         state.directory(name).map(|directory| directory.phases.keys().rev().copied().collect()).unwrap_or_default()
     };
     let phases = phases.map_or_else(|| all(&mut machine.state()), |phase| vec![phase]);
+    if !begin(&mut machine.state(), name) {
+        return false;
+    }
     let mut whole = true;
     for phase in phases {
         whole &= one(machine, name, phase).await;
+        let mut state = machine.state();
+        let found = state.directory(name).and_then(|directory| directory.phases.get(&phase));
+        if found.is_some_and(|phase| phase.journal.is_some() && !phase.undone) {
+            break;
+        }
     }
     let mut state = machine.state();
     let Some(directory) = state.directory(name) else { return whole };
     if directory.phases.values().any(|phase| phase.journal.is_some() && !phase.undone) {
         return whole;
     }
-    let began = directory.phases.values().any(|phase| phase.journal.is_some());
+    let began = directory.has_begun();
     directory.undone = true;
     if state.open.as_deref() == Some(name) {
         state.open = None;
@@ -39,6 +47,25 @@ pub async fn undo(machine: &Arc<Machine>, name: &str, phases: Option<u32>) -> bo
     whole
 }
 
+/// From here on it is neither finished nor undone, wherever it is cut off. False where something that began later
+/// lies over it.
+fn begin(state: &mut State, name: &str) -> bool {
+    let later = state.last.clone().filter(|last| last != name);
+    let later = later.filter(|last| !state.directory(last).is_some_and(|last| last.undone));
+    let Some(directory) = state.directory(name) else { return true };
+    if directory.undone {
+        return true;
+    }
+    if later.is_some() {
+        return false;
+    }
+    if directory.has_begun() {
+        directory.undoing = true;
+        state.open.get_or_insert_with(|| name.to_owned());
+    }
+    true
+}
+
 struct Undoing<'a> {
     machine: &'a Arc<Machine>,
     name: &'a str,
@@ -47,27 +74,39 @@ struct Undoing<'a> {
 }
 
 async fn one(machine: &Arc<Machine>, name: &str, phase: u32) -> bool {
-    let journal = {
+    let (journal, undone) = {
         let mut state = machine.state();
         let Some(found) = state.directory(name).and_then(|directory| directory.phases.get(&phase)) else { return true };
         match &found.journal {
-            Some(journal) if !found.undone => journal.clone(),
+            Some(journal) if !found.undone || found.not_running => (journal.clone(), found.undone),
             _ => return true,
         }
     };
     machine.tale.count("undone phases");
     let mut undoing = Undoing { machine, name, phase, whole: true };
-    undoing.all(&journal).await;
-    if undoing.whole
-        && let Some(found) = machine.state().directory(name).and_then(|directory| directory.phases.get_mut(&phase))
-    {
-        found.undone = true;
+    if !undone {
+        undoing.put_back(&journal).await;
+        if !undoing.whole {
+            return false;
+        }
+        undoing.note(|phase| (phase.not_running, phase.undone) = (true, true));
+    }
+    undoing.run_again(&journal).await;
+    if undoing.whole {
+        undoing.note(|phase| phase.not_running = false);
     }
     undoing.whole
 }
 
 impl Undoing<'_> {
-    async fn all(&mut self, journal: &[Kept]) {
+    fn note(&self, change: impl FnOnce(&mut Phase)) {
+        let mut state = self.machine.state();
+        if let Some(phase) = state.directory(self.name).and_then(|directory| directory.phases.get_mut(&self.phase)) {
+            change(phase);
+        }
+    }
+
+    async fn put_back(&mut self, journal: &[Kept]) {
         let newest_first = || journal.iter().rev();
         for line in newest_first().filter(|line| line.is_traffic()) {
             self.restore(line).await;
@@ -108,7 +147,10 @@ impl Undoing<'_> {
             Ok(())
         })
         .await;
-        for line in newest_first() {
+    }
+
+    async fn run_again(&mut self, journal: &[Kept]) {
+        for line in journal.iter().rev() {
             match line {
                 Kept::Enabled(unit, true) => {
                     self.attempt(unit, |state| {
@@ -122,10 +164,16 @@ impl Undoing<'_> {
                 Kept::Active(unit, Some(start)) if unit != "nginx.service" => {
                     self.attempt(unit, |state| {
                         let as_before = state.systemd.process(unit).is_some_and(|now| now.invocation == *start);
-                        if as_before || !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                        if as_before {
                             return Ok(());
                         }
-                        state.systemd.restart(&state.files, &state.releases, unit)
+                        if !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                            state.systemd.stop(unit);
+                            return Ok(());
+                        }
+                        let restarted = state.systemd.restart(&state.files, &state.releases, unit);
+                        // What did not come up before need not come up now.
+                        if *start == 0 { Ok(()) } else { restarted }
                     })
                     .await;
                 }
@@ -162,6 +210,7 @@ impl Undoing<'_> {
         };
         if let Err(message) = result {
             self.whole = false;
+            self.machine.tale.tell(|| format!("{}: undoing {subject} fails: {message}", self.machine.name));
             let mut state = self.machine.state();
             let phase = state.directory(self.name).and_then(|directory| directory.phases.get_mut(&self.phase));
             if let Some(phase) = phase {

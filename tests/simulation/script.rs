@@ -35,7 +35,7 @@ pub async fn run(machine: &Arc<Machine>, order: &Order) -> bool {
 impl Script<'_> {
     async fn all(&self) -> Result<(), ()> {
         self.step("begin", self.begin()).await?;
-        self.step("own", self.own(&self.work.manifest_union)).await?;
+        self.step("own", self.own(&self.work.manifest_during)).await?;
         self.step("note", self.note_running()).await?;
         let mut reload = false;
         for step in self.steps {
@@ -57,8 +57,10 @@ impl Script<'_> {
         if reload {
             self.step("daemon-reload", self.daemon_reload()).await?;
         }
-        if let Some(manifest) = &self.work.manifest_after {
-            self.step("disown", self.own(manifest)).await?;
+        if self.work.manifest_after != self.work.manifest_during {
+            self.step("disown", self.own(&self.work.manifest_after)).await?;
+        }
+        if self.work.last {
             self.step("finish", self.finish()).await?;
         }
         Ok(())
@@ -109,7 +111,10 @@ impl Script<'_> {
         self.machine.moment().await?;
         let generation = self.work.generation;
         {
-            let state = self.machine.state();
+            let mut state = self.machine.state();
+            if state.directory(&self.work.name).is_some_and(|directory| directory.undoing) {
+                return Err(format!("deployment {} has been undone here meanwhile; plan again", self.work.name));
+            }
             let newest = state.generation.unwrap_or(0);
             if newest > generation {
                 self.machine.tale.count("refused generations");
@@ -133,6 +138,7 @@ impl Script<'_> {
         self.machine.moment().await?;
         let mut state = self.machine.state();
         state.open = Some(self.work.name.clone());
+        state.last = Some(self.work.name.clone());
         state.begun = state.begun.max(generation);
         drop(state);
         self.keep(MANIFEST);

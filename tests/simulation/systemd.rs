@@ -155,6 +155,14 @@ impl Systemd {
         }
     }
 
+    pub fn retry(&mut self, files: &Files, releases: &BTreeSet<Digest>) {
+        let looping = self.units.iter().filter(|(_, unit)| unit.runs == Runs::Looping).map(|(name, _)| name.clone());
+        for unit in looping.collect::<Vec<_>>() {
+            // It is tried again later.
+            let _ = self.start(files, releases, &unit);
+        }
+    }
+
     fn port_is_taken(&self, unit: &str) -> bool {
         port(unit).is_some_and(|own| self.running().any(|(other, _)| other != unit && port(other) == Some(own)))
     }

@@ -15,7 +15,8 @@ pub const BUSY: i32 = 75;
 
 enum Job {
     Phase(Order),
-    Undo(String, Option<u32>),
+    /// Of one phase or of all; whether only if it is open then.
+    Undo(String, Option<u32>, bool),
 }
 
 /// Begins a phase, unless it was begun already. The status of the script that does so.
@@ -36,7 +37,7 @@ pub async fn launch(machine: Arc<Machine>, order: Order) -> i32 {
 }
 
 /// Undoes a deployment, or one of its phases, and waits for it.
-pub async fn undo(machine: Arc<Machine>, name: String, phase: Option<u32>) -> i32 {
+pub async fn undo(machine: Arc<Machine>, name: String, phase: Option<u32>, if_open: bool) -> i32 {
     if machine.state().directory(&name).is_none() {
         return 0;
     }
@@ -47,11 +48,11 @@ pub async fn undo(machine: Arc<Machine>, name: String, phase: Option<u32>) -> i3
         let mut state = machine.state();
         let Some(directory) = state.directory(&name) else { return 0 };
         let begun = |phase: u32| directory.phases.get(&phase).is_some_and(|phase| phase.journal.is_some());
-        if directory.undone || phase.is_some_and(|phase| !begun(phase)) {
+        if (directory.undone && directory.is_whole(None)) || phase.is_some_and(|phase| !begun(phase)) {
             return 0;
         }
     }
-    let status = run(&machine, Job::Undo(name.clone(), phase)).await;
+    let status = run(&machine, Job::Undo(name.clone(), phase, if_open)).await;
     if status != 0 {
         return status;
     }
@@ -60,9 +61,7 @@ pub async fn undo(machine: Arc<Machine>, name: String, phase: Option<u32>) -> i3
     }
     let mut state = machine.state();
     let Some(directory) = state.directory(&name) else { return 0 };
-    let asked = directory.phases.iter().filter(|(number, _)| phase.is_none_or(|phase| phase == **number));
-    let whole = asked.into_iter().all(|(_, phase)| phase.journal.is_none() || phase.undone);
-    if whole { 0 } else { 1 }
+    if directory.is_whole(phase) || (if_open && !directory.undoing) { 0 } else { 1 }
 }
 
 /// systemd-run, as often as its name is taken by one that ends.
@@ -85,7 +84,8 @@ async fn run(machine: &Arc<Machine>, job: Job) -> i32 {
     let task = tokio::spawn(async move {
         let succeeded = match job {
             Job::Phase(order) => script::run(&runs, &order).await,
-            Job::Undo(name, phase) => restore::undo(&runs, &name, phase).await,
+            Job::Undo(name, _, true) if runs.state().open.as_ref() != Some(&name) => true,
+            Job::Undo(name, phase, _) => restore::undo(&runs, &name, phase).await,
         };
         if let Some(transient) = &mut runs.state().transient {
             transient.active = false;

@@ -57,9 +57,10 @@ note() { # active|enabled UNIT
   while IFS=$(printf '\t') read -r kind _ unit; do
     [ "$kind" = "$1" ] && [ "$unit" = "$2" ] && return 0
   done <"$journal"
-  # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run.
+  # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run, and tries.
   case $1-$(systemctl show --value -p ActiveState -p UnitFileState -- "$2" | tr '\n' ' ') in
-  active-active* | active-activating* | active-reloading*)
+  active-activating*) record active tries "$2" ;;
+  active-active* | active-reloading*)
     record active "yes-$(systemctl show --value -p InvocationID -- "$2")" "$2"
     ;;
   enabled-*' enabled '*) record enabled yes "$2" ;;
@@ -182,9 +183,14 @@ begin() { # MANIFEST
     echo "deployment $open was begun here, and is neither finished nor undone; plan again"
     return 1
   fi
+  if [ -e "$base/deployments/$name/undoing" ]; then
+    echo "deployment $name has been undone here meanwhile; plan again"
+    return 1
+  fi
   still "$base/manifest" "$1" || return 1
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
-  put "$base/generation" "$generation" && put "$base/open" "$name" && keep "$base/manifest"
+  put "$base/generation" "$generation" && put "$base/last" "$name" && put "$base/open" "$name" &&
+    keep "$base/manifest"
 }
 
 own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD

@@ -1,6 +1,6 @@
 # Puts back what a deployment changed on this host, from what was kept: phase by phase, newest first, and
-# in each traffic before processes. Arguments: the phases; none: all. Safe to run again after a cut. Set
-# before: base, name. Goes on after an error, says each, and ends with 1 when there was one.
+# in each traffic before processes. Arguments: the phases; none: all; `open`: all, if it is neither finished
+# nor undone. Safe to run again after a cut. Set before: base, name. Goes on after an error within a phase, says each, and ends with 1 when there was one.
 # shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
 deployment=$base/deployments/$name
@@ -34,7 +34,7 @@ restore() { # kept|absent NUMBER PATH
   absent) rm -f -- "$3" "$3.evenkeel-new" ;;
   esac
 }
-# A unit whose file was not there before can only be left as it is.
+# A unit whose file was not there before cannot run as it did; what was started since must not go on.
 is_there() { [ "$(systemctl show --value -p LoadState -- "$1")" != not-found ]; }
 # It was not started since: then it was never started from what is undone here.
 runs_as_before() { # UNIT yes-INVOCATION
@@ -42,16 +42,17 @@ runs_as_before() { # UNIT yes-INVOCATION
 }
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
 
+# Whoever it belongs to may have ended it while this waited for its turn.
+if [ "${1:-}" = open ]; then
+  shift
+  [ -e "$base/open" ] && read -r open <"$base/open" && [ "$open" = "$name" ] || exit 0
+fi
+
 # What was set aside for this.
 rm -f -- "$deployment/reserve"
 
-undo_phase() { # PHASE
-  directory=$deployment/$1
-  journal=$directory/journal
-  events=$directory/events
-  failed=0
-  if [ ! -e "$journal" ] || [ -e "$directory/undone" ]; then return 0; fi
-
+# Everything but what runs: 1 where something could not be put back.
+put_back() {
   # Traffic.
   newest_first | (
     while IFS=$tab read -r kind number path; do
@@ -85,8 +86,11 @@ undo_phase() { # PHASE
     exit "$failed"
   ) || failed=1
   try daemon-reload systemctl daemon-reload
+  return "$failed"
+}
 
-  # What ran before runs again, as it did.
+# What ran before runs again, as it did.
+run_again() {
   newest_first | (
     while IFS=$tab read -r kind was unit; do
       case $kind-$was in
@@ -94,8 +98,13 @@ undo_phase() { # PHASE
         is_there "$unit" || continue
         systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit"
         ;;
+      active-tries) try "$unit" systemctl "$(is_there "$unit" && echo restart || echo stop)" --no-block -- "$unit" ;;
       active-yes*)
-        [ "$unit" != nginx.service ] && is_there "$unit" && ! runs_as_before "$unit" "$was" || continue
+        if [ "$unit" = nginx.service ] || runs_as_before "$unit" "$was"; then continue; fi
+        if ! is_there "$unit"; then
+          try "$unit" systemctl stop -- "$unit"
+          continue
+        fi
         # What crashed until systemd gave up may start again: it is another version now.
         systemctl reset-failed --quiet -- "$unit" 2>/dev/null
         try "$unit" systemctl restart -- "$unit"
@@ -103,15 +112,56 @@ undo_phase() { # PHASE
       esac
     done
     exit "$failed"
-  ) || failed=1
-
-  [ "$failed" = 0 ] && : >"$directory/undone" && sync "$directory/undone"
+  )
 }
+
+# A phase is undone when everything lies there as before. A process that does not run again is told, and
+# tried again when asked; it does not keep the instance from ever being changed again.
+undo_phase() { # PHASE
+  directory=$deployment/$1
+  journal=$directory/journal
+  events=$directory/events
+  failed=0
+  if [ ! -e "$journal" ]; then return 0; fi
+  if [ ! -e "$directory/undone" ]; then
+    put_back || return 1
+    : >"$directory/not-running" && : >"$directory/undone" && sync "$directory/undone" "$directory" || return 1
+  fi
+  if [ -e "$directory/not-running" ]; then run_again && rm -f -- "$directory/not-running"; fi
+}
+
+# What was begun here later lies over this by now, unless it is undone.
+last=
+[ -e "$base/last" ] && read -r last <"$base/last"
+if [ "${last:-$name}" != "$name" ] && [ ! -e "$base/deployments/$last/undone" ] && [ ! -e "$deployment/undone" ]; then
+  for phase in $(phases); do
+    events=$deployment/$phase/events
+    trouble "deployment $name" "deployment $last was begun here since; this one cannot be undone any more"
+    break
+  done
+  exit 1
+fi
+
+begun() {
+  for number in $(phases); do [ -e "$deployment/$number/journal" ] && return 0; done
+  return 1
+}
+# From here on it is neither finished nor undone, wherever it is cut off: nothing goes on from there.
+if begun && [ ! -e "$deployment/undone" ]; then
+  : >"$deployment/undoing" && sync "$deployment"
+  if [ ! -e "$base/open" ]; then
+    printf '%s\n' "$name" >"$base/open.new" && sync "$base/open.new" && mv -fT -- "$base/open.new" "$base/open" && sync "$base"
+  fi
+fi
 
 # shellcheck disable=SC2046 # numbers
 if [ $# = 0 ]; then set -- $(phases); fi
 status=0
-for phase; do undo_phase "$phase" || status=1; done
+for phase; do
+  # An older phase's files must not come back before a newer one's: the newer would lie over them at last.
+  undo_phase "$phase" || status=1
+  if [ -e "$deployment/$phase/journal" ] && [ ! -e "$deployment/$phase/undone" ]; then break; fi
+done
 
 for phase in $(phases); do
   if [ -e "$deployment/$phase/journal" ] && [ ! -e "$deployment/$phase/undone" ]; then exit "$status"; fi
