@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     decide::{self, Effect, Event, Policy, State},
-    declare::Overrides,
+    declare::{Declaration, Overrides},
     host::Host,
     model::{name::EnvironmentName, outcome::Deployment},
     report::{self, status::StatusView},
@@ -76,6 +76,8 @@ pub struct Reconciler<H, L> {
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
     pub pulse: Arc<AtomicU64>,
+    /// What the default branch's last commit declares.
+    pub(super) declaration: Mutex<Option<(String, Arc<Declaration>)>>,
     /// The last commits of each environment, prepared: a pass that looks for drift starts from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Arc<Prepared>>>,
     pub(super) unrecorded: Mutex<Unrecorded>,
@@ -111,6 +113,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             jitter: Box::new(|| rand::rng().random()),
             status,
             pulse,
+            declaration: Mutex::default(),
             prepared,
             unrecorded,
             trouble,

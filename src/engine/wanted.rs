@@ -1,13 +1,13 @@
 //! What the repository wants of each environment, from what was fetched.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::warn;
 
-use super::{ledger::Ledger, prepare::PrepareError, reconcile::Reconciler, round::RoundError};
+use super::{ledger::Ledger, prepare::PrepareError, reconcile::{Reconciler, lock}, round::RoundError};
 use crate::{
     decide::Wanted,
-    declare,
+    declare::{self, Declaration},
     git::{Fetched, HistoryChange},
     host::Host,
     model::{name::EnvironmentName, plan::Commits, standing::Standing},
@@ -19,10 +19,7 @@ pub async fn wanted<H: Host, L: Ledger>(
     fetched: &Fetched,
 ) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
     let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(RoundError::NoCommits) };
-    let tree = reconciler.ledger.tree(default, default, &reconciler.folder).await?;
-    let (declaration, findings) = declare::read(&tree, &reconciler.folder);
-    let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
-    let Some(declaration) = declaration else { return Err(PrepareError::Invalid { findings }.into()) };
+    let declaration = declaration(reconciler, default).await?;
     let mut wanted = BTreeMap::new();
     for name in declaration.environments() {
         let Some(branch) = declaration.environment_branch(name) else { continue };
@@ -37,6 +34,24 @@ pub async fn wanted<H: Host, L: Ledger>(
         wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds });
     }
     Ok(wanted)
+}
+
+/// What the commit declares. Most fetches bring nothing new, and a commit is read once.
+async fn declaration<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    commit: &str,
+) -> Result<Arc<Declaration>, RoundError> {
+    if let Some((of, declaration)) = &*lock(&reconciler.declaration)
+        && of == commit
+    {
+        return Ok(declaration.clone());
+    }
+    let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
+    let (declaration, findings) = declare::read(&tree, &reconciler.folder);
+    let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
+    let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
+    *lock(&reconciler.declaration) = Some((commit.to_owned(), declaration.clone()));
+    Ok(declaration)
 }
 
 /// The last good commits of each environment: what is left to look after while the fleet cannot be read.

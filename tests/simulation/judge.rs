@@ -102,7 +102,9 @@ impl Judge {
         let began = self.begun.get(&record.generation).filter(|_| record.kind == Kind::Change);
         let excused = began.map_or(Instant::now(), |begun| begun.at).checked_sub(UNSEEN).unwrap_or(Instant::now());
         for (name, machine) in &self.machines {
-            let state = machine.state();
+            let mut state = machine.state();
+            // systemd does so every two seconds, and nobody waits for what it tries by itself.
+            state.retry();
             let wrong = match (outcome, began, prepared) {
                 (Outcome::Applied | Outcome::Partial, _, Some(prepared)) => {
                     let unreached = record.unreached.keys().any(|unreached| unreached.as_str() == name);
