@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::warn;
 
-use super::{ledger::Ledger, prepare::PrepareError, reconcile::{Reconciler, lock}, round::RoundError};
+use super::{
+    ledger::Ledger,
+    prepare::PrepareError,
+    reconcile::{Reconciler, lock},
+    round::RoundError,
+};
 use crate::{
     decide::Wanted,
     declare::{self, Declaration},
