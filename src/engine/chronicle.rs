@@ -38,6 +38,11 @@ impl Newest {
         self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
     }
 
+    /// The newest generation that the history tells of; 0: none.
+    pub fn generation(&self) -> u64 {
+        self.deployment.as_ref().map_or(0, |newest| newest.generation)
+    }
+
     /// The newest generation that is over, as far as is known; none where there is no history.
     pub fn ended(&self) -> Option<u64> {
         let newest = self.deployment.as_ref()?;
@@ -121,6 +126,22 @@ pub async fn note<L: Ledger>(
     .await?
     .unwrap_or_default();
     Ok(newest.standing.after(event))
+}
+
+/// Appends that what was deployed in part is live everywhere, to the history that it was found on, and to no
+/// other: what has begun since is live nowhere for sure.
+pub async fn complete<L: Ledger>(
+    ledger: &L,
+    environment: &EnvironmentName,
+    on: &Newest,
+    event: &StandingEvent,
+) -> Result<(), LedgerError> {
+    let whole = ledger.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
+    let files = whole.map(|tip| tip.files).unwrap_or_default();
+    let files = record::event_files(&files, &on.standing.clone().after(event), event);
+    let message = report::control::commit_message(environment, event);
+    ledger.append(environment, on.commit.clone(), files, message).await?;
+    Ok(())
 }
 
 /// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what

@@ -142,12 +142,23 @@ pub fn is_settled(standing: &Standing, prepared: &Prepared) -> bool {
     same && prepared.commits.environment.is_some()
 }
 
+/// Whether the plan repairs drift, and deploys nothing. A repair has no intent, so nobody else may have begun
+/// anything: when an instance has seen a generation that the history does not tell of, it is a deployment,
+/// whose intent shows who else is at it.
+pub fn is_repair(newest: &Newest, prepared: &Prepared, plan: &Plan) -> bool {
+    is_settled(&newest.standing, prepared) && seen(plan) <= newest.generation()
+}
+
+/// The newest generation that an instance has seen.
+fn seen(plan: &Plan) -> u64 {
+    plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0)
+}
+
 fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
-    let kind = if is_settled(&newest.standing, order.prepared) { Kind::DriftRepair } else { Kind::Change };
-    let recorded = newest.deployment.as_ref().map_or(0, |deployment| deployment.generation);
+    let repair = is_repair(newest, order.prepared, order.plan);
+    let kind = if repair { Kind::DriftRepair } else { Kind::Change };
     // A history branch that was lost does not make instances take an older generation.
-    let seen = order.plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0);
-    let generation = recorded.max(seen) + u64::from(kind == Kind::Change);
+    let generation = newest.generation().max(seen(order.plan)) + u64::from(kind == Kind::Change);
     Deployment {
         version: 1,
         environment: order.plan.environment.clone(),
@@ -194,7 +205,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
     let refusal = Deployment {
         version: 1,
         environment: plan.environment.clone(),
-        generation: newest.deployment.as_ref().map_or(0, |newest| newest.generation),
+        generation: newest.generation(),
         kind: Kind::Change,
         commits: plan.commits.clone(),
         plan_digest: plan.digest(),

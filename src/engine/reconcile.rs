@@ -29,7 +29,8 @@ use super::{
     ledger::{Ledger, LedgerError},
     pass::Seat,
     roster::Roster,
-    round::{self, RoundError},
+    round,
+    round_error::RoundError,
     wanted,
 };
 use crate::{
@@ -215,7 +216,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         let known = match self.ledger.last_fetched().await? {
             Some(fetched) => wanted::wanted(self, &fetched).await.or_else(|failure| match failure {
-                RoundError::Prepare(_) => Ok(BTreeMap::new()),
+                RoundError::Invalid(_) => Ok(BTreeMap::new()),
                 failure => Err(failure),
             })?,
             None => BTreeMap::new(),

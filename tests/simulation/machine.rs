@@ -59,6 +59,8 @@ pub enum Trip {
     Cut(usize, Duration),
     /// The controller of this number dies.
     Crash(usize),
+    /// Somebody takes the other controller for dead, and has this one take over.
+    TakeOver(usize),
 }
 
 pub struct Fuse {
@@ -100,6 +102,8 @@ pub struct State {
     pub fuses: Vec<Fuse>,
     /// What people changed by hand, and when.
     pub by_hand: BTreeMap<String, Instant>,
+    /// When a script of each deployment last began here.
+    pub worked: BTreeMap<String, Instant>,
     /// When anything of evenkeel's last changed something here.
     pub changed: Option<Instant>,
     shells: Vec<AbortHandle>,
@@ -169,7 +173,9 @@ impl Machine {
                 }
             }
             // The story has ended when nobody hears.
-            trip @ (Trip::Cut(..) | Trip::Crash(_)) => _ = self.trips.send((self.name.clone(), trip)),
+            trip @ (Trip::Cut(..) | Trip::Crash(_) | Trip::TakeOver(_)) => {
+                _ = self.trips.send((self.name.clone(), trip))
+            }
         }
         Ok(())
     }

@@ -212,7 +212,8 @@ impl ByHand<'_> {
     }
 }
 
-fn parts(unit: &str) -> [String; 4] {
+/// What a unit is started from, and itself.
+pub fn parts(unit: &str) -> [String; 4] {
     let name = unit.trim_start_matches("sim-").split('@').next().unwrap_or_default();
     [unit.to_owned(), format!("{UNITS}{unit}"), environment_of(unit), format!("/etc/secrets/{name}.env")]
 }

@@ -1,6 +1,7 @@
 # Puts back what a deployment changed on this host, from what was kept: phase by phase, newest first, and
 # in each traffic before processes. Arguments: the phases; none: all; `open`: all, if it is neither finished
-# nor undone. Safe to run again after a cut. Set before: base, name. Goes on after an error within a phase, says each, and ends with 1 when there was one.
+# nor undone. Safe to run again after a cut. Set before: base, name. Goes on after an error within a phase,
+# says each, and ends with 1 when there was one.
 # shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
 deployment=$base/deployments/$name
@@ -87,6 +88,11 @@ put_back() {
     exit "$failed"
   ) || failed=1
   try daemon-reload systemctl daemon-reload
+
+  # A unit that failed outlives its file in systemd's memory.
+  newest_first | while IFS=$tab read -r kind was unit; do
+    if [ "$kind-$was" = active-no ] && ! is_there "$unit"; then systemctl reset-failed --quiet -- "$unit" 2>/dev/null; fi
+  done
   return "$failed"
 }
 
