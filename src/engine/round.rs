@@ -141,7 +141,11 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     /// Ends a deployment that was left open.
     async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), RoundError> {
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
-        let Some(intent) = newest.open() else { return Ok(()) };
+        if newest.open().is_some_and(|open| open.seat != self.reconciler.seat.id) && !take_over {
+            return Ok(());
+        }
+        let claimed = pass::claim(&self.reconciler.ledger, &newest, &self.reconciler.seat).await?;
+        let Some(intent) = claimed.as_ref() else { return Ok(()) };
         let prepared = match self.prepared(&intent.commits).await {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -150,7 +154,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 self.prepared(wanted).await?
             }
         };
-        info!(deployment = intent.generation, "a deployment was left open by {}; ending it", intent.controller);
+        let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
+        info!(deployment = intent.generation, "a deployment was left open by {by}; ending it");
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
         let halt = self.reconciler.halting(self.environment);
         let case = Case {
@@ -159,7 +164,6 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             hosts: &hosts,
             ledger: &self.reconciler.ledger,
             still_wanted: *wanted == intent.commits && prepared.commits == intent.commits,
-            ours: !take_over,
             halt: &halt,
             watch: &self.reconciler.watch,
         };

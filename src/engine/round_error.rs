@@ -38,7 +38,12 @@ impl RoundError {
     pub(super) fn is_overtaken(&self) -> bool {
         matches!(
             self,
-            RoundError::Pass(PassError::AnotherController { .. } | PassError::UnderWay { .. } | PassError::Detached)
+            RoundError::Pass(
+                PassError::AnotherController { .. }
+                    | PassError::UnderWay { .. }
+                    | PassError::TakenOver { .. }
+                    | PassError::Detached
+            )
         )
     }
 }

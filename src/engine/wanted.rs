@@ -52,7 +52,7 @@ async fn declaration<H: Host, L: Ledger>(
         return Ok(declaration.clone());
     }
     let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
-    let (declaration, findings) = declare::read(&tree, &reconciler.folder);
+    let (declaration, findings) = declare::read_shared(&tree, &reconciler.folder);
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
     let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
     *lock(&reconciler.declaration) = Some((commit.to_owned(), declaration.clone()));
@@ -69,7 +69,7 @@ pub async fn last_good<H: Host, L: Ledger>(
         let Some(commits) = said.standing.kept_up().map(|good| good.commits.clone()) else { continue };
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { continue };
         let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
-        let (Some(declaration), _) = declare::read(&tree, &reconciler.folder) else { continue };
+        let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { continue };
         let observe_every = declaration.observe_interval(&name).0.as_millis() as u64;
         wanted.insert(name, Wanted { commits, observe_every, said, rewinds: false });
     }

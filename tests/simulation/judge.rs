@@ -68,8 +68,12 @@ impl Judge {
     }
 
     fn begins(&mut self, intent: &Deployment, controller: u64, open: Option<&Deployment>) {
-        self.tale.count("deployments");
         let generation = intent.generation;
+        if intent.taken_over.is_some() && open.is_some_and(|open| open.generation == generation) {
+            self.tale.count("take-overs");
+            return;
+        }
+        self.tale.count("deployments");
         if let Some(open) = open {
             self.tale.wrong(format!("generation {generation} begins while {} is open", open.generation));
         }

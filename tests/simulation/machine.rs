@@ -279,6 +279,14 @@ impl State {
         Some(Manifest::parse(text).expect("a manifest"))
     }
 
+    /// Puts into the manifest what a unit was started with, and answers what it said before.
+    pub fn set_started_with(&mut self, unit: &str, inputs: Option<Digest>) -> Option<Digest> {
+        let mut manifest = self.manifest()?;
+        let before = std::mem::replace(&mut manifest.units.get_mut(unit)?.inputs, inputs);
+        self.files.insert(MANIFEST.to_owned(), file(manifest.write().as_bytes(), 0o644));
+        before
+    }
+
     /// systemd tries again what does not come up.
     pub fn retry(&mut self) {
         let State { files, systemd, releases, .. } = self;

@@ -96,6 +96,36 @@ put_back() {
   return "$failed"
 }
 
+# What the manifest says a unit was started with; `-`: it is not known.
+started_with() { # UNIT
+  awk -F "$tab" -v unit="$1" '$1 == "unit" && $4 == unit { print $2 }' "$base/manifest" 2>/dev/null
+}
+set_started_with() { # UNIT INPUTS
+  awk -F "$tab" -v OFS="$tab" -v unit="$1" -v inputs="$2" '$1 == "unit" && $4 == unit { $2 = inputs } { print }' \
+    "$base/manifest" >"$base/manifest.evenkeel-new" && sync "$base/manifest.evenkeel-new" &&
+    mv -fT -- "$base/manifest.evenkeel-new" "$base/manifest" && sync "$base"
+}
+# What could not be started again may run from what is undone here: the manifest must not say otherwise.
+forget_start() { # UNIT
+  inputs=$(started_with "$1")
+  case $inputs in '' | -) return 0 ;; esac
+  printf '%s\t%s\n' "$inputs" "$1" >>"$directory/forgotten" && sync "$directory/forgotten" && set_started_with "$1" -
+}
+remember_start() { # UNIT
+  [ -e "$directory/forgotten" ] || return 0
+  while IFS=$tab read -r inputs unit_then; do
+    [ "$unit_then" != "$1" ] || set_started_with "$1" "$inputs" || return 1
+  done <"$directory/forgotten"
+}
+start_again() { # UNIT
+  if output=$(systemctl restart -- "$1" 2>&1); then
+    try "$base/manifest" remember_start "$1"
+  else
+    trouble "$1" "$output"
+    try "$base/manifest" forget_start "$1"
+  fi
+}
+
 # What ran before runs again, as it did.
 run_again() {
   newest_first | (
@@ -116,7 +146,7 @@ run_again() {
         # What did not come up before need not come up now.
         case $was in
         tries) try "$unit" systemctl restart --no-block -- "$unit" ;;
-        *) try "$unit" systemctl restart -- "$unit" ;;
+        *) start_again "$unit" ;;
         esac
         ;;
       esac
