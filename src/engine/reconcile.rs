@@ -30,11 +30,11 @@ use super::{
     pass::Seat,
     roster::Roster,
     round::{self, RoundError},
-    wanted::{self, Followed},
+    wanted,
 };
 use crate::{
     decide::{self, Effect, Event, Policy, State},
-    declare::Overrides,
+    declare::{Declaration, Overrides},
     host::Host,
     model::{name::EnvironmentName, outcome::Deployment},
     report::{self, status::StatusView},
@@ -76,11 +76,11 @@ pub struct Reconciler<H, L> {
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
     pub pulse: Arc<AtomicU64>,
+    /// What the default branch's last commit declares.
+    pub(super) declaration: Mutex<Option<(String, Arc<Declaration>)>>,
     /// The last commits of each environment, prepared, the latest first: a pass that looks for drift starts
     /// from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Vec<Arc<Prepared>>>>,
-    /// What a commit of the default branch declares of environments.
-    pub(super) followed: Mutex<Option<(String, Arc<Vec<Followed>>)>>,
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// Why the repository does not say what is wanted; none while it does.
     pub(super) trouble: Mutex<Option<String>>,
@@ -102,7 +102,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     ) -> Self {
         let (hurries, hurried) = mpsc::channel(16);
         let hurried = Mutex::new(Some(hurried));
-        let (status, pulse, prepared, followed, unrecorded, trouble, halts) = Default::default();
+        let (status, pulse, prepared, unrecorded, trouble, halts) = Default::default();
         Self {
             ledger,
             roster,
@@ -114,8 +114,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             jitter: Box::new(|| rand::rng().random()),
             status,
             pulse,
+            declaration: Mutex::default(),
             prepared,
-            followed,
             unrecorded,
             trouble,
             halts,

@@ -11,8 +11,8 @@ use super::{
     round::RoundError,
 };
 use crate::{
-    decide::{Millis, Wanted},
-    declare,
+    decide::Wanted,
+    declare::{self, Declaration},
     git::{Fetched, HistoryChange},
     host::Host,
     model::{name::EnvironmentName, plan::Commits, standing::Standing},
@@ -24,8 +24,10 @@ pub async fn wanted<H: Host, L: Ledger>(
     fetched: &Fetched,
 ) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
     let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(RoundError::NoCommits) };
+    let declaration = declaration(reconciler, default).await?;
     let mut wanted = BTreeMap::new();
-    for Followed { name, branch, observe_every } in &*followed(reconciler, default).await? {
+    for name in declaration.environments() {
+        let Some(branch) = declaration.environment_branch(name) else { continue };
         let Some(commit) = fetched.branches.get(branch) else {
             warn!(environment = %name, "its branch {branch} is not in the repository");
             continue;
@@ -33,41 +35,28 @@ pub async fn wanted<H: Host, L: Ledger>(
         let commits = Commits { default: Some(default.clone()), environment: Some(commit.clone()) };
         let said = reconciler.said(name).await?;
         let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
-        wanted.insert(name.clone(), Wanted { commits, observe_every: *observe_every, said, rewinds });
+        let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
+        wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds });
     }
     Ok(wanted)
 }
 
-/// An environment, and what it follows.
-pub struct Followed {
-    name: EnvironmentName,
-    branch: String,
-    observe_every: Millis,
-}
-
-/// What the default branch declares of environments. Read once for each of its commits: it is asked for at
-/// every poll.
-async fn followed<H: Host, L: Ledger>(
+/// What the commit declares. Most fetches bring nothing new, and a commit is read once.
+async fn declaration<H: Host, L: Ledger>(
     reconciler: &Reconciler<H, L>,
-    default: &str,
-) -> Result<Arc<Vec<Followed>>, RoundError> {
-    if let Some((of, known)) = &*lock(&reconciler.followed)
-        && of == default
+    commit: &str,
+) -> Result<Arc<Declaration>, RoundError> {
+    if let Some((of, declaration)) = &*lock(&reconciler.declaration)
+        && of == commit
     {
-        return Ok(known.clone());
+        return Ok(declaration.clone());
     }
-    let tree = reconciler.ledger.tree(default, default, &reconciler.folder).await?;
+    let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
     let (declaration, findings) = declare::read(&tree, &reconciler.folder);
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
-    let Some(declaration) = declaration else { return Err(PrepareError::Invalid { findings }.into()) };
-    let followed = declaration.environments().into_iter().filter_map(|name| {
-        let branch = declaration.environment_branch(name)?.to_owned();
-        let observe_every = declaration.observe_interval(name).0.as_millis() as Millis;
-        Some(Followed { name: name.clone(), branch, observe_every })
-    });
-    let followed: Arc<Vec<Followed>> = Arc::new(followed.collect());
-    *lock(&reconciler.followed) = Some((default.to_owned(), followed.clone()));
-    Ok(followed)
+    let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
+    *lock(&reconciler.declaration) = Some((commit.to_owned(), declaration.clone()));
+    Ok(declaration)
 }
 
 /// The last good commits of each environment: what is left to look after while the fleet cannot be read.

@@ -44,17 +44,19 @@ fn undo_script(work: &PhaseWork) -> String {
 }
 
 /// Run by systemd whenever the script ends, also when it was killed or ran out of time. Source of
-/// `SERVICE_RESULT`: systemd.exec(5).
+/// `SERVICE_RESULT`: systemd.exec(5). A script that is told to stop, by a fence or by a host that goes down,
+/// has ended well for systemd (`SuccessExitStatus=` in systemd.service(5)); for us it was cut off.
 fn stop_script(work: &PhaseWork) -> String {
     let undo = format!("sh {} {}", word(&format!("{}/undo.sh", work.deployment())), work.phase);
     let undo = if work.undo_on_failure { undo } else { "false".to_owned() };
     variables_of_phase(work)
         + &format!(
-            "undone=-\n\
-             if [ \"$SERVICE_RESULT\" != success ]; then\n  \
+            "undone=-\nresult=$SERVICE_RESULT\n\
+             [ \"$result-$EXIT_CODE\" != success-killed ] || result=stopped\n\
+             if [ \"$result\" != success ]; then\n  \
                if {undo}; then undone=yes; else undone=no; fi\n\
              fi\n\
-             printf 'end\\t%s\\t%s\\n' \"$SERVICE_RESULT\" \"$undone\" >>\"$events\"\n"
+             printf 'end\\t%s\\t%s\\n' \"$result\" \"$undone\" >>\"$events\"\n"
         )
 }
 

@@ -81,6 +81,7 @@ impl Controllers {
             judge: self.judge.clone(),
             tale: self.tale.clone(),
             seat: seat.clone(),
+            controller: self.tale.counted("starts of controllers"),
         };
         let (machines, wires) = (self.machines.clone(), self.wires.clone());
         let roster = Roster::new(move |instance| {

@@ -29,6 +29,7 @@ pub struct Judge {
 
 struct Begun {
     at: Instant,
+    controller: u64,
     before: BTreeMap<String, Snapshot>,
     ended: bool,
 }
@@ -39,7 +40,7 @@ impl Judge {
     }
 
     /// A commit is appended to the history.
-    pub fn appended(&mut self, remote: &mut Remote, before: &Files, after: &Files) {
+    pub fn appended(&mut self, remote: &mut Remote, controller: u64, before: &Files, after: &Files) {
         let (was, is) = (deployment(before), deployment(after));
         if after.contains_key("event.json") {
             if was != is {
@@ -51,12 +52,22 @@ impl Judge {
         let Some(is) = is else { return self.tale.wrong("a commit of the history has no record") };
         let open = was.filter(|was| was.outcome.is_none());
         match is.outcome {
-            None => self.begins(&is, open.as_ref()),
-            Some(outcome) => self.ends(remote, &is, outcome, open.as_ref()),
+            None => self.begins(&is, controller, open.as_ref()),
+            Some(outcome) => {
+                self.count_recovery(&is, controller);
+                self.ends(remote, &is, outcome, open.as_ref());
+            }
         }
     }
 
-    fn begins(&mut self, intent: &Deployment, open: Option<&Deployment>) {
+    fn count_recovery(&self, record: &Deployment, controller: u64) {
+        let begun = self.begun.get(&record.generation).filter(|begun| !begun.ended && record.kind == Kind::Change);
+        if begun.is_some_and(|begun| begun.controller != controller) {
+            self.tale.count("recoveries");
+        }
+    }
+
+    fn begins(&mut self, intent: &Deployment, controller: u64, open: Option<&Deployment>) {
         self.tale.count("deployments");
         let generation = intent.generation;
         if let Some(open) = open {
@@ -66,7 +77,7 @@ impl Judge {
             self.tale.wrong(format!("generation {generation} begins after a newer one, or again"));
         }
         let before = self.machines.iter().map(|(name, machine)| (name.clone(), Snapshot::of(&machine.state())));
-        self.begun.insert(generation, Begun { at: Instant::now(), before: before.collect(), ended: false });
+        self.begun.insert(generation, Begun { at: Instant::now(), controller, before: before.collect(), ended: false });
     }
 
     fn ends(&mut self, remote: &mut Remote, record: &Deployment, outcome: Outcome, open: Option<&Deployment>) {
@@ -76,6 +87,9 @@ impl Judge {
             None => format!("  {} generation {}: {outcome}", record.controller, record.generation),
         });
         let generation = record.generation;
+        if record.failure.as_ref().is_some_and(|failure| failure.cause.condemns()) && record.kind == Kind::Change {
+            self.tale.count("quarantines");
+        }
         if record.kind == Kind::DriftRepair || outcome == Outcome::Refused {
             if let Some(open) = open {
                 self.tale.wrong(format!("the record of generation {} is open and written over", open.generation));
@@ -94,6 +108,9 @@ impl Judge {
         for wrong in self.lies(record, outcome, prepared.as_deref()) {
             self.tale.wrong(format!("generation {generation} is said to be {outcome}, but {wrong}"));
         }
+        if let Some(begun) = self.begun.get_mut(&generation).filter(|begun| begun.ended) {
+            begun.before.clear();
+        }
     }
 
     /// What is not as the outcome says.
@@ -102,7 +119,9 @@ impl Judge {
         let began = self.begun.get(&record.generation).filter(|_| record.kind == Kind::Change);
         let excused = began.map_or(Instant::now(), |begun| begun.at).checked_sub(UNSEEN).unwrap_or(Instant::now());
         for (name, machine) in &self.machines {
-            let state = machine.state();
+            let mut state = machine.state();
+            // systemd does so every two seconds, and nobody waits for what it tries by itself.
+            state.retry();
             let wrong = match (outcome, began, prepared) {
                 (Outcome::Applied | Outcome::Partial, _, Some(prepared)) => {
                     let unreached = record.unreached.keys().any(|unreached| unreached.as_str() == name);
@@ -117,7 +136,8 @@ impl Judge {
                 }
                 (Outcome::RolledBack | Outcome::RollbackFailed, Some(begun), _) => {
                     let named = record.not_undone.iter().any(|failure| failure.instance.as_str() == name);
-                    if named { Vec::new() } else { begun.before[name].differs(&state, excused) }
+                    let before = begun.before.get(name).filter(|_| !named);
+                    before.map(|before| before.differs(&state, excused)).unwrap_or_default()
                 }
                 _ => Vec::new(),
             };

@@ -18,6 +18,7 @@ const APPLY_UNIT: &str = "evenkeel-sim.service";
 
 /// The error is what cannot be understood of the answer.
 pub fn look(machine: &Machine, question: &Question) -> Result<Observation, String> {
+    machine.tale.count("probes");
     let mut state = machine.state();
     state.retry();
     let garbled = state.garbled > 0;

@@ -24,9 +24,12 @@ use crate::{
     tale::{Tale, lock},
 };
 
+/// So many commits are kept worked out.
+const REMEMBERED: usize = 8;
 const URL: &str = "ssh://git@example.org/fleet.git";
 
 pub struct Commit {
+    number: u64,
     parent: Option<String>,
     pub declared: Declared,
     tree: Tree,
@@ -65,7 +68,7 @@ impl Remote {
     pub fn push(&mut self, declared: Declared, parent: Option<String>) -> String {
         let id = self.id();
         let tree = declared.tree();
-        self.commits.insert(id.clone(), Commit { parent, declared, tree, prepared: None });
+        self.commits.insert(id.clone(), Commit { number: self.counted, parent, declared, tree, prepared: None });
         self.head = id.clone();
         id
     }
@@ -92,6 +95,18 @@ impl Remote {
         self.tip.as_ref().map(|tip| self.history[tip].clone()).unwrap_or_default()
     }
 
+    /// What nobody reads any more.
+    fn forget(&mut self) {
+        let Self { history, mirrors, tip, commits, .. } = self;
+        history
+            .retain(|id, _| tip.as_ref() == Some(id) || mirrors.values().any(|mirror| mirror.tip.as_ref() == Some(id)));
+        let surplus = commits.len().saturating_sub(REMEMBERED);
+        // Ids do not tell their order.
+        let mut by_age: Vec<&mut Commit> = commits.values_mut().collect();
+        by_age.sort_by_key(|commit| commit.number);
+        by_age.into_iter().take(surplus).for_each(|commit| commit.prepared = None);
+    }
+
     pub fn is_ancestor(&self, commit: &str, of: &str) -> bool {
         let mut next = VecDeque::from([of.to_owned()]);
         while let Some(id) = next.pop_front() {
@@ -110,6 +125,8 @@ pub struct SimLedger {
     pub judge: Arc<Mutex<Judge>>,
     pub tale: Arc<Tale>,
     pub seat: String,
+    /// Tells the controllers of one seat apart.
+    pub controller: u64,
 }
 
 impl SimLedger {
@@ -210,9 +227,10 @@ impl Ledger for SimLedger {
             let id = remote.id();
             let before = remote.tip_files();
             self.tale.tell(|| format!("history, by {}: {}", self.seat, message.lines().next().unwrap_or_default()));
-            lock(&self.judge).appended(&mut remote, &before, &files);
+            lock(&self.judge).appended(&mut remote, self.controller, &before, &files);
             remote.history.insert(id.clone(), files);
             remote.tip = Some(id.clone());
+            remote.forget();
             let lost = remote.lost_answers > 0;
             remote.lost_answers = remote.lost_answers.saturating_sub(1);
             (id, lost)

@@ -195,7 +195,7 @@ impl Story {
         machine.state().fuses.push(Fuse { left, trip });
     }
 
-    fn drift(&mut self) {
+    pub fn drift(&mut self) {
         let machine = self.machine();
         let owned = machine.state().manifest().unwrap_or_default();
         let paths: Vec<String> = owned.files.keys().cloned().collect();

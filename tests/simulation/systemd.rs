@@ -88,9 +88,8 @@ impl Systemd {
     }
 
     pub fn disable(&mut self, files: &Files, unit: &str) -> Result<(), String> {
-        self.there(files, unit)?;
-        self.enabled.remove(unit);
-        Ok(())
+        // A link that points nowhere can be removed all the same.
+        if self.enabled.remove(unit) { Ok(()) } else { self.there(files, unit) }
     }
 
     fn there(&self, files: &Files, unit: &str) -> Result<(), String> {

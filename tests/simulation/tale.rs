@@ -38,6 +38,10 @@ impl Tale {
         *lock(&self.tally).entry(what).or_default() += 1;
     }
 
+    pub fn counted(&self, what: &'static str) -> u64 {
+        lock(&self.tally).get(what).copied().unwrap_or(0)
+    }
+
     /// A promise is broken.
     pub fn wrong(&self, what: impl Into<String>) {
         let what = what.into();

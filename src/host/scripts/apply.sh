@@ -108,7 +108,9 @@ note_running() { # UNIT...
   for unit; do note active "$unit" || return 1; done
 }
 
-stop_unit() { note active "$1" && note enabled "$1" && systemctl disable --now --quiet -- "$1"; }
+# A unit whose file somebody has removed cannot be disabled; it can run all the same.
+disable() { systemctl disable --now --quiet -- "$1" || { ! systemctl cat -- "$1" >/dev/null 2>&1 && systemctl stop -- "$1"; }; }
+stop_unit() { note active "$1" && note enabled "$1" && disable "$1"; }
 enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }
 # Deployments in quick succession are no crash loop: systemd must not count their starts (StartLimitBurst).
 # A unit that has not failed cannot be reset; that is no error.

@@ -34,6 +34,8 @@ restore() { # kept|absent NUMBER PATH
   absent) rm -f -- "$3" "$3.evenkeel-new" ;;
   esac
 }
+# One that never came to be cannot be stopped.
+stop() { [ "$(systemctl show --value -p ActiveState -- "$1")" = inactive ] || systemctl stop -- "$1"; }
 # A unit whose file was not there before cannot run as it did; what was started since must not go on.
 is_there() { [ "$(systemctl show --value -p LoadState -- "$1")" != not-found ]; }
 # It was not started since: then it was never started from what is undone here.
@@ -69,8 +71,7 @@ put_back() {
   newest_first | (
     while IFS=$tab read -r kind was unit; do
       case $kind-$was in
-      # One that never came to be cannot be stopped.
-      active-no) [ "$(systemctl show --value -p ActiveState -- "$unit")" = inactive ] || try "$unit" systemctl stop -- "$unit" ;;
+      active-no) try "$unit" stop "$unit" ;;
       enabled-no) systemctl is-enabled --quiet -- "$unit" 2>/dev/null && try "$unit" systemctl disable --no-reload --quiet -- "$unit" ;;
       esac
     done
@@ -98,16 +99,19 @@ run_again() {
         is_there "$unit" || continue
         systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit"
         ;;
-      active-tries) try "$unit" systemctl "$(is_there "$unit" && echo restart || echo stop)" --no-block -- "$unit" ;;
-      active-yes*)
+      active-tries | active-yes*)
         if [ "$unit" = nginx.service ] || runs_as_before "$unit" "$was"; then continue; fi
         if ! is_there "$unit"; then
-          try "$unit" systemctl stop -- "$unit"
+          try "$unit" stop "$unit"
           continue
         fi
         # What crashed until systemd gave up may start again: it is another version now.
         systemctl reset-failed --quiet -- "$unit" 2>/dev/null
-        try "$unit" systemctl restart -- "$unit"
+        # What did not come up before need not come up now.
+        case $was in
+        tries) try "$unit" systemctl restart --no-block -- "$unit" ;;
+        *) try "$unit" systemctl restart -- "$unit" ;;
+        esac
         ;;
       esac
     done
