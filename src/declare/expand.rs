@@ -27,8 +27,7 @@ pub struct Targets<'a> {
     pub addresses: BTreeMap<&'a InstanceName, IpAddr>,
     /// Where each service runs, and on which port.
     pub services: BTreeMap<ServiceName, (BTreeSet<InstanceName>, u16)>,
-    /// The domain of each site that is served somewhere.
-    /// URLs; None for a site that answers to any name.
+    /// The URL of each site that is served somewhere; None for one that answers to any name.
     pub sites: BTreeMap<SiteName, Option<String>>,
     /// Every declared instance by its declared address: what may not be written out.
     pub declared: BTreeMap<IpAddr, &'a InstanceName>,

@@ -37,10 +37,7 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
         text += &format!("server {{\n    listen 443 ssl http2;\n    listen [::]:443 ssl http2;\n{named}");
         text += &tls(fleet, site, certificate)?;
     } else {
-        text += &format!("server {{\n    listen 80;\n    listen [::]:80;\n{named}");
-    }
-    if site.tls.is_none() {
-        text += &acme;
+        text += &format!("server {{\n    listen 80;\n    listen [::]:80;\n{named}{acme}");
     }
     if !site.routes.is_empty() {
         text += &route::of_all(site)?;

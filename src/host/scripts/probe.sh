@@ -1,5 +1,6 @@
 # What is live on this host, in one go. Set before: fleet, paths (one a line), units, users, packages,
-# releases (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port (empty: nginx is no business of ours).
+# releases (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port (empty: nginx is no
+# business of ours).
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #

@@ -16,8 +16,8 @@ const TEXT: &str = "text/css text/plain text/xml text/javascript application/jav
 
 /// A hash in a name, as webpack, Vite, esbuild and the like put it before the ending: eight or more letters
 /// and digits, both among them. A word with a number behind it and two numbers with a letter between them
-/// (`1024x1024`) are no hash, unless they could be one in hexadecimal digits. Where a name leaves a doubt it is none: a file that is asked for again each
-/// time is slow, one that is never asked for again is wrong for a year.
+/// (`1024x1024`) are no hash, unless they could be one in hexadecimal digits. Where a name leaves a doubt it is
+/// none: a file that is asked for again each time is slow, one that is never asked for again is wrong for a year.
 const HASHED: &str = r"[.-](?:(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}|(?=[A-Za-z_]*[0-9])(?![A-Z]?[a-z]+[0-9]+\.)(?![A-Z]+[0-9]+\.)(?![0-9_]+\.)(?![0-9]+[A-Za-z][0-9]+\.)[0-9A-Za-z_]{8,})(?:\.[0-9A-Za-z]+){1,3}$";
 
 /// Vite's eight characters of base64url, in its own folder. One in four has no digit, one in eight a hyphen.
@@ -37,7 +37,8 @@ pub(super) fn locations(fleet: &Fleet, site: &Site) -> Result<String, RenderErro
     );
     text += &served(site, "        ", "no-cache")?;
     // Within `/`, so that they are looked at for no route.
-    if let Some(immutable) = immutable(site)? {
+    let immutable = immutable(site)?;
+    if let Some(immutable) = &immutable {
         text += &format!(
             "\n        location ~ \"{immutable}\" {{\n            \
                  log_not_found off;\n            \
@@ -52,10 +53,10 @@ pub(super) fn locations(fleet: &Fleet, site: &Site) -> Result<String, RenderErro
         text += "\n        location ~ \\.[^/.]+$ {\n            try_files $uri =404;\n        }\n";
     }
     text += "    }\n";
-    for number in
-        (1..=paths::PREVIOUS).filter(|_| site.serving.immutable.as_ref().is_none_or(|globs| !globs.is_empty()))
-    {
-        text += &previous(fleet, site, number)?;
+    if immutable.is_some() {
+        for number in 1..=paths::PREVIOUS {
+            text += &previous(fleet, site, number)?;
+        }
     }
     Ok(text)
 }
