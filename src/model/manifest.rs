@@ -19,6 +19,8 @@ pub struct Manifest {
     /// Units that evenkeel enabled and started, each with what it was last started with.
     pub units: BTreeMap<String, StartedWith>,
     pub releases: BTreeSet<Digest>,
+    /// Certificates, which are not ours, as they were when nginx read them last.
+    pub certificates: BTreeMap<String, Digest>,
 }
 
 /// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
@@ -57,6 +59,9 @@ impl Manifest {
         for digest in &self.releases {
             text += &format!("release\t{digest}\n");
         }
+        for (path, digest) in &self.certificates {
+            text += &format!("certificate\t{digest}\t{path}\n");
+        }
         text
     }
 
@@ -89,6 +94,9 @@ impl Manifest {
             ["release", digest] => {
                 self.releases.insert(digest.parse().ok()?);
             }
+            ["certificate", digest, path] => {
+                self.certificates.insert(path.to_owned(), digest.parse().ok()?);
+            }
             _ => return None,
         }
         Some(())
@@ -104,6 +112,9 @@ impl Manifest {
             union.units.entry(unit.clone()).or_insert_with(|| started.clone());
         }
         union.releases.extend(&newer.releases);
+        for (path, digest) in &newer.certificates {
+            union.certificates.entry(path.clone()).or_insert(*digest);
+        }
         union
     }
 
@@ -128,6 +139,7 @@ mod tests {
             ]
             .into(),
             releases: [digest].into(),
+            certificates: [("/etc/ssl/a.pem".to_owned(), digest)].into(),
         };
         assert_eq!(Manifest::parse(&manifest.write()), Ok(manifest));
     }

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod drift;
 pub mod finding;
 pub mod fleet;
+pub mod headers;
 pub mod manifest;
 pub mod name;
 pub mod observation;

@@ -34,7 +34,7 @@ impl Kept {
     }
 
     pub fn is_traffic(&self) -> bool {
-        self.path().is_some_and(|path| path.starts_with("/etc/nginx/") || path.ends_with("/current"))
+        self.path().is_some_and(|path| path.starts_with("/etc/nginx/") || path.contains("/sites/"))
     }
 }
 

@@ -112,9 +112,21 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
             say(path, format!("{path} does not point where it should"));
         }
     }
-    for path in state.files.keys().filter(|path| is_ours(path)) {
+    for path in state.files.keys().filter(|path| is_ours(path) && !is_previous(desired, path)) {
         if !desired.files.contains_key(path) && !desired.links.contains_key(path) {
             say(path, format!("{path} is there and not declared"));
+        }
+    }
+    for link in desired.links.values() {
+        let mut served = BTreeSet::from([link.target.as_str()]);
+        for path in &link.previous {
+            let Some(Lies::Link(target)) = state.files.get(path) else { continue };
+            if !state.releases.iter().any(|release| target.ends_with(&format!("/{release}"))) {
+                say(path, format!("{path} leads to no release"));
+            }
+            if !served.insert(target) {
+                say(path, format!("{path} leads where another link of its site leads"));
+            }
         }
     }
     if desired.replaces_default && state.files.contains_key(DEFAULT_SITE) {
@@ -178,13 +190,19 @@ fn units(state: &State, desired: &Desired, hand: &ByHand<'_>) -> Vec<String> {
 
 fn owned(manifest: &Manifest, desired: &Desired) -> Vec<String> {
     let mut wrong = Vec::new();
-    if !manifest.files.keys().eq(desired.files.keys()) || !manifest.links.keys().eq(desired.links.keys()) {
+    let links = manifest.links.keys().filter(|path| !is_previous(desired, path));
+    if !manifest.files.keys().eq(desired.files.keys()) || !links.eq(desired.links.keys()) {
         wrong.push(format!("{MANIFEST} names other files than are declared"));
     }
     if !manifest.units.keys().eq(desired.replicas.keys()) {
         wrong.push(format!("{MANIFEST} names other units than are declared"));
     }
     wrong
+}
+
+/// Whether a path is a link to what a site served before: of those as many are there as there were switches.
+fn is_previous(desired: &Desired, path: &str) -> bool {
+    desired.links.values().any(|link| link.previous.iter().any(|previous| previous == path))
 }
 
 /// Whether a path is of the kind that evenkeel makes.

@@ -19,7 +19,7 @@ pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};
 pub use overriding::OverrideFile;
 pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile, SourceFolder};
-pub use site::{RouteTo, SiteFile, SiteOverlay};
+pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
 pub use text::*;
 
 /// The kinds that have a folder, in the order in which findings about them read best.

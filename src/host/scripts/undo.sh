@@ -59,7 +59,7 @@ put_back() {
   # Traffic.
   newest_first | (
     while IFS=$tab read -r kind number path; do
-      case $path in /etc/nginx/* | */sites/*/current)
+      case $path in /etc/nginx/* | */sites/*/current | */sites/*/previous-*)
         case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
         ;;
       esac
@@ -82,7 +82,7 @@ put_back() {
   # Every other file; the manifest was kept first and so comes back last.
   newest_first | (
     while IFS=$tab read -r kind number path; do
-      case $path in /etc/nginx/* | */sites/*/current) continue ;; esac
+      case $path in /etc/nginx/* | */sites/*/current | */sites/*/previous-*) continue ;; esac
       case $kind in kept | absent) try "$path" restore "$kind" "$number" "$path" ;; esac
     done
     exit "$failed"
