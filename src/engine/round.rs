@@ -18,7 +18,7 @@ use super::{
     ledger::{Ledger, LedgerError},
     look::{self, Hosts},
     pass::{self, Order, PassError},
-    prepare::{PrepareError, prepare},
+    prepare::PrepareError,
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
     survey, suspects,
@@ -38,8 +38,6 @@ use crate::{
     report,
 };
 
-/// Two take turns while the newest commits cannot be deployed: they, and the last good ones.
-const PREPARED: usize = 2;
 
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
@@ -59,6 +57,8 @@ pub enum RoundError {
     Refused(String),
     #[error("generation {generation} ended {outcome}: {why}")]
     Deployment { generation: u64, outcome: Outcome, why: String },
+    #[error("fetching what lies elsewhere did not end")]
+    Panicked(#[from] tokio::task::JoinError),
     #[error("the default branch holds no environment that is complete enough to go on")]
     NoCommits,
 }
@@ -361,21 +361,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        let known = lock(&self.reconciler.prepared).get(self.environment).cloned().unwrap_or_default();
-        if let Some(prepared) = known.into_iter().find(|prepared| prepared.commits == *commits) {
-            return Ok(prepared);
-        }
-        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
-            return Err(RoundError::NoCommits);
-        };
-        let folder = &self.reconciler.folder;
-        let tree = self.reconciler.ledger.tree(default, branch, folder).await?;
-        let prepared = Arc::new(prepare(&tree, folder, self.environment, &self.reconciler.overrides, commits.clone())?);
-        let mut cache = lock(&self.reconciler.prepared);
-        let latest = cache.entry(self.environment.clone()).or_default();
-        latest.insert(0, prepared.clone());
-        latest.truncate(PREPARED);
-        Ok(prepared)
+        self.reconciler.prepared_for(self.environment, commits).await
     }
 
     /// Puts what is known of the environment where `status` finds it.

@@ -17,6 +17,8 @@ use crate::model::{
 /// Why something is not known that the probe said nothing of. Never taken for absent.
 pub(super) const NOT_ASKED: &str = "it was not asked about";
 
+const CHANGED: &str = "what is declared has changed";
+
 /// Collects the steps and findings of one instance.
 pub(super) struct Differ<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -186,7 +188,8 @@ impl<'a> Differ<'a> {
                 files: release.files.len(),
                 bytes: release.size(),
             };
-            self.step(order::PREPARE, &resource, action, "the instance does not hold it yet");
+            let moved = self.inputs.moved.get(&resource).map(String::as_str);
+            self.step(order::PREPARE, &resource, action, moved.unwrap_or("the instance does not hold it yet"));
         }
     }
 
@@ -206,6 +209,7 @@ impl<'a> Differ<'a> {
                 // With the declared content only its mode or owner can differ, and those are never declared.
                 owned != live.digest() || live.digest() == Some(digest)
             });
+            let reason = self.declared(&file.resource, reason);
             let action =
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
@@ -221,8 +225,17 @@ impl<'a> Differ<'a> {
                 Before::Link { target } => owned.as_ref() != Some(target),
                 Before::Absent | Before::File { .. } => true,
             });
+            let reason = self.declared(&link.resource, reason);
             let action = Action::WriteLink { path: path.clone(), before, target: link.target.clone() };
             self.step(self.phase_of(&link.resource), &link.resource, action, reason);
+        }
+    }
+
+    /// What is declared may have changed in another repository than the config repository.
+    fn declared(&self, resource: &Resource, reason: &'static str) -> &'a str {
+        match self.inputs.moved.get(resource) {
+            Some(moved) if reason == CHANGED => moved,
+            _ => reason,
         }
     }
 
@@ -309,6 +322,6 @@ fn reason(before: &Before, owned: bool, drifted: impl Fn(&Before) -> bool) -> &'
         Before::Absent if owned => "drift: it was removed on the instance",
         Before::Absent => "declared and not there yet",
         Before::File { .. } | Before::Link { .. } if drifted(before) => "drift: it was changed on the instance",
-        Before::File { .. } | Before::Link { .. } => "what is declared has changed",
+        Before::File { .. } | Before::Link { .. } => CHANGED,
     }
 }

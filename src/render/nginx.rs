@@ -54,7 +54,7 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
         "server {{\n    listen 80;\n    listen [::]:80;\n    server_name {};\n",
         server_name(clean(site, "domain", &site.domain)?)
     );
-    if site.frontend.is_some() {
+    if !site.frontend.is_empty() {
         let _ = write!(
             text,
             "\n    root {};\n    index index.html;\n    location / {{\n        try_files $uri $uri/ =404;\n    }}\n",

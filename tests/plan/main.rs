@@ -4,6 +4,7 @@
 mod arrived;
 mod declared;
 mod host;
+mod moved;
 mod nginx;
 mod order;
 mod planning;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Domain, SourceFolder};
+use super::{Domain, SourceKeys};
 use crate::declare::de::At;
 
 /// An nginx server: a static frontend plus routes to services.
@@ -54,7 +54,7 @@ fn route() -> serde_json::Value {
 #[serde(deny_unknown_fields)]
 pub struct Frontend {
     /// Where they come from.
-    pub source: SourceFolder,
+    pub source: At<SourceKeys>,
 }
 
 /// Where a path leads.
