@@ -14,14 +14,16 @@ use crate::{
 /// More lines than a deployment of this fleet logs.
 const LINES: u64 = 22;
 
+/// The seed of the ten points that are always tried; the soak draws others.
+const POINTS: u64 = 30064;
+
 pub fn a_killed_controller_is_followed_by_one_that_ends_what_it_began(world: &World) {
-    at_points(world, "kills", 10, seed());
+    at_points(world, "kills", 10, seed().unwrap_or(POINTS));
 }
 
-/// From the environment, to see again what was seen; else another one each time.
-pub fn seed() -> u64 {
-    let given = std::env::var("EVENKEEL_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| u64::from(std::process::id()))
+/// From the environment, to see again what was seen.
+pub fn seed() -> Option<u64> {
+    std::env::var("EVENKEEL_SEED").ok().and_then(|seed| seed.parse().ok())
 }
 
 /// Kills a controller in the middle of each of so many deployments.

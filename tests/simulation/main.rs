@@ -32,8 +32,11 @@ use tale::{Tally, lock};
 /// As many as fit beside the other tests. Ten thousand take some ten minutes: `EVENKEEL_STORIES=10000`.
 const STORIES: u64 = 1_000;
 const THREADS: usize = 2;
+/// Too rare for a thousand stories, and due in ten thousand.
+const RARE: [&str; 1] = ["refused generations"];
+const MANY: u64 = 10_000;
 /// What must have happened in some story, or they prove little.
-const HAPPENS: [&str; 25] = [
+const HAPPENS: [&str; 24] = [
     "applied",
     "changes of what is not ours",
     "crashes of controllers",
@@ -54,7 +57,6 @@ const HAPPENS: [&str; 25] = [
     "pushes whose answer was lost",
     "quarantines",
     "recoveries",
-    "refused generations",
     "reloads that nginx did not make",
     "repairs",
     "rollback failed",
@@ -107,8 +109,8 @@ fn whatever_happens_the_fleet_comes_to_rest_and_its_history_is_true() {
     let shown: String = shown.collect();
     assert!(failed.is_empty(), "{} stories failed:\n{shown}", failed.len());
     // A few stories need not hold everything.
-    let missing: Vec<_> =
-        HAPPENS.iter().filter(|what| stories >= STORIES && !lock(&tally).contains_key(*what)).collect();
+    let due = HAPPENS.iter().filter(|_| stories >= STORIES).chain(RARE.iter().filter(|_| stories >= MANY));
+    let missing: Vec<_> = due.filter(|what| !lock(&tally).contains_key(*what)).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}");
 }
 
