@@ -38,7 +38,6 @@ use crate::{
     report,
 };
 
-
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
 /// What was repaired too often, and how often.

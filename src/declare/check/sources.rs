@@ -90,75 +90,93 @@ impl Sources<'_> {
         Some(found)
     }
 
+    fn say(&mut self, code: &'static str, file: &File, span: Span, message: String, hint: &str) {
+        self.findings.push(Finding::error(code, message).at(file.place(span)).hint(hint));
+    }
+
     /// Which keys go together.
     fn keys(&mut self, file: &File, source: &At<SourceKeys>) {
-        let mut say = |code, span: Span, message: String, hint: &str| {
-            self.findings.push(Finding::error(code, message).at(file.place(span)).hint(hint));
-        };
-        let keys = &source.value;
+        self.origin(file, source);
+        self.archive(file, source);
+        self.credentials(file, source);
+        let elsewhere = source.git.is_some() || source.archive.is_some();
+        if let Some(path) = source.path.as_ref().filter(|path| elsewhere && tree::join("", path).is_none()) {
+            let message = format!("`{}` leads out of the source", path.value);
+            let hint = "with `git` or `archive` a path begins at the root there";
+            self.say(codes::MISSING_SOURCE, file, path.span, message, hint);
+        }
+        for pattern in &source.exclude {
+            if Exclude::new(vec![pattern.value.clone()]).is_err() {
+                let message = format!("`{}` is not a pattern of a .gitignore", pattern.value);
+                let hint = "see gitignore(5); a range in brackets goes upwards";
+                self.say(codes::INVALID_VALUE, file, pattern.span, message, hint);
+            }
+        }
+    }
+
+    /// One place for the files, and what belongs to it alone.
+    fn origin(&mut self, file: &File, source: &At<SourceKeys>) {
         let one_of = "a source is a folder of this repository (`path`), of another one (`git`), or an archive";
-        match (&keys.git, &keys.archive, &keys.path) {
+        match (&source.git, &source.archive, &source.path) {
             (None, None, None) => {
-                say(codes::ONE_OF, source.span, "`source` needs one of path, git and archive".to_owned(), one_of);
+                let message = "`source` needs one of path, git and archive".to_owned();
+                self.say(codes::ONE_OF, file, source.span, message, one_of);
             }
             (Some(_), Some(archive), _) => {
                 let message = "`git` and `archive` name two places for the same files".to_owned();
-                say(codes::ONE_OF, archive.span, message, one_of);
+                self.say(codes::ONE_OF, file, archive.span, message, one_of);
             }
             _ => {}
         }
-        if let (None, Some(rev)) = (&keys.git, &keys.rev) {
+        if let (None, Some(rev)) = (&source.git, &source.rev) {
             let message = format!("`rev: {}` without `git` stands for nothing", rev.value);
             let hint = "a folder of this repository is taken from the commit that is deployed";
-            say(codes::SOURCE_KEYS, rev.span, message, hint);
+            self.say(codes::SOURCE_KEYS, file, rev.span, message, hint);
         }
-        match (keys.archive.as_ref().map(|archive| (&archive.value, archive.span)), &keys.sha256) {
+    }
+
+    /// Each archive has its digest, and no digest is without one.
+    fn archive(&mut self, file: &File, source: &At<SourceKeys>) {
+        match (source.archive.as_ref().map(|archive| (&archive.value, archive.span)), &source.sha256) {
             (Some((Archive::One(_), span)), None) => {
-                let message = "the archive has no `sha256`".to_owned();
-                say(codes::MISSING_KEY, span, message, "`sha256sum FILE` prints it; without it, it could be any file");
+                let hint = "`sha256sum FILE` prints it; without it, it could be any file";
+                self.say(codes::MISSING_KEY, file, span, "the archive has no `sha256`".to_owned(), hint);
             }
             (Some((Archive::ByArch(_), _)), Some(sha256)) => {
                 let message = "`sha256` is one archive's, and here is one for each processor".to_owned();
-                say(codes::SOURCE_KEYS, sha256.span, message, "give each archive its own: {url: …, sha256: …}");
+                let hint = "give each archive its own: {url: …, sha256: …}";
+                self.say(codes::SOURCE_KEYS, file, sha256.span, message, hint);
             }
             (None, Some(sha256)) => {
                 let message = "`sha256` without `archive` is the digest of nothing".to_owned();
-                say(codes::SOURCE_KEYS, sha256.span, message, "leave it out, or name the archive");
+                self.say(codes::SOURCE_KEYS, file, sha256.span, message, "leave it out, or name the archive");
             }
             _ => {}
         }
-        if let (true, Some(path)) = (keys.git.is_some() || keys.archive.is_some(), &keys.path)
-            && tree::join("", path).is_none()
-        {
-            let message = format!("`{}` leads out of the source", path.value);
-            say(codes::MISSING_SOURCE, path.span, message, "with `git` or `archive` a path begins at the root there");
-        }
-        for pattern in &keys.exclude {
-            if Exclude::new(vec![pattern.value.clone()]).is_err() {
-                let message = format!("`{}` is not a pattern of a .gitignore", pattern.value);
-                say(codes::INVALID_VALUE, pattern.span, message, "see gitignore(5); a range in brackets goes upwards");
-            }
-        }
-        if let Some(credentials) = &keys.credentials {
-            let git = keys.git.as_ref().map(|git| git.to_string());
-            let archive = || match &keys.archive.as_ref()?.value {
-                Archive::One(url) => Some(url.to_string()),
-                Archive::ByArch(of) => of.values().next().map(|of| of.url.to_string()),
-            };
-            let wanted = git.or_else(archive).map(|url| match url.split_once("://") {
-                Some(("http" | "https", _)) => "token_file",
-                Some(("file", _)) => "",
-                _ => "ssh_key",
-            });
-            let given = if credentials.token_file.is_some() { "token_file" } else { "ssh_key" };
-            let message = match wanted {
-                None => "`credentials` are for `git` and `archive`".to_owned(),
-                Some("") => "`credentials` are of no use for a file on this machine".to_owned(),
-                Some(wanted) if wanted != given => format!("`{given}` lets nobody in at such an address"),
-                Some(_) => return,
-            };
-            say(codes::SOURCE_KEYS, credentials.span, message, "https takes a `token_file`, ssh an `ssh_key`");
-        }
+    }
+
+    /// What lets us in is of the kind that the address takes.
+    fn credentials(&mut self, file: &File, source: &At<SourceKeys>) {
+        let Some(credentials) = &source.credentials else { return };
+        let git = source.git.as_ref().map(|git| git.to_string());
+        let archive = || match &source.archive.as_ref()?.value {
+            Archive::One(url) => Some(url.to_string()),
+            Archive::ByArch(of) => of.values().next().map(|of| of.url.to_string()),
+        };
+        let wanted = git.or_else(archive).map(|url| match url.split_once("://") {
+            Some(("http" | "https", _)) => "token_file",
+            Some(("file", _)) => "",
+            _ => "ssh_key",
+        });
+        let given = if credentials.token_file.is_some() { "token_file" } else { "ssh_key" };
+        let message = match wanted {
+            None => "`credentials` are for `git` and `archive`".to_owned(),
+            Some("") => "`credentials` are of no use for a file on this machine".to_owned(),
+            Some(wanted) if wanted != given => format!("`{given}` lets nobody in at such an address"),
+            Some(_) => return,
+        };
+        let hint = "https takes a `token_file`, ssh an `ssh_key`";
+        self.say(codes::SOURCE_KEYS, file, credentials.span, message, hint);
     }
 
     /// Every file of a folder can travel.
