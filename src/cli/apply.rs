@@ -50,8 +50,8 @@ pub fn run(args: &Args) -> Exit {
         return Err(Failure::new(REFUSED, "the work tree has changes that are not committed")
             .hint("commit them: what is deployed must have a name (`evenkeel plan` works without)"));
     };
-    let commits = Commits { default: Some(commit.clone()), environment: Some(commit.clone()) };
-    let prepared = args.hosts.prepare(&tree, &overrides, commits)?;
+    let commits = Commits::of_config(Some(commit.clone()), Some(commit.clone()));
+    let prepared = args.hosts.prepare(&tree, &overrides, commits, || Ok(place.fetcher()))?;
     let _claim = common::block_on(async {
         if server::is_running(&place.socket()).await {
             return Err(Failure::new(
@@ -69,6 +69,8 @@ pub fn run(args: &Args) -> Exit {
             return Err(Failure::new(REFUSED, format!("commit {commit:.12} is not at {}", place.url))
                 .hint("push it first: the record names it, and others must find it"));
         }
+        let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
+        let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
         apply.close_what_is_open().await?;
@@ -129,7 +131,8 @@ impl Apply<'_> {
                 "commit what mends it, or `evenkeel retry`",
             );
         }
-        let meant = self.args.allow_rewind || standing.rewind_to.as_ref() == Some(commits);
+        let meant =
+            self.args.allow_rewind || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
         let rewinds = wanted::rewinds(self.ledger, &standing, commits).await.map_err(|error| Failure::of(&error))?;
         if rewinds && !meant {
             return refuse(

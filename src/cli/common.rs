@@ -14,7 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::{ERROR, Failure, REFUSED};
 use crate::{
     declare::{self, Declaration, Overrides},
-    engine::{Prepared, prepare, roster::Roster},
+    engine::{NetworkFetcher, Prepared, declared, gathered, roster::Roster},
     git::{self, WorkTree},
     host::{SshHost, Target},
     model::{
@@ -22,6 +22,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         plan::Commits,
     },
+    release::Unfetched,
     report::Style,
 };
 
@@ -133,9 +134,21 @@ impl FleetArgs {
 
 impl HostArgs {
     /// The work tree's fleet, ready to be compared with what is live.
-    pub fn prepare(&self, tree: &WorkTree, overrides: &Overrides, commits: Commits) -> Result<Prepared, Failure> {
+    /// `fetcher` is only asked for where a source lies elsewhere.
+    pub fn prepare(
+        &self,
+        tree: &WorkTree,
+        overrides: &Overrides,
+        commits: Commits,
+        fetcher: impl FnOnce() -> Result<NetworkFetcher, Failure>,
+    ) -> Result<Prepared, Failure> {
         let environment = self.environment(tree)?;
-        let prepared = prepare(&tree.tree, &tree.fleet, &environment, overrides, commits)?;
+        let declared = declared(&tree.tree, &tree.fleet, &environment, overrides)?;
+        let prepared = if declared.0.sources().keys().any(|source| source.is_elsewhere()) {
+            gathered(declared, &tree.tree, commits, &fetcher()?)?
+        } else {
+            gathered(declared, &tree.tree, commits, &Unfetched)?
+        };
         for name in &self.instance {
             if !prepared.desired.contains_key(name) {
                 let known: Vec<&str> = prepared.desired.keys().map(|name| name.as_str()).collect();

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     decide::Policy,
     declare,
-    engine::{ledger::GitLedger, pass::Seat, reconcile::Reconciler},
+    engine::{NetworkFetcher, ledger::GitLedger, pass::Seat, reconcile::Reconciler},
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},
@@ -204,7 +204,7 @@ impl Stage {
             failure
         })?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
-        let reconciler = Arc::new(Reconciler::new(
+        let mut reconciler = Reconciler::new(
             GitLedger::new(repository),
             reach.roster(),
             overrides,
@@ -212,7 +212,10 @@ impl Stage {
             Policy { poll_every: 10_000, observe_only: false },
             Seat::of(&folder.join("state")),
             Box::new(|event| progress::print(&event)),
-        ));
+        );
+        let fetcher = NetworkFetcher::new(&folder.join("state"), &address(&bare)?, Credentials::default());
+        reconciler.fetcher = Arc::new(fetcher);
+        let reconciler = Arc::new(reconciler);
         Ok(Self { bare, folder, environment, branch, sites, reconciler, stop: CancellationToken::new() })
     }
 

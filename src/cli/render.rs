@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{DONE, Exit, common};
+use super::{DONE, Exit, common, repository::RepositoryArgs};
 use crate::model::plan::Commits;
 
 /// Show the exact files every instance should hold; connects to nothing.
@@ -10,6 +10,8 @@ use crate::model::plan::Commits;
 pub struct Args {
     #[command(flatten)]
     hosts: common::HostArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
     /// Write the files below this folder, by instance, instead of printing them.
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -18,7 +20,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
-    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default())?;
+    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || {
+        Ok(args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?.fetcher())
+    })?;
     for (name, desired) in &prepared.desired {
         for (path, file) in &desired.files {
             match &args.output {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ERROR, Failure, REFUSED};
 use crate::{
-    engine::ledger::GitLedger,
+    engine::{NetworkFetcher, ledger::GitLedger},
     git::{self, Credentials, RemoteUrl, Repository},
     model::digest::Digest,
 };
@@ -68,6 +68,11 @@ fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {
 impl Place {
     pub fn socket(&self) -> PathBuf {
         self.state.join("socket")
+    }
+
+    /// The way to sources that lie elsewhere.
+    pub fn fetcher(&self) -> NetworkFetcher {
+        NetworkFetcher::new(&self.state, &self.url, self.credentials.clone())
     }
 
     pub fn open(&self) -> Result<Repository, Failure> {

@@ -1,4 +1,7 @@
 //! From a tree of files to what every instance should hold: declare, gather, render. No host is needed.
+//!
+//! Keeps true: what is declared is told before anything is fetched, and nothing is fetched but by the
+//! [`Fetcher`] that is handed in.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +13,14 @@ use crate::{
         desired::{self, Desired},
         digest::Digest,
         finding::{Finding, any_error},
-        fleet::{Fleet, Source},
+        fleet::Fleet,
         name::{EnvironmentName, InstanceName},
         plan::Commits,
         release::Release,
+        source::{Pinned, Source, SourceCommits},
         tree::Tree,
     },
-    release::{self, ReleaseError},
+    release::{self, Fetcher, ReleaseError},
     render::{self, RenderError},
 };
 
@@ -27,6 +31,11 @@ pub struct Prepared {
     pub commits: Commits,
     pub desired: BTreeMap<InstanceName, Desired>,
     pub releases: BTreeMap<Digest, Release>,
+    /// What each source resolved to, and the release that was made of it.
+    pub sources: BTreeMap<Source, (Pinned, Digest)>,
+    /// Where the branches and tags of other repositories were when the last good deployment was made, as
+    /// far as that is known.
+    pub deployed: SourceCommits,
     /// Over all that is desired: other commits with the same one ask for nothing else.
     pub digest: Digest,
     /// Warnings; errors end in [`PrepareError::Invalid`].
@@ -43,27 +52,59 @@ pub enum PrepareError {
     Render(#[from] RenderError),
 }
 
-/// `folder` is the fleet folder below the tree's root.
-pub fn prepare(
+/// The environment's fleet, and what is to be said of it. Needs nothing but the tree.
+pub fn declared(
     tree: &Tree,
     folder: &str,
     environment: &EnvironmentName,
     overrides: &Overrides,
-    commits: Commits,
-) -> Result<Prepared, PrepareError> {
+) -> Result<(Fleet, Vec<Finding>), PrepareError> {
     let (declaration, findings) = declare::read(tree, folder);
     let declaration = match declaration {
         Some(declaration) if !any_error(&findings) => declaration,
         _ => return Err(PrepareError::Invalid { findings }),
     };
     let fleet = declaration.resolve(environment, overrides).map_err(|findings| PrepareError::Invalid { findings })?;
-    let releases = release::gather(&fleet, tree)?;
+    Ok((fleet, findings))
+}
+
+/// A declared fleet with all its files. What `commits` does not say of other repositories is asked for. Blocks,
+/// and may wait for the network, where a source lies elsewhere.
+pub fn gathered(
+    (fleet, findings): (Fleet, Vec<Finding>),
+    tree: &Tree,
+    mut commits: Commits,
+    fetcher: &dyn Fetcher,
+) -> Result<Prepared, PrepareError> {
+    let made = release::gather(&fleet, tree, &commits.sources, fetcher)?;
     let digests: BTreeMap<Source, Digest> =
-        releases.iter().map(|(source, release)| (source.clone(), release.digest)).collect();
+        made.iter().map(|(source, release)| (source.clone(), release.digest)).collect();
     let desired = render::render(&fleet, &digests)?;
-    let releases = releases.into_values().map(|release| (release.digest, release)).collect();
+    let sources: BTreeMap<Source, (Pinned, Digest)> =
+        made.iter().map(|(source, release)| (source.clone(), (release.source.clone(), release.digest))).collect();
+    commits.sources = sources.iter().filter_map(|(source, (pinned, _))| moving(source, pinned)).collect();
+    let releases = made.into_values().map(|release| (release.digest, release)).collect();
     let digest = desired::digest(&desired);
-    Ok(Prepared { fleet, commits, desired, releases, digest, findings })
+    Ok(Prepared { fleet, commits, desired, releases, sources, deployed: SourceCommits::new(), digest, findings })
+}
+
+/// Both, one after the other. `folder` is the fleet folder below the tree's root.
+pub fn prepare(
+    tree: &Tree,
+    folder: &str,
+    environment: &EnvironmentName,
+    overrides: &Overrides,
+    commits: Commits,
+    fetcher: &dyn Fetcher,
+) -> Result<Prepared, PrepareError> {
+    gathered(declared(tree, folder, environment, overrides)?, tree, commits, fetcher)
+}
+
+fn moving(source: &Source, pinned: &Pinned) -> Option<(String, String)> {
+    match (source.moving().and_then(|git| git.moving()), pinned) {
+        (Some(moving), Pinned::Git { commit, .. }) => Some((moving, commit.clone())),
+        _ => None,
+    }
 }
 
 impl Prepared {
@@ -73,6 +114,12 @@ impl Prepared {
             self.desired.retain(|name, _| instances.contains(name));
             self.digest = desired::digest(&self.desired);
         }
+        self
+    }
+
+    /// With what is known of the last good deployment, which tells what has moved since.
+    pub fn after(mut self, deployed: SourceCommits) -> Self {
+        self.deployed = deployed;
         self
     }
 }

@@ -17,7 +17,6 @@ use super::{
     ledger::Ledger,
     look::{self, Hosts},
     pass::{self, Order, PassError},
-    prepare::prepare,
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
     round_error::RoundError,
@@ -36,9 +35,6 @@ use crate::{
     plan::drift,
     report,
 };
-
-/// Two take turns while the newest commits cannot be deployed: they, and the last good ones.
-const PREPARED: usize = 2;
 
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
@@ -337,21 +333,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        let known = lock(&self.reconciler.prepared).get(self.environment).cloned().unwrap_or_default();
-        if let Some(prepared) = known.into_iter().find(|prepared| prepared.commits == *commits) {
-            return Ok(prepared);
-        }
-        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
-            return Err(RoundError::NoCommits);
-        };
-        let folder = &self.reconciler.folder;
-        let tree = self.reconciler.ledger.tree(default, branch, folder).await?;
-        let prepared = Arc::new(prepare(&tree, folder, self.environment, &self.reconciler.overrides, commits.clone())?);
-        let mut cache = lock(&self.reconciler.prepared);
-        let latest = cache.entry(self.environment.clone()).or_default();
-        latest.insert(0, prepared.clone());
-        latest.truncate(PREPARED);
-        Ok(prepared)
+        self.reconciler.prepared_for(self.environment, commits).await
     }
 
     /// Puts what is known of the environment where `status` finds it.

@@ -22,6 +22,8 @@ pub enum RoundError {
     Deployment { generation: u64, outcome: Outcome, why: String },
     #[error("the default branch holds no environment that is complete enough to go on")]
     NoCommits,
+    #[error("fetching what lies elsewhere did not end")]
+    Panicked(#[from] tokio::task::JoinError),
 }
 
 impl From<PrepareError> for RoundError {

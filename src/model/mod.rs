@@ -7,6 +7,7 @@
 pub mod desired;
 pub mod digest;
 pub mod drift;
+pub mod exclude;
 pub mod finding;
 pub mod fleet;
 pub mod headers;
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod quantity;
 pub mod release;
 pub mod seen;
+pub mod source;
 pub mod standing;
 pub mod text;
 pub mod tree;

@@ -14,6 +14,7 @@ use super::{
     fleet::Health,
     manifest::Manifest,
     name::{EnvironmentName, InstanceName, ServiceName},
+    source::SourceCommits,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,27 @@ pub struct Commits {
     pub default: Option<String>,
     /// Of the environment's branch: services, sites, code.
     pub environment: Option<String>,
+    /// Of the other repositories that services and sites take their files from: the commit of each branch
+    /// and tag, by its address and name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: SourceCommits,
+}
+
+impl Commits {
+    /// Those of the config repository alone.
+    pub fn of_config(default: Option<String>, environment: Option<String>) -> Self {
+        Self { default, environment, sources: SourceCommits::new() }
+    }
+
+    /// Whether these are `wanted`, and of other repositories what that says.
+    pub fn agrees(&self, wanted: &Self) -> bool {
+        self.same_config(wanted) && wanted.sources.iter().all(|(name, commit)| self.sources.get(name) == Some(commit))
+    }
+
+    /// Whether the config repository is at the same commits, whatever other repositories are at.
+    pub fn same_config(&self, other: &Self) -> bool {
+        (&self.default, &self.environment) == (&other.default, &other.environment)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{digest::Digest, fleet::Source};
+use super::{digest::Digest, source::Pinned};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     pub digest: Digest,
-    pub source: Source,
+    /// Where its files were taken from. No part of the digest.
+    pub source: Pinned,
     pub files: BTreeMap<String, ReleaseFile>,
 }
 
@@ -31,7 +32,7 @@ pub struct Packed {
 }
 
 impl Release {
-    pub fn new(source: Source, files: BTreeMap<String, ReleaseFile>) -> Self {
+    pub fn new(source: Pinned, files: BTreeMap<String, ReleaseFile>) -> Self {
         let fields = files.iter().flat_map(|(path, file)| {
             let (mode, content) = match file {
                 ReleaseFile::File { digest, executable, .. } => {

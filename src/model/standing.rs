@@ -148,7 +148,7 @@ impl Standing {
             }
             Control::Resume { instance } => self.holds.retain(|hold| hold.instance != *instance),
             Control::Retry { commits, allow_rewind } => {
-                self.quarantine.retain(|quarantined| quarantined.commits != *commits);
+                self.quarantine.retain(|quarantined| !quarantined.commits.same_config(commits));
                 if *allow_rewind {
                     self.rewind_to = Some(commits.clone());
                 }
@@ -235,7 +235,7 @@ impl Standing {
     /// What the environment is to be brought to, given what its branches hold.
     pub fn target<'a>(&'a self, wanted: &'a Commits) -> &'a Commits {
         match &self.pin {
-            Some(pin) if pin.instead_of == *wanted => &pin.commits,
+            Some(pin) if pin.instead_of.same_config(wanted) => &pin.commits,
             _ => wanted,
         }
     }
@@ -245,5 +245,5 @@ impl Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryEntry {
     Deployment(Box<Record>),
-    Control { commit: String, event: StandingEvent },
+    Control { commit: String, event: Box<StandingEvent> },
 }

@@ -196,7 +196,8 @@ impl<'a> Differ<'a> {
                 files: release.files.len(),
                 bytes: release.size(),
             };
-            self.step(order::PREPARE, &resource, action, "the instance does not hold it yet");
+            let moved = self.inputs.moved.get(&resource).map(String::as_str);
+            self.step(order::PREPARE, &resource, action, moved.unwrap_or("the instance does not hold it yet"));
         }
     }
 
@@ -216,6 +217,7 @@ impl<'a> Differ<'a> {
                 // With the declared content only its mode or owner can differ, and those are never declared.
                 owned != live.digest() || live.digest() == Some(digest)
             });
+            let reason = self.declared(&file.resource, reason);
             let action =
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
@@ -238,8 +240,17 @@ impl<'a> Differ<'a> {
                 Before::Link { target } => owned.as_ref() != Some(target),
                 Before::Absent | Before::File { .. } => true,
             });
+            let reason = self.declared(&link.resource, reason);
             let action = Action::WriteLink { path: path.clone(), before, target: link.target.clone() };
             self.step(self.phase_of(&link.resource), &link.resource, action, reason);
+        }
+    }
+
+    /// What is declared may have changed in another repository than the config repository.
+    fn declared(&self, resource: &Resource, reason: &'static str) -> &'a str {
+        match self.inputs.moved.get(resource) {
+            Some(moved) if reason == DECLARED[1] => moved,
+            _ => reason,
         }
     }
 

@@ -14,9 +14,10 @@ use thiserror::Error;
 use crate::model::{
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
-    fleet::{Fleet, Instance, Service, Source},
+    fleet::{Fleet, Instance, Service},
     name::InstanceName,
     paths,
+    source::Source,
 };
 
 /// The release of every source, as `release` worked them out.
@@ -24,8 +25,8 @@ pub type Releases = BTreeMap<Source, Digest>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
-    #[error("no release was made of {source_path}, which {resource} needs")]
-    NoRelease { source_path: String, resource: String },
+    #[error("no release was made of the source that {resource} has on {instance}")]
+    NoRelease { instance: InstanceName, resource: String },
     #[error("{resource}: {what} holds {character}, which {format} cannot carry")]
     Unprintable { resource: String, what: String, character: &'static str, format: &'static str },
 }
@@ -64,7 +65,7 @@ fn add_service(
     releases: &Releases,
 ) -> Result<(), RenderError> {
     let resource = Resource::Service(service.name.clone());
-    let release = release_of(&service.source, releases, &resource)?;
+    let release = release_of(service.sources.get(&instance.name), releases, &instance.name, &resource)?;
     let replica = Replica {
         service: service.name.clone(),
         port: service.port,
@@ -101,8 +102,8 @@ fn add_sites(
         let text = nginx::site(fleet, instance, site)?;
         let file = DesiredFile { resource: resource.clone(), content: text.into_bytes(), mode: 0o644 };
         desired.files.insert(paths::site_file(&fleet.name, &site.name), file);
-        if let Some(source) = &site.frontend {
-            let release = release_of(source, releases, &resource)?;
+        if let Some(source) = site.frontend.get(&instance.name) {
+            let release = release_of(Some(source), releases, &instance.name, &resource)?;
             desired.releases.insert(release);
             let target = paths::release(&fleet.name, &release);
             let previous = (1..=paths::PREVIOUS).map(|number| paths::site_previous(&fleet.name, &site.name, number));
@@ -131,9 +132,12 @@ fn made_from(declared_in: &str) -> String {
     format!("# Made by evenkeel from {path}; a change made here is undone.\n")
 }
 
-fn release_of(source: &Source, releases: &Releases, resource: &Resource) -> Result<Digest, RenderError> {
-    releases
-        .get(source)
-        .copied()
-        .ok_or_else(|| RenderError::NoRelease { source_path: source.to_string(), resource: resource.to_string() })
+fn release_of(
+    source: Option<&Source>,
+    releases: &Releases,
+    instance: &InstanceName,
+    resource: &Resource,
+) -> Result<Digest, RenderError> {
+    let lacking = || RenderError::NoRelease { instance: instance.clone(), resource: resource.to_string() };
+    source.and_then(|source| releases.get(source)).copied().ok_or_else(lacking)
 }

@@ -158,6 +158,11 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
         text += &format!("\n{}\n", style.bold(&format!("{title}:")));
         text.extend(deployment.changes.iter().map(|change| format!("- {}\n", one_line(change))));
     }
+    if !deployment.commits.sources.is_empty() {
+        text += &format!("\n{}\n", style.bold("With files of:"));
+        let sources = deployment.commits.sources.iter();
+        text.extend(sources.map(|(name, commit)| format!("- {} at {}\n", one_line(name), short(commit))));
+    }
     if !deployment.suspects.is_empty() {
         text += &format!("\n{}\n", style.bold("Possibly by:"));
         text.extend(deployment.suspects.iter().map(|suspect| format!("- {}\n", one_line(suspect))));

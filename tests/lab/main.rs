@@ -26,6 +26,7 @@ mod refuse;
 mod repository;
 mod server;
 mod serving;
+mod sources;
 mod switching;
 mod tls;
 mod told;
@@ -135,6 +136,9 @@ const TESTS: &[Test] = tests! {
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
         a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
+    }
+    sources {
+        a_branch_of_another_repository_that_moves_is_deployed_like_a_commit,
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,

@@ -11,6 +11,7 @@ use evenkeel::{
         plan::Commits,
         tree::{Entry, Tree},
     },
+    release::{Fetcher, Unfetched},
 };
 
 /// The files of the example fleet, by their path in the fleet folder.
@@ -70,12 +71,17 @@ impl Declared {
     }
 
     pub fn try_prepare(&self) -> Result<Prepared, PrepareError> {
+        self.prepare_with(Commits::default(), &Unfetched)
+    }
+
+    /// With sources that lie elsewhere.
+    pub fn prepare_with(&self, commits: Commits, fetcher: &dyn Fetcher) -> Result<Prepared, PrepareError> {
         let mut tree = Tree::default();
         for (path, entry) in &self.0 {
             tree.insert(&format!("fleet/{path}"), entry.clone()).expect("a plain path");
         }
         let production = "production".parse().expect("a name");
-        evenkeel::engine::prepare(&tree, "fleet", &production, &Overrides::default(), Commits::default())
+        evenkeel::engine::prepare(&tree, "fleet", &production, &Overrides::default(), commits, fetcher)
     }
 
     pub fn prepare(&self) -> Prepared {

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, io::Read as _};
 
 use evenkeel::{
     model::{
-        fleet::Source,
         release::{Release, ReleaseFile},
+        source::{Pinned, Source, SourceCommits},
         tree::{Entry, Tree},
     },
-    release::{ReleaseError, gather, pack},
+    release::{ReleaseError, Trouble, Unfetched, gather, pack},
 };
 
 use crate::declared::example;
@@ -26,13 +26,14 @@ fn release(files: &[(&str, Entry)]) -> Result<Release, ReleaseError> {
     let mut fleet = example().prepare().fleet;
     fleet.services.retain(|name, _| name.as_str() == "gong_mcp");
     fleet.sites.clear();
-    let source = Source::Path("fleet/mcp_servers/gong".to_owned());
+    let source = Source::folder("fleet/mcp_servers/gong");
     let mut tree = Tree::default();
     tree.insert("fleet/mcp_servers/gong2/x", text("another folder")).expect("a path");
     for (path, entry) in files {
         tree.insert(&format!("fleet/mcp_servers/gong/{path}"), entry.clone()).expect("a path");
     }
-    gather(&fleet, &tree).map(|mut releases| releases.remove(&source).expect("a release"))
+    gather(&fleet, &tree, &SourceCommits::new(), &Unfetched)
+        .map(|mut releases| releases.remove(&source).expect("a release"))
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn the_same_tree_has_the_same_digest_and_any_change_another() {
         }
     }
     // Where it comes from is not in it.
-    let moved = Release::new(Source::Path("elsewhere".into()), release(trees[0]).expect("a release").files);
+    let moved = Release::new(Pinned::Folder("elsewhere".into()), release(trees[0]).expect("a release").files);
     assert_eq!(moved.digest, digest(trees[0]));
 }
 
@@ -82,7 +83,10 @@ fn links_that_leave_the_release_are_refused() {
     for links in refused {
         let files: Vec<_> = links.iter().map(|(path, target)| (*path, link(target))).collect();
         match release(&files) {
-            Err(ReleaseError::LinkLeaves { path, .. }) => assert_eq!(path, links[links.len() - 1].0),
+            Err(ReleaseError { troubles }) => match &troubles[..] {
+                [(_, Trouble::LinkLeaves { path, .. })] => assert_eq!(path, links[links.len() - 1].0),
+                other => panic!("{links:?}: {other:?}"),
+            },
             other => panic!("{links:?}: {other:?}"),
         }
     }
@@ -167,7 +171,7 @@ fn equal_sizes_with_other_contents_have_other_modification_times() {
             (number.to_string(), ReleaseFile::File { content: content.as_bytes().into(), digest, executable: false })
         })
         .collect();
-    let packed = pack(&Release::new(Source::Path("x".into()), files)).expect("packed");
+    let packed = pack(&Release::new(Pinned::Folder("x".into()), files)).expect("packed");
     let times: Vec<u64> = unpacked(&packed.archive).into_iter().map(|(_, _, time, _)| time).collect();
     assert_eq!(times[0], times[4], "the same content keeps its time");
     let different: std::collections::BTreeSet<u64> = times.iter().copied().collect();

@@ -34,7 +34,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
     }
     Ok(Plan {
         environment: "production".parse()?,
-        commits: Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) },
+        commits: Commits::of_config(Some(COMMIT.into()), Some(COMMIT.into())),
         instances,
         steps,
         findings: Vec::new(),

@@ -12,14 +12,16 @@ mod instance;
 mod overriding;
 mod service;
 mod site;
+mod source;
 mod text;
 
 pub use environment::EnvironmentFile;
 pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};
 pub use overriding::OverrideFile;
-pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile, SourceFolder};
+pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
+pub use source::{Archive, CredentialFile, SourceKeys};
 pub use text::*;
 
 /// The kinds that have a folder, in the order in which findings about them read best.

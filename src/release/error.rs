@@ -1,0 +1,50 @@
+//! What can stand against making releases, said so that a person knows which service, which source, and
+//! what to do next.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::FetchError;
+
+/// Everything that stands against it, at once.
+#[derive(Debug)]
+pub struct ReleaseError {
+    /// The services and sites that need the source, and what is wrong with it.
+    pub troubles: Vec<(String, Trouble)>,
+}
+
+/// What is wrong with one source.
+#[derive(Debug, Error)]
+pub enum Trouble {
+    #[error("the source folder {folder} is not in the repository; commit it or correct source.path")]
+    NoFolder { folder: String },
+    #[error("{from} holds no such folder; correct source.path")]
+    NoFolderThere { from: String },
+    #[error("source.exclude leaves nothing of {from}; leave out less")]
+    NothingLeft { from: String },
+    #[error("{path}: the link to {target} leaves its release {from}; copy what it points at, or remove it")]
+    LinkLeaves { from: String, path: String, target: String },
+    #[error("{path} in {from} lies below {above}, which is no folder; make the source anew")]
+    BelowFile { from: String, path: String, above: String },
+    #[error("{path} is a git submodule, which is not followed; commit its files into {from}")]
+    Submodule { from: String, path: String },
+    #[error("{path:?} in {from} has a line break or tab in its name; rename it")]
+    HostileName { from: String, path: String },
+    #[error("{program} is {} {from}; correct run.exec, or the source", if *.there { "not executable in" } else { "not in" })]
+    NoProgram { program: String, from: String, there: bool },
+    #[error("{from} cannot be had: {why}")]
+    Unfetched { from: String, why: FetchError },
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (users, trouble)) in self.troubles.iter().enumerate() {
+            let line = if number == 0 { "" } else { "\n" };
+            write!(f, "{line}{users}: {trouble}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ReleaseError {}
