@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
 
 use super::{
     Prepared, Watch,
     halt::Halting,
     health::await_healthy,
     look::Hosts,
-    undo::{AGAIN, Undo, Undone},
+    stage::Stage,
+    undo::{Undo, Undone},
 };
 use crate::{
     host::{Host, HostError, PhaseWork, StepEvent},
@@ -23,9 +23,7 @@ use crate::{
         name::InstanceName,
         outcome::{Cause, Failure},
         plan::{Action, Plan, Step},
-        release::Packed,
     },
-    release,
     report::{
         self,
         progress::{Event, StepState},
@@ -69,10 +67,7 @@ pub struct Deployment<'a, H> {
 
 impl<H: Host> Deployment<'_, H> {
     pub async fn run(&self) -> Ended {
-        let packed = match self.pack() {
-            Ok(packed) => packed,
-            Err(failure) => return self.failed(failure, 0).await,
-        };
+        let stage = Stage::new(self.prepared.fleet.name.as_str(), self.prepared.fleet.environment.lost_after.0);
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
         for phase in 1..=phases {
             if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
@@ -84,7 +79,7 @@ impl<H: Host> Deployment<'_, H> {
                 of: phases,
                 title: report::plan::phase_title(self.plan, phase),
             });
-            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &packed));
+            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &stage));
             let results = join_all(work).await;
             if let Some(failure) = results.into_iter().find_map(Result::err) {
                 return self.failed(failure, phase).await;
@@ -115,26 +110,6 @@ impl<H: Host> Deployment<'_, H> {
         }
     }
 
-    /// Every release that some instance lacks, packed once.
-    fn pack(&self) -> Result<BTreeMap<Digest, Packed>, Failure> {
-        let mut packed = BTreeMap::new();
-        for step in &self.plan.steps {
-            let Action::StageRelease { release: digest, .. } = &step.action else { continue };
-            let Some(release) = self.prepared.releases.get(digest) else { continue };
-            if !packed.contains_key(digest) {
-                let release = release::pack(release).map_err(|error| Failure {
-                    instance: step.instance.clone(),
-                    step: step.id.clone(),
-                    message: format!("could not pack {}: {error}", release.source),
-                    cause: Cause::Step,
-                    log: Vec::new(),
-                })?;
-                packed.insert(*digest, release);
-            }
-        }
-        Ok(packed)
-    }
-
     fn steps_of(&self, phase: u32) -> BTreeMap<&InstanceName, Vec<&Step>> {
         let mut steps: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|step| step.phase == phase) {
@@ -148,15 +123,15 @@ impl<H: Host> Deployment<'_, H> {
         phase: u32,
         name: &InstanceName,
         steps: &[&Step],
-        packed: &BTreeMap<Digest, Packed>,
+        stage: &Stage<'_>,
     ) -> Result<(), Failure> {
         let Some(host) = self.hosts.get(name) else { return Ok(()) };
         for step in steps {
             if let Action::StageRelease { release, .. } = &step.action
-                && let Some(packed) = packed.get(release)
+                && let Some(release) = self.prepared.releases.get(release)
             {
                 self.tell(step, StepState::Started);
-                let staged = self.stage(host, packed).await;
+                let staged = stage.put(host.as_ref(), release).await;
                 self.ended(step, staged.map_err(|error| self.failure(name, &step.id, &error)))?;
             }
         }
@@ -193,19 +168,6 @@ impl<H: Host> Deployment<'_, H> {
                     log: Vec::new(),
                 };
                 Err(self.with_log(host.as_ref(), steps, failure).await)
-            }
-        }
-    }
-
-    /// Nothing that runs changes by it, so it is begun anew when the connection was cut.
-    async fn stage(&self, host: &H, packed: &Packed) -> Result<(), HostError> {
-        let began = Instant::now();
-        loop {
-            match host.stage(self.prepared.fleet.name.as_str(), packed).await {
-                Err(error) if error.may_pass() && began.elapsed() < self.prepared.fleet.environment.lost_after.0 => {
-                    sleep(AGAIN).await;
-                }
-                result => return result,
             }
         }
     }

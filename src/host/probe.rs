@@ -68,6 +68,8 @@ impl Question {
             assign("releases", &releases),
             assign("certificates", &certificates),
             assign("digest_port", &port),
+            include_str!("scripts/signature.sh").to_owned(),
+            include_str!("scripts/verify.sh").to_owned(),
             include_str!("scripts/probe.sh").to_owned(),
         ]
         .concat()

@@ -26,7 +26,7 @@ pub struct Observation {
     pub packages: BTreeMap<String, Seen<String>>,
     pub users: BTreeMap<String, Seen<()>>,
     /// Releases asked about that lie on the instance.
-    pub releases: BTreeMap<Digest, Seen<()>>,
+    pub releases: BTreeMap<Digest, Seen<LiveRelease>>,
     /// Certificates asked about, each with its key.
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
     pub facts: Facts,
@@ -78,6 +78,16 @@ impl LiveFile {
             LiveFile::Symlink { .. } | LiveFile::Other { .. } => None,
         }
     }
+}
+
+/// A release that lies on the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveRelease {
+    /// Nobody has touched it since every byte of it was checked.
+    Whole,
+    /// Every byte is as it should be, and somebody or something has been at it.
+    Touched,
+    Changed,
 }
 
 /// `systemctl show` of one unit.

@@ -8,7 +8,7 @@ use crate::model::{
     finding::{Finding, any_error},
     manifest::Manifest,
     name::{InstanceName, ServiceName},
-    observation::{LiveFile, LiveUnit, Observation},
+    observation::{LiveFile, LiveRelease, LiveUnit, Observation},
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Step},
     seen::Seen,
@@ -171,18 +171,22 @@ impl<'a> Differ<'a> {
         let live = self.live;
         for digest in &self.desired.releases {
             self.after.releases.insert(*digest);
-            match live.releases.get(digest) {
-                Some(Seen::Known(())) => continue,
+            let reason = match live.releases.get(digest) {
+                Some(Seen::Known(LiveRelease::Whole)) => continue,
+                Some(Seen::Known(LiveRelease::Touched)) => {
+                    "it was touched on the instance: it is checked, and noted anew"
+                }
+                Some(Seen::Known(LiveRelease::Changed)) => "drift: files of it were changed on the instance",
                 Some(Seen::Unknown(why)) => {
                     self.unknown.push(format!("release {}: {why}", digest.short()));
                     continue;
                 }
-                Some(Seen::Absent) => {}
+                Some(Seen::Absent) => "the instance does not hold it yet",
                 None => {
                     self.unknown.push(format!("release {}: {NOT_ASKED}", digest.short()));
                     continue;
                 }
-            }
+            };
             let Some(release) = self.inputs.releases.get(digest) else { continue };
             let users = self.desired.replicas.values().filter(|replica| replica.release == *digest);
             let resource = users
@@ -197,7 +201,8 @@ impl<'a> Differ<'a> {
                 bytes: release.size(),
             };
             let moved = self.inputs.moved.get(&resource).map(String::as_str);
-            self.step(order::PREPARE, &resource, action, moved.unwrap_or("the instance does not hold it yet"));
+            let moved = moved.filter(|_| live.releases.get(digest) == Some(&Seen::Absent));
+            self.step(order::PREPARE, &resource, action, moved.unwrap_or(reason));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::model::{
     digest::Digest,
     finding::Finding,
     manifest::StartedWith,
-    observation::{LiveFile, LiveUnit},
+    observation::{LiveFile, LiveRelease, LiveUnit},
     plan::{Action, Before},
     seen::Seen,
 };
@@ -31,7 +31,8 @@ impl Differ<'_> {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
         }
-        let drifted = self.files_drifted(replica);
+        let changed = self.live.releases.get(&replica.release) == Some(&Seen::Known(LiveRelease::Changed));
+        let drifted = changed || self.files_drifted(replica);
         let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live, drifted) else {
             return;
         };

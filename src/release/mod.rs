@@ -6,6 +6,7 @@
 //! Never does: running anything of the source (builds are not there yet).
 
 pub mod archive;
+mod difference;
 mod error;
 mod fetcher;
 mod links;
@@ -15,6 +16,7 @@ mod unpack;
 
 use std::collections::BTreeMap;
 
+pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Unfetched};
 pub use pack::pack;

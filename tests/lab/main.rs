@@ -18,6 +18,7 @@ mod frontend;
 mod health;
 mod kills;
 mod load;
+mod moving;
 mod order;
 mod processes;
 mod reconcile;
@@ -105,6 +106,12 @@ const TESTS: &[Test] = tests! {
         a_renewed_certificate_reloads_nginx_and_nothing_else,
         a_certificate_that_cannot_be_served_is_refused,
         what_nobody_can_check_is_warned_of,
+    }
+    moving {
+        what_an_instance_holds_is_shared_and_not_sent_again,
+        a_file_of_a_release_that_somebody_changed_is_mended,
+        a_release_that_does_not_fit_is_refused_with_figures,
+        an_upload_that_is_cut_off_leaves_no_half_release,
     }
     processes {
         a_release_arrives_as_it_is_in_git,

@@ -12,7 +12,9 @@ use evenkeel::{
         digest::Digest,
         fleet::Certificate,
         manifest::{Manifest, StartedWith},
-        observation::{Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveUnit, Observation},
+        observation::{
+            Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation,
+        },
         plan::{Action, Before, Step},
         seen::Seen,
     },
@@ -184,7 +186,7 @@ impl Host {
             releases: question
                 .releases
                 .iter()
-                .map(|digest| (*digest, seen(self.releases.contains(digest), ())))
+                .map(|digest| (*digest, seen(self.releases.contains(digest), LiveRelease::Whole)))
                 .collect(),
             certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
             facts: Facts::default(),

@@ -4,7 +4,7 @@ use evenkeel::{
     host::Question,
     model::{
         digest::Digest,
-        observation::{Facts, Listener, LiveFile, LiveNginx, LiveUnit, Observation},
+        observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
         seen::Seen,
     },
 };
@@ -61,7 +61,11 @@ fn observe(state: &State, question: &Question) -> Observation {
             .map(|name| (name.clone(), seen(state.packages.contains(name), "1".to_owned())))
             .collect(),
         users: question.users.iter().map(|name| (name.clone(), Seen::Known(()))).collect(),
-        releases: question.releases.iter().map(|digest| (*digest, seen(state.releases.contains(digest), ()))).collect(),
+        releases: question
+            .releases
+            .iter()
+            .map(|digest| (*digest, seen(state.releases.contains(digest), LiveRelease::Whole)))
+            .collect(),
         certificates: std::collections::BTreeMap::new(),
         facts: Facts::default(),
     }
