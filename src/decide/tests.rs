@@ -22,7 +22,10 @@ fn wanted(id: &str) -> Wanted {
 }
 
 fn good(id: &str) -> Standing {
-    Standing { good: Some(Good { commits: commits(id), generation: 1, desired: None }), ..Standing::default() }
+    Standing {
+        good: Some(Good { commits: commits(id), generation: 1, desired: None, builds: Default::default() }),
+        ..Standing::default()
+    }
 }
 
 fn said(standing: Standing) -> Said {
@@ -326,7 +329,7 @@ fn a_branch_of_another_repository_that_moved_is_deployed_and_its_failure_is_its_
     let mut tell = |event, now| decide(&mut state, POLICY, event, now, 0.5);
     let at = |source| Wanted { commits: with_source("a", source), ..wanted("a") };
     let good = Standing {
-        good: Some(Good { commits: with_source("a", "1"), generation: 1, desired: None }),
+        good: Some(Good { commits: with_source("a", "1"), generation: 1, desired: None, builds: Default::default() }),
         ..Standing::default()
     };
     tell(Event::Tick, 0);

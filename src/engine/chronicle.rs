@@ -11,6 +11,7 @@ use super::{
 use crate::{
     git::Tip,
     model::{
+        build::BuiltReleases,
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome},
         standing::{Standing, StandingEvent},
@@ -42,6 +43,13 @@ impl Newest {
     pub fn ended(&self) -> Option<u64> {
         let newest = self.deployment.as_ref()?;
         Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
+    }
+
+    /// What was made of builds, as far as it matters still: what is live is what the last good one says.
+    pub fn builds(&self) -> BuiltReleases {
+        let mut builds = self.deployment.as_ref().map(|newest| newest.builds.clone()).unwrap_or_default();
+        builds.extend(self.standing.good.iter().flat_map(|good| good.builds.clone()));
+        builds
     }
 
     /// Whether this outcome is what comes next. A deployment is ended once, whoever ends it; what was repaired

@@ -121,6 +121,15 @@ impl<H: Host> Deployment<'_, H> {
         for step in &self.plan.steps {
             let Action::StageRelease { release: digest, .. } = &step.action else { continue };
             let Some(release) = self.prepared.releases.get(digest) else { continue };
+            if !release.is_at_hand() {
+                return Err(Failure {
+                    instance: step.instance.clone(),
+                    step: step.id.clone(),
+                    message: format!("{} is not built", release.source),
+                    cause: Cause::Refused,
+                    log: Vec::new(),
+                });
+            }
             if !packed.contains_key(digest) {
                 let release = release::pack(release).map_err(|error| Failure {
                     instance: step.instance.clone(),
