@@ -3,22 +3,22 @@
 //! Keeps true: what a pass finds out it answers as a value, for `decide`; nothing is changed under a goal
 //! that only looks.
 
+mod error;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use thiserror::Error;
 use tracing::{error, info, warn};
 
 use super::{
     Prepared,
     chronicle::{self, Newest},
     heal::heal,
-    ledger::{Ledger, LedgerError},
+    ledger::Ledger,
     look::{self, Hosts},
     pass::{self, Order, PassError, Refused},
-    prepare::PrepareError,
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
     survey, suspects,
@@ -38,6 +38,8 @@ use crate::{
     report,
 };
 
+pub use error::RoundError;
+
 /// Who asks, where no person does.
 const RECONCILER: &str = "the reconciler";
 
@@ -45,43 +47,6 @@ const RECONCILER: &str = "the reconciler";
 pub type Absent = BTreeMap<InstanceName, String>;
 /// What was repaired too often, and how often.
 pub type Spared = BTreeMap<(InstanceName, Resource), u32>;
-
-/// Why a pass did not end with everything as it should be.
-#[derive(Debug, Error)]
-pub enum RoundError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    #[error(transparent)]
-    Pass(#[from] PassError),
-    #[error("refused: {0}")]
-    Refused(String),
-    #[error("generation {generation} ended {outcome}: {why}")]
-    Deployment { generation: u64, outcome: Outcome, why: String },
-    #[error("fetching what lies elsewhere did not end")]
-    Panicked(#[from] tokio::task::JoinError),
-    #[error("the default branch holds no environment that is complete enough to go on")]
-    NoCommits,
-}
-
-impl RoundError {
-    /// A build that failed by its own fault.
-    fn failed_build(&self) -> Option<Refused> {
-        match self {
-            RoundError::Prepare(error) => error.failed_build(RECONCILER),
-            _ => None,
-        }
-    }
-
-    /// Somebody else was at it: no failure of ours, nor of the commits.
-    fn is_overtaken(&self) -> bool {
-        matches!(
-            self,
-            RoundError::Pass(PassError::AnotherController { .. } | PassError::UnderWay { .. } | PassError::Detached)
-        )
-    }
-}
 
 /// What a pass saw of instances, and did.
 #[derive(Default)]

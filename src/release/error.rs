@@ -36,14 +36,14 @@ pub enum Trouble {
     #[error("{from} cannot be had: {why}")]
     Unfetched { from: String, why: FetchError },
     #[error("{from} is not built: {why}")]
-    Unbuilt { from: String, why: BuildError },
+    Unbuilt { from: String, why: Box<BuildError> },
 }
 
 impl ReleaseError {
     /// A build that failed by its own fault, with who needs it: the same commits would fail again.
     pub fn failed_build(&self) -> Option<(&str, &BuildError)> {
         self.troubles.iter().find_map(|(users, trouble)| match trouble {
-            Trouble::Unbuilt { why: why @ BuildError::Failed { .. }, .. } => Some((users.as_str(), why)),
+            Trouble::Unbuilt { why, .. } if why.is_of_the_build() => Some((users.as_str(), &**why)),
             _ => None,
         })
     }

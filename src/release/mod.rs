@@ -145,7 +145,7 @@ fn release_file(from: &str, path: &str, entry: &Entry) -> Result<ReleaseFile, Tr
 
 /// What is built of the files, as far as one goes for it.
 fn built(source: &Source, pinned: Pinned, build: &Build, files: Files, builds: Builds<'_>) -> Result<Release, Trouble> {
-    let unbuilt = |why| Trouble::Unbuilt { from: source.to_string(), why };
+    let unbuilt = |why| Trouble::Unbuilt { from: source.to_string(), why: Box::new(why) };
     let key = build.key(&Release::new(pinned.clone(), files.clone()).digest);
     let recorded = builds.recorded.and_then(|recorded| recorded.get(&key)).map(|recorded| recorded.release);
     let made = builds.workshop.and_then(|workshop| workshop.kept(&key));

@@ -24,6 +24,13 @@ pub enum BuildError {
     Failed { command: String, fault: Fault, last_lines: Vec<String>, log: PathBuf },
 }
 
+impl BuildError {
+    /// Whether the same source would fail again, wherever it is built.
+    pub fn is_of_the_build(&self) -> bool {
+        matches!(self, BuildError::Failed { .. })
+    }
+}
+
 /// What a build did wrong.
 #[derive(Debug, Error)]
 pub enum Fault {
