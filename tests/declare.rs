@@ -270,6 +270,34 @@ fn every_code_as_people_see_it() {
             "literal-address",
             vec![("services/b.yaml", b("env: {URL: \"http://10.0.0.1:8100/x\", DB: \"u@10.0.0.2/db\"}"))],
         ),
+        (
+            "port-reserved",
+            vec![
+                ("instances/h1.yaml", H1.replace("8100-8199", "443-8199")),
+                ("services/a.yaml", a("8100", "443")),
+                ("sites/s.yaml", format!("{site}tls: {{certificate: /etc/a.pem, key: /etc/a.key}}\n")),
+            ],
+        ),
+        ("missing-key", vec![("sites/s.yaml", format!("{site}tls: {{certificate: /etc/a.pem}}\n"))]),
+        ("reserved-header", vec![("sites/s.yaml", format!("{site}headers: {{cache-control: no-store}}\n"))]),
+        ("duplicate-key", vec![("sites/s.yaml", format!("{site}headers: {{X-One: a, x-one: b}}\n"))]),
+        ("invalid-value", vec![("sites/s.yaml", format!("{site}headers: {{X-Two: null, X-Frame-Options: null}}\n"))]),
+        ("invalid-value", vec![("sites/s.yaml", site.replace("{service: a}", "{service: a, timeout: 100ms}"))]),
+        (
+            "invalid-value",
+            vec![(
+                "sites/s.yaml",
+                site.replace("{service: a}", "{service: a, body_size: 10}")
+                    .replace("path: web}", "path: web}, immutable: [/a]"),
+            )],
+        ),
+        (
+            "route-taken",
+            vec![(
+                "sites/s.yaml",
+                format!("{}acme_root: /srv/acme\n", site.replace("/api/", "/.well-known/acme-challenge/")),
+            )],
+        ),
         ("route-taken", vec![("sites/s.yaml", site.replace("/api/", "/"))]),
         ("route-taken", vec![("sites/s.yaml", site.into()), ("sites/t.yaml", site.into())]),
         ("domain-taken", vec![("sites/s.yaml", site.into()), ("sites/t.yaml", site.replace("/api/", "/b/"))]),
@@ -358,7 +386,10 @@ in:
     ),
     (
         "sites/s.yaml",
-        "domain: example.org\non: [h2, h3]\nfrontend: {source: {path: web}}\nroutes: {/b/: {service: b, keep_prefix: true}}\nreplaces_default: true\n",
+        "domain: example.org\non: [h2, h3]\nfrontend: {source: {path: web}, spa: true, immutable: [\"*.woff2\"]}\n\
+         routes: {/b/: {service: b, keep_prefix: true, websocket: true, stream: true, timeout: 5m, body_size: 10M}}\n\
+         tls: {certificate: /etc/s.pem, key: /etc/s.key}\nacme_root: /srv/acme\nheaders: {X-One: a, X-Frame-Options: null}\n\
+         replaces_default: true\nin: {staging: {tls: {certificate: /etc/t.pem, key: /etc/t.key}}}\n",
     ),
 ];
 

@@ -95,6 +95,8 @@ codes! {
     LITERAL_ADDRESS = "literal-address";
     /// Two things answer for one path of a site.
     ROUTE_TAKEN = "route-taken";
+    /// A header that is worked out for each answer.
+    RESERVED_HEADER = "reserved-header";
     /// Two sites with one domain on one instance.
     DOMAIN_TAKEN = "domain-taken";
     /// A site that serves nothing.

@@ -6,7 +6,7 @@ use super::{
     de::At,
     kinds::{
         Domain, EnvFile, HealthCheck, Overlay, Place, Resources, RouteTo, Run, ServiceFile, SiteFile, SiteOverlay,
-        SourceKeys, UnitName,
+        SourceKeys, Tls, UnitName,
     },
 };
 
@@ -108,5 +108,9 @@ impl<'a> EffectiveSite<'a> {
 
     pub fn routes(&self) -> &'a BTreeMap<At<String>, RouteTo> {
         self.overlay.and_then(|overlay| overlay.routes.as_ref()).unwrap_or(&self.base.routes)
+    }
+
+    pub fn tls(&self) -> Option<&'a Tls> {
+        self.overlay.and_then(|overlay| overlay.tls.as_ref()).or(self.base.tls.as_ref())
     }
 }

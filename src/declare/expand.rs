@@ -27,8 +27,8 @@ pub struct Targets<'a> {
     pub addresses: BTreeMap<&'a InstanceName, IpAddr>,
     /// Where each service runs, and on which port.
     pub services: BTreeMap<ServiceName, (BTreeSet<InstanceName>, u16)>,
-    /// The domain of each site that is served somewhere.
-    pub sites: BTreeMap<SiteName, &'a str>,
+    /// The URL of each site that is served somewhere; None for one that answers to any name.
+    pub sites: BTreeMap<SiteName, Option<String>>,
     /// Every declared instance by its declared address: what may not be written out.
     pub declared: BTreeMap<IpAddr, &'a InstanceName>,
 }
@@ -79,12 +79,12 @@ impl Targets<'_> {
             return None;
         }
         match self.sites.get(name) {
-            Some(&"_") => {
+            Some(None) => {
                 let message = format!("the site `{name}` answers to any name, so it has no URL");
                 outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, "give the site a domain");
                 None
             }
-            Some(domain) => Some(format!("http://{domain}")),
+            Some(url) => url.clone(),
             None => {
                 if !self.declaration.is_broken(Kind::Site, name) && !self.declaration.any_broken(Kind::Instance) {
                     let message = format!("the site `{name}` is served nowhere in {}", self.environment);

@@ -21,7 +21,7 @@ use super::{
 use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
-    fleet::{Check, Environment, Fleet, Health, Instance, Route, Service, Site, Ssh},
+    fleet::{Certificate, Check, Environment, Fleet, Health, Instance, Route, Service, Serving, Site, Ssh},
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
     source::Source,
@@ -127,7 +127,9 @@ fn targets<'a>(
     let sites = declaration.sites.iter().filter_map(|(name, file)| {
         let effective = file.within(environment.as_str());
         let served = !place::named(declaration, environment, effective.on()).is_empty();
-        served.then(|| (name.clone(), &***effective.domain()))
+        let scheme = if effective.tls().is_some() { "https" } else { "http" };
+        let domain = Some(effective.domain()).filter(|domain| ****domain != *"_");
+        served.then(|| (name.clone(), domain.map(|domain| format!("{scheme}://{}", **domain))))
     });
     Targets {
         declaration,
@@ -261,17 +263,35 @@ impl<'a> Resolver<'a> {
         let effective = file.within(self.environment.as_str());
         let routes = effective.routes().iter().filter_map(|(path, to)| {
             // A service that is not known is an error of its own.
-            let route = Route { service: to.service.parse().ok()?, keep_prefix: to.keep_prefix.unwrap_or(false) };
+            let route = Route {
+                service: to.service.parse().ok()?,
+                keep_prefix: to.keep_prefix.unwrap_or(false),
+                websocket: to.websocket.unwrap_or(false),
+                stream: to.stream.unwrap_or(false),
+                timeout: to.timeout.as_deref().copied(),
+                body_size: to.body_size.clone(),
+            };
             Some((path.value.clone(), route))
         });
         let on = place::named(self.declaration, self.environment, effective.on()).into_iter().cloned().collect();
         let frontend = file.frontend.as_ref().map(|frontend| self.sources(&file.file, &frontend.source, &on));
+        let serving = file.frontend.as_ref().map(|frontend| Serving {
+            spa: frontend.spa.unwrap_or(false),
+            immutable: frontend.immutable.as_ref().map(|globs| globs.iter().map(ToString::to_string).collect()),
+        });
+        let tls = effective
+            .tls()
+            .map(|tls| Certificate { certificate: tls.certificate.to_string(), key: tls.key.to_string() });
         Site {
             name: name.clone(),
             domain: effective.domain().to_string(),
             on,
             frontend: frontend.unwrap_or_default(),
+            serving: serving.unwrap_or_default(),
             routes: routes.collect(),
+            tls,
+            acme_root: file.acme_root.as_ref().map(ToString::to_string),
+            headers: file.headers.iter().map(|(name, value)| (name.value.clone(), value.0.clone())).collect(),
             replaces_default: file.replaces_default.unwrap_or(false),
             declared_in: file.file.path.to_string(),
         }

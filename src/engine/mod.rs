@@ -21,6 +21,7 @@ pub mod record;
 pub mod recover;
 pub mod roster;
 mod round;
+pub mod round_error;
 mod sources;
 pub mod survey;
 mod suspects;

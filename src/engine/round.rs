@@ -3,8 +3,6 @@
 //! Keeps true: what a pass finds out it answers as a value, for `decide`; nothing is changed under a goal
 //! that only looks.
 
-mod error;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,6 +19,7 @@ use super::{
     pass::{self, Order, PassError, Refused},
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
+    round_error::RoundError,
     survey, suspects,
 };
 use crate::{
@@ -31,17 +30,14 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Deployment, Kind, Outcome},
         plan::{Commits, Plan},
-        standing::Barred,
-        standing::{Control, Standing, StandingEvent},
+        standing::{Barred, Control, Standing, StandingEvent},
     },
     plan::drift,
     report,
 };
 
-pub use error::RoundError;
-
 /// Who asks, where no person does.
-const RECONCILER: &str = "the reconciler";
+pub(super) const RECONCILER: &str = "the reconciler";
 
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
@@ -144,7 +140,11 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     /// Ends a deployment that was left open.
     async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), RoundError> {
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
-        let Some(intent) = newest.open() else { return Ok(()) };
+        if newest.open().is_some_and(|open| open.seat != self.reconciler.seat.id) && !take_over {
+            return Ok(());
+        }
+        let claimed = pass::claim(&self.reconciler.ledger, &newest, &self.reconciler.seat).await?;
+        let Some(intent) = claimed.as_ref() else { return Ok(()) };
         let prepared = match self.prepared(&intent.commits).await {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -153,7 +153,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 self.prepared(wanted).await?
             }
         };
-        info!(deployment = intent.generation, "a deployment was left open by {}; ending it", intent.controller);
+        let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
+        info!(deployment = intent.generation, "a deployment was left open by {by}; ending it");
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
         let halt = self.reconciler.halting(self.environment);
         let case = Case {
@@ -162,7 +163,6 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             hosts: &hosts,
             ledger: &self.reconciler.ledger,
             still_wanted: *wanted == intent.commits && prepared.commits == intent.commits,
-            ours: !take_over,
             halt: &halt,
             watch: &self.reconciler.watch,
         };
@@ -214,7 +214,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             let built = self.built(&plan).await?;
             return Box::pin(self.bring(&built, found, recorded)).await;
         }
-        if !settled {
+        if !pass::is_repair(&newest, prepared, &plan) {
             recorded?;
         }
         let deployment = self.carry_out(prepared, &plan, &hosts, suspects).await?;
@@ -250,7 +250,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let control = Control::Complete { commits, generation, desired: prepared.digest, builds: prepared.builds() };
         let (by, when) = (RECONCILER.to_owned(), pass::timestamp(chrono::Utc::now()));
         let event = StandingEvent { control, by, when };
-        if let Err(error) = chronicle::note(&self.reconciler.ledger, self.environment, &event).await {
+        if let Err(error) = chronicle::complete(&self.reconciler.ledger, self.environment, newest, &event).await {
             warn!("that the deployment is complete is not recorded yet: {}", report::chain(&error));
         }
     }

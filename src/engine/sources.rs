@@ -15,7 +15,7 @@ use super::{
     ledger::Ledger,
     prepare::{declared, gathered},
     reconcile::{Reconciler, lock},
-    round::RoundError,
+    round_error::RoundError,
 };
 use crate::{
     host::Host,

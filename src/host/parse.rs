@@ -3,6 +3,8 @@
 //! Keeps true: a pure function; an answer that is cut, or not of the expected form, is an error as a
 //! whole, never a host on which things are absent.
 
+mod certificates;
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -94,6 +96,7 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
         packages: packages(&sections, question),
         users: users(&sections, question),
         releases: releases(&sections, question),
+        certificates: certificates::certificates(&sections, question),
         facts: facts(&sections),
         units,
     })

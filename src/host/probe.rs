@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::quote::assign;
-use crate::model::{desired::Desired, digest::Digest, fleet::Fleet, paths};
+use crate::model::{
+    desired::Desired,
+    digest::Digest,
+    fleet::{Certificate, Fleet},
+    paths,
+};
 
 /// Everything to look at on one instance, besides what its manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +19,7 @@ pub struct Question {
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
+    pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
 }
@@ -27,8 +33,10 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
         releases: desired.releases.clone(),
+        certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
     };
+    question.paths.extend(desired.links.values().flat_map(|link| link.previous.clone()));
     question.units.insert(paths::apply_unit(&fleet.name));
     for replica in desired.replicas.values() {
         question.paths.extend(replica.env_file.clone());
@@ -48,6 +56,8 @@ impl Question {
     pub fn script(&self) -> String {
         let joined = |values: &BTreeSet<String>, with: &str| values.iter().cloned().collect::<Vec<_>>().join(with);
         let releases = self.releases.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
+        let pairs = self.certificates.iter().map(|pair| format!("{}\t{}", pair.certificate, pair.key));
+        let certificates = pairs.collect::<Vec<_>>().join("\n");
         let port = self.digest_port.map(|port| port.to_string()).unwrap_or_default();
         [
             assign("fleet", &self.fleet),
@@ -56,6 +66,7 @@ impl Question {
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
             assign("releases", &releases),
+            assign("certificates", &certificates),
             assign("digest_port", &port),
             include_str!("scripts/probe.sh").to_owned(),
         ]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     digest::Digest,
-    fleet::Health,
+    fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
 };
 
@@ -43,6 +43,8 @@ pub struct Desired {
     pub links: BTreeMap<String, DesiredLink>,
     pub replicas: BTreeMap<String, Replica>,
     pub sites: BTreeSet<SiteName>,
+    /// What the sites that speak TLS are served with: files of others, watched.
+    pub certificates: BTreeMap<SiteName, Certificate>,
     /// None where no site is: nginx is then no business of ours.
     pub nginx: Option<DesiredNginx>,
     pub packages: BTreeSet<String>,
@@ -61,7 +63,12 @@ pub fn digest(desired: &BTreeMap<InstanceName, Desired>) -> Digest {
         fields.push(format!("instance {name} {:?} {:?}", desired.replaces_default, desired.nginx));
         fields
             .extend(desired.files.iter().map(|(path, file)| format!("file {:o} {} {path}", file.mode, file.digest())));
-        fields.extend(desired.links.iter().flat_map(|(path, link)| [format!("link {path}"), link.target.clone()]));
+        fields.extend(
+            desired
+                .links
+                .iter()
+                .flat_map(|(path, link)| [format!("link {path} {}", link.previous.len()), link.target.clone()]),
+        );
         fields.extend(desired.packages.iter().map(|package| format!("package {package}")));
         fields.extend(desired.releases.iter().map(|release| format!("release {release}")));
         for (unit, replica) in &desired.replicas {
@@ -90,6 +97,8 @@ impl DesiredFile {
 pub struct DesiredLink {
     pub resource: Resource,
     pub target: String,
+    /// Links that go on pointing to what it pointed to before, the newest first: the planner says to what.
+    pub previous: Vec<String>,
 }
 
 /// One running copy of a service. Keyed by its unit's name.

@@ -13,7 +13,7 @@ use super::{
     desired::Resource,
     drift::DriftPolicy,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
-    quantity::{CpuShare, Memory, PortRange, Span},
+    quantity::{BodySize, CpuShare, Memory, PortRange, Span},
     source::Source,
 };
 
@@ -125,11 +125,34 @@ pub struct Site {
     pub on: BTreeSet<InstanceName>,
     /// Where the files that it serves come from, on each instance; empty for a site of routes alone.
     pub frontend: BTreeMap<InstanceName, Source>,
+    pub serving: Serving,
     /// By path; each begins and ends with `/`, or is exact.
     pub routes: BTreeMap<String, Route>,
+    /// None: it speaks plain HTTP.
+    pub tls: Option<Certificate>,
+    /// A folder on the host, below which an ACME client's answers are.
+    pub acme_root: Option<String>,
+    /// Headers of every answer; None for one that is taken away.
+    pub headers: BTreeMap<String, Option<String>>,
     /// Unlinks `sites-enabled/default`.
     pub replaces_default: bool,
     pub declared_in: String,
+}
+
+/// How a frontend's files are served.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Serving {
+    /// Whether `index.html` answers for every path that is no file.
+    pub spa: bool,
+    /// Patterns of files whose name changes with their content; None where a hash in the name tells.
+    pub immutable: Option<Vec<String>>,
+}
+
+/// A certificate and its key: paths on a host, of files that are not ours.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Certificate {
+    pub certificate: String,
+    pub key: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +160,12 @@ pub struct Route {
     pub service: ServiceName,
     /// Whether the service sees the whole path; else the route's prefix is taken off.
     pub keep_prefix: bool,
+    pub websocket: bool,
+    /// Whether answers arrive piece by piece.
+    pub stream: bool,
+    /// How long the service may be silent.
+    pub timeout: Option<Span>,
+    pub body_size: Option<BodySize>,
 }
 
 impl Fleet {

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod exclude;
 pub mod finding;
 pub mod fleet;
+pub mod headers;
 pub mod manifest;
 pub mod name;
 pub mod observation;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, manifest::Manifest, seen::Seen};
+use super::{digest::Digest, fleet::Certificate, manifest::Manifest, seen::Seen};
 
 /// What one instance said, part by part. An instance that could not be reached has no observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,30 @@ pub struct Observation {
     pub users: BTreeMap<String, Seen<()>>,
     /// Releases asked about that lie on the instance.
     pub releases: BTreeMap<Digest, Seen<()>>,
+    /// Certificates asked about, each with its key.
+    pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
     pub facts: Facts,
+}
+
+/// A certificate and its key, links followed. Of the key nothing is ever read off the instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveCertificate {
+    /// Of the certificate's file.
+    pub digest: Seen<Digest>,
+    /// Whether the key is there.
+    pub key: Seen<()>,
+    /// Absent where the instance has no openssl, unknown where that can make nothing of the files.
+    pub checked: Seen<Checked>,
+}
+
+/// What openssl says of a certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    pub belong_together: bool,
+    /// When the certificate ends, as openssl writes it.
+    pub until: String,
+    /// How far that is by the instance's clock; negative when it is over.
+    pub seconds_left: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,9 +44,27 @@ pub fn release(fleet: &FleetName, digest: &Digest) -> String {
     format!("{}/releases/{digest}", base(fleet))
 }
 
+/// The release that a path is the directory of.
+pub fn release_at(fleet: &FleetName, path: &str) -> Option<Digest> {
+    path.strip_prefix(&format!("{}/releases/", base(fleet)))?.parse().ok()
+}
+
 /// The symlink that a site serves from; a switch renames it.
 pub fn site_current(fleet: &FleetName, site: &SiteName) -> String {
     format!("{}/sites/{site}/current", base(fleet))
+}
+
+/// How many releases a site goes on having at hand for pages that were opened before a switch.
+pub const PREVIOUS: usize = 3;
+
+/// The symlink to what a site served before: 1 is the release before `current`.
+pub fn site_previous(fleet: &FleetName, site: &SiteName, number: usize) -> String {
+    format!("{}/sites/{site}/previous-{number}", base(fleet))
+}
+
+/// Rotated by the rule that Debian's nginx brings, which is for all of `/var/log/nginx/*.log`.
+pub fn access_log(fleet: &FleetName, site: &SiteName) -> String {
+    format!("/var/log/nginx/{fleet}-{site}.access.log")
 }
 
 /// The transient unit that carries a phase out; its name excludes a second one.
@@ -70,8 +88,10 @@ pub fn resource_of(fleet: &FleetName, path: &str) -> Resource {
     };
     let site = || {
         let nginx = path.strip_prefix(&format!("/etc/nginx/conf.d/evenkeel-{fleet}-"));
-        let current = path.strip_prefix(&format!("{}/sites/", base(fleet)));
-        nginx.and_then(|name| name.strip_suffix(".conf")).or(current.and_then(|name| name.strip_suffix("/current")))
+        let links = path.strip_prefix(&format!("{}/sites/", base(fleet)));
+        let link = links.and_then(|name| name.split_once('/'));
+        let link = link.filter(|(_, link)| *link == "current" || link.starts_with("previous-"));
+        nginx.and_then(|name| name.strip_suffix(".conf")).or(link.map(|(site, _)| site))
     };
     if path == digest_file(fleet) {
         return Resource::Nginx;

@@ -126,6 +126,34 @@ impl fmt::Display for Memory {
     }
 }
 
+/// How much a request may carry, as nginx's `client_max_body_size` takes it: `10M`, `1G`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BodySize(String);
+
+text_quantity!(BodySize, "^[1-9][0-9]*[KMG]$", "An amount of data: a whole number and K, M or G (powers of 1024).");
+
+impl FromStr for BodySize {
+    type Err = InvalidQuantity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
+        let number = text.strip_suffix(['K', 'M', 'G']).filter(|number| !number.starts_with(['0', '+']));
+        let power = "KMG".find(|unit| text.ends_with(unit)).unwrap_or_default();
+        let bytes = number.and_then(|number| number.parse::<u64>().ok()?.checked_mul(1024 << (10 * power)));
+        // nginx does not start with an amount that it cannot count in bytes.
+        bytes.filter(|bytes| *bytes <= i64::MAX as u64).map(|_| Self(text.to_owned())).ok_or_else(|| InvalidQuantity {
+            text: text.to_owned(),
+            what: "an amount of data",
+            rule: "write a whole number and K, M or G, as in 10M, of fewer bytes than can be counted",
+        })
+    }
+}
+
+impl fmt::Display for BodySize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A share of CPU time as systemd's `CPUQuota=` takes it: `50%`, `200%` (two processors).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CpuShare(pub u32);

@@ -92,6 +92,14 @@ fn settle(plan: &mut Plan) {
             instance.state = InstanceState::AsDeclared;
         }
     }
+    // What nginx is not told of it has not read.
+    let tells = |step: &&Step| matches!(step.action, Action::ReloadNginx { .. });
+    let told: BTreeSet<InstanceName> = plan.steps.iter().filter(tells).map(|step| step.instance.clone()).collect();
+    for (_, instance) in plan.instances.iter_mut().filter(|(name, _)| !told.contains(*name)) {
+        if let Some(before) = &instance.manifest_before {
+            instance.manifest_after.certificates.clone_from(&before.certificates);
+        }
+    }
 }
 
 /// What a step is about. None for what only follows from others.

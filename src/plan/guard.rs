@@ -97,6 +97,9 @@ impl Differ<'_> {
         {
             let allowed = BTreeSet::from(["nginx.service".to_owned()]);
             wanted.push((80, "nginx".to_owned(), allowed.clone()));
+            if !self.desired.certificates.is_empty() {
+                wanted.push((443, "nginx".to_owned(), allowed.clone()));
+            }
             wanted.push((nginx.digest_port, "nginx".to_owned(), allowed));
         }
         if wanted.is_empty() {

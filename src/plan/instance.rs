@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Inputs, order};
+use super::{Inputs, links, order};
 use crate::model::{
-    desired::{Desired, Resource},
+    desired::{Desired, DesiredLink, Resource},
     finding::{Finding, any_error},
     manifest::Manifest,
     name::{InstanceName, ServiceName},
@@ -18,7 +18,11 @@ use crate::model::{
 /// Why something is not known that the probe said nothing of. Never taken for absent.
 pub(super) const NOT_ASKED: &str = "it was not asked about";
 
-const CHANGED: &str = "what is declared has changed";
+/// Why a step is taken that a commit asked for, where nothing lies yet and where something does.
+const DECLARED: [&str; 2] = ["declared and not there yet", "what is declared has changed"];
+
+/// Of a previous link nothing is declared.
+const SERVED: [&str; 2] = ["what was served until now stays at hand for pages that are open"; 2];
 
 /// Collects the steps and findings of one instance.
 pub(super) struct Differ<'a> {
@@ -27,6 +31,8 @@ pub(super) struct Differ<'a> {
     pub live: &'a Observation,
     pub levels: &'a BTreeMap<ServiceName, u32>,
     pub owned: Manifest,
+    /// Every link that should be there.
+    pub links: BTreeMap<String, DesiredLink>,
     pub after: Manifest,
     pub steps: Vec<Step>,
     pub findings: Vec<Finding>,
@@ -54,6 +60,7 @@ impl<'a> Differ<'a> {
             desired,
             live,
             levels,
+            links: links::wanted(desired, &owned),
             owned,
             after,
             steps: Vec::new(),
@@ -69,6 +76,7 @@ impl<'a> Differ<'a> {
         self.releases();
         self.files();
         self.replicas();
+        self.certificates();
         self.nginx();
         self.leftovers();
         self.guards();
@@ -212,7 +220,7 @@ impl<'a> Differ<'a> {
             {
                 continue;
             }
-            let reason = reason(&before, owned.is_some(), |live| {
+            let reason = reason(&before, owned.is_some(), DECLARED, |live| {
                 // With the declared content only its mode or owner can differ, and those are never declared.
                 owned != live.digest() || live.digest() == Some(digest)
             });
@@ -221,14 +229,21 @@ impl<'a> Differ<'a> {
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
         }
-        for (path, link) in &desired.links {
+        for path in desired.links.values().flat_map(|link| &link.previous) {
+            let seen = self.live.files.get(path).cloned().unwrap_or_else(|| Seen::Unknown(NOT_ASKED.to_owned()));
+            self.known(path, &seen);
+        }
+        for (path, link) in &self.links.clone() {
             self.after.links.insert(path.clone(), link.target.clone());
+            // What a link points to stays.
+            self.after.releases.extend(paths::release_at(&self.inputs.fleet.name, &link.target));
             let owned = self.owned.links.get(path).cloned();
             let Some(before) = self.before(path, owned.is_some()) else { continue };
             if before == (Before::Link { target: link.target.clone() }) {
                 continue;
             }
-            let reason = reason(&before, owned.is_some(), |live| match live {
+            let asked = if desired.links.contains_key(path) { DECLARED } else { SERVED };
+            let reason = reason(&before, owned.is_some(), asked, |live| match live {
                 Before::Link { target } => owned.as_ref() != Some(target),
                 Before::Absent | Before::File { .. } => true,
             });
@@ -241,7 +256,7 @@ impl<'a> Differ<'a> {
     /// What is declared may have changed in another repository than the config repository.
     fn declared(&self, resource: &Resource, reason: &'static str) -> &'a str {
         match self.inputs.moved.get(resource) {
-            Some(moved) if reason == CHANGED => moved,
+            Some(moved) if reason == DECLARED[1] => moved,
             _ => reason,
         }
     }
@@ -294,10 +309,9 @@ impl<'a> Differ<'a> {
                 self.step(phase, &resource, action, "no longer declared on this instance");
             }
         }
+        let links = self.links.clone();
         let paths = owned.files.keys().chain(owned.links.keys());
-        for path in
-            paths.filter(|path| !self.desired.files.contains_key(*path) && !self.desired.links.contains_key(*path))
-        {
+        for path in paths.filter(|path| !self.desired.files.contains_key(*path) && !links.contains_key(*path)) {
             let resource = paths::resource_of(fleet, path);
             let Some(before) = self.before(path, true) else { continue };
             let phase = match &resource {
@@ -324,11 +338,16 @@ impl<'a> Differ<'a> {
     }
 }
 
-fn reason(before: &Before, owned: bool, drifted: impl Fn(&Before) -> bool) -> &'static str {
+fn reason(
+    before: &Before,
+    owned: bool,
+    [new, changed]: [&'static str; 2],
+    drifted: impl Fn(&Before) -> bool,
+) -> &'static str {
     match before {
         Before::Absent if owned => "drift: it was removed on the instance",
-        Before::Absent => "declared and not there yet",
+        Before::Absent => new,
         Before::File { .. } | Before::Link { .. } if drifted(before) => "drift: it was changed on the instance",
-        Before::File { .. } | Before::Link { .. } => CHANGED,
+        Before::File { .. } | Before::Link { .. } => changed,
     }
 }

@@ -3,9 +3,11 @@
 //! Keeps true: pure; the same values give the same plan; nothing is planned from the lack of an answer;
 //! every step says why. Applying makes no choice that is not made here.
 
+mod certificates;
 pub mod drift;
 mod guard;
 mod instance;
+mod links;
 mod moved;
 mod order;
 mod replica;

@@ -3,7 +3,7 @@
 //! Phases are barriers across the whole environment: packages and releases first, then services level
 //! by level of `after`, then traffic, then what is declared no more.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::model::{
     fleet::Fleet,
@@ -54,8 +54,20 @@ pub(super) fn arrange(steps: &mut [Step]) {
     }
 }
 
-fn key(step: &Step) -> (u32, &str, u32, String, String) {
-    (step.phase, step.instance.as_str(), rank(&step.action), step.resource.to_string(), step.action.subject())
+fn key(step: &Step) -> (u32, &str, u32, String, Reverse<u32>, String) {
+    let (resource, subject) = (step.resource.to_string(), step.action.subject());
+    (step.phase, step.instance.as_str(), rank(&step.action), resource, Reverse(age(&step.action)), subject)
+}
+
+/// Of a site's links the oldest is written first, and the one that is served last. So whoever looks for a
+/// file through one after the other, the newest first, finds it while they move, too.
+fn age(action: &Action) -> u32 {
+    match action {
+        Action::WriteLink { path, .. } => {
+            path.rsplit_once("/previous-").and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+        }
+        _ => 0,
+    }
 }
 
 /// Within a phase on one instance: what must be out of the way stops first, then files, then processes.

@@ -36,6 +36,9 @@ impl Differ<'_> {
             return Some("its files change".to_owned());
         }
         let Some(live) = live else { return Some("it is installed by this plan".to_owned()) };
+        if let Some(path) = self.changed_certificate() {
+            return Some(format!("{path} has changed since nginx read it"));
+        }
         if !live.running {
             return Some("it should run and does not".to_owned());
         }

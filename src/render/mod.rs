@@ -43,6 +43,7 @@ fn one(fleet: &Fleet, instance: &Instance, releases: &Releases) -> Result<Desire
         links: BTreeMap::new(),
         replicas: BTreeMap::new(),
         sites: BTreeSet::new(),
+        certificates: BTreeMap::new(),
         nginx: None,
         packages: instance.packages.clone(),
         users: BTreeMap::new(),
@@ -105,14 +106,19 @@ fn add_sites(
             let release = release_of(Some(source), releases, &instance.name, &resource)?;
             desired.releases.insert(release);
             let target = paths::release(&fleet.name, &release);
-            desired.links.insert(paths::site_current(&fleet.name, &site.name), DesiredLink { resource, target });
+            let previous = (1..=paths::PREVIOUS).map(|number| paths::site_previous(&fleet.name, &site.name, number));
+            let link = DesiredLink { resource, target, previous: previous.collect() };
+            desired.links.insert(paths::site_current(&fleet.name, &site.name), link);
+        }
+        if let Some(certificate) = &site.tls {
+            desired.certificates.insert(site.name.clone(), certificate.clone());
         }
         desired.sites.insert(site.name.clone());
     }
     if !desired.sites.is_empty() {
         let site_files = desired.files.iter().filter(|(_, file)| matches!(file.resource, Resource::Site(_)));
         let nginx = nginx::digest_of(fleet, site_files.map(|(path, file)| (path.as_str(), file.content.as_slice())));
-        let content = nginx::digest_server(fleet, &nginx).into_bytes();
+        let content = nginx::shared(fleet, &nginx).into_bytes();
         let file = DesiredFile { resource: Resource::Nginx, content, mode: 0o644 };
         desired.files.insert(paths::digest_file(&fleet.name), file);
         desired.nginx = Some(nginx);

@@ -1,45 +1,23 @@
-//! nginx files: one per site, and one that answers the digest of them all.
+//! nginx files: one per site, and one that all of a fleet's sites on an instance share.
 //!
-//! Source: nginx's documentation of `server`, `location`, `upstream` and `proxy_pass`. Names, paths and
+//! Source: nginx's documentation of its core, proxy, headers, ssl and upstream modules. Names, paths and
 //! addresses that reach here were checked while declaring; they hold no quote, brace, `$` or space.
+
+mod frontend;
+mod headers;
+mod route;
+mod shared;
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
+pub(super) use self::shared::{digest_of, shared};
 use super::{RenderError, made_from};
 use crate::model::{
-    desired::{DesiredNginx, Resource},
-    digest::Digest,
-    fleet::{Fleet, Instance, Route, Service, Site},
+    desired::Resource,
+    fleet::{Certificate, Fleet, Instance, Service, Site},
     name::ServiceName,
     paths,
 };
-
-/// Digest over the fleet's nginx files on one instance, but for the file that carries it.
-pub(super) fn digest_of<'a>(fleet: &Fleet, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> DesiredNginx {
-    let fields = files.flat_map(|(path, content)| [path.as_bytes(), content]);
-    let port = fleet.digest_port.to_string();
-    DesiredNginx { digest: Digest::of_fields(fields.chain([port.as_bytes()])), digest_port: fleet.digest_port }
-}
-
-/// The loopback server. A reload counts only when this answers the new digest: `nginx -t` and
-/// `systemctl reload` can both succeed while the old configuration goes on serving.
-pub(super) fn digest_server(fleet: &Fleet, nginx: &DesiredNginx) -> String {
-    format!(
-        "# Made by evenkeel for the fleet {fleet}; a change made here is undone.\n\
-         server {{\n    \
-             listen 127.0.0.1:{port};\n    \
-             access_log off;\n    \
-             location = /.evenkeel/digest {{\n        \
-                 default_type text/plain;\n        \
-                 return 200 \"{digest}\\n\";\n    \
-             }}\n    \
-             location / {{ return 404; }}\n\
-         }}\n",
-        fleet = fleet.name,
-        port = nginx.digest_port,
-        digest = nginx.digest,
-    )
-}
 
 pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<String, RenderError> {
     let mut text = made_from(&site.declared_in);
@@ -48,21 +26,27 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
     for service in upstreams.values() {
         text += &upstream(fleet, instance, site, service);
     }
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "server {{\n    listen 80;\n    listen [::]:80;\n    server_name {};\n",
-        server_name(clean(site, "domain", &site.domain)?)
-    );
+    let domain = clean(site, "domain", &site.domain)?;
+    let acme = acme(site)?;
+    let (log, format) = (paths::access_log(&fleet.name, &site.name), shared::log_format(fleet));
+    let named = format!("    server_name {};\n    access_log {log} {format};\n", server_name(domain));
+    if let Some(certificate) = &site.tls {
+        text += &redirect(domain, &named, &acme);
+        // From nginx 1.25 on `http2` is a directive of its own, which Debian 12's does not know; the parameter
+        // goes on working.
+        text += &format!("server {{\n    listen 443 ssl http2;\n    listen [::]:443 ssl http2;\n{named}");
+        text += &tls(fleet, site, certificate)?;
+    } else {
+        text += &format!("server {{\n    listen 80;\n    listen [::]:80;\n{named}{acme}");
+    }
+    if !site.routes.is_empty() {
+        text += &route::of_all(site)?;
+    }
     if !site.frontend.is_empty() {
-        let _ = write!(
-            text,
-            "\n    root {};\n    index index.html;\n    location / {{\n        try_files $uri $uri/ =404;\n    }}\n",
-            paths::site_current(&fleet.name, &site.name)
-        );
+        text += &frontend::locations(fleet, site)?;
     }
     for (path, route) in &site.routes {
-        text += &location(fleet, site, clean(site, "routes", path)?, route);
+        text += &route::location(fleet, site, clean(site, "routes", path)?, route);
     }
     text += "}\n";
     Ok(text)
@@ -74,6 +58,46 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
 fn server_name(domain: &str) -> String {
     const LONGEST: usize = 46; // a bucket without two pointers and a length
     if domain.len() <= LONGEST { domain.to_owned() } else { format!("~^{}$", domain.replace('.', "\\.")) }
+}
+
+/// Where an ACME client's answers are asked for. `^~` keeps patterns out of it.
+fn acme(site: &Site) -> Result<String, RenderError> {
+    let Some(root) = &site.acme_root else { return Ok(String::new()) };
+    let root = host_path(site, "acme_root", root)?;
+    Ok(format!(
+        "\n    location ^~ /.well-known/acme-challenge/ {{\n        root {root};\n        default_type text/plain;\n    }}\n"
+    ))
+}
+
+/// Plain HTTP leads to TLS. 308 keeps the method and the body, where 301 makes a GET of a POST.
+fn redirect(domain: &str, named: &str, acme: &str) -> String {
+    // Of a name that is declared: what a request says its host is can be anything.
+    let host = if domain == "_" { "$host" } else { domain };
+    format!(
+        "server {{\n    listen 80;\n    listen [::]:80;\n{named}{acme}\n    \
+             location / {{ return 308 https://{host}$request_uri; }}\n\
+         }}\n"
+    )
+}
+
+/// The protocols and ciphers of Mozilla's intermediate configuration, which every browser of the last years
+/// speaks. Of tickets the key would live as long as nginx does, so sessions are kept here.
+fn tls(fleet: &Fleet, site: &Site, certificate: &Certificate) -> Result<String, RenderError> {
+    const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:\
+                           ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+    Ok(format!(
+        "    ssl_certificate {};\n    \
+             ssl_certificate_key {};\n    \
+             ssl_protocols TLSv1.2 TLSv1.3;\n    \
+             ssl_ciphers {CIPHERS};\n    \
+             ssl_prefer_server_ciphers off;\n    \
+             ssl_session_cache shared:evenkeel-{}:10m;\n    \
+             ssl_session_timeout 1d;\n    \
+             ssl_session_tickets off;\n",
+        host_path(site, "tls.certificate", &certificate.certificate)?,
+        host_path(site, "tls.key", &certificate.key)?,
+        fleet.name,
+    ))
 }
 
 fn upstream_name(fleet: &Fleet, site: &Site, service: &ServiceName) -> String {
@@ -95,34 +119,27 @@ fn upstream(fleet: &Fleet, instance: &Instance, site: &Site, service: &Service) 
     text
 }
 
-fn location(fleet: &Fleet, site: &Site, path: &str, route: &Route) -> String {
-    let upstream = upstream_name(fleet, site, &route.service);
-    // With a path behind the upstream, nginx puts it in the place of the location's own.
-    let replacement = if route.keep_prefix { "" } else { "/" };
-    // A route that does not end with `/` is exact: as a prefix, `/api` would take `/apiary` too.
-    let path = if path.ends_with('/') { path.to_owned() } else { format!("= {path}") };
-    format!(
-        "\n    location {path} {{\n        \
-             proxy_pass http://{upstream}{replacement};\n        \
-             proxy_http_version 1.1;\n        \
-             proxy_set_header Connection \"\";\n        \
-             proxy_set_header Host $host;\n        \
-             proxy_set_header X-Real-IP $remote_addr;\n        \
-             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n        \
-             proxy_set_header X-Forwarded-Proto $scheme;\n    \
-         }}\n"
-    )
-}
-
 fn clean<'a>(site: &Site, what: &str, value: &'a str) -> Result<&'a str, RenderError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/._~-*".contains(c);
     if !value.is_empty() && value.chars().all(allowed) {
         return Ok(value);
     }
-    Err(RenderError::Unprintable {
+    Err(unprintable(site, what, "a character outside letters, digits and /._~-*"))
+}
+
+fn host_path<'a>(site: &Site, what: &str, value: &'a str) -> Result<&'a str, RenderError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/._@+=:,-".contains(c);
+    if value.starts_with('/') && value.chars().all(allowed) {
+        return Ok(value);
+    }
+    Err(unprintable(site, what, "a character outside letters, digits and /._@+=:,-"))
+}
+
+fn unprintable(site: &Site, what: &str, character: &'static str) -> RenderError {
+    RenderError::Unprintable {
         resource: Resource::Site(site.name.clone()).to_string(),
         what: what.to_owned(),
-        character: "a character outside letters, digits and /._~-*",
+        character,
         format: "an nginx file",
-    })
+    }
 }

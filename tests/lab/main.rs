@@ -18,6 +18,7 @@ mod fleet;
 mod frontend;
 mod health;
 mod kills;
+mod load;
 mod order;
 mod processes;
 mod reconcile;
@@ -25,7 +26,10 @@ mod reconciler;
 mod refuse;
 mod repository;
 mod server;
+mod serving;
 mod sources;
+mod switching;
+mod tls;
 mod told;
 mod trace;
 mod undo;
@@ -68,6 +72,7 @@ const TESTS: &[Test] = tests! {
     }
     undo {
         a_service_that_never_becomes_healthy_is_rolled_back_everywhere,
+        what_an_undo_cannot_start_again_is_started_by_the_next_apply,
         a_service_whose_process_exits_at_once_is_rolled_back,
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
@@ -78,6 +83,29 @@ const TESTS: &[Test] = tests! {
         a_changed_frontend_is_served_without_a_reload,
         the_default_site_makes_room,
         the_last_site_goes_and_nginx_stays,
+    }
+    serving {
+        what_has_a_hash_in_its_name_is_kept_and_all_else_asked_for_again,
+        which_files_never_change_can_be_declared,
+        a_single_page_answers_for_paths_and_never_for_files,
+        text_is_packed_and_pictures_are_not,
+        two_pages_of_one_size_are_never_taken_for_one_another,
+        headers_are_sent_once_and_taken_away_when_told,
+        a_service_is_told_of_the_request_that_reached_nginx,
+        routes_are_patient_large_and_prompt_as_declared,
+    }
+    switching {
+        an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not,
+        an_undone_switch_restores_every_link,
+        ten_switches_under_load_lose_nothing,
+        ten_reloads_under_load_lose_nothing,
+        a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself,
+    }
+    tls {
+        a_site_speaks_tls_and_plain_http_leads_there,
+        a_renewed_certificate_reloads_nginx_and_nothing_else,
+        a_certificate_that_cannot_be_served_is_refused,
+        what_nobody_can_check_is_warned_of,
     }
     processes {
         a_release_arrives_as_it_is_in_git,

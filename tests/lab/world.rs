@@ -266,6 +266,20 @@ impl Host {
         (status.parse().expect("it is a number"), body.trim_end().to_owned())
     }
 
+    /// Status and headers that nginx answers, asked with more arguments for curl.
+    pub fn head(&self, domain: &str, path: &str, arguments: &str) -> Head {
+        let asked =
+            format!("curl -s --max-time 5 -D - -o /dev/null -H 'Host: {domain}' {arguments} 'http://127.0.0.1{path}'");
+        let answer = self.run(&asked);
+        let mut lines = answer.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let headers = lines.filter_map(|line| line.trim_end().split_once(": "));
+        Head {
+            status: status.unwrap_or_else(|| panic!("`{asked}`: {answer}")),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        }
+    }
+
     /// Runs a script now, and another one when the value is dropped.
     pub fn until_dropped<'a>(&'a self, now: &str, at_last: &'a str) -> AtLast<'a> {
         self.run(now);
@@ -282,6 +296,24 @@ impl Host {
         let entries = fs::read_dir("/proc").ok()?;
         let keeper = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(is_keeper)?;
         fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).ok()?.split(' ').next()?.parse().ok()
+    }
+}
+
+/// What an answer begins with.
+pub struct Head {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The values of a header, in the order in which they came.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let named = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.clone()).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.all(name).into_iter().next()
     }
 }
 

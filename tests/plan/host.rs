@@ -10,13 +10,15 @@ use evenkeel::{
     model::{
         desired::Desired,
         digest::Digest,
+        fleet::Certificate,
         manifest::{Manifest, StartedWith},
-        observation::{Facts, Listener, LiveFile, LiveNginx, LiveUnit, Observation},
+        observation::{Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveUnit, Observation},
         plan::{Action, Before, Step},
         seen::Seen,
     },
 };
 
+const CERTIFICATE: &str = "a certificate";
 const UNITS: &str = "/etc/systemd/system/";
 
 /// What lies at a path.
@@ -56,6 +58,8 @@ pub struct Host {
     pub releases: BTreeSet<Digest>,
     /// Programs that listen and are nobody's unit here.
     pub listeners: Vec<Listener>,
+    /// Certificates, by their path, that are not as they should be.
+    pub certificates: BTreeMap<String, LiveCertificate>,
 }
 
 /// A file of root's.
@@ -86,6 +90,9 @@ impl Host {
             host.files.insert(path.clone(), Lies::Link(wanted.target.clone()));
             manifest.links.insert(path.clone(), wanted.target.clone());
         }
+        for pair in desired.certificates.values() {
+            manifest.certificates.insert(pair.certificate.clone(), Digest::of(CERTIFICATE));
+        }
         for (name, replica) in &desired.replicas {
             let directory = Some(replica.directory.clone());
             let unit = Unit { active: "active".to_owned(), enabled: true, port: replica.port, directory };
@@ -96,7 +103,7 @@ impl Host {
                 Digest::of("SECRET=1\n")
             });
             let inputs = Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)]);
-            manifest.units.insert(name.clone(), StartedWith { inputs, env_file });
+            manifest.units.insert(name.clone(), StartedWith { inputs: Some(inputs), env_file });
         }
         host.nginx = desired.nginx.as_ref().map(|nginx| Nginx { running: true, serving: Some(nginx.digest) });
         host.packages = desired.packages.clone();
@@ -179,6 +186,7 @@ impl Host {
                 .iter()
                 .map(|digest| (*digest, seen(self.releases.contains(digest), ())))
                 .collect(),
+            certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
             facts: Facts::default(),
         }
     }
@@ -195,6 +203,18 @@ impl Host {
                 LiveFile::Regular { digest, mode: *mode, owner: owner.clone(), content }
             }
         })
+    }
+
+    /// As the test says, else one that is fine.
+    fn certificate(&self, pair: &Certificate) -> Seen<LiveCertificate> {
+        let until = "Nov 21 16:47:49 2027 GMT".to_owned();
+        let checked = Checked { belong_together: true, until, seconds_left: 365 * 24 * 3600 };
+        let fine = LiveCertificate {
+            digest: Seen::Known(Digest::of(CERTIFICATE)),
+            key: Seen::Known(()),
+            checked: Seen::Known(checked),
+        };
+        Seen::Known(self.certificates.get(&pair.certificate).cloned().unwrap_or(fine))
     }
 
     fn live_unit(&self, name: &str) -> Seen<LiveUnit> {

@@ -2,7 +2,9 @@
 //! no I/O but for reading the example fleet.
 
 mod arrived;
+mod certificates;
 mod declared;
+mod frontends;
 mod host;
 mod moved;
 mod nginx;

@@ -80,3 +80,34 @@ fn environment_files_are_for_root_alone() {
 fn the_same_fleet_gives_the_same_bytes() {
     assert_eq!(example().prepare().desired, example().prepare().desired);
 }
+
+/// The example's site with everything that a site can have.
+#[test]
+fn a_site_with_everything() {
+    let declared = example()
+        .edit("sites/app.yaml", "timeout: 5m}\n", "timeout: 5m}\n  spa: true\n")
+        .edit("sites/app.yaml", "{service: gong_mcp}", "{service: gong_mcp, websocket: true, timeout: 5m, body_size: 10M}")
+        .append(
+            "sites/app.yaml",
+            "tls: {certificate: /etc/ssl/app.pem, key: /etc/ssl/app.key}\nacme_root: /srv/acme\n\
+             headers: {X-Frame-Options: null, Content-Security-Policy: \"default-src 'self'; report-to \\\"a\\\\b\\\"\"}",
+        );
+    let text = World::live(&declared).wanted("ai-core", "/etc/nginx/conf.d/evenkeel-sophia-app.conf");
+    assert!(crate::nginx::file(&text).is_some());
+    insta::assert_snapshot!(without_digests(&text));
+}
+
+#[test]
+fn patterns_of_immutable_files_mean_what_they_say() {
+    let declared = example().edit(
+        "sites/app.yaml",
+        "timeout: 5m}\n",
+        "timeout: 5m}\n  immutable: [\"*.woff2\", _next/static/**, \"**/chunk?-*.js\", a+b~c/d.js]\n",
+    );
+    let text = World::live(&declared).wanted("ai-core", "/etc/nginx/conf.d/evenkeel-sophia-app.conf");
+    let location = text.lines().find(|line| line.contains("location ~")).expect("a pattern");
+    insta::assert_snapshot!(location.trim(), @r#"location ~ "^/(?:(?:.*/)?[^/]*\.woff2|_next/static/.*|(?:.*/)?chunk[^/]-[^/]*\.js|a\+b~c/d\.js)$" {"#);
+    let none = example().edit("sites/app.yaml", "timeout: 5m}\n", "timeout: 5m}\n  immutable: []\n");
+    let text = World::live(&none).wanted("ai-core", "/etc/nginx/conf.d/evenkeel-sophia-app.conf");
+    assert!(!text.contains("location ~") && !text.contains("@previous"), "{text}");
+}

@@ -290,6 +290,48 @@ proptest! {
     }
 
     #[test]
+    fn a_header_arrives_or_is_refused(name in prop_oneof!["X-[A-Za-z0-9-]{1,6}", plausible()], value in prop_oneof![nasty(), "[ -~]{1,12}"]) {
+        let lines = format!("domain: app.test\nroutes: {{/api/: {{service: alpha}}}}\nheaders: {{{}: {}}}", yaml(&name), yaml(&value));
+        if let Some(read) = site(&lines)? {
+            let [directive] = read.server("add_header")[..] else { panic!("one header") };
+            prop_assert_eq!(&directive.words, &["add_header", &name, &value, "always"]);
+            // Only a word in front of which nothing is a variable is taken as it is.
+            prop_assert!(!value.contains('$') && value.trim() == value && !value.is_empty(), "{:?}", value);
+            prop_assert!(value.chars().all(|c| (' '..='~').contains(&c)), "{:?}", value);
+            let rest = read.without_directive("add_header").without_directive("proxy_hide_header");
+            prop_assert!(rest == *EVER, "something else has changed");
+        }
+    }
+
+    #[test]
+    fn a_path_on_the_host_arrives_or_is_refused(one in rooted(), other in rooted()) {
+        let tls = format!("tls: {{certificate: {}, key: {}}}", yaml(&one), yaml(&other));
+        let lines = format!("domain: app.test\nroutes: {{/api/: {{service: alpha}}}}\nacme_root: {}\n{tls}", yaml(&one));
+        if let Some(read) = site(&lines)? {
+            let word = |name: &str| read.server(name).iter().map(|directive| directive.words[1].clone()).collect::<Vec<_>>();
+            prop_assert_eq!(word("ssl_certificate"), [one.as_str()]);
+            prop_assert_eq!(word("ssl_certificate_key"), [other.as_str()]);
+            let root = read.server("location").iter().flat_map(|location| &location.block).find(|inner| inner.name() == "root").map(|root| root.words[1].clone());
+            prop_assert_eq!(root, Some(one.clone()));
+            prop_assert!(!one.contains(['$', ' ', ';', '{', '}', '"', '\'', '#']), "{:?}", one);
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_files_arrives_or_is_refused(glob in prop_oneof![plausible(), "[a-z*?./+-]{1,10}"]) {
+        let lines = format!("domain: app.test\nroutes: {{/api/: {{service: alpha}}}}\nfrontend: {{source: {{path: code}}, immutable: [{}]}}", yaml(&glob));
+        if let Some(read) = site(&lines)? {
+            let frontend = read.server("location").into_iter().find(|location| location.words[1] == "/").expect("a frontend");
+            let patterns: Vec<&str> = frontend.block.iter().filter(|inner| inner.name() == "location").map(|inner| inner.words[2].as_str()).collect();
+            let [pattern] = patterns[..] else { panic!("one pattern") };
+            // As PCRE reads it: no character has a meaning but what stands for `*` and `?`.
+            let bare = pattern.replace("(?:.*/)?", "").replace("[^/]*", "").replace("[^/]", "").replace(".*", "").replace("\\.", "").replace("\\+", "");
+            let bare = bare.strip_prefix("^/(?:").and_then(|bare| bare.strip_suffix(")$")).expect("anchored");
+            prop_assert!(bare.chars().all(|c| c.is_ascii_alphanumeric() || "_@~,-/".contains(c)), "{}", pattern);
+        }
+    }
+
+    #[test]
     fn what_is_for_people_stays_with_them(value in nasty()) {
         let value = yaml(&value);
         let described = format!("description: {value}\ngpu: {value}\nlabels: {{role: {value}}}");

@@ -308,6 +308,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         summary: plan.summary(),
         builds: Default::default(),
         touches: plan.steps.iter().map(|step| step.instance.clone()).collect(),
+        taken_over: None,
         limit_ms: 600_000,
         suspects: Vec::new(),
         changes,

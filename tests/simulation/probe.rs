@@ -62,6 +62,7 @@ fn observe(state: &State, question: &Question) -> Observation {
             .collect(),
         users: question.users.iter().map(|name| (name.clone(), Seen::Known(()))).collect(),
         releases: question.releases.iter().map(|digest| (*digest, seen(state.releases.contains(digest), ()))).collect(),
+        certificates: std::collections::BTreeMap::new(),
         facts: Facts::default(),
     }
 }

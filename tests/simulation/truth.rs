@@ -17,6 +17,8 @@ pub struct Snapshot {
     enabled: BTreeSet<String>,
     active: BTreeMap<String, Inputs>,
     serving: Option<Digest>,
+    /// What ran from something else than what lay there.
+    stale: BTreeSet<String>,
 }
 
 /// Since when what people changed by hand is not held against anybody.
@@ -30,6 +32,7 @@ impl Snapshot {
             enabled: state.systemd.enabled.clone(),
             active: state.systemd.running().map(|(name, process)| (name.clone(), process.from.clone())).collect(),
             serving: state.serving,
+            stale: stale(state).collect(),
         }
     }
 
@@ -56,6 +59,11 @@ impl Snapshot {
         if state.up && state.boot == self.boot {
             let running: BTreeMap<_, _> = state.systemd.running().collect();
             for unit in self.active.keys().chain(running.keys().copied()).filter(|unit| !hand.touched_unit(unit)) {
+                // What ran without its file, or from another, cannot be started again as it was.
+                let lay = !unit.starts_with("sim-") || self.files.contains_key(&format!("{UNITS}{unit}"));
+                if !lay || self.stale.contains(unit) {
+                    continue;
+                }
                 let (was, is) = (self.active.get(unit), running.get(unit).map(|process| &process.from));
                 if was.is_some() != is.is_some() {
                     wrong.push(format!("whether {unit} runs is not as it was"));
@@ -68,7 +76,8 @@ impl Snapshot {
                 wrong.push("nginx serves something else than before".to_owned());
             }
         }
-        wrong.extend(stale(state, &hand));
+        let stale = stale(state).filter(|unit| !self.stale.contains(unit) && !hand.ever_touched(unit));
+        wrong.extend(stale.map(|unit| format!("{unit} runs from something else than what lies there")));
         wrong
     }
 }
@@ -103,9 +112,21 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
             say(path, format!("{path} does not point where it should"));
         }
     }
-    for path in state.files.keys().filter(|path| is_ours(path)) {
+    for path in state.files.keys().filter(|path| is_ours(path) && !is_previous(desired, path)) {
         if !desired.files.contains_key(path) && !desired.links.contains_key(path) {
             say(path, format!("{path} is there and not declared"));
+        }
+    }
+    for link in desired.links.values() {
+        let mut served = BTreeSet::from([link.target.as_str()]);
+        for path in &link.previous {
+            let Some(Lies::Link(target)) = state.files.get(path) else { continue };
+            if !state.releases.iter().any(|release| target.ends_with(&format!("/{release}"))) {
+                say(path, format!("{path} leads to no release"));
+            }
+            if !served.insert(target) {
+                say(path, format!("{path} leads where another link of its site leads"));
+            }
         }
     }
     if desired.replaces_default && state.files.contains_key(DEFAULT_SITE) {
@@ -122,15 +143,15 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
 }
 
 /// What runs from something else than what lies there. After a boot that is all that can be compared.
-fn stale(state: &State, hand: &ByHand<'_>) -> Vec<String> {
+fn stale(state: &State) -> impl Iterator<Item = String> {
     let ours = state.systemd.running().filter(|(unit, _)| unit.starts_with("sim-"));
     let stale = ours.filter(|(unit, process)| {
         let lies = state.files.get(&format!("{UNITS}{unit}")).and_then(Lies::digest);
         let environment = state.files.get(&environment_of(unit)).and_then(Lies::digest);
         let read = process.from.environment.first().copied().flatten();
-        (lies, environment) != (Some(process.from.unit), read) && !hand.ever_touched(unit)
+        (lies, environment) != (Some(process.from.unit), read)
     });
-    stale.map(|(unit, _)| format!("{unit} runs from something else than what lies there")).collect()
+    stale.map(|(unit, _)| unit.clone())
 }
 
 fn environment_of(unit: &str) -> String {
@@ -169,13 +190,19 @@ fn units(state: &State, desired: &Desired, hand: &ByHand<'_>) -> Vec<String> {
 
 fn owned(manifest: &Manifest, desired: &Desired) -> Vec<String> {
     let mut wrong = Vec::new();
-    if !manifest.files.keys().eq(desired.files.keys()) || !manifest.links.keys().eq(desired.links.keys()) {
+    let links = manifest.links.keys().filter(|path| !is_previous(desired, path));
+    if !manifest.files.keys().eq(desired.files.keys()) || !links.eq(desired.links.keys()) {
         wrong.push(format!("{MANIFEST} names other files than are declared"));
     }
     if !manifest.units.keys().eq(desired.replicas.keys()) {
         wrong.push(format!("{MANIFEST} names other units than are declared"));
     }
     wrong
+}
+
+/// Whether a path is a link to what a site served before: of those as many are there as there were switches.
+fn is_previous(desired: &Desired, path: &str) -> bool {
+    desired.links.values().any(|link| link.previous.iter().any(|previous| previous == path))
 }
 
 /// Whether a path is of the kind that evenkeel makes.
@@ -212,7 +239,8 @@ impl ByHand<'_> {
     }
 }
 
-fn parts(unit: &str) -> [String; 4] {
+/// What a unit is started from, and itself.
+pub fn parts(unit: &str) -> [String; 4] {
     let name = unit.trim_start_matches("sim-").split('@').next().unwrap_or_default();
     [unit.to_owned(), format!("{UNITS}{unit}"), environment_of(unit), format!("/etc/secrets/{name}.env")]
 }

@@ -16,6 +16,9 @@ use crate::{
 /// What nginx listens on for sites.
 const HTTP: u16 = 80;
 
+/// What it listens on besides where a site has `tls`.
+const HTTPS: u16 = 443;
+
 pub fn environment(declaration: &Declaration, fleet: &Fleet, outcome: &mut Outcome) {
     let checker = Checker { declaration, fleet };
     let findings = &mut outcome.findings;
@@ -70,12 +73,14 @@ impl Checker<'_> {
     fn port(&self, service: &Service, instance: &Instance) -> Option<Finding> {
         let (port, name) = (service.port, &instance.name);
         let has_site = self.fleet.sites_on(name).next().is_some();
+        let has_tls = self.fleet.sites_on(name).any(|site| site.tls.is_some());
         let declared = self.declaration.instances.get(name).and_then(|file| file.ssh.port);
         let ssh = declared.or(self.declaration.fleet.ssh.port).unwrap_or(22);
         let holder = match port {
             _ if port == self.fleet.digest_port => Some("nginx answers its digest there (`digest_port`)"),
             _ if port == ssh => Some("sshd listens there"),
             HTTP if has_site => Some("nginx listens there for sites"),
+            HTTPS if has_tls => Some("nginx listens there for sites with `tls`"),
             _ => None,
         };
         if let Some(holder) = holder {
@@ -94,7 +99,7 @@ impl Checker<'_> {
 
     fn free_port(&self, instance: &Instance) -> String {
         let taken: BTreeSet<u16> = self.fleet.services_on(&instance.name).map(|service| service.port).collect();
-        let reserved = [HTTP, 22, self.fleet.digest_port];
+        let reserved = [HTTP, HTTPS, 22, self.fleet.digest_port];
         let mut free = (instance.ports.first..=instance.ports.last)
             .filter(|port| !taken.contains(port) && !reserved.contains(port));
         match free.next() {

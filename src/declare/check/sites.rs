@@ -1,17 +1,23 @@
 //! Checks of sites that do not depend on the environment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use crate::{
     declare::{
         Declaration, codes,
         de::At,
         file::File,
-        kinds::{Kind, RouteTo},
+        kinds::{Kind, RouteTo, SiteFile},
         place,
     },
-    model::finding::Finding,
+    model::{finding::Finding, headers},
 };
+
+/// Where an ACME client's answers are asked for (RFC 8555, 8.3).
+const ACME: &str = "/.well-known/acme-challenge";
+
+/// How long nginx may wait for a service. Less is no time to answer in, more it cannot count.
+const SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
     for (name, site) in &declaration.sites {
@@ -33,8 +39,9 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
         }
         let names_unknown = findings.len() > known;
         for routes in std::iter::once(&site.routes).chain(overlaid.filter_map(|overlay| overlay.routes.as_ref())) {
-            check_routes(declaration, file, routes, site.frontend.is_some(), findings);
+            check_routes(declaration, file, routes, site, findings);
         }
+        check_headers(file, site, findings);
         if site.frontend.is_none() && site.routes.is_empty() {
             let message = format!("the site `{name}` serves nothing");
             let finding = Finding::error(codes::EMPTY_SITE, message).at(file.place(site.domain.span));
@@ -59,7 +66,7 @@ fn check_routes(
     declaration: &Declaration,
     file: &File,
     routes: &BTreeMap<At<String>, RouteTo>,
-    frontend: bool,
+    site: &SiteFile,
     findings: &mut Vec<Finding>,
 ) {
     for (path, to) in routes {
@@ -68,11 +75,41 @@ fn check_routes(
             let hint = declaration.hint_for(Kind::Service, &to.service);
             findings.push(Finding::error(codes::UNKNOWN_SERVICE, message).at(file.place(to.service.span)).hint(hint));
         }
-        if frontend && path.as_str() == "/" {
+        if site.frontend.is_some() && path.as_str() == "/" {
             let message = "the route `/` and the frontend answer for the same path";
             let finding = Finding::error(codes::ROUTE_TAKEN, message).at(file.place(path.span));
             findings.push(finding.hint("give the route a path of its own, or leave the frontend out"));
         }
+        if site.acme_root.is_some() && path.trim_end_matches('/') == ACME {
+            let message = format!("the route `{}` and `acme_root` answer for the same path", **path);
+            let finding = Finding::error(codes::ROUTE_TAKEN, message).at(file.place(path.span));
+            findings.push(finding.hint("leave one of them out"));
+        }
+        if let Some(timeout) = to.timeout.as_ref().filter(|timeout| !SILENCE.contains(&timeout.0)) {
+            let message = format!("`timeout` is {}; a service may be silent for 1s to 24h", **timeout);
+            findings.push(Finding::error(codes::INVALID_VALUE, message).at(file.place(timeout.span)));
+        }
+    }
+}
+
+fn check_headers(file: &File, site: &SiteFile, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<String, &At<String>> = BTreeMap::new();
+    for (name, value) in &site.headers {
+        let is = |known: &&str| known.eq_ignore_ascii_case(name);
+        let first = *seen.entry(name.to_ascii_lowercase()).or_insert(name);
+        let (code, message, hint) = if let Some(known) = headers::WORKED_OUT.iter().find(|known| is(known)) {
+            let hint = "leave it out; how long files may be kept is decided by `frontend.immutable`";
+            (codes::RESERVED_HEADER, format!("`{known}` is worked out for each answer"), hint)
+        } else if first.span != name.span {
+            let message = format!("`{}` and `{}` are one header", **first, **name);
+            (codes::DUPLICATE_KEY, message, "leave one of them out: case makes no difference")
+        } else if value.0.is_none() && !headers::given().any(|given| is(&given)) {
+            let message = format!("`{}` is taken away, and evenkeel does not send it", **name);
+            (codes::INVALID_VALUE, message, "null is for headers that are sent without being declared")
+        } else {
+            continue;
+        };
+        findings.push(Finding::error(code, message).at(file.place(name.span)).hint(hint));
     }
 }
 

@@ -22,7 +22,7 @@ pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};
 pub use overriding::OverrideFile;
 pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile};
-pub use site::{RouteTo, SiteFile, SiteOverlay};
+pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
 pub use source::{Archive, CredentialFile, SourceKeys};
 pub use text::*;
 

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Domain, SourceKeys};
-use crate::declare::de::At;
+use super::{Domain, Glob, HostPath, SourceKeys};
+use crate::{
+    declare::de::At,
+    model::quantity::{BodySize, Span},
+};
 
 /// An nginx server: a static frontend plus routes to services.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,6 +28,14 @@ pub struct SiteFile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = route()))]
     pub routes: BTreeMap<At<String>, RouteTo>,
+    /// Where the host keeps its certificate; without it the site speaks plain HTTP.
+    pub tls: Option<Tls>,
+    /// A folder on the host below which an ACME client puts its answers, in `.well-known/acme-challenge/`.
+    pub acme_root: Option<HostPath>,
+    /// Headers of every answer. A frontend has some without being told; null takes one of those away.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = header()))]
+    pub headers: BTreeMap<At<String>, HeaderValue>,
     /// Whether the distribution's default site makes room.
     pub replaces_default: Option<bool>,
     /// What differs in an environment.
@@ -40,6 +51,7 @@ pub struct SiteOverlay {
     pub on: Option<At<Vec<At<String>>>>,
     #[schemars(extend("propertyNames" = route()))]
     pub routes: Option<BTreeMap<At<String>, RouteTo>>,
+    pub tls: Option<Tls>,
 }
 
 fn route() -> serde_json::Value {
@@ -55,6 +67,52 @@ fn route() -> serde_json::Value {
 pub struct Frontend {
     /// Where they come from.
     pub source: At<SourceKeys>,
+    /// Whether `index.html` answers for every path that is no file: the page itself looks at the address.
+    pub spa: Option<bool>,
+    /// Files whose name changes with their content, so that a browser need never ask again. Without it
+    /// evenkeel tells them by a hash in their name.
+    pub immutable: Option<Vec<Glob>>,
+}
+
+/// A certificate and its key, kept on the host by someone else.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate with those that vouch for it, PEM. A change of it reloads nginx.
+    pub certificate: HostPath,
+    /// Its key, PEM.
+    pub key: HostPath,
+}
+
+fn header() -> serde_json::Value {
+    serde_json::json!({
+        "pattern": "^[A-Za-z][A-Za-z0-9-]*$",
+        "description": "The name of a header: letters, digits and `-`."
+    })
+}
+
+/// A header's value, or nothing to take one away that evenkeel sends by itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct HeaderValue(pub Option<String>);
+
+impl JsonSchema for HeaderValue {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HeaderValue".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        // Null comes first: that is how `schema` tells it from an optional key, where null is refused.
+        schemars::json_schema!({
+            "type": ["null", "string"],
+            "pattern": "^[!-#%-~]([ -#%-~]*[!-#%-~])?$",
+            "description": "A header's value: printable ASCII without `$`, no space at its ends."
+        })
+    }
 }
 
 /// Where a path leads.
@@ -66,4 +124,12 @@ pub struct RouteTo {
     pub service: At<String>,
     /// Whether the service sees the whole path; else the route's own part is taken off.
     pub keep_prefix: Option<bool>,
+    /// Whether a WebSocket may be opened there.
+    pub websocket: Option<bool>,
+    /// Whether answers arrive piece by piece (server-sent events): nothing is held back or compressed.
+    pub stream: Option<bool>,
+    /// How long the service may be silent; 60s if not given, 1h for a `websocket` or `stream`.
+    pub timeout: Option<At<Span>>,
+    /// How much a request may carry; 1M if not given.
+    pub body_size: Option<BodySize>,
 }

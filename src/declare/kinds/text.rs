@@ -69,6 +69,16 @@ text!(
     "The path of an environment file on the host: absolute, without `..`, of letters, digits and `_@+=:,.-`."
 );
 text!(
+    HostPath,
+    "^(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)+$",
+    "A path on the host: absolute, without `..`, of letters, digits and `_@+=:,.-`."
+);
+text!(
+    Glob,
+    "^[A-Za-z0-9_@+~.,*?-][A-Za-z0-9_@+~.,*?/-]*$",
+    "A pattern of files: as in `static/**` or `*.woff2`, of letters, digits and `_@+~.,/-`; `*` and `?` stand for what is in a name, `**` for folders too."
+);
+text!(
     UrlPath,
     "^/[A-Za-z0-9/._~!$&'()*+,;=:@%?-]*$",
     "The path of a URL: it begins with `/` and has only what a URL may hold as it is; everything else is written as `%20`."

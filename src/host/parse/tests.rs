@@ -5,6 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::{
+    fleet::Certificate,
+    observation::{Checked, LiveCertificate},
+};
 
 const AI_CORE: &[u8] = include_bytes!("../../../tests/fixtures/probe/ai-core.txt");
 const BUSINESS_TOOLS: &[u8] = include_bytes!("../../../tests/fixtures/probe/business-tools.txt");
@@ -34,6 +38,7 @@ fn of_ai_core() -> Question {
         users: set(&["ubuntu", "nobody-of-this-name"]),
         packages: set(&["nginx-light", "no-such-package"]),
         releases: [digest(RELEASE), digest(NOT_THERE)].into(),
+        certificates: BTreeSet::new(),
         digest_port: Some(19_180),
     }
 }
@@ -286,4 +291,45 @@ fn a_section_that_comes_twice_is_an_error() {
     let mut answer = b"files 0\n\n".to_vec();
     answer.extend_from_slice(AI_CORE);
     assert!(observation(&of_ai_core(), &answer).is_err());
+}
+
+#[test]
+fn a_certificate_and_its_key_are_as_openssl_says() {
+    let pair = Certificate { certificate: "/etc/ssl/a.pem".to_owned(), key: "/etc/ssl/a.key".to_owned() };
+    let question = Question { certificates: [pair.clone()].into(), ..of_business_tools() };
+    let answered = |said: &str| {
+        let said = format!("/etc/ssl/a.pem\t/etc/ssl/a.key\t{said}\n");
+        let answer = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
+        let sections = format!("now 10\n1795000000\ncertificates {}\n{said}\nend 0\n", said.len());
+        let answer = answer.replacen("\ndigests ", "\nold-digests ", 1).replacen("end 0\n", &sections, 1);
+        let digests = format!("{NOT_THERE}  /etc/ssl/a.pem");
+        let answer = format!("digests {}\n{digests}\n{answer}", digests.len());
+        seen(&question, answer.as_bytes()).certificates[&pair].clone()
+    };
+    let digest = Seen::Known(digest(NOT_THERE));
+    let fine = |belong_together, until: &str, seconds_left| {
+        let checked = Seen::Known(Checked { belong_together, until: until.to_owned(), seconds_left });
+        Seen::Known(LiveCertificate { digest: digest.clone(), key: Seen::Known(()), checked })
+    };
+    // Unix time 1795000000 is Nov 18 11:06:40 2026.
+    assert_eq!(answered("there there same Nov 18 11:07:40 2026 GMT"), fine(true, "Nov 18 11:07:40 2026 GMT", 60));
+    assert_eq!(
+        answered("there there other Nov  8 11:06:40 2026 GMT"),
+        fine(false, "Nov  8 11:06:40 2026 GMT", -864_000)
+    );
+    let seen = |said: &str| answered(said).known().cloned().expect("known");
+    assert_eq!(seen("absent there -").digest, Seen::Absent);
+    assert_eq!(seen("there absent -").key, Seen::Absent);
+    assert!(seen("there unreadable -").key.unknown().is_some());
+    assert!(seen("there there no-openssl").checked.is_absent());
+    assert!(seen("there there no-key").checked.unknown().is_some_and(|why| why.contains("/etc/ssl/a.key")));
+    for nonsense in ["", "there", "there there same", "there there same tomorrow", "x there -"] {
+        assert!(answered(nonsense).unknown().is_some(), "{nonsense}");
+    }
+    assert!(seen_nothing_of(&question, &pair));
+}
+
+/// An answer without a word of it.
+fn seen_nothing_of(question: &Question, pair: &Certificate) -> bool {
+    seen(question, BUSINESS_TOOLS).certificates[pair].unknown().is_some()
 }

@@ -1,5 +1,6 @@
 # What is live on this host, in one go. Set before: fleet, paths (one a line), units, users, packages,
-# releases (separated by spaces), digest_port (empty: nginx is no business of ours).
+# releases (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port (empty: nginx is no
+# business of ours).
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #
@@ -64,6 +65,10 @@ set --
 for path in $paths "$base/manifest"; do
   if [ -f "$path" ] && [ ! -L "$path" ]; then set -- "$@" "$path"; fi
 done
+# A certificate is somebody else's, and as a rule a link to the newest one.
+for pair in $certificates; do
+  if [ -f "${pair%%"$tab"*}" ]; then set -- "$@" "${pair%%"$tab"*}"; fi
+done
 if [ $# != 0 ]; then section digests "$(sha256sum -- "$@" 2>&1)"; fi
 unset IFS
 
@@ -106,6 +111,35 @@ if command -v nginx >/dev/null; then
   fi
 else
   section nginx ''
+fi
+
+# Certificates: whether both files are there, whether they belong together, and until when. What a key
+# holds stays here: it is compared by its public half, which the certificate has, too. openssl takes one
+# file at a time.
+if [ "$certificates" ]; then
+  lies() { if [ ! -e "$1" ]; then echo absent; elif [ -f "$1" ] && [ -r "$1" ]; then echo there; else echo unreadable; fi; }
+  pairs=
+  IFS=$newline
+  for pair in $certificates; do
+    certificate=${pair%%"$tab"*} key=${pair#*"$tab"} checked=-
+    lie="$(lies "$certificate") $(lies "$key")"
+    if [ "$lie" = 'there there' ]; then
+      if ! command -v openssl >/dev/null; then
+        checked=no-openssl
+      elif ! said=$(openssl x509 -in "$certificate" -noout -enddate -pubkey 2>/dev/null </dev/null); then
+        checked=no-certificate
+      elif ! public=$(openssl pkey -in "$key" -passin pass: -pubout 2>/dev/null </dev/null); then
+        checked=no-key
+      else
+        case $said in *"$public"*) checked=same ;; *) checked=other ;; esac
+        for line in $said; do case $line in notAfter=*) checked="$checked ${line#notAfter=}" ;; esac done
+      fi
+    fi
+    pairs="$pairs$pair$tab$lie $checked$newline"
+  done
+  unset IFS
+  section now "$(date +%s)"
+  section certificates "$pairs"
 fi
 
 # 1: some are not known to dpkg. More: it could not tell.

@@ -1,34 +1,43 @@
-//! Why a pass did not end with everything as it should be, and what that says of the commits.
+//! What can keep a pass from ending with everything as it should be.
 
 use thiserror::Error;
 
-use super::RECONCILER;
-use crate::{
-    engine::{
-        ledger::LedgerError,
-        pass::{PassError, Refused},
-        prepare::PrepareError,
-    },
-    model::outcome::Outcome,
+use super::{
+    ledger::LedgerError,
+    pass::{PassError, Refused},
+    prepare::PrepareError,
+    round::RECONCILER,
 };
+use crate::{model::outcome::Outcome, report};
 
 /// Why a pass did not end with everything as it should be.
 #[derive(Debug, Error)]
 pub enum RoundError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error("the fleet does not validate: {0}")]
+    Invalid(String),
     #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    Prepare(PrepareError),
     #[error(transparent)]
     Pass(#[from] PassError),
     #[error("refused: {0}")]
     Refused(String),
     #[error("generation {generation} ended {outcome}: {why}")]
     Deployment { generation: u64, outcome: Outcome, why: String },
-    #[error("fetching what lies elsewhere did not end")]
-    Panicked(#[from] tokio::task::JoinError),
     #[error("the default branch holds no environment that is complete enough to go on")]
     NoCommits,
+    #[error("fetching what lies elsewhere did not end")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+impl From<PrepareError> for RoundError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Invalid { findings } => RoundError::Invalid(report::findings::first(&findings)),
+            error => RoundError::Prepare(error),
+        }
+    }
 }
 
 impl RoundError {
@@ -44,7 +53,12 @@ impl RoundError {
     pub(super) fn is_overtaken(&self) -> bool {
         matches!(
             self,
-            RoundError::Pass(PassError::AnotherController { .. } | PassError::UnderWay { .. } | PassError::Detached)
+            RoundError::Pass(
+                PassError::AnotherController { .. }
+                    | PassError::UnderWay { .. }
+                    | PassError::TakenOver { .. }
+                    | PassError::Detached
+            )
         )
     }
 }

@@ -1,0 +1,193 @@
+//! A site's switch from one release to the next, as those see it who have its pages open.
+
+use std::{
+    process::{Child, Command, Stdio},
+    thread,
+    time::Instant,
+};
+
+use crate::{
+    fleet::Fleet,
+    load::{Count, Load},
+    world::{World, assert_is, wait_for},
+};
+
+/// A name that changes with the number, as a build would choose it.
+fn chunk(number: u32) -> String {
+    format!("assets/chunk-{:08x}.js", 0xa1b2_c300_u32 + number)
+}
+
+/// A frontend whose page names the one file that it needs.
+fn build(fleet: &Fleet<'_>, number: u32) {
+    if number > 0 {
+        fleet.remove(&format!("frontend/{}", chunk(number - 1)));
+    }
+    fleet.write("frontend/index.html", &format!("{number} {}", "page ".repeat(400)));
+    fleet.write(&format!("frontend/{}", chunk(number)), &format!("export default {number};"));
+    fleet.write("frontend/version.txt", &number.to_string());
+}
+
+const SITE: &str = "frontend: {source: {path: frontend}}";
+
+pub fn an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not(world: &World) {
+    let fleet = Fleet::new(world, "bridged");
+    let h1 = world.host("h1");
+    fleet.write("frontend/old.html", "an old page");
+    build(&fleet, 0);
+    fleet.site("bridged", &["h1"], SITE);
+    fleet.deploy().ends_with(0);
+    fleet.remove("frontend/old.html");
+    for number in 1..=3 {
+        build(&fleet, number);
+        fleet.deploy().ends_with(0);
+        for old in 0..=number {
+            let file = format!("/{}", chunk(old));
+            assert_is(&file, h1.browse("bridged.test", &file), (200, format!("export default {old};")));
+            let kept = h1.head("bridged.test", &file, "").get("Cache-Control").unwrap_or_default();
+            assert!(kept.contains("immutable"), "{file} is not kept: {kept}");
+        }
+        assert_is("an old page", h1.browse("bridged.test", "/old.html").0, 404);
+        assert!(h1.browse("bridged.test", "/").1.starts_with(&format!("{number} ")), "another page is served");
+        assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+    }
+    build(&fleet, 4);
+    fleet.deploy().ends_with(0);
+    assert_is("a file of four switches ago", h1.browse("bridged.test", &format!("/{}", chunk(0))).0, 404);
+
+    // A link that somebody bends is put back, and nothing moves on.
+    let links =
+        || h1.run("cd /var/lib/evenkeel/bridged/sites/bridged && for link in *; do echo $link $(readlink $link); done");
+    let before = links();
+    h1.run("ln -sfn /srv /var/lib/evenkeel/bridged/sites/bridged/current; rm /var/lib/evenkeel/bridged/sites/bridged/previous-2");
+    fleet.apply().ends_with(0);
+    assert_is("the links", links(), before);
+}
+
+pub fn an_undone_switch_restores_every_link(world: &World) {
+    let fleet = Fleet::new(world, "unswitched");
+    let h1 = world.host("h1");
+    build(&fleet, 0);
+    fleet.site("unswitched", &["h1"], SITE);
+    fleet.deploy().ends_with(0);
+    build(&fleet, 1);
+    fleet.deploy().ends_with(0);
+    let links = || {
+        h1.run(
+            "cd /var/lib/evenkeel/unswitched/sites/unswitched && for link in *; do echo $link $(readlink $link); done",
+        )
+    };
+    let before = links();
+    build(&fleet, 2);
+    // With a file that somebody breaks nginx does not reload, and everything is undone.
+    fleet.site("unswitched", &["h1"], &format!("{SITE}\nheaders: {{X-New: a}}"));
+    let _broken = h1.until_dropped("echo nonsense >/etc/nginx/conf.d/broken.conf", "rm /etc/nginx/conf.d/broken.conf");
+    fleet.deploy().ends_with(3);
+    assert_is("the links", links(), before);
+    assert!(h1.browse("unswitched.test", "/").1.starts_with("1 "), "another page is served");
+    assert_is("what the page needs", h1.browse("unswitched.test", &format!("/{}", chunk(1))).0, 200);
+}
+
+/// What a page of this number needs, and what one of the number before goes on asking for.
+fn follow(page: &str) -> Vec<String> {
+    let number: u32 = page.split(' ').next().and_then(|number| number.parse().ok()).expect("a page has its number");
+    (number.saturating_sub(2)..=number).map(|number| format!("/{}", chunk(number))).collect()
+}
+
+fn assert_nothing_lost(what: &str, count: &Count, began: Instant) {
+    let Count { answers, fresh, closed, lost } = count;
+    println!(
+        "  {what}: {answers} answers, {fresh} fresh connections, {closed} closed while idle, {} lost, in {:.1} s",
+        lost.len(),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(lost.is_empty(), "lost: {:#?}", &lost[..lost.len().min(10)]);
+    assert!(*answers > 1000, "that is no load");
+}
+
+pub fn ten_switches_under_load_lose_nothing(world: &World) {
+    let fleet = Fleet::new(world, "switched");
+    let h1 = world.host("h1");
+    build(&fleet, 0);
+    fleet.site("switched", &["h1"], SITE);
+    fleet.deploy().ends_with(0);
+    let (load, began) = (Load::start(world, h1, "switched.test", "/", follow), Instant::now());
+    for number in 1..=10 {
+        build(&fleet, number);
+        fleet.deploy().ends_with(0);
+        assert!(h1.browse("switched.test", "/").1.starts_with(&format!("{number} ")), "another page is served");
+    }
+    assert_nothing_lost("ten switches", &load.end(), began);
+}
+
+pub fn ten_reloads_under_load_lose_nothing(world: &World) {
+    let fleet = Fleet::new(world, "reloaded");
+    let h1 = world.host("h1");
+    fleet.service("alpha", fleet.port(0), &["h1"], "");
+    build(&fleet, 0);
+    let routes =
+        |number: u32| format!("{SITE}\nroutes: {{/api/: {{service: alpha}}, /of-{number}/: {{service: alpha}}}}");
+    fleet.site("reloaded", &["h1"], &routes(0));
+    fleet.deploy().ends_with(0);
+    let follow = |_: &str| vec![format!("/{}", chunk(0)), "/api/x".to_owned()];
+    let (load, began) = (Load::start(world, h1, "reloaded.test", "/", follow), Instant::now());
+    for number in 1..=10 {
+        fleet.site("reloaded", &["h1"], &routes(number));
+        fleet.deploy().ends_with(0);
+        assert!(h1.browse("reloaded.test", &format!("/of-{number}/x")).1.starts_with("alpha h1 /x "), "not reloaded");
+    }
+    assert_nothing_lost("ten reloads", &load.end(), began);
+}
+
+/// Ended when the value is dropped.
+struct Browser(Child);
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// Waits until another version is served, then loads a part of itself and tells the server of it.
+const PAGE: &str = r#"<!doctype html><script type="module">
+const tell = (what) => fetch("/told?" + encodeURIComponent(what));
+await tell("open");
+const served = async () => (await fetch("/version.txt", {cache: "no-store"})).text();
+while ((await served()) === "0") await new Promise((wake) => setTimeout(wake, 50));
+await import("/CHUNK").then((part) => tell("part " + part.default), (error) => tell("failed " + error));
+</script>"#;
+
+pub fn a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself(world: &World) {
+    let fleet = Fleet::new(world, "opened");
+    let h1 = world.host("h1");
+    build(&fleet, 0);
+    fleet.write("frontend/index.html", &PAGE.replace("CHUNK", &chunk(0)));
+    fleet.site("opened", &["h1"], SITE);
+    fleet.deploy().ends_with(0);
+
+    let (lab, address) = (world.lab.clone(), h1.address.clone());
+    let profile = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut chromium = Command::new("chromium");
+    chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"]);
+    chromium.arg(format!("--user-data-dir={}", profile.path().display()));
+    chromium.arg(format!("--host-resolver-rules=MAP opened.test {address}")).arg("http://opened.test/");
+    chromium.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A child is in the network that its parent's thread is in.
+    let started = thread::spawn(move || {
+        lab.enter().expect("the lab is up");
+        chromium.spawn().expect("chromium is installed")
+    });
+    let _browser = Browser(started.join().expect("it starts"));
+    let told = |is_it: fn(&str) -> bool| {
+        wait_for("a word of the page", || {
+            let log = h1.run("cat /var/log/nginx/opened-opened.access.log");
+            let said = log.lines().filter_map(|line| line.split("/told?").nth(1)?.split('"').next());
+            said.rev().find(|said| is_it(said)).map(str::to_owned)
+        })
+    };
+    told(|said| said == "open");
+    for number in 1..=2 {
+        build(&fleet, number);
+        fleet.deploy().ends_with(0);
+    }
+    assert_is("what the page loaded", told(|said| said != "open"), "part%200");
+}
