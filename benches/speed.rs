@@ -92,10 +92,11 @@ fn many_services(table: &mut Table) -> Result {
         let declaration = declaration.ok_or_else(|| format!("{findings:?}"))?;
         declaration.resolve(&environment, &Overrides::default()).map_err(|found| format!("{found:?}").into())
     };
-    let releases: BTreeMap<_, Digest> = release::gather(&fleet_of()?, &tree, &Default::default(), &Unfetched)?
-        .into_iter()
-        .map(|(source, release)| (source, release.digest))
-        .collect();
+    let releases: BTreeMap<_, Digest> =
+        release::gather(&fleet_of()?, &tree, &Default::default(), &Unfetched, Default::default())?
+            .into_iter()
+            .map(|(source, release)| (source, release.digest))
+            .collect();
     let took = samples(15, || {
         let desired = render::render(&fleet_of()?, &releases)?;
         let replicas: usize = desired.values().map(|desired| desired.replicas.len()).sum();

@@ -81,6 +81,11 @@ fn git_and(more: &str) -> String {
 const ARCHIVE: &str = "\"https://example.org/a.tar.gz\"";
 const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// Service A, of which something is built.
+fn built(build: &str) -> String {
+    a("path: code", &format!("path: code, build: {{{build}}}"))
+}
+
 /// Service A and more keys.
 fn a_and(more: &str) -> String {
     format!("{A}{more}\n")
@@ -166,6 +171,10 @@ fn every_code_as_people_see_it() {
                 ),
             )],
         ),
+        ("missing-source", vec![("services/a.yaml", built("run: make, output: ../out"))]),
+        ("missing-key", vec![("services/a.yaml", built("run: make"))]),
+        ("invalid-command", vec![("services/a.yaml", built("run: \" \", output: out"))]),
+        ("invalid-value", vec![("services/a.yaml", built("run: make, output: out, timeout: 0s"))]),
         ("source-keys", vec![("services/a.yaml", git_and("credentials: {ssh_key: /etc/key}"))]),
         (
             "source-keys",

@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Exit {
     let commit = if tree.clean { tree.commit.clone() } else { None };
     let commits = Commits::of_config(commit.clone(), commit);
     let prepared = args.hosts.prepare(&tree, &overrides, commits, || {
-        Ok(args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?.fetcher())
+        args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())
     })?;
     common::block_on(async {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::{DONE, Exit, common, repository::RepositoryArgs};
-use crate::model::plan::Commits;
+use crate::model::{plan::Commits, release::Making};
 
 /// Show the exact files every instance should hold; connects to nothing.
 #[derive(clap::Args)]
@@ -21,8 +21,11 @@ pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
     let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || {
-        Ok(args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?.fetcher())
+        args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())
     })?;
+    if let Some(due) = prepared.releases.values().find(|release| matches!(release.making, Making::Due { .. })) {
+        anstream::eprintln!("{} is not built yet: its digest below stands for one that nobody knows", due.source);
+    }
     for (name, desired) in &prepared.desired {
         for (path, file) in &desired.files {
             match &args.output {

@@ -70,6 +70,7 @@ pub fn run(args: &Args) -> Exit {
             Box::new(log_event),
         );
         reconciler.fetcher = Arc::new(place.fetcher());
+        reconciler.workshop = Some(Arc::new(place.workshop()));
         let reconciler = Arc::new(reconciler);
         let reloading = reconciler.clone();
         signals::obey(stop.clone(), following.clone(), move || {

@@ -97,7 +97,7 @@ impl Viewer<'_> {
         let tree = self.args.hosts.fleet.read()?;
         let commit = if tree.clean { tree.commit.clone() } else { None };
         let commits = Commits::of_config(commit.clone(), commit);
-        let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.fetcher()))?;
+        let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.clone()))?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let plan = look(&prepared, &hosts, &spinner.watch()).await;

@@ -22,7 +22,10 @@ fn wanted(id: &str) -> Wanted {
 }
 
 fn good(id: &str) -> Standing {
-    Standing { good: Some(Good { commits: commits(id), generation: 1, desired: None }), ..Standing::default() }
+    Standing {
+        good: Some(Good { commits: commits(id), generation: 1, desired: None, builds: Default::default() }),
+        ..Standing::default()
+    }
 }
 
 fn said(standing: Standing) -> Said {
@@ -151,7 +154,7 @@ fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good
 
 #[test]
 fn what_is_deployed_in_part_goes_back_only_when_it_has_failed() {
-    let partial = Some(Good { commits: commits("b"), generation: 2, desired: None });
+    let partial = Some(Good { commits: commits("b"), generation: 2, desired: None, builds: Default::default() });
     let standing = Standing { partial, ..good("a") };
     let (mut l, _) = Loop::of(Wanted { said: said(standing.clone()), ..wanted("c") });
     let effects = l.at(10, ended(deploy("c"), passed(End::Failed, standing.clone())));
@@ -340,7 +343,7 @@ fn a_branch_of_another_repository_that_moved_is_deployed_and_its_failure_is_its_
     let mut tell = |event, now| decide(&mut state, POLICY, event, now, 0.5);
     let at = |source| Wanted { commits: with_source("a", source), ..wanted("a") };
     let good = Standing {
-        good: Some(Good { commits: with_source("a", "1"), generation: 1, desired: None }),
+        good: Some(Good { commits: with_source("a", "1"), generation: 1, desired: None, builds: Default::default() }),
         ..Standing::default()
     };
     tell(Event::Tick, 0);

@@ -3,22 +3,32 @@
 //! Keeps true: whatever makes no source is an error of its own, found by `check::sources` once and not per
 //! environment; only what depends on an instance is said here.
 
+use std::time::Duration;
+
 use super::{
     Declaration, codes,
     de::At,
     file::File,
-    kinds::{Arch, Archive, CredentialFile, SourceKeys},
+    kinds::{Arch, Archive, BuildKeys, CredentialFile, SourceKeys},
     overrides::Overrides,
     similar,
 };
 use crate::model::{
+    build::Build,
     digest::Digest,
     exclude::Exclude,
     finding::Finding,
     name::InstanceName,
+    quantity::Span,
     source::{ArchiveSource, GitSource, Origin, Revision, Source, SourceCredentials},
     tree,
 };
+
+/// A frontend's packages are fetched and bundled in a fraction of it.
+const BUILD_TIMEOUT: Span = Span(Duration::from_secs(600));
+
+/// What bundlers take for a large frontend.
+const BUILD_MEMORY: u64 = 2 << 30;
 
 /// A folder of the config repository, from its root; None when it would leave it.
 pub fn folder(declaration: &Declaration, path: &str) -> Option<String> {
@@ -49,7 +59,22 @@ pub fn source(declaration: &Declaration, keys: &SourceKeys, arch: Option<Arch>) 
         (None, None) => Origin::Folder(folder(declaration, &keys.path.as_ref()?.value)?),
         (Some(_), Some(_)) => return None,
     };
-    Some(Source { origin, exclude: exclude(keys)? })
+    let build = match &keys.build {
+        Some(keys) => Some(build(keys)?),
+        None => None,
+    };
+    Some(Source { origin, exclude: exclude(keys)?, build })
+}
+
+fn build(keys: &BuildKeys) -> Option<Build> {
+    Some(Build {
+        run: keys.run.value.clone(),
+        output: tree::join("", &keys.output)?,
+        env: keys.env.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect(),
+        network: keys.network.unwrap_or(true),
+        timeout: keys.timeout.as_deref().copied().unwrap_or(BUILD_TIMEOUT),
+        memory: keys.memory.as_ref().map_or(BUILD_MEMORY, |memory| memory.bytes()),
+    })
 }
 
 /// None when one of the patterns is none.

@@ -67,6 +67,9 @@ pub struct Deployment<'a, H> {
 
 impl<H: Host> Deployment<'_, H> {
     pub async fn run(&self) -> Ended {
+        if let Some(failure) = self.unbuilt() {
+            return self.failed(failure, 0).await;
+        }
         let stage = Stage::new(self.prepared.fleet.name.as_str(), self.prepared.fleet.environment.lost_after.0);
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
         for phase in 1..=phases {
@@ -108,6 +111,21 @@ impl<H: Host> Deployment<'_, H> {
             Undone::Everywhere => Ended::RolledBack(failure),
             Undone::Not(not_undone) => Ended::RollbackFailed { failure, not_undone },
         }
+    }
+
+    /// A release that is to be put in place, and of which only its name is known.
+    fn unbuilt(&self) -> Option<Failure> {
+        self.plan.steps.iter().find_map(|step| {
+            let Action::StageRelease { release, .. } = &step.action else { return None };
+            let release = self.prepared.releases.get(release).filter(|release| !release.is_at_hand())?;
+            Some(Failure {
+                instance: step.instance.clone(),
+                step: step.id.clone(),
+                message: format!("{} is not built", release.source),
+                cause: Cause::Refused,
+                log: Vec::new(),
+            })
+        })
     }
 
     fn steps_of(&self, phase: u32) -> BTreeMap<&InstanceName, Vec<&Step>> {

@@ -7,20 +7,23 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use super::pass::Refused;
 use crate::{
     declare::{self, Overrides},
     model::{
+        build::{BuiltRelease, BuiltReleases},
         desired::{self, Desired},
         digest::Digest,
         finding::{Finding, any_error},
         fleet::Fleet,
         name::{EnvironmentName, InstanceName},
+        outcome::Cause,
         plan::Commits,
-        release::Release,
+        release::{Making, Release},
         source::{Pinned, Source, SourceCommits},
         tree::Tree,
     },
-    release::{self, Fetcher, ReleaseError},
+    release::{self, BuildError, Builds, Fetcher, ReleaseError},
     render::{self, RenderError},
 };
 
@@ -52,6 +55,16 @@ pub enum PrepareError {
     Render(#[from] RenderError),
 }
 
+impl PrepareError {
+    /// A build that failed by its own fault, as its record says it. `triggered_by` is who asked.
+    pub fn failed_build(&self, triggered_by: &str) -> Option<Refused> {
+        let PrepareError::Release(error) = self else { return None };
+        let (users, BuildError::Failed { command, fault, last_lines, .. }) = error.failed_build()? else { return None };
+        let why = format!("the build of {users} failed: {command} {fault}");
+        Some(Refused { why, cause: Cause::Build, log: last_lines.clone(), triggered_by: triggered_by.to_owned() })
+    }
+}
+
 /// The environment's fleet, and what is to be said of it. Needs nothing but the tree.
 pub fn declared(
     tree: &Tree,
@@ -68,15 +81,16 @@ pub fn declared(
     Ok((fleet, findings))
 }
 
-/// A declared fleet with all its files. What `commits` does not say of other repositories is asked for. Blocks,
-/// and may wait for the network, where a source lies elsewhere.
+/// A declared fleet with all its files. What `commits` does not say of other repositories is asked for, and
+/// `builds` says how far to go for what is built. Blocks, and may wait for the network or a build.
 pub fn gathered(
     (fleet, findings): (Fleet, Vec<Finding>),
     tree: &Tree,
     mut commits: Commits,
     fetcher: &dyn Fetcher,
+    builds: Builds<'_>,
 ) -> Result<Prepared, PrepareError> {
-    let made = release::gather(&fleet, tree, &commits.sources, fetcher)?;
+    let made = release::gather(&fleet, tree, &commits.sources, fetcher, builds)?;
     let digests: BTreeMap<Source, Digest> =
         made.iter().map(|(source, release)| (source.clone(), release.digest)).collect();
     let desired = render::render(&fleet, &digests)?;
@@ -88,7 +102,7 @@ pub fn gathered(
     Ok(Prepared { fleet, commits, desired, releases, sources, deployed: SourceCommits::new(), digest, findings })
 }
 
-/// Both, one after the other. `folder` is the fleet folder below the tree's root.
+/// Both, one after the other; nothing is built. `folder` is the fleet folder below the tree's root.
 pub fn prepare(
     tree: &Tree,
     folder: &str,
@@ -97,7 +111,7 @@ pub fn prepare(
     commits: Commits,
     fetcher: &dyn Fetcher,
 ) -> Result<Prepared, PrepareError> {
-    gathered(declared(tree, folder, environment, overrides)?, tree, commits, fetcher)
+    gathered(declared(tree, folder, environment, overrides)?, tree, commits, fetcher, Builds::default())
 }
 
 fn moving(source: &Source, pinned: &Pinned) -> Option<(String, String)> {
@@ -108,6 +122,26 @@ fn moving(source: &Source, pinned: &Pinned) -> Option<(String, String)> {
 }
 
 impl Prepared {
+    /// What was made of each build, as far as it is known.
+    pub fn builds(&self) -> BuiltReleases {
+        let made = self.releases.values().filter(|release| !matches!(release.making, Making::Due { .. }));
+        let built = |release: &Release| BuiltRelease { release: release.digest, from: release.source.to_string() };
+        made.filter_map(|release| Some((release.build_key()?, built(release)))).collect()
+    }
+
+    /// Whether what is built is what the history says was made of it.
+    pub fn is_as_recorded(&self, recorded: &BuiltReleases) -> bool {
+        self.releases.values().all(|release| {
+            let recorded = release.build_key().and_then(|key| recorded.get(&key));
+            recorded.is_none_or(|recorded| recorded.release == release.digest)
+        })
+    }
+
+    /// Whether a build would change nothing of it: all files are at hand.
+    pub fn is_built(&self) -> bool {
+        self.releases.values().all(Release::is_at_hand)
+    }
+
     /// Leaves only the named instances; the others are neither looked at nor changed.
     pub fn only(mut self, instances: &[InstanceName]) -> Self {
         if !instances.is_empty() {

@@ -39,7 +39,7 @@ use crate::{
     declare::{Declaration, Overrides},
     host::Host,
     model::{name::EnvironmentName, outcome::Deployment},
-    release::{Fetcher, Unfetched},
+    release::{Fetcher, Unfetched, Workshop},
     report::{self, status::StatusView},
 };
 
@@ -77,6 +77,8 @@ pub struct Reconciler<H, L> {
     pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
     /// The way to sources that lie elsewhere than in the repository.
     pub fetcher: Arc<dyn Fetcher>,
+    /// Where builds are run and kept; without it none is.
+    pub workshop: Option<Arc<Workshop>>,
     /// What `status` answers, by environment.
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
@@ -119,6 +121,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             watch,
             jitter: Box::new(|| rand::rng().random()),
             fetcher: Arc::new(Unfetched),
+            workshop: None,
             status,
             pulse,
             declaration: Mutex::default(),

@@ -1,4 +1,4 @@
-//! Sources in the loop. Where branches and tags of other repositories are is asked whenever the config
+//! Sources in the loop, and what is built of them. Where branches and tags of other repositories are is asked whenever the config
 //! repository is fetched, so that a change there is deployed like a commit here.
 //!
 //! Keeps true: what is wanted of an environment names a commit for each of them, so that everything that
@@ -20,12 +20,13 @@ use super::{
 use crate::{
     host::Host,
     model::{
+        build::BuiltReleases,
         name::EnvironmentName,
         plan::Commits,
         source::{GitSource, SourceCommits},
         standing::Standing,
     },
-    release,
+    release::{self, Builds},
 };
 
 /// How long one repository may hold up what all the others bring. It goes on being asked.
@@ -73,39 +74,56 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
     }
 
-    /// What these commits ask of hosts, with all their files, and what is deployed in their place.
+    /// What these commits ask of hosts, with all their files, and what is deployed in their place. What is built
+    /// is looked up, and made only where that is asked for.
     pub(super) async fn prepared_for(
         &self,
         environment: &EnvironmentName,
         commits: &Commits,
+        run_builds: bool,
     ) -> Result<Arc<Prepared>, RoundError> {
         let known = lock(&self.prepared).get(environment).cloned().unwrap_or_default();
-        let known = known.into_iter().find(|prepared| prepared.commits.agrees(commits));
-        let prepared = match known {
+        let known = known.into_iter().filter(|prepared| prepared.commits.agrees(commits));
+        let newest = chronicle::newest(&self.ledger, environment).await?;
+        let recorded = newest.builds();
+        let fits = |prepared: &Prepared| {
+            if run_builds { prepared.is_built() } else { prepared.is_as_recorded(&recorded) }
+        };
+        let prepared = match known.into_iter().find(|prepared| fits(prepared)) {
             Some(prepared) => prepared,
-            None => self.prepare(environment, commits).await?,
+            None => self.prepare(environment, commits, &recorded, run_builds).await?,
         };
         if prepared.commits.sources.is_empty() {
             return Ok(prepared);
         }
-        let good = chronicle::newest(&self.ledger, environment).await?.standing.good;
-        let deployed = good.map(|good| good.commits.sources).unwrap_or_default();
+        let deployed = newest.standing.good.map(|good| good.commits.sources).unwrap_or_default();
         if prepared.deployed == deployed { Ok(prepared) } else { Ok(Arc::new((*prepared).clone().after(deployed))) }
     }
 
-    async fn prepare(&self, environment: &EnvironmentName, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
+    async fn prepare(
+        &self,
+        environment: &EnvironmentName,
+        commits: &Commits,
+        recorded: &BuiltReleases,
+        run: bool,
+    ) -> Result<Arc<Prepared>, RoundError> {
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
             return Err(RoundError::NoCommits);
         };
         let tree = self.ledger.tree(default, branch, &self.folder).await?;
         let fleet = declared(&tree, &self.folder, environment, &self.overrides)?;
-        let elsewhere = fleet.0.sources().keys().any(|source| source.is_elsewhere());
+        let waits = fleet.0.sources().keys().any(|source| source.is_elsewhere() || source.build.is_some());
         let (wanted, fetcher) = (commits.clone(), self.fetcher.clone());
-        let gather = move || gathered(fleet, &tree, wanted, &*fetcher);
-        let prepared = if elsewhere { tokio::task::spawn_blocking(gather).await? } else { gather() }?;
+        let (workshop, recorded) = (self.workshop.clone(), recorded.clone());
+        let gather = move || {
+            let builds = Builds { workshop: workshop.as_deref(), recorded: Some(&recorded), run };
+            gathered(fleet, &tree, wanted, &*fetcher, builds)
+        };
+        let prepared = if waits { tokio::task::spawn_blocking(gather).await? } else { gather() }?;
         let prepared = Arc::new(prepared);
         let mut cache = lock(&self.prepared);
         let latest = cache.entry(environment.clone()).or_default();
+        latest.retain(|known| known.commits != prepared.commits);
         latest.insert(0, prepared.clone());
         latest.truncate(PREPARED);
         Ok(prepared)

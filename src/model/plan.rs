@@ -107,6 +107,9 @@ pub enum Action {
         source: String,
         files: usize,
         bytes: u64,
+        /// Whether it is built before; its files are not known yet.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        due: bool,
     },
     WriteFile {
         path: String,
@@ -252,6 +255,11 @@ impl Plan {
 
     pub fn has_changes(&self) -> bool {
         !self.steps.is_empty()
+    }
+
+    /// Whether something has to be built before it can be carried out.
+    pub fn needs_builds(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.action, Action::StageRelease { due: true, .. }))
     }
 
     pub fn unknown_instances(&self) -> impl Iterator<Item = (&InstanceName, &str)> {

@@ -13,6 +13,20 @@ pub struct Release {
     /// Where its files were taken from. No part of the digest.
     pub source: Pinned,
     pub files: BTreeMap<String, ReleaseFile>,
+    pub making: Making,
+}
+
+/// How a release came to be. No part of the digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Making {
+    /// Its files are the source's.
+    Taken,
+    /// Its files are what a build made.
+    Built { key: Digest, log: Arc<str> },
+    /// A build made it once, and the history says so. Its files are not at hand.
+    Recorded { key: Digest },
+    /// It has to be built. Its digest is the build's key, and stands for one that nobody knows yet.
+    Due { key: Digest },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +46,34 @@ impl Release {
             };
             [path.clone(), mode.to_owned(), content]
         });
-        Self { digest: Digest::of_fields(fields), source, files }
+        Self { digest: Digest::of_fields(fields), source, files, making: Making::Taken }
+    }
+
+    /// One whose files are not at hand: only a build would tell them.
+    pub fn without_files(digest: Digest, source: Pinned, making: Making) -> Self {
+        Self { digest, source, files: BTreeMap::new(), making }
+    }
+
+    /// The key of the build that makes it.
+    pub fn build_key(&self) -> Option<Digest> {
+        match &self.making {
+            Making::Taken => None,
+            Making::Built { key, .. } | Making::Recorded { key } | Making::Due { key } => Some(*key),
+        }
+    }
+
+    /// Whether it can travel. Otherwise it has to be built first.
+    pub fn is_at_hand(&self) -> bool {
+        matches!(self.making, Making::Taken | Making::Built { .. })
+    }
+
+    /// Where its files come from, in words.
+    pub fn origin(&self) -> String {
+        match &self.making {
+            Making::Taken => self.source.to_string(),
+            Making::Built { .. } | Making::Recorded { .. } => format!("{}, built", self.source),
+            Making::Due { .. } => format!("{}, to be built", self.source),
+        }
     }
 
     /// Bytes of all contents together.

@@ -4,14 +4,16 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use super::{digest::Digest, exclude::Exclude};
+use super::{build::Build, digest::Digest, exclude::Exclude};
 
 /// What is declared, with everything that says which files it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     pub origin: Origin,
-    /// What of it does not travel.
+    /// What of it does not travel; where it is built, what the build does not see.
     pub exclude: Exclude,
+    /// None: its files are taken as they are.
+    pub build: Option<Build>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +78,7 @@ pub enum Pinned {
 impl Source {
     /// A folder of the config repository, as it is.
     pub fn folder(path: impl Into<String>) -> Self {
-        Self { origin: Origin::Folder(path.into()), exclude: Exclude::default() }
+        Self { origin: Origin::Folder(path.into()), exclude: Exclude::default(), build: None }
     }
 
     /// Whether its files lie elsewhere than in the config repository.

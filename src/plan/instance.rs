@@ -11,6 +11,7 @@ use crate::model::{
     observation::{LiveFile, LiveRelease, LiveUnit, Observation},
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Step},
+    release::Making,
     seen::Seen,
 };
 
@@ -196,10 +197,16 @@ impl<'a> Differ<'a> {
             let Some(resource) = resource else { continue };
             let action = Action::StageRelease {
                 release: *digest,
-                source: release.source.to_string(),
+                source: release.origin(),
                 files: release.files.len(),
                 bytes: release.size(),
+                due: !release.is_at_hand(),
             };
+            if let Making::Due { .. } = release.making {
+                let message = format!("the release of {resource} is not built yet");
+                let hint = "it is when this is applied; until then its digest stands for one that nobody knows";
+                self.findings.push(Finding::warning("not-built", message).on(self.name()).hint(hint));
+            }
             let moved = self.inputs.moved.get(&resource).map(String::as_str);
             let moved = moved.filter(|_| live.releases.get(digest) == Some(&Seen::Absent));
             self.step(order::PREPARE, &resource, action, moved.unwrap_or(reason));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::FetchError;
+use super::{BuildError, FetchError};
 
 /// Everything that stands against it, at once.
 #[derive(Debug)]
@@ -35,6 +35,18 @@ pub enum Trouble {
     NoProgram { program: String, from: String, there: bool },
     #[error("{from} cannot be had: {why}")]
     Unfetched { from: String, why: FetchError },
+    #[error("{from} is not built: {why}")]
+    Unbuilt { from: String, why: Box<BuildError> },
+}
+
+impl ReleaseError {
+    /// A build that failed by its own fault, with who needs it: the same commits would fail again.
+    pub fn failed_build(&self) -> Option<(&str, &BuildError)> {
+        self.troubles.iter().find_map(|(users, trouble)| match trouble {
+            Trouble::Unbuilt { why, .. } if why.is_of_the_build() => Some((users.as_str(), &**why)),
+            _ => None,
+        })
+    }
 }
 
 impl fmt::Display for ReleaseError {

@@ -3,9 +3,10 @@
 //! Keeps true: the same files make the same release, wherever they came from; `.git` never travels; links
 //! that would leave the release are refused by name. What lies elsewhere comes through a [`Fetcher`], all of
 //! it before the first host is touched.
-//! Never does: running anything of the source (builds are not there yet).
+//! Never does: running anything of a source but its build, in the sandbox of `build/`, where that is asked for.
 
 pub mod archive;
+mod build;
 mod difference;
 mod error;
 mod fetcher;
@@ -16,6 +17,7 @@ mod unpack;
 
 use std::collections::BTreeMap;
 
+pub use build::{BuildError, Builds, Fault, Job, Made, Workshop};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Unfetched};
@@ -24,26 +26,31 @@ pub use resolve::{moving, resolve};
 pub use unpack::{Bounds, UnpackError, unpack};
 
 use crate::model::{
+    build::Build,
     digest::Digest,
     fleet::Fleet,
-    release::{Release, ReleaseFile},
+    release::{Making, Release, ReleaseFile},
     source::{Origin, Pinned, Source, SourceCommits},
     tree::{self, Entry, Tree},
 };
 
+type Files = BTreeMap<String, ReleaseFile>;
+
 /// The release of every source of the fleet. `tree` is the config repository's, and `known` says which
-/// commits moving revisions stand for; what it does not say is asked for.
+/// commits moving revisions stand for; what it does not say is asked for. `builds` says how far to go for what
+/// has to be built.
 pub fn gather(
     fleet: &Fleet,
     tree: &Tree,
     known: &SourceCommits,
     fetcher: &dyn Fetcher,
+    builds: Builds<'_>,
 ) -> Result<BTreeMap<Source, Release>, ReleaseError> {
     let needed = fleet.sources();
     let names: Vec<&Source> = needed.keys().copied().collect();
     let made = resolve::each(&names, |source| {
         let pinned = resolve(source, known, fetcher)?;
-        release(source, pinned, tree, fetcher)
+        release(source, pinned, tree, fetcher, builds)
     });
     let mut releases = BTreeMap::new();
     let mut troubles = Vec::new();
@@ -59,7 +66,13 @@ pub fn gather(
     if troubles.is_empty() { Ok(releases) } else { Err(ReleaseError { troubles }) }
 }
 
-fn release(source: &Source, pinned: Pinned, tree: &Tree, fetcher: &dyn Fetcher) -> Result<Release, Trouble> {
+fn release(
+    source: &Source,
+    pinned: Pinned,
+    tree: &Tree,
+    fetcher: &dyn Fetcher,
+    builds: Builds<'_>,
+) -> Result<Release, Trouble> {
     let unfetched = |why| Trouble::Unfetched { from: source.to_string(), why };
     let fetched = match (&source.origin, &pinned) {
         (Origin::Git(git), Pinned::Git { commit, .. }) => Some(fetcher.folder(git, commit).map_err(unfetched)?),
@@ -70,18 +83,38 @@ fn release(source: &Source, pinned: Pinned, tree: &Tree, fetcher: &dyn Fetcher) 
         Pinned::Folder(folder) | Pinned::Git { folder, .. } | Pinned::Archive { folder, .. } => folder,
     };
     let files = files(source, fetched.as_ref().unwrap_or(tree), folder)?;
-    Ok(Release::new(pinned, files))
+    match &source.build {
+        Some(build) => built(source, pinned, build, files, builds),
+        None => Ok(Release::new(pinned, files)),
+    }
 }
 
-fn files(source: &Source, tree: &Tree, folder: &str) -> Result<BTreeMap<String, ReleaseFile>, Trouble> {
+fn files(source: &Source, tree: &Tree, folder: &str) -> Result<Files, Trouble> {
     let excluder = source.exclude.ready();
-    let travels = |path: &str| !path.split('/').any(|part| part == ".git") && !excluder.excludes(path);
+    let mut left = Tree::default();
+    for (path, entry) in tree.below(folder).filter(|(path, _)| !excluder.excludes(path)) {
+        // It is the path of another tree, so it is a plain one.
+        let _ = left.insert(path, entry.clone());
+    }
+    let files = travelling(&source.to_string(), &left)?;
+    if files.is_empty() {
+        return Err(match (&source.origin, tree.has_folder(folder)) {
+            (_, true) => Trouble::NothingLeft { from: source.to_string() },
+            (Origin::Folder(folder), false) => Trouble::NoFolder { folder: folder.clone() },
+            (_, false) => Trouble::NoFolderThere { from: source.to_string() },
+        });
+    }
+    Ok(files)
+}
+
+/// The files of a tree as a release has them. `from` names the tree in words.
+fn travelling(from: &str, tree: &Tree) -> Result<Files, Trouble> {
     let mut files = BTreeMap::new();
-    for (path, entry) in tree.below(folder).filter(|(path, _)| travels(path)) {
-        files.insert(path.to_owned(), release_file(source, path, entry)?);
+    for (path, entry) in tree.iter().filter(|(path, _)| !path.split('/').any(|part| part == ".git")) {
+        files.insert(path.to_owned(), release_file(from, path, entry)?);
     }
     for (path, file) in &files {
-        let named = || (source.to_string(), path.clone());
+        let named = || (from.to_owned(), path.clone());
         if let ReleaseFile::Symlink { target } = file
             && !links::stays(&files, path, target)
         {
@@ -95,18 +128,11 @@ fn files(source: &Source, tree: &Tree, folder: &str) -> Result<BTreeMap<String, 
             return Err(Trouble::BelowFile { from, path, above });
         }
     }
-    if files.is_empty() {
-        return Err(match (&source.origin, tree.has_folder(folder)) {
-            (_, true) => Trouble::NothingLeft { from: source.to_string() },
-            (Origin::Folder(folder), false) => Trouble::NoFolder { folder: folder.clone() },
-            (_, false) => Trouble::NoFolderThere { from: source.to_string() },
-        });
-    }
     Ok(files)
 }
 
-fn release_file(source: &Source, path: &str, entry: &Entry) -> Result<ReleaseFile, Trouble> {
-    let (from, path) = (source.to_string(), path.to_owned());
+fn release_file(from: &str, path: &str, entry: &Entry) -> Result<ReleaseFile, Trouble> {
+    let (from, path) = (from.to_owned(), path.to_owned());
     let hostile = |text: &str| text.contains(['\n', '\t', '\r', '\0']);
     match entry {
         _ if hostile(&path) => Err(Trouble::HostileName { from, path }),
@@ -119,14 +145,41 @@ fn release_file(source: &Source, path: &str, entry: &Entry) -> Result<ReleaseFil
     }
 }
 
+/// What is built of the files, as far as one goes for it.
+fn built(source: &Source, pinned: Pinned, build: &Build, files: Files, builds: Builds<'_>) -> Result<Release, Trouble> {
+    let unbuilt = |why| Trouble::Unbuilt { from: source.to_string(), why: Box::new(why) };
+    let key = build.key(&Release::new(pinned.clone(), files.clone()).digest);
+    let recorded = builds.recorded.and_then(|recorded| recorded.get(&key)).map(|recorded| recorded.release);
+    let made = builds.workshop.and_then(|workshop| workshop.kept(&key));
+    let release = |made: Made| {
+        let mut release = Release::new(pinned.clone(), made.files);
+        release.making = Making::Built { key, log: made.log };
+        release
+    };
+    match (made.map(release), recorded) {
+        // Another controller's build may have made other bytes of it. What is deployed is left alone.
+        (Some(made), Some(recorded)) if made.digest == recorded || builds.run => Ok(made),
+        (Some(made), None) => Ok(made),
+        _ if builds.run => {
+            let workshop = builds.workshop.ok_or_else(|| unbuilt(BuildError::NoPlace))?;
+            workshop.make(Job { key, build, files: &files }).map(release).map_err(unbuilt)
+        }
+        (_, Some(recorded)) => Ok(Release::without_files(recorded, pinned, Making::Recorded { key })),
+        (None, None) => Ok(Release::without_files(key, pinned, Making::Due { key })),
+    }
+}
+
 /// A program that begins with `./` is part of the source, and executable. For a folder of the config
 /// repository `declare` has said so, with the line.
 fn program(fleet: &Fleet, source: &Source, release: &Release) -> Result<(), Trouble> {
+    if !release.is_at_hand() {
+        return Ok(());
+    }
     let users = fleet.services.values().filter(|service| service.sources.values().any(|of| of == source));
     for program in users.filter_map(|service| service.exec.first()).filter(|program| program.starts_with("./")) {
         let found = tree::join("", program).and_then(|path| release.files.get(&path));
         if !matches!(found, Some(ReleaseFile::File { executable: true, .. } | ReleaseFile::Symlink { .. })) {
-            let (program, from) = (program.clone(), release.source.to_string());
+            let (program, from) = (program.clone(), release.origin());
             return Err(Trouble::NoProgram { program, from, there: found.is_some() });
         }
     }

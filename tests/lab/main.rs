@@ -7,6 +7,7 @@
 //! `SHOW=1` what evenkeel says is shown.
 
 mod asked;
+mod builds;
 mod change;
 mod controller;
 mod controllers;
@@ -146,6 +147,10 @@ const TESTS: &[Test] = tests! {
     }
     sources {
         a_branch_of_another_repository_that_moves_is_deployed_like_a_commit,
+    }
+    builds {
+        a_build_that_fails_touches_no_host_and_what_is_built_goes_live,
+        apply_builds_what_is_merged_and_nothing_else,
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,

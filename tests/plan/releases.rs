@@ -8,7 +8,7 @@ use evenkeel::{
         source::{Pinned, Source, SourceCommits},
         tree::{Entry, Tree},
     },
-    release::{ReleaseError, Trouble, Unfetched, gather, pack},
+    release::{Builds, ReleaseError, Trouble, Unfetched, gather, pack},
 };
 
 use crate::declared::example;
@@ -32,7 +32,7 @@ fn release(files: &[(&str, Entry)]) -> Result<Release, ReleaseError> {
     for (path, entry) in files {
         tree.insert(&format!("fleet/mcp_servers/gong/{path}"), entry.clone()).expect("a path");
     }
-    gather(&fleet, &tree, &SourceCommits::new(), &Unfetched)
+    gather(&fleet, &tree, &SourceCommits::new(), &Unfetched, Builds::default())
         .map(|mut releases| releases.remove(&source).expect("a release"))
 }
 

@@ -10,7 +10,7 @@ use std::{
 use chrono::DateTime;
 use evenkeel::{
     declare::Overrides,
-    engine::{NetworkFetcher, Prepared, prepare, prepare::PrepareError},
+    engine::{NetworkFetcher, Prepared, declared, gathered, prepare, prepare::PrepareError},
     git::{Credentials, RemoteUrl},
     model::{
         digest::Digest,
@@ -19,7 +19,7 @@ use evenkeel::{
         source::SourceCommits,
         tree::{Entry, Tree},
     },
-    release::Fetcher,
+    release::{Builds, Fetcher},
 };
 use tempfile::TempDir;
 
@@ -60,6 +60,13 @@ impl World {
     /// The fleet, with the service's source as written.
     pub fn prepare(&self, source: &str) -> Result<Prepared, PrepareError> {
         self.prepare_at(source, &SourceCommits::new(), &self.fetcher())
+    }
+
+    /// As far as `builds` goes.
+    pub fn prepare_with(&self, source: &str, builds: Builds<'_>) -> Result<Prepared, PrepareError> {
+        let (tree, production) = (fleet(source), "production".parse().expect("a name"));
+        let declared = declared(&tree, "fleet", &production, &Overrides::default())?;
+        gathered(declared, &tree, Commits::default(), &self.fetcher(), builds)
     }
 
     pub fn prepare_at(

@@ -87,7 +87,8 @@ impl Sources<'_> {
         if self.seen.insert(found.clone()) {
             self.entries(file, path, &found.0, &found.1.ready());
         }
-        Some(found)
+        // What a build makes is not there to be looked at.
+        source.build.is_none().then_some(found)
     }
 
     fn say(&mut self, code: &'static str, file: &File, span: Span, message: String, hint: &str) {
@@ -99,6 +100,7 @@ impl Sources<'_> {
         self.origin(file, source);
         self.archive(file, source);
         self.credentials(file, source);
+        self.build(file, source);
         let elsewhere = source.git.is_some() || source.archive.is_some();
         if let Some(path) = source.path.as_ref().filter(|path| elsewhere && tree::join("", path).is_none()) {
             let message = format!("`{}` leads out of the source", path.value);
@@ -177,6 +179,28 @@ impl Sources<'_> {
         };
         let hint = "https takes a `token_file`, ssh an `ssh_key`";
         self.say(codes::SOURCE_KEYS, file, credentials.span, message, hint);
+    }
+
+    /// What a build needs is written, and leads nowhere else.
+    fn build(&mut self, file: &File, source: &At<SourceKeys>) {
+        let Some(build) = &source.build else { return };
+        if build.run.trim().is_empty() || build.run.contains('\0') {
+            let hint = "write what a shell runs, as in `npm ci && npm run build`";
+            self.say(codes::INVALID_COMMAND, file, build.run.span, "`run` of the build is no command".to_owned(), hint);
+        }
+        if build.output.is_empty() || tree::join("", &build.output).is_none() {
+            let message = format!("`{}` is no folder within the source", build.output.value);
+            let hint = "name the folder that the build writes, from the source's folder";
+            self.say(codes::MISSING_SOURCE, file, build.output.span, message, hint);
+        }
+        if let Some(timeout) = build.timeout.as_ref().filter(|timeout| timeout.value.0.is_zero()) {
+            let message = "a build cannot end within 0s".to_owned();
+            self.say(codes::INVALID_VALUE, file, timeout.span, message, "leave it out for 10m");
+        }
+        for value in build.env.values().filter(|value| value.contains('\0')) {
+            let message = "the value holds a NUL, which no environment can carry".to_owned();
+            self.say(codes::INVALID_VALUE, file, value.span, message, "take it out");
+        }
     }
 
     /// Every file of a folder can travel.

@@ -6,6 +6,7 @@
 
 #![expect(dead_code, reason = "some keys are for people or have one value only: reading them checks them")]
 
+mod build;
 mod environment;
 mod fleet;
 mod instance;
@@ -15,6 +16,7 @@ mod site;
 mod source;
 mod text;
 
+pub use build::BuildKeys;
 pub use environment::EnvironmentFile;
 pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};

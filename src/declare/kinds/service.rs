@@ -73,7 +73,7 @@ pub struct Overlay {
     pub replaces: Option<Vec<At<UnitName>>>,
 }
 
-fn variable() -> serde_json::Value {
+pub(super) fn variable() -> serde_json::Value {
     serde_json::json!({
         "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
         "description": "The name of a variable: letters, digits and `_`, not beginning with a digit."

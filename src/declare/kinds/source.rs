@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Arch, ArchiveUrl, ControllerFile, GitUrl, RevisionName, Sha256};
+use super::{Arch, ArchiveUrl, BuildKeys, ControllerFile, GitUrl, RevisionName, Sha256};
 use crate::declare::de::At;
 
 /// Where a release's files come from: a folder of this repository (`path` alone), a folder of another one
@@ -28,11 +28,13 @@ pub struct SourceKeys {
     pub archive: Option<At<Archive>>,
     /// With the address of an archive: its digest, as `sha256sum` prints it.
     pub sha256: Option<At<Sha256>>,
-    /// What of it does not travel: patterns as in a .gitignore.
+    /// What of it does not travel, or with `build` what the build does not see: patterns as in a .gitignore.
     #[serde(default)]
     pub exclude: Vec<At<String>>,
     /// What lets us in there, in a file on the machine that runs evenkeel.
     pub credentials: Option<At<CredentialFile>>,
+    /// How what is deployed is made of it; its files are taken as they are if not given.
+    pub build: Option<At<BuildKeys>>,
 }
 
 /// One archive for all instances, or one for each processor.
