@@ -98,7 +98,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
         let _ = writeln!(script, "step disown own {manifest}");
     }
     if work.last {
-        script += "step finish finish\n";
+        let _ = writeln!(script, "step finish finish {}", work.keep_releases);
     }
     script
 }
