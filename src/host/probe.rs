@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::quote::assign;
+use super::{quote::assign, scripts::script};
 use crate::model::{
     desired::Desired,
     digest::Digest,
@@ -68,9 +68,9 @@ impl Question {
             assign("releases", &releases),
             assign("certificates", &certificates),
             assign("digest_port", &port),
-            include_str!("scripts/signature.sh").to_owned(),
-            include_str!("scripts/verify.sh").to_owned(),
-            include_str!("scripts/probe.sh").to_owned(),
+            script!("signature.sh"),
+            script!("verify.sh"),
+            script!("probe.sh"),
         ]
         .concat()
     }
