@@ -9,11 +9,13 @@ use evenkeel::{
         finding::Finding,
         outcome::{Cause, Kind, Outcome, Record},
         plan::{Action, Before, Commits, InstanceState},
+        release::{HeldRelease, Listed, Listing},
         standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
     report::{
         self, Style,
         progress::{Event, StepState},
+        release::Held,
         status::{self, StatusView},
         why::{self, LastChange, WhyInstance, WhyView},
     },
@@ -341,4 +343,37 @@ fn quantities() {
 fn the_plan_schema_in_the_repository_is_the_generated_one() {
     let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/plan.json")).unwrap();
     assert!(written == report::plan::json_schema(), "run `evenkeel schema --write` and commit");
+}
+
+#[test]
+fn releases_on_instances() -> Tested {
+    let content = |text: &str| Listed::File { digest: Digest::of(text), executable: text == "run" };
+    let listing = |files: &[(&str, Listed)]| {
+        Listing(files.iter().map(|(path, listed)| ((*path).to_owned(), listed.clone())).collect())
+    };
+    let to = |target: &str| Listed::Symlink { target: target.to_owned() };
+    let old =
+        listing(&[("app.py", content("one")), ("gone", content("x")), ("l", to("app.py")), ("run", content("run"))]);
+    let new =
+        listing(&[("app.py", content("two")), ("l", to("run")), ("new\n", content("y")), ("run", content("run"))]);
+    let (first, second, third) = (Digest::of("first"), Digest::of("second"), Digest::of("third"));
+    let release = |digest, in_use, since, listing| HeldRelease { digest, in_use, since, bytes: 1536, listing };
+    let held: Held = [
+        (
+            "ai-core".parse()?,
+            Ok(vec![
+                release(third, false, 0, None),
+                release(first, false, 1_700_000_000, Some(old.clone())),
+                release(second, true, 1_700_000_900, Some(new.clone())),
+            ]),
+        ),
+        ("business-tools".parse()?, Err("ubuntu@192.0.2.1: refuses the login\nso".to_owned())),
+    ]
+    .into();
+    let origins = [(second, "fleet/mcp_servers/gong".to_owned()), (first, "\u{1b}[31mred".to_owned())].into();
+    assert_snapshot!(report::release::table(&held, &origins, PLAIN));
+    assert_snapshot!(report::release::show(&second, &held, &origins, PLAIN));
+    assert_snapshot!(report::release::show(&third, &held, &origins, PLAIN));
+    assert_snapshot!(report::release::diff((&first, &old), (&second, &new), PLAIN));
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod lab;
 mod log;
 mod plan;
 mod progress;
+mod release;
 mod render;
 mod repository;
 mod rollback;
@@ -63,6 +64,7 @@ enum Command {
     Retry(controls::RetryArgs),
     Cancel(controls::CancelArgs),
     Rollback(rollback::Args),
+    Release(release::Args),
     Lab(lab::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -118,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Retry(args) => controls::retry(&args),
         Command::Cancel(args) => controls::cancel(&args),
         Command::Rollback(args) => rollback::run(&args),
+        Command::Release(args) => release::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -65,6 +65,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let mut script = variables_of_phase(work);
     // Writing to a String cannot fail.
     let _ = writeln!(script, "generation={}", work.generation);
+    script += &script!("collect.sh");
     script += &script!("apply.sh");
     let mut store = |content: &[u8]| {
         payload.push(content.to_vec());

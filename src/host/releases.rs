@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     digest::Digest,
-    release::{Compression, Difference, Holdings, Listing, Placed, Release},
+    release::{Compression, Difference, HeldRelease, Holdings, Listing, Placed, Release},
 };
 
 /// Status of `stage.sh` when what was shared is damaged.
@@ -114,10 +114,59 @@ pub(super) fn placed(status: i32, output: &str) -> Option<Placed> {
     }
 }
 
+pub(super) fn held_script(fleet: &str) -> String {
+    assign("base", &format!("/var/lib/evenkeel/{fleet}")) + &script!("held.sh")
+}
+
+/// What [`held_script`] said; none when that is not understood.
+pub(super) fn held(text: &str) -> Option<Vec<HeldRelease>> {
+    let mut releases: Vec<(HeldRelease, String)> = Vec::new();
+    for line in text.lines() {
+        if let Some(listed) = line.strip_prefix('\t') {
+            let (_, listing) = releases.last_mut()?;
+            *listing += listed;
+            listing.push('\n');
+            continue;
+        }
+        let [digest, state, since, bytes] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let (digest, in_use) = (digest.parse().ok()?, state == "in-use");
+        let (since, bytes) = (since.parse().ok()?, bytes.parse().ok()?);
+        releases.push((HeldRelease { digest, in_use, since, bytes, listing: None }, String::new()));
+    }
+    let listed = |(release, listing): (HeldRelease, String)| HeldRelease {
+        listing: Listing::parse(&listing).filter(|listing| !listing.0.is_empty()),
+        ..release
+    };
+    Some(releases.into_iter().map(listed).collect())
+}
+
+/// Removes what nothing uses but the `keep` newest, unless a deployment is under way; prints each.
+pub(super) fn collect_script(fleet: &str, unit: &str, keep: u32) -> String {
+    assign("base", &format!("/var/lib/evenkeel/{fleet}"))
+        + &assign("unit", unit)
+        + "name=-\n[ ! -e \"$base/last\" ] || read -r name <\"$base/last\"\n\
+           if [ -e \"$base/open\" ] || systemctl is-active --quiet -- \"$unit\"; then\n  \
+             echo 'a deployment is under way there, or was cut off; wait, or apply first'\n  exit 75\nfi\n"
+        + &script!("collect.sh")
+        + &format!("collect_releases {keep}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::release::Listed;
+
+    #[test]
+    fn what_lies_on_a_host_is_read_back() {
+        let digest = Digest::of("x");
+        let text = format!("{digest} in-use 1700000000 12\n\t0444 {digest} a b\n{digest} kept 0 0\n");
+        let held = held(&text).expect("it is understood");
+        assert_eq!((held[0].in_use, held[0].since, held[0].bytes), (true, 1_700_000_000, 12));
+        assert_eq!(held[0].listing.as_ref().map(|listing| listing.0.len()), Some(1));
+        assert_eq!((held[1].in_use, &held[1].listing), (false, &None));
+        assert_eq!(super::held("\t0444 x y\n"), None);
+        assert_eq!(super::held("garbage\n"), None);
+    }
 
     #[test]
     fn what_a_host_holds_is_read_back() {

@@ -26,7 +26,7 @@ use crate::model::{
     fleet::Check,
     observation::Observation,
     plan::Step,
-    release::{Holdings, Placed},
+    release::{HeldRelease, Holdings, Placed},
 };
 
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
@@ -130,6 +130,22 @@ impl SshHost {
             run = run_unit(&format!("{directory}/undo.sh"), argument, None),
         );
         self.must("undoing a deployment", &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
+    }
+
+    /// The releases that lie there.
+    pub async fn held(&self, fleet: &str) -> Result<Vec<HeldRelease>, HostError> {
+        let doing = "listing releases";
+        let answer = self.must(doing, &releases::held_script(fleet), b"", PROBE_LIMIT).await?;
+        let text = String::from_utf8_lossy(&answer.output);
+        releases::held(&text).ok_or_else(|| HostError::Garbled { doing, why: text.chars().take(200).collect() })
+    }
+
+    /// Removes the releases there that nothing uses, but for the `keep` newest; answers which.
+    pub async fn collect(&self, fleet: &str, keep: u32) -> Result<Vec<Digest>, HostError> {
+        let script = releases::collect_script(fleet, &unit(fleet), keep);
+        let answer = self.must("collecting releases", &script, b"", PHASE_LIMIT).await?;
+        let text = String::from_utf8_lossy(&answer.output).into_owned();
+        Ok(text.split_whitespace().filter_map(|digest| digest.parse().ok()).collect())
     }
 
     async fn session(&self) -> Result<Arc<Session>, HostError> {

@@ -194,3 +194,16 @@ pub enum Placed {
     /// These paths did not become what they should be, through what was shared: nothing was put in place.
     Damaged(Vec<String>),
 }
+
+/// A release that lies on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRelease {
+    pub digest: Digest,
+    /// Whether something that is declared there runs from it, or serves it.
+    pub in_use: bool,
+    /// When it was in use last, or came there: seconds since 1970, by the host's clock.
+    pub since: i64,
+    pub bytes: u64,
+    /// None where it is not known: it was put there by an evenkeel that kept none.
+    pub listing: Option<Listing>,
+}

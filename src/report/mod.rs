@@ -14,6 +14,7 @@ mod plan_json;
 mod plan_steps;
 pub mod progress;
 mod record;
+pub mod release;
 pub mod status;
 mod style;
 pub mod why;

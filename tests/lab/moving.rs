@@ -159,7 +159,23 @@ pub fn releases_that_nothing_uses_any_more_are_collected(world: &World) {
         assert_is(&format!("whether release {number} is held"), held().contains(digest), number >= 2);
     }
     assert!(held().contains(&beta), "what is live is never collected");
-    fleet.write("program/number.txt", "2");
+
+    let list = fleet.run("release", &["list", "-i", "h1"]).ends_with(0).said;
+    assert_is("what is listed", list.lines().filter(|line| line.contains(" in use ")).count(), 2);
+    assert_is("what is listed", list.lines().filter(|line| line.contains(" kept ")).count(), 3);
+    assert!(list.contains("program") && list.contains("other"), "where they come from is not told: {list}");
+    let shown = fleet.run("release", &["show", &seen[5][..8], "-i", "h1"]).ends_with(0).said;
+    assert!(shown.contains("in use on h1") && shown.contains("number.txt"), "{shown}");
+    let diff = fleet.run("release", &["diff", &seen[4], &seen[5]]).ends_with(0).said;
+    let changed: Vec<&str> = diff.lines().filter(|line| line.starts_with("~ ")).collect();
+    assert!(changed.len() == 1 && changed[0].contains("number.txt"), "{diff}");
+    fleet.run("release", &["gc", "--keep", "0", "-i", "h1"]).ends_with(0);
+    for (number, digest) in seen.iter().enumerate() {
+        assert_is(&format!("whether release {number} is held"), held().contains(digest), number >= 4);
+    }
+    assert!(held().contains(&beta), "what is live is never collected");
+
+    fleet.write("program/number.txt", "4");
     fleet.commit();
     let plan = fleet.plan().json.to_string();
     assert!(!plan.contains("the instance does not hold it yet"), "going back sends nothing: {plan}");

@@ -1,0 +1,203 @@
+//! `evenkeel release`: what lies on instances of sources and frontends, and what can go there.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
+use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, repository::RepositoryArgs};
+use crate::{
+    engine::{Prepared, look::Hosts},
+    host::SshHost,
+    model::{digest::Digest, name::InstanceName, plan::Commits},
+    report::{
+        self,
+        release::{Held, Origins, listing},
+    },
+};
+
+/// So many deployments back it is looked up where a release came from.
+const RECORDS: usize = 20;
+
+/// Show and collect the releases that lie on instances.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    List(ListArgs),
+    Show(ShowArgs),
+    Diff(DiffArgs),
+    Gc(GcArgs),
+}
+
+/// List the releases of every instance.
+#[derive(clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    at: Where,
+}
+
+/// Show one release: where it comes from, where it lies, what is in it.
+#[derive(clap::Args)]
+struct ShowArgs {
+    /// Its digest, or how that begins.
+    release: String,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// Show what differs between two releases.
+#[derive(clap::Args)]
+struct DiffArgs {
+    /// The digest of the first, or how that begins.
+    from: String,
+    /// The digest of the second.
+    to: String,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// Remove releases that nothing uses.
+#[derive(clap::Args)]
+struct GcArgs {
+    /// How many stay beyond those in use. Default: `keep_releases` of the environment.
+    #[arg(long, value_name = "N")]
+    keep: Option<u32>,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(clap::Args)]
+struct Where {
+    #[command(flatten)]
+    hosts: common::HostArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+}
+
+pub fn run(args: &Args) -> Exit {
+    match &args.command {
+        Command::List(args) => list(args),
+        Command::Show(args) => show(args),
+        Command::Diff(args) => diff(args),
+        Command::Gc(args) => gc(args),
+    }
+}
+
+fn list(args: &ListArgs) -> Exit {
+    let (held, origins) = args.at.look()?;
+    anstream::print!("{}", report::release::table(&held, &origins, common::style()));
+    Ok(if held.values().all(Result::is_ok) { DONE } else { PARTIAL })
+}
+
+fn show(args: &ShowArgs) -> Exit {
+    let (held, origins) = args.at.look()?;
+    let digest = named(&args.release, &held)?;
+    anstream::print!("{}", report::release::show(&digest, &held, &origins, common::style()));
+    Ok(DONE)
+}
+
+fn diff(args: &DiffArgs) -> Exit {
+    let (held, _) = args.at.look()?;
+    let [from, to] = [named(&args.from, &held)?, named(&args.to, &held)?];
+    let unknown = |digest: &Digest| {
+        Failure::new(ERROR, format!("what is in release {} no instance says", digest.short()))
+            .hint("it was put there by an older evenkeel; the next deployment that uses it notes it")
+    };
+    let of = |digest| listing(digest, &held).ok_or_else(|| unknown(digest));
+    anstream::print!("{}", report::release::diff((&from, of(&from)?), (&to, of(&to)?), common::style()));
+    Ok(DONE)
+}
+
+fn gc(args: &GcArgs) -> Exit {
+    let (prepared, hosts) = args.at.reach()?;
+    let keep = args.keep.unwrap_or(prepared.fleet.environment.keep_releases);
+    let fleet = prepared.fleet.name.as_str();
+    let collected = common::block_on(async {
+        let each = hosts.iter().map(|(name, host)| async move { (name.clone(), host.collect(fleet, keep).await) });
+        Ok(join_all(each).await)
+    })?;
+    let mut exit = DONE;
+    for (name, removed) in collected {
+        match removed {
+            Ok(removed) if removed.is_empty() => anstream::println!("{name}: nothing to remove"),
+            Ok(removed) => {
+                let removed: Vec<String> = removed.iter().map(Digest::short).collect();
+                anstream::println!("{name}: removed {}", removed.join(", "));
+            }
+            Err(error) => {
+                anstream::eprintln!("{name}: {}", report::chain(&error));
+                exit = PARTIAL;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// The one release that a text is the beginning of.
+fn named(text: &str, held: &Held) -> Result<Digest, Failure> {
+    let digests = held.values().flatten().flatten().map(|release| release.digest);
+    let mut found: Vec<Digest> = digests.filter(|digest| digest.to_string().starts_with(text)).collect();
+    found.sort();
+    found.dedup();
+    match found[..] {
+        [digest] => Ok(digest),
+        [] => Err(Failure::new(ERROR, format!("no instance that answers holds a release {text}"))
+            .hint("`evenkeel release list` shows them")),
+        _ => Err(Failure::new(ERROR, format!("several releases begin with {text}")).hint("give more of the digest")),
+    }
+}
+
+impl Where {
+    fn reach(&self) -> Result<(Prepared, Hosts<SshHost>), Failure> {
+        let overrides = self.hosts.reach.overrides()?;
+        let tree = self.hosts.fleet.read()?;
+        let place = || self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref());
+        let prepared = self.hosts.prepare(&tree, &overrides, Commits::default(), place)?;
+        let mut hosts = self.hosts.reach.roster().hosts(&prepared.fleet);
+        hosts.retain(|name, _| prepared.desired.contains_key(name));
+        Ok((prepared, hosts))
+    }
+
+    fn look(&self) -> Result<(Held, Origins), Failure> {
+        let (prepared, hosts) = self.reach()?;
+        let fleet = prepared.fleet.name.as_str();
+        let held = common::block_on(async {
+            let each = hosts.iter().map(|(name, host)| async move {
+                let held = host.held(fleet).await.map_err(|error| report::chain(&error));
+                (name.clone(), held)
+            });
+            Ok(join_all(each).await.into_iter().collect::<BTreeMap<InstanceName, _>>())
+        })?;
+        let mut origins = self.recorded(&prepared);
+        origins.extend(prepared.releases.values().map(|release| (release.digest, release.origin())));
+        Ok((held, origins))
+    }
+
+    /// Where releases came from, as the history tells. It is a help for people: without a history there is none.
+    fn recorded(&self, prepared: &Prepared) -> Origins {
+        let environment = &prepared.fleet.environment.name;
+        let read = || -> Result<Origins, Failure> {
+            let tree = self.hosts.fleet.read()?;
+            let place = self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref())?;
+            let repository = place.open()?;
+            repository.fetch()?;
+            let mut origins = Origins::new();
+            for record in repository.records(environment, RECORDS)? {
+                for (path, text) in repository.history_files(environment, &record.commit)? {
+                    let Some((_, digest)) = path.rsplit_once("/releases/") else { continue };
+                    let origin =
+                        std::str::from_utf8(&text).ok().and_then(|text| text.lines().next()?.strip_prefix("# from "));
+                    if let (Ok(digest), Some(origin)) = (digest.parse(), origin) {
+                        origins.entry(digest).or_insert_with(|| origin.to_owned());
+                    }
+                }
+            }
+            Ok(origins)
+        };
+        read().unwrap_or_default()
+    }
+}
