@@ -14,14 +14,16 @@ use super::{
     effective::Effective,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceFolder},
+    kinds::{self, HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceFolder},
     overrides::{InstanceOverride, Overrides},
     place,
 };
 use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
-    fleet::{Certificate, Check, Environment, Fleet, Health, Instance, Route, Service, Serving, Site, Source, Ssh},
+    fleet::{
+        Certificate, Check, Environment, Fleet, Health, Instance, Python, Route, Service, Serving, Site, Source, Ssh,
+    },
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
     tree,
@@ -151,6 +153,15 @@ pub fn source(declaration: &Declaration, source: &SourceFolder) -> Option<String
     tree::join(folder, path)
 }
 
+fn python(python: &kinds::Python) -> Python {
+    Python {
+        requirements: python.requirements.to_string(),
+        interpreter: python.interpreter.as_ref().map_or("/usr/bin/python3".to_owned(), ToString::to_string),
+        index: python.index.as_ref().map(ToString::to_string),
+        netrc: python.netrc.as_ref().map(ToString::to_string),
+    }
+}
+
 struct Resolver<'a> {
     declaration: &'a Declaration,
     environment: &'a EnvironmentName,
@@ -200,6 +211,7 @@ impl<'a> Resolver<'a> {
             description: one_line(effective.description().map_or(name.as_str(), |description| description.as_str())),
             source: self.source(&effective),
             exec,
+            python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
             state: run.state.iter().map(ToString::to_string).collect(),
             on: on.clone(),

@@ -16,8 +16,8 @@ use crate::{
         release::Release,
         tree::Tree,
     },
-    release::{self, ReleaseError},
-    render::{self, RenderError},
+    release::{self, ReleaseError, RequirementsError},
+    render::{self, Made, RenderError},
 };
 
 /// One environment, ready to be compared with what is live.
@@ -40,6 +40,8 @@ pub enum PrepareError {
     #[error(transparent)]
     Release(#[from] ReleaseError),
     #[error(transparent)]
+    Requirements(#[from] RequirementsError),
+    #[error(transparent)]
     Render(#[from] RenderError),
 }
 
@@ -60,7 +62,8 @@ pub fn prepare(
     let releases = release::gather(&fleet, tree)?;
     let digests: BTreeMap<Source, Digest> =
         releases.iter().map(|(source, release)| (source.clone(), release.digest)).collect();
-    let desired = render::render(&fleet, &digests)?;
+    let requirements = release::requirements(&fleet, &releases)?;
+    let desired = render::render(&fleet, &Made { releases: &digests, requirements: &requirements })?;
     let releases = releases.into_values().map(|release| (release.digest, release)).collect();
     let digest = desired::digest(&desired);
     Ok(Prepared { fleet, commits, desired, releases, digest, findings })

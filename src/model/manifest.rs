@@ -19,6 +19,8 @@ pub struct Manifest {
     /// Units that evenkeel enabled and started, each with what it was last started with.
     pub units: BTreeMap<String, StartedWith>,
     pub releases: BTreeSet<Digest>,
+    /// Virtual environments, by their key.
+    pub venvs: BTreeSet<Digest>,
     /// Certificates, which are not ours, as they were when nginx read them last.
     pub certificates: BTreeMap<String, Digest>,
 }
@@ -57,6 +59,9 @@ impl Manifest {
         for digest in &self.releases {
             text += &format!("release\t{digest}\n");
         }
+        for key in &self.venvs {
+            text += &format!("venv\t{key}\n");
+        }
         for (path, digest) in &self.certificates {
             text += &format!("certificate\t{digest}\t{path}\n");
         }
@@ -91,6 +96,9 @@ impl Manifest {
             ["release", digest] => {
                 self.releases.insert(digest.parse().ok()?);
             }
+            ["venv", key] => {
+                self.venvs.insert(key.parse().ok()?);
+            }
             ["certificate", digest, path] => {
                 self.certificates.insert(path.to_owned(), digest.parse().ok()?);
             }
@@ -109,6 +117,7 @@ impl Manifest {
             union.units.entry(unit.clone()).or_insert_with(|| started.clone());
         }
         union.releases.extend(&newer.releases);
+        union.venvs.extend(&newer.venvs);
         for (path, digest) in &newer.certificates {
             union.certificates.entry(path.clone()).or_insert(*digest);
         }
@@ -136,6 +145,7 @@ mod tests {
             ]
             .into(),
             releases: [digest].into(),
+            venvs: [digest].into(),
             certificates: [("/etc/ssl/a.pem".to_owned(), digest)].into(),
         };
         assert_eq!(Manifest::parse(&manifest.write()), Ok(manifest));

@@ -49,6 +49,11 @@ pub fn release_at(fleet: &FleetName, path: &str) -> Option<Digest> {
     path.strip_prefix(&format!("{}/releases/", base(fleet)))?.parse().ok()
 }
 
+/// A virtual environment, by its key.
+pub fn venv(fleet: &FleetName, key: &Digest) -> String {
+    format!("{}/venvs/{key}", base(fleet))
+}
+
 /// The symlink that a site serves from; a switch renames it.
 pub fn site_current(fleet: &FleetName, site: &SiteName) -> String {
     format!("{}/sites/{site}/current", base(fleet))

@@ -73,6 +73,7 @@ impl<'a> Differ<'a> {
         self.known("the manifest", &self.live.manifest);
         self.packages();
         self.releases();
+        self.venvs();
         self.files();
         self.replicas();
         self.certificates();

@@ -11,6 +11,7 @@ mod links;
 mod order;
 mod replica;
 mod site;
+mod venv;
 
 use std::collections::BTreeMap;
 

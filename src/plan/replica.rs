@@ -31,7 +31,7 @@ impl Differ<'_> {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
         }
-        let drifted = self.files_drifted(replica);
+        let drifted = self.drifted(replica);
         let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live, drifted) else {
             return;
         };
@@ -46,6 +46,14 @@ impl Differ<'_> {
             health: replica.health.clone(),
         };
         self.step(phase, &resource, action, "what comes after waits until it is healthy");
+    }
+
+    /// Why what runs may have been started from something else than what is declared.
+    fn drifted(&self, replica: &Replica) -> Option<&'static str> {
+        if self.files_drifted(replica) {
+            return Some("drift: it may have been started from the files as they were changed on the instance");
+        }
+        self.is_venv_made_anew(replica).then_some("drift: its virtual environment is made anew")
     }
 
     /// Whether its unit or environment file holds something else: it may have been started from that.
@@ -119,7 +127,7 @@ fn process(
     wanted: &StartedWith,
     started: Option<&StartedWith>,
     live: Option<&LiveUnit>,
-    files_drifted: bool,
+    drifted: Option<&str>,
 ) -> Option<(Action, String)> {
     let unit = replica.unit.clone();
     let start = |reason: &str| Some((Action::StartUnit { unit: unit.clone() }, reason.to_owned()));
@@ -140,8 +148,8 @@ fn process(
     if started.inputs != wanted.inputs {
         return restart("its unit, environment or release changes");
     }
-    if files_drifted {
-        return restart("drift: it may have been started from the files as they were changed on the instance");
+    if let Some(why) = drifted {
+        return restart(why);
     }
     if started.env_file != wanted.env_file {
         let path = replica.env_file.as_deref().unwrap_or("its env_file");

@@ -5,12 +5,14 @@
 
 mod links;
 mod pack;
+mod requirements;
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
 pub use pack::pack;
+pub use requirements::{RequirementsError, requirements};
 
 use crate::model::{
     digest::Digest,

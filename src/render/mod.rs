@@ -14,13 +14,23 @@ use thiserror::Error;
 use crate::model::{
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
-    fleet::{Fleet, Instance, Service, Source},
+    fleet::{Check, Fleet, Health, Instance, Python, Service, Source},
     name::InstanceName,
     paths,
+    venv::{self, Venv},
 };
 
 /// The release of every source, as `release` worked them out.
 pub type Releases = BTreeMap<Source, Digest>;
+
+/// What is installed, by the source and its file that says so, as `release` worked it out.
+pub type Requirements = BTreeMap<(Source, String), Digest>;
+
+/// What was made of the sources.
+pub struct Made<'a> {
+    pub releases: &'a Releases,
+    pub requirements: &'a Requirements,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
@@ -31,11 +41,11 @@ pub enum RenderError {
 }
 
 /// What every instance of the environment should hold.
-pub fn render(fleet: &Fleet, releases: &Releases) -> Result<BTreeMap<InstanceName, Desired>, RenderError> {
-    fleet.instances.values().map(|instance| Ok((instance.name.clone(), one(fleet, instance, releases)?))).collect()
+pub fn render(fleet: &Fleet, made: &Made<'_>) -> Result<BTreeMap<InstanceName, Desired>, RenderError> {
+    fleet.instances.values().map(|instance| Ok((instance.name.clone(), one(fleet, instance, made)?))).collect()
 }
 
-fn one(fleet: &Fleet, instance: &Instance, releases: &Releases) -> Result<Desired, RenderError> {
+fn one(fleet: &Fleet, instance: &Instance, made: &Made<'_>) -> Result<Desired, RenderError> {
     let mut desired = Desired {
         instance: instance.name.clone(),
         files: BTreeMap::new(),
@@ -47,12 +57,13 @@ fn one(fleet: &Fleet, instance: &Instance, releases: &Releases) -> Result<Desire
         packages: instance.packages.clone(),
         users: BTreeMap::new(),
         releases: BTreeSet::new(),
+        venvs: BTreeMap::new(),
         replaces_default: fleet.sites_on(&instance.name).any(|site| site.replaces_default),
     };
     for service in fleet.services_on(&instance.name) {
-        add_service(&mut desired, fleet, instance, service, releases)?;
+        add_service(&mut desired, fleet, instance, service, made)?;
     }
-    add_sites(&mut desired, fleet, instance, releases)?;
+    add_sites(&mut desired, fleet, instance, made.releases)?;
     Ok(desired)
 }
 
@@ -61,15 +72,21 @@ fn add_service(
     fleet: &Fleet,
     instance: &Instance,
     service: &Service,
-    releases: &Releases,
+    made: &Made<'_>,
 ) -> Result<(), RenderError> {
     let resource = Resource::Service(service.name.clone());
-    let release = release_of(&service.source, releases, &resource)?;
+    let release = release_of(&service.source, made.releases, &resource)?;
+    let directory = paths::release(&fleet.name, &release);
+    let venv = service.python.as_ref().map(|python| venv(&service.source, python, &directory, made, &resource));
+    let venv = venv.transpose()?;
+    let programs = venv.as_ref().map(|(key, _)| format!("{}/bin", paths::venv(&fleet.name, key)));
+    let service = &in_venv(service, programs.as_deref());
     let replica = Replica {
         service: service.name.clone(),
         port: service.port,
         unit: paths::unit(&fleet.name, &service.name, service.port),
         release,
+        venv: venv.as_ref().map(|(key, _)| *key),
         user: service.user.clone(),
         unit_path: paths::unit_file(&fleet.name, &service.name, service.port),
         env_path: paths::env_file(&fleet.name, &service.name, service.port),
@@ -77,15 +94,16 @@ fn add_service(
         health: service.health.clone(),
         after: service.after.clone(),
         replaces: service.replaces.clone(),
-        directory: paths::release(&fleet.name, &release),
+        directory,
     };
     let unit = unit::render(fleet, service, &replica)?;
-    let environment = env_file::render(fleet, instance, service, &replica)?;
+    let environment = env_file::render(fleet, instance, service, &replica, programs.as_deref())?;
     let file = |content: String, mode| DesiredFile { resource: resource.clone(), content: content.into_bytes(), mode };
     desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
     desired.files.insert(replica.env_path.clone(), file(environment, 0o600));
     desired.users.entry(service.user.clone()).or_default().insert(service.name.clone());
     desired.releases.insert(release);
+    desired.venvs.extend(venv);
     desired.replicas.insert(replica.unit.clone(), replica);
     Ok(())
 }
@@ -123,6 +141,43 @@ fn add_sites(
         desired.nginx = Some(nginx);
     }
     Ok(())
+}
+
+fn venv(
+    source: &Source,
+    python: &Python,
+    directory: &str,
+    made: &Made<'_>,
+    resource: &Resource,
+) -> Result<(Digest, Venv), RenderError> {
+    let requirements = made.requirements.get(&(source.clone(), python.requirements.clone())).ok_or_else(|| {
+        let path = format!("{source}/{}", python.requirements);
+        RenderError::NoRelease { source_path: path, resource: resource.to_string() }
+    })?;
+    let key = venv::key(&python.interpreter, python.index.as_deref(), requirements);
+    let venv = Venv {
+        interpreter: python.interpreter.clone(),
+        requirements: format!("{directory}/{}", python.requirements),
+        index: python.index.clone(),
+        netrc: python.netrc.clone(),
+    };
+    Ok((key, venv))
+}
+
+/// The service with the programs of its virtual environment by their whole paths.
+fn in_venv(service: &Service, programs: Option<&str>) -> Service {
+    let mut service = service.clone();
+    let whole = |words: &mut Vec<String>| {
+        if let (Some(programs), Some(program)) = (programs, words.first_mut().filter(|program| !program.contains('/')))
+        {
+            *program = format!("{programs}/{program}");
+        }
+    };
+    whole(&mut service.exec);
+    if let Some(Health { check: Check::Exec(words), .. }) = &mut service.health {
+        whole(words);
+    }
+    service
 }
 
 /// The first line of a file. The path is a comment whatever the folder is called.

@@ -19,4 +19,5 @@ mod systemd;
 mod text;
 mod unknowns;
 mod values;
+mod venvs;
 mod world;

@@ -230,7 +230,7 @@ impl Host for SimHost {
         let doing = "staging a release";
         let staged = async move {
             machine.moment().await?;
-            machine.state().releases.insert(digest);
+            machine.state().held.releases.insert(digest);
             Ok(())
         };
         let staged: Result<(), String> = self.run(doing, staged).await?;

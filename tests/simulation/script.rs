@@ -2,7 +2,7 @@
 //!
 //! Keeps true, and checks at each change: what changes is owned, and no generation writes over a newer one.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use evenkeel::{
     host::{PhaseWork, StepEvent},
@@ -164,6 +164,8 @@ impl Script<'_> {
             position += 1;
             position > surplus || directory.name == *name
         });
+        let named: BTreeSet<Digest> = state.manifests().flat_map(|manifest| manifest.venvs).collect();
+        state.held.venvs.retain(|venv| named.contains(venv));
         Ok(())
     }
 
@@ -261,6 +263,14 @@ impl Script<'_> {
                 self.machine.state().packages.extend(names.iter().cloned());
                 Ok(())
             }
+            Action::BuildVenv { key, .. } => {
+                // Power may go, or pip fail, before it is renamed: half a one is nowhere.
+                self.machine.moment().await?;
+                self.machine.moment().await?;
+                self.machine.tale.count("virtual environments made");
+                self.machine.state().held.venvs.insert(*key);
+                Ok(())
+            }
             Action::WriteFile { path, before, content, mode } => {
                 self.put(path, before, Some(file(content, *mode))).await
             }
@@ -288,13 +298,13 @@ impl Script<'_> {
             Action::StartUnit { unit } => {
                 self.note_active(unit);
                 self.machine.moment().await?;
-                self.change(None, |state| state.systemd.start(&state.files, &state.releases, unit))
+                self.change(None, |state| state.systemd.start(&state.files, &state.held, unit))
             }
             Action::RestartUnit { unit } => {
                 self.note_active(unit);
                 self.machine.moment().await?;
                 self.no_needless_restart(step, unit);
-                self.change(None, |state| state.systemd.restart(&state.files, &state.releases, unit))
+                self.change(None, |state| state.systemd.restart(&state.files, &state.held, unit))
             }
             Action::ReloadNginx { digest, .. } => self.reload_nginx(*digest).await,
             Action::ReleaseNginx => {
@@ -327,7 +337,7 @@ impl Script<'_> {
             if state.systemd.is_active("nginx.service") {
                 state.reload_nginx();
             } else {
-                state.systemd.start(&state.files, &state.releases, "nginx.service")?;
+                state.systemd.start(&state.files, &state.held, "nginx.service")?;
                 state.serving = state.digest_server();
             }
             Ok::<_, String>(state.serving)

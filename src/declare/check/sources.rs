@@ -4,9 +4,17 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    declare::{Declaration, codes, de::At, file::File, files, kinds::SourceFolder, resolve},
+    declare::{
+        Declaration, codes,
+        de::At,
+        file::File,
+        files,
+        kinds::{Run, SourceFolder},
+        resolve,
+    },
     model::{
         finding::Finding,
+        requirements,
         tree::{self, Entry, Tree},
     },
 };
@@ -17,13 +25,15 @@ pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Vec<Finding>
         let file = &service.file;
         let folder = sources.folder(file, &service.source);
         sources.program(file, folder.as_deref(), &service.run.exec);
+        sources.requirements(file, folder.as_deref(), &service.run);
         for overlay in service.overlays.values() {
             let own = overlay.source.as_ref().map(|source| sources.folder(file, source));
             let changed = own.is_some() || overlay.run.is_some();
             let folder = own.unwrap_or_else(|| folder.clone());
             if changed {
-                let exec = overlay.run.as_ref().map_or(&service.run.exec, |run| &run.exec);
-                sources.program(file, folder.as_deref(), exec);
+                let run = overlay.run.as_ref().unwrap_or(&service.run);
+                sources.program(file, folder.as_deref(), &run.exec);
+                sources.requirements(file, folder.as_deref(), run);
             }
         }
     }
@@ -84,6 +94,19 @@ impl Sources<'_> {
             }
         }
         Some(folder)
+    }
+
+    /// What a virtual environment is to hold is said by files of the source.
+    fn requirements(&mut self, file: &File, folder: Option<&str>, run: &Run) {
+        let (Some(folder), Some(python)) = (folder, &run.python) else { return };
+        let content = |path: &str| match self.tree.get(&tree::join(folder, path)?)? {
+            Entry::File { content, .. } => Some(&**content),
+            Entry::Symlink { .. } | Entry::Submodule => None,
+        };
+        if let Err(trouble) = requirements::digest(&python.requirements, &content) {
+            let finding = Finding::error(codes::REQUIREMENTS, format!("in `{folder}`, {trouble}"));
+            self.findings.push(finding.at(file.place(python.requirements.span)).hint(trouble.hint()));
+        }
     }
 
     /// A program that begins with `./` is part of the source, and executable.

@@ -18,7 +18,7 @@ pub use environment::EnvironmentFile;
 pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};
 pub use overriding::OverrideFile;
-pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile, SourceFolder};
+pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile, SourceFolder};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
 pub use text::*;
 

@@ -206,4 +206,10 @@ finish() {
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
     [ "$old" = "$name" ] || rm -rf -- "${base:?}/deployments/${old:?}"
   done
+  # A virtual environment stays while the manifest or a deployment that is kept names it: to go back to it
+  # takes no network.
+  rm -rf -- "${base:?}/venvs/.new"
+  for venv in "$base"/venvs/*; do
+    [ ! -e "$venv" ] || grep -qrsF -- "${venv##*/}" "$base/manifest" "$base/deployments" || rm -rf -- "$venv"
+  done
 }
