@@ -49,8 +49,8 @@ impl Differ<'_> {
         let path = &venv.interpreter;
         match self.live.interpreters.get(path) {
             Some(Seen::Known(tag)) => return Some(tag.clone()),
-            Some(Seen::Unknown(why)) => self.unknown.push(format!("{path}: {why}")),
-            None => self.unknown.push(format!("{path}: {NOT_ASKED}")),
+            Some(Seen::Unknown(why)) => self.unknown_once(format!("{path}: {why}")),
+            None => self.unknown_once(format!("{path}: {NOT_ASKED}")),
             // A package that this plan installs may bring it.
             Some(Seen::Absent) if self.desired.packages.iter().any(|package| package.starts_with("python")) => {}
             Some(Seen::Absent) => {
@@ -77,13 +77,20 @@ impl Differ<'_> {
             }
             Some(Seen::Absent) => Some("the instance does not hold it yet".to_owned()),
             Some(Seen::Unknown(why)) => {
-                self.unknown.push(format!("virtual environment {}: {why}", key.short()));
+                self.unknown_once(format!("virtual environment {}: {why}", key.short()));
                 None
             }
             None => {
-                self.unknown.push(format!("virtual environment {}: {NOT_ASKED}", key.short()));
+                self.unknown_once(format!("virtual environment {}: {NOT_ASKED}", key.short()));
                 None
             }
+        }
+    }
+
+    /// Services share what is asked about.
+    fn unknown_once(&mut self, what: String) {
+        if !self.unknown.contains(&what) {
+            self.unknown.push(what);
         }
     }
 }

@@ -112,6 +112,7 @@ const TESTS: &[Test] = tests! {
         a_virtual_environment_that_was_damaged_is_made_anew,
         a_private_index_is_asked_with_what_lies_on_the_host,
         what_neither_the_manifest_nor_a_kept_deployment_names_goes,
+        one_that_is_cut_off_while_it_is_made_is_nowhere,
     }
     processes {
         a_release_arrives_as_it_is_in_git,

@@ -116,7 +116,6 @@ pub fn a_virtual_environment_that_was_damaged_is_made_anew(world: &World) {
     let venv = venvs(&fleet, h1).remove(0);
     let answers = || h1.asks(fleet.port(0), "/").starts_with("greeting 1.0 ");
     for (damage, why) in [
-        ("rm $venv/bin/greet", "drift: it was changed on the instance"),
         ("sed -i '$a # mine' $venv/lib/python3*/site-packages/greeting.py", "drift: it was changed on the instance"),
         ("rm -r $venv", "drift: it was removed on the instance"),
         ("sed -i s/cpython-/cpython-9/ $venv/made", "the interpreter is cpython-"),
@@ -182,13 +181,38 @@ pub fn what_neither_the_manifest_nor_a_kept_deployment_names_goes(world: &World)
     greeting(&fleet, "greeting==2.0\n");
     fleet.deploy().ends_with(0);
     assert_is("how many there are", venvs(&fleet, h1).len(), 2);
-    // As when ten others have come since.
+    // As when ten others have come since, and one was cut off while it was made.
     h1.run("rm -r /var/lib/evenkeel/kept/deployments/*; mkdir /var/lib/evenkeel/kept/venvs/.new");
-    greeting(&fleet, "greeting==2.0 # again\n");
+    fleet.service("alpha", fleet.port(0), &["h1"], &format!("{}env: {{A: b}}", of_greeting(&fleet, "greet", "")));
     fleet.deploy().ends_with(0);
-    assert!(!h1.exists(&first[0]), "the first is there still");
-    assert_is("how many there are", venvs(&fleet, h1).len(), 2);
+    let [second] = &venvs(&fleet, h1)[..] else { panic!("not one: {:?}", venvs(&fleet, h1)) };
+    assert!(*second != first[0], "the first is there still");
     fleet.remove("services/alpha.yaml");
     fleet.deploy().ends_with(0);
-    assert_is("how many are kept to go back", venvs(&fleet, h1).len(), 2);
+    assert_is("what is kept to go back to", venvs(&fleet, h1), std::slice::from_ref(second));
+}
+
+pub fn one_that_is_cut_off_while_it_is_made_is_nowhere(world: &World) {
+    let fleet = Fleet::new(world, "halved");
+    let h1 = world.host("h1");
+    let _index = index(&fleet, h1);
+    h1.write("/opt/lab/slow", "#!/bin/sh\ncase $* in *venv*) sleep 300 ;; esac\nexec /usr/bin/python3 \"$@\"\n");
+    h1.run("chmod 0755 /opt/lab/slow");
+    fleet.write("greeting/requirements.txt", "greeting==1.0\n");
+    let declared = of_greeting(&fleet, "greet", ", interpreter: /opt/lab/slow");
+    fleet.service("alpha", fleet.port(0), &["h1"], &declared);
+    fleet.commit();
+    let apply = fleet.begin("apply", &["--yes"]);
+    let sandbox = "evenkeel-halved-venv.service";
+    wait_for("its making", || (h1.unit(sandbox, "ActiveState") == "active").then_some(()));
+    h1.run("systemctl kill --signal=KILL evenkeel-halved.service");
+    apply.ends_with(3);
+    wait_for("the end of what made it", || (h1.unit(sandbox, "ActiveState") == "inactive").then_some(()));
+    assert!(venvs(&fleet, h1).iter().all(|path| path.ends_with("/.new")), "{:?}", venvs(&fleet, h1));
+    assert!(!h1.exists(&format!("/etc/systemd/system/{}", fleet.unit("alpha", fleet.port(0)))), "something changed");
+
+    h1.run("sed -i /sleep/d /opt/lab/slow");
+    fleet.apply().ends_with(0);
+    assert!(h1.asks(fleet.port(0), "/").starts_with("greeting 1.0 "), "it does not run");
+    assert!(venvs(&fleet, h1).iter().all(|path| !path.ends_with("/.new")), "{:?}", venvs(&fleet, h1));
 }

@@ -19,6 +19,8 @@ build_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC
     echo "$6, where the credentials of service/$1's index should be, is no file; put it there"
     return 1
   fi
+  # What was cut off ends with the step that began it, and may take a moment to.
+  systemctl stop --quiet -- "evenkeel-${base##*/}-venv.service" 2>/dev/null
   rm -rf -- "$new" && mkdir -p -- "$venvs" && mkdir -m 0700 -- "$new" && mkdir -m 0777 -- "$new/in" || return 1
   if ! said=$(in_sandbox "$@" 2>&1); then
     echo "no virtual environment could be made of $4 for service/$1:"
