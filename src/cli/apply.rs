@@ -94,19 +94,18 @@ impl Apply<'_> {
     async fn close_what_is_open(&self) -> Result<(), Failure> {
         let newest = chronicle::newest(self.ledger, self.environment()).await?;
         let Some(intent) = newest.open() else { return Ok(()) };
-        let ours = intent.seat == self.seat.id;
-        if !ours && !self.args.take_over {
+        if intent.seat != self.seat.id && !self.args.take_over {
             let (environment, controller) = (self.environment().clone(), intent.controller.clone());
             return Err(PassError::UnderWay { environment, generation: intent.generation, controller }.into());
         }
         anstream::println!("Generation {} was left open by {}; ending it first.", intent.generation, intent.controller);
+        let Some(intent) = pass::claim(self.ledger, &newest, &self.seat).await? else { return Ok(()) };
         let case = Case {
-            intent,
+            intent: &intent,
             prepared: self.prepared,
             hosts: self.hosts,
             ledger: self.ledger,
             still_wanted: intent.commits == self.prepared.commits && self.args.hosts.instance.is_empty(),
-            ours,
             halt: &Halting::never(),
             watch: &|event| progress::print(&event),
         };

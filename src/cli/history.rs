@@ -100,7 +100,7 @@ impl Which {
             None => {
                 let commit = fetched.branches.get(&fetched.default_branch);
                 let tree = commit.map(|commit| repository.tree(commit)).transpose()?.unwrap_or_default();
-                let (declaration, _) = declare::read(&tree, self.fleet.trim_matches('/'));
+                let (declaration, _) = declare::read_shared(&tree, self.fleet.trim_matches('/'));
                 let known: Vec<EnvironmentName> = declaration.iter().flat_map(|d| d.environments()).cloned().collect();
                 match &known[..] {
                     [only] => only.clone(),

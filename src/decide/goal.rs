@@ -8,7 +8,8 @@ use crate::model::{plan::Commits, standing::Barred};
 pub enum Goal {
     /// Bring the environment to these commits.
     Deploy(Commits),
-    /// Repair what has drifted from the last good deployment; the newer commits cannot be deployed.
+    /// Repair what has drifted from the last good deployment, or complete one that left out instances; the
+    /// newer commits cannot be deployed.
     Repair { good: Commits, instead_of: Commits, why: Barred },
     /// Look, and change nothing.
     Observe { commits: Commits, why: Barred },
@@ -61,7 +62,7 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
     // A pin goes back on purpose, and what is deployed already goes nowhere.
     let meant = target != wanted.commits
         || standing.rewind_to.as_ref() == Some(&target)
-        || standing.good.as_ref().is_some_and(|good| good.commits == target);
+        || standing.kept_up().is_some_and(|kept_up| kept_up.commits == target);
     let why = if standing.quarantined(&target).is_some() {
         Barred::Quarantined
     } else if wanted.rewinds && !meant {
@@ -73,7 +74,7 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
     } else {
         return Goal::Deploy(target);
     };
-    match &standing.good {
+    match standing.kept_up() {
         _ if stands_by => observe(why),
         Some(good) if good.commits != target => Goal::Repair { good: good.commits.clone(), instead_of: target, why },
         _ => observe(why),

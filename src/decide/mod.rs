@@ -103,7 +103,7 @@ pub struct Said {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
     pub generation: u64,
-    /// When it began, as it is recorded: tells two of one number apart.
+    /// When it began or was taken over, as it is recorded: tells two of one number apart.
     pub started: String,
     /// Begun by this controller, before it was started again.
     pub ours: bool,

@@ -150,6 +150,20 @@ fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good
 }
 
 #[test]
+fn what_is_deployed_in_part_goes_back_only_when_it_has_failed() {
+    let partial = Some(Good { commits: commits("b"), generation: 2, desired: None });
+    let standing = Standing { partial, ..good("a") };
+    let (mut l, _) = Loop::of(Wanted { said: said(standing.clone()), ..wanted("c") });
+    let effects = l.at(10, ended(deploy("c"), passed(End::Failed, standing.clone())));
+    assert_eq!(effects, [pass(repair("b", "c", Barred::Later))]);
+
+    let failed = Quarantined { commits: commits("b"), generation: 3, why: "it never became healthy".to_owned() };
+    let standing = Standing { quarantine: vec![failed], ..standing };
+    let effects = l.at(20, ended(repair("b", "c", Barred::Later), passed(End::Failed, standing)));
+    assert_eq!(effects, [pass(repair("a", "c", Barred::Later))]);
+}
+
+#[test]
 fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_repaired_meanwhile() {
     let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("b") });
     let effects = l.at(0, ended(deploy("b"), passed(End::Failed, good("a"))));

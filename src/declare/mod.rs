@@ -96,6 +96,21 @@ pub fn read(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
     (declaration, findings)
 }
 
+/// As [`read`], of what the default branch alone decides: `fleet.yaml`, `environments/` and `instances/`. A
+/// service that is broken there is no reason not to know which environments there are.
+pub fn read_shared(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
+    let folder = folder.trim_matches('/');
+    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let mut shared = Tree::default();
+    for (path, entry) in tree.below(folder) {
+        if matches!(path.split('/').next(), Some("fleet.yaml" | "environments" | "instances")) {
+            // It lay in a tree already, so it can lie in one.
+            let _ = shared.insert(&format!("{prefix}{path}"), entry.clone());
+        }
+    }
+    read(&shared, folder)
+}
+
 /// Every file as its type. None without a `fleet.yaml` that can be read: the rest hangs in the air then.
 fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Option<Declaration> {
     let fleet =

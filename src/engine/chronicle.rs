@@ -38,10 +38,23 @@ impl Newest {
         self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
     }
 
+    /// The newest generation that the history tells of; 0: none.
+    pub fn generation(&self) -> u64 {
+        self.deployment.as_ref().map_or(0, |newest| newest.generation)
+    }
+
     /// The newest generation that is over, as far as is known; none where there is no history.
     pub fn ended(&self) -> Option<u64> {
         let newest = self.deployment.as_ref()?;
         Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
+    }
+
+    /// The outcome as it is numbered here. What ends nothing that was begun has the number of what came before
+    /// it, be that newer by now than when it was planned: generations never go back.
+    fn numbered(&self, outcome: &Deployment) -> Deployment {
+        let ends = outcome.kind == Kind::Change && outcome.outcome != Some(Outcome::Refused);
+        let generation = if ends { outcome.generation } else { outcome.generation.max(self.generation()) };
+        Deployment { generation, ..outcome.clone() }
     }
 
     /// Whether this outcome is what comes next. A deployment is ended once, whoever ends it; what was repaired
@@ -83,28 +96,32 @@ pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment)
     Ok(())
 }
 
-/// Appends an outcome, unless the history has gone on without it. `live` is what the instances hold now, if it
-/// was carried out.
+/// Appends an outcome, unless the history has gone on without it; answers whether it is there. `live` is what the
+/// instances hold now, if it was carried out.
 pub async fn conclude<L: Ledger>(
     ledger: &L,
     deployment: &Deployment,
     live: Option<&Prepared>,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let message = message(ledger, deployment).await;
     let appended = appended(ledger, &deployment.environment, |newest| {
-        let standing = newest.standing.clone().concluded(deployment);
+        let deployment = newest.numbered(deployment);
+        let standing = newest.standing.clone().concluded(&deployment);
         newest
-            .awaits(deployment)
-            .then(|| (record::outcome_files(&newest.files, &standing, deployment, live), message.clone()))
+            .awaits(&deployment)
+            .then(|| (record::outcome_files(&newest.files, &standing, &deployment, live), message.clone()))
     });
-    if appended.await?.is_none() {
+    // A push whose answer was lost has made it there all the same.
+    let there = appended.await?.is_some()
+        || newest(ledger, &deployment.environment).await?.deployment.as_ref() == Some(deployment);
+    if !there {
         tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
-        return Ok(());
+        return Ok(false);
     }
     if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment) {
         ledger.mark_good(&deployment.environment, commit).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Appends what somebody asked for, and answers what stands then.
@@ -121,6 +138,22 @@ pub async fn note<L: Ledger>(
     .await?
     .unwrap_or_default();
     Ok(newest.standing.after(event))
+}
+
+/// Appends that what was deployed in part is live everywhere, to the history that it was found on, and to no
+/// other: what has begun since is live nowhere for sure.
+pub async fn complete<L: Ledger>(
+    ledger: &L,
+    environment: &EnvironmentName,
+    on: &Newest,
+    event: &StandingEvent,
+) -> Result<(), LedgerError> {
+    let whole = ledger.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
+    let files = whole.map(|tip| tip.files).unwrap_or_default();
+    let files = record::event_files(&files, &on.standing.clone().after(event), event);
+    let message = report::control::commit_message(environment, event);
+    ledger.append(environment, on.commit.clone(), files, message).await?;
+    Ok(())
 }
 
 /// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what

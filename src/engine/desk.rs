@@ -142,7 +142,7 @@ impl Counter {
     ) -> Result<Self, DeskError> {
         let default = fetched.branches.get(&fetched.default_branch).ok_or(DeskError::NotFetched)?;
         let tree = ledger.tree(default, default, folder).await?;
-        let (declaration, _) = declare::read(&tree, folder);
+        let (declaration, _) = declare::read_shared(&tree, folder);
         let environments: Vec<EnvironmentName> =
             declaration.iter().flat_map(|declared| declared.environments()).cloned().collect();
         let known = || list(environments.iter().map(EnvironmentName::as_str));

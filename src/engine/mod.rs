@@ -20,6 +20,7 @@ pub mod record;
 pub mod recover;
 pub mod roster;
 mod round;
+pub mod round_error;
 pub mod survey;
 mod suspects;
 mod undo;

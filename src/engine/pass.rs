@@ -24,7 +24,7 @@ use crate::{
     model::{
         digest::Digest,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Deployment, Failure, Kind, Outcome},
+        outcome::{Cause, Deployment, Failure, Kind, Outcome, TakenOver},
         plan::Plan,
         standing::Standing,
     },
@@ -66,6 +66,11 @@ pub enum PassError {
     AnotherController { environment: EnvironmentName, source: LedgerError },
     #[error("generation {generation} of {environment} is being deployed by {controller}; nothing was touched")]
     UnderWay { environment: EnvironmentName, generation: u64, controller: String },
+    #[error(
+        "generation {generation} of {environment} was taken over by another controller meanwhile; \
+         `evenkeel history` tells how it ended"
+    )]
+    TakenOver { environment: EnvironmentName, generation: u64 },
     #[error("the history could not be read, so nothing was touched")]
     History(#[source] LedgerError),
     #[error("the intent could not be recorded, so nothing was touched")]
@@ -88,13 +93,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     }
     let mut deployment = begin(order, &newest);
     if deployment.kind == Kind::Change {
-        chronicle::intend(order.ledger, &newest, &deployment).await.map_err(|source| {
-            if source.is_diverged() {
-                PassError::AnotherController { environment: deployment.environment.clone(), source }
-            } else {
-                PassError::Intent(source)
-            }
-        })?;
+        intend(order.ledger, &newest, &deployment).await?;
     }
     let name = match deployment.kind {
         Kind::Change => deployment.generation.to_string(),
@@ -126,14 +125,36 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     Ok(deployment)
 }
 
+/// An open deployment as one of this controller: what another began is taken over from it in the history, so
+/// that how it ends is written by one of them only, before anything of it is touched.
+pub async fn claim<L: Ledger>(ledger: &L, newest: &Newest, seat: &Seat) -> Result<Option<Deployment>, PassError> {
+    let Some(open) = newest.open().filter(|open| open.seat != seat.id) else { return Ok(newest.open().cloned()) };
+    let taken_over = Some(TakenOver { from: open.controller.clone(), at: timestamp(Utc::now()) });
+    let (controller, seat) = (seat.controller.clone(), seat.id.clone());
+    let ours = Deployment { controller, seat, taken_over, ..open.clone() };
+    intend(ledger, newest, &ours).await?;
+    Ok(Some(ours))
+}
+
+async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> Result<(), PassError> {
+    chronicle::intend(ledger, on, deployment).await.map_err(|source| {
+        if source.is_diverged() {
+            PassError::AnotherController { environment: deployment.environment.clone(), source }
+        } else {
+            PassError::Intent(source)
+        }
+    })
+}
+
 /// Writes how it ended.
 pub async fn record<L: Ledger>(ledger: &L, deployment: &Deployment, prepared: &Prepared) -> Result<(), PassError> {
     let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
-    chronicle::conclude(ledger, deployment, Some(prepared)).await.map_err(|source| PassError::Outcome {
-        outcome,
-        deployment: Box::new(deployment.clone()),
-        source,
-    })
+    let recorded = chronicle::conclude(ledger, deployment, Some(prepared))
+        .await
+        .map_err(|source| PassError::Outcome { outcome, deployment: Box::new(deployment.clone()), source })?;
+    let (environment, generation) = (deployment.environment.clone(), deployment.generation);
+    let lost = !recorded && deployment.kind == Kind::Change;
+    if lost { Err(PassError::TakenOver { environment, generation }) } else { Ok(()) }
 }
 
 /// What is declared is what the last good deployment declared: what differs, no commit asked for.
@@ -142,12 +163,23 @@ pub fn is_settled(standing: &Standing, prepared: &Prepared) -> bool {
     same && prepared.commits.environment.is_some()
 }
 
+/// Whether the plan repairs drift, and deploys nothing. A repair has no intent, so nobody else may have begun
+/// anything: when an instance has seen a generation that the history does not tell of, it is a deployment,
+/// whose intent shows who else is at it.
+pub fn is_repair(newest: &Newest, prepared: &Prepared, plan: &Plan) -> bool {
+    is_settled(&newest.standing, prepared) && seen(plan) <= newest.generation()
+}
+
+/// The newest generation that an instance has seen.
+fn seen(plan: &Plan) -> u64 {
+    plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0)
+}
+
 fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
-    let kind = if is_settled(&newest.standing, order.prepared) { Kind::DriftRepair } else { Kind::Change };
-    let recorded = newest.deployment.as_ref().map_or(0, |deployment| deployment.generation);
+    let repair = is_repair(newest, order.prepared, order.plan);
+    let kind = if repair { Kind::DriftRepair } else { Kind::Change };
     // A history branch that was lost does not make instances take an older generation.
-    let seen = order.plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0);
-    let generation = recorded.max(seen) + u64::from(kind == Kind::Change);
+    let generation = newest.generation().max(seen(order.plan)) + u64::from(kind == Kind::Change);
     Deployment {
         version: 1,
         environment: order.plan.environment.clone(),
@@ -160,6 +192,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         controller: order.seat.controller.clone(),
         seat: order.seat.id.clone(),
         started: timestamp(Utc::now()),
+        taken_over: None,
         outcome: None,
         duration_ms: None,
         summary: order.plan.summary(),
@@ -194,7 +227,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
     let refusal = Deployment {
         version: 1,
         environment: plan.environment.clone(),
-        generation: newest.deployment.as_ref().map_or(0, |newest| newest.generation),
+        generation: newest.generation(),
         kind: Kind::Change,
         commits: plan.commits.clone(),
         plan_digest: plan.digest(),
@@ -203,6 +236,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
         controller: seat.controller.clone(),
         seat: seat.id.clone(),
         started: timestamp(Utc::now()),
+        taken_over: None,
         outcome: Some(Outcome::Refused),
         duration_ms: None,
         summary: plan.summary(),
@@ -214,7 +248,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
         unreached: BTreeMap::new(),
         not_undone: Vec::new(),
     };
-    chronicle::conclude(ledger, &refusal, None).await
+    chronicle::conclude(ledger, &refusal, None).await.map(|_| ())
 }
 
 /// This process, as others see it. `place` is where its state is kept.

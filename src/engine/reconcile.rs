@@ -29,7 +29,8 @@ use super::{
     ledger::{Ledger, LedgerError},
     pass::Seat,
     roster::Roster,
-    round::{self, RoundError},
+    round,
+    round_error::RoundError,
     wanted,
 };
 use crate::{
@@ -215,7 +216,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         let known = match self.ledger.last_fetched().await? {
             Some(fetched) => wanted::wanted(self, &fetched).await.or_else(|failure| match failure {
-                RoundError::Prepare(_) => Ok(BTreeMap::new()),
+                RoundError::Invalid(_) => Ok(BTreeMap::new()),
                 failure => Err(failure),
             })?,
             None => BTreeMap::new(),
@@ -255,7 +256,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let newest = chronicle::newest(&self.ledger, environment).await?;
         let open = newest.open().map(|open| decide::Open {
             generation: open.generation,
-            started: open.started.clone(),
+            started: open.taken_over.as_ref().map_or(&open.started, |taken_over| &taken_over.at).clone(),
             ours: open.seat == self.seat.id,
             limit: open.limit_ms,
         });

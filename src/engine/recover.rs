@@ -2,7 +2,8 @@
 //! middle. It is completed where the hosts are between two phases, and undone otherwise.
 //!
 //! Keeps true: what is recorded is what the hosts tell; nothing goes on while a host still runs something
-//! of it; a controller that may still be alive is fenced off first.
+//! of it; a controller that may still be alive is fenced off first, in the history (`pass::claim`) and then on
+//! the hosts.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -36,6 +37,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 
 /// An intent without outcome, and what is needed to end it.
 pub struct Case<'a, H, L> {
+    /// Of this controller, if need be by [`pass::claim`].
     pub intent: &'a Deployment,
     /// Of the intent's commits.
     pub prepared: &'a Prepared,
@@ -43,8 +45,6 @@ pub struct Case<'a, H, L> {
     pub ledger: &'a L,
     /// Whether it is still what the environment is to be brought to.
     pub still_wanted: bool,
-    /// Whether the controller that began it is surely gone; else it is fenced off.
-    pub ours: bool,
     pub halt: &'a Halting,
     pub watch: &'a Watch,
 }
@@ -69,7 +69,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     }
 
     async fn end(&self) -> Ended {
-        if !self.ours {
+        if self.intent.taken_over.is_some() {
             // From here on the hosts refuse what the other controller may still send.
             join_all(self.touched().map(|(name, host)| self.fence(name, host))).await;
         }
@@ -149,7 +149,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
         let gone = trails.len() < self.intent.touches.len();
         let message = if gone {
             "an instance that it changes is declared no more"
-        } else if !self.ours {
+        } else if self.intent.taken_over.is_some() {
             "the controller that began it was taken for dead, and another took over"
         } else if !self.still_wanted {
             "its controller was stopped in the middle, and something else is wanted by now"

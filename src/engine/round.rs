@@ -8,19 +8,19 @@ use std::{
     sync::Arc,
 };
 
-use thiserror::Error;
 use tracing::{error, info, warn};
 
 use super::{
     Prepared,
     chronicle::{self, Newest},
     heal::heal,
-    ledger::{Ledger, LedgerError},
+    ledger::Ledger,
     look::{self, Hosts},
     pass::{self, Order, PassError},
-    prepare::{PrepareError, prepare},
+    prepare::prepare,
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
+    round_error::RoundError,
     survey, suspects,
 };
 use crate::{
@@ -31,8 +31,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::{Deployment, Kind, Outcome},
         plan::{Commits, Plan},
-        standing::Barred,
-        standing::{Control, Standing, StandingEvent},
+        standing::{Barred, Control, Standing, StandingEvent},
     },
     plan::drift,
     report,
@@ -45,33 +44,6 @@ const PREPARED: usize = 2;
 pub type Absent = BTreeMap<InstanceName, String>;
 /// What was repaired too often, and how often.
 pub type Spared = BTreeMap<(InstanceName, Resource), u32>;
-
-/// Why a pass did not end with everything as it should be.
-#[derive(Debug, Error)]
-pub enum RoundError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    #[error(transparent)]
-    Pass(#[from] PassError),
-    #[error("refused: {0}")]
-    Refused(String),
-    #[error("generation {generation} ended {outcome}: {why}")]
-    Deployment { generation: u64, outcome: Outcome, why: String },
-    #[error("the default branch holds no environment that is complete enough to go on")]
-    NoCommits,
-}
-
-impl RoundError {
-    /// Somebody else was at it: no failure of ours, nor of the commits.
-    fn is_overtaken(&self) -> bool {
-        matches!(
-            self,
-            RoundError::Pass(PassError::AnotherController { .. } | PassError::UnderWay { .. } | PassError::Detached)
-        )
-    }
-}
 
 /// What a pass saw of instances, and did.
 #[derive(Default)]
@@ -169,7 +141,11 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     /// Ends a deployment that was left open.
     async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), RoundError> {
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
-        let Some(intent) = newest.open() else { return Ok(()) };
+        if newest.open().is_some_and(|open| open.seat != self.reconciler.seat.id) && !take_over {
+            return Ok(());
+        }
+        let claimed = pass::claim(&self.reconciler.ledger, &newest, &self.reconciler.seat).await?;
+        let Some(intent) = claimed.as_ref() else { return Ok(()) };
         let prepared = match self.prepared(&intent.commits).await {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -178,7 +154,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 self.prepared(wanted).await?
             }
         };
-        info!(deployment = intent.generation, "a deployment was left open by {}; ending it", intent.controller);
+        let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
+        info!(deployment = intent.generation, "a deployment was left open by {by}; ending it");
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
         let halt = self.reconciler.halting(self.environment);
         let case = Case {
@@ -187,7 +164,6 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             hosts: &hosts,
             ledger: &self.reconciler.ledger,
             still_wanted: *wanted == intent.commits && prepared.commits == intent.commits,
-            ours: !take_over,
             halt: &halt,
             watch: &self.reconciler.watch,
         };
@@ -234,7 +210,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             self.publish(prepared, &plan, &hosts).await;
             return Ok(());
         }
-        if !settled {
+        if !pass::is_repair(&newest, prepared, &plan) {
             recorded?;
         }
         let deployment = self.carry_out(prepared, &plan, &hosts, suspects).await?;
@@ -270,7 +246,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let control = Control::Complete { commits, generation, desired: prepared.digest };
         let (by, when) = ("the reconciler".to_owned(), pass::timestamp(chrono::Utc::now()));
         let event = StandingEvent { control, by, when };
-        if let Err(error) = chronicle::note(&self.reconciler.ledger, self.environment, &event).await {
+        if let Err(error) = chronicle::complete(&self.reconciler.ledger, self.environment, newest, &event).await {
             warn!("that the deployment is complete is not recorded yet: {}", report::chain(&error));
         }
     }

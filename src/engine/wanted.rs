@@ -8,7 +8,7 @@ use super::{
     ledger::Ledger,
     prepare::PrepareError,
     reconcile::{Reconciler, lock},
-    round::RoundError,
+    round_error::RoundError,
 };
 use crate::{
     decide::Wanted,
@@ -52,7 +52,7 @@ async fn declaration<H: Host, L: Ledger>(
         return Ok(declaration.clone());
     }
     let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
-    let (declaration, findings) = declare::read(&tree, &reconciler.folder);
+    let (declaration, findings) = declare::read_shared(&tree, &reconciler.folder);
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
     let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
     *lock(&reconciler.declaration) = Some((commit.to_owned(), declaration.clone()));
@@ -66,10 +66,10 @@ pub async fn last_good<H: Host, L: Ledger>(
     let mut wanted = BTreeMap::new();
     for name in reconciler.ledger.histories().await? {
         let said = reconciler.said(&name).await?;
-        let Some(commits) = said.standing.good.as_ref().map(|good| good.commits.clone()) else { continue };
+        let Some(commits) = said.standing.kept_up().map(|good| good.commits.clone()) else { continue };
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { continue };
         let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
-        let (Some(declaration), _) = declare::read(&tree, &reconciler.folder) else { continue };
+        let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { continue };
         let observe_every = declaration.observe_interval(&name).0.as_millis() as u64;
         wanted.insert(name, Wanted { commits, observe_every, said, rewinds: false });
     }
@@ -78,7 +78,7 @@ pub async fn last_good<H: Host, L: Ledger>(
 
 /// Whether the commits leave out the deployed ones: somebody pushed by force.
 pub async fn rewinds<L: Ledger>(ledger: &L, standing: &Standing, commits: &Commits) -> Result<bool, RoundError> {
-    let Some(good) = &standing.good else { return Ok(false) };
+    let Some(good) = standing.kept_up() else { return Ok(false) };
     let pairs = [(&good.commits.default, &commits.default), (&good.commits.environment, &commits.environment)];
     for pair in pairs {
         if let (Some(deployed), Some(next)) = pair

@@ -28,8 +28,9 @@ pub struct Manifest {
 /// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartedWith {
-    /// Digest over the unit file, the environment file and the release.
-    pub inputs: Digest,
+    /// Digest over the unit file, the environment file and the release. None: not known, because undoing a
+    /// deployment could not start it again.
+    pub inputs: Option<Digest>,
     /// Digest of the foreign `env_file` at that time; None where the service has none.
     pub env_file: Option<Digest>,
 }
@@ -53,8 +54,9 @@ impl Manifest {
             text += &format!("link\t{target}\t{path}\n");
         }
         for (unit, started) in &self.units {
-            let env_file = started.env_file.map_or("-".to_owned(), |digest| digest.to_string());
-            text += &format!("unit\t{}\t{env_file}\t{unit}\n", started.inputs);
+            let [inputs, env_file] = [started.inputs, started.env_file]
+                .map(|digest| digest.map_or("-".to_owned(), |digest| digest.to_string()));
+            text += &format!("unit\t{inputs}\t{env_file}\t{unit}\n");
         }
         for digest in &self.releases {
             text += &format!("release\t{digest}\n");
@@ -90,8 +92,9 @@ impl Manifest {
                 self.links.insert(path.to_owned(), target.to_owned());
             }
             ["unit", inputs, env_file, unit] => {
-                let env_file = if env_file == "-" { None } else { Some(env_file.parse().ok()?) };
-                self.units.insert(unit.to_owned(), StartedWith { inputs: inputs.parse().ok()?, env_file });
+                let digest = |text: &str| if text == "-" { Some(None) } else { text.parse().ok().map(Some) };
+                let (inputs, env_file) = (digest(inputs)?, digest(env_file)?);
+                self.units.insert(unit.to_owned(), StartedWith { inputs, env_file });
             }
             ["release", digest] => {
                 self.releases.insert(digest.parse().ok()?);
@@ -140,8 +143,8 @@ mod tests {
             files: [("/etc/a b".to_owned(), digest)].into(),
             links: [("/var/current".to_owned(), "/var/releases/x".to_owned())].into(),
             units: [
-                ("a@1.service".to_owned(), StartedWith { inputs: digest, env_file: None }),
-                ("b@2.service".to_owned(), StartedWith { inputs: digest, env_file: Some(digest) }),
+                ("a@1.service".to_owned(), StartedWith { inputs: Some(digest), env_file: None }),
+                ("b@2.service".to_owned(), StartedWith { inputs: None, env_file: Some(digest) }),
             ]
             .into(),
             releases: [digest].into(),

@@ -76,6 +76,9 @@ pub struct Deployment {
     #[serde(default)]
     pub seat: String,
     pub started: String,
+    /// Set where another controller took it over from the one that began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
     pub summary: Summary,
@@ -98,6 +101,14 @@ pub struct Deployment {
     /// What was left half-way where undoing failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOver {
+    /// The controller before.
+    pub from: String,
+    /// RFC 3339.
+    pub at: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

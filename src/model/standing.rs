@@ -20,6 +20,9 @@ pub struct Standing {
     /// The newest deployment that ended `applied`, or was found live everywhere later.
     #[serde(default)]
     pub good: Option<Good>,
+    /// Deployed since then to every instance that could be reached, and not yet live on the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Good>,
     /// Not tried again until a newer commit, or `retry`.
     #[serde(default)]
     pub quarantine: Vec<Quarantined>,
@@ -154,6 +157,7 @@ impl Standing {
             Control::Complete { commits, generation, desired } => {
                 let (commits, generation, desired) = (commits.clone(), *generation, Some(*desired));
                 self.good = Some(Good { commits, generation, desired });
+                self.partial = None;
                 self.rewind_to = None;
             }
             Control::Pin { commits, instead_of, .. } => {
@@ -168,12 +172,17 @@ impl Standing {
     /// As it is after a deployment has ended.
     pub fn concluded(mut self, deployment: &Deployment) -> Self {
         let (commits, generation) = (&deployment.commits, deployment.generation);
+        let live = Good { commits: commits.clone(), generation, desired: deployment.desired };
         match deployment.outcome {
             Some(Outcome::Applied) => {
-                self.good = Some(Good { commits: commits.clone(), generation, desired: deployment.desired });
+                self.good = Some(live);
+                self.partial = None;
                 self.rewind_to = None;
                 // Something newer is live: what it was pinned instead of is past.
                 self.pin = self.pin.filter(|pin| pin.commits == *commits);
+            }
+            Some(Outcome::Partial) if deployment.kind == Kind::Change && commits.environment.is_some() => {
+                self.partial = Some(live);
             }
             // That a repair failed says nothing of the commits: they ran before.
             Some(Outcome::RolledBack | Outcome::RollbackFailed) if deployment.kind == Kind::Change => {
@@ -190,6 +199,12 @@ impl Standing {
             Some(_) | None => {}
         }
         self
+    }
+
+    /// What is kept up while nothing newer can be deployed. What began to go live goes back only when it has
+    /// failed somewhere.
+    pub fn kept_up(&self) -> Option<&Good> {
+        self.partial.as_ref().filter(|partial| self.quarantined(&partial.commits).is_none()).or(self.good.as_ref())
     }
 
     fn quarantine(&mut self, commits: &Commits, generation: u64, failure: &Failure) {

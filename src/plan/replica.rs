@@ -21,7 +21,7 @@ impl Differ<'_> {
     fn replica(&mut self, replica: &Replica) {
         let resource = Resource::Service(replica.service.clone());
         let phase = self.phase_of(&resource);
-        let wanted = StartedWith { inputs: self.inputs_of(replica), env_file: self.env_file(replica) };
+        let wanted = StartedWith { inputs: Some(self.inputs_of(replica)), env_file: self.env_file(replica) };
         let started = self.owned.units.get(&replica.unit).cloned();
         self.after.units.insert(replica.unit.clone(), wanted.clone());
 
@@ -144,6 +144,9 @@ fn process(
     };
     if !runs {
         return start(&format!("it should run and is {}", live.active));
+    }
+    if started.inputs.is_none() {
+        return restart("undoing a deployment could not start it again: it may run from what was undone");
     }
     if started.inputs != wanted.inputs {
         return restart("its unit, environment or release changes");

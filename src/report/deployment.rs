@@ -72,7 +72,14 @@ pub(super) fn headline(deployment: &Deployment) -> String {
     let from = commit(deployment).unwrap_or_else(|| "the work tree".to_owned());
     let what = what(deployment);
     let repair = deployment.kind == Kind::DriftRepair;
-    match deployment.outcome {
+    match (deployment.outcome, &deployment.taken_over) {
+        (None, Some(before)) => format!("taken over from {}: apply {from}, {what}", one_line(&before.from)),
+        (outcome, _) => headline_of(outcome, repair, &from, &what),
+    }
+}
+
+fn headline_of(outcome: Option<Outcome>, repair: bool, from: &str, what: &str) -> String {
+    match outcome {
         None => format!("intent: apply {from}, {what}"),
         Some(Outcome::Applied) if repair => format!("repaired drift from {from}: {what}"),
         Some(Outcome::Applied) => format!("applied {from}: {what}"),

@@ -34,6 +34,19 @@ pub fn summary(findings: &[Finding]) -> String {
     if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
 }
 
+/// The first error in one line, where there is no room for all: with its place, and who tells the others.
+pub fn first(findings: &[Finding]) -> String {
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.is_error()).collect();
+    let Some(first) = errors.first() else { return "no error is known".to_owned() };
+    let place = first.place.as_ref().map(|place| format!("{}:{}: ", one_line(&place.file), place.line));
+    let more = if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
+    format!(
+        "{}{}{more}; `evenkeel validate` tells where and what to do",
+        place.unwrap_or_default(),
+        one_line(&first.message)
+    )
+}
+
 /// As an object: `version`, `findings`, `errors`, `warnings`.
 pub fn json(findings: &[Finding]) -> String {
     #[derive(Serialize)]

@@ -7,7 +7,7 @@ use super::{
     words::{self, capital, clip, one_line, time, visible},
 };
 use crate::model::{
-    outcome::{Deployment, Kind, Outcome, Record},
+    outcome::{Deployment, Kind, Record},
     standing::{HistoryEntry, StandingEvent},
 };
 
@@ -119,7 +119,11 @@ fn row_of_control(event: &StandingEvent) -> [String; 6] {
 }
 
 fn said(deployment: &Deployment) -> &'static str {
-    deployment.outcome.map_or("begun", Outcome::as_str)
+    match (deployment.outcome, &deployment.taken_over) {
+        (Some(outcome), _) => outcome.as_str(),
+        (None, Some(_)) => "taken over",
+        (None, None) => "begun",
+    }
 }
 
 /// An outcome's word, padded or not, in its colour.
@@ -127,7 +131,7 @@ fn painted(cell: &str, style: Style) -> String {
     match cell.trim_end() {
         "applied" => style.good(cell),
         "rolled-back" | "rollback-failed" | "stopped" | "refused" => style.bad(cell),
-        "partial" | "begun" | "hold" => style.warn(cell),
+        "partial" | "begun" | "taken over" | "hold" => style.warn(cell),
         _ => cell.to_owned(),
     }
 }

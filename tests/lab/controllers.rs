@@ -123,10 +123,11 @@ pub fn of_two_one_deploys_and_the_other_stands_back_or_takes_over(world: &World)
     });
     // What still comes of the fourth is older than the fifth, which is nobody's, and is refused.
     let ends = ["1 applied", "2 applied", "3 applied", "4 rolled-back", "6 applied"];
-    let told: Vec<String> = ends
+    let mut told: Vec<String> = ends
         .iter()
         .flat_map(|end| [format!("{} begun", end.split(' ').next().expect("it has a number")), (*end).to_owned()])
         .collect();
+    told.insert(7, "4 taken over".to_owned());
     assert_is("what is recorded", fleet.told(), told);
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }

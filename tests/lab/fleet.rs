@@ -215,12 +215,14 @@ impl<'a> Fleet<'a> {
         format!("grep -q '^started.*{verb}' /var/lib/evenkeel/{}/deployments/{generation}/*/events", self.name)
     }
 
-    /// Every record in the order in which it was made: `GENERATION OUTCOME`, `begun` for an intent. Repairs
-    /// are left out.
+    /// Every record in the order in which it was made: `GENERATION OUTCOME`; `begun` for an intent, and `taken
+    /// over` for one of another. Repairs are left out.
     pub fn told(&self) -> Vec<String> {
         let changes = self.history().into_iter().rev().filter(|record| record["kind"] == "change");
-        let said =
-            |record: Value| format!("{} {}", record["generation"], record["outcome"].as_str().unwrap_or("begun"));
+        let said = |record: Value| {
+            let open = if record["taken_over"].is_object() { "taken over" } else { "begun" };
+            format!("{} {}", record["generation"], record["outcome"].as_str().unwrap_or(open))
+        };
         changes.map(said).collect()
     }
 
@@ -228,7 +230,11 @@ impl<'a> Fleet<'a> {
     pub fn outcomes(&self, generation: u64) -> Vec<String> {
         let of = format!("{generation} ");
         let told = self.told();
-        told.iter().filter_map(|told| told.strip_prefix(&of)).filter(|end| *end != "begun").map(str::to_owned).collect()
+        told.iter()
+            .filter_map(|told| told.strip_prefix(&of))
+            .filter(|end| !["begun", "taken over"].contains(end))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Waits until a generation has ended so, and so only.

@@ -34,6 +34,7 @@ fn is_repaired(fleet: &Fleet<'_>) {
     let h1 = fleet.world.host("h1");
     h1.run(&format!("systemctl stop '{unit}'"));
     wait_for("the repair", || (h1.unit(&unit, "ActiveState") == "active").then_some(()));
+    wait_for("its end", || (fleet.status()["health"] == "healthy").then_some(()));
 }
 
 /// Repairs that are recorded.
@@ -142,8 +143,10 @@ pub fn a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up(world: &Wo
     fleet.is_live(&fleet.commit());
     fleet.write("services/alpha.yaml", "port: many\n");
     fleet.commit();
-    fleet.notes("does not validate");
+    fleet.notes("does not validate: fleet/services/alpha.yaml:");
     is_repaired(&fleet);
+    fleet.run("hold", &["--reason", "until it is mended"]).ends_with(0);
+    fleet.run("resume", &[]).ends_with(0);
 
     // The files that all environments stand on.
     let good = fs::read_to_string(fleet.path().join("fleet.yaml")).expect("it is there");
@@ -153,7 +156,7 @@ pub fn a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up(world: &Wo
     reconciler.terminate();
     let _reconciler = fleet.reconcile();
     is_repaired(&fleet);
-    fleet.notes("does not validate");
+    fleet.notes("does not validate: fleet/fleet.yaml:");
 
     fleet.write("fleet.yaml", &good);
     fleet.is_live(&says(&fleet, "two"));

@@ -125,3 +125,37 @@ pub fn a_reload_that_nginx_does_not_follow_rolls_the_site_back(world: &World) {
     let _conf = h2.until_dropped(&conf, "rm /etc/nginx/conf.d/zz-deaf.conf");
     rolls_back_to_the_old_site(&fleet, &port.to_string());
 }
+
+pub fn what_an_undo_cannot_start_again_is_started_by_the_next_apply(world: &World) {
+    let fleet = Fleet::new(world, "stuck");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
+    fleet.deploy().ends_with(0);
+
+    // Nothing is started again while the old environment lies there.
+    let broken = h1.until_dropped(
+        "mv /usr/bin/systemctl /usr/bin/systemctl.real
+         cat >/usr/bin/systemctl <<'END' && chmod +x /usr/bin/systemctl
+#!/bin/sh
+case \"$*\" in 'restart -- '*) if grep -q hello /etc/evenkeel/stuck/*; then echo 'no way to the bus'; exit 1; fi ;; esac
+exec /usr/bin/systemctl.real \"$@\"
+END",
+        "mv /usr/bin/systemctl.real /usr/bin/systemctl",
+    );
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: ahoy}");
+    fleet.service("beta", fleet.port(1), &["h1"], &format!("env: {{SICK: 'yes'}}\nafter: [alpha]\n{IMPATIENT}"));
+    fleet.deploy().ends_with(1);
+    assert_is("the outcome", fleet.newest("/outcome"), "rollback-failed");
+    assert!(fleet.newest("/not_undone").to_string().contains("no way to the bus"), "the record tells why");
+    assert_is("what goes on", h1.asks(port, "/"), "alpha h1 / ahoy");
+    drop(broken);
+
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
+    fleet.remove("services/beta.yaml");
+    fleet.commit();
+    let plan = fleet.plan().json.to_string();
+    assert!(plan.contains("undoing a deployment could not start it again"), "{plan}");
+    fleet.apply().ends_with(0);
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}

@@ -111,7 +111,7 @@ impl Host {
                 Digest::of("SECRET=1\n")
             });
             let inputs = Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)]);
-            manifest.units.insert(name.clone(), StartedWith { inputs, env_file });
+            manifest.units.insert(name.clone(), StartedWith { inputs: Some(inputs), env_file });
         }
         host.nginx = desired.nginx.as_ref().map(|nginx| Nginx { running: true, serving: Some(nginx.digest) });
         host.packages = desired.packages.clone();

@@ -306,6 +306,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         duration_ms: outcome.map(|_| 123_400),
         summary: plan.summary(),
         touches: plan.steps.iter().map(|step| step.instance.clone()).collect(),
+        taken_over: None,
         limit_ms: 600_000,
         suspects: Vec::new(),
         changes,

@@ -141,7 +141,19 @@ impl Controllers {
 
     /// A person asks the first controller there is. Goes on by itself.
     pub fn ask(&self, ask: Ask) {
-        let Some(controller) = self.running.values().next() else { return };
+        if let Some(controller) = self.running.values().next() {
+            self.ask_of(controller, ask);
+        }
+    }
+
+    pub fn take_over(&self, number: usize) {
+        if let Some(controller) = self.running.get(&number) {
+            let _ = controller.pokes.try_send(());
+            self.ask_of(controller, Ask::Retry { allow_rewind: false, take_over: true });
+        }
+    }
+
+    fn ask_of(&self, controller: &Controller, ask: Ask) {
         let (reconciler, tale) = (controller.reconciler.clone(), self.tale.clone());
         tokio::spawn(async move {
             let request = Request { environment: None, by: "ann".to_owned(), ask };

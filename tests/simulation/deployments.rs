@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use evenkeel::{host::StepEvent, model::plan::Step};
+use evenkeel::{
+    host::StepEvent,
+    model::{digest::Digest, plan::Step},
+};
 use tokio::time::Instant;
 
 use crate::machine::Lies;
@@ -60,6 +63,8 @@ pub struct Phase {
     pub undone: bool,
     /// What ran before does not run again.
     pub not_running: bool,
+    /// What units were started with that could not be started again.
+    pub forgotten: BTreeMap<String, Digest>,
 }
 
 impl Phase {

@@ -68,8 +68,12 @@ impl Judge {
     }
 
     fn begins(&mut self, intent: &Deployment, controller: u64, open: Option<&Deployment>) {
-        self.tale.count("deployments");
         let generation = intent.generation;
+        if intent.taken_over.is_some() && open.is_some_and(|open| open.generation == generation) {
+            self.tale.count("take-overs");
+            return;
+        }
+        self.tale.count("deployments");
         if let Some(open) = open {
             self.tale.wrong(format!("generation {generation} begins while {} is open", open.generation));
         }
@@ -136,7 +140,10 @@ impl Judge {
                 }
                 (Outcome::RolledBack | Outcome::RollbackFailed, Some(begun), _) => {
                     let named = record.not_undone.iter().any(|failure| failure.instance.as_str() == name);
-                    let before = begun.before.get(name).filter(|_| !named);
+                    // What was repaired, or of an older one was undone meanwhile, is not what it found.
+                    let own = record.generation.to_string();
+                    let mut others = state.worked.iter().filter(|(name, at)| **name != own && **at >= begun.at);
+                    let before = begun.before.get(name).filter(|_| !named && others.next().is_none());
                     before.map(|before| before.differs(&state, excused)).unwrap_or_default()
                 }
                 _ => Vec::new(),

@@ -59,6 +59,8 @@ pub enum Trip {
     Cut(usize, Duration),
     /// The controller of this number dies.
     Crash(usize),
+    /// Somebody takes the other controller for dead, and has this one take over.
+    TakeOver(usize),
 }
 
 pub struct Fuse {
@@ -100,6 +102,8 @@ pub struct State {
     pub fuses: Vec<Fuse>,
     /// What people changed by hand, and when.
     pub by_hand: BTreeMap<String, Instant>,
+    /// When a script of each deployment last began here.
+    pub worked: BTreeMap<String, Instant>,
     /// When anything of evenkeel's last changed something here.
     pub changed: Option<Instant>,
     shells: Vec<AbortHandle>,
@@ -169,7 +173,9 @@ impl Machine {
                 }
             }
             // The story has ended when nobody hears.
-            trip @ (Trip::Cut(..) | Trip::Crash(_)) => _ = self.trips.send((self.name.clone(), trip)),
+            trip @ (Trip::Cut(..) | Trip::Crash(_) | Trip::TakeOver(_)) => {
+                _ = self.trips.send((self.name.clone(), trip))
+            }
         }
         Ok(())
     }
@@ -282,6 +288,14 @@ impl State {
         });
         kept.chain(self.manifest_text().and_then(|text| std::str::from_utf8(text).ok()))
             .map(|text| Manifest::parse(text).expect("a manifest"))
+    }
+
+    /// Puts into the manifest what a unit was started with, and answers what it said before.
+    pub fn set_started_with(&mut self, unit: &str, inputs: Option<Digest>) -> Option<Digest> {
+        let mut manifest = self.manifest()?;
+        let before = std::mem::replace(&mut manifest.units.get_mut(unit)?.inputs, inputs);
+        self.files.insert(MANIFEST.to_owned(), file(manifest.write().as_bytes(), 0o644));
+        before
     }
 
     /// systemd tries again what does not come up.

@@ -162,23 +162,44 @@ impl Undoing<'_> {
                     .await;
                 }
                 Kept::Active(unit, Some(start)) if unit != "nginx.service" => {
-                    self.attempt(unit, |state| {
-                        let as_before = state.systemd.process(unit).is_some_and(|now| now.invocation == *start);
-                        if as_before {
-                            return Ok(());
-                        }
-                        if !state.files.contains_key(&format!("{UNITS}{unit}")) {
-                            state.systemd.stop(unit);
-                            return Ok(());
-                        }
-                        let restarted = state.systemd.restart(&state.files, &state.held, unit);
-                        // What did not come up before need not come up now.
-                        if *start == 0 { Ok(()) } else { restarted }
-                    })
-                    .await;
+                    let started = self
+                        .attempt(unit, |state| {
+                            let as_before = state.systemd.process(unit).is_some_and(|now| now.invocation == *start);
+                            if as_before {
+                                return Ok(());
+                            }
+                            if !state.files.contains_key(&format!("{UNITS}{unit}")) {
+                                state.systemd.stop(unit);
+                                return Ok(());
+                            }
+                            let restarted = state.systemd.restart(&state.files, &state.held, unit);
+                            // What did not come up before need not come up now.
+                            if *start == 0 { Ok(()) } else { restarted }
+                        })
+                        .await;
+                    if *start != 0 {
+                        self.note_start(unit, started);
+                    }
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What could not be started again may run from what is undone here.
+    fn note_start(&self, unit: &str, started: bool) {
+        let mut state = self.machine.state();
+        let known = state.directory(self.name).and_then(|directory| directory.phases.get(&self.phase));
+        let known = known.and_then(|phase| phase.forgotten.get(unit).copied());
+        match known {
+            Some(inputs) if started => _ = state.set_started_with(unit, Some(inputs)),
+            None if !started => {
+                if let Some(inputs) = state.set_started_with(unit, None) {
+                    drop(state);
+                    self.note(|phase| _ = phase.forgotten.insert(unit.to_owned(), inputs));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -194,7 +215,7 @@ impl Undoing<'_> {
         .await;
     }
 
-    async fn attempt(&mut self, subject: &str, change: impl FnOnce(&mut State) -> Result<(), String>) {
+    async fn attempt(&mut self, subject: &str, change: impl FnOnce(&mut State) -> Result<(), String>) -> bool {
         let result = match self.machine.moment().await {
             Ok(()) => {
                 let mut state = self.machine.state();
@@ -208,6 +229,7 @@ impl Undoing<'_> {
             }
             Err(why) => Err(why),
         };
+        let done = result.is_ok();
         if let Err(message) = result {
             self.whole = false;
             self.machine.tale.tell(|| format!("{}: undoing {subject} fails: {message}", self.machine.name));
@@ -217,5 +239,6 @@ impl Undoing<'_> {
                 phase.say(Line::Event(StepEvent::UndoFailed { subject: subject.to_owned(), message }));
             }
         }
+        done
     }
 }

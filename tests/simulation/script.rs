@@ -17,6 +17,7 @@ use crate::{
     deployments::{Kept, Line, Order, Phase},
     machine::{DEFAULT_SITE, Lies, MANIFEST, Machine, State, file},
     systemd::{Runs, UNITS},
+    truth,
 };
 
 pub struct Script<'a> {
@@ -316,14 +317,28 @@ impl Script<'_> {
         }
     }
 
+    /// A process may have been started by a boot in the middle from what is written only now for good.
+    fn has_written_to(&self, state: &State, unit: &str) -> bool {
+        let directory = state.deployments.iter().find(|directory| directory.name == self.work.name);
+        let journal = directory.and_then(|directory| directory.phases.get(&self.work.phase)?.journal.as_ref());
+        let parts = truth::parts(unit);
+        journal.into_iter().flatten().any(|line| match line {
+            Kept::File(path, was) => parts.contains(path) && state.files.get(path) != Some(was),
+            Kept::Absent(path) => parts.contains(path),
+            _ => false,
+        })
+    }
+
     /// What runs was started from the very same: then only a file that had been changed by hand is a reason,
     /// for nobody can tell from outside what the process had read, be it ours or its `env_file`.
     fn no_needless_restart(&self, step: &Step, unit: &str) {
         let state = self.machine.state();
         let Some(process) = state.systemd.process(unit) else { return };
         let same = state.systemd.inputs(&state.files, unit).as_ref() == Some(&process.from);
-        let by_hand = step.reason.starts_with("drift:") || step.reason.contains("has changed since it was started");
-        if same && !by_hand {
+        let nobody_can_tell = step.reason.starts_with("drift:")
+            || step.reason.contains("has changed since it was started")
+            || step.reason.contains("could not start it again");
+        if same && !nobody_can_tell && !self.has_written_to(&state, unit) {
             let (name, reason) = (&self.machine.name, &step.reason);
             self.machine.tale.wrong(format!("{name}: {unit} is restarted and nothing of it changed ({reason})"));
         }

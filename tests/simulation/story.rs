@@ -98,6 +98,7 @@ impl Story {
                         wire.mend();
                     });
                 }
+                Trip::TakeOver(number) => self.controllers.take_over(number),
                 Trip::PowerLoss { .. } | Trip::Kill | Trip::Fails(_) => {}
             }
         }
@@ -186,12 +187,13 @@ impl Story {
         let number = self.dice.below(2) as usize;
         let left = self.dice.between(1, 30);
         let seconds = Duration::from_secs(self.dice.between(3, 60));
-        let trip = match self.dice.below(8) {
+        let trip = match self.dice.below(9) {
             0 | 1 => Trip::PowerLoss { boots_after: seconds },
             2 => Trip::Kill,
             3 => Trip::Fails("No space left on device"),
             4 => Trip::Cut(number, seconds),
             5 | 6 => Trip::Crash(number),
+            7 => Trip::TakeOver(number),
             _ => {
                 let snap = if self.dice.chance(50) { Snap::RequestLost } else { Snap::AnswerLost };
                 self.controllers.wires[&(number, machine.name.clone())].arm(self.dice.between(1, 6), snap);

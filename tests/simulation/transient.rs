@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     deployments::{Line, Order},
@@ -78,6 +78,8 @@ async fn run(machine: &Arc<Machine>, job: Job) -> i32 {
         Job::Phase(order) => Some((order.work.name.clone(), order.work.phase, order.work.undo_on_failure)),
         Job::Undo(..) => None,
     };
+    let (Job::Phase(Order { work: evenkeel::host::PhaseWork { name, .. }, .. }) | Job::Undo(name, ..)) = &job;
+    machine.state().worked.insert(name.clone(), Instant::now());
     // Its name is taken from here on.
     machine.state().transient = Some(Transient { active: true, task: None, stop: stop.clone() });
     let runs = machine.clone();

@@ -17,6 +17,8 @@ pub struct Snapshot {
     enabled: BTreeSet<String>,
     active: BTreeMap<String, Inputs>,
     serving: Option<Digest>,
+    /// What ran from something else than what lay there.
+    stale: BTreeSet<String>,
 }
 
 /// Since when what people changed by hand is not held against anybody.
@@ -30,6 +32,7 @@ impl Snapshot {
             enabled: state.systemd.enabled.clone(),
             active: state.systemd.running().map(|(name, process)| (name.clone(), process.from.clone())).collect(),
             serving: state.serving,
+            stale: stale(state).collect(),
         }
     }
 
@@ -56,6 +59,11 @@ impl Snapshot {
         if state.up && state.boot == self.boot {
             let running: BTreeMap<_, _> = state.systemd.running().collect();
             for unit in self.active.keys().chain(running.keys().copied()).filter(|unit| !hand.touched_unit(unit)) {
+                // What ran without its file, or from another, cannot be started again as it was.
+                let lay = !unit.starts_with("sim-") || self.files.contains_key(&format!("{UNITS}{unit}"));
+                if !lay || self.stale.contains(unit) {
+                    continue;
+                }
                 let (was, is) = (self.active.get(unit), running.get(unit).map(|process| &process.from));
                 if was.is_some() != is.is_some() {
                     wrong.push(format!("whether {unit} runs is not as it was"));
@@ -68,7 +76,8 @@ impl Snapshot {
                 wrong.push("nginx serves something else than before".to_owned());
             }
         }
-        wrong.extend(stale(state, &hand));
+        let stale = stale(state).filter(|unit| !self.stale.contains(unit) && !hand.ever_touched(unit));
+        wrong.extend(stale.map(|unit| format!("{unit} runs from something else than what lies there")));
         wrong
     }
 }
@@ -139,15 +148,15 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
 }
 
 /// What runs from something else than what lies there. After a boot that is all that can be compared.
-fn stale(state: &State, hand: &ByHand<'_>) -> Vec<String> {
+fn stale(state: &State) -> impl Iterator<Item = String> {
     let ours = state.systemd.running().filter(|(unit, _)| unit.starts_with("sim-"));
     let stale = ours.filter(|(unit, process)| {
         let lies = state.files.get(&format!("{UNITS}{unit}")).and_then(Lies::digest);
         let environment = state.files.get(&environment_of(unit)).and_then(Lies::digest);
         let read = process.from.environment.first().copied().flatten();
-        (lies, environment) != (Some(process.from.unit), read) && !hand.ever_touched(unit)
+        (lies, environment) != (Some(process.from.unit), read)
     });
-    stale.map(|(unit, _)| format!("{unit} runs from something else than what lies there")).collect()
+    stale.map(|(unit, _)| unit.clone())
 }
 
 fn environment_of(unit: &str) -> String {
@@ -238,7 +247,8 @@ impl ByHand<'_> {
     }
 }
 
-fn parts(unit: &str) -> [String; 4] {
+/// What a unit is started from, and itself.
+pub fn parts(unit: &str) -> [String; 4] {
     let name = unit.trim_start_matches("sim-").split('@').next().unwrap_or_default();
     [unit.to_owned(), format!("{UNITS}{unit}"), environment_of(unit), format!("/etc/secrets/{name}.env")]
 }

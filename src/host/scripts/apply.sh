@@ -1,7 +1,8 @@
 # What the steps of a phase do on a host. Run by the host's systemd as a transient unit, so that it goes
 # on, or is undone, without the controller. Set before: base, name and generation (of this deployment),
-# directory and events (of this phase of it). Order, always: the manifest owns a path before the path changes; what is replaced is kept and
-# synced before it is replaced; a file is written beside its place, synced, and renamed.
+# directory and events (of this phase of it). Order, always: the manifest owns a path before the path changes;
+# what is replaced is kept and synced before it is replaced; a file is written beside its place, synced, and
+# renamed.
 # shellcheck disable=SC2154 # variables that are set before
 set -u
 umask 022
@@ -110,7 +111,12 @@ note_running() { # UNIT...
 
 # A unit whose file somebody has removed cannot be disabled; it can run all the same.
 disable() { systemctl disable --now --quiet -- "$1" || { ! systemctl cat -- "$1" >/dev/null 2>&1 && systemctl stop -- "$1"; }; }
-stop_unit() { note active "$1" && note enabled "$1" && disable "$1"; }
+# One that has failed would outlive its file in systemd's memory.
+stop_unit() {
+  note active "$1" && note enabled "$1" && disable "$1" || return 1
+  systemctl reset-failed --quiet -- "$1" 2>/dev/null
+  return 0
+}
 enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }
 # Deployments in quick succession are no crash loop: systemd must not count their starts (StartLimitBurst).
 # A unit that has not failed cannot be reset; that is no error.

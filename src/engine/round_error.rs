@@ -1,0 +1,49 @@
+//! What can keep a pass from ending with everything as it should be.
+
+use thiserror::Error;
+
+use super::{ledger::LedgerError, pass::PassError, prepare::PrepareError};
+use crate::{model::outcome::Outcome, report};
+
+/// Why a pass did not end with everything as it should be.
+#[derive(Debug, Error)]
+pub enum RoundError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the fleet does not validate: {0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Prepare(PrepareError),
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    #[error("refused: {0}")]
+    Refused(String),
+    #[error("generation {generation} ended {outcome}: {why}")]
+    Deployment { generation: u64, outcome: Outcome, why: String },
+    #[error("the default branch holds no environment that is complete enough to go on")]
+    NoCommits,
+}
+
+impl From<PrepareError> for RoundError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Invalid { findings } => RoundError::Invalid(report::findings::first(&findings)),
+            error => RoundError::Prepare(error),
+        }
+    }
+}
+
+impl RoundError {
+    /// Somebody else was at it: no failure of ours, nor of the commits.
+    pub(super) fn is_overtaken(&self) -> bool {
+        matches!(
+            self,
+            RoundError::Pass(
+                PassError::AnotherController { .. }
+                    | PassError::UnderWay { .. }
+                    | PassError::TakenOver { .. }
+                    | PassError::Detached
+            )
+        )
+    }
+}
