@@ -26,7 +26,8 @@ use evenkeel::{
     engine::{Prepared, look::look, roster::Roster},
     host::{self, SshHost, Target},
     model::digest::Digest,
-    release, render,
+    release::{self, Unfetched},
+    render,
 };
 use lab::{Daemon, Floor, Scene};
 use table::{Table, median, milliseconds};
@@ -91,7 +92,7 @@ fn many_services(table: &mut Table) -> Result {
         let declaration = declaration.ok_or_else(|| format!("{findings:?}"))?;
         declaration.resolve(&environment, &Overrides::default()).map_err(|found| format!("{found:?}").into())
     };
-    let gathered = release::gather(&fleet_of()?, &tree)?;
+    let gathered = release::gather(&fleet_of()?, &tree, &Default::default(), &Unfetched, Default::default())?;
     let requirements = release::requirements(&fleet_of()?, &gathered)?;
     let releases: BTreeMap<_, Digest> =
         gathered.into_iter().map(|(source, release)| (source, release.digest)).collect();

@@ -73,6 +73,19 @@ fn a(old: &str, new: &str) -> String {
     A.replace(old, new)
 }
 
+/// Service A with its files in another repository.
+fn git_and(more: &str) -> String {
+    a("path: code", &format!("git: \"https://example.org/a.git\", {more}"))
+}
+
+const ARCHIVE: &str = "\"https://example.org/a.tar.gz\"";
+const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Service A, of which something is built.
+fn built(build: &str) -> String {
+    a("path: code", &format!("path: code, build: {{{build}}}"))
+}
+
 /// Service A and more keys.
 fn a_and(more: &str) -> String {
     format!("{A}{more}\n")
@@ -141,6 +154,69 @@ fn every_code_as_people_see_it() {
         ("unexpected-file", vec![("services/README.md", "x".into()), ("service/b.yaml", b(""))]),
         ("missing-source", vec![("services/a.yaml", a("path: code", "path: cod"))]),
         ("missing-source", vec![("services/a.yaml", a("path: code", "path: ../../code"))]),
+        ("one-of", vec![("services/a.yaml", a("{path: code}", "{exclude: [tests]}"))]),
+        (
+            "one-of",
+            vec![("services/a.yaml", git_and(&format!("archive: {{x86_64: {{url: {ARCHIVE}, sha256: {SHA256}}}}}")))],
+        ),
+        ("source-keys", vec![("services/a.yaml", a("path: code", "path: code, rev: main"))]),
+        ("source-keys", vec![("services/a.yaml", git_and(&format!("sha256: {SHA256}")))]),
+        (
+            "source-keys",
+            vec![(
+                "services/a.yaml",
+                a(
+                    "path: code",
+                    &format!("archive: {{x86_64: {{url: {ARCHIVE}, sha256: {SHA256}}}}}, sha256: {SHA256}"),
+                ),
+            )],
+        ),
+        ("missing-source", vec![("services/a.yaml", built("run: make, output: ../out"))]),
+        ("missing-key", vec![("services/a.yaml", built("run: make"))]),
+        ("invalid-command", vec![("services/a.yaml", built("run: \" \", output: out"))]),
+        ("invalid-value", vec![("services/a.yaml", built("run: make, output: out, timeout: 0s"))]),
+        ("source-keys", vec![("services/a.yaml", git_and("credentials: {ssh_key: /etc/key}"))]),
+        (
+            "source-keys",
+            vec![("services/a.yaml", a("path: code", "path: code, credentials: {token_file: /etc/token}"))],
+        ),
+        ("missing-key", vec![("services/a.yaml", a("path: code", &format!("archive: {ARCHIVE}")))]),
+        (
+            "missing-key",
+            vec![("services/a.yaml", a("path: code", &format!("archive: {{x86_64: {{url: {ARCHIVE}}}, riscv: x}}")))],
+        ),
+        ("missing-source", vec![("services/a.yaml", git_and("path: a/../../b"))]),
+        ("missing-source", vec![("services/a.yaml", a("path: code", "path: code, exclude: [\"*\"]"))]),
+        (
+            "invalid-value",
+            vec![("services/a.yaml", a("path: code", "git: \"https://me:secret@example.org/a.git\", rev: -x"))],
+        ),
+        ("invalid-value", vec![("services/a.yaml", a("path: code", "git: ../other"))]),
+        (
+            "invalid-value",
+            vec![("services/a.yaml", a("path: code", "archive: \"http://example.org/a.tar.gz\", sha256: ABC"))],
+        ),
+        ("invalid-value", vec![("services/a.yaml", a("path: code", "path: code, exclude: [\"[z-a]\"]"))]),
+        ("wrong-type", vec![("services/a.yaml", a("path: code", "archive: [x]"))]),
+        (
+            "invalid-command",
+            vec![(
+                "services/a.yaml",
+                a("{path: code}", "{path: code, exclude: [\"*.sh\"]}")
+                    .replace("/usr/bin/python3 server.py", "./run.sh"),
+            )],
+        ),
+        (
+            "missing-arch",
+            vec![
+                ("instances/h2.yaml", format!("{H2}arch: aarch64\n")),
+                (
+                    "services/a.yaml",
+                    a("path: code", &format!("archive: {{x86_64: {{url: {ARCHIVE}, sha256: {SHA256}}}}}"))
+                        .replace("[h1]", "[h1, h2]"),
+                ),
+            ],
+        ),
         ("unknown-environment", vec![("instances/h3.yaml", H3.replace("staging", "stagin"))]),
         ("unknown-environment", vec![("services/a.yaml", a_and("in: {prod: {port: 8101}}"))]),
         ("unknown-instance", vec![("services/a.yaml", a("h1", "h9"))]),
@@ -362,6 +438,41 @@ fn a_service_with_everything_in_two_environments() {
         staging.instances
     );
     insta::assert_snapshot!("resolved", shown);
+}
+
+#[test]
+fn every_kind_of_source_is_taken() {
+    let with_arch = |text: &str, arch: &str| format!("{text}arch: {arch}\n");
+    let (h1, h2) = (with_arch(H1, "x86_64"), with_arch(H2, "aarch64"));
+    let shown = |source: &str, overrides: &Overrides| {
+        let a = a("{path: code}", source).replace("[h1]", "[h1, h2]");
+        let changes = [("instances/h1.yaml", h1.as_str()), ("instances/h2.yaml", h2.as_str()), ("services/a.yaml", &a)];
+        let fleet = resolved(&changes, "production", overrides);
+        let sources = fleet.services["a"].sources.iter();
+        sources.map(|(name, source)| format!("{name}: {source}")).collect::<Vec<_>>().join("\n")
+    };
+    let none = Overrides::default();
+    for (source, on_h1) in [
+        ("{path: code}", "fleet/code"),
+        ("{git: \"https://example.org/a.git\"}", "git https://example.org/a.git (default branch)"),
+        ("{git: git@example.org:o/a.git, rev: v1.2, path: /x/y/}", "git git@example.org:o/a.git (v1.2), folder x/y"),
+        (
+            "{git: \"ssh://git@example.org:2222/a.git\", rev: release/2}",
+            "git ssh://git@example.org:2222/a.git (release/2)",
+        ),
+        ("{git: \"http://127.0.0.1:80/a.git\"}", "git http://127.0.0.1:80/a.git (default branch)"),
+    ] {
+        assert_eq!(shown(source, &none).lines().next(), Some(format!("h1: {on_h1}").as_str()));
+    }
+    let of = |arch: &str| format!("{arch}: {{url: \"https://example.org/{arch}.tar.gz\", sha256: {SHA256}}}");
+    let by_arch = format!("{{archive: {{{}, {}, x-note: 1}}, path: bin}}", of("x86_64"), of("aarch64"));
+    insta::assert_snapshot!(shown(&by_arch, &none), @r"
+    h1: archive https://example.org/x86_64.tar.gz, folder bin
+    h2: archive https://example.org/aarch64.tar.gz, folder bin
+    ");
+    // On another machine it is the other machine's processor that counts.
+    let overrides = declare::read_overrides("instances: {h2: {arch: x86_64}}\n", "lab.yaml").expect("valid");
+    assert!(shown(&by_arch, &overrides).ends_with("h2: archive https://example.org/x86_64.tar.gz, folder bin"));
 }
 
 #[test]

@@ -38,7 +38,9 @@ fn described(readme: &str, heading: &str) -> BTreeSet<String> {
 /// The keys that hold a value, as people would name them: `health.http`, `routes.PATH.service`.
 fn keys(root: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     let schema = resolved(root, schema);
-    let Some(properties) = schema["properties"].as_object() else {
+    // What may also be a plain text is told as one key.
+    let text_too = schema["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "string"));
+    let Some(properties) = schema["properties"].as_object().filter(|_| !text_too) else {
         found.insert(path.to_owned());
         return;
     };

@@ -189,7 +189,7 @@ fn history_and_show() -> Tested {
     let mut entries: Vec<HistoryEntry> =
         records.into_iter().map(|record| HistoryEntry::Deployment(Box::new(record))).collect();
     for (index, event) in controls()?.into_iter().enumerate() {
-        entries.insert(index, HistoryEntry::Control { commit: format!("{index}f00"), event });
+        entries.insert(index, HistoryEntry::Control { commit: format!("{index}f00"), event: Box::new(event) });
     }
     assert_snapshot!("history", report::deployment::history(&entries, PLAIN));
     assert_snapshot!("show", show.join("\n=====\n"));
@@ -198,7 +198,7 @@ fn history_and_show() -> Tested {
 }
 
 fn controls() -> Result<Vec<StandingEvent>, Box<dyn Error>> {
-    let old = Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) };
+    let old = Commits::of_config(Some(COMMIT.into()), Some(COMMIT.into()));
     let instance = || "ai-core".parse().map(Some);
     let controls = [
         Control::Hold { instance: None, reason: "the demo\nat noon".into() },
@@ -222,7 +222,7 @@ fn controls_and_what_stands() -> Tested {
         events.iter().map(|event| report::control::commit_message(&environment, event)).collect();
     assert_snapshot!("controls", messages.join("=====\n"));
 
-    let commits = Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) };
+    let commits = Commits::of_config(Some(COMMIT.into()), Some(COMMIT.into()));
     let failed = deployment(Some(Outcome::RolledBack))?;
     let held = events.iter().fold(Standing::default(), |standing, event| standing.after(event));
     let hold = events[..2].iter().fold(held, |standing, event| standing.after(event));

@@ -17,6 +17,7 @@ use evenkeel::{
     git,
     lab::Lab,
     model::plan::Commits,
+    release::Unfetched,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -91,7 +92,7 @@ impl Scene {
     pub fn prepared(&self) -> Result<Prepared> {
         let tree = git::work_tree(&fleets::example())?;
         let environment = ENVIRONMENT.parse()?;
-        Ok(prepare(&tree.tree, &tree.fleet, &environment, &self.overrides, Commits::default())?)
+        Ok(prepare(&tree.tree, &tree.fleet, &environment, &self.overrides, Commits::default(), &Unfetched)?)
     }
 }
 

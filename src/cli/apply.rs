@@ -2,13 +2,16 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use super::{DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK, common, progress, repository::RepositoryArgs};
+use super::{
+    DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK, common, progress,
+    repository::{Place, RepositoryArgs},
+};
 use crate::{
     engine::{
         Prepared, chronicle,
         halt::Halting,
         heal::heal,
-        ledger::GitLedger,
+        ledger::{GitLedger, Ledger as _},
         look::{Hosts, observe, plan_from},
         pass::{self, PassError, Seat},
         recover::Case,
@@ -50,8 +53,8 @@ pub fn run(args: &Args) -> Exit {
         return Err(Failure::new(REFUSED, "the work tree has changes that are not committed")
             .hint("commit them: what is deployed must have a name (`evenkeel plan` works without)"));
     };
-    let commits = Commits { default: Some(commit.clone()), environment: Some(commit.clone()) };
-    let prepared = args.hosts.prepare(&tree, &overrides, commits)?;
+    let commits = Commits::of_config(Some(commit.clone()), Some(commit.clone()));
+    let prepared = args.hosts.prepare(&tree, &overrides, commits.clone(), || Ok(place.clone()))?;
     let _claim = common::block_on(async {
         if server::is_running(&place.socket()).await {
             return Err(Failure::new(
@@ -62,19 +65,59 @@ pub fn run(args: &Args) -> Exit {
         }
         place.claim()
     })?;
-    common::block_on(async {
-        let ledger = place.ledger().await?;
-        let id = commit.clone();
-        if ledger.call(move |repository| repository.commit_summary(&id)).await.is_err() {
-            return Err(Failure::new(REFUSED, format!("commit {commit:.12} is not at {}", place.url))
-                .hint("push it first: the record names it, and others must find it"));
+    let plan = match common::block_on(deploy(args, &place, prepared, &commit))? {
+        Next::Done(code) => return Ok(code),
+        Next::Build(plan) => plan,
+    };
+    println!("Building what is not built yet; no host is touched before that is done.");
+    match args.hosts.build(&tree, &overrides, commits, &place)? {
+        Ok(built) => match common::block_on(deploy(args, &place, built, &commit))? {
+            Next::Done(code) => Ok(code),
+            Next::Build(_) => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
+        },
+        Err(error) => {
+            if let Some(refused) = error.failed_build(&asked_by()) {
+                common::block_on(async {
+                    let ledger = place.ledger().await?;
+                    Ok(pass::record_refusal(&ledger, &plan, &Seat::of(&place.state), &refused).await?)
+                })?;
+            }
+            Err(error.into())
         }
-        let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
-        let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
-        apply.close_what_is_open().await?;
-        apply.permitted().await?;
-        apply.run().await
-    })
+    }
+}
+
+/// What an attempt came to.
+enum Next {
+    Done(u8),
+    /// This plan needs builds first.
+    Build(Box<Plan>),
+}
+
+/// Plans and carries out, unless something has to be built first.
+async fn deploy(args: &Args, place: &Place, prepared: Prepared, commit: &str) -> Result<Next, Failure> {
+    let ledger = place.ledger().await?;
+    let id = commit.to_owned();
+    if ledger.call(move |repository| repository.commit_summary(&id)).await.is_err() {
+        return Err(Failure::new(REFUSED, format!("commit {commit:.12} is not at {}", place.url))
+            .hint("push it first: the record names it, and others must find it"));
+    }
+    let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
+    let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
+    let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
+    let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
+    apply.close_what_is_open().await?;
+    apply.permitted().await?;
+    let plan = apply.plan().await?;
+    if plan.needs_builds() && !plan.is_refused() {
+        apply.merged(commit).await?;
+        return Ok(Next::Build(Box::new(plan)));
+    }
+    apply.run(&plan).await.map(Next::Done)
+}
+
+fn asked_by() -> String {
+    format!("{} (evenkeel apply)", std::env::var("USER").unwrap_or_else(|_| "somebody".into()))
 }
 
 struct Apply<'a> {
@@ -129,7 +172,8 @@ impl Apply<'_> {
                 "commit what mends it, or `evenkeel retry`",
             );
         }
-        let meant = self.args.allow_rewind || standing.rewind_to.as_ref() == Some(commits);
+        let meant =
+            self.args.allow_rewind || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
         let rewinds = wanted::rewinds(self.ledger, &standing, commits).await.map_err(|error| Failure::of(&error))?;
         if rewinds && !meant {
             return refuse(
@@ -140,8 +184,22 @@ impl Apply<'_> {
         Ok(())
     }
 
-    async fn run(&self) -> Exit {
-        let (args, watch) = (self.args, |event| progress::print(&event));
+    /// A build runs what a commit says, so only what somebody has merged is built.
+    async fn merged(&self, commit: &str) -> Result<(), Failure> {
+        let branch = &self.prepared.fleet.environment.branch;
+        let fetched = self.ledger.fetch().await?;
+        let merged = match fetched.branches.get(branch) {
+            Some(head) => self.ledger.is_ancestor(commit, head).await?,
+            None => false,
+        };
+        if merged {
+            return Ok(());
+        }
+        let message = format!("something of commit {commit:.12} has to be built, and {branch} does not hold it");
+        Err(Failure::new(REFUSED, message).hint("merge it first: nothing is built of what is not merged"))
+    }
+
+    async fn plan(&self) -> Result<Plan, Failure> {
         let spinner = progress::Spinner::start("observing");
         let mut observed = observe(self.prepared, self.hosts, &spinner.watch()).await;
         let newest = chronicle::newest(self.ledger, self.environment()).await?;
@@ -151,7 +209,12 @@ impl Apply<'_> {
         let standing = newest.standing;
         let held = standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
-        anstream::print!("{}", report::plan::text(&plan, common::style()));
+        Ok(plan)
+    }
+
+    async fn run(&self, plan: &Plan) -> Exit {
+        let (args, watch) = (self.args, |event| progress::print(&event));
+        anstream::print!("{}", report::plan::text(plan, common::style()));
         if plan.is_refused() {
             return Ok(REFUSED);
         }
@@ -159,22 +222,22 @@ impl Apply<'_> {
             return Ok(if plan.unknown_instances().next().is_some() { PARTIAL } else { DONE });
         }
         if !args.yes {
-            confirm(&plan)?;
+            confirm(plan)?;
         }
         let order = pass::Order {
             prepared: self.prepared,
-            plan: &plan,
+            plan,
             hosts: self.hosts,
             ledger: self.ledger,
             seat: &self.seat,
-            triggered_by: format!("{} (evenkeel apply)", std::env::var("USER").unwrap_or_else(|_| "somebody".into())),
+            triggered_by: asked_by(),
             suspects: Vec::new(),
             halt: &Halting::never(),
             watch: &watch,
         };
         let deployment = pass::carry_out(&order).await?;
         anstream::println!("{}", report::deployment::outcome(&deployment, common::style()));
-        Ok(exit(&plan, &deployment))
+        Ok(exit(plan, &deployment))
     }
 }
 

@@ -11,17 +11,19 @@ use std::{
 use clap::{ColorChoice, ValueEnum};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{ERROR, Failure, REFUSED};
+use super::{ERROR, Failure, REFUSED, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
-    engine::{Prepared, prepare, roster::Roster},
+    engine::{Prepared, declared, gathered, prepare::PrepareError, roster::Roster},
     git::{self, WorkTree},
     host::{SshHost, Target},
     model::{
+        build::BuiltReleases,
         finding::any_error,
         name::{EnvironmentName, InstanceName},
         plan::Commits,
     },
+    release::{Builds, Unfetched},
     report::Style,
 };
 
@@ -132,10 +134,55 @@ impl FleetArgs {
 }
 
 impl HostArgs {
-    /// The work tree's fleet, ready to be compared with what is live.
-    pub fn prepare(&self, tree: &WorkTree, overrides: &Overrides, commits: Commits) -> Result<Prepared, Failure> {
+    /// The work tree's fleet, ready to be compared with what is live. Nothing is built.
+    /// `place` is only asked for where a source lies elsewhere or is built.
+    pub fn prepare(
+        &self,
+        tree: &WorkTree,
+        overrides: &Overrides,
+        commits: Commits,
+        place: impl FnOnce() -> Result<Place, Failure>,
+    ) -> Result<Prepared, Failure> {
+        Ok(self.gather(tree, overrides, commits, place, false)??)
+    }
+
+    /// As [`Self::prepare`], and builds what is not built yet. Only for what is merged.
+    pub fn build(
+        &self,
+        tree: &WorkTree,
+        overrides: &Overrides,
+        commits: Commits,
+        place: &Place,
+    ) -> Result<Result<Prepared, PrepareError>, Failure> {
+        self.gather(tree, overrides, commits, || Ok(place.clone()), true)
+    }
+
+    fn gather(
+        &self,
+        tree: &WorkTree,
+        overrides: &Overrides,
+        commits: Commits,
+        place: impl FnOnce() -> Result<Place, Failure>,
+        run: bool,
+    ) -> Result<Result<Prepared, PrepareError>, Failure> {
         let environment = self.environment(tree)?;
-        let prepared = prepare(&tree.tree, &tree.fleet, &environment, overrides, commits)?;
+        let declared = declared(&tree.tree, &tree.fleet, &environment, overrides)?;
+        let sources = declared.0.sources();
+        let elsewhere = sources.keys().any(|source| source.is_elsewhere());
+        let built = sources.keys().any(|source| source.build.is_some());
+        let prepared = if elsewhere || built {
+            let place = place()?;
+            let (fetcher, workshop) = (place.fetcher(), place.workshop());
+            let recorded = if built { place.recorded_builds(&environment) } else { BuiltReleases::new() };
+            let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };
+            gathered(declared, &tree.tree, commits, &fetcher, builds)
+        } else {
+            gathered(declared, &tree.tree, commits, &Unfetched, Builds::default())
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error)),
+        };
         for name in &self.instance {
             if !prepared.desired.contains_key(name) {
                 let known: Vec<&str> = prepared.desired.keys().map(|name| name.as_str()).collect();
@@ -143,7 +190,7 @@ impl HostArgs {
                     .hint(format!("it has {}", known.join(", "))));
             }
         }
-        Ok(prepared.only(&self.instance))
+        Ok(Ok(prepared.only(&self.instance)))
     }
 
     pub fn environment(&self, tree: &WorkTree) -> Result<EnvironmentName, Failure> {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     DONE, ERROR, Exit, Failure, common,
+    demo_builds::{self, Shown},
     lab::{self, Say},
     progress,
     run::watch_local,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     decide::Policy,
     declare,
-    engine::{ledger::GitLedger, pass::Seat, reconcile::Reconciler},
+    engine::{NetworkFetcher, ledger::GitLedger, pass::Seat, reconcile::Reconciler},
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},
@@ -65,31 +66,44 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let lab = Lab::open(&args.name)?;
+    let shown = Shown::read(&args.fleet)?;
+    let lab = Lab::open(&args.name)?.with_programs(shown.needs());
     let instances = lab::declared_instances(&args.fleet.fleet)?;
     lab::install_missing(&lab, args.yes)?;
-    heading("Booting the lab: one real Debian host for each declared instance");
-    let hosts = lab.up(&instances, &Say)?;
-    // Bound out here, where browsers are; what comes in is carried into the lab.
-    let door =
-        std::net::TcpListener::bind(("127.0.0.1", DOOR)).or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))?;
-    door.set_nonblocking(true)?;
-    // On its own thread, so that only the reconciler's threads are inside the lab's network.
-    let shown = std::thread::scope(|scope| {
-        let reconciling = scope.spawn(|| {
-            lab.enter()?;
-            common::block_on(show(args, &lab, &hosts, door))
-        });
-        reconciling.join().unwrap_or_else(|_| Err(Failure::new(ERROR, "the demo's thread ended by itself")))
+    let meanwhile = if shown.is_built() { ". Meanwhile what has to be built is built" } else { "" };
+    heading(&format!("Booting the lab: one real Debian host for each declared instance{meanwhile}"));
+    let (hosts, built) = std::thread::scope(|scope| {
+        let building = scope.spawn(|| shown.build(&args.fleet, &lab));
+        let hosts = lab.up(&instances, &Say);
+        let ended = || Err(Failure::new(ERROR, "the thread that builds ended by itself"));
+        (hosts, building.join().unwrap_or_else(|_| ended()))
     });
+    let hosts = hosts?;
+    let ended = built.and_then(|()| inside(args, &lab, &hosts, shown));
     heading("Tearing the lab down");
     let down = lab.down(&Say);
-    shown?;
+    ended?;
     down?;
     if args.once {
         println!("\nAll of it worked.");
     }
     Ok(DONE)
+}
+
+/// Shows it, with the reconciler inside the lab's network.
+fn inside(args: &Args, lab: &Lab, hosts: &[LabHost], shown: Shown) -> Result<(), Failure> {
+    // Bound out here, where browsers are; what comes in is carried into the lab.
+    let door =
+        std::net::TcpListener::bind(("127.0.0.1", DOOR)).or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))?;
+    door.set_nonblocking(true)?;
+    // On its own thread, so that only the reconciler's threads are inside the lab's network.
+    std::thread::scope(|scope| {
+        let reconciling = scope.spawn(|| {
+            lab.enter()?;
+            common::block_on(show(args, lab, hosts, shown, door))
+        });
+        reconciling.join().unwrap_or_else(|_| Err(Failure::new(ERROR, "the demo's thread ended by itself")))
+    })
 }
 
 fn heading(text: &str) {
@@ -108,9 +122,15 @@ struct Stage {
     stop: CancellationToken,
 }
 
-async fn show(args: &Args, lab: &Lab, hosts: &[LabHost], door: std::net::TcpListener) -> Result<(), Failure> {
+async fn show(
+    args: &Args,
+    lab: &Lab,
+    hosts: &[LabHost],
+    shown: Shown,
+    door: std::net::TcpListener,
+) -> Result<(), Failure> {
     let folder = empty_folder(lab)?;
-    let stage = Stage::set(args, lab, folder).await?;
+    let stage = Stage::set(args, lab, shown, folder).await?;
     heading("The first deployment");
     let began = Instant::now();
     let (poke, pokes) = mpsc::channel(1);
@@ -121,7 +141,7 @@ async fn show(args: &Args, lab: &Lab, hosts: &[LabHost], door: std::net::TcpList
     let looping = tokio::spawn(stage.reconciler.clone().run(stage.stop.clone(), pokes));
     let site = format!("http://{}", door.local_addr()?);
     let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
-    let shown = stage.show(args, lab, hosts, &site, began).await;
+    let ended = stage.show(args, lab, hosts, &site, began).await;
     if let Some(carrying) = carrying {
         carrying.abort();
     }
@@ -134,7 +154,7 @@ async fn show(args: &Args, lab: &Lab, hosts: &[LabHost], door: std::net::TcpList
     }
     // Beside the lab's own files; the next demo makes it anew.
     let _ = fs::remove_dir_all(&stage.folder);
-    shown
+    ended
 }
 
 fn empty_folder(lab: &Lab) -> Result<PathBuf, Failure> {
@@ -166,26 +186,9 @@ fn address(bare: &Path) -> Result<git::RemoteUrl, Failure> {
 }
 
 impl Stage {
-    async fn set(args: &Args, lab: &Lab, folder: PathBuf) -> Result<Self, Failure> {
-        let tree = args.fleet.read()?;
-        let (declaration, findings) = declare::read(&tree.tree, &tree.fleet);
-        let environment = declaration.as_ref().and_then(|d| d.environments().into_iter().next().cloned());
-        let branch = declaration
-            .as_ref()
-            .zip(environment.as_ref())
-            .and_then(|(declaration, environment)| declaration.environment_branch(environment).map(str::to_owned));
-        let (Some(environment), Some(branch)) = (environment, branch) else {
-            let mut failure = Failure::new(ERROR, "the fleet declares no environment to show");
-            failure.findings = findings;
-            return Err(failure);
-        };
-        let fleet = declaration.as_ref().map(|d| d.resolve(&environment, &Default::default()));
-        let fleet = fleet.transpose().map_err(|findings| {
-            let mut failure = Failure::new(ERROR, "the fleet does not validate");
-            failure.findings = findings;
-            failure
-        })?;
-        let sites = fleet.iter().flat_map(|fleet| fleet.sites.values()).flat_map(|site| site.on.clone()).collect();
+    async fn set(args: &Args, lab: &Lab, shown: Shown, folder: PathBuf) -> Result<Self, Failure> {
+        let Shown { environment, branch, fleet, .. } = shown;
+        let sites = fleet.sites.values().flat_map(|site| site.on.clone()).collect();
         let bare = folder.join("config.git");
         git::create_bare_from_folder(
             &bare,
@@ -204,7 +207,7 @@ impl Stage {
             failure
         })?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
-        let reconciler = Arc::new(Reconciler::new(
+        let mut reconciler = Reconciler::new(
             GitLedger::new(repository),
             reach.roster(),
             overrides,
@@ -212,7 +215,11 @@ impl Stage {
             Policy { poll_every: 10_000, observe_only: false },
             Seat::of(&folder.join("state")),
             Box::new(|event| progress::print(&event)),
-        ));
+        );
+        let fetcher = NetworkFetcher::new(&folder.join("state"), &address(&bare)?, Credentials::default());
+        reconciler.fetcher = Arc::new(fetcher);
+        reconciler.workshop = Some(Arc::new(demo_builds::workshop(lab)));
+        let reconciler = Arc::new(reconciler);
         Ok(Self { bare, folder, environment, branch, sites, reconciler, stop: CancellationToken::new() })
     }
 

@@ -8,6 +8,7 @@ mod common;
 mod completions;
 mod controls;
 mod demo;
+mod demo_builds;
 mod failure;
 mod history;
 mod init;

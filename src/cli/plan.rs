@@ -1,6 +1,6 @@
 //! `evenkeel plan`: what differs between the work tree's fleet and the live hosts. Changes nothing.
 
-use super::{CHANGES, DONE, Exit, PARTIAL, REFUSED, common, progress};
+use super::{CHANGES, DONE, Exit, PARTIAL, REFUSED, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::look::look,
     model::plan::{Commits, Plan},
@@ -12,6 +12,8 @@ use crate::{
 pub struct Args {
     #[command(flatten)]
     hosts: common::HostArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
     #[arg(long, default_value = "text")]
     format: common::Format,
     /// Exit with 2 when there are changes.
@@ -23,8 +25,10 @@ pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
     let commit = if tree.clean { tree.commit.clone() } else { None };
-    let commits = Commits { default: commit.clone(), environment: commit };
-    let prepared = args.hosts.prepare(&tree, &overrides, commits)?;
+    let commits = Commits::of_config(commit.clone(), commit);
+    let prepared = args.hosts.prepare(&tree, &overrides, commits, || {
+        args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())
+    })?;
     common::block_on(async {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");

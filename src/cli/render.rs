@@ -2,14 +2,16 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{DONE, Exit, common};
-use crate::model::plan::Commits;
+use super::{DONE, Exit, common, repository::RepositoryArgs};
+use crate::model::{plan::Commits, release::Making};
 
 /// Show the exact files every instance should hold; connects to nothing.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     hosts: common::HostArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
     /// Write the files below this folder, by instance, instead of printing them.
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -18,7 +20,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
-    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default())?;
+    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || {
+        args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())
+    })?;
+    if let Some(due) = prepared.releases.values().find(|release| matches!(release.making, Making::Due { .. })) {
+        anstream::eprintln!("{} is not built yet: its digest below stands for one that nobody knows", due.source);
+    }
     for (name, desired) in &prepared.desired {
         for (path, file) in &desired.files {
             match &args.output {

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ERROR, Failure, REFUSED};
+use super::{ERROR, Failure, REFUSED, common};
 use crate::{
-    engine::ledger::GitLedger,
+    engine::{NetworkFetcher, chronicle, ledger::GitLedger},
     git::{self, Credentials, RemoteUrl, Repository},
-    model::digest::Digest,
+    model::{build::BuiltReleases, digest::Digest, name::EnvironmentName},
+    release::Workshop,
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +27,7 @@ pub struct RepositoryArgs {
 }
 
 /// The repository in question.
+#[derive(Clone)]
 pub struct Place {
     pub url: RemoteUrl,
     pub state: PathBuf,
@@ -68,6 +70,29 @@ fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {
 impl Place {
     pub fn socket(&self) -> PathBuf {
         self.state.join("socket")
+    }
+
+    /// The way to sources that lie elsewhere.
+    pub fn fetcher(&self) -> NetworkFetcher {
+        NetworkFetcher::new(&self.state, &self.url, self.credentials.clone())
+    }
+
+    /// Where builds are run and kept.
+    pub fn workshop(&self) -> Workshop {
+        Workshop::new(self.state.join("builds"))
+    }
+
+    /// What was made of builds, as the history says. Where that cannot be asked, what is not kept here counts as
+    /// not built.
+    pub fn recorded_builds(&self, environment: &EnvironmentName) -> BuiltReleases {
+        let newest = common::block_on(async {
+            let ledger = self.ledger().await?;
+            Ok(chronicle::newest(&ledger, environment).await?)
+        });
+        let told = |error: &Failure| {
+            anstream::eprintln!("what was built before is not known: {}", error.message);
+        };
+        newest.inspect_err(told).map(|newest| newest.builds()).unwrap_or_default()
     }
 
     pub fn open(&self) -> Result<Repository, Failure> {

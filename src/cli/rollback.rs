@@ -5,9 +5,9 @@ use crate::{
     declare,
     engine::{chronicle, desk::Ask, ledger::GitLedger},
     model::{
-        fleet::Source,
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome},
+        source::Origin,
     },
     report,
 };
@@ -96,8 +96,13 @@ async fn restore(
             // Code that lies outside of the fleet folder goes back with it.
             let fleet = declaration.and_then(|declared| declared.resolve(&name, &Default::default()).ok());
             let mut paths = vec![folder.clone()];
-            let sources = fleet.iter().flat_map(|fleet| fleet.sources()).map(|Source::Path(path)| path.clone());
-            paths.extend(sources.filter(|path| !path.starts_with(&format!("{folder}/"))));
+            for source in fleet.iter().flat_map(|fleet| fleet.sources().into_keys()) {
+                match &source.origin {
+                    Origin::Folder(path) if !path.starts_with(&format!("{folder}/")) => paths.push(path.clone()),
+                    // What lies elsewhere is found where it was.
+                    Origin::Folder(_) | Origin::Git(_) | Origin::Archive(_) => {}
+                }
+            }
             repository.restore(&made, &base, &from, &paths, &message, chrono::Utc::now())
         })
         .await?;

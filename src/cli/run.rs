@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Exit {
         let _watcher = watch_local(&repository, poke);
         let following = format!("following {}", place.url);
         info!("{following}, state in {}", place.state.display());
-        let reconciler = Arc::new(Reconciler::new(
+        let mut reconciler = Reconciler::new(
             GitLedger::new(repository),
             args.reach.roster(),
             overrides,
@@ -68,7 +68,10 @@ pub fn run(args: &Args) -> Exit {
             Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only },
             Seat::of(&place.state),
             Box::new(log_event),
-        ));
+        );
+        reconciler.fetcher = Arc::new(place.fetcher());
+        reconciler.workshop = Some(Arc::new(place.workshop()));
+        let reconciler = Arc::new(reconciler);
         let reloading = reconciler.clone();
         signals::obey(stop.clone(), following.clone(), move || {
             reloading.roster.forget();

@@ -96,8 +96,8 @@ impl Viewer<'_> {
     async fn look(&self) -> Result<StatusView, Failure> {
         let tree = self.args.hosts.fleet.read()?;
         let commit = if tree.clean { tree.commit.clone() } else { None };
-        let commits = Commits { default: commit.clone(), environment: commit };
-        let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits)?;
+        let commits = Commits::of_config(commit.clone(), commit);
+        let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.clone()))?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let plan = look(&prepared, &hosts, &spinner.watch()).await;

@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
     let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
-    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default())?;
+    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || Ok(place.clone()))?;
     common::block_on(async {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");

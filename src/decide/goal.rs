@@ -61,7 +61,7 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
     let put_off = failed.is_some_and(|(commits, wait)| *commits == target && wait.until > now);
     // A pin goes back on purpose, and what is deployed already goes nowhere.
     let meant = target != wanted.commits
-        || standing.rewind_to.as_ref() == Some(&target)
+        || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(&target))
         || standing.kept_up().is_some_and(|kept_up| kept_up.commits == target);
     let why = if standing.quarantined(&target).is_some() {
         Barred::Quarantined

@@ -14,7 +14,7 @@ fn h1() -> InstanceName {
 }
 
 fn commits(id: &str) -> Commits {
-    Commits { default: Some(id.to_owned()), environment: Some(id.to_owned()) }
+    Commits::of_config(Some(id.to_owned()), Some(id.to_owned()))
 }
 
 fn wanted(id: &str) -> Wanted {
@@ -22,7 +22,10 @@ fn wanted(id: &str) -> Wanted {
 }
 
 fn good(id: &str) -> Standing {
-    Standing { good: Some(Good { commits: commits(id), generation: 1, desired: None }), ..Standing::default() }
+    Standing {
+        good: Some(Good { commits: commits(id), generation: 1, desired: None, builds: Default::default() }),
+        ..Standing::default()
+    }
 }
 
 fn said(standing: Standing) -> Said {
@@ -151,7 +154,7 @@ fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good
 
 #[test]
 fn what_is_deployed_in_part_goes_back_only_when_it_has_failed() {
-    let partial = Some(Good { commits: commits("b"), generation: 2, desired: None });
+    let partial = Some(Good { commits: commits("b"), generation: 2, desired: None, builds: Default::default() });
     let standing = Standing { partial, ..good("a") };
     let (mut l, _) = Loop::of(Wanted { said: said(standing.clone()), ..wanted("c") });
     let effects = l.at(10, ended(deploy("c"), passed(End::Failed, standing.clone())));
@@ -326,4 +329,47 @@ fn drift_is_left_to_the_controller_that_deployed_last_unless_it_neglects_it() {
     let newer = Wanted { said: elsewhere(), ..wanted("b") };
     let (_, effects) = Loop::of(newer);
     assert_eq!(effects, [pass(deploy("b"))], "a new commit is anybody's");
+}
+
+/// The config repository's commit, and where a branch of another one is.
+fn with_source(id: &str, source: &str) -> Commits {
+    let sources = [("https://example.org/a.git main".to_owned(), source.to_owned())].into();
+    Commits { sources, ..commits(id) }
+}
+
+#[test]
+fn a_branch_of_another_repository_that_moved_is_deployed_and_its_failure_is_its_own() {
+    let mut state = State::default();
+    let mut tell = |event, now| decide(&mut state, POLICY, event, now, 0.5);
+    let at = |source| Wanted { commits: with_source("a", source), ..wanted("a") };
+    let good = Standing {
+        good: Some(Good { commits: with_source("a", "1"), generation: 1, desired: None, builds: Default::default() }),
+        ..Standing::default()
+    };
+    tell(Event::Tick, 0);
+    let first = Goal::Deploy(with_source("a", "1"));
+    assert_eq!(tell(fetched(at("1")), 10), [pass(first.clone())]);
+    assert_eq!(tell(ended(first, passed(End::Done, good.clone())), 20), []);
+    // It moved, and what it moved to fails.
+    let second = Goal::Deploy(with_source("a", "2"));
+    let moved = Wanted { said: said(good.clone()), ..at("2") };
+    assert!(tell(fetched(moved), 30).contains(&pass(second.clone())));
+    let quarantine = vec![Quarantined { commits: with_source("a", "2"), generation: 2, why: "h1".to_owned() }];
+    let standing = Standing { quarantine, ..good };
+    let goal =
+        Goal::Repair { good: with_source("a", "1"), instead_of: with_source("a", "2"), why: Barred::Quarantined };
+    let failed = ended(second, passed(End::Failed, standing.clone()));
+    assert!(tell(failed, 40).contains(&pass(goal.clone())));
+    // It moved once more, which is a new chance.
+    let again = Wanted { said: said(standing.clone()), ..at("3") };
+    tell(ended(goal, passed(End::Done, standing)), 50);
+    assert!(tell(fetched(again), 60).contains(&pass(Goal::Deploy(with_source("a", "3")))));
+}
+
+#[test]
+fn a_pin_holds_while_the_config_repository_says_the_same() {
+    let pin = Pin { commits: with_source("a", "1"), instead_of: commits("b"), owner: "me".to_owned() };
+    let standing = Standing { pin: Some(pin), ..Standing::default() };
+    assert_eq!(standing.target(&with_source("b", "7")), &with_source("a", "1"));
+    assert_eq!(standing.target(&with_source("c", "7")), &with_source("c", "7"));
 }

@@ -49,6 +49,10 @@ codes! {
     SUBMODULE = "submodule";
     /// A source folder that does not exist.
     MISSING_SOURCE = "missing-source";
+    /// Keys of a source that make no source together.
+    SOURCE_KEYS = "source-keys";
+    /// An archive that depends on the processor, and an instance for which there is none.
+    MISSING_ARCH = "missing-arch";
     /// An environment that is not declared.
     UNKNOWN_ENVIRONMENT = "unknown-environment";
     /// An instance that is not declared.

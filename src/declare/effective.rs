@@ -6,7 +6,7 @@ use super::{
     de::At,
     kinds::{
         Domain, EnvFile, HealthCheck, Overlay, Place, Resources, RouteTo, Run, ServiceFile, SiteFile, SiteOverlay,
-        SourceFolder, Tls, UnitName,
+        SourceKeys, Tls, UnitName,
     },
 };
 
@@ -35,7 +35,7 @@ impl<'a> Effective<'a> {
         self.optional(&self.base.description, |overlay| overlay.description.as_ref())
     }
 
-    pub fn source(&self) -> &'a SourceFolder {
+    pub fn source(&self) -> &'a At<SourceKeys> {
         self.pick(&self.base.source, |overlay| overlay.source.as_ref())
     }
 

@@ -1,6 +1,7 @@
 //! One file of the fleet folder: its path, its text, and places in it.
 //!
-//! Keeps true: a [`Place`] made here shows the very line that it names. Never does: reading; the text
+//! Keeps true: a [`Place`] made here shows the very line that it names, but for passwords in addresses:
+//! findings are read in more places than the file. Never does: reading; the text
 //! is handed in.
 
 use std::sync::Arc;
@@ -39,11 +40,12 @@ impl File {
     pub fn place(&self, span: Span) -> Place {
         let index = (span.line as usize).saturating_sub(1);
         let line = self.text.lines().nth(index).unwrap_or_default().trim_start_matches('\u{feff}').trim_end();
+        let line = without_passwords(line);
         let width = u32::try_from(line.chars().count()).unwrap_or(Span::REST - 1);
         // A caret needs at least one column, and one past the end is where something is missing.
         let column = span.column.clamp(1, width + 1);
         let end_column = span.end_column.clamp(column + 1, (width + 1).max(column + 1));
-        Place { file: self.path.to_string(), line: span.line, column, end_column, text: line.to_owned() }
+        Place { file: self.path.to_string(), line: span.line, column, end_column, text: line }
     }
 
     /// The place of `part` within `span`, when it stands there in so many words; else all of `span`.
@@ -61,9 +63,36 @@ impl File {
     }
 }
 
+/// The text with the passwords of its addresses as stars, one for each character.
+pub fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, address) = rest.split_at(at + 3);
+        shown += before;
+        let end = address.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(address.len());
+        let login = address[..end].rfind('@').map_or("", |at| &address[..at]);
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        shown += user;
+        if !password.is_empty() {
+            shown.push(':');
+            shown.extend(password.chars().map(|_| '*'));
+        }
+        rest = &address[user.len() + if password.is_empty() { 0 } else { password.len() + 1 }..];
+    }
+    shown + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_of_addresses_are_not_shown() {
+        let shown =
+            without_passwords("a: \"https://me:s3c@ret@host/x\", b: ssh://git@host:22/y, c: pg://u:ä@h, d: x://:@h");
+        assert_eq!(shown, "a: \"https://me:*******@host/x\", b: ssh://git@host:22/y, c: pg://u:*@h, d: x://:@h");
+    }
 
     #[test]
     fn a_place_never_leaves_its_line() {

@@ -21,6 +21,7 @@ mod reference;
 mod resolve;
 mod schema;
 mod similar;
+mod source;
 mod starter;
 mod typed;
 mod yaml;

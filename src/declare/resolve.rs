@@ -11,22 +11,20 @@ use std::{
 
 use super::{
     Declaration, Declared, check, codes,
-    effective::Effective,
+    de::At,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{self, HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceFolder},
+    kinds::{self, HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
-    place,
+    place, source,
 };
 use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
-    fleet::{
-        Certificate, Check, Environment, Fleet, Health, Instance, Python, Route, Service, Serving, Site, Source, Ssh,
-    },
+    fleet::{Certificate, Check, Environment, Fleet, Health, Instance, Python, Route, Service, Serving, Site, Ssh},
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
-    tree,
+    source::Source,
 };
 
 /// How often an environment that does not say is looked at for drift.
@@ -59,7 +57,8 @@ pub fn environment(
         .map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides.instances.get(name))))
         .collect();
     let targets = targets(declaration, name, &instances);
-    let mut resolver = Resolver { declaration, environment: name, targets: &targets, outcome: Outcome::default() };
+    let mut resolver =
+        Resolver { declaration, overrides, environment: name, targets: &targets, outcome: Outcome::default() };
     let services = resolver.services();
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
@@ -146,13 +145,6 @@ fn targets<'a>(
     }
 }
 
-/// A source as a path from the repository's root; None when it would leave it.
-pub fn source(declaration: &Declaration, source: &SourceFolder) -> Option<String> {
-    let path = source.path.as_str();
-    let folder = if path.starts_with('/') { "" } else { declaration.folder.as_str() };
-    tree::join(folder, path)
-}
-
 fn python(python: &kinds::Python) -> Python {
     Python {
         requirements: python.requirements.to_string(),
@@ -164,6 +156,7 @@ fn python(python: &kinds::Python) -> Python {
 
 struct Resolver<'a> {
     declaration: &'a Declaration,
+    overrides: &'a Overrides,
     environment: &'a EnvironmentName,
     targets: &'a Targets<'a>,
     outcome: Outcome,
@@ -209,7 +202,7 @@ impl<'a> Resolver<'a> {
         Service {
             name: name.clone(),
             description: one_line(effective.description().map_or(name.as_str(), |description| description.as_str())),
-            source: self.source(&effective),
+            sources: self.sources(&file.file, effective.source(), on),
             exec,
             python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
@@ -227,9 +220,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn source(&self, effective: &Effective<'_>) -> Source {
-        // A path that leaves the repository is an error of its own, found once and not per environment.
-        Source::Path(source(self.declaration, effective.source()).unwrap_or_default())
+    /// Where the files come from on each of the instances.
+    fn sources(
+        &mut self,
+        file: &File,
+        keys: &At<SourceKeys>,
+        on: &BTreeSet<InstanceName>,
+    ) -> BTreeMap<InstanceName, Source> {
+        let findings = &mut self.outcome.findings;
+        let chosen = on.iter().filter_map(|instance| {
+            let source = source::choose(self.declaration, self.overrides, file, keys, instance, findings)?;
+            Some((instance.clone(), source))
+        });
+        chosen.collect()
     }
 
     /// A command as words, references replaced after splitting: what a reference yields is one word.
@@ -245,7 +248,7 @@ impl<'a> Resolver<'a> {
             (None, Some(exec)) => Check::Exec(self.command(exec, Written { file, span: exec.span, service })),
             (None, None) => Check::Tcp,
         };
-        let pick = |own: &Option<super::de::At<Span>>, fleet: &Option<super::de::At<Span>>, last| {
+        let pick = |own: &Option<At<Span>>, fleet: &Option<At<Span>>, last| {
             own.as_deref().or(fleet.as_deref()).copied().unwrap_or(last)
         };
         Health {
@@ -258,14 +261,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn sites(&mut self) -> BTreeMap<SiteName, Site> {
-        let served = self.targets.sites.keys().filter_map(|name| {
+        let names = self.targets.sites.keys();
+        let served = names.filter_map(|name| {
             let file = self.declaration.sites.get(name)?;
             Some((name.clone(), self.site(name, file)))
         });
         served.collect()
     }
 
-    fn site(&self, name: &SiteName, file: &Declared<SiteFile>) -> Site {
+    fn site(&mut self, name: &SiteName, file: &Declared<SiteFile>) -> Site {
         let effective = file.within(self.environment.as_str());
         let routes = effective.routes().iter().filter_map(|(path, to)| {
             // A service that is not known is an error of its own.
@@ -279,7 +283,8 @@ impl<'a> Resolver<'a> {
             };
             Some((path.value.clone(), route))
         });
-        let frontend = file.frontend.as_ref().and_then(|frontend| source(self.declaration, &frontend.source));
+        let on = place::named(self.declaration, self.environment, effective.on()).into_iter().cloned().collect();
+        let frontend = file.frontend.as_ref().map(|frontend| self.sources(&file.file, &frontend.source, &on));
         let serving = file.frontend.as_ref().map(|frontend| Serving {
             spa: frontend.spa.unwrap_or(false),
             immutable: frontend.immutable.as_ref().map(|globs| globs.iter().map(ToString::to_string).collect()),
@@ -290,8 +295,8 @@ impl<'a> Resolver<'a> {
         Site {
             name: name.clone(),
             domain: effective.domain().to_string(),
-            on: place::named(self.declaration, self.environment, effective.on()).into_iter().cloned().collect(),
-            frontend: frontend.map(Source::Path),
+            on,
+            frontend: frontend.unwrap_or_default(),
             serving: serving.unwrap_or_default(),
             routes: routes.collect(),
             tls,

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::{
     codes, de,
-    file::{File, Span},
+    file::{File, Span, without_passwords},
     schema::{self, Compiled},
     similar,
     yaml::{self, Node, Value, shortened},
@@ -222,9 +222,10 @@ impl<'a> Refusal<'a> {
     fn refused(&self, text: &str, schema: &Json, span: Span) -> Finding {
         let description = schema.get("description").and_then(Json::as_str);
         let what = description.and_then(|text| text.split([':', ',', ';']).next()).map(uncapitalised);
+        let text = without_passwords(text);
         let message = match what {
-            Some(what) => format!("`{}` is not {what}", shortened(text)),
-            None => format!("`{}` is not taken here", shortened(text)),
+            Some(what) => format!("`{}` is not {what}", shortened(&text)),
+            None => format!("`{}` is not taken here", shortened(&text)),
         };
         with_hint(self.error(codes::INVALID_VALUE, message, span), description.map(str::to_owned))
     }

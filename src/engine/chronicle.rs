@@ -11,6 +11,7 @@ use super::{
 use crate::{
     git::Tip,
     model::{
+        build::BuiltReleases,
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome},
         standing::{Standing, StandingEvent},
@@ -47,6 +48,14 @@ impl Newest {
     pub fn ended(&self) -> Option<u64> {
         let newest = self.deployment.as_ref()?;
         Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
+    }
+
+    /// What was made of builds, as far as it matters still: what is live is what the last good one says.
+    pub fn builds(&self) -> BuiltReleases {
+        let mut builds = self.deployment.as_ref().map(|newest| newest.builds.clone()).unwrap_or_default();
+        let live = self.standing.partial.iter().chain(&self.standing.good);
+        builds.extend(live.flat_map(|live| live.builds.clone()));
+        builds
     }
 
     /// The outcome as it is numbered here. What ends nothing that was begun has the number of what came before

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
 
 use super::{
     Prepared, Watch,
     halt::Halting,
     health::await_healthy,
     look::Hosts,
-    undo::{AGAIN, Undo, Undone},
+    stage::Stage,
+    undo::{Undo, Undone},
 };
 use crate::{
     host::{Host, HostError, PhaseWork, StepEvent},
@@ -22,10 +22,9 @@ use crate::{
         manifest::Manifest,
         name::InstanceName,
         outcome::{Cause, Failure},
+        paths,
         plan::{Action, Plan, Step},
-        release::Packed,
     },
-    release,
     report::{
         self,
         progress::{Event, StepState},
@@ -69,10 +68,10 @@ pub struct Deployment<'a, H> {
 
 impl<H: Host> Deployment<'_, H> {
     pub async fn run(&self) -> Ended {
-        let packed = match self.pack() {
-            Ok(packed) => packed,
-            Err(failure) => return self.failed(failure, 0).await,
-        };
+        if let Some(failure) = self.unbuilt() {
+            return self.failed(failure, 0).await;
+        }
+        let stage = Stage::new(self.prepared.fleet.name.as_str(), self.prepared.fleet.environment.lost_after.0);
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
         for phase in 1..=phases {
             if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
@@ -84,7 +83,7 @@ impl<H: Host> Deployment<'_, H> {
                 of: phases,
                 title: report::plan::phase_title(self.plan, phase),
             });
-            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &packed));
+            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &stage));
             let results = join_all(work).await;
             if let Some(failure) = results.into_iter().find_map(Result::err) {
                 return self.failed(failure, phase).await;
@@ -115,24 +114,19 @@ impl<H: Host> Deployment<'_, H> {
         }
     }
 
-    /// Every release that some instance lacks, packed once.
-    fn pack(&self) -> Result<BTreeMap<Digest, Packed>, Failure> {
-        let mut packed = BTreeMap::new();
-        for step in &self.plan.steps {
-            let Action::StageRelease { release: digest, .. } = &step.action else { continue };
-            let Some(release) = self.prepared.releases.get(digest) else { continue };
-            if !packed.contains_key(digest) {
-                let release = release::pack(release).map_err(|error| Failure {
-                    instance: step.instance.clone(),
-                    step: step.id.clone(),
-                    message: format!("could not pack {}: {error}", release.source),
-                    cause: Cause::Step,
-                    log: Vec::new(),
-                })?;
-                packed.insert(*digest, release);
-            }
-        }
-        Ok(packed)
+    /// A release that is to be put in place, and of which only its name is known.
+    fn unbuilt(&self) -> Option<Failure> {
+        self.plan.steps.iter().find_map(|step| {
+            let Action::StageRelease { release, .. } = &step.action else { return None };
+            let release = self.prepared.releases.get(release).filter(|release| !release.is_at_hand())?;
+            Some(Failure {
+                instance: step.instance.clone(),
+                step: step.id.clone(),
+                message: format!("{} is not built", release.source),
+                cause: Cause::Refused,
+                log: Vec::new(),
+            })
+        })
     }
 
     fn steps_of(&self, phase: u32) -> BTreeMap<&InstanceName, Vec<&Step>> {
@@ -148,15 +142,15 @@ impl<H: Host> Deployment<'_, H> {
         phase: u32,
         name: &InstanceName,
         steps: &[&Step],
-        packed: &BTreeMap<Digest, Packed>,
+        stage: &Stage<'_>,
     ) -> Result<(), Failure> {
         let Some(host) = self.hosts.get(name) else { return Ok(()) };
         for step in steps {
             if let Action::StageRelease { release, .. } = &step.action
-                && let Some(packed) = packed.get(release)
+                && let Some(release) = self.prepared.releases.get(release)
             {
                 self.tell(step, StepState::Started);
-                let staged = self.stage(host, packed).await;
+                let staged = stage.put(host.as_ref(), release).await;
                 self.ended(step, staged.map_err(|error| self.failure(name, &step.id, &error)))?;
             }
         }
@@ -197,19 +191,6 @@ impl<H: Host> Deployment<'_, H> {
         }
     }
 
-    /// Nothing that runs changes by it, so it is begun anew when the connection was cut.
-    async fn stage(&self, host: &H, packed: &Packed) -> Result<(), HostError> {
-        let began = Instant::now();
-        loop {
-            match host.stage(self.prepared.fleet.name.as_str(), packed).await {
-                Err(error) if error.may_pass() && began.elapsed() < self.prepared.fleet.environment.lost_after.0 => {
-                    sleep(AGAIN).await;
-                }
-                result => return result,
-            }
-        }
-    }
-
     fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
         let instance = &self.plan.instances[name];
         let scripted = self.plan.steps.iter().filter(|step| step.instance == *name && is_scripted(step));
@@ -238,8 +219,22 @@ impl<H: Host> Deployment<'_, H> {
     /// of each unit what it was really started with by then. Whoever goes on from there restarts nothing twice.
     fn manifest_until(&self, phase: u32, name: &InstanceName) -> Manifest {
         let instance = &self.plan.instances[name];
-        let mut manifest = instance.manifest_before.clone().unwrap_or_default().union(&instance.manifest_after);
-        for step in self.plan.steps.iter().filter(|step| step.instance == *name && step.phase < phase) {
+        let before = instance.manifest_before.clone().unwrap_or_default();
+        let had = &before.venvs;
+        let mut manifest = before.union(&instance.manifest_after);
+        let steps = || self.plan.steps.iter().filter(|step| step.instance == *name);
+        let renewed = |unit: &str| {
+            let of = paths::service_of_unit(&self.prepared.fleet.name, unit).map(|(service, _)| service);
+            steps().any(|step| match &step.action {
+                Action::BuildVenv { service, key, .. } => of.as_ref() == Some(service) && had.contains(key),
+                _ => false,
+            })
+        };
+        // What ran from a virtual environment that is replaced runs from nothing that is there, until it is restarted.
+        for (_, started) in manifest.units.iter_mut().filter(|(unit, _)| renewed(unit)) {
+            started.inputs = None;
+        }
+        for step in steps().filter(|step| step.phase < phase) {
             if let Action::StartUnit { unit } | Action::RestartUnit { unit } = &step.action
                 && let Some(started) = instance.manifest_after.units.get(unit)
             {

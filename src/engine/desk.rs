@@ -155,7 +155,7 @@ impl Counter {
         let branch = declaration.as_ref().and_then(|declared| declared.environment_branch(&environment));
         let commit = branch.and_then(|branch| fetched.branches.get(branch)).cloned();
         let instances = declaration.iter().flat_map(|declared| declared.instances_of(&environment)).cloned().collect();
-        Ok(Self { environment, wanted: Commits { default: Some(default.clone()), environment: commit }, instances })
+        Ok(Self { environment, wanted: Commits::of_config(Some(default.clone()), commit), instances })
     }
 }
 

@@ -116,6 +116,7 @@ pub async fn one<H: Host>(prepared: &Prepared, host: &H, desired: &Desired) -> R
 
 /// Plans from what was seen.
 pub fn plan_from(prepared: &Prepared, observed: &Observed) -> Plan {
+    let moved = plan::moved(&prepared.fleet, &prepared.deployed, &prepared.commits.sources);
     let releases = prepared.releases.iter().map(|(digest, release)| (*digest, release)).collect();
     plan::plan(&Inputs {
         fleet: &prepared.fleet,
@@ -123,6 +124,7 @@ pub fn plan_from(prepared: &Prepared, observed: &Observed) -> Plan {
         desired: &prepared.desired,
         releases: &releases,
         observed,
+        moved: &moved,
     })
 }
 

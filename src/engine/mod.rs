@@ -7,6 +7,7 @@
 pub mod chronicle;
 pub mod deploy;
 pub mod desk;
+pub mod fetch;
 pub mod halt;
 pub mod heal;
 pub mod health;
@@ -21,13 +22,16 @@ pub mod recover;
 pub mod roster;
 mod round;
 pub mod round_error;
+mod sources;
+mod stage;
 pub mod survey;
 mod suspects;
 mod undo;
 pub mod wanted;
 pub mod why;
 
-pub use prepare::{Prepared, prepare};
+pub use fetch::NetworkFetcher;
+pub use prepare::{Prepared, declared, gathered, prepare};
 
 use crate::report::progress::Event;
 

@@ -57,6 +57,17 @@ pub struct Seat {
     pub id: String,
 }
 
+/// Why nothing was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub why: String,
+    pub cause: Cause,
+    /// The last lines of what failed.
+    pub log: Vec<String>,
+    /// Who or what asked for it, in words.
+    pub triggered_by: String,
+}
+
 #[derive(Debug, Error)]
 pub enum PassError {
     #[error(
@@ -196,6 +207,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         outcome: None,
         duration_ms: None,
         summary: order.plan.summary(),
+        builds: order.prepared.builds(),
         touches: order.plan.steps.iter().map(|step| step.instance.clone()).collect(),
         limit_ms: limits::of(order.plan, &order.prepared.fleet.environment).as_millis() as u64,
         changes: report::plan::change_lines(order.plan),
@@ -207,12 +219,17 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
 }
 
 /// Records that these commits were refused before anything was touched: once, until something else happens.
-pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why: &str) -> Result<(), LedgerError> {
+pub async fn record_refusal<L: Ledger>(
+    ledger: &L,
+    plan: &Plan,
+    seat: &Seat,
+    refused: &Refused,
+) -> Result<(), LedgerError> {
     let newest = chronicle::newest(ledger, &plan.environment).await?;
     let said_already = newest.deployment.as_ref().is_some_and(|newest| {
         newest.outcome == Some(Outcome::Refused)
             && newest.commits == plan.commits
-            && newest.failure.as_ref().is_some_and(|failure| failure.message == why)
+            && newest.failure.as_ref().is_some_and(|failure| failure.message == refused.why)
     });
     let (false, None, Some(instance)) = (said_already, newest.open(), plan.instances.keys().next()) else {
         return Ok(());
@@ -220,9 +237,9 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
     let failure = Failure {
         instance: instance.clone(),
         step: String::new(),
-        message: why.to_owned(),
-        cause: Cause::Refused,
-        log: Vec::new(),
+        message: refused.why.clone(),
+        cause: refused.cause,
+        log: refused.log.clone(),
     };
     let refusal = Deployment {
         version: 1,
@@ -232,7 +249,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
         commits: plan.commits.clone(),
         plan_digest: plan.digest(),
         desired: None,
-        triggered_by: "the reconciler".to_owned(),
+        triggered_by: refused.triggered_by.clone(),
         controller: seat.controller.clone(),
         seat: seat.id.clone(),
         started: timestamp(Utc::now()),
@@ -240,6 +257,7 @@ pub async fn record_refusal<L: Ledger>(ledger: &L, plan: &Plan, seat: &Seat, why
         outcome: Some(Outcome::Refused),
         duration_ms: None,
         summary: plan.summary(),
+        builds: Default::default(),
         touches: BTreeSet::new(),
         limit_ms: 0,
         changes: report::plan::change_lines(plan),

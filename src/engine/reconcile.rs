@@ -31,6 +31,7 @@ use super::{
     roster::Roster,
     round,
     round_error::RoundError,
+    sources::Moving,
     wanted,
 };
 use crate::{
@@ -38,6 +39,7 @@ use crate::{
     declare::{Declaration, Overrides},
     host::Host,
     model::{name::EnvironmentName, outcome::Deployment},
+    release::{Fetcher, Unfetched, Workshop},
     report::{self, status::StatusView},
 };
 
@@ -73,6 +75,10 @@ pub struct Reconciler<H, L> {
     pub watch: Box<Watch>,
     /// Numbers between 0 and 1 that spread what many controllers do at once.
     pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
+    /// The way to sources that lie elsewhere than in the repository.
+    pub fetcher: Arc<dyn Fetcher>,
+    /// Where builds are run and kept; without it none is.
+    pub workshop: Option<Arc<Workshop>>,
     /// What `status` answers, by environment.
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
@@ -82,6 +88,7 @@ pub struct Reconciler<H, L> {
     /// The last commits of each environment, prepared, the latest first: a pass that looks for drift starts
     /// from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Vec<Arc<Prepared>>>>,
+    pub(super) moving: Mutex<Moving>,
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// Why the repository does not say what is wanted; none while it does.
     pub(super) trouble: Mutex<Option<String>>,
@@ -103,7 +110,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     ) -> Self {
         let (hurries, hurried) = mpsc::channel(16);
         let hurried = Mutex::new(Some(hurried));
-        let (status, pulse, prepared, unrecorded, trouble, halts) = Default::default();
+        let (status, pulse, prepared, moving, unrecorded, trouble, halts) = Default::default();
         Self {
             ledger,
             roster,
@@ -113,10 +120,13 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             seat,
             watch,
             jitter: Box::new(|| rand::rng().random()),
+            fetcher: Arc::new(Unfetched),
+            workshop: None,
             status,
             pulse,
             declaration: Mutex::default(),
             prepared,
+            moving,
             unrecorded,
             trouble,
             halts,

@@ -5,8 +5,10 @@
 
 use super::{Prepared, ledger::Files};
 use crate::model::{
+    digest::Digest,
     name::InstanceName,
     outcome::{Deployment, Outcome},
+    release::Making,
     standing::{Standing, StandingEvent},
 };
 
@@ -59,11 +61,25 @@ fn live_files(previous: &Files, prepared: &Prepared, deployment: &Deployment) ->
         }
         for release in desired.releases.iter().filter_map(|digest| prepared.releases.get(digest)) {
             let path = format!("{}releases/{}", folder(name), release.digest);
-            let text = format!("# from {}\n{}", release.source, release.listing());
+            if let (false, Some(known)) = (release.is_at_hand(), previous.get(&path)) {
+                files.insert(path, known.clone());
+                continue;
+            }
+            let text = format!("# from {}\n{}", release.origin(), release.listing());
             files.insert(path, text.into_bytes());
         }
     }
+    for release in prepared.releases.values() {
+        if let Making::Built { log, .. } = &release.making {
+            files.insert(build_log(&release.digest), log.as_bytes().to_vec());
+        }
+    }
     files
+}
+
+/// Where a record keeps what the build of a release said.
+pub fn build_log(release: &Digest) -> String {
+    format!("builds/{release}.log")
 }
 
 fn folder(instance: &InstanceName) -> String {
@@ -72,6 +88,9 @@ fn folder(instance: &InstanceName) -> String {
 
 /// Whether an earlier record's file stands: that of an instance which was not reached, or not asked.
 fn keeps(path: &str, prepared: &Prepared, deployment: &Deployment) -> bool {
+    if path.starts_with("builds/") {
+        return prepared.releases.keys().any(|release| *path == build_log(release));
+    }
     let Some(name) = path.strip_prefix("instances/").and_then(|rest| rest.split('/').next()) else { return false };
     let declared = prepared.fleet.instances.keys().any(|instance| instance.as_str() == name);
     let changed = prepared.desired.keys().any(|instance| instance.as_str() == name)

@@ -16,8 +16,7 @@ use super::{
     heal::heal,
     ledger::Ledger,
     look::{self, Hosts},
-    pass::{self, Order, PassError},
-    prepare::prepare,
+    pass::{self, Order, PassError, Refused},
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
     round_error::RoundError,
@@ -29,7 +28,7 @@ use crate::{
     model::{
         desired::Resource,
         name::{EnvironmentName, InstanceName},
-        outcome::{Deployment, Kind, Outcome},
+        outcome::{Cause, Deployment, Kind, Outcome},
         plan::{Commits, Plan},
         standing::{Barred, Control, Standing, StandingEvent},
     },
@@ -37,8 +36,8 @@ use crate::{
     report,
 };
 
-/// Two take turns while the newest commits cannot be deployed: they, and the last good ones.
-const PREPARED: usize = 2;
+/// Who asks, where no person does.
+pub(super) const RECONCILER: &str = "the reconciler";
 
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
@@ -210,6 +209,11 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             self.publish(prepared, &plan, &hosts).await;
             return Ok(());
         }
+        if plan.needs_builds() {
+            // All of it before the first host is touched. What is declared is known only then, so it is looked at anew.
+            let built = self.built(&plan).await?;
+            return Box::pin(self.bring(&built, found, recorded)).await;
+        }
         if !pass::is_repair(&newest, prepared, &plan) {
             recorded?;
         }
@@ -225,7 +229,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         match &deployment.failure {
             None => Ok(()),
             Some(failure) => {
-                if failure.cause == crate::model::outcome::Cause::Lost {
+                if failure.cause == Cause::Lost {
                     found.unreached.insert(failure.instance.clone(), failure.message.clone());
                 }
                 let why = report::deployment::failure_line(failure);
@@ -243,8 +247,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             return;
         };
         let (commits, generation) = (prepared.commits.clone(), deployment.generation);
-        let control = Control::Complete { commits, generation, desired: prepared.digest };
-        let (by, when) = ("the reconciler".to_owned(), pass::timestamp(chrono::Utc::now()));
+        let control = Control::Complete { commits, generation, desired: prepared.digest, builds: prepared.builds() };
+        let (by, when) = (RECONCILER.to_owned(), pass::timestamp(chrono::Utc::now()));
         let event = StandingEvent { control, by, when };
         if let Err(error) = chronicle::complete(&self.reconciler.ledger, self.environment, newest, &event).await {
             warn!("that the deployment is complete is not recorded yet: {}", report::chain(&error));
@@ -268,7 +272,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             hosts,
             ledger: &self.reconciler.ledger,
             seat: &self.reconciler.seat,
-            triggered_by: "the reconciler".to_owned(),
+            triggered_by: RECONCILER.to_owned(),
             suspects,
             halt: &halt,
             watch: &self.reconciler.watch,
@@ -313,10 +317,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             plan.findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.as_str()).collect();
         let why = refusals.join("; ");
         if !settled && standing.quarantined(&plan.commits).is_none() {
-            let recorded = pass::record_refusal(&self.reconciler.ledger, plan, &self.reconciler.seat, &why).await;
-            if let Err(error) = recorded {
-                warn!("the refusal is not recorded: {}", report::chain(&error));
-            }
+            let triggered_by = RECONCILER.to_owned();
+            let refused = Refused { why: why.clone(), cause: Cause::Refused, log: Vec::new(), triggered_by };
+            self.record_refusal(plan, &refused).await;
         }
         RoundError::Refused(why)
     }
@@ -337,21 +340,26 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        let known = lock(&self.reconciler.prepared).get(self.environment).cloned().unwrap_or_default();
-        if let Some(prepared) = known.into_iter().find(|prepared| prepared.commits == *commits) {
-            return Ok(prepared);
+        self.reconciler.prepared_for(self.environment, commits, false).await
+    }
+
+    /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
+    /// fail which were good says nothing of the newer ones.
+    async fn built(&self, plan: &Plan) -> Result<Arc<Prepared>, RoundError> {
+        info!("building what is not built yet");
+        let built = self.reconciler.prepared_for(self.environment, &plan.commits, true).await;
+        let by_itself = built.as_ref().err().and_then(RoundError::failed_build);
+        if let (Goal::Deploy(_), Some(refused)) = (self.goal, by_itself) {
+            self.record_refusal(plan, &refused).await;
         }
-        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
-            return Err(RoundError::NoCommits);
-        };
-        let folder = &self.reconciler.folder;
-        let tree = self.reconciler.ledger.tree(default, branch, folder).await?;
-        let prepared = Arc::new(prepare(&tree, folder, self.environment, &self.reconciler.overrides, commits.clone())?);
-        let mut cache = lock(&self.reconciler.prepared);
-        let latest = cache.entry(self.environment.clone()).or_default();
-        latest.insert(0, prepared.clone());
-        latest.truncate(PREPARED);
-        Ok(prepared)
+        built
+    }
+
+    async fn record_refusal(&self, plan: &Plan, refused: &Refused) {
+        let recorded = pass::record_refusal(&self.reconciler.ledger, plan, &self.reconciler.seat, refused).await;
+        if let Err(error) = recorded {
+            warn!("the refusal is not recorded: {}", report::chain(&error));
+        }
     }
 
     /// Puts what is known of the environment where `status` finds it.

@@ -2,7 +2,12 @@
 
 use thiserror::Error;
 
-use super::{ledger::LedgerError, pass::PassError, prepare::PrepareError};
+use super::{
+    ledger::LedgerError,
+    pass::{PassError, Refused},
+    prepare::PrepareError,
+    round::RECONCILER,
+};
 use crate::{model::outcome::Outcome, report};
 
 /// Why a pass did not end with everything as it should be.
@@ -22,6 +27,8 @@ pub enum RoundError {
     Deployment { generation: u64, outcome: Outcome, why: String },
     #[error("the default branch holds no environment that is complete enough to go on")]
     NoCommits,
+    #[error("fetching what lies elsewhere did not end")]
+    Panicked(#[from] tokio::task::JoinError),
 }
 
 impl From<PrepareError> for RoundError {
@@ -34,6 +41,14 @@ impl From<PrepareError> for RoundError {
 }
 
 impl RoundError {
+    /// A build that failed by its own fault.
+    pub(super) fn failed_build(&self) -> Option<Refused> {
+        match self {
+            RoundError::Prepare(error) => error.failed_build(RECONCILER),
+            _ => None,
+        }
+    }
+
     /// Somebody else was at it: no failure of ours, nor of the commits.
     pub(super) fn is_overtaken(&self) -> bool {
         matches!(

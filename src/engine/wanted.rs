@@ -32,8 +32,9 @@ pub async fn wanted<H: Host, L: Ledger>(
             warn!(environment = %name, "its branch {branch} is not in the repository");
             continue;
         };
-        let commits = Commits { default: Some(default.clone()), environment: Some(commit.clone()) };
+        let mut commits = Commits::of_config(Some(default.clone()), Some(commit.clone()));
         let said = reconciler.said(name).await?;
+        commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
         let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
         wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds });

@@ -96,10 +96,10 @@ fn instance(
         _ => None,
     };
     let source = match resource {
-        Resource::Service(service) => prepared.fleet.services.get(service).map(|service| service.source.clone()),
-        _ => site.and_then(|site| site.frontend.clone()),
+        Resource::Service(service) => prepared.fleet.services.get(service).and_then(|of| of.sources.get(name)),
+        _ => site.and_then(|site| site.frontend.get(name)),
     };
-    let release = source.as_ref().and_then(|source| prepared.releases.values().find(|r| r.source == *source));
+    let (source, release) = source.and_then(|source| prepared.sources.get(source)).cloned().unzip();
     let declared_in = match resource {
         Resource::Service(service) => prepared.fleet.services.get(service).map(|service| service.declared_in.clone()),
         Resource::Nginx => {
@@ -114,7 +114,7 @@ fn instance(
         instance: name.clone(),
         unit: replica.map(|replica| replica.unit.clone()),
         port: replica.map(|replica| replica.port),
-        release: release.map(|release| release.digest.to_string()),
+        release: release.map(|release| release.to_string()),
         source: source.map(|source| source.to_string()),
         files: files.chain(links).collect(),
         declared_in,

@@ -43,6 +43,12 @@ pub enum GitError {
     #[error("{url} has no default branch: its HEAD names no branch that exists")]
     NoDefaultBranch { url: String },
 
+    #[error("{url} has no branch, tag or commit {revision}")]
+    NoRevision { url: String, revision: String },
+
+    #[error("{url} has several things called {revision}")]
+    AmbiguousRevision { url: String, revision: String },
+
     #[error("`{path}` has a name or target that is not plain UTF-8")]
     Name { path: String },
 
@@ -86,6 +92,10 @@ impl GitError {
             GitError::Record { commit, file, .. } => Some(format!(
                 "a newer evenkeel wrote it, or somebody by hand: look at it with `git show {commit}:{file}`"
             )),
+            GitError::NoRevision { .. } => {
+                Some("correct it, or push it there; a commit is named by all of its 40 digits".to_owned())
+            }
+            GitError::AmbiguousRevision { revision, .. } => Some(format!("write heads/{revision} or tags/{revision}")),
             GitError::NothingToRestore { .. } => Some("choose an earlier deployment".to_owned()),
             GitError::BranchTaken { branch, .. } => {
                 Some(format!("merge or close what is open from {branch}, delete it, and try again"))

@@ -203,7 +203,7 @@ fn set_back(mirror: &git2::Repository, before: &References, heads: &[Head]) -> R
 
 /// The full name of the branch that HEAD is at. A HEAD that names no branch (nothing is committed
 /// there yet, or it is detached) leaves no doubt when there is only one branch.
-fn default_branch(heads: &[Head]) -> Option<String> {
+pub(super) fn default_branch(heads: &[Head]) -> Option<String> {
     let branches =
         || mirrored(heads).filter(|head| head.name.starts_with("refs/heads/") && !head.name.starts_with(HISTORY));
     let named = heads.iter().find(|head| head.name == "HEAD").and_then(|head| match &head.target {

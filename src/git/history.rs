@@ -68,7 +68,7 @@ impl Repository {
     pub fn history(&self, environment: &EnvironmentName, limit: usize) -> Result<Vec<HistoryEntry>, GitError> {
         self.newest(environment, limit, |commit| {
             if let Some(event) = commit.parse::<StandingEvent>(EVENT)? {
-                return Ok(Some(HistoryEntry::Control { commit: commit.id.to_string(), event }));
+                return Ok(Some(HistoryEntry::Control { commit: commit.id.to_string(), event: Box::new(event) }));
             }
             Ok(commit.record()?.map(|record| HistoryEntry::Deployment(Box::new(record))))
         })

@@ -17,6 +17,7 @@ mod nearest;
 mod publish;
 mod repository;
 mod restore;
+mod revision;
 mod transport;
 mod url;
 mod work_tree;

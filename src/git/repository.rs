@@ -241,7 +241,12 @@ pub(super) fn find_commit<'r>(mirror: &'r git2::Repository, commit: &str) -> Res
     Oid::from_str(commit).and_then(|oid| mirror.find_commit(oid)).context("find commit", commit)
 }
 
-fn add_tree(mirror: &git2::Repository, from: &git2::Tree<'_>, folder: &str, tree: &mut Tree) -> Result<(), GitError> {
+pub(super) fn add_tree(
+    mirror: &git2::Repository,
+    from: &git2::Tree<'_>,
+    folder: &str,
+    tree: &mut Tree,
+) -> Result<(), GitError> {
     for item in from {
         let name = std::str::from_utf8(item.name_bytes())
             .map_err(|_| GitError::Name { path: format!("{folder}{}", String::from_utf8_lossy(item.name_bytes())) })?;

@@ -165,6 +165,17 @@ fn without_login(text: &str) -> String {
     }
 }
 
+impl RemoteUrl {
+    /// Whether what lets us in at one is meant for the other, too: the same scheme, host and port.
+    pub fn same_host(&self, other: &Self) -> bool {
+        match (self, other) {
+            (RemoteUrl::Http(one), RemoteUrl::Http(other)) => one.url.origin() == other.url.origin(),
+            (RemoteUrl::Ssh(one), RemoteUrl::Ssh(other)) => (&one.host, one.port) == (&other.host, other.port),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

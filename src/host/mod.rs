@@ -10,6 +10,7 @@ mod health;
 mod parse;
 mod probe;
 mod quote;
+mod releases;
 mod shell;
 mod ssh;
 mod ssh_host;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
 pub use probe::{Question, question};
+pub use releases::Parcel;
 pub use ssh::{ConnectError, Target};
 pub use ssh_host::{STAGE_LIMIT, SshHost};
 pub use traces::Trace;
@@ -31,7 +33,7 @@ use crate::model::{
     observation::Observation,
     outcome::{Cause, Failure},
     plan::Step,
-    release::Packed,
+    release::{Holdings, Placed},
 };
 
 /// Why a host did not do what it was asked. Whoever tells it names the instance.
@@ -58,6 +60,13 @@ pub enum HostError {
     Overtaken { step: String, message: String },
     #[error("phase {phase} was cut off: the host went down, or its script was killed")]
     CutOff { phase: u32 },
+    #[error(
+        "release {release} needs {needed} MiB, and {free} MiB are free where releases lie; \
+         make room there, or remove releases that nothing uses"
+    )]
+    NoRoom { release: String, needed: u64, free: u64 },
+    #[error("release {release} does not come out as it should there: {paths}; look at the host's disk")]
+    Damaged { release: String, paths: String },
     #[error("could not pack release {release}")]
     Pack { release: String, source: std::io::Error },
 }
@@ -78,9 +87,12 @@ impl HostError {
             HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } => Cause::Lost,
             HostError::Busy { .. } | HostError::Overtaken { .. } => Cause::Overtaken,
             HostError::CutOff { .. } => Cause::Interrupted,
-            HostError::Status { .. } | HostError::Garbled { .. } | HostError::Step { .. } | HostError::Pack { .. } => {
-                Cause::Step
-            }
+            HostError::Status { .. }
+            | HostError::Garbled { .. }
+            | HostError::Step { .. }
+            | HostError::NoRoom { .. }
+            | HostError::Damaged { .. }
+            | HostError::Pack { .. } => Cause::Step,
         };
         let (step, log) = match self {
             HostError::Step { step, log, .. } => (step.clone(), log.clone()),
@@ -119,8 +131,11 @@ pub trait Host: Send + Sync + 'static {
     /// Reads small files of ours whole, to show what differs. A file that cannot be read is left out.
     fn read(&self, paths: &[String]) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, HostError>> + Send;
 
+    /// What is held here before a release is put in place.
+    fn holdings(&self, fleet: &str, release: &Digest) -> impl Future<Output = Result<Holdings, HostError>> + Send;
+
     /// Puts a release in place; nothing that runs changes.
-    fn stage(&self, fleet: &str, release: &Packed) -> impl Future<Output = Result<(), HostError>> + Send;
+    fn stage(&self, fleet: &str, parcel: &Parcel<'_>) -> impl Future<Output = Result<Placed, HostError>> + Send;
 
     /// Carries out the steps of one phase as the host's transient unit; on failure the host undoes itself.
     fn apply(

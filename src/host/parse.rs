@@ -15,7 +15,7 @@ use super::Question;
 use crate::model::{
     digest::Digest,
     manifest::Manifest,
-    observation::{Facts, Listener, LiveFile, LiveNginx, LiveUnit, Observation},
+    observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
     seen::Seen,
 };
 
@@ -317,14 +317,18 @@ fn users(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<()>>
     question.users.iter().map(|name| (name.clone(), seen(name))).collect()
 }
 
-fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<()>> {
+fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<LiveRelease>> {
     let told = sections.told("releases");
-    let present: Vec<Digest> =
-        told.iter().flat_map(|text| text.split_whitespace()).filter_map(|digest| digest.parse().ok()).collect();
-    let seen = |digest: &Digest| match &told {
-        Err(why) => Seen::Unknown(why.clone()),
-        Ok(_) if present.contains(digest) => Seen::Known(()),
-        Ok(_) => Seen::Absent,
+    let words = told.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(' '));
+    let present: BTreeMap<Digest, &str> =
+        words.filter_map(|(digest, state)| Some((digest.parse().ok()?, state))).collect();
+    let seen = |digest: &Digest| match (&told, present.get(digest)) {
+        (Err(why), _) => Seen::Unknown(why.clone()),
+        (Ok(_), None) => Seen::Absent,
+        (Ok(_), Some(&"whole")) => Seen::Known(LiveRelease::Whole),
+        (Ok(_), Some(&"touched")) => Seen::Known(LiveRelease::Touched),
+        (Ok(_), Some(&"changed")) => Seen::Known(LiveRelease::Changed),
+        (Ok(_), Some(other)) => Seen::Unknown(format!("`{other}` is no state of a release")),
     };
     question.releases.iter().map(|digest| (*digest, seen(digest))).collect()
 }

@@ -76,6 +76,8 @@ impl Question {
             assign("certificates", &certificates),
             assign("digest_port", &port),
             if self.interpreters.is_empty() { String::new() } else { include_str!("scripts/venv.sh").to_owned() },
+            include_str!("scripts/signature.sh").to_owned(),
+            include_str!("scripts/verify.sh").to_owned(),
             include_str!("scripts/probe.sh").to_owned(),
         ]
         .concat()

@@ -11,15 +11,22 @@ use tokio::{
 };
 
 use super::{
-    Health, HealthCheck, Host, HostError, PhaseWork, Question, StepEvent, Trace,
+    Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, StepEvent, Trace,
     apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health, parse,
     quote::{assign, word},
+    releases,
     shell::{Answer, Shell, ShellError},
     ssh::{self, Session, Target},
     traces,
 };
-use crate::model::{fleet::Check, observation::Observation, plan::Step, release::Packed};
+use crate::model::{
+    digest::Digest,
+    fleet::Check,
+    observation::Observation,
+    plan::Step,
+    release::{Holdings, Placed},
+};
 
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
 /// For a release on its way to a host.
@@ -170,15 +177,18 @@ impl Host for SshHost {
         Ok(files)
     }
 
-    async fn stage(&self, fleet: &str, release: &Packed) -> Result<(), HostError> {
-        let script = format!(
-            "set -e\nreleases={}\ndigest={}\nsums={}\n{}",
-            word(&format!("/var/lib/evenkeel/{fleet}/releases")),
-            release.digest,
-            word(&release.sums),
-            include_str!("scripts/stage.sh"),
-        );
-        self.must("staging a release", &script, &release.archive, STAGE_LIMIT).await.map(|_| ())
+    async fn holdings(&self, fleet: &str, release: &Digest) -> Result<Holdings, HostError> {
+        let doing = "asking which releases are held";
+        let answer = self.must(doing, &releases::question(fleet, release), b"", STAGE_LIMIT).await?;
+        releases::holdings(&answer.output).map_err(|why| HostError::Garbled { doing, why })
+    }
+
+    async fn stage(&self, fleet: &str, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
+        let (doing, script) = ("staging a release", releases::script(fleet, parcel));
+        let answer = self.run(doing, &script, parcel.stream, STAGE_LIMIT, &mut |_| {}).await?;
+        let output = String::from_utf8_lossy(&answer.output).trim().to_owned();
+        let status = answer.status;
+        releases::placed(status, &output).ok_or(HostError::Status { doing, status, output })
     }
 
     async fn apply(

@@ -29,7 +29,7 @@ const BUILD_MIB: u64 = 800;
 const SUITE: &str = "bookworm";
 
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,nginx-light,sudo,python3,python3-venv,iproute2,curl,\
-                        ca-certificates";
+                        ca-certificates,zstd";
 
 /// Run by `sh -e` with the new root as `$1`, once the packages are in.
 ///

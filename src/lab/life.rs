@@ -23,7 +23,7 @@ impl Lab {
     /// On error the lab stays as far as it got, to be looked at; `up` again continues, `down` clears up.
     pub fn up(&self, instances: &[String], progress: &dyn Progress) -> Result<Vec<LabHost>, LabError> {
         needs::root("booting a lab")?;
-        needs::require()?;
+        needs::require(&self.more)?;
         let lock = self.lock(progress)?;
         if !self.is_up()? {
             self.refuse_foreign()?;

@@ -73,6 +73,8 @@ pub struct Lab {
     name: String,
     dir: PathBuf,
     network: Network,
+    /// Programs that its user needs besides, each with its package.
+    more: Vec<(&'static str, &'static str)>,
 }
 
 /// One host of a lab that is up.
@@ -113,7 +115,18 @@ impl Lab {
         // The kernel lists mounts by their real paths.
         let root = real(&root);
         let dir = root.join("labs").join(name);
-        Ok(Self { root, name: name.to_owned(), dir, network: Network::of(name) })
+        Ok(Self { root, name: name.to_owned(), dir, network: Network::of(name), more: Vec::new() })
+    }
+
+    /// Programs that are needed besides, each with the Debian package that has it.
+    pub fn with_programs(mut self, more: Vec<(&'static str, &'static str)>) -> Self {
+        self.more = more;
+        self
+    }
+
+    /// A folder that is kept when the lab is taken down.
+    pub fn kept(&self, name: &str) -> PathBuf {
+        self.root.join("kept").join(name)
     }
 
     /// The lab's name.
@@ -123,13 +136,13 @@ impl Lab {
 
     /// What this machine lacks, each with the command that installs it. Empty: ready.
     pub fn missing(&self) -> Vec<Missing> {
-        needs::missing()
+        needs::missing(&self.more)
     }
 
     /// Installs what is missing with apt-get.
     pub fn install(&self, progress: &dyn Progress) -> Result<(), LabError> {
         needs::root("installing what a lab needs")?;
-        needs::install_missing(&self.lock(progress)?, progress)
+        needs::install_missing(&self.more, &self.lock(progress)?, progress)
     }
 
     /// The lab's hosts, by number; none when it is not up.

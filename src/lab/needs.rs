@@ -42,7 +42,7 @@ pub(super) fn root(action: &'static str) -> Result<(), LabError> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { Err(LabError::NotRoot { action }) }
 }
 
-pub(super) fn missing() -> Vec<Missing> {
+pub(super) fn missing(more: &[(&'static str, &'static str)]) -> Vec<Missing> {
     let path = env::var_os("PATH").unwrap_or_default();
     // A user's PATH often lacks the sbin folders, root's has them.
     let folders: Vec<_> = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
@@ -50,7 +50,7 @@ pub(super) fn missing() -> Vec<Missing> {
         true => Path::new(what).exists(),
         false => folders.iter().any(|folder| folder.join(what).is_file()),
     };
-    let lacking = NEEDED.iter().filter(|(what, _)| !here(what));
+    let lacking = NEEDED.iter().chain(more).filter(|(what, _)| !here(what));
     lacking.map(|&(what, package)| Missing { what: what.to_owned(), package, install: install([package]) }).collect()
 }
 
@@ -63,8 +63,8 @@ fn install<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// All that is missing as one error.
-pub(super) fn require() -> Result<(), LabError> {
-    let missing = missing();
+pub(super) fn require(more: &[(&'static str, &'static str)]) -> Result<(), LabError> {
+    let missing = missing(more);
     if missing.is_empty() {
         return Ok(());
     }
@@ -73,14 +73,18 @@ pub(super) fn require() -> Result<(), LabError> {
 }
 
 /// Installs what is missing with apt-get.
-pub(super) fn install_missing(lock: &Lock, progress: &dyn Progress) -> Result<(), LabError> {
-    let missing = missing();
+pub(super) fn install_missing(
+    more: &[(&'static str, &'static str)],
+    lock: &Lock,
+    progress: &dyn Progress,
+) -> Result<(), LabError> {
+    let missing = missing(more);
     if missing.is_empty() {
         return Ok(());
     }
     if Command::new("apt-get").arg("--version").output().is_err() {
         // No Debian: the names of programs are all we can give.
-        return require();
+        return require(more);
     }
     let command = install(missing.iter().map(|missing| missing.package));
     let doing = "installing what the lab needs";
@@ -92,7 +96,7 @@ pub(super) fn install_missing(lock: &Lock, progress: &dyn Progress) -> Result<()
     apt("apt-get update")?;
     progress.say(&command);
     apt(&command)?;
-    require()
+    require(more)
 }
 
 /// Refuses to fill the machine's memory.

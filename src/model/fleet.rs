@@ -10,9 +10,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    desired::Resource,
     drift::DriftPolicy,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{BodySize, CpuShare, Memory, PortRange, Span},
+    source::Source,
 };
 
 /// One environment of the declared fleet.
@@ -69,7 +71,8 @@ pub struct Ssh {
 pub struct Service {
     pub name: ServiceName,
     pub description: String,
-    pub source: Source,
+    /// Where its files come from, on each instance that it runs on: archives may differ by processor.
+    pub sources: BTreeMap<InstanceName, Source>,
     /// The command, already split; the first word is an absolute path, or `./…` within the release.
     /// With `python`, a bare name too: a program of its virtual environment.
     pub exec: Vec<String>,
@@ -107,22 +110,6 @@ pub struct Python {
     pub netrc: Option<String>,
 }
 
-/// Where a release's files come from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// A folder of the config repository, from its root.
-    Path(String),
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Source::Path(path) => f.write_str(path),
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub check: Check,
@@ -151,7 +138,8 @@ pub struct Site {
     pub name: SiteName,
     pub domain: String,
     pub on: BTreeSet<InstanceName>,
-    pub frontend: Option<Source>,
+    /// Where the files that it serves come from, on each instance; empty for a site of routes alone.
+    pub frontend: BTreeMap<InstanceName, Source>,
     pub serving: Serving,
     /// By path; each begins and ends with `/`, or is exact.
     pub routes: BTreeMap<String, Route>,
@@ -205,9 +193,19 @@ impl Fleet {
         self.sites.values().filter(move |site| site.on.contains(instance))
     }
 
-    /// Every source that must become a release.
-    pub fn sources(&self) -> BTreeSet<&Source> {
-        let frontends = self.sites.values().filter_map(|site| site.frontend.as_ref());
-        self.services.values().map(|service| &service.source).chain(frontends).collect()
+    /// Every source that must become a release, each with the services and sites that need it.
+    pub fn sources(&self) -> BTreeMap<&Source, BTreeSet<Resource>> {
+        let mut found: BTreeMap<&Source, BTreeSet<Resource>> = BTreeMap::new();
+        for service in self.services.values() {
+            for source in service.sources.values() {
+                found.entry(source).or_default().insert(Resource::Service(service.name.clone()));
+            }
+        }
+        for site in self.sites.values() {
+            for source in site.frontend.values() {
+                found.entry(source).or_default().insert(Resource::Site(site.name.clone()));
+            }
+        }
+        found
     }
 }

@@ -28,8 +28,8 @@ pub struct Manifest {
 /// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartedWith {
-    /// Digest over the unit file, the environment file and the release. None: not known, because undoing a
-    /// deployment could not start it again.
+    /// Digest over the unit file, the environment file and the release. None: not known, because a
+    /// deployment failed, and undoing could not start it again or its virtual environment is another now.
     pub inputs: Option<Digest>,
     /// Digest of the foreign `env_file` at that time; None where the service has none.
     pub env_file: Option<Digest>,

@@ -4,9 +4,11 @@
 //! observed, what is planned, how a deployment ended. Keeps true: a value that exists is valid.
 //! Never does: I/O, clocks, randomness, wording for people (that is `report`).
 
+pub mod build;
 pub mod desired;
 pub mod digest;
 pub mod drift;
+pub mod exclude;
 pub mod finding;
 pub mod fleet;
 pub mod headers;
@@ -20,6 +22,7 @@ pub mod quantity;
 pub mod release;
 pub mod requirements;
 pub mod seen;
+pub mod source;
 pub mod standing;
 pub mod text;
 pub mod tree;

@@ -26,7 +26,7 @@ pub struct Observation {
     pub packages: BTreeMap<String, Seen<String>>,
     pub users: BTreeMap<String, Seen<()>>,
     /// Releases asked about that lie on the instance.
-    pub releases: BTreeMap<Digest, Seen<()>>,
+    pub releases: BTreeMap<Digest, Seen<LiveRelease>>,
     /// Virtual environments asked about, by their key.
     pub venvs: BTreeMap<Digest, Seen<LiveVenv>>,
     /// What the interpreters asked about are, as in `cpython-311`.
@@ -91,6 +91,16 @@ impl LiveFile {
             LiveFile::Symlink { .. } | LiveFile::Other { .. } => None,
         }
     }
+}
+
+/// A release that lies on the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveRelease {
+    /// Nobody has touched it since every byte of it was checked.
+    Whole,
+    /// Every byte is as it should be, and somebody or something has been at it.
+    Touched,
+    Changed,
 }
 
 /// `systemctl show` of one unit.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    build::BuiltReleases,
     digest::Digest,
     name::{EnvironmentName, InstanceName},
     plan::{Commits, Summary},
@@ -82,6 +83,9 @@ pub struct Deployment {
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
     pub summary: Summary,
+    /// What was built for it, or for one before it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub builds: BuiltReleases,
     /// Instances that the plan changes.
     #[serde(default)]
     pub touches: BTreeSet<InstanceName>,
@@ -118,7 +122,7 @@ pub struct Failure {
     pub message: String,
     #[serde(default)]
     pub cause: Cause,
-    /// The unit's or nginx's last log lines.
+    /// The last log lines of the unit, of nginx, or of the build.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
 }
@@ -140,13 +144,15 @@ pub enum Cause {
     Interrupted,
     /// It was refused, and nothing was touched.
     Refused,
+    /// What it deploys could not be built, and nothing was touched.
+    Build,
 }
 
 impl Cause {
     /// Whether the commits are not to be tried again by themselves.
     pub fn condemns(self) -> bool {
         match self {
-            Cause::Step | Cause::Lost | Cause::Cancelled => true,
+            Cause::Step | Cause::Lost | Cause::Cancelled | Cause::Build => true,
             Cause::Overtaken | Cause::Interrupted | Cause::Refused => false,
         }
     }

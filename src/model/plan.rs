@@ -14,6 +14,7 @@ use super::{
     fleet::Health,
     manifest::Manifest,
     name::{EnvironmentName, InstanceName, ServiceName},
+    source::SourceCommits,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,27 @@ pub struct Commits {
     pub default: Option<String>,
     /// Of the environment's branch: services, sites, code.
     pub environment: Option<String>,
+    /// Of the other repositories that services and sites take their files from: the commit of each branch
+    /// and tag, by its address and name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: SourceCommits,
+}
+
+impl Commits {
+    /// Those of the config repository alone.
+    pub fn of_config(default: Option<String>, environment: Option<String>) -> Self {
+        Self { default, environment, sources: SourceCommits::new() }
+    }
+
+    /// Whether these are `wanted`, and of other repositories what that says.
+    pub fn agrees(&self, wanted: &Self) -> bool {
+        self.same_config(wanted) && wanted.sources.iter().all(|(name, commit)| self.sources.get(name) == Some(commit))
+    }
+
+    /// Whether the config repository is at the same commits, whatever other repositories are at.
+    pub fn same_config(&self, other: &Self) -> bool {
+        (&self.default, &self.environment) == (&other.default, &other.environment)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +107,9 @@ pub enum Action {
         source: String,
         files: usize,
         bytes: u64,
+        /// Whether it is built before; its files are not known yet.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        due: bool,
     },
     /// Makes a virtual environment where none is as it should be. No effect on what runs until it is started
     /// again; not undone, for it is content, as releases are.
@@ -242,6 +267,11 @@ impl Plan {
 
     pub fn has_changes(&self) -> bool {
         !self.steps.is_empty()
+    }
+
+    /// Whether something has to be built before it can be carried out.
+    pub fn needs_builds(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.action, Action::StageRelease { due: true, .. }))
     }
 
     pub fn unknown_instances(&self) -> impl Iterator<Item = (&InstanceName, &str)> {

@@ -111,6 +111,15 @@ impl FromStr for Memory {
     }
 }
 
+impl Memory {
+    pub fn bytes(&self) -> u64 {
+        let (number, unit) = self.0.split_at(self.0.len() - 1);
+        let power = "KMGT".find(unit).unwrap_or_default();
+        // Parsing has made sure of both.
+        number.parse().map_or(u64::MAX, |number: u64| number.saturating_mul(1024 << (10 * power)))
+    }
+}
+
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    build::BuiltReleases,
     digest::Digest,
     name::InstanceName,
     outcome::{Cause, Deployment, Failure, Kind, Outcome, Record},
@@ -42,6 +43,9 @@ pub struct Good {
     /// Over what they declare. A commit that declares the same is no change.
     #[serde(default)]
     pub desired: Option<Digest>,
+    /// What is live of builds. Whoever has not built it knows by this what it is.
+    #[serde(default, skip_serializing_if = "BuiltReleases::is_empty")]
+    pub builds: BuiltReleases,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +111,8 @@ pub enum Control {
         commits: Commits,
         generation: u64,
         desired: Digest,
+        #[serde(default, skip_serializing_if = "BuiltReleases::is_empty")]
+        builds: BuiltReleases,
     },
     /// Keeps the environment at an earlier deployment.
     Pin {
@@ -148,15 +154,15 @@ impl Standing {
             }
             Control::Resume { instance } => self.holds.retain(|hold| hold.instance != *instance),
             Control::Retry { commits, allow_rewind } => {
-                self.quarantine.retain(|quarantined| quarantined.commits != *commits);
+                self.quarantine.retain(|quarantined| !quarantined.commits.same_config(commits));
                 if *allow_rewind {
                     self.rewind_to = Some(commits.clone());
                 }
             }
             Control::Cancel { .. } => {}
-            Control::Complete { commits, generation, desired } => {
-                let (commits, generation, desired) = (commits.clone(), *generation, Some(*desired));
-                self.good = Some(Good { commits, generation, desired });
+            Control::Complete { commits, generation, desired, builds } => {
+                let (commits, builds) = (commits.clone(), builds.clone());
+                self.good = Some(Good { commits, generation: *generation, desired: Some(*desired), builds });
                 self.partial = None;
                 self.rewind_to = None;
             }
@@ -172,20 +178,23 @@ impl Standing {
     /// As it is after a deployment has ended.
     pub fn concluded(mut self, deployment: &Deployment) -> Self {
         let (commits, generation) = (&deployment.commits, deployment.generation);
-        let live = Good { commits: commits.clone(), generation, desired: deployment.desired };
+        let builds = deployment.builds.clone();
+        let live = Good { commits: commits.clone(), generation, desired: deployment.desired, builds };
         match deployment.outcome {
             Some(Outcome::Applied) => {
                 self.good = Some(live);
                 self.partial = None;
                 self.rewind_to = None;
                 // Something newer is live: what it was pinned instead of is past.
-                self.pin = self.pin.filter(|pin| pin.commits == *commits);
+                self.pin = self.pin.filter(|pin| pin.commits == deployment.commits);
             }
             Some(Outcome::Partial) if deployment.kind == Kind::Change && commits.environment.is_some() => {
                 self.partial = Some(live);
             }
             // That a repair failed says nothing of the commits: they ran before.
-            Some(Outcome::RolledBack | Outcome::RollbackFailed) if deployment.kind == Kind::Change => {
+            Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused)
+                if deployment.kind == Kind::Change =>
+            {
                 if let Some(failure) = deployment.failure.as_ref().filter(|failure| failure.cause.condemns()) {
                     self.quarantine(commits, generation, failure);
                 }
@@ -211,6 +220,7 @@ impl Standing {
         let first_line = failure.message.lines().next().unwrap_or_default();
         let why = match failure.cause {
             Cause::Cancelled => format!("cancelled {first_line}"),
+            Cause::Build => first_line.to_owned(),
             _ => format!("{}: {first_line}", failure.instance),
         };
         self.quarantine.retain(|quarantined| quarantined.commits != *commits);
@@ -235,7 +245,7 @@ impl Standing {
     /// What the environment is to be brought to, given what its branches hold.
     pub fn target<'a>(&'a self, wanted: &'a Commits) -> &'a Commits {
         match &self.pin {
-            Some(pin) if pin.instead_of == *wanted => &pin.commits,
+            Some(pin) if pin.instead_of.same_config(wanted) => &pin.commits,
             _ => wanted,
         }
     }
@@ -245,5 +255,5 @@ impl Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryEntry {
     Deployment(Box<Record>),
-    Control { commit: String, event: StandingEvent },
+    Control { commit: String, event: Box<StandingEvent> },
 }

@@ -8,9 +8,10 @@ use crate::model::{
     finding::{Finding, any_error},
     manifest::Manifest,
     name::{InstanceName, ServiceName},
-    observation::{LiveFile, LiveUnit, Observation},
+    observation::{LiveFile, LiveRelease, LiveUnit, Observation},
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Step},
+    release::Making,
     seen::Seen,
 };
 
@@ -172,18 +173,22 @@ impl<'a> Differ<'a> {
         let live = self.live;
         for digest in &self.desired.releases {
             self.after.releases.insert(*digest);
-            match live.releases.get(digest) {
-                Some(Seen::Known(())) => continue,
+            let reason = match live.releases.get(digest) {
+                Some(Seen::Known(LiveRelease::Whole)) => continue,
+                Some(Seen::Known(LiveRelease::Touched)) => {
+                    "it was touched on the instance: it is checked, and noted anew"
+                }
+                Some(Seen::Known(LiveRelease::Changed)) => "drift: files of it were changed on the instance",
                 Some(Seen::Unknown(why)) => {
                     self.unknown.push(format!("release {}: {why}", digest.short()));
                     continue;
                 }
-                Some(Seen::Absent) => {}
+                Some(Seen::Absent) => "the instance does not hold it yet",
                 None => {
                     self.unknown.push(format!("release {}: {NOT_ASKED}", digest.short()));
                     continue;
                 }
-            }
+            };
             let Some(release) = self.inputs.releases.get(digest) else { continue };
             let users = self.desired.replicas.values().filter(|replica| replica.release == *digest);
             let resource = users
@@ -193,11 +198,25 @@ impl<'a> Differ<'a> {
             let Some(resource) = resource else { continue };
             let action = Action::StageRelease {
                 release: *digest,
-                source: release.source.to_string(),
+                source: release.origin(),
                 files: release.files.len(),
                 bytes: release.size(),
+                due: !release.is_at_hand(),
             };
-            self.step(order::PREPARE, &resource, action, "the instance does not hold it yet");
+            if let Making::Due { .. } = release.making {
+                let message = format!("the release of {resource} is not built yet");
+                let hint = match self.waits_for_requirements(digest) {
+                    true => {
+                        "it is when this is applied; until then its digest stands for one that nobody knows, and \
+                             which virtual environment it runs in is known after the build"
+                    }
+                    false => "it is when this is applied; until then its digest stands for one that nobody knows",
+                };
+                self.findings.push(Finding::warning("not-built", message).on(self.name()).hint(hint));
+            }
+            let moved = self.inputs.moved.get(&resource).map(String::as_str);
+            let moved = moved.filter(|_| live.releases.get(digest) == Some(&Seen::Absent));
+            self.step(order::PREPARE, &resource, action, moved.unwrap_or(reason));
         }
     }
 
@@ -217,6 +236,7 @@ impl<'a> Differ<'a> {
                 // With the declared content only its mode or owner can differ, and those are never declared.
                 owned != live.digest() || live.digest() == Some(digest)
             });
+            let reason = self.declared(&file.resource, reason);
             let action =
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
@@ -239,8 +259,17 @@ impl<'a> Differ<'a> {
                 Before::Link { target } => owned.as_ref() != Some(target),
                 Before::Absent | Before::File { .. } => true,
             });
+            let reason = self.declared(&link.resource, reason);
             let action = Action::WriteLink { path: path.clone(), before, target: link.target.clone() };
             self.step(self.phase_of(&link.resource), &link.resource, action, reason);
+        }
+    }
+
+    /// What is declared may have changed in another repository than the config repository.
+    fn declared(&self, resource: &Resource, reason: &'static str) -> &'a str {
+        match self.inputs.moved.get(resource) {
+            Some(moved) if reason == DECLARED[1] => moved,
+            _ => reason,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod drift;
 mod guard;
 mod instance;
 mod links;
+mod moved;
 mod order;
 mod replica;
 mod site;
@@ -15,8 +16,10 @@ mod venv;
 
 use std::collections::BTreeMap;
 
+pub use moved::moved;
+
 use crate::model::{
-    desired::Desired,
+    desired::{Desired, Resource},
     digest::Digest,
     fleet::Fleet,
     name::InstanceName,
@@ -35,6 +38,8 @@ pub struct Inputs<'a> {
     pub desired: &'a BTreeMap<InstanceName, Desired>,
     pub releases: &'a BTreeMap<Digest, &'a Release>,
     pub observed: &'a Observed,
+    /// Why a resource's files are others although the config repository says the same, in words.
+    pub moved: &'a BTreeMap<Resource, String>,
 }
 
 pub fn plan(inputs: &Inputs<'_>) -> Plan {

@@ -6,7 +6,7 @@ use crate::model::{
     digest::Digest,
     finding::Finding,
     manifest::StartedWith,
-    observation::{LiveFile, LiveUnit},
+    observation::{LiveFile, LiveRelease, LiveUnit},
     plan::{Action, Before},
     seen::Seen,
 };
@@ -50,7 +50,8 @@ impl Differ<'_> {
 
     /// Why what runs may have been started from something else than what is declared.
     fn drifted(&self, replica: &Replica) -> Option<&'static str> {
-        if self.files_drifted(replica) {
+        let changed = self.live.releases.get(&replica.release) == Some(&Seen::Known(LiveRelease::Changed));
+        if changed || self.files_drifted(replica) {
             return Some("drift: it may have been started from the files as they were changed on the instance");
         }
         self.is_venv_made_anew(replica).then_some("drift: its virtual environment is made anew")
@@ -146,7 +147,7 @@ fn process(
         return start(&format!("it should run and is {}", live.active));
     }
     if started.inputs.is_none() {
-        return restart("undoing a deployment could not start it again: it may run from what was undone");
+        return restart("it was not started again when a deployment failed: it may run from what is there no more");
     }
     if started.inputs != wanted.inputs {
         return restart("its unit, environment or release changes");

@@ -44,6 +44,13 @@ impl Differ<'_> {
             && self.steps.iter().any(|step| made(&step.action))
     }
 
+    /// Whether a service runs from this release in a virtual environment of which nobody knows yet what it holds.
+    pub(super) fn waits_for_requirements(&self, release: &Digest) -> bool {
+        let mut users = self.desired.replicas.values().filter(|replica| replica.release == *release);
+        let service = |replica: &Replica| self.inputs.fleet.services.get(&replica.service);
+        users.any(|replica| replica.venv.is_none() && service(replica).is_some_and(|service| service.python.is_some()))
+    }
+
     /// What a virtual environment would be made with. None where that is not known, or is a finding.
     fn interpreter(&mut self, replica: &Replica, venv: &Venv) -> Option<String> {
         let path = &venv.interpreter;

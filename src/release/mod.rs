@@ -1,73 +1,202 @@
 //! Releases: sources to content-addressed trees, and to the stream that carries what an instance lacks.
 //!
-//! Keeps true: `.git` never travels; links that would leave the release are refused by name.
-//! Never does: running anything of the source (builds are not there yet).
+//! Keeps true: the same files make the same release, wherever they came from; `.git` never travels; links
+//! that would leave the release are refused by name. What lies elsewhere comes through a [`Fetcher`], all of
+//! it before the first host is touched.
+//! Never does: running anything of a source but its build, in the sandbox of `build/`, where that is asked for.
 
+pub mod archive;
+mod build;
+mod difference;
+mod error;
+mod fetcher;
 mod links;
 mod pack;
 mod requirements;
+mod resolve;
+mod unpack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use thiserror::Error;
-
+pub use build::{BuildError, Builds, Fault, Job, Made, Workshop};
+pub use difference::difference;
+pub use error::{ReleaseError, Trouble};
+pub use fetcher::{FetchError, Fetcher, Unfetched};
 pub use pack::pack;
-pub use requirements::{RequirementsError, requirements};
+pub use requirements::requirements;
+pub use resolve::{moving, resolve};
+pub use unpack::{Bounds, UnpackError, unpack};
 
 use crate::model::{
+    build::{Build, BuiltRelease},
     digest::Digest,
-    fleet::{Fleet, Source},
-    release::{Release, ReleaseFile},
-    tree::{Entry, Tree},
+    fleet::Fleet,
+    release::{Making, Release, ReleaseFile},
+    source::{Origin, Pinned, Source, SourceCommits},
+    tree::{self, Entry, Tree},
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ReleaseError {
-    #[error("the source folder {folder} is not in the repository; commit it or correct source.path")]
-    NoFolder { folder: String },
-    #[error("{path}: the link to {target} leaves its release {folder}; copy what it points at, or remove it")]
-    LinkLeaves { folder: String, path: String, target: String },
-    #[error("{path} is a git submodule, which is not followed; commit its files into {folder}")]
-    Submodule { folder: String, path: String },
-    #[error("{path:?} in {folder} has a line break or tab in its name; rename it")]
-    HostileName { folder: String, path: String },
+type Files = BTreeMap<String, ReleaseFile>;
+
+/// The release of every source of the fleet. `tree` is the config repository's, and `known` says which
+/// commits moving revisions stand for; what it does not say is asked for. `builds` says how far to go for what
+/// has to be built.
+pub fn gather(
+    fleet: &Fleet,
+    tree: &Tree,
+    known: &SourceCommits,
+    fetcher: &dyn Fetcher,
+    builds: Builds<'_>,
+) -> Result<BTreeMap<Source, Release>, ReleaseError> {
+    let needed = fleet.sources();
+    let names: Vec<&Source> = needed.keys().copied().collect();
+    let made = resolve::each(&names, |source| {
+        let pinned = resolve(source, known, fetcher)?;
+        release(source, pinned, tree, fetcher, builds, &requirements::named(fleet, source))
+    });
+    let mut releases = BTreeMap::new();
+    let mut troubles = Vec::new();
+    for (source, made) in names.into_iter().zip(made) {
+        match made.and_then(|release| program(fleet, source, &release).map(|()| release)) {
+            Ok(release) => drop(releases.insert(source.clone(), release)),
+            Err(why) => {
+                let users = needed[source].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                troubles.push((users, why));
+            }
+        }
+    }
+    if troubles.is_empty() { Ok(releases) } else { Err(ReleaseError { troubles }) }
 }
 
-/// The release of every source of the fleet.
-pub fn gather(fleet: &Fleet, tree: &Tree) -> Result<BTreeMap<Source, Release>, ReleaseError> {
-    fleet.sources().into_iter().map(|source| Ok((source.clone(), release(source, tree)?))).collect()
+fn release(
+    source: &Source,
+    pinned: Pinned,
+    tree: &Tree,
+    fetcher: &dyn Fetcher,
+    builds: Builds<'_>,
+    requirements: &BTreeSet<&str>,
+) -> Result<Release, Trouble> {
+    let unfetched = |why| Trouble::Unfetched { from: source.to_string(), why };
+    let fetched = match (&source.origin, &pinned) {
+        (Origin::Git(git), Pinned::Git { commit, .. }) => Some(fetcher.folder(git, commit).map_err(unfetched)?),
+        (Origin::Archive(archive), _) => Some(fetcher.archive(archive).map_err(unfetched)?),
+        _ => None,
+    };
+    let folder = match &pinned {
+        Pinned::Folder(folder) | Pinned::Git { folder, .. } | Pinned::Archive { folder, .. } => folder,
+    };
+    let files = files(source, fetched.as_ref().unwrap_or(tree), folder)?;
+    match &source.build {
+        Some(build) => built(source, pinned, build, files, builds, requirements),
+        None => Ok(Release::new(pinned, files)),
+    }
 }
 
-fn release(source: &Source, tree: &Tree) -> Result<Release, ReleaseError> {
-    let Source::Path(folder) = source;
+fn files(source: &Source, tree: &Tree, folder: &str) -> Result<Files, Trouble> {
+    let excluder = source.exclude.ready();
+    let mut left = Tree::default();
+    for (path, entry) in tree.below(folder).filter(|(path, _)| !excluder.excludes(path)) {
+        // It is the path of another tree, so it is a plain one.
+        let _ = left.insert(path, entry.clone());
+    }
+    let files = travelling(&source.to_string(), &left)?;
+    if files.is_empty() {
+        return Err(match (&source.origin, tree.has_folder(folder)) {
+            (_, true) => Trouble::NothingLeft { from: source.to_string() },
+            (Origin::Folder(folder), false) => Trouble::NoFolder { folder: folder.clone() },
+            (_, false) => Trouble::NoFolderThere { from: source.to_string() },
+        });
+    }
+    Ok(files)
+}
+
+/// The files of a tree as a release has them. `from` names the tree in words.
+fn travelling(from: &str, tree: &Tree) -> Result<Files, Trouble> {
     let mut files = BTreeMap::new();
-    for (path, entry) in tree.below(folder) {
-        files.insert(path.to_owned(), release_file(folder, path, entry)?);
+    for (path, entry) in tree.iter().filter(|(path, _)| !path.split('/').any(|part| part == ".git")) {
+        files.insert(path.to_owned(), release_file(from, path, entry)?);
     }
     for (path, file) in &files {
+        let named = || (from.to_owned(), path.clone());
         if let ReleaseFile::Symlink { target } = file
             && !links::stays(&files, path, target)
         {
-            let (folder, path, target) = (folder.clone(), path.clone(), target.clone());
-            return Err(ReleaseError::LinkLeaves { folder, path, target });
+            let (from, path) = named();
+            return Err(Trouble::LinkLeaves { from, path, target: target.clone() });
+        }
+        // Unpacked on a host, such a file would go where the link leads.
+        if let Some((end, _)) = path.match_indices('/').find(|(end, _)| files.contains_key(&path[..*end])) {
+            let (from, path) = named();
+            let above = path[..end].to_owned();
+            return Err(Trouble::BelowFile { from, path, above });
         }
     }
-    if files.is_empty() {
-        return Err(ReleaseError::NoFolder { folder: folder.clone() });
-    }
-    Ok(Release::new(source.clone(), files))
+    Ok(files)
 }
 
-fn release_file(folder: &str, path: &str, entry: &Entry) -> Result<ReleaseFile, ReleaseError> {
-    let (folder, path) = (folder.to_owned(), path.to_owned());
-    if path.contains(['\n', '\t', '\r']) {
-        return Err(ReleaseError::HostileName { folder, path });
-    }
+fn release_file(from: &str, path: &str, entry: &Entry) -> Result<ReleaseFile, Trouble> {
+    let (from, path) = (from.to_owned(), path.to_owned());
+    let hostile = |text: &str| text.contains(['\n', '\t', '\r', '\0']);
     match entry {
+        _ if hostile(&path) => Err(Trouble::HostileName { from, path }),
         Entry::File { content, executable } => {
             Ok(ReleaseFile::File { content: content.clone(), digest: Digest::of(content), executable: *executable })
         }
+        Entry::Symlink { target } if hostile(target) => Err(Trouble::HostileName { from, path: target.clone() }),
         Entry::Symlink { target } => Ok(ReleaseFile::Symlink { target: target.clone() }),
-        Entry::Submodule => Err(ReleaseError::Submodule { folder, path }),
+        Entry::Submodule => Err(Trouble::Submodule { from, path }),
     }
+}
+
+/// What is built of the files, as far as one goes for it. What the history says of it is enough only where it
+/// says what these requirements hold.
+fn built(
+    source: &Source,
+    pinned: Pinned,
+    build: &Build,
+    files: Files,
+    builds: Builds<'_>,
+    requirements: &BTreeSet<&str>,
+) -> Result<Release, Trouble> {
+    let unbuilt = |why| Trouble::Unbuilt { from: source.to_string(), why: Box::new(why) };
+    let key = build.key(&Release::new(pinned.clone(), files.clone()).digest);
+    let tells = |recorded: &&BuiltRelease| requirements.iter().all(|file| recorded.requirements.contains_key(*file));
+    let recorded = builds.recorded.and_then(|recorded| recorded.get(&key)).filter(tells);
+    let made = builds.workshop.and_then(|workshop| workshop.kept(&key));
+    let release = |made: Made| {
+        let mut release = Release::new(pinned.clone(), made.files);
+        release.making = Making::Built { key, log: made.log };
+        release
+    };
+    match (made.map(release), recorded) {
+        // Another controller's build may have made other bytes of it. What is deployed is left alone.
+        (Some(made), Some(recorded)) if made.digest == recorded.release || builds.run => Ok(made),
+        (Some(made), None) => Ok(made),
+        _ if builds.run => {
+            let workshop = builds.workshop.ok_or_else(|| unbuilt(BuildError::NoPlace))?;
+            workshop.make(Job { key, build, files: &files }).map(release).map_err(unbuilt)
+        }
+        (_, Some(recorded)) => {
+            let making = Making::Recorded { key, requirements: recorded.requirements.clone() };
+            Ok(Release::without_files(recorded.release, pinned, making))
+        }
+        (None, None) => Ok(Release::without_files(key, pinned, Making::Due { key })),
+    }
+}
+
+/// A program that begins with `./` is part of the source, and executable. For a folder of the config
+/// repository `declare` has said so, with the line.
+fn program(fleet: &Fleet, source: &Source, release: &Release) -> Result<(), Trouble> {
+    if !release.is_at_hand() {
+        return Ok(());
+    }
+    let users = fleet.services.values().filter(|service| service.sources.values().any(|of| of == source));
+    for program in users.filter_map(|service| service.exec.first()).filter(|program| program.starts_with("./")) {
+        let found = tree::join("", program).and_then(|path| release.files.get(&path));
+        if !matches!(found, Some(ReleaseFile::File { executable: true, .. } | ReleaseFile::Symlink { .. })) {
+            let (program, from) = (program.clone(), release.origin());
+            return Err(Trouble::NoProgram { program, from, there: found.is_some() });
+        }
+    }
+    Ok(())
 }

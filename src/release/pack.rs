@@ -1,26 +1,42 @@
-//! A release as one compressed stream.
+//! Contents of a release as one compressed stream.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
-use crate::model::release::{Packed, Release, ReleaseFile};
+use crate::model::release::{Compression, Release, ReleaseFile};
 
-/// The stream that `tar -xz` unpacks into the release's directory: files 0444 or 0555, owned by root.
+/// The stream that `tar` unpacks into the release's directory: files 0444 or 0555, owned by root.
 ///
 /// A file's modification time is derived from its content: nginx's ETag is modification time and
 /// size, and two frontends that differ only in content would otherwise answer 304 for one another.
-pub fn pack(release: &Release) -> io::Result<Packed> {
-    let mut sums = String::new();
-    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for (path, file) in &release.files {
+pub fn pack<'a>(
+    release: &Release,
+    paths: impl IntoIterator<Item = &'a String>,
+    compression: Compression,
+) -> io::Result<Vec<u8>> {
+    match compression {
+        Compression::Gzip => {
+            let packed = tar(release, paths, GzEncoder::new(Vec::new(), flate2::Compression::fast()))?;
+            packed.finish()
+        }
+        Compression::Zstd => {
+            let packed = tar(release, paths, zstd::stream::write::Encoder::new(Vec::new(), 3)?)?;
+            packed.finish()
+        }
+    }
+}
+
+fn tar<'a, W: Write>(release: &Release, paths: impl IntoIterator<Item = &'a String>, into: W) -> io::Result<W> {
+    let mut archive = tar::Builder::new(into);
+    for path in paths {
+        let Some(file) = release.files.get(path) else { continue };
         let mut header = tar::Header::new_gnu();
         header.set_uid(0);
         header.set_gid(0);
         match file {
-            ReleaseFile::File { content, executable, digest } => {
-                sums += &format!("{digest}  ./{path}\n");
+            ReleaseFile::File { content, executable, .. } => {
                 header.set_entry_type(tar::EntryType::Regular);
                 header.set_mode(if *executable { 0o555 } else { 0o444 });
                 header.set_mtime(modification_time(content));
@@ -36,9 +52,7 @@ pub fn pack(release: &Release) -> io::Result<Packed> {
             }
         }
     }
-    let mut encoder = archive.into_inner()?;
-    encoder.flush()?;
-    Ok(Packed { digest: release.digest, archive: encoder.finish()?, sums })
+    archive.into_inner()
 }
 
 /// Seconds between 2001 and 2018, spread by the content's digest: always in the past, and after what

@@ -14,17 +14,19 @@ use thiserror::Error;
 use crate::model::{
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
-    fleet::{Check, Fleet, Health, Instance, Python, Service, Source},
+    fleet::{Check, Fleet, Health, Instance, Python, Service},
     name::InstanceName,
     paths,
+    source::Source,
     venv::{self, Venv},
 };
 
 /// The release of every source, as `release` worked them out.
 pub type Releases = BTreeMap<Source, Digest>;
 
-/// What is installed, by the source and its file that says so, as `release` worked it out.
-pub type Requirements = BTreeMap<(Source, String), Digest>;
+/// What is installed, by the source and its file that says so, as `release` worked it out. None: it is known
+/// after the build.
+pub type Requirements = BTreeMap<(Source, String), Option<Digest>>;
 
 /// What was made of the sources.
 pub struct Made<'a> {
@@ -34,8 +36,8 @@ pub struct Made<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
-    #[error("no release was made of {source_path}, which {resource} needs")]
-    NoRelease { source_path: String, resource: String },
+    #[error("no release was made of the source that {resource} has on {instance}")]
+    NoRelease { instance: InstanceName, resource: String },
     #[error("{resource}: {what} holds {character}, which {format} cannot carry")]
     Unprintable { resource: String, what: String, character: &'static str, format: &'static str },
 }
@@ -75,11 +77,17 @@ fn add_service(
     made: &Made<'_>,
 ) -> Result<(), RenderError> {
     let resource = Resource::Service(service.name.clone());
-    let release = release_of(&service.source, made.releases, &resource)?;
+    let source = service.sources.get(&instance.name);
+    let release = release_of(source, made.releases, &instance.name, &resource)?;
     let directory = paths::release(&fleet.name, &release);
-    let venv = service.python.as_ref().map(|python| venv(&service.source, python, &directory, made, &resource));
-    let venv = venv.transpose()?;
-    let programs = venv.as_ref().map(|(key, _)| format!("{}/bin", paths::venv(&fleet.name, key)));
+    let installed = service.python.as_ref().zip(source);
+    let installed = installed.map(|(python, source)| installed_by(python, source, made, &instance.name, &resource));
+    let requirements = installed.transpose()?.flatten();
+    let venv = service.python.as_ref().zip(requirements).map(|(python, of)| venv(python, &directory, &of));
+    let programs = service.python.as_ref().map(|_| match &venv {
+        Some((key, _)) => format!("{}/bin", paths::venv(&fleet.name, key)),
+        None => format!("{}/bin", paths::unknown_venv(&fleet.name)),
+    });
     let service = &in_venv(service, programs.as_deref());
     let replica = Replica {
         service: service.name.clone(),
@@ -119,8 +127,8 @@ fn add_sites(
         let text = nginx::site(fleet, instance, site)?;
         let file = DesiredFile { resource: resource.clone(), content: text.into_bytes(), mode: 0o644 };
         desired.files.insert(paths::site_file(&fleet.name, &site.name), file);
-        if let Some(source) = &site.frontend {
-            let release = release_of(source, releases, &resource)?;
+        if let Some(source) = site.frontend.get(&instance.name) {
+            let release = release_of(Some(source), releases, &instance.name, &resource)?;
             desired.releases.insert(release);
             let target = paths::release(&fleet.name, &release);
             let previous = (1..=paths::PREVIOUS).map(|number| paths::site_previous(&fleet.name, &site.name, number));
@@ -143,17 +151,19 @@ fn add_sites(
     Ok(())
 }
 
-fn venv(
-    source: &Source,
+/// The digest of what is installed; None where a build has to tell first.
+fn installed_by(
     python: &Python,
-    directory: &str,
+    source: &Source,
     made: &Made<'_>,
+    instance: &InstanceName,
     resource: &Resource,
-) -> Result<(Digest, Venv), RenderError> {
-    let requirements = made.requirements.get(&(source.clone(), python.requirements.clone())).ok_or_else(|| {
-        let path = format!("{source}/{}", python.requirements);
-        RenderError::NoRelease { source_path: path, resource: resource.to_string() }
-    })?;
+) -> Result<Option<Digest>, RenderError> {
+    let lacking = || RenderError::NoRelease { instance: instance.clone(), resource: resource.to_string() };
+    made.requirements.get(&(source.clone(), python.requirements.clone())).copied().ok_or_else(lacking)
+}
+
+fn venv(python: &Python, directory: &str, requirements: &Digest) -> (Digest, Venv) {
     let key = venv::key(&python.interpreter, python.index.as_deref(), requirements);
     let venv = Venv {
         interpreter: python.interpreter.clone(),
@@ -161,7 +171,7 @@ fn venv(
         index: python.index.clone(),
         netrc: python.netrc.clone(),
     };
-    Ok((key, venv))
+    (key, venv)
 }
 
 /// The service with the programs of its virtual environment by their whole paths.
@@ -186,9 +196,12 @@ fn made_from(declared_in: &str) -> String {
     format!("# Made by evenkeel from {path}; a change made here is undone.\n")
 }
 
-fn release_of(source: &Source, releases: &Releases, resource: &Resource) -> Result<Digest, RenderError> {
-    releases
-        .get(source)
-        .copied()
-        .ok_or_else(|| RenderError::NoRelease { source_path: source.to_string(), resource: resource.to_string() })
+fn release_of(
+    source: Option<&Source>,
+    releases: &Releases,
+    instance: &InstanceName,
+    resource: &Resource,
+) -> Result<Digest, RenderError> {
+    let lacking = || RenderError::NoRelease { instance: instance.clone(), resource: resource.to_string() };
+    source.and_then(|source| releases.get(source)).copied().ok_or_else(lacking)
 }

@@ -42,7 +42,7 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
     if !site.routes.is_empty() {
         text += &route::of_all(site)?;
     }
-    if site.frontend.is_some() {
+    if !site.frontend.is_empty() {
         text += &frontend::locations(fleet, site)?;
     }
     for (path, route) in &site.routes {

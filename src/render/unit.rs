@@ -42,7 +42,7 @@ pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Res
     if service.user == "root" {
         // Files of releases are shared by hard links; only root could write through them.
         line(format!("ReadOnlyPaths={}/releases", paths::base(&fleet.name)));
-        if replica.venv.is_some() {
+        if service.python.is_some() {
             line(format!("ReadOnlyPaths={}/venvs", paths::base(&fleet.name)));
         }
     }

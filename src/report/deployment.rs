@@ -107,7 +107,7 @@ pub(super) fn what(deployment: &Deployment) -> String {
                 Cause::Cancelled => format!("cancelled {}", one_line(&failure.message)),
                 Cause::Interrupted => "it was interrupted".to_owned(),
                 Cause::Lost => format!("{} was lost", failure.instance),
-                Cause::Step | Cause::Overtaken | Cause::Refused => {
+                Cause::Step | Cause::Overtaken | Cause::Refused | Cause::Build => {
                     format!("{} failed on {}", resource(failure), failure.instance)
                 }
             }
@@ -124,7 +124,7 @@ pub fn failure_line(failure: &Failure) -> String {
     let message = one_line(&failure.message);
     match failure.cause {
         Cause::Cancelled => format!("cancelled {message}"),
-        Cause::Refused => message,
+        Cause::Refused | Cause::Build => message,
         _ if failure.step.is_empty() => format!("{}: {message}", failure.instance),
         _ => format!("{}, {}: {message}", failure.instance, visible(&failure.step)),
     }
@@ -158,6 +158,19 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
         text += &format!("\n{}\n", style.bold(&format!("{title}:")));
         text.extend(deployment.changes.iter().map(|change| format!("- {}\n", one_line(change))));
     }
+    if !deployment.commits.sources.is_empty() {
+        text += &format!("\n{}\n", style.bold("With files of:"));
+        let sources = deployment.commits.sources.iter();
+        text.extend(sources.map(|(name, commit)| format!("- {} at {}\n", one_line(name), short(commit))));
+    }
+    if !deployment.builds.is_empty() {
+        text += &format!("\n{}\n", style.bold("Built:"));
+        let builds = deployment.builds.values().map(|built| {
+            let (from, release) = (one_line(&built.from), built.release);
+            format!("- {from}: release {} (what it said: builds/{release}.log of this record)\n", release.short())
+        });
+        text.extend(builds);
+    }
     if !deployment.suspects.is_empty() {
         text += &format!("\n{}\n", style.bold("Possibly by:"));
         text.extend(deployment.suspects.iter().map(|suspect| format!("- {}\n", one_line(suspect))));
@@ -188,6 +201,7 @@ fn failed(title: &str, failure: &Failure, style: Style) -> String {
     let title = match failure.cause {
         Cause::Cancelled => "Cancelled:".to_owned(),
         Cause::Refused => "Refused:".to_owned(),
+        Cause::Build => "Not built:".to_owned(),
         _ => format!("{title} on {}:", failure.instance),
     };
     let mut text = format!("{}{step}\n", style.bad(&title));

@@ -136,7 +136,10 @@ impl Group<'_> {
             Action::InstallPackages { names } => {
                 line(format!("installs {} (added, never removed, not undone)", visible(&names.join(", "))))
             }
-            Action::StageRelease { release, source, files, bytes } => line(format!(
+            Action::StageRelease { source, due: true, .. } => {
+                line(format!("a release from {}, which is built when this is applied", visible(source)))
+            }
+            Action::StageRelease { release, source, files, bytes, due: false } => line(format!(
                 "release {} from {}, {}, {}",
                 release.short(),
                 visible(source),

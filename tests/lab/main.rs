@@ -7,6 +7,7 @@
 //! `SHOW=1` what evenkeel says is shown.
 
 mod asked;
+mod builds;
 mod change;
 mod controller;
 mod controllers;
@@ -18,6 +19,7 @@ mod frontend;
 mod health;
 mod kills;
 mod load;
+mod moving;
 mod order;
 mod processes;
 mod python;
@@ -27,6 +29,7 @@ mod refuse;
 mod repository;
 mod server;
 mod serving;
+mod sources;
 mod switching;
 mod tls;
 mod told;
@@ -111,9 +114,16 @@ const TESTS: &[Test] = tests! {
         going_back_needs_no_index,
         what_pip_cannot_install_changes_nothing_that_runs,
         a_virtual_environment_that_was_damaged_is_made_anew,
+        what_ran_from_one_that_was_replaced_is_started_again_after_all,
         a_private_index_is_asked_with_what_lies_on_the_host,
         what_neither_the_manifest_nor_a_kept_deployment_names_goes,
         one_that_is_cut_off_while_it_is_made_is_nowhere,
+    }
+    moving {
+        what_an_instance_holds_is_shared_and_not_sent_again,
+        a_file_of_a_release_that_somebody_changed_is_mended,
+        a_release_that_does_not_fit_is_refused_with_figures,
+        an_upload_that_is_cut_off_leaves_no_half_release,
     }
     processes {
         a_release_arrives_as_it_is_in_git,
@@ -145,6 +155,13 @@ const TESTS: &[Test] = tests! {
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
         a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
+    }
+    sources {
+        a_branch_of_another_repository_that_moves_is_deployed_like_a_commit,
+    }
+    builds {
+        a_build_that_fails_touches_no_host_and_what_is_built_goes_live,
+        apply_builds_what_is_merged_and_nothing_else,
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,

@@ -1,6 +1,7 @@
 //! Services that run in a virtual environment, made on the host from an index that the host itself serves.
 
 use crate::{
+    asked::IMPATIENT,
     fleet::Fleet,
     world::{AtLast, Host, World, assert_is, wait_for},
 };
@@ -139,6 +140,36 @@ pub fn a_virtual_environment_that_was_damaged_is_made_anew(world: &World) {
     h1.run(&format!("rm -r {venv}/lib"));
     wait_for("a whole virtual environment", || h1.exists(&format!("{venv}/lib")).then_some(()));
     wait_for("the service", || answers().then_some(()));
+}
+
+pub fn what_ran_from_one_that_was_replaced_is_started_again_after_all(world: &World) {
+    let fleet = Fleet::new(world, "renewed");
+    let h1 = world.host("h1");
+    let _index = index(&fleet, h1);
+    greeting(&fleet, "greeting==1.0\n");
+    fleet.deploy().ends_with(0);
+    let venv = venvs(&fleet, h1).remove(0);
+    let unit = fleet.unit("alpha", fleet.port(0));
+    for (damage, environment) in [("rm -r $venv/lib", ""), ("rm -r $venv", "rollback_on_failure: false")] {
+        let ran = h1.unit(&unit, "InvocationID");
+        h1.run(&format!("venv={venv}; {damage}"));
+        fleet.environment(environment);
+        fleet.service("beta", fleet.port(1), &["h1"], &format!("env: {{SICK: 'yes'}}\n{IMPATIENT}"));
+        fleet.service("alpha", fleet.port(0), &["h1"], &(of_greeting(&fleet, "greet", "") + "after: [beta]\n"));
+        let failed = fleet.deploy();
+        assert!(failed.said.contains("its virtual environment is made anew"), "{damage}:\n{}", failed.said);
+        assert_is("what runs", h1.unit(&unit, "InvocationID"), ran);
+        assert!(h1.exists(&format!("{venv}/lib")), "{damage}: the new one is there");
+
+        greeting(&fleet, "greeting==1.0\n");
+        fleet.remove("services/beta.yaml");
+        fleet.commit();
+        let plan = fleet.plan().json.to_string();
+        assert!(plan.contains("it was not started again when a deployment failed"), "{damage}:\n{plan}");
+        fleet.apply().ends_with(0);
+        assert!(h1.asks(fleet.port(0), "/").starts_with("greeting 1.0 "), "{damage}");
+        assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+    }
 }
 
 pub fn a_private_index_is_asked_with_what_lies_on_the_host(world: &World) {

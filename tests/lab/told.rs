@@ -19,6 +19,11 @@ pub struct Begun {
 }
 
 impl Begun {
+    /// As by SIGKILL, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("it can be killed");
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Ran {

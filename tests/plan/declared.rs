@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
 use evenkeel::{
     declare::Overrides,
-    engine::{Prepared, prepare::PrepareError},
+    engine::{Prepared, declared, gathered, prepare::PrepareError},
     model::{
+        build::{BuiltRelease, BuiltReleases},
         desired::Desired,
+        digest::Digest,
         name::InstanceName,
         plan::Commits,
+        release::Release,
         tree::{Entry, Tree},
     },
+    release::{Builds, Fetcher, Unfetched},
 };
 
 /// The files of the example fleet, by their path in the fleet folder.
@@ -18,6 +22,18 @@ static EXAMPLE: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fleet"));
     let read = evenkeel::git::work_tree(folder).expect("the example fleet");
     read.tree.below(&read.fleet).map(|(path, entry)| (path.to_owned(), entry.clone())).collect()
+});
+
+/// The example's frontend is built already, as far as the history says.
+static RECORDED: LazyLock<BuiltReleases> = LazyLock::new(|| {
+    let prepared = example().gather(Commits::default(), &Unfetched, Builds::default()).expect("the example fleet");
+    let built = |release: &Release| BuiltRelease {
+        release: Digest::of("built"),
+        from: release.source.to_string(),
+        requirements: BTreeMap::new(),
+    };
+    let releases = prepared.releases.values();
+    releases.filter_map(|release| Some((release.build_key()?, built(release)))).collect()
 });
 
 /// A fleet folder.
@@ -70,12 +86,27 @@ impl Declared {
     }
 
     pub fn try_prepare(&self) -> Result<Prepared, PrepareError> {
+        self.prepare_with(Commits::default(), &Unfetched)
+    }
+
+    /// With sources that lie elsewhere.
+    pub fn prepare_with(&self, commits: Commits, fetcher: &dyn Fetcher) -> Result<Prepared, PrepareError> {
+        self.gather(commits, fetcher, Builds { recorded: Some(&RECORDED), ..Builds::default() })
+    }
+
+    pub fn gather(
+        &self,
+        commits: Commits,
+        fetcher: &dyn Fetcher,
+        builds: Builds<'_>,
+    ) -> Result<Prepared, PrepareError> {
         let mut tree = Tree::default();
         for (path, entry) in &self.0 {
             tree.insert(&format!("fleet/{path}"), entry.clone()).expect("a plain path");
         }
         let production = "production".parse().expect("a name");
-        evenkeel::engine::prepare(&tree, "fleet", &production, &Overrides::default(), Commits::default())
+        let declared = declared(&tree, "fleet", &production, &Overrides::default())?;
+        gathered(declared, &tree, commits, fetcher, builds)
     }
 
     pub fn prepare(&self) -> Prepared {

@@ -10,7 +10,7 @@ use crate::{
 const LINKS: &str = "/var/lib/evenkeel/sophia/sites/app";
 
 fn page(text: &str) -> Declared {
-    example().write("frontend/build/index.html", text)
+    example().write("frontend/index.html", text)
 }
 
 /// Deploys one page after the other.
@@ -60,7 +60,7 @@ fn what_is_served_again_is_no_previous_one() {
 fn the_oldest_link_is_written_first_and_the_one_that_is_served_last() {
     let world = served(&["one", "two", "three"]).declare(&page("four"));
     insta::assert_snapshot!(without_digests(&steps(&world.plan())), @r"
-    1 ai-core stage fleet/frontend/build (the instance does not hold it yet)
+    1 ai-core stage fleet/frontend, to be built (the instance does not hold it yet)
     2 ai-core create /var/lib/evenkeel/sophia/sites/app/previous-3 (what was served until now stays at hand for pages that are open)
     2 ai-core update /var/lib/evenkeel/sophia/sites/app/previous-2 (what was served until now stays at hand for pages that are open)
     2 ai-core update /var/lib/evenkeel/sophia/sites/app/previous-1 (what was served until now stays at hand for pages that are open)

@@ -13,7 +13,8 @@ use evenkeel::{
         fleet::Certificate,
         manifest::{Manifest, StartedWith},
         observation::{
-            Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveUnit, LiveVenv, Observation,
+            Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv,
+            Observation,
         },
         plan::{Action, Before, Step},
         seen::Seen,
@@ -194,7 +195,7 @@ impl Host {
             releases: question
                 .releases
                 .iter()
-                .map(|digest| (*digest, seen(self.releases.contains(digest), ())))
+                .map(|digest| (*digest, seen(self.releases.contains(digest), LiveRelease::Whole)))
                 .collect(),
             venvs: question
                 .venvs

@@ -6,6 +6,7 @@ mod certificates;
 mod declared;
 mod frontends;
 mod host;
+mod moved;
 mod nginx;
 mod order;
 mod planning;

@@ -53,13 +53,16 @@ fn a_change_of_code_stages_a_release_and_restarts_what_is_run_from_it() {
 
 #[test]
 fn a_change_of_the_frontend_switches_a_link_and_reloads_nothing() {
-    let changed = example().append("frontend/build/index.html", "<!-- new -->");
+    let changed = example().append("frontend/index.html", "<!-- new -->");
     let plan = World::live(&example()).declare(&changed).plan();
     insta::assert_snapshot!(without_digests(&steps(&plan)), @r"
-    1 ai-core stage fleet/frontend/build (the instance does not hold it yet)
+    1 ai-core stage fleet/frontend, to be built (the instance does not hold it yet)
     2 ai-core create /var/lib/evenkeel/sophia/sites/app/previous-1 (what was served until now stays at hand for pages that are open)
     2 ai-core update /var/lib/evenkeel/sophia/sites/app/current (what is declared has changed)
     ");
+    assert!(plan.needs_builds(), "nobody has built it yet");
+    let said: Vec<&str> = plan.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(said, ["the release of site/app is not built yet"]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn rendered(prepared: &mut Prepared, path: &str, env: Option<&str>, word: Option
         service.exec.truncate(2);
         service.exec.push(word.to_owned());
     }
-    let releases: Releases = prepared.releases.values().map(|r| (r.source.clone(), r.digest)).collect();
+    let releases: Releases = prepared.sources.iter().map(|(source, (_, release))| (source.clone(), *release)).collect();
     let desired = render(&prepared.fleet, &Made { releases: &releases, requirements: &Requirements::new() })?;
     let content = desired[&instance("business-tools")].files[path].content.clone();
     Ok(String::from_utf8(content).expect("text"))

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, io::Read as _};
 
 use evenkeel::{
     model::{
-        fleet::Source,
-        release::{Release, ReleaseFile},
+        release::{Compression, Listing, Release, ReleaseFile},
+        source::{Pinned, Source, SourceCommits},
         tree::{Entry, Tree},
     },
-    release::{ReleaseError, gather, pack},
+    release::{Builds, ReleaseError, Trouble, Unfetched, gather, pack},
 };
 
 use crate::declared::example;
@@ -26,13 +26,14 @@ fn release(files: &[(&str, Entry)]) -> Result<Release, ReleaseError> {
     let mut fleet = example().prepare().fleet;
     fleet.services.retain(|name, _| name.as_str() == "gong_mcp");
     fleet.sites.clear();
-    let source = Source::Path("fleet/mcp_servers/gong".to_owned());
+    let source = Source::folder("fleet/mcp_servers/gong");
     let mut tree = Tree::default();
     tree.insert("fleet/mcp_servers/gong2/x", text("another folder")).expect("a path");
     for (path, entry) in files {
         tree.insert(&format!("fleet/mcp_servers/gong/{path}"), entry.clone()).expect("a path");
     }
-    gather(&fleet, &tree).map(|mut releases| releases.remove(&source).expect("a release"))
+    gather(&fleet, &tree, &SourceCommits::new(), &Unfetched, Builds::default())
+        .map(|mut releases| releases.remove(&source).expect("a release"))
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn the_same_tree_has_the_same_digest_and_any_change_another() {
         }
     }
     // Where it comes from is not in it.
-    let moved = Release::new(Source::Path("elsewhere".into()), release(trees[0]).expect("a release").files);
+    let moved = Release::new(Pinned::Folder("elsewhere".into()), release(trees[0]).expect("a release").files);
     assert_eq!(moved.digest, digest(trees[0]));
 }
 
@@ -82,7 +83,10 @@ fn links_that_leave_the_release_are_refused() {
     for links in refused {
         let files: Vec<_> = links.iter().map(|(path, target)| (*path, link(target))).collect();
         match release(&files) {
-            Err(ReleaseError::LinkLeaves { path, .. }) => assert_eq!(path, links[links.len() - 1].0),
+            Err(ReleaseError { troubles }) => match &troubles[..] {
+                [(_, Trouble::LinkLeaves { path, .. })] => assert_eq!(path, links[links.len() - 1].0),
+                other => panic!("{links:?}: {other:?}"),
+            },
             other => panic!("{links:?}: {other:?}"),
         }
     }
@@ -115,6 +119,10 @@ fn a_missing_folder_a_submodule_and_a_hostile_name_are_refused() {
     insta::assert_snapshot!(said);
 }
 
+fn packed(release: &Release) -> Vec<u8> {
+    pack(release, release.files.keys(), Compression::Gzip).expect("packed")
+}
+
 /// Path, mode, modification time and content of everything packed.
 fn unpacked(archive: &[u8]) -> Vec<(String, u32, u64, String)> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
@@ -135,7 +143,7 @@ fn unpacked(archive: &[u8]) -> Vec<(String, u32, u64, String)> {
 #[test]
 fn packing_is_the_same_every_time() {
     for release in example().prepare().releases.values() {
-        assert_eq!(pack(release).expect("packed"), pack(release).expect("packed"));
+        assert_eq!(packed(release), packed(release));
     }
 }
 
@@ -144,15 +152,18 @@ fn what_is_packed_is_the_release() {
     let long = format!("{}/file", "folder".repeat(40));
     let run = Entry::File { content: b"#!/bin/sh\n"[..].into(), executable: true };
     let release = release(&[("a", text("a")), (&long, text("b")), ("run", run), ("l", link("a"))]).expect("a release");
-    let packed = pack(&release).expect("packed");
     let found: Vec<_> =
-        unpacked(&packed.archive).into_iter().map(|(path, mode, _, content)| (path, mode, content)).collect();
+        unpacked(&packed(&release)).into_iter().map(|(path, mode, _, content)| (path, mode, content)).collect();
     let expected = [("a", 0o444, "a"), (&long, 0o444, "b"), ("l", 0o777, "-> a"), ("run", 0o555, "#!/bin/sh\n")];
     let expected: Vec<_> = expected.iter().map(|(p, m, c)| ((*p).to_owned(), *m, (*c).to_owned())).collect();
     assert_eq!(found, expected);
-    let sums: Vec<&str> = packed.sums.lines().map(|line| &line[64..]).collect();
-    assert_eq!(sums, ["  ./a".to_owned(), format!("  ./{long}"), "  ./run".to_owned()]);
-    assert_eq!(packed.digest, release.digest);
+    let zstd = pack(&release, release.files.keys(), Compression::Zstd).expect("packed");
+    let (archive, mut gzip) = (packed(&release), Vec::new());
+    flate2::read::GzDecoder::new(&archive[..]).read_to_end(&mut gzip).expect("gzip");
+    assert_eq!(zstd::decode_all(&zstd[..]).expect("zstd"), gzip, "one archive, compressed in two ways");
+    let only = pack(&release, &["run".to_owned()], Compression::Gzip).expect("packed");
+    assert_eq!(unpacked(&only).len(), 1, "what is not asked for does not travel");
+    assert_eq!(Listing::parse(&release.listing()), Some(release.listed()), "what is listed is read back");
 }
 
 #[test]
@@ -167,8 +178,8 @@ fn equal_sizes_with_other_contents_have_other_modification_times() {
             (number.to_string(), ReleaseFile::File { content: content.as_bytes().into(), digest, executable: false })
         })
         .collect();
-    let packed = pack(&Release::new(Source::Path("x".into()), files)).expect("packed");
-    let times: Vec<u64> = unpacked(&packed.archive).into_iter().map(|(_, _, time, _)| time).collect();
+    let packed = packed(&Release::new(Pinned::Folder("x".into()), files));
+    let times: Vec<u64> = unpacked(&packed).into_iter().map(|(_, _, time, _)| time).collect();
     assert_eq!(times[0], times[4], "the same content keeps its time");
     let different: std::collections::BTreeSet<u64> = times.iter().copied().collect();
     assert_eq!(different.len(), 4);

@@ -85,7 +85,7 @@ fn the_same_fleet_gives_the_same_bytes() {
 #[test]
 fn a_site_with_everything() {
     let declared = example()
-        .edit("sites/app.yaml", "{path: frontend/build}}", "{path: frontend/build}, spa: true}")
+        .edit("sites/app.yaml", "timeout: 5m}\n", "timeout: 5m}\n  spa: true\n")
         .edit("sites/app.yaml", "{service: gong_mcp}", "{service: gong_mcp, websocket: true, timeout: 5m, body_size: 10M}")
         .append(
             "sites/app.yaml",
@@ -101,13 +101,13 @@ fn a_site_with_everything() {
 fn patterns_of_immutable_files_mean_what_they_say() {
     let declared = example().edit(
         "sites/app.yaml",
-        "{path: frontend/build}}",
-        "{path: frontend/build}, immutable: [\"*.woff2\", _next/static/**, \"**/chunk?-*.js\", a+b~c/d.js]}",
+        "timeout: 5m}\n",
+        "timeout: 5m}\n  immutable: [\"*.woff2\", _next/static/**, \"**/chunk?-*.js\", a+b~c/d.js]\n",
     );
     let text = World::live(&declared).wanted("ai-core", "/etc/nginx/conf.d/evenkeel-sophia-app.conf");
     let location = text.lines().find(|line| line.contains("location ~")).expect("a pattern");
     insta::assert_snapshot!(location.trim(), @r#"location ~ "^/(?:(?:.*/)?[^/]*\.woff2|_next/static/.*|(?:.*/)?chunk[^/]-[^/]*\.js|a\+b~c/d\.js)$" {"#);
-    let none = example().edit("sites/app.yaml", "{path: frontend/build}}", "{path: frontend/build}, immutable: []}");
+    let none = example().edit("sites/app.yaml", "timeout: 5m}\n", "timeout: 5m}\n  immutable: []\n");
     let text = World::live(&none).wanted("ai-core", "/etc/nginx/conf.d/evenkeel-sophia-app.conf");
     assert!(!text.contains("location ~") && !text.contains("@previous"), "{text}");
 }

@@ -1,6 +1,17 @@
 //! Virtual environments of Python services: which are made, what that restarts, and what is refused.
 
-use evenkeel::model::{observation::LiveVenv, plan::Plan, seen::Seen};
+use evenkeel::{
+    engine::Prepared,
+    model::{
+        build::{BuiltRelease, BuiltReleases},
+        digest::Digest,
+        observation::LiveVenv,
+        plan::{Action, Plan},
+        release::{Making, Release},
+        seen::Seen,
+    },
+    release::{Builds, Unfetched},
+};
 
 use crate::{
     declared::{Declared, desired, example},
@@ -133,4 +144,56 @@ fn its_programs_are_started_by_their_whole_paths_and_found_first() {
             .values()
             .all(|venv| *venv == LiveVenv::Whole { made_with: PYTHON.to_owned() })
     );
+}
+
+/// gong_mcp's files are built, hubspot_mcp's are not.
+fn built() -> Declared {
+    let build = "source: {path: mcp_servers/gong, build: {run: make, output: out}}";
+    python("a==1\n").edit("services/gong_mcp.yaml", "source: {path: mcp_servers/gong}", build)
+}
+
+fn gathered(recorded: Option<&BuiltReleases>) -> Prepared {
+    let builds = Builds { recorded, ..Builds::default() };
+    built().gather(Default::default(), &Unfetched, builds).expect("it is declared")
+}
+
+fn venv_of(prepared: &Prepared, service: &str) -> Option<Digest> {
+    desired(prepared, ON).replicas.values().find(|replica| replica.service.as_str() == service).expect("a replica").venv
+}
+
+#[test]
+fn of_what_is_not_built_yet_nobody_knows_which_one_it_runs_in() {
+    let plan = World::live(&example()).declare(&built()).plan();
+    insta::assert_snapshot!(of_python(&plan));
+    insta::assert_snapshot!("what_is_said_of_it", findings(&plan));
+    assert!(plan.needs_builds(), "it is never carried out as it is");
+    let unit = plan.steps.iter().find_map(|step| match &step.action {
+        Action::WriteFile { path, content, .. } if path.ends_with("gong_mcp@8100.service") => Some(content),
+        _ => None,
+    });
+    let unit = String::from_utf8_lossy(unit.expect("its unit changes"));
+    assert!(unit.contains("ExecStart=:/var/lib/evenkeel/sophia/venvs/known-after-the-build/bin/python "), "{unit}");
+}
+
+#[test]
+fn what_the_history_says_of_a_build_tells_which_one_is_live() {
+    let due = gathered(None);
+    let of_gong =
+        |release: &&Release| matches!(release.making, Making::Due { .. }) && release.origin().contains("gong");
+    let key = due.releases.values().find(of_gong).and_then(Release::build_key).expect("it is to be built");
+    let record = |requirements: &[(&str, &str)]| {
+        let requirements = requirements.iter().map(|(path, said)| ((*path).to_owned(), Digest::of(said))).collect();
+        let (release, from) = (Digest::of("made"), "fleet/mcp_servers/gong".to_owned());
+        BuiltReleases::from([(key, BuiltRelease { release, from, requirements })])
+    };
+    let recorded = record(&[("requirements.txt", "a==1")]);
+    let known = gathered(Some(&recorded));
+    assert!(venv_of(&known, "gong_mcp").is_some(), "nothing has to be built to know it");
+    assert_ne!(venv_of(&known, "gong_mcp"), venv_of(&known, "hubspot_mcp"), "it is what was built that tells");
+    let told: BuiltReleases = known.builds().into_iter().filter(|(of, _)| *of == key).collect();
+    assert_eq!(told, recorded, "whoever deploys it next tells it, too");
+
+    let other = gathered(Some(&record(&[("others.txt", "a==1")])));
+    assert_eq!(venv_of(&other, "gong_mcp"), None);
+    assert!(other.releases.contains_key(&key), "what was not asked for then is known after a build");
 }

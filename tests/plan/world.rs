@@ -30,6 +30,11 @@ impl World {
         Self::with(declared.prepare(), Host::as_desired)
     }
 
+    /// Every host is exactly as prepared.
+    pub fn of(prepared: Prepared) -> Self {
+        Self::with(prepared, Host::as_desired)
+    }
+
     /// Every host is empty.
     pub fn empty(declared: &Declared) -> Self {
         Self::with(declared.prepare(), |_| Host::empty())

@@ -34,7 +34,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
     }
     Ok(Plan {
         environment: "production".parse()?,
-        commits: Commits { default: Some(COMMIT.into()), environment: Some(COMMIT.into()) },
+        commits: Commits::of_config(Some(COMMIT.into()), Some(COMMIT.into())),
         instances,
         steps,
         findings: Vec::new(),
@@ -98,6 +98,7 @@ pub fn first_deployment() -> Result<Plan, Box<dyn Error>> {
         source: source.into(),
         files,
         bytes,
+        due: false,
     };
     let lacks = "the instance does not hold it yet";
     let current = Action::WriteLink {
@@ -305,6 +306,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         outcome,
         duration_ms: outcome.map(|_| 123_400),
         summary: plan.summary(),
+        builds: Default::default(),
         touches: plan.steps.iter().map(|step| step.instance.clone()).collect(),
         taken_over: None,
         limit_ms: 600_000,

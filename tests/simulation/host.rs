@@ -5,6 +5,7 @@
 //! other, but for health checks.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
@@ -15,9 +16,15 @@ use std::{
 
 use evenkeel::{
     host::{
-        ConnectError, Health, HealthCheck, Host, HostError, PhaseWork, Question, StepEvent, Trace, Trail, TrailState,
+        ConnectError, Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, StepEvent, Trace, Trail,
+        TrailState,
     },
-    model::{observation::Observation, plan::Step, release::Packed},
+    model::{
+        digest::Digest,
+        observation::Observation,
+        plan::Step,
+        release::{Compression, Holdings, Placed},
+    },
 };
 use tokio::time::{Instant, sleep};
 
@@ -225,15 +232,23 @@ impl Host for SimHost {
         self.run("reading files", read).await
     }
 
-    async fn stage(&self, _: &str, release: &Packed) -> Result<(), HostError> {
-        let (machine, digest) = (self.machine.clone(), release.digest);
+    async fn holdings(&self, _: &str, release: &Digest) -> Result<Holdings, HostError> {
+        let (machine, digest) = (self.machine.clone(), *release);
+        let whole =
+            self.run("asking which releases are held", async move { machine.state().held.releases.contains(&digest) });
+        let (compression, listings) = (Compression::Zstd, BTreeMap::new());
+        Ok(Holdings { whole: whole.await?, compression, free: u64::MAX, listings })
+    }
+
+    async fn stage(&self, _: &str, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
+        let (machine, digest) = (self.machine.clone(), parcel.release.digest);
         let doing = "staging a release";
         let staged = async move {
             machine.moment().await?;
             machine.state().held.releases.insert(digest);
-            Ok(())
+            Ok(Placed::Done)
         };
-        let staged: Result<(), String> = self.run(doing, staged).await?;
+        let staged: Result<Placed, String> = self.run(doing, staged).await?;
         staged.map_err(|output| HostError::Status { doing, status: 1, output })
     }
 

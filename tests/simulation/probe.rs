@@ -4,7 +4,7 @@ use evenkeel::{
     host::Question,
     model::{
         digest::Digest,
-        observation::{Facts, Listener, LiveFile, LiveNginx, LiveUnit, LiveVenv, Observation},
+        observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation},
         seen::Seen,
     },
 };
@@ -65,7 +65,7 @@ fn observe(state: &State, question: &Question) -> Observation {
         releases: question
             .releases
             .iter()
-            .map(|digest| (*digest, seen(state.held.releases.contains(digest), ())))
+            .map(|digest| (*digest, seen(state.held.releases.contains(digest), LiveRelease::Whole)))
             .collect(),
         venvs: question.venvs.iter().map(|key| (*key, seen(state.held.venvs.contains(key), whole()))).collect(),
         interpreters: question.interpreters.iter().map(|path| (path.clone(), Seen::Known(PYTHON.to_owned()))).collect(),

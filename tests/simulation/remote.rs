@@ -15,6 +15,7 @@ use evenkeel::{
     },
     git::{Fetched, GitError, Tip, TransportError},
     model::{name::EnvironmentName, plan::Commits, tree::Tree},
+    release::Unfetched,
 };
 use tokio::time::sleep;
 
@@ -85,8 +86,8 @@ impl Remote {
         let commit = self.commits.get_mut(id)?;
         let prepared = commit.prepared.get_or_insert_with(|| {
             let environment = ENVIRONMENT.parse().expect("a name");
-            let commits = Commits { default: Some(id.to_owned()), environment: Some(id.to_owned()) };
-            prepare(&commit.tree, FOLDER, &environment, &Overrides::default(), commits).ok().map(Arc::new)
+            let commits = Commits::of_config(Some(id.to_owned()), Some(id.to_owned()));
+            prepare(&commit.tree, FOLDER, &environment, &Overrides::default(), commits, &Unfetched).ok().map(Arc::new)
         });
         prepared.clone()
     }

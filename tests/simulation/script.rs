@@ -337,7 +337,7 @@ impl Script<'_> {
         let same = state.systemd.inputs(&state.files, unit).as_ref() == Some(&process.from);
         let nobody_can_tell = step.reason.starts_with("drift:")
             || step.reason.contains("has changed since it was started")
-            || step.reason.contains("could not start it again");
+            || step.reason.contains("was not started again");
         if same && !nobody_can_tell && !self.has_written_to(&state, unit) {
             let (name, reason) = (&self.machine.name, &step.reason);
             self.machine.tale.wrong(format!("{name}: {unit} is restarted and nothing of it changed ({reason})"));

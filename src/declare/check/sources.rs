@@ -1,5 +1,5 @@
-//! Checks of source folders against the tree: they exist, hold what a command starts, and stay within
-//! themselves.
+//! Checks of sources: what is written makes one; folders of this repository exist, hold what a command
+//! starts, and stay within themselves. What lies elsewhere is looked at when it is fetched.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,13 @@ use crate::{
     declare::{
         Declaration, codes,
         de::At,
-        file::File,
+        file::{File, Span},
         files,
-        kinds::{Run, SourceFolder},
-        resolve,
+        kinds::{Archive, Run, SourceKeys},
+        source,
     },
     model::{
+        exclude::{Exclude, Excluder},
         finding::Finding,
         requirements,
         tree::{self, Entry, Tree},
@@ -24,16 +25,16 @@ pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Vec<Finding>
     for service in declaration.services.values() {
         let file = &service.file;
         let folder = sources.folder(file, &service.source);
-        sources.program(file, folder.as_deref(), &service.run.exec);
-        sources.requirements(file, folder.as_deref(), &service.run);
+        sources.program(file, folder.as_ref(), &service.run.exec);
+        sources.requirements(file, folder.as_ref(), &service.run);
         for overlay in service.overlays.values() {
             let own = overlay.source.as_ref().map(|source| sources.folder(file, source));
             let changed = own.is_some() || overlay.run.is_some();
             let folder = own.unwrap_or_else(|| folder.clone());
             if changed {
                 let run = overlay.run.as_ref().unwrap_or(&service.run);
-                sources.program(file, folder.as_deref(), &run.exec);
-                sources.requirements(file, folder.as_deref(), run);
+                sources.program(file, folder.as_ref(), &run.exec);
+                sources.requirements(file, folder.as_ref(), run);
             }
         }
     }
@@ -44,20 +45,30 @@ pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Vec<Finding>
     }
 }
 
+/// A folder of this repository, and what of it does not travel.
+type Folder = (String, Exclude);
+
 struct Sources<'a> {
     declaration: &'a Declaration,
     tree: &'a Tree,
     findings: &'a mut Vec<Finding>,
     /// Folders looked through already: many services may share one.
-    seen: BTreeSet<String>,
+    seen: BTreeSet<Folder>,
 }
 
 impl Sources<'_> {
-    /// The folder of `source` when it is one.
-    fn folder(&mut self, file: &File, source: &SourceFolder) -> Option<String> {
-        let path = &source.path;
+    /// The folder of `source` when it is one of this repository.
+    fn folder(&mut self, file: &File, source: &At<SourceKeys>) -> Option<Folder> {
+        let known = self.findings.len();
+        self.keys(file, source);
+        let exclude = source::exclude(source);
+        let elsewhere = source.git.is_some() || source.archive.is_some();
+        let (false, true, Some(path), Some(exclude)) = (elsewhere, self.findings.len() == known, &source.path, exclude)
+        else {
+            return None;
+        };
         let place = || file.place(path.span);
-        let Some(folder) = resolve::source(self.declaration, source) else {
+        let Some(folder) = source::folder(self.declaration, path) else {
             let message = format!("`{}` leads out of the repository", **path);
             let hint = "a path is relative to the fleet folder, or to the repository's root when it begins with `/`";
             self.findings.push(Finding::error(codes::MISSING_SOURCE, message).at(place()).hint(hint));
@@ -75,33 +86,160 @@ impl Sources<'_> {
             self.findings.push(Finding::error(code, format!("`{folder}` {what}")).at(place()).hint(hint));
             return None;
         }
-        if self.seen.insert(folder.clone()) {
-            for (below, entry) in self.tree.below(&folder) {
-                let path = if folder.is_empty() { below.to_owned() } else { format!("{folder}/{below}") };
-                match entry {
-                    Entry::Submodule => {
-                        let message = format!("`{path}` is a git submodule, which is not followed");
-                        let finding = Finding::error(codes::SUBMODULE, message).at(place());
-                        self.findings.push(finding.hint("put its files into the source, or name another source"));
-                    }
-                    Entry::Symlink { target } if files::followed(&folder, &path, target).is_none() => {
-                        let message = format!("`{path}` is a link to `{target}`, which is outside the source");
-                        let finding = Finding::error(codes::SYMLINK, message).at(place());
-                        self.findings.push(finding.hint("a host has the source alone; put the file itself there"));
-                    }
-                    Entry::Symlink { .. } | Entry::File { .. } => {}
-                }
+        let found = (folder, exclude);
+        if self.seen.insert(found.clone()) {
+            self.entries(file, path, &found.0, &found.1.ready());
+        }
+        // What a build makes is not there to be looked at.
+        source.build.is_none().then_some(found)
+    }
+
+    fn say(&mut self, code: &'static str, file: &File, span: Span, message: String, hint: &str) {
+        self.findings.push(Finding::error(code, message).at(file.place(span)).hint(hint));
+    }
+
+    /// Which keys go together.
+    fn keys(&mut self, file: &File, source: &At<SourceKeys>) {
+        self.origin(file, source);
+        self.archive(file, source);
+        self.credentials(file, source);
+        self.build(file, source);
+        let elsewhere = source.git.is_some() || source.archive.is_some();
+        if let Some(path) = source.path.as_ref().filter(|path| elsewhere && tree::join("", path).is_none()) {
+            let message = format!("`{}` leads out of the source", path.value);
+            let hint = "with `git` or `archive` a path begins at the root there";
+            self.say(codes::MISSING_SOURCE, file, path.span, message, hint);
+        }
+        for pattern in &source.exclude {
+            if Exclude::new(vec![pattern.value.clone()]).is_err() {
+                let message = format!("`{}` is not a pattern of a .gitignore", pattern.value);
+                let hint = "see gitignore(5); a range in brackets goes upwards";
+                self.say(codes::INVALID_VALUE, file, pattern.span, message, hint);
             }
         }
-        Some(folder)
+    }
+
+    /// One place for the files, and what belongs to it alone.
+    fn origin(&mut self, file: &File, source: &At<SourceKeys>) {
+        let one_of = "a source is a folder of this repository (`path`), of another one (`git`), or an archive";
+        match (&source.git, &source.archive, &source.path) {
+            (None, None, None) => {
+                let message = "`source` needs one of path, git and archive".to_owned();
+                self.say(codes::ONE_OF, file, source.span, message, one_of);
+            }
+            (Some(_), Some(archive), _) => {
+                let message = "`git` and `archive` name two places for the same files".to_owned();
+                self.say(codes::ONE_OF, file, archive.span, message, one_of);
+            }
+            _ => {}
+        }
+        if let (None, Some(rev)) = (&source.git, &source.rev) {
+            let message = format!("`rev: {}` without `git` stands for nothing", rev.value);
+            let hint = "a folder of this repository is taken from the commit that is deployed";
+            self.say(codes::SOURCE_KEYS, file, rev.span, message, hint);
+        }
+    }
+
+    /// Each archive has its digest, and no digest is without one.
+    fn archive(&mut self, file: &File, source: &At<SourceKeys>) {
+        match (source.archive.as_ref().map(|archive| (&archive.value, archive.span)), &source.sha256) {
+            (Some((Archive::One(_), span)), None) => {
+                let hint = "`sha256sum FILE` prints it; without it, it could be any file";
+                self.say(codes::MISSING_KEY, file, span, "the archive has no `sha256`".to_owned(), hint);
+            }
+            (Some((Archive::ByArch(_), _)), Some(sha256)) => {
+                let message = "`sha256` is one archive's, and here is one for each processor".to_owned();
+                let hint = "give each archive its own: {url: …, sha256: …}";
+                self.say(codes::SOURCE_KEYS, file, sha256.span, message, hint);
+            }
+            (None, Some(sha256)) => {
+                let message = "`sha256` without `archive` is the digest of nothing".to_owned();
+                self.say(codes::SOURCE_KEYS, file, sha256.span, message, "leave it out, or name the archive");
+            }
+            _ => {}
+        }
+    }
+
+    /// What lets us in is of the kind that the address takes.
+    fn credentials(&mut self, file: &File, source: &At<SourceKeys>) {
+        let Some(credentials) = &source.credentials else { return };
+        let git = source.git.as_ref().map(|git| git.to_string());
+        let archive = || match &source.archive.as_ref()?.value {
+            Archive::One(url) => Some(url.to_string()),
+            Archive::ByArch(of) => of.values().next().map(|of| of.url.to_string()),
+        };
+        let wanted = git.or_else(archive).map(|url| match url.split_once("://") {
+            Some(("http" | "https", _)) => "token_file",
+            Some(("file", _)) => "",
+            _ => "ssh_key",
+        });
+        let given = if credentials.token_file.is_some() { "token_file" } else { "ssh_key" };
+        let message = match wanted {
+            None => "`credentials` are for `git` and `archive`".to_owned(),
+            Some("") => "`credentials` are of no use for a file on this machine".to_owned(),
+            Some(wanted) if wanted != given => format!("`{given}` lets nobody in at such an address"),
+            Some(_) => return,
+        };
+        let hint = "https takes a `token_file`, ssh an `ssh_key`";
+        self.say(codes::SOURCE_KEYS, file, credentials.span, message, hint);
+    }
+
+    /// What a build needs is written, and leads nowhere else.
+    fn build(&mut self, file: &File, source: &At<SourceKeys>) {
+        let Some(build) = &source.build else { return };
+        if build.run.trim().is_empty() || build.run.contains('\0') {
+            let hint = "write what a shell runs, as in `npm ci && npm run build`";
+            self.say(codes::INVALID_COMMAND, file, build.run.span, "`run` of the build is no command".to_owned(), hint);
+        }
+        if build.output.is_empty() || tree::join("", &build.output).is_none() {
+            let message = format!("`{}` is no folder within the source", build.output.value);
+            let hint = "name the folder that the build writes, from the source's folder";
+            self.say(codes::MISSING_SOURCE, file, build.output.span, message, hint);
+        }
+        if let Some(timeout) = build.timeout.as_ref().filter(|timeout| timeout.value.0.is_zero()) {
+            let message = "a build cannot end within 0s".to_owned();
+            self.say(codes::INVALID_VALUE, file, timeout.span, message, "leave it out for 10m");
+        }
+        for value in build.env.values().filter(|value| value.contains('\0')) {
+            let message = "the value holds a NUL, which no environment can carry".to_owned();
+            self.say(codes::INVALID_VALUE, file, value.span, message, "take it out");
+        }
+    }
+
+    /// Every file of a folder can travel.
+    fn entries(&mut self, file: &File, source: &At<String>, folder: &str, excluder: &Excluder) {
+        let place = || file.place(source.span);
+        let mut left = 0;
+        for (below, entry) in self.tree.below(folder).filter(|(below, _)| !excluder.excludes(below)) {
+            left += 1;
+            let path = if folder.is_empty() { below.to_owned() } else { format!("{folder}/{below}") };
+            match entry {
+                Entry::Submodule => {
+                    let message = format!("`{path}` is a git submodule, which is not followed");
+                    let finding = Finding::error(codes::SUBMODULE, message).at(place());
+                    self.findings.push(finding.hint("put its files into the source, or name another source"));
+                }
+                Entry::Symlink { target } if files::followed(folder, &path, target).is_none() => {
+                    let message = format!("`{path}` is a link to `{target}`, which is outside the source");
+                    let finding = Finding::error(codes::SYMLINK, message).at(place());
+                    self.findings.push(finding.hint("a host has the source alone; put the file itself there"));
+                }
+                Entry::Symlink { .. } | Entry::File { .. } => {}
+            }
+        }
+        if left == 0 {
+            let finding = Finding::error(codes::MISSING_SOURCE, format!("`exclude` leaves nothing of `{folder}`"));
+            self.findings.push(finding.at(place()).hint("leave out less"));
+        }
     }
 
     /// What a virtual environment is to hold is said by files of the source.
-    fn requirements(&mut self, file: &File, folder: Option<&str>, run: &Run) {
-        let (Some(folder), Some(python)) = (folder, &run.python) else { return };
+    fn requirements(&mut self, file: &File, folder: Option<&Folder>, run: &Run) {
+        let (Some((folder, exclude)), Some(python)) = (folder, &run.python) else { return };
+        let excluder = exclude.ready();
         let content = |path: &str| match self.tree.get(&tree::join(folder, path)?)? {
-            Entry::File { content, .. } => Some(&**content),
-            Entry::Symlink { .. } | Entry::Submodule => None,
+            Entry::File { content, .. } if !excluder.excludes(path) => Some(&**content),
+            Entry::File { .. } | Entry::Symlink { .. } | Entry::Submodule => None,
         };
         if let Err(trouble) = requirements::digest(&python.requirements, &content) {
             let finding = Finding::error(codes::REQUIREMENTS, format!("in `{folder}`, {trouble}"));
@@ -110,8 +248,8 @@ impl Sources<'_> {
     }
 
     /// A program that begins with `./` is part of the source, and executable.
-    fn program(&mut self, file: &File, folder: Option<&str>, exec: &At<String>) {
-        let Some(folder) = folder else { return };
+    fn program(&mut self, file: &File, folder: Option<&Folder>, exec: &At<String>) {
+        let Some((folder, exclude)) = folder else { return };
         let Some(program) = shlex::split(exec).and_then(|words| words.into_iter().next()) else { return };
         if !program.starts_with("./") || program.contains("${") {
             return;
@@ -123,7 +261,11 @@ impl Sources<'_> {
             return self.findings.push(Finding::error(codes::INVALID_COMMAND, message).at(place).hint(hint));
         }
         let found = tree::join(folder, &program).and_then(|path| self.tree.get(&path));
+        let excluded = tree::join("", &program).is_some_and(|path| exclude.ready().excludes(&path));
         let (message, hint) = match found {
+            Some(Entry::File { .. } | Entry::Symlink { .. }) if excluded => {
+                (format!("`{program}` is among what `exclude` leaves out"), "leave out less")
+            }
             Some(Entry::File { executable: true, .. } | Entry::Symlink { .. }) => return,
             Some(Entry::File { .. }) => {
                 (format!("`{program}` is not executable"), "run `git update-index --chmod=+x` on it, or `chmod +x`")

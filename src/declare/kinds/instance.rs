@@ -22,7 +22,7 @@ pub struct InstanceFile {
     pub address: At<IpAddr>,
     /// The host's public key, `ALGORITHM BASE64`. Without it nothing connects.
     pub host_key: Option<At<String>>,
-    /// The processor.
+    /// The processor: archives are chosen by it.
     pub arch: Option<Arch>,
     /// The ports its services may have, both ends included.
     pub ports: At<PortRange>,
@@ -40,11 +40,20 @@ pub struct InstanceFile {
 }
 
 /// A processor architecture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Arch {
     #[serde(rename = "x86_64")]
     X86_64,
     Aarch64,
+}
+
+impl std::fmt::Display for Arch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        })
+    }
 }

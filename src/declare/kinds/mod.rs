@@ -6,20 +6,24 @@
 
 #![expect(dead_code, reason = "some keys are for people or have one value only: reading them checks them")]
 
+mod build;
 mod environment;
 mod fleet;
 mod instance;
 mod overriding;
 mod service;
 mod site;
+mod source;
 mod text;
 
+pub use build::BuildKeys;
 pub use environment::EnvironmentFile;
 pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};
 pub use overriding::OverrideFile;
-pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile, SourceFolder};
+pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
+pub use source::{Archive, CredentialFile, SourceKeys};
 pub use text::*;
 
 /// The kinds that have a folder, in the order in which findings about them read best.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{EnvFile, HostPath, IndexUrl, SourceFile, StateName, UnitName, UrlPath, UserName};
+use super::{EnvFile, HostPath, IndexUrl, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
 use crate::{
     declare::de::At,
     model::quantity::{CpuShare, Memory, Span},
@@ -19,7 +19,7 @@ pub struct ServiceFile {
     /// For people, and for systemd to show.
     pub description: Option<At<String>>,
     /// Where its files come from.
-    pub source: SourceFolder,
+    pub source: At<SourceKeys>,
     /// What is run, and as whom.
     pub run: Run,
     /// On which instances.
@@ -56,7 +56,7 @@ pub struct ServiceFile {
 #[schemars(rename = "ServiceOverlay")]
 pub struct Overlay {
     pub description: Option<At<String>>,
-    pub source: Option<SourceFolder>,
+    pub source: Option<At<SourceKeys>>,
     pub run: Option<Run>,
     pub place: Option<At<Place>>,
     #[schemars(range(min = 1))]
@@ -73,7 +73,7 @@ pub struct Overlay {
     pub replaces: Option<Vec<At<UnitName>>>,
 }
 
-fn variable() -> serde_json::Value {
+pub(super) fn variable() -> serde_json::Value {
     serde_json::json!({
         "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
         "description": "The name of a variable: letters, digits and `_`, not beginning with a digit."
@@ -98,15 +98,6 @@ impl JsonSchema for EnvChange {
         // Null comes first: that is how `schema` tells it from an optional key, where null is refused.
         schemars::json_schema!({"type": ["null", "string"]})
     }
-}
-
-/// Where a release's files come from.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Source")]
-pub struct SourceFolder {
-    /// A folder, relative to the fleet folder, or to the repository's root when it begins with `/`.
-    pub path: At<String>,
 }
 
 /// What is run, and as whom.

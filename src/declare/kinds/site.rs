@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Domain, Glob, HostPath, SourceFolder};
+use super::{Domain, Glob, HostPath, SourceKeys};
 use crate::{
     declare::de::At,
     model::quantity::{BodySize, Span},
@@ -66,7 +66,7 @@ fn route() -> serde_json::Value {
 #[serde(deny_unknown_fields)]
 pub struct Frontend {
     /// Where they come from.
-    pub source: SourceFolder,
+    pub source: At<SourceKeys>,
     /// Whether `index.html` answers for every path that is no file: the page itself looks at the address.
     pub spa: Option<bool>,
     /// Files whose name changes with their content, so that a browser need never ask again. Without it

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 macro_rules! text {
-    ($name:ident, $pattern:literal, $description:literal) => {
+    ($name:ident, $pattern:expr, $description:literal) => {
         #[doc = $description]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[serde(transparent)]
@@ -97,4 +97,68 @@ text!(
     Branch,
     "^[A-Za-z0-9_][A-Za-z0-9_+@#-]*([./][A-Za-z0-9_+@#-]+)*$",
     "The name of a git branch: as in `main` or `release/2`."
+);
+
+// Addresses hold only what can be shown as it is, and nothing that lets anybody in.
+macro_rules! host {
+    () => {
+        "([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?"
+    };
+}
+macro_rules! this_machine {
+    () => {
+        "(localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]{1,5})?"
+    };
+}
+macro_rules! path {
+    () => {
+        "/[A-Za-z0-9_.~!$&'()*+,;=:@%/-]+"
+    };
+}
+macro_rules! user {
+    () => {
+        "[A-Za-z0-9_][A-Za-z0-9_.-]*@"
+    };
+}
+
+text!(
+    GitUrl,
+    concat!(
+        "^(https://",
+        host!(),
+        path!(),
+        "|http://",
+        this_machine!(),
+        path!(),
+        "|ssh://(",
+        user!(),
+        ")?",
+        host!(),
+        path!(),
+        "|",
+        user!(),
+        "[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9_~/.][A-Za-z0-9_.~+@%/-]*",
+        "|file://",
+        path!(),
+        ")$"
+    ),
+    "The address of a git repository: https://…, ssh://…, git@host:path, or file:///… on this machine; plain http \
+     only to this machine. It holds no password: a file is public."
+);
+text!(
+    RevisionName,
+    "^[A-Za-z0-9_][A-Za-z0-9_+@#-]*([./][A-Za-z0-9_+@#-]+)*$",
+    "A git revision: a branch, a tag, or all 40 digits of a commit."
+);
+text!(
+    ArchiveUrl,
+    concat!("^(https://", host!(), path!(), "|http://", this_machine!(), path!(), "|file://", path!(), ")$"),
+    "The address of an archive: https://…, or file:///… on this machine; plain http only to this machine. It holds \
+     neither a password nor a query: a file is public."
+);
+text!(Sha256, "^[0-9a-f]{64}$", "A SHA-256 digest: 64 lower-case hexadecimal digits, as `sha256sum` prints them.");
+text!(
+    ControllerFile,
+    "^(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)+$",
+    "The path of a file on the machine that runs evenkeel: absolute, without `..`, of letters, digits and `_@+=:,.-`."
 );

@@ -36,8 +36,19 @@ build_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC
   made=$new/in/$2
   chown -hR root:root -- "$made" && chmod -R a-s,a+rX,go-w -- "$made" &&
     venv_made "$made" "$kind" >"$new/made" && mv -fT -- "$new/made" "$made/made" && sync -f "$made" || return 1
+  renewed "$2" || return 1
   if [ -e "$venvs/$2" ]; then mv -T -- "$venvs/$2" "$new/old" || return 1; fi
   mv -T -- "$made" "$venvs/$2" && sync "$venvs" && rm -rf -- "$new"
+}
+
+# Notes which units run from what lay there, if any: when this is undone, the new one stays, and the manifest must
+# not say that they were started from it.
+renewed() { # KEY
+  awk -F '\t' '$1 == "unit" { print $4 }' "$base/manifest" | while read -r unit; do
+    environment=${unit#"${base##*/}-"}
+    environment=/etc/evenkeel/${base##*/}/${environment%.service}.env
+    ! grep -qsF -- "/venvs/$1/" "/etc/systemd/system/$unit" "$environment" || printf '%s\n' "$unit"
+  done >>"$directory/renewed" && sync "$directory/renewed"
 }
 
 in_sandbox() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC

@@ -183,9 +183,32 @@ if [ "$users" ]; then
   found=$(getent passwd -- $users)
   case $? in 0 | 2) section users "$found" ;; *) section '?users' 'getent passwd does not answer' ;; esac
 fi
-present=
-for digest in $releases; do [ -d "$base/releases/$digest" ] && present="$present $digest"; done
-section releases "$present"
+
+# Releases: `DIGEST whole|touched|changed` a line. What looks as it did when every byte was checked is not read
+# again.
+directories="" signatures="" present=""
+for digest in $releases; do
+  if [ -d "$base/releases/$digest" ]; then
+    present="$present $digest" directories="$directories $base/releases/$digest"
+    signatures="$signatures $base/listings/$digest.signature"
+  fi
+done
+seen=
+if [ "$present" ]; then
+  if [ "$(signature $directories)" = "$(cat -- $signatures 2>/dev/null)" ]; then untouched=yes; else untouched=; fi
+  for digest in $present; do
+    directory=$base/releases/$digest listing=$base/listings/$digest
+    if [ "$untouched" ] || [ "$(signature "$directory")" = "$(cat -- "$listing.signature" 2>/dev/null)" ]; then
+      state=whole
+    elif [ -e "$listing" ] && [ "$(differing "$listing" "$directory")" ]; then
+      state=changed
+    else
+      state=touched
+    fi
+    seen="$seen$digest $state$newline"
+  done
+fi
+section releases "$seen"
 
 generation=0
 [ -e "$base/generation" ] && read -r generation <"$base/generation"

@@ -1,19 +1,59 @@
-# Puts a release in place from the archive on standard input. Set before: releases, digest, sums
-# (`DIGEST  ./PATH` a line). Never half a release: it is unpacked beside its place, verified, synced and
-# renamed. What lies there already is the same by its name.
+# Puts a release in place from what lies here and from the archive on standard input. Set before: releases,
+# listings, digest; decompress; listed (the digest of its sorted listing); base (a release to begin from, or
+# nothing), removed (paths of it, one a line), added (lines of the listing), shared (`RELEASE<tab>PATH<tab>PATH
+# HERE` a line; the release `-` is this one). Never half a release: it is put together beside its place,
+# checked byte for byte, synced and renamed. Ends with 65 when what was shared is damaged, and prints its paths.
 # shellcheck disable=SC2154 # variables that are set before
 exec 2>&1
-[ -d "$releases/$digest" ] && exit 0
+set -e
+umask 022
+tab=$(printf '\t')
 new=$releases/.$digest.new
-rm -rf -- "$new"
-mkdir -p -- "$new"
-tar -xz -C "$new" --no-same-owner || {
+rm -rf -- "$new" "$releases/.$digest.old"
+mkdir -p -- "$new" "$listings"
+
+full() {
   echo "on the disk of $releases are free:$(df -h --output=avail -- "$releases" | tail -n 1)"
   rm -rf -- "$new"
   exit 1
 }
-if [ "$sums" ]; then (cd "$new" && printf '%s' "$sums" | sha256sum --check --quiet --strict -); fi
+lines() { if [ "$1" ]; then printf '%s\n' "$1"; fi; }
+share() { cp -a --reflink=always -T -- "$1" "$2" 2>/dev/null || { rm -rf -- "$2" && cp -al -T -- "$1" "$2"; }; }
+
+if [ "$base" ]; then share "$releases/$base" "$new" || full; fi
+lines "$removed" | (cd -- "$new" && tr '\n' '\0' | xargs -0 -r rm -f --)
+$decompress | tar -x -C "$new" --no-same-owner || full
+lines "$shared" | while IFS=$tab read -r release from to; do
+  case $release in -) from=$new/$from ;; *) from=$releases/$release/$from ;; esac
+  mkdir -p -- "$(dirname -- "$new/$to")" && share "$from" "$new/$to" || exit 1
+done || full
+find "$new" -mindepth 1 -type d -empty -delete
 find "$new" -type d -exec chmod 0755 {} +
+
+listing=$listings/$digest.new
+{
+  if [ "$base" ]; then
+    { lines "$removed" | sed 's/^/- /' && cat -- "$listings/$base"; } | awk '/^- / { gone[substr($0, 3)]; next }
+      { path = $1 == "link" ? substr($0, 6, index($0, " -> ") - 6) : substr($0, 71) } !(path in gone)'
+  fi
+  lines "$added"
+} | LC_ALL=C sort >"$listing" || full
+sum=$(sha256sum <"$listing")
+if [ "${sum%% *}" != "$listed" ]; then
+  echo "the listing of release $digest came out as ${sum%% *}, not as $listed"
+  rm -rf -- "$new" "$listing"
+  exit 1
+fi
+differs=$(differing "$listing" "$new")
+if [ "$differs" ]; then
+  rm -rf -- "$new" "$listing"
+  printf '%s\n' "$differs"
+  exit 65
+fi
 sync -f "$new"
+sync "$listing" && mv -fT -- "$listing" "$listings/$digest"
+if [ -d "$releases/$digest" ]; then mv -T -- "$releases/$digest" "$releases/.$digest.old"; fi
 mv -T -- "$new" "$releases/$digest"
-sync "$releases"
+sync "$releases" "$listings"
+rm -rf -- "$releases/.$digest.old"
+sign "$digest"

@@ -1,0 +1,99 @@
+//! The way to sources that lie elsewhere: other git repositories, each with a mirror of its own, and
+//! archives. Both are kept below the state directory; deleting them loses nothing.
+//!
+//! Keeps true: the config repository's token goes to the config repository's own host and to no other, for
+//! an address is named by whoever may write a service's file.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    git::{Credentials, GitError, RemoteUrl, Repository},
+    model::{
+        digest::Digest,
+        source::{ArchiveSource, GitSource, Revision, SourceCredentials},
+        tree::Tree,
+    },
+    release::{
+        FetchError, Fetcher,
+        archive::{self, Limits},
+    },
+};
+
+/// Goes out over the network.
+#[derive(Debug)]
+pub struct NetworkFetcher {
+    folder: PathBuf,
+    config: RemoteUrl,
+    credentials: Credentials,
+    limits: Limits,
+}
+
+impl NetworkFetcher {
+    /// `state` is the state directory; `credentials` are those of the config repository at `config`.
+    pub fn new(state: &Path, config: &RemoteUrl, credentials: Credentials) -> Self {
+        Self { folder: state.join("sources"), config: config.clone(), credentials, limits: Limits::default() }
+    }
+
+    /// How long an archive may take, and how large it may be.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    fn mirror(&self, source: &GitSource) -> Result<Repository, FetchError> {
+        let url: RemoteUrl = source.url.parse().map_err(told)?;
+        let credentials = self.credentials(source, &url)?;
+        let mirror = self.folder.join("git").join(format!("{}.git", Digest::of(&source.url).short()));
+        Repository::open(&mirror, &url, credentials).map_err(told)
+    }
+
+    fn credentials(&self, source: &GitSource, url: &RemoteUrl) -> Result<Credentials, FetchError> {
+        let mut credentials = self.credentials.clone();
+        if !url.same_host(&self.config) {
+            credentials.token_file = None;
+        }
+        match &source.credentials {
+            Some(SourceCredentials::TokenFile(path)) => {
+                // Looked at here: git's transport takes a file for a token whatever is in it.
+                archive::token(path)?;
+                credentials.token_file = Some(path.clone());
+            }
+            Some(SourceCredentials::SshKey(path)) => credentials.ssh_key = Some(path.clone()),
+            None => {}
+        }
+        Ok(credentials)
+    }
+}
+
+impl Fetcher for NetworkFetcher {
+    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+        if let Revision::Commit(commit) = &source.revision {
+            return Ok(commit.clone());
+        }
+        self.mirror(source)?.resolve(name(source)).map_err(told)
+    }
+
+    fn last_commit(&self, source: &GitSource) -> Option<String> {
+        self.mirror(source).ok()?.last_resolved(name(source))
+    }
+
+    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+        self.mirror(source)?.folder(commit, &source.folder).map_err(told)
+    }
+
+    fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError> {
+        Ok(archive::fetch(source, &self.folder.join("archives"), self.limits)?)
+    }
+}
+
+fn name(source: &GitSource) -> Option<&str> {
+    match &source.revision {
+        Revision::Named(name) => Some(name),
+        Revision::Default | Revision::Commit(_) => None,
+    }
+}
+
+fn told(error: GitError) -> FetchError {
+    let next = error.hint();
+    FetchError::new(error, next)
+}

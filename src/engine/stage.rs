@@ -1,0 +1,126 @@
+//! Releases on their way to an instance: what it lacks is sent, the rest is shared there.
+//!
+//! Keeps true: nothing that runs changes by it, so it is begun anew when the connection was cut; a release that
+//! does not fit is refused before it is sent; what instances lack alike is packed once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
+
+use super::{reconcile::lock, undo::AGAIN};
+use crate::{
+    host::{Host, HostError, Parcel},
+    model::{
+        digest::Digest,
+        release::{Compression, Holdings, Listed, Placed, Release, ReleaseFile},
+    },
+    release,
+};
+
+/// How often what was shared may turn out damaged: each time less is shared.
+const TRIES: u32 = 3;
+/// What is left free on a disk whatever comes.
+const SPARE: u64 = 1 << 20;
+
+/// Of a release, so compressed, these paths.
+type Key = (Digest, Compression, Vec<String>);
+type Stream = Arc<OnceCell<Arc<Vec<u8>>>>;
+
+/// The releases that a deployment puts in place, and the streams that are made for it.
+pub(super) struct Stage<'a> {
+    pub fleet: &'a str,
+    /// How long a host that is lost is waited for.
+    pub patience: Duration,
+    packed: Mutex<BTreeMap<Key, Stream>>,
+}
+
+impl<'a> Stage<'a> {
+    pub fn new(fleet: &'a str, patience: Duration) -> Self {
+        Self { fleet, patience, packed: Mutex::default() }
+    }
+
+    /// Puts a release in place.
+    pub async fn put<H: Host>(&self, host: &H, release: &Release) -> Result<(), HostError> {
+        let began = Instant::now();
+        loop {
+            match self.once(host, release).await {
+                Err(error) if error.may_pass() && began.elapsed() < self.patience => sleep(AGAIN).await,
+                result => return result,
+            }
+        }
+    }
+
+    async fn once<H: Host>(&self, host: &H, release: &Release) -> Result<(), HostError> {
+        let holdings = host.holdings(self.fleet, &release.digest).await?;
+        if holdings.whole {
+            return Ok(());
+        }
+        let mut damaged = BTreeSet::new();
+        let mut paths = Vec::new();
+        for _ in 0..TRIES {
+            match self.send(host, release, &holdings, &damaged).await? {
+                Placed::Done => return Ok(()),
+                Placed::Damaged(found) => paths = found,
+            }
+            damaged.extend(paths.iter().filter_map(|path| content(release, path)));
+        }
+        Err(HostError::Damaged { release: release.digest.short().to_owned(), paths: paths.join(", ") })
+    }
+
+    async fn send<H: Host>(
+        &self,
+        host: &H,
+        release: &Release,
+        holdings: &Holdings,
+        damaged: &BTreeSet<Digest>,
+    ) -> Result<Placed, HostError> {
+        let difference = release::difference(&release.listed(), &holdings.listings, damaged);
+        let needed: u64 = difference.sent.iter().map(|path| size(release, path)).sum();
+        if needed.saturating_add(SPARE) > holdings.free {
+            let (release, mib) = (release.digest.short().to_owned(), |bytes: u64| bytes.div_ceil(1 << 20));
+            return Err(HostError::NoRoom { release, needed: mib(needed + SPARE), free: holdings.free >> 20 });
+        }
+        let stream = self.stream(release, &difference.sent, holdings.compression).await?;
+        let parcel = Parcel { release, difference: &difference, compression: holdings.compression, stream: &stream };
+        host.stage(self.fleet, &parcel).await
+    }
+
+    async fn stream(
+        &self,
+        release: &Release,
+        paths: &[String],
+        compression: Compression,
+    ) -> Result<Arc<Vec<u8>>, HostError> {
+        let key = (release.digest, compression, paths.to_vec());
+        let cell = lock(&self.packed).entry(key).or_default().clone();
+        let pack = || async {
+            let (of, paths) = (release.clone(), paths.to_vec());
+            // Compressing takes its time; what else goes on must not wait for it.
+            let packed = tokio::task::spawn_blocking(move || release::pack(&of, &paths, compression)).await;
+            let packed = packed.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            packed.map(Arc::new).map_err(|source| HostError::Pack { release: release.source.to_string(), source })
+        };
+        cell.get_or_try_init(pack).await.cloned()
+    }
+}
+
+fn content(release: &Release, path: &str) -> Option<Digest> {
+    match release.listed().0.get(path)? {
+        Listed::File { digest, .. } => Some(*digest),
+        Listed::Symlink { .. } => None,
+    }
+}
+
+fn size(release: &Release, path: &str) -> u64 {
+    match release.files.get(path) {
+        Some(ReleaseFile::File { content, .. }) => content.len() as u64,
+        Some(ReleaseFile::Symlink { .. }) | None => 0,
+    }
+}

@@ -1,0 +1,112 @@
+//! Repositories that are only read: a branch, a tag or a commit, and what lies in a folder there.
+//!
+//! Keeps true: a commit that was had once needs no network any more; only what a revision needs is
+//! downloaded; a reference of the mirror moves when all that it needs is here.
+
+use git2::{AutotagOption, Direction, FetchOptions, ObjectType, Oid, Remote};
+
+use super::{
+    error::{Context, GitError},
+    fetch::{Head, default_branch, list},
+    local,
+    repository::{Repository, add_tree, find_commit},
+    url::RemoteUrl,
+};
+use crate::model::{digest::Digest, tree::Tree};
+
+impl Repository {
+    /// Asks the remote for the commit of a branch or tag, the default branch's where none is named, and
+    /// downloads what is lacking of it.
+    pub fn resolve(&self, revision: Option<&str>) -> Result<String, GitError> {
+        let _writing = self.writing()?;
+        let mirror = self.mirror()?;
+        let heads = self.heads(&mirror)?;
+        let named = match revision {
+            Some(revision) => self.named(&heads, revision)?,
+            None => default_branch(&heads).ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?,
+        };
+        let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: named.clone() };
+        let at = heads.iter().find(|head| head.name == named).ok_or_else(lacking)?.at;
+        if !mirror.odb().context("read", self.mirror.display())?.exists(at) {
+            self.get(&mirror, &[format!("+{named}:{named}")])?;
+        }
+        let commit = mirror.find_object(at, None).and_then(|object| object.peel_to_commit());
+        let commit = commit.context("find the commit of", &named)?.id();
+        let kept = kept_as(revision);
+        mirror.reference(&kept, commit, true, "resolve").context("move", &named)?;
+        Ok(commit.to_string())
+    }
+
+    /// The commit that [`Self::resolve`] answered last, without the network.
+    pub fn last_resolved(&self, revision: Option<&str>) -> Option<String> {
+        let found = self.mirror().ok()?.refname_to_id(&kept_as(revision)).ok()?;
+        Some(found.to_string())
+    }
+
+    /// The files of a commit below `folder`, each by its path from the root. Downloads the commit where it
+    /// is not here yet.
+    pub fn folder(&self, commit: &str, folder: &str) -> Result<Tree, GitError> {
+        let mirror = self.mirror()?;
+        let id = Oid::from_str(commit).context("find commit", commit)?;
+        if mirror.find_commit(id).is_err() {
+            let _writing = self.writing()?;
+            // Whatever branch or tag it is on: a remote need not give a commit by its name alone.
+            self.get(&mirror, &["+refs/heads/*:refs/heads/*".to_owned(), "+refs/tags/*:refs/tags/*".to_owned()])?;
+        }
+        let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: commit.to_owned() };
+        let found = find_commit(&mirror, commit).map_err(|_| lacking())?;
+        let root = found.tree().context("read the tree of", commit)?;
+        let mut tree = Tree::default();
+        if folder.is_empty() {
+            add_tree(&mirror, &root, "", &mut tree)?;
+        } else if let Ok(entry) = root.get_path(folder.as_ref())
+            && entry.kind() == Some(ObjectType::Tree)
+        {
+            let below = mirror.find_tree(entry.id()).context("read", folder)?;
+            add_tree(&mirror, &below, &format!("{folder}/"), &mut tree)?;
+        }
+        Ok(tree)
+    }
+
+    /// What the remote has, without downloading anything.
+    fn heads(&self, mirror: &git2::Repository) -> Result<Vec<Head>, GitError> {
+        if let RemoteUrl::Local(path) = &self.url {
+            return local::heads(path);
+        }
+        self.with_remote(mirror, "ask", self.limits.push, |remote| {
+            list(&remote.connect_auth(Direction::Fetch, None, None)?)
+        })
+    }
+
+    /// The full name of the reference that is meant.
+    fn named(&self, heads: &[Head], revision: &str) -> Result<String, GitError> {
+        let found: Vec<&Head> =
+            candidates(revision).iter().filter_map(|name| heads.iter().find(|head| head.name == *name)).collect();
+        match found[..] {
+            [only] => Ok(only.name.clone()),
+            [] => Err(GitError::NoRevision { url: self.url.to_string(), revision: revision.to_owned() }),
+            _ => Err(GitError::AmbiguousRevision { url: self.url.to_string(), revision: revision.to_owned() }),
+        }
+    }
+
+    /// Downloads references with all that they need.
+    fn get(&self, mirror: &git2::Repository, refspecs: &[String]) -> Result<(), GitError> {
+        self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
+            let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
+            let mut options = FetchOptions::new();
+            options.download_tags(AutotagOption::None);
+            Remote::download(connection.remote(), refspecs, Some(&mut options))
+        })
+    }
+}
+
+/// What a name may stand for, as git looks for it; `heads/x` and `tags/x` leave no doubt.
+fn candidates(revision: &str) -> [String; 3] {
+    [format!("refs/{revision}"), format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
+}
+
+/// Where the mirror keeps what a revision stood for. No name of the remote's, or a branch `a` that was there
+/// once would stand in the way of `a/b`.
+fn kept_as(revision: Option<&str>) -> String {
+    format!("refs/evenkeel/revisions/{}", Digest::of(revision.unwrap_or_default()).short())
+}

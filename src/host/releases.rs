@@ -1,0 +1,135 @@
+//! What a host is asked and told when a release is put in place there.
+//!
+//! Owns the text of that exchange (`scripts/holdings.sh`, `scripts/stage.sh`). What lies on a host it takes as
+//! the host says; that every byte is right the host checks at the end.
+
+use std::{collections::BTreeMap, io::Read as _};
+
+use super::quote::{assign, word};
+use crate::model::{
+    digest::Digest,
+    release::{Compression, Difference, Holdings, Listing, Placed, Release},
+};
+
+/// Status of `stage.sh` when what was shared is damaged.
+pub(super) const DAMAGED: i32 = 65;
+
+/// A release on its way: how it is put together, and the stream with what is sent of it.
+#[derive(Debug, Clone)]
+pub struct Parcel<'a> {
+    pub release: &'a Release,
+    pub difference: &'a Difference,
+    pub compression: Compression,
+    /// What is sent, as a `tar` archive, compressed.
+    pub stream: &'a [u8],
+}
+
+fn variables(fleet: &str, digest: &Digest) -> String {
+    let base = format!("/var/lib/evenkeel/{fleet}");
+    assign("releases", &format!("{base}/releases"))
+        + &assign("listings", &format!("{base}/listings"))
+        + &assign("digest", &digest.to_string())
+        + include_str!("scripts/signature.sh")
+        + include_str!("scripts/verify.sh")
+}
+
+pub(super) fn question(fleet: &str, digest: &Digest) -> String {
+    variables(fleet, digest) + include_str!("scripts/holdings.sh")
+}
+
+/// What the host holds, from its answer to [`question`]. A listing that is not understood is left out: what is
+/// not known to be there is sent.
+pub(super) fn holdings(answer: &[u8]) -> Result<Holdings, String> {
+    let end = answer.iter().position(|byte| *byte == b'\n').ok_or("no line in it")?;
+    let line = String::from_utf8_lossy(&answer[..end]);
+    let mut words = line.split(' ');
+    let (Some(state), Some(compression), Some(free), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(format!("`{line}`"));
+    };
+    let compression = match compression {
+        "zstd" => Compression::Zstd,
+        "gzip" => Compression::Gzip,
+        other => return Err(format!("`{other}` is no compression")),
+    };
+    let free: u64 = free.parse().map_err(|_| format!("`{free}` is no number of KiB"))?;
+    let whole = state == "whole";
+    let listings = if whole { BTreeMap::new() } else { listings(&answer[end + 1..], compression)? };
+    Ok(Holdings { whole, compression, free: free.saturating_mul(1024), listings })
+}
+
+fn listings(packed: &[u8], compression: Compression) -> Result<BTreeMap<Digest, Listing>, String> {
+    let mut text = String::new();
+    let read = match compression {
+        Compression::Gzip => flate2::read::GzDecoder::new(packed).read_to_string(&mut text),
+        Compression::Zstd => {
+            zstd::stream::read::Decoder::new(packed).and_then(|mut decoder| decoder.read_to_string(&mut text))
+        }
+    };
+    read.map_err(|error| format!("its listings: {error}"))?;
+    let text = format!("\n{text}");
+    let each = text.split("\n= ").filter_map(|part| {
+        let (digest, listing) = part.split_once('\n').unwrap_or((part, ""));
+        Some((digest.parse().ok()?, Listing::parse(listing)?))
+    });
+    Ok(each.collect())
+}
+
+pub(super) fn script(fleet: &str, parcel: &Parcel<'_>) -> String {
+    let Parcel { release, difference, compression, .. } = parcel;
+    let listing = release.listed();
+    let mut sorted: Vec<String> = listing.lines(listing.0.keys()).lines().map(|line| format!("{line}\n")).collect();
+    sorted.sort();
+    let listed = Digest::of(sorted.concat());
+    let shared = difference.shared.iter().map(|shared| {
+        let release = shared.release.map_or("-".to_owned(), |release| release.to_string());
+        format!("{release}\t{}\t{}", shared.from, shared.to)
+    });
+    let decompress = match compression {
+        Compression::Gzip => "gzip -dc",
+        Compression::Zstd => "zstd -dcq",
+    };
+    variables(fleet, &release.digest)
+        + &assign("decompress", decompress)
+        + &assign("listed", &listed.to_string())
+        + &assign("base", &difference.base.map(|base| base.to_string()).unwrap_or_default())
+        + &format!("removed={}\n", word(&difference.removed.join("\n")))
+        + &format!("added={}\n", word(listing.lines(&difference.added).trim_end_matches('\n')))
+        + &format!("shared={}\n", word(&shared.collect::<Vec<_>>().join("\n")))
+        + include_str!("scripts/stage.sh")
+}
+
+/// How it ended, from the status and the output of [`script`]; none when it failed.
+pub(super) fn placed(status: i32, output: &str) -> Option<Placed> {
+    match status {
+        0 => Some(Placed::Done),
+        DAMAGED => {
+            let paths = output.lines().map(|line| line.strip_prefix("+ ").unwrap_or(line).to_owned());
+            Some(Placed::Damaged(paths.collect()))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::release::Listed;
+
+    #[test]
+    fn what_a_host_holds_is_read_back() {
+        let content = Digest::of("x");
+        let text = format!("= {content}\n0444 {content} a = b\nlink to -> a = b\n= torn\n0444\n");
+        let packed = zstd::encode_all(text.as_bytes(), 3).expect("it is compressed");
+        let answer = [b"lacking zstd 2048\n", &packed[..]].concat();
+        let holdings = holdings(&answer).expect("it is understood");
+        assert_eq!((holdings.whole, holdings.free), (false, 2 << 20));
+        let listed = [
+            ("a = b".to_owned(), Listed::File { digest: content, executable: false }),
+            ("to".to_owned(), Listed::Symlink { target: "a = b".to_owned() }),
+        ];
+        assert_eq!(holdings.listings, [(content, Listing(listed.into()))].into());
+        assert!(super::holdings(b"lacking\n").is_err());
+        assert!(super::holdings(b"").is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! Where a release's files come from: as declared, and as it resolved to.
+//!
+//! Keeps true: an address holds no credential; what is pinned is the same files for ever.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use super::{build::Build, digest::Digest, exclude::Exclude};
+
+/// What is declared, with everything that says which files it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    pub origin: Origin,
+    /// What of it does not travel; where it is built, what the build does not see.
+    pub exclude: Exclude,
+    /// None: its files are taken as they are.
+    pub build: Option<Build>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A folder of the config repository, from its root.
+    Folder(String),
+    Git(GitSource),
+    Archive(ArchiveSource),
+}
+
+/// A folder of another git repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GitSource {
+    pub url: String,
+    pub revision: Revision,
+    /// From the repository's root; empty is the root itself.
+    pub folder: String,
+    pub credentials: Option<SourceCredentials>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revision {
+    /// The remote's default branch.
+    Default,
+    /// A branch or a tag. Either may move.
+    Named(String),
+    /// A commit, all 40 digits of it.
+    Commit(String),
+}
+
+/// A folder of a file that holds a tree, `tar` compressed with gzip or zstd.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArchiveSource {
+    pub url: String,
+    pub sha256: Digest,
+    /// From the archive's root; empty is the root itself.
+    pub folder: String,
+    pub credentials: Option<SourceCredentials>,
+}
+
+/// What lets us in: a file on the machine that runs evenkeel, read at each use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceCredentials {
+    /// Holds a token, for HTTPS.
+    TokenFile(PathBuf),
+    /// A private key, for SSH.
+    SshKey(PathBuf),
+}
+
+/// The commit of each moving revision, by [`GitSource::moving`]. What is deployed is told by the config
+/// repository's commits and these together.
+pub type SourceCommits = BTreeMap<String, String>;
+
+/// What a source resolved to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pinned {
+    Folder(String),
+    Git { url: String, commit: String, revision: Revision, folder: String },
+    Archive { url: String, sha256: Digest, folder: String },
+}
+
+impl Source {
+    /// A folder of the config repository, as it is.
+    pub fn folder(path: impl Into<String>) -> Self {
+        Self { origin: Origin::Folder(path.into()), exclude: Exclude::default(), build: None }
+    }
+
+    /// Whether its files lie elsewhere than in the config repository.
+    pub fn is_elsewhere(&self) -> bool {
+        !matches!(self.origin, Origin::Folder(_))
+    }
+
+    /// The git source whose commit has to be asked for.
+    pub fn moving(&self) -> Option<&GitSource> {
+        match &self.origin {
+            Origin::Git(git) if git.moving().is_some() => Some(git),
+            _ => None,
+        }
+    }
+}
+
+impl GitSource {
+    /// The address and the revision, where that may stand for another commit tomorrow.
+    pub fn moving(&self) -> Option<String> {
+        match &self.revision {
+            Revision::Default => Some(format!("{} HEAD", self.url)),
+            Revision::Named(name) => Some(format!("{} {name}", self.url)),
+            Revision::Commit(_) => None,
+        }
+    }
+}
+
+/// A commit as people name it.
+pub fn short_commit(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+fn within(f: &mut fmt::Formatter<'_>, folder: &str) -> fmt::Result {
+    if folder.is_empty() { Ok(()) } else { write!(f, ", folder {folder}") }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Revision::Default => f.write_str("default branch"),
+            Revision::Named(name) => f.write_str(name),
+            Revision::Commit(commit) => f.write_str(short_commit(commit)),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::Folder(path) => f.write_str(path),
+            Origin::Git(git) => {
+                write!(f, "git {} ({})", git.url, git.revision)?;
+                within(f, &git.folder)
+            }
+            Origin::Archive(archive) => {
+                write!(f, "archive {}", archive.url)?;
+                within(f, &archive.folder)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pinned::Folder(path) => f.write_str(path),
+            Pinned::Git { url, commit, revision, folder } => {
+                write!(f, "git {url} at {}", short_commit(commit))?;
+                if !matches!(revision, Revision::Commit(_)) {
+                    write!(f, " ({revision})")?;
+                }
+                within(f, folder)
+            }
+            Pinned::Archive { url, sha256, folder } => {
+                write!(f, "archive {url}, sha256 {}", sha256.short())?;
+                within(f, folder)
+            }
+        }
+    }
+}

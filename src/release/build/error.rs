@@ -1,0 +1,57 @@
+//! What can stand against a build, and what is wrong with one.
+
+use std::{io, path::PathBuf, process::ExitStatus};
+
+use thiserror::Error;
+
+use crate::model::quantity::Span;
+
+#[derive(Debug, Error)]
+pub enum BuildError {
+    #[error("nothing is built without bubblewrap, which is not installed; run `apt-get install bubblewrap`")]
+    NoSandbox,
+    #[error(
+        "bubblewrap made no sandbox ({said}); it needs user namespaces: see \"Builds\" in the README for how to \
+         allow them"
+    )]
+    Sandbox { said: String },
+    #[error("there is no place to build in; name one with --state DIR")]
+    NoPlace,
+    #[error("cannot {doing} {path}: {source}; see that there is room, and that it is ours")]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+    /// The build's own fault. The same source would fail again.
+    #[error("{command} {fault}{}all of what it said is in {log}", said(last_lines))]
+    Failed { command: String, fault: Fault, last_lines: Vec<String>, log: PathBuf },
+}
+
+impl BuildError {
+    /// Whether the same source would fail again, wherever it is built.
+    pub fn is_of_the_build(&self) -> bool {
+        matches!(self, BuildError::Failed { .. })
+    }
+}
+
+/// What a build did wrong.
+#[derive(Debug, Error)]
+pub enum Fault {
+    #[error("failed ({0}); correct it and commit")]
+    Exit(ExitStatus),
+    #[error("took longer than {0}; make it faster, or allow it more with build.timeout")]
+    Timeout(Span),
+    #[error("took more than {} MiB of memory; let it take less, or allow it more with build.memory", .0 >> 20)]
+    Memory(u64),
+    #[error("ran more than {0} processes at once; let it run fewer")]
+    Processes(usize),
+    #[error("left no folder {0}; correct build.output")]
+    NoOutput(String),
+    #[error("left something that cannot be deployed: {0}")]
+    Output(String),
+}
+
+fn said(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return "; it said nothing; ".to_owned();
+    }
+    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    format!("; its last lines:\n{lines}")
+}

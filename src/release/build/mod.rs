@@ -1,0 +1,139 @@
+//! Builds: a source's files in, what its command makes of them out. Run in a sandbox on this machine, and kept.
+//!
+//! Keeps true: the command sees the source, the system's programs and nothing else of this machine; a build ends,
+//! however it behaves, with all its processes; one that was made is not made again; what is kept is used only
+//! when it is what was put there.
+//! Never does: deciding what may be built (only what is merged is; the caller knows).
+
+mod error;
+mod kept;
+mod log;
+mod output;
+mod sandbox;
+mod usage;
+mod work;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+pub use error::{BuildError, Fault};
+
+use self::{
+    kept::Kept,
+    sandbox::{Ended, Ending},
+    work::Work,
+};
+use super::{Bounds, travelling};
+use crate::model::{
+    build::{Build, BuiltReleases},
+    digest::Digest,
+    release::ReleaseFile,
+};
+
+/// How many of a build's last lines are told with its failure.
+const LAST_LINES: usize = 20;
+
+/// How far to go for what has to be built.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Builds<'a> {
+    /// Where builds are run and kept. Without one nothing is looked up.
+    pub workshop: Option<&'a Workshop>,
+    /// What the history says was made of builds. Without the files, which hosts have.
+    pub recorded: Option<&'a BuiltReleases>,
+    /// Whether what is not kept is built. Only for what is merged.
+    pub run: bool,
+}
+
+/// A place where builds are run and kept.
+#[derive(Debug)]
+pub struct Workshop {
+    folder: PathBuf,
+    bounds: Bounds,
+    bubblewrap: PathBuf,
+    /// One at a time: a build may take all of the machine.
+    building: Mutex<()>,
+}
+
+/// One build, and the files that it starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    pub key: Digest,
+    pub build: &'a Build,
+    pub files: &'a BTreeMap<String, ReleaseFile>,
+}
+
+/// What came of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub files: BTreeMap<String, ReleaseFile>,
+    /// What its command said.
+    pub log: Arc<str>,
+}
+
+impl Workshop {
+    /// `folder` is ours, and no other process builds in it; deleting it loses nothing but time.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        // The sandbox is made from elsewhere.
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        Self { folder, bounds: Bounds::default(), bubblewrap: "bwrap".into(), building: Mutex::default() }
+    }
+
+    /// Another program than the `bwrap` of the system.
+    pub fn with_bubblewrap(mut self, program: impl Into<PathBuf>) -> Self {
+        self.bubblewrap = program.into();
+        self
+    }
+
+    /// How much may come out of a build.
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// What was made earlier, if it is still there as it was.
+    pub fn kept(&self, key: &Digest) -> Option<Made> {
+        Kept::new(&self.folder).find(key, self.bounds)
+    }
+
+    /// What was made earlier, else made now. Blocks for as long as the build may take.
+    pub fn make(&self, job: Job<'_>) -> Result<Made, BuildError> {
+        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have waited for the same one.
+        if let Some(made) = self.kept(&job.key) {
+            return Ok(made);
+        }
+        let began = Instant::now();
+        let work = Work::prepare(&self.folder.join("work"), job.files)?;
+        let Ended { ending, log } = sandbox::run(&self.bubblewrap, &work, job.build)?;
+        let fault = match ending {
+            Ending::NotStarted => return Err(BuildError::Sandbox { said: log.last_lines(LAST_LINES).join(" ") }),
+            Ending::Fault(fault) => Some(fault),
+            Ending::Done => None,
+        };
+        let files = match fault {
+            Some(fault) => Err(fault),
+            None => output::read(&work.source(), &job.build.output, self.bounds).and_then(|tree| {
+                travelling(job.build.output_name(), &tree).map_err(|why| Fault::Output(why.to_string()))
+            }),
+        };
+        let kept = Kept::new(&self.folder);
+        match files {
+            Ok(files) => {
+                let log = format!("{}built in {:.1} s\n", log.text(), began.elapsed().as_secs_f64());
+                let made = Made { files, log: log.into() };
+                kept.put(&job.key, &made)?;
+                Ok(made)
+            }
+            Err(fault) => {
+                let whole = kept.put_failed(&job.key, &log.text())?;
+                let command = job.build.to_string();
+                Err(BuildError::Failed { command, fault, last_lines: log.last_lines(LAST_LINES), log: whole })
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The sandbox: one command inside bubblewrap, watched until all of it has ended.
+//!
+//! Keeps true: the command sees the system's programs, to read; its source, a home and a place for temporary
+//! files, to write; and nothing else: no other file, no variable, no process of this machine. It ends within its time,
+//! its memory is bounded, and what it says is read to the end.
+//! Source: bwrap(1), namespaces(7), user_namespaces(7).
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Read as _},
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{BuildError, Fault, log::Log, usage, work::Work};
+use crate::model::build::Build;
+
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
+/// The system, each as it is here: a folder, or a link into /usr.
+const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// What programs need of /etc: no file in there lets anybody in anywhere.
+const CONFIGURATION: [&str; 18] = [
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/debian_version",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/certs",
+    "/etc/protocols",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/ssl/certs",
+];
+
+/// Folders below /usr that hold this machine's settings, npm's among them, which may let somebody in.
+const SETTINGS: [&str; 2] = ["/usr/etc", "/usr/local/etc"];
+
+/// Whom this machine trusts. Node has a list of its own, and does not know who looks into the traffic here.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// That it began, then the command with its limits: bytes, bytes, processes. The last counts all of the user's.
+const START: &str =
+    r#": >"$HOME/.started" && exec prlimit --core=0 --data="$1" --fsize="$2" --nproc="$3" /bin/sh -c "$4""#;
+
+/// The largest file that it may write.
+const LARGEST_FILE: u64 = 4 << 30;
+/// Memory that is a file, and no process's own.
+const SHARED_MEMORY: &str = "67108864";
+const MOST_PROCESSES: usize = 500;
+
+/// Between two looks whether it has ended, and between two at what it takes.
+const LOOK: Duration = Duration::from_millis(20);
+const COUNT: Duration = Duration::from_millis(200);
+/// How long its processes may take to be gone once they are killed.
+const GONE: Duration = Duration::from_secs(10);
+
+/// How it ended, and what it said.
+pub struct Ended {
+    pub ending: Ending,
+    pub log: Log,
+}
+
+pub enum Ending {
+    Done,
+    Fault(Fault),
+    /// The command never began.
+    NotStarted,
+}
+
+pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, BuildError> {
+    let started = work.home().join(".started");
+    let failed = |source| BuildError::File { doing: "run", path: bubblewrap.to_owned(), source };
+    let no_more_namespaces = can_forbid_namespaces(bubblewrap)?;
+    let (mut reader, writer) = io::pipe().map_err(failed)?;
+    let mut command = Command::new(bubblewrap);
+    if let Some(user) = work.user() {
+        command.uid(user).gid(user);
+    }
+    // Cleared out here too: the sandbox's first process is bwrap itself, and may be looked at from inside.
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .args(arguments(work, build, no_more_namespaces))
+        .current_dir("/")
+        .process_group(0);
+    command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    close_what_was_left_open();
+    let mut child = command.spawn().map_err(failed)?;
+    // It holds the pipe's other end, which would never be the last.
+    drop(command);
+    let (sender, said) = mpsc::channel();
+    thread::spawn(move || {
+        let mut log = Log::default();
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = reader.read(&mut buffer) {
+            log.take(&buffer[..read]);
+        }
+        // Nobody waits any more: then nobody wants it.
+        let _ = sender.send(log);
+    });
+    let ended = watch(&mut child, build);
+    if !matches!(ended, Ok(None)) {
+        // bwrap's first process in the sandbox ends with the one out here, and with it all that run there.
+        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    }
+    let waited = child.wait();
+    let ending = match ended.and_then(|fault| waited.map(|status| (fault, status))).map_err(failed)? {
+        _ if !started.exists() => Ending::NotStarted,
+        (Some(fault), _) => Ending::Fault(fault),
+        (None, status) => by_status(status),
+    };
+    // The pipe ends when the last process has gone that could write to it.
+    let log = said.recv_timeout(GONE).map_err(|_| failed(io::Error::other("its processes do not end")))?;
+    Ok(Ended { ending, log })
+}
+
+/// Whether this bubblewrap can keep a build from making namespaces of its own, in which it would be root again.
+/// Those before 0.8 cannot; nothing that we know of is lost there, it is one wall less.
+fn can_forbid_namespaces(bubblewrap: &Path) -> Result<bool, BuildError> {
+    let help = Command::new(bubblewrap).arg("--help").env_clear().env("PATH", PATH).output();
+    let help = help.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => BuildError::NoSandbox,
+        _ => BuildError::File { doing: "run", path: bubblewrap.to_owned(), source },
+    })?;
+    let text = [help.stdout, help.stderr].concat();
+    Ok(String::from_utf8_lossy(&text).contains("--disable-userns"))
+}
+
+/// What whoever started us left open would be open in the sandbox too. What we open ourselves never is.
+fn close_what_was_left_open() {
+    // SAFETY: it only marks descriptors to be closed when another program is run; none becomes invalid here. On a
+    // kernel before 5.11 it does nothing.
+    unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+}
+
+fn by_status(status: ExitStatus) -> Ending {
+    if status.success() { Ending::Done } else { Ending::Fault(Fault::Exit(status)) }
+}
+
+/// Until it has ended, or has to. None when it ended by itself.
+fn watch(child: &mut Child, build: &Build) -> io::Result<Option<Fault>> {
+    let began = Instant::now();
+    let mut counted = began;
+    loop {
+        if child.try_wait()?.is_some() {
+            return Ok(None);
+        }
+        if began.elapsed() >= build.timeout.0 {
+            return Ok(Some(Fault::Timeout(build.timeout)));
+        }
+        if counted.elapsed() >= COUNT {
+            let usage = usage::of(child.id());
+            if usage.memory > build.memory {
+                return Ok(Some(Fault::Memory(build.memory)));
+            }
+            if usage.processes > MOST_PROCESSES {
+                return Ok(Some(Fault::Processes(MOST_PROCESSES)));
+            }
+            counted = Instant::now();
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+fn arguments(work: &Work, build: &Build, no_more_namespaces: bool) -> Vec<OsString> {
+    let mut words = Words::default();
+    if no_more_namespaces {
+        words.add(&["--disable-userns"]);
+    }
+    words.add(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
+    if !build.network {
+        words.add(&["--unshare-net"]);
+    }
+    words.add(&["--uid", "1000", "--gid", "1000", "--hostname", "build"]);
+    words.add(&["--die-with-parent", "--new-session", "--clearenv"]);
+    for folder in SYSTEM {
+        match (fs::read_link(folder), Path::new(folder).is_dir()) {
+            (Ok(target), _) => words.add(&["--symlink", &target.display().to_string(), folder]),
+            (Err(_), true) => words.add(&["--ro-bind", folder, folder]),
+            (Err(_), false) => {}
+        }
+    }
+    for folder in SETTINGS.into_iter().filter(|folder| Path::new(folder).is_dir()) {
+        words.add(&["--tmpfs", folder, "--remount-ro", folder]);
+    }
+    CONFIGURATION.iter().for_each(|path| words.add(&["--ro-bind-try", path, path]));
+    words.bind("--ro-bind", &work.users(), "/etc/passwd");
+    words.bind("--ro-bind", &work.groups(), "/etc/group");
+    words.add(&["--proc", "/proc", "--dev", "/dev", "--size", SHARED_MEMORY, "--tmpfs", "/dev/shm"]);
+    words.bind("--bind", &work.temporary(), "/tmp");
+    words.add(&["--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--dir", "/run"]);
+    words.bind("--bind", &work.home(), "/home/build");
+    words.bind("--bind", &work.source(), "/build");
+    // What is mounted in them stays as it is. The first two are memory, and by /proc/sys whoever is root out here
+    // sets what holds for the whole machine.
+    words.add(&["--remount-ro", "/dev", "--remount-ro", "/", "--remount-ro", "/proc", "--chdir", "/build"]);
+    for (name, value) in [("PATH", PATH), ("HOME", "/home/build"), ("USER", "build"), ("TMPDIR", "/tmp")] {
+        words.add(&["--setenv", name, value]);
+    }
+    for (name, value) in [("LANG", "C.UTF-8"), ("CI", "true")] {
+        words.add(&["--setenv", name, value]);
+    }
+    if Path::new(AUTHORITIES).is_file() {
+        words.add(&["--setenv", "NODE_EXTRA_CA_CERTS", AUTHORITIES]);
+    }
+    build.env.iter().for_each(|(name, value)| words.add(&["--setenv", name, value]));
+    let [data, largest, processes] = [build.memory, LARGEST_FILE, MOST_PROCESSES as u64].map(|limit| limit.to_string());
+    words.add(&["--", "/bin/sh", "-c", START, "build", &data, &largest, &processes, &build.run]);
+    words.0
+}
+
+#[derive(Default)]
+struct Words(Vec<OsString>);
+
+impl Words {
+    fn add(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(OsString::from));
+    }
+
+    fn bind(&mut self, how: &str, from: &Path, to: &str) {
+        self.0.extend([how.into(), from.as_os_str().to_owned(), to.into()]);
+    }
+}

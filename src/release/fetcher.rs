@@ -1,0 +1,81 @@
+//! The way to files that lie elsewhere than in the config repository.
+//!
+//! Keeps true: nothing but a fetcher goes there, so that a plan of something untrusted can be made with one
+//! that goes nowhere. Everything here blocks.
+
+use std::{error::Error, fmt};
+
+use crate::model::{
+    source::{ArchiveSource, GitSource},
+    tree::Tree,
+};
+
+/// What goes out and gets files. Called from several threads at once.
+pub trait Fetcher: Send + Sync {
+    /// The commit that the source's revision stands for now.
+    fn commit(&self, source: &GitSource) -> Result<String, FetchError>;
+
+    /// The same as it was when it was asked last, without the network.
+    fn last_commit(&self, source: &GitSource) -> Option<String>;
+
+    /// The files of a commit that lie below the source's folder, each by its path from the root.
+    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError>;
+
+    /// The files of an archive, which is what its digest says.
+    fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError>;
+}
+
+/// Why files cannot be had, and the next move where there is one to name.
+#[derive(Debug)]
+pub struct FetchError {
+    pub why: Box<dyn Error + Send + Sync>,
+    pub next: Option<String>,
+}
+
+impl FetchError {
+    pub fn new(why: impl Error + Send + Sync + 'static, next: Option<String>) -> Self {
+        Self { why: Box::new(why), next }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)?;
+        let mut cause = self.why.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        self.next.iter().try_for_each(|next| write!(f, "; {next}"))
+    }
+}
+
+/// Goes nowhere: every source that lies elsewhere stays unresolved.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unfetched;
+
+#[derive(Debug, thiserror::Error)]
+#[error("nothing is fetched here")]
+struct NothingIsFetched;
+
+fn nothing<T>() -> Result<T, FetchError> {
+    Err(FetchError::new(NothingIsFetched, None))
+}
+
+impl Fetcher for Unfetched {
+    fn commit(&self, _: &GitSource) -> Result<String, FetchError> {
+        nothing()
+    }
+
+    fn last_commit(&self, _: &GitSource) -> Option<String> {
+        None
+    }
+
+    fn folder(&self, _: &GitSource, _: &str) -> Result<Tree, FetchError> {
+        nothing()
+    }
+
+    fn archive(&self, _: &ArchiveSource) -> Result<Tree, FetchError> {
+        nothing()
+    }
+}

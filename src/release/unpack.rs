@@ -1,0 +1,171 @@
+//! An archive made elsewhere, as a tree of files.
+//!
+//! Keeps true: nothing is written anywhere; what could lead out of the tree, or is no plain file, is
+//! refused by its name; however small the archive, what comes out of it is bounded, and counted as it comes.
+//! Source: tar(5), and what `tar` and GNU tar make of it.
+
+use std::{
+    cell::Cell,
+    io::{self, BufRead, Read},
+    sync::Arc,
+};
+
+use tar::EntryType;
+use thiserror::Error;
+
+use crate::model::tree::{Entry, Tree};
+
+/// How much may come out of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub entries: usize,
+    pub bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { entries: 100_000, bytes: 2 << 30 }
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum UnpackError {
+    #[error("it is neither tar.gz nor tar.zst")]
+    Format,
+    #[error("it cannot be unpacked")]
+    Broken(#[source] io::Error),
+    #[error("it holds more than {0} entries")]
+    Entries(usize),
+    #[error("it unpacks to more than {0} bytes")]
+    Size(u64),
+    #[error("a name in it is not UTF-8: {0}")]
+    Name(String),
+    #[error("{0:?} in it has a line break or tab in its name")]
+    HostileName(String),
+    #[error("{0} in it has an absolute path")]
+    Absolute(String),
+    #[error("{0} in it leads out of it")]
+    Leaves(String),
+    #[error("{path} in it is a {kind}")]
+    Kind { path: String, kind: &'static str },
+    #[error("{path} in it is a hard link to {target}, which is no file before it")]
+    HardLink { path: String, target: String },
+    #[error("{0} in it ends too early")]
+    Short(String),
+}
+
+/// Reads all of it. Which compression it is, its first bytes say.
+pub fn unpack(mut from: impl BufRead, bounds: Bounds) -> Result<Tree, UnpackError> {
+    let first = from.fill_buf().map_err(UnpackError::Broken)?;
+    match first {
+        [0x1f, 0x8b, ..] => entries(flate2::bufread::MultiGzDecoder::new(from), bounds),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            entries(zstd::stream::read::Decoder::with_buffer(from).map_err(UnpackError::Broken)?, bounds)
+        }
+        _ => Err(UnpackError::Format),
+    }
+}
+
+fn entries(from: impl Read, bounds: Bounds) -> Result<Tree, UnpackError> {
+    let spent = Cell::new(false);
+    // Headers count too, for a name may be as long as the archive says. Each entry has some of its own.
+    let allowed = bounds.bytes.saturating_add(bounds.entries as u64 * 4096);
+    let from = Bounded { from, left: allowed, spent: &spent };
+    let broken = |error| if spent.get() { UnpackError::Size(bounds.bytes) } else { UnpackError::Broken(error) };
+    let mut archive = tar::Archive::new(from);
+    let mut tree = Tree::default();
+    let mut left = bounds.bytes;
+    for (number, entry) in archive.entries().map_err(broken)?.enumerate() {
+        let mut entry = entry.map_err(broken)?;
+        if number >= bounds.entries {
+            return Err(UnpackError::Entries(bounds.entries));
+        }
+        let kind = entry.header().entry_type();
+        // What git-archive and others say of the archive as a whole.
+        if kind == EntryType::XGlobalHeader {
+            continue;
+        }
+        let written = name(&entry.path_bytes())?;
+        let Some(path) = inside(&written)? else { continue };
+        let found = match kind {
+            EntryType::Directory => continue,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let size = entry.size();
+                if size > left {
+                    return Err(UnpackError::Size(bounds.bytes));
+                }
+                let mut content = Vec::new();
+                (&mut entry).take(left).read_to_end(&mut content).map_err(broken)?;
+                if content.len() as u64 != size {
+                    return Err(UnpackError::Short(path));
+                }
+                let executable = entry.header().mode().map_err(broken)? & 0o100 != 0;
+                Entry::File { content: content.into(), executable }
+            }
+            EntryType::Symlink => Entry::Symlink { target: name(&entry.link_name_bytes().unwrap_or_default())? },
+            EntryType::Link => {
+                let target = name(&entry.link_name_bytes().unwrap_or_default())?;
+                let file = inside(&target).ok().flatten().and_then(|target| tree.get(&target)).cloned();
+                match file {
+                    Some(file @ Entry::File { .. }) => file,
+                    _ => return Err(UnpackError::HardLink { path, target }),
+                }
+            }
+            other => return Err(UnpackError::Kind { path, kind: called(other) }),
+        };
+        if let Entry::File { content, .. } = &found {
+            left = left.checked_sub(Arc::as_ref(content).len() as u64).ok_or(UnpackError::Size(bounds.bytes))?;
+        }
+        // A name that comes twice: the later one counts, as for every tar.
+        tree.insert(&path, found).map_err(UnpackError::Leaves)?;
+    }
+    Ok(tree)
+}
+
+fn name(bytes: &[u8]) -> Result<String, UnpackError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| UnpackError::Name(bytes.escape_ascii().to_string()))?;
+    if text.contains(['\n', '\t', '\r', '\0']) {
+        return Err(UnpackError::HostileName(text.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// The path without `./` and a slash at its end; none for the root itself.
+fn inside(path: &str) -> Result<Option<String>, UnpackError> {
+    if path.starts_with('/') {
+        return Err(UnpackError::Absolute(path.to_owned()));
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.contains(&"..") {
+        return Err(UnpackError::Leaves(path.to_owned()));
+    }
+    Ok((!parts.is_empty()).then(|| parts.join("/")))
+}
+
+fn called(kind: EntryType) -> &'static str {
+    match kind {
+        EntryType::Char | EntryType::Block => "device",
+        EntryType::Fifo => "named pipe",
+        _ => "thing that is neither file, folder nor link",
+    }
+}
+
+/// Ends with an error instead of going on without end.
+struct Bounded<'a, R> {
+    from: R,
+    left: u64,
+    spent: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            self.spent.set(true);
+            return Err(io::Error::other("too much comes out of it"));
+        }
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.from.read(&mut buffer[..most])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,139 @@
+//! Releases on their way: what an instance holds is shared there, what is damaged is mended, and a release is
+//! whole or not there.
+
+use std::fmt::Write as _;
+
+use crate::{
+    fleet::{Fleet, restarted, set},
+    world::{Host, World, assert_is, wait_for},
+};
+
+/// Text that no compression makes much smaller.
+fn noise(seed: u64, bytes: usize) -> String {
+    let mut state = seed | 1;
+    let mut text = String::with_capacity(bytes + 16);
+    while text.len() < bytes {
+        // xorshift64*: Marsaglia, "Xorshift RNGs".
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let _ = write!(text, "{:016x}", state.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    }
+    text
+}
+
+/// The folder of the release that a service runs in.
+fn release(host: &Host, fleet: &Fleet<'_>, service: &str, port: u16) -> String {
+    host.run(&format!("systemctl show --value -p WorkingDirectory '{}'", fleet.unit(service, port)))
+}
+
+fn inode(host: &Host, path: &str) -> String {
+    host.run(&format!("stat -c %i '{path}'"))
+}
+
+pub fn what_an_instance_holds_is_shared_and_not_sent_again(world: &World) {
+    let fleet = Fleet::new(world, "moving");
+    let (h1, h2, port) = (world.host("h1"), world.host("h2"), fleet.port(0));
+    // One has zstd, the other has not.
+    let _without = h2.until_dropped(
+        "[ ! -e /usr/bin/zstd ] || mv /usr/bin/zstd /usr/bin/zstd.away",
+        "[ ! -e /usr/bin/zstd.away ] || mv /usr/bin/zstd.away /usr/bin/zstd",
+    );
+    fleet.write("program/data/large.txt", &noise(1, 1 << 20));
+    fleet.write("program/data/moves.txt", &noise(2, 1 << 16));
+    fleet.write("program/data/goes.txt", "only in the first");
+    fleet.service("alpha", port, &["h1", "h2"], "");
+    fleet.deploy().ends_with(0);
+    let first = release(h1, &fleet, "alpha", port);
+
+    fleet.write("program/new.txt", "only in the second");
+    fleet.write("program/elsewhere/moved.txt", &noise(2, 1 << 16));
+    fleet.remove("program/data/moves.txt");
+    fleet.remove("program/data/goes.txt");
+    fleet.deploy().ends_with(0);
+    let second = release(h1, &fleet, "alpha", port);
+    assert!(first != second, "another release runs");
+    for host in [h1, h2] {
+        let same = |from: &str, to: &str| {
+            let (from, to) = (format!("{first}/{from}"), format!("{second}/{to}"));
+            assert_is(&format!("the inode of {to}"), inode(host, &to), inode(host, &from));
+        };
+        same("data/large.txt", "data/large.txt");
+        same("data/moves.txt", "elsewhere/moved.txt");
+        let listed = host.run(&format!("cd '{second}' && find . ! -type d | LC_ALL=C sort | tr '\\n' ' '"));
+        assert_is("what is there", listed.trim(), "./data/large.txt ./elsewhere/moved.txt ./new.txt ./server.py");
+        assert_is("the modes", host.run(&format!("find '{second}' -type f ! -perm 0444 | wc -l")).as_str(), "0");
+    }
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+pub fn a_file_of_a_release_that_somebody_changed_is_mended(world: &World) {
+    let fleet = Fleet::new(world, "mended");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.write("other/server.py", include_str!("server.py"));
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.service("beta", fleet.port(1), &["h1"], "source: {path: other}");
+    fleet.write("other/beta.txt", "beta's own");
+    fleet.deploy().ends_with(0);
+    let (live, before) = (release(h1, &fleet, "alpha", port), fleet.invocations());
+
+    // As long as before, and of the same second: nothing but its content tells.
+    h1.run(&format!(
+        "cd '{live}' && touch -r server.py /run/time && sed -i '1s/./#/2' server.py && touch -r /run/time server.py"
+    ));
+    let plan = fleet.plan().json.to_string();
+    assert!(plan.contains("drift: files of it were changed on the instance"), "{plan}");
+    fleet.apply().ends_with(0);
+    let mended = h1.run(&format!("cat '{live}/server.py'"));
+    assert_is("the program", mended.trim(), include_str!("server.py").trim());
+    assert_is("what was restarted", restarted(&before, &fleet.invocations()), set(&["h1/alpha"]));
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+
+    // What is only touched restarts nothing.
+    let before = fleet.invocations();
+    h1.run(&format!("touch '{live}/server.py'"));
+    fleet.apply().ends_with(0);
+    assert_is("what was restarted", restarted(&before, &fleet.invocations()), set(&[]));
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+
+    // What a file is shared from may be damaged itself.
+    h1.run(&format!("echo more >>'{live}/server.py'"));
+    fleet.write("program/new.txt", "another release");
+    fleet.deploy().ends_with(0);
+    let shared = h1.run(&format!("cat '{}/server.py'", release(h1, &fleet, "alpha", port)));
+    assert_is("the program", shared.trim(), include_str!("server.py").trim());
+}
+
+pub fn a_release_that_does_not_fit_is_refused_with_figures(world: &World) {
+    let fleet = Fleet::new(world, "fits");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let _small = h1.until_dropped(
+        "mkdir -p /var/lib/evenkeel/fits && mount -t tmpfs -o size=4m tmpfs /var/lib/evenkeel/fits",
+        "umount --lazy /var/lib/evenkeel/fits",
+    );
+    fleet.write("program/large.txt", &noise(3, 8 << 20));
+    fleet.service("alpha", port, &["h1", "h2"], "");
+    let refused = fleet.deploy().ends_with(3);
+    for words in ["h1", "needs 10 MiB", "4 MiB are free"] {
+        assert!(refused.said.contains(words), "`{words}` is not said in: {}", refused.said);
+    }
+    assert_is("what is begun", h1.run("ls -A /var/lib/evenkeel/fits/releases").as_str(), "");
+}
+
+pub fn an_upload_that_is_cut_off_leaves_no_half_release(world: &World) {
+    let fleet = Fleet::new(world, "halves");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.write("program/large.txt", &noise(4, 24 << 20));
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.commit();
+    let apply = fleet.begin("apply", &["--yes"]);
+    let begun = "ls -d /var/lib/evenkeel/halves/releases/.*.new/large.txt";
+    wait_for("the upload", || h1.succeeds(begun).then_some(()));
+    apply.kill();
+    let whole = "find /var/lib/evenkeel/halves/releases -mindepth 1 -maxdepth 1 ! -name '.*' | wc -l";
+    assert_is("the releases in place", h1.run(whole).as_str(), "0");
+    fleet.apply().ends_with(0);
+    assert_is("the releases in place", h1.run(whole).as_str(), "1");
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / None");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}

@@ -1,0 +1,12 @@
+//! Sources that lie elsewhere: fetched from repositories and servers on this machine, refused where they
+//! are hostile, and the same release wherever the same files came from. And what is built of sources, in a real
+//! sandbox: this needs bubblewrap, and for the example's frontend npm and its registry.
+
+mod archives;
+mod builds;
+mod download;
+mod hostile;
+mod repositories;
+mod server;
+mod sources;
+mod world;
