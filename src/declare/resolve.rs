@@ -27,6 +27,8 @@ use crate::model::{
     source::Source,
 };
 
+/// How many releases stay on an instance to go back to.
+const KEEP_RELEASES: u32 = 5;
 /// How often an environment that does not say is looked at for drift.
 pub(super) const OBSERVE_INTERVAL: Span = seconds(30);
 
@@ -73,6 +75,7 @@ pub fn environment(
                 by_difference: file.drift_of.clone().unwrap_or_default(),
             },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
+            keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
         digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),

@@ -211,6 +211,7 @@ impl<H: Host> Deployment<'_, H> {
             },
             last,
             undo_on_failure: self.undo_on_failure,
+            keep_releases: self.prepared.fleet.environment.keep_releases,
             lost_after: self.prepared.fleet.environment.lost_after.0,
         }
     }

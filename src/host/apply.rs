@@ -28,6 +28,8 @@ pub struct PhaseWork {
     pub manifest_after: String,
     /// Whether the deployment is done here with this phase.
     pub last: bool,
+    /// How many releases stay there beyond those that are in use.
+    pub keep_releases: u32,
     /// Whether the host undoes the phase by itself when it fails.
     pub undo_on_failure: bool,
     /// How long the host may be out of reach before it counts as lost.

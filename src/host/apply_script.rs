@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::{
     apply::PhaseWork,
     quote::{assign, word},
+    scripts::script,
 };
 use crate::model::plan::{Action, Before, Step};
 
@@ -40,7 +41,7 @@ fn variables_of_phase(work: &PhaseWork) -> String {
 }
 
 fn undo_script(work: &PhaseWork) -> String {
-    variables(work) + include_str!("scripts/undo.sh")
+    variables(work) + &script!("undo.sh")
 }
 
 /// Run by systemd whenever the script ends, also when it was killed or ran out of time. Source of
@@ -64,10 +65,10 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let mut script = variables_of_phase(work);
     // Writing to a String cannot fail.
     let _ = writeln!(script, "generation={}", work.generation);
-    script += include_str!("scripts/apply.sh");
+    script += &script!("apply.sh");
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
-        script += include_str!("scripts/venv.sh");
-        script += include_str!("scripts/build_venv.sh");
+        script += &script!("venv.sh");
+        script += &script!("build_venv.sh");
     }
     let mut store = |content: &[u8]| {
         payload.push(content.to_vec());
@@ -102,7 +103,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
         let _ = writeln!(script, "step disown own {manifest}");
     }
     if work.last {
-        script += "step finish finish\n";
+        let _ = writeln!(script, "step finish finish {}", work.keep_releases);
     }
     script
 }

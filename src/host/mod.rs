@@ -11,6 +11,7 @@ mod parse;
 mod probe;
 mod quote;
 mod releases;
+mod scripts;
 mod shell;
 mod ssh;
 mod ssh_host;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::quote::assign;
+use super::{quote::assign, scripts::script};
 use crate::model::{
     desired::Desired,
     digest::Digest,
@@ -75,10 +75,10 @@ impl Question {
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),
             assign("digest_port", &port),
-            if self.interpreters.is_empty() { String::new() } else { include_str!("scripts/venv.sh").to_owned() },
-            include_str!("scripts/signature.sh").to_owned(),
-            include_str!("scripts/verify.sh").to_owned(),
-            include_str!("scripts/probe.sh").to_owned(),
+            if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
+            script!("signature.sh"),
+            script!("verify.sh"),
+            script!("probe.sh"),
         ]
         .concat()
     }

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, io::Read as _};
 
-use super::quote::{assign, word};
+use super::{
+    quote::{assign, word},
+    scripts::script,
+};
 use crate::model::{
     digest::Digest,
     release::{Compression, Difference, Holdings, Listing, Placed, Release},
@@ -29,12 +32,12 @@ fn variables(fleet: &str, digest: &Digest) -> String {
     assign("releases", &format!("{base}/releases"))
         + &assign("listings", &format!("{base}/listings"))
         + &assign("digest", &digest.to_string())
-        + include_str!("scripts/signature.sh")
-        + include_str!("scripts/verify.sh")
+        + &script!("signature.sh")
+        + &script!("verify.sh")
 }
 
 pub(super) fn question(fleet: &str, digest: &Digest) -> String {
-    variables(fleet, digest) + include_str!("scripts/holdings.sh")
+    variables(fleet, digest) + &script!("holdings.sh")
 }
 
 /// What the host holds, from its answer to [`question`]. A listing that is not understood is left out: what is
@@ -96,7 +99,7 @@ pub(super) fn script(fleet: &str, parcel: &Parcel<'_>) -> String {
         + &format!("removed={}\n", word(&difference.removed.join("\n")))
         + &format!("added={}\n", word(listing.lines(&difference.added).trim_end_matches('\n')))
         + &format!("shared={}\n", word(&shared.collect::<Vec<_>>().join("\n")))
-        + include_str!("scripts/stage.sh")
+        + &script!("stage.sh")
 }
 
 /// How it ended, from the status and the output of [`script`]; none when it failed.

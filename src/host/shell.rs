@@ -11,7 +11,7 @@ use rand::RngExt as _;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use tokio::time::{Instant, timeout_at};
 
-use super::{quote, ssh::Session};
+use super::{quote, scripts::script, ssh::Session};
 
 /// More than any probe answers; a host that sends more is broken.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -42,7 +42,7 @@ impl Shell {
     /// Starts the shell, as root: by `sudo -n` where the login is another user.
     pub async fn open(session: &Session) -> Result<Self, String> {
         let channel = session.channel_open_session().await.map_err(|error| format!("no session: {error}"))?;
-        let script = quote::word(include_str!("scripts/shell.sh"));
+        let script = quote::word(&script!("shell.sh"));
         // The login shell may be any; `sh -c 'one word'` means the same in all.
         let choose = r#"if [ "$(id -u)" = 0 ]; then exec sh -c "$1"; else exec sudo -n sh -c "$1"; fi"#;
         let command = format!("exec sh -c {} sh {script}", quote::word(choose));

@@ -16,6 +16,7 @@ use super::{
     apply_script, health, parse,
     quote::{assign, word},
     releases,
+    scripts::script,
     shell::{Answer, Shell, ShellError},
     ssh::{self, Session, Target},
     traces,
@@ -247,7 +248,7 @@ impl Host for SshHost {
         let script = assign("unit", &unit(fleet))
             + &assign("base", &base(fleet))
             + &format!("generation={generation}\n")
-            + include_str!("scripts/fence.sh");
+            + &script!("fence.sh");
         self.must("fencing off an older deployment", &script, b"", PHASE_LIMIT).await.map(|_| ())
     }
 

@@ -41,6 +41,8 @@ pub struct Environment {
     pub rollback_on_failure: bool,
     /// How long an instance may be out of reach while it is changed before it counts as lost.
     pub lost_after: Span,
+    /// How many releases stay on an instance beyond those that are in use.
+    pub keep_releases: u32,
 }
 
 /// One host, and how it is reached.

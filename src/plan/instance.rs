@@ -54,7 +54,7 @@ impl<'a> Differ<'a> {
         levels: &'a BTreeMap<ServiceName, u32>,
     ) -> Self {
         let owned = live.owned().cloned().unwrap_or_default();
-        let after = Manifest { releases: owned.releases.clone(), ..Manifest::default() };
+        let after = Manifest::default();
         Self {
             inputs,
             desired,

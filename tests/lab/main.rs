@@ -124,6 +124,7 @@ const TESTS: &[Test] = tests! {
         a_file_of_a_release_that_somebody_changed_is_mended,
         a_release_that_does_not_fit_is_refused_with_figures,
         an_upload_that_is_cut_off_leaves_no_half_release,
+        releases_that_nothing_uses_any_more_are_collected,
     }
     processes {
         a_release_arrives_as_it_is_in_git,

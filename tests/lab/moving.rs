@@ -137,3 +137,30 @@ pub fn an_upload_that_is_cut_off_leaves_no_half_release(world: &World) {
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / None");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
+
+pub fn releases_that_nothing_uses_any_more_are_collected(world: &World) {
+    let fleet = Fleet::new(world, "collected");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.write("environments/test.yaml", "branch: main\nkeep_releases: 2\n");
+    fleet.write("other/server.py", include_str!("server.py"));
+    fleet.service("beta", fleet.port(1), &["h1"], "source: {path: other}");
+    fleet.write("other/beta.txt", "never changes");
+    let held = || h1.run("ls /var/lib/evenkeel/collected/releases /var/lib/evenkeel/collected/listings");
+    let mut seen = Vec::new();
+    for number in 0..6 {
+        fleet.write("program/number.txt", &number.to_string());
+        fleet.service("alpha", port, &["h1"], "");
+        fleet.deploy().ends_with(0);
+        seen.push(release(h1, &fleet, "alpha", port).rsplit('/').next().expect("a digest").to_owned());
+    }
+    let beta = release(h1, &fleet, "beta", fleet.port(1)).rsplit('/').next().expect("a digest").to_owned();
+    // The last is live, the one before it would be brought back by an undo, and two more stay.
+    for (number, digest) in seen.iter().enumerate() {
+        assert_is(&format!("whether release {number} is held"), held().contains(digest), number >= 2);
+    }
+    assert!(held().contains(&beta), "what is live is never collected");
+    fleet.write("program/number.txt", "2");
+    fleet.commit();
+    let plan = fleet.plan().json.to_string();
+    assert!(!plan.contains("the instance does not hold it yet"), "going back sends nothing: {plan}");
+}

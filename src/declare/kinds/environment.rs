@@ -37,4 +37,6 @@ pub struct EnvironmentFile {
     /// How long an instance may be out of reach while it is changed before the deployment counts as
     /// failed; 60s if not given.
     pub lost_after: Option<At<Span>>,
+    /// How many releases stay on an instance beyond those that are in use, the newest first: 5 if not given.
+    pub keep_releases: Option<u32>,
 }

@@ -203,8 +203,34 @@ begin() { # MANIFEST
 
 own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD
 
+# The releases that are in use, or that undoing this deployment would bring back.
+releases_in_use() {
+  for manifest in "$base/manifest" "$base/deployments/$name"/*/kept/*; do
+    [ ! -f "$manifest" ] || head -n 1 -- "$manifest" | grep -q '^evenkeel manifest ' || continue
+    sed -n 's/^release	\([0-9a-f]*\)$/\1/p' "$manifest"
+  done
+}
+
+# Of the others the newest stay: those that were in use last.
+collect_releases() { # KEEP
+  in_use=" $(releases_in_use | sort -u | tr '\n' ' ')"
+  for digest in $in_use; do [ ! -e "$base/listings/$digest" ] || touch -- "$base/listings/$digest"; done
+  left=$1
+  # shellcheck disable=SC2010,SC2012 # the names there are ours: digests
+  { ls -1t -- "$base/listings" | grep -x '[0-9a-f]*' && ls -1 -- "$base/releases"; } 2>/dev/null | while read -r digest; do
+    case $in_use in *" $digest "*) continue ;; esac
+    if [ "$left" -gt 0 ] && [ -e "$base/listings/$digest" ]; then
+      left=$((left - 1))
+      # It comes by once more, as a folder.
+      in_use="$in_use$digest "
+      continue
+    fi
+    rm -rf -- "${base:?}/releases/${digest:?}" "$base/listings/$digest" "$base/listings/$digest.signature"
+  done
+}
+
 # The last phase here is done. Of older deployments the ten newest are kept.
-finish() {
+finish() { # KEEP
   : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
   rm -f -- "$base/open" "$base/deployments/$name/reserve" && sync "$base" || return 1
   rm -rf -- "$base/deployments/$name"/*/payload
@@ -212,6 +238,7 @@ finish() {
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
     [ "$old" = "$name" ] || rm -rf -- "${base:?}/deployments/${old:?}"
   done
+  collect_releases "$1"
   # A virtual environment stays while the manifest or a deployment that is kept names it: to go back to it
   # takes no network.
   rm -rf -- "${base:?}/venvs/.new"
