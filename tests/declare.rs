@@ -236,6 +236,38 @@ fn every_code_as_people_see_it() {
         ("invalid-command", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "/bin/sh -c 'echo x"))]),
         ("invalid-command", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "./server.py"))]),
         ("invalid-command", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "./serve.sh"))]),
+        (
+            "invalid-command",
+            vec![
+                (
+                    "services/a.yaml",
+                    a("exec: /usr/bin/python3 server.py", "exec: -m, python: {requirements: requirements.txt}")
+                        + "health: {exec: check}\nin: {production: {run: {exec: ./run.sh}}}\n",
+                ),
+                ("code/requirements.txt", "a==1\n".into()),
+            ],
+        ),
+        (
+            "requirements",
+            vec![
+                (
+                    "services/a.yaml",
+                    a("server.py", "server.py, python: {requirements: a/b.txt}")
+                        + "in: {staging: {run: {exec: python, python: {requirements: requirements.txt}}}}\n",
+                ),
+                ("code/requirements.txt", "a==1\n-e .\n".into()),
+            ],
+        ),
+        (
+            "invalid-value",
+            vec![(
+                "services/a.yaml",
+                a(
+                    "server.py",
+                    "server.py, python: {requirements: ../r.txt, index: \"http://pypi.example.org/\", netrc: x}",
+                ),
+            )],
+        ),
         ("reserved-variable", vec![("services/a.yaml", a_and("env: {SERVICE_PORT: 8100}"))]),
         ("control-character", vec![("services/a.yaml", a_and("env: {A: \"a\\0b\"}"))]),
         ("control-character", vec![("services/a.yaml", a("/usr/bin/python3 server.py", "\"/bin/a \\e[0m\""))]),
@@ -381,9 +413,10 @@ after: [a]
 replaces: [b.service]
 in:
   production: {env: {FLAG: "yes", GONE: null, MORE: 1}, port: 8102}
-  staging: {place: {on: [h3]}, env: {A: none, OTHER: none, SITE: none}, run: {exec: ./run.sh}, health: {http: /up}, after: []}
+  staging: {place: {on: [h3]}, env: {A: none, OTHER: none, SITE: none}, run: {exec: serve, python: {requirements: requirements.txt, interpreter: /opt/python3.12, index: "https://pypi.example.org/simple/", netrc: /etc/netrc}}, health: {http: /up}, after: []}
 "#,
     ),
+    ("code/requirements.txt", "a==1\n"),
     (
         "sites/s.yaml",
         "domain: example.org\non: [h2, h3]\nfrontend: {source: {path: web}, spa: true, immutable: [\"*.woff2\"]}\n\

@@ -93,6 +93,8 @@ codes! {
     AFTER_CYCLE = "after-cycle";
     /// The literal address of a declared instance, where a reference belongs.
     LITERAL_ADDRESS = "literal-address";
+    /// A virtual environment cannot be told from its file of requirements.
+    REQUIREMENTS = "requirements";
     /// Two things answer for one path of a site.
     ROUTE_TAKEN = "route-taken";
     /// A header that is worked out for each answer.

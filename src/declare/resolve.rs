@@ -14,14 +14,14 @@ use super::{
     de::At,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceKeys},
+    kinds::{self, HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
     place, source,
 };
 use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
-    fleet::{Certificate, Check, Environment, Fleet, Health, Instance, Route, Service, Serving, Site, Ssh},
+    fleet::{Certificate, Check, Environment, Fleet, Health, Instance, Python, Route, Service, Serving, Site, Ssh},
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
     source::Source,
@@ -148,6 +148,15 @@ fn targets<'a>(
     }
 }
 
+fn python(python: &kinds::Python) -> Python {
+    Python {
+        requirements: python.requirements.to_string(),
+        interpreter: python.interpreter.as_ref().map_or("/usr/bin/python3".to_owned(), ToString::to_string),
+        index: python.index.as_ref().map(ToString::to_string),
+        netrc: python.netrc.as_ref().map(ToString::to_string),
+    }
+}
+
 struct Resolver<'a> {
     declaration: &'a Declaration,
     overrides: &'a Overrides,
@@ -198,6 +207,7 @@ impl<'a> Resolver<'a> {
             description: one_line(effective.description().map_or(name.as_str(), |description| description.as_str())),
             sources: self.sources(&file.file, effective.source(), on),
             exec,
+            python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
             state: run.state.iter().map(ToString::to_string).collect(),
             on: on.clone(),

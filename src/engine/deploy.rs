@@ -22,6 +22,7 @@ use crate::{
         manifest::Manifest,
         name::InstanceName,
         outcome::{Cause, Failure},
+        paths,
         plan::{Action, Plan, Step},
     },
     report::{
@@ -219,8 +220,22 @@ impl<H: Host> Deployment<'_, H> {
     /// of each unit what it was really started with by then. Whoever goes on from there restarts nothing twice.
     fn manifest_until(&self, phase: u32, name: &InstanceName) -> Manifest {
         let instance = &self.plan.instances[name];
-        let mut manifest = instance.manifest_before.clone().unwrap_or_default().union(&instance.manifest_after);
-        for step in self.plan.steps.iter().filter(|step| step.instance == *name && step.phase < phase) {
+        let before = instance.manifest_before.clone().unwrap_or_default();
+        let had = &before.venvs;
+        let mut manifest = before.union(&instance.manifest_after);
+        let steps = || self.plan.steps.iter().filter(|step| step.instance == *name);
+        let renewed = |unit: &str| {
+            let of = paths::service_of_unit(&self.prepared.fleet.name, unit).map(|(service, _)| service);
+            steps().any(|step| match &step.action {
+                Action::BuildVenv { service, key, .. } => of.as_ref() == Some(service) && had.contains(key),
+                _ => false,
+            })
+        };
+        // What ran from a virtual environment that is replaced runs from nothing that is there, until it is restarted.
+        for (_, started) in manifest.units.iter_mut().filter(|(unit, _)| renewed(unit)) {
+            started.inputs = None;
+        }
+        for step in steps().filter(|step| step.phase < phase) {
             if let Action::StartUnit { unit } | Action::RestartUnit { unit } = &step.action
                 && let Some(started) = instance.manifest_after.units.get(unit)
             {

@@ -22,7 +22,8 @@ pub fn of(plan: &Plan, environment: &Environment) -> Duration {
     let mut limit = if stages { STAGE_LIMIT } else { Duration::ZERO };
     for phase in 1..=phases {
         let steps = || plan.steps.iter().filter(|step| step.phase == phase);
-        let installs = steps().any(|step| matches!(step.action, Action::InstallPackages { .. }));
+        let installs =
+            steps().any(|step| matches!(step.action, Action::InstallPackages { .. } | Action::BuildVenv { .. }));
         limit += if installs { PHASE_LIMIT } else { PLAIN_PHASE };
         limit += environment.lost_after.0;
         limit += steps().filter_map(health::longest_wait).max().unwrap_or_default();

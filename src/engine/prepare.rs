@@ -24,7 +24,7 @@ use crate::{
         tree::Tree,
     },
     release::{self, BuildError, Builds, Fetcher, ReleaseError},
-    render::{self, RenderError},
+    render::{self, Made, RenderError, Requirements},
 };
 
 /// One environment, ready to be compared with what is live.
@@ -36,6 +36,8 @@ pub struct Prepared {
     pub releases: BTreeMap<Digest, Release>,
     /// What each source resolved to, and the release that was made of it.
     pub sources: BTreeMap<Source, (Pinned, Digest)>,
+    /// What is installed for Python services.
+    pub requirements: Requirements,
     /// Where the branches and tags of other repositories were when the last good deployment was made, as
     /// far as that is known.
     pub deployed: SourceCommits,
@@ -93,13 +95,15 @@ pub fn gathered(
     let made = release::gather(&fleet, tree, &commits.sources, fetcher, builds)?;
     let digests: BTreeMap<Source, Digest> =
         made.iter().map(|(source, release)| (source.clone(), release.digest)).collect();
-    let desired = render::render(&fleet, &digests)?;
+    let requirements = release::requirements(&fleet, &made)?;
+    let desired = render::render(&fleet, &Made { releases: &digests, requirements: &requirements })?;
     let sources: BTreeMap<Source, (Pinned, Digest)> =
         made.iter().map(|(source, release)| (source.clone(), (release.source.clone(), release.digest))).collect();
     commits.sources = sources.iter().filter_map(|(source, (pinned, _))| moving(source, pinned)).collect();
     let releases = made.into_values().map(|release| (release.digest, release)).collect();
     let digest = desired::digest(&desired);
-    Ok(Prepared { fleet, commits, desired, releases, sources, deployed: SourceCommits::new(), digest, findings })
+    let deployed = SourceCommits::new();
+    Ok(Prepared { fleet, commits, desired, releases, sources, requirements, deployed, digest, findings })
 }
 
 /// Both, one after the other; nothing is built. `folder` is the fleet folder below the tree's root.
@@ -125,8 +129,19 @@ impl Prepared {
     /// What was made of each build, as far as it is known.
     pub fn builds(&self) -> BuiltReleases {
         let made = self.releases.values().filter(|release| !matches!(release.making, Making::Due { .. }));
-        let built = |release: &Release| BuiltRelease { release: release.digest, from: release.source.to_string() };
+        let built = |release: &Release| BuiltRelease {
+            release: release.digest,
+            from: release.source.to_string(),
+            requirements: self.requirements_in(&release.digest),
+        };
         made.filter_map(|release| Some((release.build_key()?, built(release)))).collect()
+    }
+
+    /// What the files of a release say that virtual environments hold, as far as services ask for it.
+    fn requirements_in(&self, release: &Digest) -> BTreeMap<String, Digest> {
+        let in_it = |source: &Source| self.sources.get(source).is_some_and(|(_, made)| made == release);
+        let files = self.requirements.iter().filter(|((source, _), _)| in_it(source));
+        files.filter_map(|((_, file), digest)| Some((file.clone(), (*digest)?))).collect()
     }
 
     /// Whether what is built is what the history says was made of it.

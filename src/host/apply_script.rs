@@ -67,6 +67,10 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let _ = writeln!(script, "generation={}", work.generation);
     script += &script!("collect.sh");
     script += &script!("apply.sh");
+    if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
+        script += &script!("venv.sh");
+        script += &script!("build_venv.sh");
+    }
     let mut store = |content: &[u8]| {
         payload.push(content.to_vec());
         payload.len() - 1
@@ -129,6 +133,11 @@ fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<St
             format!("install_packages {}", names.iter().map(|name| word(name)).collect::<Vec<_>>().join(" "))
         }
         Action::StageRelease { .. } | Action::AwaitHealth { .. } => return None,
+        Action::BuildVenv { service, key, interpreter, requirements, index, netrc } => {
+            let optional = |value: &Option<String>| word(value.as_deref().unwrap_or_default());
+            let (index, netrc) = (optional(index), optional(netrc));
+            format!("build_venv {service} {key} {} {} {index} {netrc}", word(interpreter), word(requirements))
+        }
         Action::WriteFile { path, before, content, mode } => {
             format!("write_file {} {mode:04o} {} {}", word(path), store(content), before_word(before))
         }

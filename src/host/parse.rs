@@ -4,6 +4,7 @@
 //! whole, never a host on which things are absent.
 
 mod certificates;
+mod venvs;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -96,6 +97,8 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
         packages: packages(&sections, question),
         users: users(&sections, question),
         releases: releases(&sections, question),
+        venvs: venvs::venvs(&sections, question),
+        interpreters: venvs::interpreters(&sections, question),
         certificates: certificates::certificates(&sections, question),
         facts: facts(&sections),
         units,

@@ -19,6 +19,9 @@ pub struct Question {
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
+    pub venvs: BTreeSet<Digest>,
+    /// With which virtual environments are made.
+    pub interpreters: BTreeSet<String>,
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
@@ -33,6 +36,8 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
         releases: desired.releases.clone(),
+        venvs: desired.venvs.keys().copied().collect(),
+        interpreters: desired.venvs.values().map(|venv| venv.interpreter.clone()).collect(),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
     };
@@ -55,7 +60,7 @@ impl Question {
     /// What is sent: the question as variables, and the script that answers it.
     pub fn script(&self) -> String {
         let joined = |values: &BTreeSet<String>, with: &str| values.iter().cloned().collect::<Vec<_>>().join(with);
-        let releases = self.releases.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
+        let digests = |digests: &BTreeSet<Digest>| digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
         let pairs = self.certificates.iter().map(|pair| format!("{}\t{}", pair.certificate, pair.key));
         let certificates = pairs.collect::<Vec<_>>().join("\n");
         let port = self.digest_port.map(|port| port.to_string()).unwrap_or_default();
@@ -65,9 +70,12 @@ impl Question {
             assign("units", &joined(&self.units, " ")),
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
-            assign("releases", &releases),
+            assign("releases", &digests(&self.releases)),
+            assign("venvs", &digests(&self.venvs)),
+            assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),
             assign("digest_port", &port),
+            if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
             script!("signature.sh"),
             script!("verify.sh"),
             script!("probe.sh"),

@@ -33,6 +33,9 @@ pub struct BuiltRelease {
     pub release: Digest,
     /// The source, in words.
     pub from: String,
+    /// What the files that say what a virtual environment holds said, by their path in the release.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requirements: BTreeMap<String, Digest>,
 }
 
 impl Build {

@@ -8,6 +8,7 @@ use super::{
     digest::Digest,
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
+    venv::Venv,
 };
 
 /// What a path on a host belongs to.
@@ -52,6 +53,8 @@ pub struct Desired {
     pub users: BTreeMap<String, BTreeSet<ServiceName>>,
     /// Releases that must be staged.
     pub releases: BTreeSet<Digest>,
+    /// Virtual environments that must be there, by their key.
+    pub venvs: BTreeMap<Digest, Venv>,
     /// Whether `sites-enabled/default` is unlinked.
     pub replaces_default: bool,
 }
@@ -108,6 +111,8 @@ pub struct Replica {
     pub port: u16,
     pub unit: String,
     pub release: Digest,
+    /// The key of its virtual environment.
+    pub venv: Option<Digest>,
     pub user: String,
     pub unit_path: String,
     pub env_path: String,

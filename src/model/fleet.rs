@@ -76,7 +76,9 @@ pub struct Service {
     /// Where its files come from, on each instance that it runs on: archives may differ by processor.
     pub sources: BTreeMap<InstanceName, Source>,
     /// The command, already split; the first word is an absolute path, or `./…` within the release.
+    /// With `python`, a bare name too: a program of its virtual environment.
     pub exec: Vec<String>,
+    pub python: Option<Python>,
     pub user: String,
     /// Names of state directories, kept across releases.
     pub state: Vec<String>,
@@ -95,6 +97,19 @@ pub struct Service {
     pub replaces: Vec<String>,
     /// The file that declares it, from the repository's root.
     pub declared_in: String,
+}
+
+/// What a service's virtual environment is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Python {
+    /// The file of the release that says what is installed.
+    pub requirements: String,
+    /// A path on the host.
+    pub interpreter: String,
+    /// Where packages come from; None: the public index.
+    pub index: Option<String>,
+    /// Where on the host the credentials of the index lie.
+    pub netrc: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

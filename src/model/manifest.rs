@@ -19,6 +19,8 @@ pub struct Manifest {
     /// Units that evenkeel enabled and started, each with what it was last started with.
     pub units: BTreeMap<String, StartedWith>,
     pub releases: BTreeSet<Digest>,
+    /// Virtual environments, by their key.
+    pub venvs: BTreeSet<Digest>,
     /// Certificates, which are not ours, as they were when nginx read them last.
     pub certificates: BTreeMap<String, Digest>,
 }
@@ -26,8 +28,8 @@ pub struct Manifest {
 /// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartedWith {
-    /// Digest over the unit file, the environment file and the release. None: not known, because undoing a
-    /// deployment could not start it again.
+    /// Digest over the unit file, the environment file and the release. None: not known, because a
+    /// deployment failed, and undoing could not start it again or its virtual environment is another now.
     pub inputs: Option<Digest>,
     /// Digest of the foreign `env_file` at that time; None where the service has none.
     pub env_file: Option<Digest>,
@@ -58,6 +60,9 @@ impl Manifest {
         }
         for digest in &self.releases {
             text += &format!("release\t{digest}\n");
+        }
+        for key in &self.venvs {
+            text += &format!("venv\t{key}\n");
         }
         for (path, digest) in &self.certificates {
             text += &format!("certificate\t{digest}\t{path}\n");
@@ -94,6 +99,9 @@ impl Manifest {
             ["release", digest] => {
                 self.releases.insert(digest.parse().ok()?);
             }
+            ["venv", key] => {
+                self.venvs.insert(key.parse().ok()?);
+            }
             ["certificate", digest, path] => {
                 self.certificates.insert(path.to_owned(), digest.parse().ok()?);
             }
@@ -112,6 +120,7 @@ impl Manifest {
             union.units.entry(unit.clone()).or_insert_with(|| started.clone());
         }
         union.releases.extend(&newer.releases);
+        union.venvs.extend(&newer.venvs);
         for (path, digest) in &newer.certificates {
             union.certificates.entry(path.clone()).or_insert(*digest);
         }
@@ -139,6 +148,7 @@ mod tests {
             ]
             .into(),
             releases: [digest].into(),
+            venvs: [digest].into(),
             certificates: [("/etc/ssl/a.pem".to_owned(), digest)].into(),
         };
         assert_eq!(Manifest::parse(&manifest.write()), Ok(manifest));

@@ -27,9 +27,22 @@ pub struct Observation {
     pub users: BTreeMap<String, Seen<()>>,
     /// Releases asked about that lie on the instance.
     pub releases: BTreeMap<Digest, Seen<LiveRelease>>,
+    /// Virtual environments asked about, by their key.
+    pub venvs: BTreeMap<Digest, Seen<LiveVenv>>,
+    /// What the interpreters asked about are, as in `cpython-311`.
+    pub interpreters: BTreeMap<String, Seen<String>>,
     /// Certificates asked about, each with its key.
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
     pub facts: Facts,
+}
+
+/// A virtual environment, as it lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveVenv {
+    /// As it was made, with an interpreter of this kind.
+    Whole { made_with: String },
+    /// Something of it is no longer as it was made.
+    Damaged,
 }
 
 /// A certificate and its key, links followed. Of the key nothing is ever read off the instance.

@@ -49,6 +49,16 @@ pub fn release_at(fleet: &FleetName, path: &str) -> Option<Digest> {
     path.strip_prefix(&format!("{}/releases/", base(fleet)))?.parse().ok()
 }
 
+/// A virtual environment, by its key.
+pub fn venv(fleet: &FleetName, key: &Digest) -> String {
+    format!("{}/venvs/{key}", base(fleet))
+}
+
+/// Stands in a plan for a virtual environment whose key a build has to tell first. Nothing is ever made there.
+pub fn unknown_venv(fleet: &FleetName) -> String {
+    format!("{}/venvs/known-after-the-build", base(fleet))
+}
+
 /// The symlink that a site serves from; a switch renames it.
 pub fn site_current(fleet: &FleetName, site: &SiteName) -> String {
     format!("{}/sites/{site}/current", base(fleet))

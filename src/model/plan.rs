@@ -111,6 +111,16 @@ pub enum Action {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         due: bool,
     },
+    /// Makes a virtual environment where none is as it should be. No effect on what runs until it is started
+    /// again; not undone, for it is content, as releases are.
+    BuildVenv {
+        service: ServiceName,
+        key: Digest,
+        interpreter: String,
+        requirements: String,
+        index: Option<String>,
+        netrc: Option<String>,
+    },
     WriteFile {
         path: String,
         before: Before,
@@ -191,6 +201,7 @@ impl Action {
         match self {
             Action::InstallPackages { .. } => "install",
             Action::StageRelease { .. } => "stage",
+            Action::BuildVenv { .. } => "build",
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
                 "create"
             }
@@ -210,6 +221,7 @@ impl Action {
         match self {
             Action::InstallPackages { names } => names.join(" "),
             Action::StageRelease { release, .. } => release.to_string(),
+            Action::BuildVenv { key, .. } => key.to_string(),
             Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
                 path.clone()
             }
@@ -333,6 +345,7 @@ pub fn fate(steps: &[&Step]) -> Fate {
             Action::WriteFile { .. } | Action::WriteLink { .. } => updated = true,
             Action::RemoveFile { .. } => deleted = true,
             Action::StageRelease { .. }
+            | Action::BuildVenv { .. }
             | Action::StopUnit { .. }
             | Action::EnableUnit { .. }
             | Action::StartUnit { .. }

@@ -24,7 +24,8 @@ pub enum Making {
     /// Its files are what a build made.
     Built { key: Digest, log: Arc<str> },
     /// A build made it once, and the history says so. Its files are not at hand.
-    Recorded { key: Digest },
+    /// It said then what the files of requirements in it hold.
+    Recorded { key: Digest, requirements: BTreeMap<String, Digest> },
     /// It has to be built. Its digest is the build's key, and stands for one that nobody knows yet.
     Due { key: Digest },
 }
@@ -58,7 +59,7 @@ impl Release {
     pub fn build_key(&self) -> Option<Digest> {
         match &self.making {
             Making::Taken => None,
-            Making::Built { key, .. } | Making::Recorded { key } | Making::Due { key } => Some(*key),
+            Making::Built { key, .. } | Making::Recorded { key, .. } | Making::Due { key } => Some(*key),
         }
     }
 

@@ -106,7 +106,7 @@ fn settle(plan: &mut Plan) {
 fn difference(step: &Step) -> Option<Difference> {
     Some(match &step.action {
         Action::InstallPackages { .. } => Difference::Packages,
-        Action::StageRelease { .. } => Difference::Releases,
+        Action::StageRelease { .. } | Action::BuildVenv { .. } => Difference::Releases,
         Action::WriteFile { before: Before::File { digest, .. }, content, .. }
             if *digest == crate::model::digest::Digest::of(content) =>
         {

@@ -74,6 +74,7 @@ impl<'a> Differ<'a> {
         self.known("the manifest", &self.live.manifest);
         self.packages();
         self.releases();
+        self.venvs();
         self.files();
         self.replicas();
         self.certificates();
@@ -204,7 +205,13 @@ impl<'a> Differ<'a> {
             };
             if let Making::Due { .. } = release.making {
                 let message = format!("the release of {resource} is not built yet");
-                let hint = "it is when this is applied; until then its digest stands for one that nobody knows";
+                let hint = match self.waits_for_requirements(digest) {
+                    true => {
+                        "it is when this is applied; until then its digest stands for one that nobody knows, and \
+                             which virtual environment it runs in is known after the build"
+                    }
+                    false => "it is when this is applied; until then its digest stands for one that nobody knows",
+                };
                 self.findings.push(Finding::warning("not-built", message).on(self.name()).hint(hint));
             }
             let moved = self.inputs.moved.get(&resource).map(String::as_str);

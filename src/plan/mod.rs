@@ -12,6 +12,7 @@ mod moved;
 mod order;
 mod replica;
 mod site;
+mod venv;
 
 use std::collections::BTreeMap;
 

@@ -74,7 +74,7 @@ fn age(action: &Action) -> u32 {
 fn rank(action: &Action) -> u32 {
     match action {
         Action::InstallPackages { .. } => 0,
-        Action::StageRelease { .. } => 1,
+        Action::StageRelease { .. } | Action::BuildVenv { .. } => 1,
         Action::StopUnit { .. } => 2,
         Action::RemoveFile { .. } => 3,
         Action::WriteFile { .. } | Action::WriteLink { .. } => 4,

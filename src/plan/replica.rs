@@ -31,8 +31,7 @@ impl Differ<'_> {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
         }
-        let changed = self.live.releases.get(&replica.release) == Some(&Seen::Known(LiveRelease::Changed));
-        let drifted = changed || self.files_drifted(replica);
+        let drifted = self.drifted(replica);
         let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live, drifted) else {
             return;
         };
@@ -47,6 +46,15 @@ impl Differ<'_> {
             health: replica.health.clone(),
         };
         self.step(phase, &resource, action, "what comes after waits until it is healthy");
+    }
+
+    /// Why what runs may have been started from something else than what is declared.
+    fn drifted(&self, replica: &Replica) -> Option<&'static str> {
+        let changed = self.live.releases.get(&replica.release) == Some(&Seen::Known(LiveRelease::Changed));
+        if changed || self.files_drifted(replica) {
+            return Some("drift: it may have been started from the files as they were changed on the instance");
+        }
+        self.is_venv_made_anew(replica).then_some("drift: its virtual environment is made anew")
     }
 
     /// Whether its unit or environment file holds something else: it may have been started from that.
@@ -120,7 +128,7 @@ fn process(
     wanted: &StartedWith,
     started: Option<&StartedWith>,
     live: Option<&LiveUnit>,
-    files_drifted: bool,
+    drifted: Option<&str>,
 ) -> Option<(Action, String)> {
     let unit = replica.unit.clone();
     let start = |reason: &str| Some((Action::StartUnit { unit: unit.clone() }, reason.to_owned()));
@@ -139,13 +147,13 @@ fn process(
         return start(&format!("it should run and is {}", live.active));
     }
     if started.inputs.is_none() {
-        return restart("undoing a deployment could not start it again: it may run from what was undone");
+        return restart("it was not started again when a deployment failed: it may run from what is there no more");
     }
     if started.inputs != wanted.inputs {
         return restart("its unit, environment or release changes");
     }
-    if files_drifted {
-        return restart("drift: it may have been started from the files as they were changed on the instance");
+    if let Some(why) = drifted {
+        return restart(why);
     }
     if started.env_file != wanted.env_file {
         let path = replica.env_file.as_deref().unwrap_or("its env_file");

@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::{BuildError, FetchError};
+use crate::model::requirements;
 
 /// Everything that stands against it, at once.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub enum Trouble {
     HostileName { from: String, path: String },
     #[error("{program} is {} {from}; correct run.exec, or the source", if *.there { "not executable in" } else { "not in" })]
     NoProgram { program: String, from: String, there: bool },
+    #[error("in {from}, {why}; {}", why.hint())]
+    Requirements { from: String, why: requirements::Trouble },
     #[error("{from} cannot be had: {why}")]
     Unfetched { from: String, why: FetchError },
     #[error("{from} is not built: {why}")]

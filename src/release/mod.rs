@@ -12,21 +12,23 @@ mod error;
 mod fetcher;
 mod links;
 mod pack;
+mod requirements;
 mod resolve;
 mod unpack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::{BuildError, Builds, Fault, Job, Made, Workshop};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Unfetched};
 pub use pack::pack;
+pub use requirements::requirements;
 pub use resolve::{moving, resolve};
 pub use unpack::{Bounds, UnpackError, unpack};
 
 use crate::model::{
-    build::Build,
+    build::{Build, BuiltRelease},
     digest::Digest,
     fleet::Fleet,
     release::{Making, Release, ReleaseFile},
@@ -50,7 +52,7 @@ pub fn gather(
     let names: Vec<&Source> = needed.keys().copied().collect();
     let made = resolve::each(&names, |source| {
         let pinned = resolve(source, known, fetcher)?;
-        release(source, pinned, tree, fetcher, builds)
+        release(source, pinned, tree, fetcher, builds, &requirements::named(fleet, source))
     });
     let mut releases = BTreeMap::new();
     let mut troubles = Vec::new();
@@ -72,6 +74,7 @@ fn release(
     tree: &Tree,
     fetcher: &dyn Fetcher,
     builds: Builds<'_>,
+    requirements: &BTreeSet<&str>,
 ) -> Result<Release, Trouble> {
     let unfetched = |why| Trouble::Unfetched { from: source.to_string(), why };
     let fetched = match (&source.origin, &pinned) {
@@ -84,7 +87,7 @@ fn release(
     };
     let files = files(source, fetched.as_ref().unwrap_or(tree), folder)?;
     match &source.build {
-        Some(build) => built(source, pinned, build, files, builds),
+        Some(build) => built(source, pinned, build, files, builds, requirements),
         None => Ok(Release::new(pinned, files)),
     }
 }
@@ -145,11 +148,20 @@ fn release_file(from: &str, path: &str, entry: &Entry) -> Result<ReleaseFile, Tr
     }
 }
 
-/// What is built of the files, as far as one goes for it.
-fn built(source: &Source, pinned: Pinned, build: &Build, files: Files, builds: Builds<'_>) -> Result<Release, Trouble> {
+/// What is built of the files, as far as one goes for it. What the history says of it is enough only where it
+/// says what these requirements hold.
+fn built(
+    source: &Source,
+    pinned: Pinned,
+    build: &Build,
+    files: Files,
+    builds: Builds<'_>,
+    requirements: &BTreeSet<&str>,
+) -> Result<Release, Trouble> {
     let unbuilt = |why| Trouble::Unbuilt { from: source.to_string(), why: Box::new(why) };
     let key = build.key(&Release::new(pinned.clone(), files.clone()).digest);
-    let recorded = builds.recorded.and_then(|recorded| recorded.get(&key)).map(|recorded| recorded.release);
+    let tells = |recorded: &&BuiltRelease| requirements.iter().all(|file| recorded.requirements.contains_key(*file));
+    let recorded = builds.recorded.and_then(|recorded| recorded.get(&key)).filter(tells);
     let made = builds.workshop.and_then(|workshop| workshop.kept(&key));
     let release = |made: Made| {
         let mut release = Release::new(pinned.clone(), made.files);
@@ -158,13 +170,16 @@ fn built(source: &Source, pinned: Pinned, build: &Build, files: Files, builds: B
     };
     match (made.map(release), recorded) {
         // Another controller's build may have made other bytes of it. What is deployed is left alone.
-        (Some(made), Some(recorded)) if made.digest == recorded || builds.run => Ok(made),
+        (Some(made), Some(recorded)) if made.digest == recorded.release || builds.run => Ok(made),
         (Some(made), None) => Ok(made),
         _ if builds.run => {
             let workshop = builds.workshop.ok_or_else(|| unbuilt(BuildError::NoPlace))?;
             workshop.make(Job { key, build, files: &files }).map(release).map_err(unbuilt)
         }
-        (_, Some(recorded)) => Ok(Release::without_files(recorded, pinned, Making::Recorded { key })),
+        (_, Some(recorded)) => {
+            let making = Making::Recorded { key, requirements: recorded.requirements.clone() };
+            Ok(Release::without_files(recorded.release, pinned, making))
+        }
         (None, None) => Ok(Release::without_files(key, pinned, Making::Due { key })),
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn render(
     instance: &Instance,
     service: &Service,
     replica: &Replica,
+    programs: Option<&str>,
 ) -> Result<String, RenderError> {
     let mut given = vec![
         ("INSTANCE_NAME", instance.name.to_string()),
@@ -25,6 +26,10 @@ pub(super) fn render(
         // A release is read-only: what Python compiles goes to the unit's CacheDirectory.
         ("PYTHONPYCACHEPREFIX", format!("/var/cache/{}/{}", fleet.name, service.name)),
     ];
+    if let Some(programs) = programs.filter(|_| !service.env.contains_key("PATH")) {
+        // What it starts itself finds the virtual environment's programs first. The rest is systemd's own.
+        given.push(("PATH", format!("{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")));
+    }
     given.extend(service.env.iter().map(|(key, value)| (key.as_str(), value.clone())));
     given.sort();
     given.into_iter().map(|(key, value)| line(service, key, &value)).collect()

@@ -14,14 +14,25 @@ use thiserror::Error;
 use crate::model::{
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
-    fleet::{Fleet, Instance, Service},
+    fleet::{Check, Fleet, Health, Instance, Python, Service},
     name::InstanceName,
     paths,
     source::Source,
+    venv::{self, Venv},
 };
 
 /// The release of every source, as `release` worked them out.
 pub type Releases = BTreeMap<Source, Digest>;
+
+/// What is installed, by the source and its file that says so, as `release` worked it out. None: it is known
+/// after the build.
+pub type Requirements = BTreeMap<(Source, String), Option<Digest>>;
+
+/// What was made of the sources.
+pub struct Made<'a> {
+    pub releases: &'a Releases,
+    pub requirements: &'a Requirements,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
@@ -32,11 +43,11 @@ pub enum RenderError {
 }
 
 /// What every instance of the environment should hold.
-pub fn render(fleet: &Fleet, releases: &Releases) -> Result<BTreeMap<InstanceName, Desired>, RenderError> {
-    fleet.instances.values().map(|instance| Ok((instance.name.clone(), one(fleet, instance, releases)?))).collect()
+pub fn render(fleet: &Fleet, made: &Made<'_>) -> Result<BTreeMap<InstanceName, Desired>, RenderError> {
+    fleet.instances.values().map(|instance| Ok((instance.name.clone(), one(fleet, instance, made)?))).collect()
 }
 
-fn one(fleet: &Fleet, instance: &Instance, releases: &Releases) -> Result<Desired, RenderError> {
+fn one(fleet: &Fleet, instance: &Instance, made: &Made<'_>) -> Result<Desired, RenderError> {
     let mut desired = Desired {
         instance: instance.name.clone(),
         files: BTreeMap::new(),
@@ -48,12 +59,13 @@ fn one(fleet: &Fleet, instance: &Instance, releases: &Releases) -> Result<Desire
         packages: instance.packages.clone(),
         users: BTreeMap::new(),
         releases: BTreeSet::new(),
+        venvs: BTreeMap::new(),
         replaces_default: fleet.sites_on(&instance.name).any(|site| site.replaces_default),
     };
     for service in fleet.services_on(&instance.name) {
-        add_service(&mut desired, fleet, instance, service, releases)?;
+        add_service(&mut desired, fleet, instance, service, made)?;
     }
-    add_sites(&mut desired, fleet, instance, releases)?;
+    add_sites(&mut desired, fleet, instance, made.releases)?;
     Ok(desired)
 }
 
@@ -62,15 +74,27 @@ fn add_service(
     fleet: &Fleet,
     instance: &Instance,
     service: &Service,
-    releases: &Releases,
+    made: &Made<'_>,
 ) -> Result<(), RenderError> {
     let resource = Resource::Service(service.name.clone());
-    let release = release_of(service.sources.get(&instance.name), releases, &instance.name, &resource)?;
+    let source = service.sources.get(&instance.name);
+    let release = release_of(source, made.releases, &instance.name, &resource)?;
+    let directory = paths::release(&fleet.name, &release);
+    let installed = service.python.as_ref().zip(source);
+    let installed = installed.map(|(python, source)| installed_by(python, source, made, &instance.name, &resource));
+    let requirements = installed.transpose()?.flatten();
+    let venv = service.python.as_ref().zip(requirements).map(|(python, of)| venv(python, &directory, &of));
+    let programs = service.python.as_ref().map(|_| match &venv {
+        Some((key, _)) => format!("{}/bin", paths::venv(&fleet.name, key)),
+        None => format!("{}/bin", paths::unknown_venv(&fleet.name)),
+    });
+    let service = &in_venv(service, programs.as_deref());
     let replica = Replica {
         service: service.name.clone(),
         port: service.port,
         unit: paths::unit(&fleet.name, &service.name, service.port),
         release,
+        venv: venv.as_ref().map(|(key, _)| *key),
         user: service.user.clone(),
         unit_path: paths::unit_file(&fleet.name, &service.name, service.port),
         env_path: paths::env_file(&fleet.name, &service.name, service.port),
@@ -78,15 +102,16 @@ fn add_service(
         health: service.health.clone(),
         after: service.after.clone(),
         replaces: service.replaces.clone(),
-        directory: paths::release(&fleet.name, &release),
+        directory,
     };
     let unit = unit::render(fleet, service, &replica)?;
-    let environment = env_file::render(fleet, instance, service, &replica)?;
+    let environment = env_file::render(fleet, instance, service, &replica, programs.as_deref())?;
     let file = |content: String, mode| DesiredFile { resource: resource.clone(), content: content.into_bytes(), mode };
     desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
     desired.files.insert(replica.env_path.clone(), file(environment, 0o600));
     desired.users.entry(service.user.clone()).or_default().insert(service.name.clone());
     desired.releases.insert(release);
+    desired.venvs.extend(venv);
     desired.replicas.insert(replica.unit.clone(), replica);
     Ok(())
 }
@@ -124,6 +149,45 @@ fn add_sites(
         desired.nginx = Some(nginx);
     }
     Ok(())
+}
+
+/// The digest of what is installed; None where a build has to tell first.
+fn installed_by(
+    python: &Python,
+    source: &Source,
+    made: &Made<'_>,
+    instance: &InstanceName,
+    resource: &Resource,
+) -> Result<Option<Digest>, RenderError> {
+    let lacking = || RenderError::NoRelease { instance: instance.clone(), resource: resource.to_string() };
+    made.requirements.get(&(source.clone(), python.requirements.clone())).copied().ok_or_else(lacking)
+}
+
+fn venv(python: &Python, directory: &str, requirements: &Digest) -> (Digest, Venv) {
+    let key = venv::key(&python.interpreter, python.index.as_deref(), requirements);
+    let venv = Venv {
+        interpreter: python.interpreter.clone(),
+        requirements: format!("{directory}/{}", python.requirements),
+        index: python.index.clone(),
+        netrc: python.netrc.clone(),
+    };
+    (key, venv)
+}
+
+/// The service with the programs of its virtual environment by their whole paths.
+fn in_venv(service: &Service, programs: Option<&str>) -> Service {
+    let mut service = service.clone();
+    let whole = |words: &mut Vec<String>| {
+        if let (Some(programs), Some(program)) = (programs, words.first_mut().filter(|program| !program.contains('/')))
+        {
+            *program = format!("{programs}/{program}");
+        }
+    };
+    whole(&mut service.exec);
+    if let Some(Health { check: Check::Exec(words), .. }) = &mut service.health {
+        whole(words);
+    }
+    service
 }
 
 /// The first line of a file. The path is a comment whatever the folder is called.

@@ -42,6 +42,9 @@ pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Res
     if service.user == "root" {
         // Files of releases are shared by hard links; only root could write through them.
         line(format!("ReadOnlyPaths={}/releases", paths::base(&fleet.name)));
+        if service.python.is_some() {
+            line(format!("ReadOnlyPaths={}/venvs", paths::base(&fleet.name)));
+        }
     }
     if let Some(memory) = &service.memory {
         line(format!("MemoryMax={memory}"));

@@ -78,11 +78,21 @@ pub fn phase_title(plan: &Plan, phase: u32) -> String {
             _ => None,
         })
         .collect();
-    let prepares = |step: &Step| matches!(step.action, Action::StageRelease { .. });
+    let built: BTreeSet<_> = steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::BuildVenv { key, .. } => Some(key),
+            _ => None,
+        })
+        .collect();
+    let prepares = |step: &Step| matches!(step.action, Action::StageRelease { .. } | Action::BuildVenv { .. });
     let resources: BTreeSet<_> = steps.iter().filter(|step| !prepares(step)).map(|step| &step.resource).collect();
     let mut named: Vec<String> = resources.iter().take(NAMED).map(|resource| visible(&resource.to_string())).collect();
     if !staged.is_empty() {
         named.push(count(staged.len(), "release"));
+    }
+    if !built.is_empty() {
+        named.push(count(built.len(), "virtual environment"));
     }
     match resources.len().saturating_sub(NAMED) {
         0 => named.join(", "),

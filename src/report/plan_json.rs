@@ -192,6 +192,7 @@ fn files(action: &Action) -> (Option<FileView<'_>>, Option<FileView<'_>>) {
         Action::RemoveFile { before, .. } => (file(before), None),
         Action::InstallPackages { .. }
         | Action::StageRelease { .. }
+        | Action::BuildVenv { .. }
         | Action::StopUnit { .. }
         | Action::EnableUnit { .. }
         | Action::StartUnit { .. }

@@ -146,6 +146,12 @@ impl Group<'_> {
                 words::count(*files, "file"),
                 words::size(*bytes)
             )),
+            Action::BuildVenv { key, interpreter, requirements, .. } => line(format!(
+                "virtual environment {} of {}, made with {}",
+                key.short(),
+                visible(requirements.rsplit('/').next().unwrap_or(requirements)),
+                visible(interpreter)
+            )),
             Action::StopUnit { unit, foreign: true } => {
                 line(format!("stops and disables {}, which it replaces", visible(unit)))
             }
@@ -170,6 +176,7 @@ impl Group<'_> {
         match &step.action {
             Action::InstallPackages { names } => Some(names.join(" ")),
             Action::StageRelease { release, source, .. } => Some(format!("release {} from {source}", release.short())),
+            Action::BuildVenv { key, .. } => Some(format!("virtual environment {}", key.short())),
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => None,
             Action::WriteFile { path, .. } | Action::WriteLink { path, .. } => Some(path.clone()),
             Action::RemoveFile { path, .. } => (fate != Fate::Delete).then(|| format!("delete {path}")),
@@ -194,6 +201,7 @@ fn says_its_reason(action: &Action) -> bool {
         | Action::EnableUnit { .. }
         | Action::StartUnit { .. }
         | Action::RestartUnit { .. }
+        | Action::BuildVenv { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx => true,
         Action::InstallPackages { .. }
@@ -212,7 +220,8 @@ fn mark_of(action: &Action) -> Mark {
         Action::WriteFile { before: Before::Absent, .. }
         | Action::WriteLink { before: Before::Absent, .. }
         | Action::InstallPackages { .. }
-        | Action::StageRelease { .. } => Mark::Create,
+        | Action::StageRelease { .. }
+        | Action::BuildVenv { .. } => Mark::Create,
         Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::EnableUnit { .. }

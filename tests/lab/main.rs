@@ -22,6 +22,7 @@ mod load;
 mod moving;
 mod order;
 mod processes;
+mod python;
 mod reconcile;
 mod reconciler;
 mod refuse;
@@ -107,6 +108,16 @@ const TESTS: &[Test] = tests! {
         a_renewed_certificate_reloads_nginx_and_nothing_else,
         a_certificate_that_cannot_be_served_is_refused,
         what_nobody_can_check_is_warned_of,
+    }
+    python {
+        a_service_runs_in_a_virtual_environment_that_others_share,
+        going_back_needs_no_index,
+        what_pip_cannot_install_changes_nothing_that_runs,
+        a_virtual_environment_that_was_damaged_is_made_anew,
+        what_ran_from_one_that_was_replaced_is_started_again_after_all,
+        a_private_index_is_asked_with_what_lies_on_the_host,
+        what_neither_the_manifest_nor_a_kept_deployment_names_goes,
+        one_that_is_cut_off_while_it_is_made_is_nowhere,
     }
     moving {
         what_an_instance_holds_is_shared_and_not_sent_again,

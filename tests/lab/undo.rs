@@ -154,7 +154,7 @@ END",
     fleet.remove("services/beta.yaml");
     fleet.commit();
     let plan = fleet.plan().json.to_string();
-    assert!(plan.contains("undoing a deployment could not start it again"), "{plan}");
+    assert!(plan.contains("it was not started again when a deployment failed"), "{plan}");
     fleet.apply().ends_with(0);
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());

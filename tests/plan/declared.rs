@@ -27,7 +27,11 @@ static EXAMPLE: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
 /// The example's frontend is built already, as far as the history says.
 static RECORDED: LazyLock<BuiltReleases> = LazyLock::new(|| {
     let prepared = example().gather(Commits::default(), &Unfetched, Builds::default()).expect("the example fleet");
-    let built = |release: &Release| BuiltRelease { release: Digest::of("built"), from: release.source.to_string() };
+    let built = |release: &Release| BuiltRelease {
+        release: Digest::of("built"),
+        from: release.source.to_string(),
+        requirements: BTreeMap::new(),
+    };
     let releases = prepared.releases.values();
     releases.filter_map(|release| Some((release.build_key()?, built(release)))).collect()
 });
@@ -90,7 +94,12 @@ impl Declared {
         self.gather(commits, fetcher, Builds { recorded: Some(&RECORDED), ..Builds::default() })
     }
 
-    fn gather(&self, commits: Commits, fetcher: &dyn Fetcher, builds: Builds<'_>) -> Result<Prepared, PrepareError> {
+    pub fn gather(
+        &self,
+        commits: Commits,
+        fetcher: &dyn Fetcher,
+        builds: Builds<'_>,
+    ) -> Result<Prepared, PrepareError> {
         let mut tree = Tree::default();
         for (path, entry) in &self.0 {
             tree.insert(&format!("fleet/{path}"), entry.clone()).expect("a plain path");

@@ -13,7 +13,8 @@ use evenkeel::{
         fleet::Certificate,
         manifest::{Manifest, StartedWith},
         observation::{
-            Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation,
+            Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv,
+            Observation,
         },
         plan::{Action, Before, Step},
         seen::Seen,
@@ -21,6 +22,7 @@ use evenkeel::{
 };
 
 const CERTIFICATE: &str = "a certificate";
+pub const PYTHON: &str = "cpython-311";
 const UNITS: &str = "/etc/systemd/system/";
 
 /// What lies at a path.
@@ -58,6 +60,9 @@ pub struct Host {
     pub packages: BTreeSet<String>,
     pub users: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
+    pub venvs: BTreeMap<Digest, LiveVenv>,
+    /// What kind of Python `/usr/bin/python3` is; None: it is not there.
+    pub python: Option<String>,
     /// Programs that listen and are nobody's unit here.
     pub listeners: Vec<Listener>,
     /// Certificates, by their path, that are not as they should be.
@@ -77,13 +82,15 @@ pub fn running(port: u16) -> Unit {
 impl Host {
     /// A host with the users that services run as, and nothing else.
     pub fn empty() -> Self {
-        Self { users: ["ubuntu".to_owned(), "root".to_owned()].into(), ..Self::default() }
+        let users = ["ubuntu".to_owned(), "root".to_owned()].into();
+        Self { users, python: Some(PYTHON.to_owned()), ..Self::default() }
     }
 
     /// A host that is exactly as desired, worked out without the planner.
     pub fn as_desired(desired: &Desired) -> Self {
         let mut host = Self::empty();
-        let mut manifest = Manifest { releases: desired.releases.clone(), ..Manifest::default() };
+        let venvs = desired.venvs.keys().copied().collect();
+        let mut manifest = Manifest { releases: desired.releases.clone(), venvs, ..Manifest::default() };
         for (path, wanted) in &desired.files {
             host.files.insert(path.clone(), file(wanted.content.clone(), wanted.mode));
             manifest.files.insert(path.clone(), Digest::of(&wanted.content));
@@ -110,6 +117,8 @@ impl Host {
         host.nginx = desired.nginx.as_ref().map(|nginx| Nginx { running: true, serving: Some(nginx.digest) });
         host.packages = desired.packages.clone();
         host.releases = desired.releases.clone();
+        let whole = LiveVenv::Whole { made_with: PYTHON.to_owned() };
+        host.venvs = desired.venvs.keys().map(|key| (*key, whole.clone())).collect();
         host.users.extend(desired.users.keys().cloned());
         host.manifest = Some(manifest.write());
         host.generation = 7;
@@ -188,6 +197,16 @@ impl Host {
                 .iter()
                 .map(|digest| (*digest, seen(self.releases.contains(digest), LiveRelease::Whole)))
                 .collect(),
+            venvs: question
+                .venvs
+                .iter()
+                .map(|key| (*key, self.venvs.get(key).cloned().map_or(Seen::Absent, Seen::Known)))
+                .collect(),
+            interpreters: question
+                .interpreters
+                .iter()
+                .map(|path| (path.clone(), self.python.clone().map_or(Seen::Absent, Seen::Known)))
+                .collect(),
             certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
             facts: Facts::default(),
         }
@@ -257,6 +276,12 @@ impl Host {
                 }
             }
             Action::StageRelease { release, .. } => _ = self.releases.insert(*release),
+            Action::BuildVenv { key, requirements, .. } => {
+                let is_staged = self.releases.iter().any(|release| requirements.contains(&format!("/{release}/")));
+                assert!(is_staged, "{id}: there is no {requirements}");
+                let made_with = self.python.clone().unwrap_or_else(|| panic!("{id}: there is no interpreter"));
+                self.venvs.insert(*key, LiveVenv::Whole { made_with });
+            }
             Action::WriteFile { path, before, content, mode } => {
                 self.still(id, path, before);
                 self.files.insert(path.clone(), file(content.clone(), *mode));

@@ -20,4 +20,5 @@ mod systemd;
 mod text;
 mod unknowns;
 mod values;
+mod venvs;
 mod world;

@@ -134,6 +134,7 @@ fn touches(action: &Action) -> Option<String> {
     match action {
         Action::InstallPackages { .. }
         | Action::StageRelease { .. }
+        | Action::BuildVenv { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx => None,
         other => Some(other.subject()),

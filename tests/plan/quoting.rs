@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use evenkeel::{
     engine::Prepared,
     model::name::ServiceName,
-    render::{Releases, RenderError, render},
+    render::{Made, Releases, RenderError, Requirements, render},
 };
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn rendered(prepared: &mut Prepared, path: &str, env: Option<&str>, word: Option
         service.exec.push(word.to_owned());
     }
     let releases: Releases = prepared.sources.iter().map(|(source, (_, release))| (source.clone(), *release)).collect();
-    let desired = render(&prepared.fleet, &releases)?;
+    let desired = render(&prepared.fleet, &Made { releases: &releases, requirements: &Requirements::new() })?;
     let content = desired[&instance("business-tools")].files[path].content.clone();
     Ok(String::from_utf8(content).expect("text"))
 }

@@ -10,6 +10,7 @@ pub fn steps(plan: &Plan) -> String {
     let line = |step: &evenkeel::model::plan::Step| {
         let subject = match &step.action {
             Action::StageRelease { source, .. } => source.clone(),
+            Action::BuildVenv { service, .. } => format!("virtual environment of {service}"),
             other => other.subject(),
         };
         format!("{} {} {} {subject} ({})\n", step.phase, step.instance, step.action.verb(), step.reason)

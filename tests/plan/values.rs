@@ -348,7 +348,8 @@ proptest! {
         prepared.fleet.services.values_mut().for_each(|service| service.declared_in.clone_from(&folder));
         prepared.fleet.sites.values_mut().for_each(|site| site.declared_in.clone_from(&folder));
         let releases = prepared.sources.iter().map(|(source, (_, release))| (source.clone(), *release)).collect();
-        prepared.desired = evenkeel::render::render(&prepared.fleet, &releases).expect("rendered");
+        let made = evenkeel::render::Made { releases: &releases, requirements: &std::collections::BTreeMap::new() };
+        prepared.desired = evenkeel::render::render(&prepared.fleet, &made).expect("rendered");
         prop_assert!(Read::of(&prepared)? == *EVER);
     }
 }

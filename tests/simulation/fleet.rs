@@ -27,6 +27,8 @@ pub enum Sick {
 pub struct Service {
     pub version: u64,
     pub code: u64,
+    /// The version of what its virtual environment holds; None: it has none.
+    pub packages: Option<u64>,
     pub sick: Sick,
     pub on: BTreeSet<usize>,
     pub after: Option<&'static str>,
@@ -86,7 +88,8 @@ impl Declared {
         let taken: BTreeSet<u16> = self.services.values().map(|service| service.port).collect();
         let port = (8001..).find(|port| !taken.contains(port)).unwrap_or(8001);
         let replaces = name == "alpha" && dice.chance(50);
-        let service = Service { version: 1, code: 1, sick: Sick::No, on, after, port, replaces };
+        let packages = dice.chance(40).then_some(1);
+        let service = Service { version: 1, code: 1, packages, sick: Sick::No, on, after, port, replaces };
         self.services.insert(name, service);
     }
 
@@ -104,7 +107,7 @@ impl Declared {
         let names: Vec<_> = self.services.keys().copied().collect();
         let name = *dice.pick(&names);
         let instances = self.instances as u64;
-        match dice.below(10) {
+        match dice.below(11) {
             0..=2 => self.service(name).version += 1,
             3 | 4 => self.service(name).code += 1,
             5 => self.service(name).on = BTreeSet::from([dice.below(instances) as usize]),
@@ -121,6 +124,13 @@ impl Declared {
                     Some(_) if dice.chance(20) => None,
                     Some((on, version)) => Some((on, version + 1)),
                     None => Some((dice.below(instances) as usize, 1)),
+                }
+            }
+            9 => {
+                let service = self.service(name);
+                service.packages = match service.packages {
+                    Some(_) if dice.chance(20) => None,
+                    packages => Some(packages.unwrap_or(0) + 1),
                 }
             }
             _ if dice.chance(20) => self.package = true,
@@ -184,6 +194,9 @@ impl Declared {
         for (name, service) in &self.services {
             write(in_fleet(&format!("services/{name}.yaml")), service.text(name, self.broken));
             write(in_fleet(&format!("code/{name}/server.py")), format!("# {name} {}\n", service.code));
+            if let Some(version) = service.packages {
+                write(in_fleet(&format!("code/{name}/requirements.txt")), format!("{name}=={version}\n"));
+            }
         }
         if let Some((on, version)) = self.site {
             let (name, _) = self.services.first_key_value().expect("a service");
@@ -204,8 +217,12 @@ impl Declared {
 impl Service {
     fn text(&self, name: &str, broken: bool) -> String {
         let on: Vec<String> = self.on.iter().map(|number| instance(*number)).collect();
+        let run = match self.packages {
+            Some(_) => "{exec: python server.py, python: {requirements: requirements.txt}}",
+            None => "{exec: /usr/bin/python3 server.py}",
+        };
         let mut text = format!(
-            "source: {{path: code/{name}}}\nrun: {{exec: /usr/bin/python3 server.py}}\nplace: {{on: [{}]}}\nport: {}\n\
+            "source: {{path: code/{name}}}\nrun: {run}\nplace: {{on: [{}]}}\nport: {}\n\
              health: {{http: /health}}\nenv: {{VERSION: \"{}\", SICK: \"{:?}\"}}\nenv_file: /etc/secrets/{name}.env\n",
             on.join(", "),
             self.port,

@@ -235,7 +235,7 @@ impl Host for SimHost {
     async fn holdings(&self, _: &str, release: &Digest) -> Result<Holdings, HostError> {
         let (machine, digest) = (self.machine.clone(), *release);
         let whole =
-            self.run("asking which releases are held", async move { machine.state().releases.contains(&digest) });
+            self.run("asking which releases are held", async move { machine.state().held.releases.contains(&digest) });
         let (compression, listings) = (Compression::Zstd, BTreeMap::new());
         Ok(Holdings { whole: whole.await?, compression, free: u64::MAX, listings })
     }
@@ -245,7 +245,7 @@ impl Host for SimHost {
         let doing = "staging a release";
         let staged = async move {
             machine.moment().await?;
-            machine.state().releases.insert(digest);
+            machine.state().held.releases.insert(digest);
             Ok(Placed::Done)
         };
         let staged: Result<Placed, String> = self.run(doing, staged).await?;

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    deployments::Directory,
-    systemd::Systemd,
+    deployments::{Directory, Kept},
+    systemd::{Held, Systemd},
     tale::{Tale, lock},
 };
 
@@ -83,7 +83,7 @@ pub struct State {
     pub files: BTreeMap<String, Lies>,
     pub systemd: Systemd,
     pub packages: BTreeSet<String>,
-    pub releases: BTreeSet<Digest>,
+    pub held: Held,
     /// The digest in the configuration that nginx has in force.
     pub serving: Option<Digest>,
     /// So many reloads nginx says yes to and does not make.
@@ -132,9 +132,9 @@ impl Machine {
         }
         state.files.insert(DEFAULT_SITE.to_owned(), Lies::Link("/etc/nginx/sites-available/default".to_owned()));
         for unit in ["nginx.service", "somebody.service", "old-alpha.service"] {
-            let State { files, systemd, releases, .. } = &mut state;
+            let State { files, systemd, held, .. } = &mut state;
             systemd.enable(files, unit).expect("it is there");
-            systemd.start(files, releases, unit).expect("it starts");
+            systemd.start(files, held, unit).expect("it starts");
         }
         Arc::new(Self { name, tale, state: Mutex::new(state), trips })
     }
@@ -222,8 +222,8 @@ impl Machine {
         self.tale.tell(|| format!("{}: boots", self.name));
         state.up = true;
         state.boot += 1;
-        let State { files, systemd, releases, .. } = &mut *state;
-        systemd.boot(files, releases);
+        let State { files, systemd, held, .. } = &mut *state;
+        systemd.boot(files, held);
         if systemd.is_active("nginx.service") {
             state.serving = state.digest_server();
         }
@@ -279,6 +279,17 @@ impl State {
         Some(Manifest::parse(text).expect("a manifest"))
     }
 
+    /// The manifest that lies there, and those that deployments keep.
+    pub fn manifests(&self) -> impl Iterator<Item = Manifest> {
+        let phases = self.deployments.iter().flat_map(|directory| directory.phases.values());
+        let kept = phases.flat_map(|phase| phase.journal.iter().flatten()).filter_map(|line| match line {
+            Kept::File(path, Lies::File { content, .. }) if path == MANIFEST => std::str::from_utf8(content).ok(),
+            _ => None,
+        });
+        kept.chain(self.manifest_text().and_then(|text| std::str::from_utf8(text).ok()))
+            .map(|text| Manifest::parse(text).expect("a manifest"))
+    }
+
     /// Puts into the manifest what a unit was started with, and answers what it said before.
     pub fn set_started_with(&mut self, unit: &str, inputs: Option<Digest>) -> Option<Digest> {
         let mut manifest = self.manifest()?;
@@ -289,8 +300,8 @@ impl State {
 
     /// systemd tries again what does not come up.
     pub fn retry(&mut self) {
-        let State { files, systemd, releases, .. } = self;
-        systemd.retry(files, releases);
+        let State { files, systemd, held, .. } = self;
+        systemd.retry(files, held);
     }
 
     /// The digest that nginx would answer with the files that lie there.

@@ -36,7 +36,7 @@ const THREADS: usize = 2;
 const RARE: [&str; 1] = ["refused generations"];
 const MANY: u64 = 10_000;
 /// What must have happened in some story, or they prove little.
-const HAPPENS: [&str; 24] = [
+const HAPPENS: [&str; 26] = [
     "applied",
     "changes of what is not ours",
     "crashes of controllers",
@@ -61,6 +61,8 @@ const HAPPENS: [&str; 24] = [
     "repairs",
     "rollback failed",
     "stopped",
+    "virtual environments made",
+    "virtual environments removed by hand",
 ];
 
 #[test]

@@ -4,7 +4,7 @@ use evenkeel::{
     host::Question,
     model::{
         digest::Digest,
-        observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
+        observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation},
         seen::Seen,
     },
 };
@@ -14,6 +14,7 @@ use crate::{
     systemd,
 };
 
+const PYTHON: &str = "cpython-311";
 const APPLY_UNIT: &str = "evenkeel-sim.service";
 
 /// The error is what cannot be understood of the answer.
@@ -64,11 +65,17 @@ fn observe(state: &State, question: &Question) -> Observation {
         releases: question
             .releases
             .iter()
-            .map(|digest| (*digest, seen(state.releases.contains(digest), LiveRelease::Whole)))
+            .map(|digest| (*digest, seen(state.held.releases.contains(digest), LiveRelease::Whole)))
             .collect(),
+        venvs: question.venvs.iter().map(|key| (*key, seen(state.held.venvs.contains(key), whole()))).collect(),
+        interpreters: question.interpreters.iter().map(|path| (path.clone(), Seen::Known(PYTHON.to_owned()))).collect(),
         certificates: std::collections::BTreeMap::new(),
         facts: Facts::default(),
     }
+}
+
+fn whole() -> LiveVenv {
+    LiveVenv::Whole { made_with: PYTHON.to_owned() }
 }
 
 fn live_file(state: &State, path: &str) -> Seen<LiveFile> {

@@ -172,7 +172,7 @@ impl Undoing<'_> {
                                 state.systemd.stop(unit);
                                 return Ok(());
                             }
-                            let restarted = state.systemd.restart(&state.files, &state.releases, unit);
+                            let restarted = state.systemd.restart(&state.files, &state.held, unit);
                             // What did not come up before need not come up now.
                             if *start == 0 { Ok(()) } else { restarted }
                         })

@@ -2,7 +2,7 @@
 //!
 //! Keeps true, and checks at each change: what changes is owned, and no generation writes over a newer one.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use evenkeel::{
     host::{PhaseWork, StepEvent},
@@ -165,6 +165,8 @@ impl Script<'_> {
             position += 1;
             position > surplus || directory.name == *name
         });
+        let named: BTreeSet<Digest> = state.manifests().flat_map(|manifest| manifest.venvs).collect();
+        state.held.venvs.retain(|venv| named.contains(venv));
         Ok(())
     }
 
@@ -262,6 +264,14 @@ impl Script<'_> {
                 self.machine.state().packages.extend(names.iter().cloned());
                 Ok(())
             }
+            Action::BuildVenv { key, .. } => {
+                // Power may go, or pip fail, before it is renamed: half a one is nowhere.
+                self.machine.moment().await?;
+                self.machine.moment().await?;
+                self.machine.tale.count("virtual environments made");
+                self.machine.state().held.venvs.insert(*key);
+                Ok(())
+            }
             Action::WriteFile { path, before, content, mode } => {
                 self.put(path, before, Some(file(content, *mode))).await
             }
@@ -289,13 +299,13 @@ impl Script<'_> {
             Action::StartUnit { unit } => {
                 self.note_active(unit);
                 self.machine.moment().await?;
-                self.change(None, |state| state.systemd.start(&state.files, &state.releases, unit))
+                self.change(None, |state| state.systemd.start(&state.files, &state.held, unit))
             }
             Action::RestartUnit { unit } => {
                 self.note_active(unit);
                 self.machine.moment().await?;
                 self.no_needless_restart(step, unit);
-                self.change(None, |state| state.systemd.restart(&state.files, &state.releases, unit))
+                self.change(None, |state| state.systemd.restart(&state.files, &state.held, unit))
             }
             Action::ReloadNginx { digest, .. } => self.reload_nginx(*digest).await,
             Action::ReleaseNginx => {
@@ -327,7 +337,7 @@ impl Script<'_> {
         let same = state.systemd.inputs(&state.files, unit).as_ref() == Some(&process.from);
         let nobody_can_tell = step.reason.starts_with("drift:")
             || step.reason.contains("has changed since it was started")
-            || step.reason.contains("could not start it again");
+            || step.reason.contains("was not started again");
         if same && !nobody_can_tell && !self.has_written_to(&state, unit) {
             let (name, reason) = (&self.machine.name, &step.reason);
             self.machine.tale.wrong(format!("{name}: {unit} is restarted and nothing of it changed ({reason})"));
@@ -342,7 +352,7 @@ impl Script<'_> {
             if state.systemd.is_active("nginx.service") {
                 state.reload_nginx();
             } else {
-                state.systemd.start(&state.files, &state.releases, "nginx.service")?;
+                state.systemd.start(&state.files, &state.held, "nginx.service")?;
                 state.serving = state.digest_server();
             }
             Ok::<_, String>(state.serving)

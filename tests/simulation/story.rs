@@ -21,6 +21,7 @@ use crate::{
     judge::Judge,
     machine::{Fuse, Lies, Machine, State, Trip, file},
     remote::Remote,
+    systemd::{UNITS, venv_of},
     tale::{Tale, Tally, lock},
 };
 
@@ -117,7 +118,13 @@ impl Story {
                 self.commit();
             }
             8 => self.trap(),
-            9 => self.drift(),
+            9 => {
+                if self.dice.chance(30) {
+                    self.remove_venv();
+                } else {
+                    self.drift();
+                }
+            }
             10 => self.stop_by_hand(),
             11 => self.people(),
             12 | 13 => self.controller().await,
@@ -227,6 +234,24 @@ impl Story {
         let unit = self.dice.pick(&ours).clone();
         machine.by_hand(&unit, |state| state.systemd.stop(&unit));
         self.tale.count("drifts by hand");
+    }
+
+    /// Somebody removes the virtual environment that a unit starts from.
+    fn remove_venv(&mut self) {
+        let machine = self.machine();
+        let venv = |(unit, lies): (&String, &Lies)| match lies {
+            Lies::File { content, .. } => {
+                Some((unit.strip_prefix(UNITS)?.to_owned(), venv_of(&String::from_utf8_lossy(content))?))
+            }
+            Lies::Link(_) => None,
+        };
+        let found: Vec<_> = machine.state().files.iter().filter_map(venv).collect();
+        if found.is_empty() {
+            return;
+        }
+        let (unit, venv) = self.dice.pick(&found).clone();
+        machine.by_hand(&unit, |state| _ = state.held.venvs.remove(&venv));
+        self.tale.count("virtual environments removed by hand");
     }
 
     fn drift_elsewhere(&mut self) {

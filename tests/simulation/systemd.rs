@@ -51,6 +51,14 @@ pub struct Systemd {
     starts: u64,
 }
 
+/// Contents that lie on a disk, by their digests.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub releases: BTreeSet<Digest>,
+    /// Virtual environments, by their key.
+    pub venvs: BTreeSet<Digest>,
+}
+
 type Files = BTreeMap<String, Lies>;
 
 impl Systemd {
@@ -116,7 +124,7 @@ impl Systemd {
         }
     }
 
-    pub fn start(&mut self, files: &Files, releases: &BTreeSet<Digest>, unit: &str) -> Result<(), String> {
+    pub fn start(&mut self, files: &Files, held: &Held, unit: &str) -> Result<(), String> {
         if self.is_active(unit) {
             return Ok(());
         }
@@ -133,7 +141,8 @@ impl Systemd {
             })
         };
         let whole = from.environment.iter().all(Option::is_some)
-            && release.is_none_or(|release| releases.contains(&release))
+            && release.is_none_or(|release| held.releases.contains(&release))
+            && venv_of(&text).is_none_or(|venv| held.venvs.contains(&venv))
             && !self.port_is_taken(unit);
         self.starts += 1;
         let runs = if whole && !says("SICK=\"Dead\"") {
@@ -154,11 +163,11 @@ impl Systemd {
         }
     }
 
-    pub fn retry(&mut self, files: &Files, releases: &BTreeSet<Digest>) {
+    pub fn retry(&mut self, files: &Files, held: &Held) {
         let looping = self.units.iter().filter(|(_, unit)| unit.runs == Runs::Looping).map(|(name, _)| name.clone());
         for unit in looping.collect::<Vec<_>>() {
             // It is tried again later.
-            let _ = self.start(files, releases, &unit);
+            let _ = self.start(files, held, &unit);
         }
     }
 
@@ -172,9 +181,9 @@ impl Systemd {
         }
     }
 
-    pub fn restart(&mut self, files: &Files, releases: &BTreeSet<Digest>, unit: &str) -> Result<(), String> {
+    pub fn restart(&mut self, files: &Files, held: &Held, unit: &str) -> Result<(), String> {
         self.stop(unit);
-        self.start(files, releases, unit)
+        self.start(files, held, unit)
     }
 
     /// Unit files are read anew; what has no file any more and does not run is forgotten.
@@ -190,10 +199,10 @@ impl Systemd {
         self.units.clear();
     }
 
-    pub fn boot(&mut self, files: &Files, releases: &BTreeSet<Digest>) {
+    pub fn boot(&mut self, files: &Files, held: &Held) {
         for unit in self.enabled.clone() {
             // What does not start is tried again and again.
-            let _ = self.start(files, releases, &unit);
+            let _ = self.start(files, held, &unit);
         }
     }
 
@@ -219,6 +228,12 @@ impl Systemd {
             directory,
         })
     }
+}
+
+/// The virtual environment whose program a unit starts.
+pub fn venv_of(text: &str) -> Option<Digest> {
+    text.lines()
+        .find_map(|line| line.strip_prefix("ExecStart=")?.split("/venvs/").nth(1)?.split('/').next()?.parse().ok())
 }
 
 /// The port in a unit's name.

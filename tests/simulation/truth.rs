@@ -121,7 +121,7 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
         let mut served = BTreeSet::from([link.target.as_str()]);
         for path in &link.previous {
             let Some(Lies::Link(target)) = state.files.get(path) else { continue };
-            if !state.releases.iter().any(|release| target.ends_with(&format!("/{release}"))) {
+            if !state.held.releases.iter().any(|release| target.ends_with(&format!("/{release}"))) {
                 say(path, format!("{path} leads to no release"));
             }
             if !served.insert(target) {
@@ -134,6 +134,11 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
     }
     wrong.extend(units(state, desired, &hand));
     wrong.extend(owned(&manifest, desired));
+    for (unit, replica) in desired.replicas.iter().filter(|(unit, _)| !hand.touched_unit(unit)) {
+        if replica.venv.is_some_and(|venv| !state.held.venvs.contains(&venv)) {
+            wrong.push(format!("{unit} has no virtual environment"));
+        }
+    }
     if let Some(nginx) = desired.nginx.as_ref().filter(|_| state.up && !hand.touched("nginx"))
         && state.serving != Some(nginx.digest)
     {
@@ -193,6 +198,9 @@ fn owned(manifest: &Manifest, desired: &Desired) -> Vec<String> {
     let links = manifest.links.keys().filter(|path| !is_previous(desired, path));
     if !manifest.files.keys().eq(desired.files.keys()) || !links.eq(desired.links.keys()) {
         wrong.push(format!("{MANIFEST} names other files than are declared"));
+    }
+    if !manifest.venvs.iter().eq(desired.venvs.keys()) {
+        wrong.push(format!("{MANIFEST} names other virtual environments than are declared"));
     }
     if !manifest.units.keys().eq(desired.replicas.keys()) {
         wrong.push(format!("{MANIFEST} names other units than are declared"));

@@ -20,7 +20,9 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
     for (name, file) in &declaration.services {
         let known = findings.len();
         let mut service = Service { declaration, name, file, findings };
-        service.layer(Some(&file.place), &file.after, &file.replaces, Some(&file.run), file.health.as_ref());
+        let python = file.run.python.is_some();
+        service.layer(Some(&file.place), &file.after, &file.replaces);
+        service.commands(Some(&file.run), file.health.as_ref(), python);
         service.description(file.description.as_ref());
         for (key, text) in &file.env {
             service.variable(key, Some(text.as_str()), text.span);
@@ -31,9 +33,11 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
                 overlay.place.as_ref(),
                 overlay.after.as_deref().unwrap_or_default(),
                 overlay.replaces.as_deref().unwrap_or_default(),
-                overlay.run.as_ref(),
-                overlay.health.as_ref(),
             );
+            let python_here = overlay.run.as_ref().unwrap_or(&file.run).python.is_some();
+            // A command of the file itself may name a program that is not there without a virtual environment.
+            let inherited = file.health.as_ref().filter(|_| python && !python_here);
+            service.commands(overlay.run.as_ref(), overlay.health.as_ref().or(inherited), python_here);
             service.description(overlay.description.as_ref());
             for (key, change) in &overlay.env {
                 service.variable(key, change.0.as_deref(), change.span);
@@ -100,14 +104,7 @@ impl Service<'_> {
     }
 
     /// The file itself, or one of its overlays.
-    fn layer(
-        &mut self,
-        place: Option<&At<Place>>,
-        after: &[At<String>],
-        replaces: &[At<UnitName>],
-        run: Option<&Run>,
-        health: Option<&At<HealthCheck>>,
-    ) {
+    fn layer(&mut self, place: Option<&At<Place>>, after: &[At<String>], replaces: &[At<UnitName>]) {
         if let Some(place) = place {
             self.place(place);
         }
@@ -127,12 +124,16 @@ impl Service<'_> {
                 self.error(codes::REPLACES_OWN_UNIT, message, unit.span, hint);
             }
         }
+    }
+
+    /// `python`: whether there is a virtual environment, whose programs are called by their names alone.
+    fn commands(&mut self, run: Option<&Run>, health: Option<&At<HealthCheck>>, python: bool) {
         if let Some(run) = run {
-            self.command(&run.exec, Use::Run);
+            self.command(&run.exec, Use::Run, python);
         }
         if let Some(health) = health {
             if let Some(exec) = &health.exec {
-                self.command(exec, Use::Check);
+                self.command(exec, Use::Check, python);
             }
             super::instances::positive(health.interval.as_ref(), "interval", &self.file.file, self.findings);
             super::instances::positive(health.timeout.as_ref(), "timeout", &self.file.file, self.findings);
@@ -206,7 +207,7 @@ impl Service<'_> {
         }
     }
 
-    fn command(&mut self, exec: &At<String>, of: Use) {
+    fn command(&mut self, exec: &At<String>, of: Use, python: bool) {
         let name = self.name;
         let unfit = |c: &char| text::is_noncharacter(*c) || c.is_control() && !matches!(c, '\n' | '\t');
         if let Some(control) = exec.chars().find(unfit) {
@@ -224,7 +225,9 @@ impl Service<'_> {
                 exec.span,
                 "write a program",
             ),
-            Some(program) if program.starts_with('/') || program.starts_with("./") => {
+            Some(program)
+                if program.starts_with('/') || program.starts_with("./") || python && is_program_of_venv(program) =>
+            {
                 // systemd-run reads `$$` as a `$`, but for the program's path.
                 let dollar = (of == Use::Check && program.contains('$')).then_some("a `$`");
                 if let Some(why) = text::unfit_program(program).or(dollar) {
@@ -234,9 +237,18 @@ impl Service<'_> {
             }
             Some(program) => {
                 let message = format!("`{program}` is neither an absolute path nor begins with `./`");
-                let hint = format!("write /usr/bin/{program}, or ./{program} for a file of the source");
+                let hint = format!(
+                    "write /usr/bin/{program}, or ./{program} for a file of the source; a name alone is a \
+                     program of the virtual environment that `python` declares"
+                );
                 self.error(codes::INVALID_COMMAND, message, exec.span, hint);
             }
         }
     }
+}
+
+/// A name as pip makes one in the folder of a virtual environment's programs.
+fn is_program_of_venv(program: &str) -> bool {
+    program.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && program.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
 }

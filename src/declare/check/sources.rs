@@ -9,12 +9,13 @@ use crate::{
         de::At,
         file::{File, Span},
         files,
-        kinds::{Archive, SourceKeys},
+        kinds::{Archive, Run, SourceKeys},
         source,
     },
     model::{
         exclude::{Exclude, Excluder},
         finding::Finding,
+        requirements,
         tree::{self, Entry, Tree},
     },
 };
@@ -25,13 +26,15 @@ pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Vec<Finding>
         let file = &service.file;
         let folder = sources.folder(file, &service.source);
         sources.program(file, folder.as_ref(), &service.run.exec);
+        sources.requirements(file, folder.as_ref(), &service.run);
         for overlay in service.overlays.values() {
             let own = overlay.source.as_ref().map(|source| sources.folder(file, source));
             let changed = own.is_some() || overlay.run.is_some();
             let folder = own.unwrap_or_else(|| folder.clone());
             if changed {
-                let exec = overlay.run.as_ref().map_or(&service.run.exec, |run| &run.exec);
-                sources.program(file, folder.as_ref(), exec);
+                let run = overlay.run.as_ref().unwrap_or(&service.run);
+                sources.program(file, folder.as_ref(), &run.exec);
+                sources.requirements(file, folder.as_ref(), run);
             }
         }
     }
@@ -227,6 +230,20 @@ impl Sources<'_> {
         if left == 0 {
             let finding = Finding::error(codes::MISSING_SOURCE, format!("`exclude` leaves nothing of `{folder}`"));
             self.findings.push(finding.at(place()).hint("leave out less"));
+        }
+    }
+
+    /// What a virtual environment is to hold is said by files of the source.
+    fn requirements(&mut self, file: &File, folder: Option<&Folder>, run: &Run) {
+        let (Some((folder, exclude)), Some(python)) = (folder, &run.python) else { return };
+        let excluder = exclude.ready();
+        let content = |path: &str| match self.tree.get(&tree::join(folder, path)?)? {
+            Entry::File { content, .. } if !excluder.excludes(path) => Some(&**content),
+            Entry::File { .. } | Entry::Symlink { .. } | Entry::Submodule => None,
+        };
+        if let Err(trouble) = requirements::digest(&python.requirements, &content) {
+            let finding = Finding::error(codes::REQUIREMENTS, format!("in `{folder}`, {trouble}"));
+            self.findings.push(finding.at(file.place(python.requirements.span)).hint(trouble.hint()));
         }
     }
 

@@ -21,7 +21,7 @@ pub use environment::EnvironmentFile;
 pub use fleet::{FleetFile, SshDefaults};
 pub use instance::{Arch, InstanceFile};
 pub use overriding::OverrideFile;
-pub use service::{HealthCheck, Overlay, Place, Resources, Run, ServiceFile};
+pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
 pub use source::{Archive, CredentialFile, SourceKeys};
 pub use text::*;

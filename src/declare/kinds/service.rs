@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{EnvFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
+use super::{EnvFile, HostPath, IndexUrl, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
 use crate::{
     declare::de::At,
     model::quantity::{CpuShare, Memory, Span},
@@ -105,13 +105,30 @@ impl JsonSchema for EnvChange {
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// The command, split as a shell would, without expansion. The program is an absolute path, or
-    /// begins with `./` and is then part of the source.
+    /// begins with `./` and is then part of the source; with `python`, a bare name is a program of its
+    /// virtual environment.
     pub exec: At<String>,
+    /// A virtual environment to run in.
+    pub python: Option<Python>,
     /// The user; the fleet's `defaults.user` if not given.
     pub user: Option<UserName>,
     /// Names of state directories, kept across releases.
     #[serde(default)]
     pub state: Vec<StateName>,
+}
+
+/// A virtual environment, made on the instance before anything that runs is touched.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Python {
+    /// The file of the source that says what is installed, as pip reads it.
+    pub requirements: At<SourceFile>,
+    /// The interpreter on the host that it is made with; `/usr/bin/python3` if not given.
+    pub interpreter: Option<HostPath>,
+    /// Where packages come from, as pip's `--index-url`; the public index if not given.
+    pub index: Option<IndexUrl>,
+    /// A file on the host with the credentials of the index, in the format of `.netrc`.
+    pub netrc: Option<HostPath>,
 }
 
 /// On which instances a service runs, one replica on each.

@@ -74,6 +74,16 @@ text!(
     "A path on the host: absolute, without `..`, of letters, digits and `_@+=:,.-`."
 );
 text!(
+    SourceFile,
+    "^[A-Za-z0-9_][A-Za-z0-9_@+=:,.-]*(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)*$",
+    "A file of the source by its path there: without `..`, of letters, digits and `_@+=:,.-`."
+);
+text!(
+    IndexUrl,
+    "^(https://[A-Za-z0-9][A-Za-z0-9.-]*|http://(localhost|127\\.0\\.0\\.1))(:[0-9]{1,5})?(/[A-Za-z0-9_.~+=,-]*)*$",
+    "The address of a package index: https://…; plain http only to the instance itself. It holds no password: `netrc` does."
+);
+text!(
     Glob,
     "^[A-Za-z0-9_@+~.,*?-][A-Za-z0-9_@+~.,*?/-]*$",
     "A pattern of files: as in `static/**` or `*.woff2`, of letters, digits and `_@+~.,/-`; `*` and `?` stand for what is in a name, `**` for folders too."

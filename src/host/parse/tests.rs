@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::{
     fleet::Certificate,
-    observation::{Checked, LiveCertificate},
+    observation::{Checked, LiveCertificate, LiveVenv},
 };
 
 const AI_CORE: &[u8] = include_bytes!("../../../tests/fixtures/probe/ai-core.txt");
@@ -38,6 +38,8 @@ fn of_ai_core() -> Question {
         users: set(&["ubuntu", "nobody-of-this-name"]),
         packages: set(&["nginx-light", "no-such-package"]),
         releases: [digest(RELEASE), digest(NOT_THERE)].into(),
+        venvs: BTreeSet::new(),
+        interpreters: BTreeSet::new(),
         certificates: BTreeSet::new(),
         digest_port: Some(19_180),
     }
@@ -327,6 +329,33 @@ fn a_certificate_and_its_key_are_as_openssl_says() {
         assert!(answered(nonsense).unknown().is_some(), "{nonsense}");
     }
     assert!(seen_nothing_of(&question, &pair));
+}
+
+#[test]
+fn a_virtual_environment_is_whole_only_when_that_is_said() {
+    let key = digest(NOT_THERE);
+    let path = "/usr/bin/python3".to_owned();
+    let question = Question { venvs: [key].into(), interpreters: [path.clone()].into(), ..of_business_tools() };
+    let answered = |section: &str, said: &str| {
+        let text = format!("{section} {}\n{said}\n", said.len());
+        let answer = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
+        seen(&question, answer.replacen("end 0\n", &format!("{text}end 0\n"), 1).as_bytes())
+    };
+    let venv = |said: &str| answered("venvs", &format!("{key} {said}\n")).venvs[&key].clone();
+    assert_eq!(venv("whole cpython-311"), Seen::Known(LiveVenv::Whole { made_with: "cpython-311".to_owned() }));
+    assert_eq!(venv("damaged"), Seen::Known(LiveVenv::Damaged));
+    assert_eq!(venv("whole ; rm"), Seen::Known(LiveVenv::Damaged));
+    assert_eq!(venv("absent"), Seen::Absent);
+    assert!(answered("venvs", "").venvs[&key].unknown().is_some());
+    assert!(answered("?venvs", "it hung").venvs[&key].unknown().is_some());
+
+    let python = |said: &str| answered("interpreters", &format!("{path} {said}\n")).interpreters[&path].clone();
+    assert_eq!(python("is cpython-313t"), Seen::Known("cpython-313t".to_owned()));
+    assert_eq!(python("absent"), Seen::Absent);
+    for (said, why) in [("fails Permission denied", "(Permission denied)"), ("fails ", "()"), ("is a b", "(a b)")] {
+        assert!(python(said).unknown().is_some_and(|told| told.ends_with(why)), "{said}: {:?}", python(said));
+    }
+    assert!(answered("interpreters", "").interpreters[&path].unknown().is_some());
 }
 
 /// An answer without a word of it.

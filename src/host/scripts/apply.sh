@@ -213,4 +213,10 @@ finish() { # KEEP
     [ "$old" = "$name" ] || rm -rf -- "${base:?}/deployments/${old:?}"
   done
   collect_releases "$1"
+  # A virtual environment stays while the manifest or a deployment that is kept names it: to go back to it
+  # takes no network.
+  rm -rf -- "${base:?}/venvs/.new"
+  for venv in "$base"/venvs/*; do
+    [ ! -e "$venv" ] || grep -qrsF -- "${venv##*/}" "$base/manifest" "$base/deployments" || rm -rf -- "$venv"
+  done
 }

@@ -1,6 +1,6 @@
 # What is live on this host, in one go. Set before: fleet, paths (one a line), units, users, packages,
-# releases (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port (empty: nginx is no
-# business of ours).
+# releases, venvs, interpreters (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port
+# (empty: nginx is no business of ours). With interpreters, after venv.sh.
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #
@@ -140,6 +140,33 @@ if [ "$certificates" ]; then
   unset IFS
   section now "$(date +%s)"
   section certificates "$pairs"
+fi
+
+# Virtual environments, and the interpreters that they are made with: of each what kind it is. `fails` comes
+# with the last line of what an interpreter said.
+if [ "$interpreters" ]; then
+  said=
+  for interpreter in $interpreters; do
+    if [ ! -e "$interpreter" ]; then
+      said="$said$interpreter absent$newline"
+    elif kind=$(venv_kind "$interpreter"); then
+      said="$said$interpreter is $kind$newline"
+    else
+      said="$said$interpreter fails ${kind##*"$newline"}$newline"
+    fi
+  done
+  section interpreters "$said"
+  said=
+  for venv in $venvs; do
+    if [ ! -e "$base/venvs/$venv" ]; then
+      said="$said$venv absent$newline"
+    elif made=$(cat "$base/venvs/$venv/made" 2>&1) && [ "$made" = "$(venv_made "$base/venvs/$venv" "${made%% *}")" ]; then
+      said="$said$venv whole ${made%% *}$newline"
+    else
+      said="$said$venv damaged$newline"
+    fi
+  done
+  section venvs "$said"
 fi
 
 # 1: some are not known to dpkg. More: it could not tell.

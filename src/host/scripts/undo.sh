@@ -89,6 +89,13 @@ put_back() {
   ) || failed=1
   try daemon-reload systemctl daemon-reload
 
+  # A virtual environment is not undone. What ran from the one before it must be started again some time.
+  if [ -e "$directory/renewed" ]; then
+    while read -r unit; do
+      case $(started_with "$unit") in '' | -) ;; *) try "$base/manifest" set_started_with "$unit" - ;; esac
+    done <"$directory/renewed"
+  fi
+
   # A unit that failed outlives its file in systemd's memory.
   newest_first | while IFS=$tab read -r kind was unit; do
     if [ "$kind-$was" = active-no ] && ! is_there "$unit"; then systemctl reset-failed --quiet -- "$unit" 2>/dev/null; fi
