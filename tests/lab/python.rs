@@ -166,6 +166,9 @@ pub fn what_ran_from_one_that_was_replaced_is_started_again_after_all(world: &Wo
         fleet.commit();
         let plan = fleet.plan().json.to_string();
         assert!(plan.contains("it was not started again when a deployment failed"), "{damage}:\n{plan}");
+        if !environment.is_empty() {
+            fleet.run("resume", &[]).ends_with(0);
+        }
         fleet.apply().ends_with(0);
         assert!(h1.asks(fleet.port(0), "/").starts_with("greeting 1.0 "), "{damage}");
         assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
