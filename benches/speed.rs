@@ -9,6 +9,8 @@
 mod fleets;
 #[path = "speed/lab.rs"]
 mod lab;
+#[path = "speed/moving.rs"]
+mod moving;
 #[path = "speed/table.rs"]
 mod table;
 
@@ -73,7 +75,8 @@ fn measure(table: &mut Table) -> Result {
         daemon.stop()?;
         let prepared = scene.prepared()?;
         warm_pass(table, &scene, &prepared, &floor)?;
-        cold_plan(table, &scene, &floor)
+        cold_plan(table, &scene, &floor)?;
+        moving::measure(table, &scene, &floor)
     })
 }
 

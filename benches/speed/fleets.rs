@@ -1,11 +1,39 @@
 //! The fleets that are measured: the example, and a large one that exists nowhere.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
 
 use evenkeel::model::tree::{Entry, Tree};
+use tempfile::TempDir;
 
+use super::{Result, read};
+
+/// The example fleet. Its frontend is taken as it is: what building takes is npm's time, and a lab's network leads
+/// nowhere.
 pub fn example() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fleet")
+    static COPY: LazyLock<TempDir> = LazyLock::new(|| copy().expect("the example can be copied"));
+    COPY.path().join("fleet")
+}
+
+fn copy() -> Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fleet");
+    let copied = Command::new("cp").arg("-a").arg(from).arg(folder.path()).status()?;
+    if !copied.success() {
+        return Err("cp does not copy the example".into());
+    }
+    for site in fs::read_dir(folder.path().join("fleet/sites"))? {
+        let path = site?.path();
+        let text = read(&path)?;
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("build:"));
+        fs::write(&path, lines.flat_map(|line| [line, "\n"]).collect::<String>())?;
+    }
+    Ok(folder)
 }
 
 /// A hundred instances with ten services each, written as people write them: environment, references,

@@ -84,7 +84,21 @@ impl Scene {
         self.overrides.instances.len()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Bytes that went to an instance's network so far, with all that packets take.
+    pub fn sent_to(&self, instance: &str) -> Result<u64> {
+        let to = self.overrides.instances.iter().find(|(name, _)| name.as_str() == instance);
+        let address = to.and_then(|(_, to)| to.address).ok_or("an override without an address")?;
+        let route = Command::new("ip").args(["-o", "route", "get", &address.to_string()]).output()?;
+        let route = String::from_utf8_lossy(&route.stdout).into_owned();
+        let device = route.split_whitespace().skip_while(|word| *word != "dev").nth(1).ok_or("no way there")?;
+        // As this thread's network namespace has it: interface, eight columns received, eight sent.
+        let counted = read(Path::new("/proc/thread-self/net/dev"))?;
+        let line = counted.lines().find_map(|line| line.trim().strip_prefix(&format!("{device}:")));
+        let sent = line.and_then(|line| line.split_whitespace().nth(8)).ok_or("the interface is not counted")?;
+        Ok(sent.parse()?)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -249,16 +263,16 @@ impl<'a> Floor<'a> {
         Ok(floor)
     }
 
-    fn instances(&self) -> Vec<String> {
+    pub fn instances(&self) -> Vec<String> {
         self.scene.overrides.instances.keys().map(ToString::to_string).collect()
     }
 
-    fn control(&self, instance: &str) -> PathBuf {
+    pub fn control(&self, instance: &str) -> PathBuf {
         self.scene.path(instance)
     }
 
     /// `ssh` to an instance by the master connection at `control`. What it is to run is yet to come.
-    fn ssh(&self, instance: &str, control: &Path) -> Result<Command> {
+    pub fn ssh(&self, instance: &str, control: &Path) -> Result<Command> {
         let to = self.scene.overrides.instances.get(instance).ok_or("an instance without an override")?;
         let address = to.address.ok_or("an override without an address")?;
         let mut command = Command::new("ssh");
@@ -314,7 +328,7 @@ impl Drop for Floor<'_> {
     }
 }
 
-fn ended(child: Child) -> Result<String> {
+pub fn ended(child: Child) -> Result<String> {
     let output = child.wait_with_output()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

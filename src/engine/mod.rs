@@ -23,7 +23,7 @@ pub mod roster;
 mod round;
 pub mod round_error;
 mod sources;
-mod stage;
+pub mod stage;
 pub mod survey;
 mod suspects;
 mod undo;

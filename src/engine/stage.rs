@@ -34,7 +34,7 @@ type Key = (Digest, Compression, Vec<String>);
 type Stream = Arc<OnceCell<Arc<Vec<u8>>>>;
 
 /// The releases that a deployment puts in place, and the streams that are made for it.
-pub(super) struct Stage<'a> {
+pub struct Stage<'a> {
     pub fleet: &'a str,
     /// How long a host that is lost is waited for.
     pub patience: Duration,

@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// Everything to look at on one instance, besides what its manifest names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Question {
     pub fleet: String,
     pub paths: BTreeSet<String>,
