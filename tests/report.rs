@@ -15,7 +15,7 @@ use evenkeel::{
     report::{
         self, Style,
         progress::{Event, StepState},
-        release::Held,
+        release::{Held, Known},
         status::{self, StatusView},
         why::{self, LastChange, WhyInstance, WhyView},
     },
@@ -370,10 +370,14 @@ fn releases_on_instances() -> Tested {
         ("business-tools".parse()?, Err("ubuntu@192.0.2.1: refuses the login\nso".to_owned())),
     ]
     .into();
-    let origins = [(second, "fleet/mcp_servers/gong".to_owned()), (first, "\u{1b}[31mred".to_owned())].into();
-    assert_snapshot!(report::release::table(&held, &origins, PLAIN));
-    assert_snapshot!(report::release::show(&second, &held, &origins, PLAIN));
-    assert_snapshot!(report::release::show(&third, &held, &origins, PLAIN));
+    let mut known = Known::default();
+    known.learn(&format!("instances/ai-core/releases/{second}"), "# from fleet/mcp_servers/gong\n0444 …\n");
+    known.learn(&format!("instances/ai-core/releases/{second}"), "# from where it was before\n");
+    known.learn(&format!("instances/ai-core/releases/{first}"), "# from \u{1b}[31mred\n");
+    known.learn(&format!("builds/{second}.log"), "$ npm run build\n\u{1b}[1mdone\n");
+    assert_snapshot!(report::release::table(&held, &known.origins, PLAIN));
+    assert_snapshot!(report::release::show(&second, &held, &known, PLAIN));
+    assert_snapshot!(report::release::show(&third, &held, &known, PLAIN));
     assert_snapshot!(report::release::diff((&first, &old), (&second, &new), PLAIN));
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::{
     model::{digest::Digest, name::InstanceName, plan::Commits},
     report::{
         self,
-        release::{Held, Origins, listing},
+        release::{Held, Known, listing},
     },
 };
 
@@ -88,15 +88,15 @@ pub fn run(args: &Args) -> Exit {
 }
 
 fn list(args: &ListArgs) -> Exit {
-    let (held, origins) = args.at.look()?;
-    anstream::print!("{}", report::release::table(&held, &origins, common::style()));
+    let (held, known) = args.at.look()?;
+    anstream::print!("{}", report::release::table(&held, &known.origins, common::style()));
     Ok(if held.values().all(Result::is_ok) { DONE } else { PARTIAL })
 }
 
 fn show(args: &ShowArgs) -> Exit {
-    let (held, origins) = args.at.look()?;
+    let (held, known) = args.at.look()?;
     let digest = named(&args.release, &held)?;
-    anstream::print!("{}", report::release::show(&digest, &held, &origins, common::style()));
+    anstream::print!("{}", report::release::show(&digest, &held, &known, common::style()));
     Ok(DONE)
 }
 
@@ -162,7 +162,7 @@ impl Where {
         Ok((prepared, hosts))
     }
 
-    fn look(&self) -> Result<(Held, Origins), Failure> {
+    fn look(&self) -> Result<(Held, Known), Failure> {
         let (prepared, hosts) = self.reach()?;
         let fleet = prepared.fleet.name.as_str();
         let held = common::block_on(async {
@@ -172,31 +172,26 @@ impl Where {
             });
             Ok(join_all(each).await.into_iter().collect::<BTreeMap<InstanceName, _>>())
         })?;
-        let mut origins = self.recorded(&prepared);
-        origins.extend(prepared.releases.values().map(|release| (release.digest, release.origin())));
-        Ok((held, origins))
+        let mut known = self.recorded(&prepared);
+        known.origins.extend(prepared.releases.values().map(|release| (release.digest, release.origin())));
+        Ok((held, known))
     }
 
-    /// Where releases came from, as the history tells. It is a help for people: without a history there is none.
-    fn recorded(&self, prepared: &Prepared) -> Origins {
+    /// What the history tells of releases. It is a help for people: without a history there is none.
+    fn recorded(&self, prepared: &Prepared) -> Known {
         let environment = &prepared.fleet.environment.name;
-        let read = || -> Result<Origins, Failure> {
+        let read = || -> Result<Known, Failure> {
             let tree = self.hosts.fleet.read()?;
             let place = self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref())?;
             let repository = place.open()?;
             repository.fetch()?;
-            let mut origins = Origins::new();
+            let mut known = Known::default();
             for record in repository.records(environment, RECORDS)? {
                 for (path, text) in repository.history_files(environment, &record.commit)? {
-                    let Some((_, digest)) = path.rsplit_once("/releases/") else { continue };
-                    let origin =
-                        std::str::from_utf8(&text).ok().and_then(|text| text.lines().next()?.strip_prefix("# from "));
-                    if let (Ok(digest), Some(origin)) = (digest.parse(), origin) {
-                        origins.entry(digest).or_insert_with(|| origin.to_owned());
-                    }
+                    known.learn(&path, &String::from_utf8_lossy(&text));
                 }
             }
-            Ok(origins)
+            Ok(known)
         };
         read().unwrap_or_default()
     }

@@ -16,6 +16,31 @@ use crate::model::{
 
 /// Where releases come from, as far as that is known.
 pub type Origins = BTreeMap<Digest, String>;
+
+/// What is known of releases besides what instances say.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub origins: Origins,
+    /// What the builds that made them said.
+    pub logs: BTreeMap<Digest, String>,
+}
+
+impl Known {
+    /// Takes what a file of the history tells; what was learned before is newer.
+    pub fn learn(&mut self, path: &str, text: &str) {
+        let origin = || text.lines().next()?.strip_prefix("# from ");
+        if let Some(digest) = path.rsplit_once("/releases/").and_then(|(_, digest)| digest.parse().ok()) {
+            if let Some(origin) = origin() {
+                self.origins.entry(digest).or_insert_with(|| origin.to_owned());
+            }
+        } else if let Some(name) = path.strip_prefix("builds/").and_then(|name| name.strip_suffix(".log"))
+            && let Ok(digest) = name.parse()
+        {
+            self.logs.entry(digest).or_insert_with(|| text.to_owned());
+        }
+    }
+}
+
 /// What each instance holds, or why that is not known.
 pub type Held = BTreeMap<InstanceName, Result<Vec<HeldRelease>, String>>;
 
@@ -67,7 +92,7 @@ fn row(instance: &InstanceName, release: &HeldRelease, origins: &Origins) -> [St
 }
 
 /// One release in full.
-pub fn show(digest: &Digest, held: &Held, origins: &Origins, style: Style) -> String {
+pub fn show(digest: &Digest, held: &Held, known: &Known, style: Style) -> String {
     let mut text = format!("{}\n\n", style.bold(&format!("Release {digest}")));
     let with = |in_use: bool| {
         let names = held.iter().filter(|(_, releases)| {
@@ -76,7 +101,7 @@ pub fn show(digest: &Digest, held: &Held, origins: &Origins, style: Style) -> St
         names.map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ")
     };
     let fields = [
-        ("from", origins.get(digest).map(|origin| one_line(origin)).unwrap_or_default()),
+        ("from", known.origins.get(digest).map(|origin| one_line(origin)).unwrap_or_default()),
         ("in use on", with(true)),
         ("kept on", with(false)),
     ];
@@ -91,6 +116,10 @@ pub fn show(digest: &Digest, held: &Held, origins: &Origins, style: Style) -> St
             }
         }
         None => text += "  What is in it no instance says.\n",
+    }
+    if let Some(log) = known.logs.get(digest) {
+        text += &format!("\n{}\n", style.bold("What its build said"));
+        log.lines().for_each(|line| text += &format!("  {}\n", visible(line)));
     }
     text
 }

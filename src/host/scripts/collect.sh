@@ -3,10 +3,9 @@
 
 # The releases that are in use, or that undoing this deployment would bring back.
 releases_in_use() {
-  for manifest in "$base/manifest" "$base/deployments/$name"/*/kept/*; do
-    [ ! -f "$manifest" ] || head -n 1 -- "$manifest" | grep -q '^evenkeel manifest ' || continue
-    sed -n 's/^release	\([0-9a-f]*\)$/\1/p' "$manifest"
-  done
+  kept=$(grep -ls -m 1 '^evenkeel manifest ' "$base/deployments/$name"/*/kept/*)
+  # shellcheck disable=SC2086 # paths of ours, without spaces
+  cat -- "$base/manifest" $kept 2>/dev/null | sed -n 's/^release	\([0-9a-f]*\)$/\1/p'
 }
 
 # Of the others the newest stay: those that were in use last.
