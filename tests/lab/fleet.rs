@@ -38,6 +38,8 @@ impl<'a> Fleet<'a> {
     /// A fleet of the lab's five hosts, with nothing on them yet.
     pub fn new(world: &'a World, name: &'static str) -> Self {
         let number = world.fleets.fetch_add(1, Ordering::Relaxed);
+        let is_new = world.names.lock().expect("nobody panicked with it").insert(name);
+        assert!(is_new, "two statements have a fleet {name}: what one leaves would be the other's");
         let temporary = || tempfile::tempdir().expect("a temporary folder can be made");
         let fleet = Self {
             world,
@@ -93,7 +95,7 @@ impl<'a> Fleet<'a> {
 
     pub fn instance(&self, host: &Host, extra: &str) {
         let (name, address) = (&host.name, &host.address);
-        let text = format!("environment: test\naddress: {address}\nports: 8000-9999\n{extra}");
+        let text = format!("environment: test\naddress: {address}\nports: 8000-15999\n{extra}");
         self.write(&format!("instances/{name}.yaml"), &text);
     }
 

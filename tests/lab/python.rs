@@ -66,7 +66,7 @@ pub fn a_service_runs_in_a_virtual_environment_that_others_share(world: &World) 
 }
 
 pub fn going_back_needs_no_index(world: &World) {
-    let fleet = Fleet::new(world, "back");
+    let fleet = Fleet::new(world, "goesback");
     let h1 = world.host("h1");
     let serving = index(&fleet, h1);
     greeting(&fleet, "greeting==1.0\n");
@@ -109,7 +109,7 @@ pub fn what_pip_cannot_install_changes_nothing_that_runs(world: &World) {
 }
 
 pub fn a_virtual_environment_that_was_damaged_is_made_anew(world: &World) {
-    let fleet = Fleet::new(world, "mended");
+    let fleet = Fleet::new(world, "venvs");
     let h1 = world.host("h1");
     let _index = index(&fleet, h1);
     greeting(&fleet, "greeting==1.0\n");
@@ -143,7 +143,7 @@ pub fn a_virtual_environment_that_was_damaged_is_made_anew(world: &World) {
 }
 
 pub fn what_ran_from_one_that_was_replaced_is_started_again_after_all(world: &World) {
-    let fleet = Fleet::new(world, "renewed");
+    let fleet = Fleet::new(world, "anew");
     let h1 = world.host("h1");
     let _index = index(&fleet, h1);
     greeting(&fleet, "greeting==1.0\n");
@@ -206,7 +206,7 @@ pub fn a_private_index_is_asked_with_what_lies_on_the_host(world: &World) {
 }
 
 pub fn what_neither_the_manifest_nor_a_kept_deployment_names_goes(world: &World) {
-    let fleet = Fleet::new(world, "kept");
+    let fleet = Fleet::new(world, "leftover");
     let h1 = world.host("h1");
     let _index = index(&fleet, h1);
     greeting(&fleet, "greeting==1.0\n");
@@ -216,7 +216,7 @@ pub fn what_neither_the_manifest_nor_a_kept_deployment_names_goes(world: &World)
     fleet.deploy().ends_with(0);
     assert_is("how many there are", venvs(&fleet, h1).len(), 2);
     // As when ten others have come since, and one was cut off while it was made.
-    h1.run("rm -r /var/lib/evenkeel/kept/deployments/*; mkdir /var/lib/evenkeel/kept/venvs/.new");
+    h1.run("rm -r /var/lib/evenkeel/leftover/deployments/*; mkdir /var/lib/evenkeel/leftover/venvs/.new");
     fleet.service("alpha", fleet.port(0), &["h1"], &format!("{}env: {{A: b}}", of_greeting(&fleet, "greet", "")));
     fleet.deploy().ends_with(0);
     let [second] = &venvs(&fleet, h1)[..] else { panic!("not one: {:?}", venvs(&fleet, h1)) };

@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::atomic::AtomicU16,
+    sync::{Mutex, atomic::AtomicU16},
     thread,
     time::{Duration, Instant},
 };
@@ -32,6 +32,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// How many fleets were made: each gets ports of its own.
     pub fleets: AtomicU16,
+    /// Each has a name of its own, too.
+    pub names: Mutex<BTreeSet<&'static str>>,
     /// Held as long as the lab is ours; the last to go.
     _ours: File,
 }
@@ -52,7 +54,8 @@ impl World {
         }
         let lab = Lab::open(NAME).map_err(|error| error.to_string())?;
         let ours = take_turns().map_err(|error| format!("{TURNS}: {error}"))?;
-        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), _ours: ours };
+        let mut world =
+            Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), names: Mutex::default(), _ours: ours };
         // What an earlier run left is not what these tests expect.
         world.evenkeel_lab(&["down"])?;
         world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string(), "--yes"])?;
