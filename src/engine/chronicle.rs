@@ -98,11 +98,17 @@ pub async fn newest<L: Ledger>(ledger: &L, environment: &EnvironmentName) -> Res
 
 /// Appends an intent to the history that the plan was made on, and to no other.
 pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> Result<(), LedgerError> {
-    let whole = ledger.tip(&deployment.environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
-    let files = record::intent_files(&whole.map(|tip| tip.files).unwrap_or_default(), deployment);
+    let files = record::intent_files(&whole(ledger, &deployment.environment, on).await?, deployment);
     let message = message(ledger, deployment).await;
     ledger.append(&deployment.environment, on.commit.clone(), files, message).await?;
     Ok(())
+}
+
+/// All files of the commit that something is built on; none when the mirror has moved on, which the append then
+/// finds out.
+async fn whole<L: Ledger>(ledger: &L, environment: &EnvironmentName, on: &Newest) -> Result<Files, LedgerError> {
+    let tip = ledger.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
+    Ok(tip.map(|tip| tip.files).unwrap_or_default())
 }
 
 /// Appends an outcome, unless the history has gone on without it; answers whether it is there. `live` is what the
@@ -157,8 +163,7 @@ pub async fn complete<L: Ledger>(
     on: &Newest,
     event: &StandingEvent,
 ) -> Result<(), LedgerError> {
-    let whole = ledger.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
-    let files = whole.map(|tip| tip.files).unwrap_or_default();
+    let files = whole(ledger, environment, on).await?;
     let files = record::event_files(&files, &on.standing.clone().after(event), event);
     let message = report::control::commit_message(environment, event);
     ledger.append(environment, on.commit.clone(), files, message).await?;
