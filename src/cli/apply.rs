@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Prepared, chronicle,
+        Prepared,
+        chronicle::{self, Newest},
         halt::Halting,
         heal::heal,
         ledger::{GitLedger, Ledger as _},
@@ -22,6 +23,7 @@ use crate::{
         name::EnvironmentName,
         outcome::{Deployment, Outcome},
         plan::{Commits, Plan},
+        standing::Standing,
     },
     plan::drift,
     report, server,
@@ -107,13 +109,14 @@ async fn deploy(args: &Args, place: &Place, prepared: Prepared, commit: &str) ->
     let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
     let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
     apply.close_what_is_open().await?;
-    apply.permitted().await?;
-    let plan = apply.plan().await?;
+    let on = chronicle::newest(&ledger, apply.environment()).await?;
+    apply.permitted(&on.standing).await?;
+    let plan = apply.plan(&on).await?;
     if plan.needs_builds() && !plan.is_refused() {
         apply.merged(commit).await?;
         return Ok(Next::Build(Box::new(plan)));
     }
-    apply.run(&plan).await.map(Next::Done)
+    apply.run(&plan, &on).await.map(Next::Done)
 }
 
 fn asked_by() -> String {
@@ -158,8 +161,7 @@ impl Apply<'_> {
     }
 
     /// What stands against deploying these commits.
-    async fn permitted(&self) -> Result<(), Failure> {
-        let standing = chronicle::newest(self.ledger, self.environment()).await?.standing;
+    async fn permitted(&self, standing: &Standing) -> Result<(), Failure> {
         let refuse = |what: String, hint: &str| Err(Failure::new(REFUSED, what).hint(hint));
         if let Some(hold) = standing.hold() {
             return refuse(format!("{} is {}", self.environment(), report::control::held(hold)), "`evenkeel resume`");
@@ -174,7 +176,7 @@ impl Apply<'_> {
         }
         let meant =
             self.args.allow_rewind || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
-        let rewinds = wanted::rewinds(self.ledger, &standing, commits).await.map_err(|error| Failure::of(&error))?;
+        let rewinds = wanted::rewinds(self.ledger, standing, commits).await.map_err(|error| Failure::of(&error))?;
         if rewinds && !meant {
             return refuse(
                 "this commit leaves out the deployed one".to_owned(),
@@ -199,20 +201,18 @@ impl Apply<'_> {
         Err(Failure::new(REFUSED, message).hint("merge it first: nothing is built of what is not merged"))
     }
 
-    async fn plan(&self) -> Result<Plan, Failure> {
+    async fn plan(&self, on: &Newest) -> Result<Plan, Failure> {
         let spinner = progress::Spinner::start("observing");
         let mut observed = observe(self.prepared, self.hosts, &spinner.watch()).await;
-        let newest = chronicle::newest(self.ledger, self.environment()).await?;
-        heal(self.prepared, self.hosts, &mut observed, newest.ended(), &spinner.watch()).await;
+        heal(self.prepared, self.hosts, &mut observed, on.ended(), &spinner.watch()).await;
         let mut plan = plan_from(self.prepared, &observed);
         spinner.finish();
-        let standing = newest.standing;
-        let held = standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
+        let held = on.standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
         Ok(plan)
     }
 
-    async fn run(&self, plan: &Plan) -> Exit {
+    async fn run(&self, plan: &Plan, on: &Newest) -> Exit {
         let (args, watch) = (self.args, |event| progress::print(&event));
         anstream::print!("{}", report::plan::text(plan, common::style()));
         if plan.is_refused() {
@@ -229,6 +229,7 @@ impl Apply<'_> {
             plan,
             hosts: self.hosts,
             ledger: self.ledger,
+            on,
             seat: &self.seat,
             triggered_by: asked_by(),
             suspects: Vec::new(),

@@ -68,7 +68,9 @@ impl From<PassError> for Failure {
     fn from(error: PassError) -> Self {
         let mut failure = Self::of(&error);
         match &error {
-            PassError::AnotherController { .. } | PassError::TakenOver { .. } => failure.code = REFUSED,
+            PassError::AnotherController { .. } | PassError::Outdated { .. } | PassError::TakenOver { .. } => {
+                failure.code = REFUSED
+            }
             PassError::UnderWay { .. } => {
                 failure.code = REFUSED;
                 failure.hint = Some("wait for it to end; if that controller is gone for good: --take-over".to_owned());

@@ -37,6 +37,8 @@ pub struct Order<'a, H, L> {
     pub plan: &'a Plan,
     pub hosts: &'a Hosts<H>,
     pub ledger: &'a L,
+    /// What the history said when this was decided: it is begun on that, and on nothing newer.
+    pub on: &'a Newest,
     /// Which process asks, and where it sits.
     pub seat: &'a Seat,
     /// Who or what asked for it, in words.
@@ -75,6 +77,11 @@ pub enum PassError {
          nothing was touched, look at `evenkeel history` and plan again"
     )]
     AnotherController { environment: EnvironmentName, source: LedgerError },
+    #[error(
+        "what the history of {environment} says has changed since this was decided; \
+         nothing was touched, look at `evenkeel history` and plan again"
+    )]
+    Outdated { environment: EnvironmentName },
     #[error("generation {generation} of {environment} is being deployed by {controller}; nothing was touched")]
     UnderWay { environment: EnvironmentName, generation: u64, controller: String },
     #[error(
@@ -101,6 +108,9 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     if let Some(open) = newest.open() {
         let (environment, controller) = (open.environment.clone(), open.controller.clone());
         return Err(PassError::UnderWay { environment, generation: open.generation, controller });
+    }
+    if newest.commit != order.on.commit {
+        return Err(PassError::Outdated { environment: order.plan.environment.clone() });
     }
     let mut deployment = begin(order, &newest);
     if deployment.kind == Kind::Change {

@@ -186,6 +186,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             let (environment, controller) = (open.environment.clone(), open.controller.clone());
             return Err(PassError::UnderWay { environment, generation: open.generation, controller }.into());
         }
+        if self.is_barred_by_now(&newest.standing) {
+            return Err(PassError::Outdated { environment: self.environment.clone() }.into());
+        }
         heal(prepared, &hosts, &mut observed, newest.ended(), &self.reconciler.watch).await;
         let mut plan = look::plan_from(prepared, &observed);
         let standing = newest.standing.clone();
@@ -217,7 +220,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         if !pass::is_repair(&newest, prepared, &plan) {
             recorded?;
         }
-        let deployment = self.carry_out(prepared, &plan, &hosts, suspects).await?;
+        let deployment = self.carry_out(prepared, &plan, &hosts, &newest, suspects).await?;
         let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
         if settled && outcome == Outcome::Applied {
             found.repaired = plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
@@ -236,6 +239,12 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 Err(RoundError::Deployment { generation: deployment.generation, outcome, why })
             }
         }
+    }
+
+    /// What stands against the goal, and did not yet when it was decided.
+    fn is_barred_by_now(&self, standing: &Standing) -> bool {
+        let failed = matches!(self.goal, Goal::Deploy(commits) if standing.quarantined(commits).is_some());
+        failed || standing.hold().is_some()
     }
 
     /// What was deployed in part is live everywhere by now. Unless that is said, drift would be repaired, and
@@ -260,6 +269,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         prepared: &Arc<Prepared>,
         plan: &Plan,
         hosts: &Hosts<H>,
+        on: &Newest,
         suspects: Vec<String>,
     ) -> Result<Deployment, RoundError> {
         info!("{}", report::plan::headline(plan));
@@ -271,6 +281,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             plan,
             hosts,
             ledger: &self.reconciler.ledger,
+            on,
             seat: &self.reconciler.seat,
             triggered_by: RECONCILER.to_owned(),
             suspects,

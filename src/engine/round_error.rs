@@ -56,6 +56,7 @@ impl RoundError {
             RoundError::Pass(
                 PassError::AnotherController { .. }
                     | PassError::UnderWay { .. }
+                    | PassError::Outdated { .. }
                     | PassError::TakenOver { .. }
                     | PassError::Detached
             )

@@ -182,6 +182,8 @@ impl Standing {
         let live = Good { commits: commits.clone(), generation, desired: deployment.desired, builds };
         match deployment.outcome {
             Some(Outcome::Applied) => {
+                // What is live everywhere and well is not kept from being repaired.
+                self.quarantine.retain(|quarantined| quarantined.commits != *commits);
                 self.good = Some(live);
                 self.partial = None;
                 self.rewind_to = None;

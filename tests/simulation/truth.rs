@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     machine::{DEFAULT_SITE, Lies, MANIFEST, State},
-    systemd::{Inputs, UNITS},
+    systemd::{Inputs, UNITS, venv_of},
 };
 
 /// A machine at a moment.
@@ -19,6 +19,8 @@ pub struct Snapshot {
     serving: Option<Digest>,
     /// What ran from something else than what lay there.
     stale: BTreeSet<String>,
+    /// What could not start: its virtual environment had gone. One that is made is not undone, and systemd tries on.
+    unstartable: BTreeSet<String>,
 }
 
 /// Since when what people changed by hand is not held against anybody.
@@ -33,6 +35,7 @@ impl Snapshot {
             active: state.systemd.running().map(|(name, process)| (name.clone(), process.from.clone())).collect(),
             serving: state.serving,
             stale: stale(state).collect(),
+            unstartable: unstartable(state).collect(),
         }
     }
 
@@ -65,6 +68,9 @@ impl Snapshot {
                     continue;
                 }
                 let (was, is) = (self.active.get(unit), running.get(unit).map(|process| &process.from));
+                if was.is_none() && self.unstartable.contains(unit) {
+                    continue;
+                }
                 if was.is_some() != is.is_some() {
                     wrong.push(format!("whether {unit} runs is not as it was"));
                 } else if was != is && !hand.ever_touched(unit) {
@@ -157,6 +163,18 @@ fn stale(state: &State) -> impl Iterator<Item = String> {
         (lies, environment) != (Some(process.from.unit), read)
     });
     stale.map(|(unit, _)| unit.clone())
+}
+
+/// Units of ours that cannot be started, for the virtual environment that they name is not there.
+fn unstartable(state: &State) -> impl Iterator<Item = String> {
+    let units = state.files.iter().filter_map(|(path, lies)| Some((path.strip_prefix(UNITS)?, lies)));
+    let gone = units.filter(|(_, lies)| match lies {
+        Lies::File { content, .. } => {
+            venv_of(&String::from_utf8_lossy(content)).is_some_and(|venv| !state.held.venvs.contains(&venv))
+        }
+        Lies::Link(_) => false,
+    });
+    gone.map(|(unit, _)| unit.to_owned())
 }
 
 fn environment_of(unit: &str) -> String {
