@@ -285,6 +285,7 @@ fn status_and_why() -> Tested {
         port: Some(8100),
         release: Some(Digest::of("gong").to_string()),
         source: Some("mcp_servers/gong".into()),
+        build_log: vec!["vite v7.1.2 building for production".into(), "✓ built in 1.21s \u{1b}[0m".into()],
         files: vec![ENV.into(), UNIT_FILE.into()],
         declared_in: Some("fleet/services/gong_mcp.yaml".into()),
         last_change: Some(change),

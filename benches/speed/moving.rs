@@ -13,6 +13,7 @@ use evenkeel::{
     host::{Host as _, Question, SshHost, Target},
     model::{
         digest::Digest,
+        observation::LiveRelease,
         release::{Release, ReleaseFile},
         source::Pinned,
     },
@@ -168,16 +169,19 @@ fn ten_releases(table: &mut Table, host: &Arc<SshHost>, runtime: &tokio::runtime
     let hosts = [host.clone()];
     let releases: Vec<Release> = (0..RELEASES as u64).map(site).collect();
     releases.iter().try_for_each(|release| put(runtime, &hosts, release))?;
-    let question = |releases| Question { fleet: FLEET.to_owned(), releases, ..Question::default() };
+    // As the loop asks, the first time as well as the tenth.
+    let turn = std::cell::Cell::new(0);
+    let question = |releases| {
+        turn.set(turn.get() + 1);
+        Question { fleet: FLEET.to_owned(), releases, turn: Some(turn.get()), ..Question::default() }
+    };
     let none = question(Default::default());
     let all = question(releases.iter().map(|release| release.digest).collect());
     let look = |question: &Question, number: usize| -> Result {
         let seen = runtime.block_on(host.probe(question))?;
-        let whole = seen
-            .releases
-            .values()
-            .filter(|seen| seen.known() == Some(&evenkeel::model::observation::LiveRelease::Whole));
-        if whole.count() == number { Ok(()) } else { Err(format!("not whole: {:?}", seen.releases).into()) }
+        let fine = [LiveRelease::Whole, LiveRelease::There];
+        let fine = seen.releases.values().filter(|seen| seen.known().is_some_and(|seen| fine.contains(seen)));
+        if fine.count() == number { Ok(()) } else { Err(format!("not whole: {:?}", seen.releases).into()) }
     };
     let without = samples(21, || look(&none, 0))?;
     let with = samples(21, || look(&all, RELEASES))?;

@@ -30,6 +30,7 @@ enum Command {
     List(ListArgs),
     Show(ShowArgs),
     Diff(DiffArgs),
+    Verify(VerifyArgs),
     Gc(GcArgs),
 }
 
@@ -60,6 +61,13 @@ struct DiffArgs {
     at: Where,
 }
 
+/// Read every byte of the live releases now, as the reconciler does every hour.
+#[derive(clap::Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    at: Where,
+}
+
 /// Remove releases that nothing uses.
 #[derive(clap::Args)]
 struct GcArgs {
@@ -83,6 +91,7 @@ pub fn run(args: &Args) -> Exit {
         Command::List(args) => list(args),
         Command::Show(args) => show(args),
         Command::Diff(args) => diff(args),
+        Command::Verify(args) => verify(args),
         Command::Gc(args) => gc(args),
     }
 }
@@ -110,6 +119,35 @@ fn diff(args: &DiffArgs) -> Exit {
     let of = |digest| listing(digest, &held).ok_or_else(|| unknown(digest));
     anstream::print!("{}", report::release::diff((&from, of(&from)?), (&to, of(&to)?), common::style()));
     Ok(DONE)
+}
+
+fn verify(args: &VerifyArgs) -> Exit {
+    let (prepared, hosts) = args.at.reach()?;
+    let fleet = prepared.fleet.name.as_str();
+    let verified = common::block_on(async {
+        let each = hosts.iter().map(|(name, host)| {
+            let releases = &prepared.desired[name].releases;
+            async move { (name, releases.len(), host.verify(fleet, releases).await) }
+        });
+        Ok(join_all(each).await)
+    })?;
+    let mut exit = DONE;
+    for (name, count, changed) in verified {
+        match changed {
+            Ok(changed) if changed.is_empty() => anstream::println!("{name}: {count} releases, as they were placed"),
+            Ok(changed) => {
+                let changed: Vec<String> = changed.iter().map(Digest::short).collect();
+                let changed = changed.join(", ");
+                anstream::println!("{name}: not as placed: {changed}; the reconciler, or `evenkeel apply`, mends it");
+                exit = ERROR;
+            }
+            Err(error) => {
+                anstream::eprintln!("{name}: {}", report::chain(&error));
+                exit = if exit == DONE { PARTIAL } else { exit };
+            }
+        }
+    }
+    Ok(exit)
 }
 
 fn gc(args: &GcArgs) -> Exit {

@@ -3,11 +3,12 @@
 use super::{DONE, Exit, Failure, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{
+        ledger::Ledger as _,
         look::{observe, plan_from},
         why::{Subject, why},
     },
     model::plan::Commits,
-    report,
+    report::{self, release::Known},
 };
 
 /// How many deployments back the last change is looked for.
@@ -38,9 +39,12 @@ pub fn run(args: &Args) -> Exit {
         let plan = plan_from(&prepared, &observed);
         let environment = plan.environment.clone();
         let ledger = place.ledger().await?;
+        let mut known = Known::default();
+        let newest = ledger.tip(&environment).await?.map(|tip| tip.files).unwrap_or_default();
+        newest.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
         let records = ledger.call(move |repository| repository.records(&environment, RECORDS)).await?;
         spinner.finish();
-        let view = why(&args.subject, &prepared, &plan, &observed, &records);
+        let view = why(&args.subject, &prepared, &plan, &observed, &records, &known.logs);
         match args.format {
             common::Format::Text => anstream::print!("{}", report::why::text(&view, common::style())),
             common::Format::Json => {

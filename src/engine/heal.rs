@@ -62,5 +62,5 @@ async fn one<H: Host>(
     host.heal(prepared.fleet.name.as_str(), deployment).await.map_err(|error| {
         format!("deployment {deployment} was cut off there, and cannot be undone: {}", report::chain(&error))
     })?;
-    look::one(prepared, host.as_ref(), desired).await.map_err(|error| report::chain(&error))
+    look::one(prepared, host.as_ref(), desired, None).await.map_err(|error| report::chain(&error))
 }

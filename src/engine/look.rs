@@ -32,19 +32,25 @@ const GRACE_FACTOR: u32 = 3;
 
 /// Probes every instance in parallel, and waits for each as long as it may take.
 pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
-    join_all(prepared.desired.keys().filter_map(|name| probe(prepared, hosts, name, watch))).await.into_iter().collect()
+    join_all(prepared.desired.keys().filter_map(|name| probe(prepared, hosts, name, None, watch)))
+        .await
+        .into_iter()
+        .collect()
 }
 
 /// As [`observe`], for the loop: nobody waits for the slow and the dead. Those that are known not to answer
-/// are not asked, and those that take much longer than most are not waited for.
+/// are not asked, and those that take much longer than most are not waited for. Of what is too large for each
+/// look, `turn` says what is compared.
 pub async fn observe_promptly<H: Host>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     absent: &BTreeMap<InstanceName, String>,
+    turn: u64,
 ) -> Observed {
     let quiet: &Watch = &|_| {};
     let asked: Vec<&InstanceName> = prepared.desired.keys().filter(|name| !absent.contains_key(*name)).collect();
-    let mut probes: FuturesUnordered<_> = asked.iter().filter_map(|name| probe(prepared, hosts, name, quiet)).collect();
+    let mut probes: FuturesUnordered<_> =
+        asked.iter().filter_map(|name| probe(prepared, hosts, name, Some(turn), quiet)).collect();
     let mut observed: Observed = absent.iter().map(|(name, why)| (name.clone(), Err(why.clone()))).collect();
     let began = Instant::now();
     let mut deadline = None;
@@ -87,12 +93,13 @@ fn probe<'a, H: Host>(
     prepared: &'a Prepared,
     hosts: &'a Hosts<H>,
     name: &'a InstanceName,
+    turn: Option<u64>,
     watch: &'a Watch,
 ) -> Option<impl Future<Output = (InstanceName, Result<Observation, String>)> + 'a> {
     let (host, desired) = (hosts.get(name)?, prepared.desired.get(name)?);
     Some(async move {
         let began = Instant::now();
-        let seen = one(prepared, host.as_ref(), desired).await.map_err(|error| crate::report::chain(&error));
+        let seen = one(prepared, host.as_ref(), desired, turn).await.map_err(|error| crate::report::chain(&error));
         watch(match &seen {
             Ok(_) => Event::Observed { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
             Err(why) => Event::NotReached { instance: name.clone(), why: why.clone() },
@@ -101,8 +108,14 @@ fn probe<'a, H: Host>(
     })
 }
 
-pub async fn one<H: Host>(prepared: &Prepared, host: &H, desired: &Desired) -> Result<Observation, host::HostError> {
-    let mut observation = host.probe(&host::question(&prepared.fleet, desired)).await?;
+pub async fn one<H: Host>(
+    prepared: &Prepared,
+    host: &H,
+    desired: &Desired,
+    turn: Option<u64>,
+) -> Result<Observation, host::HostError> {
+    let question = host::Question { turn, ..host::question(&prepared.fleet, desired) };
+    let mut observation = host.probe(&question).await?;
     let differing = host::differing(&observation, desired);
     if !differing.is_empty() {
         for (path, live) in host.read(&differing).await? {

@@ -19,6 +19,7 @@ pub mod prepare;
 pub mod reconcile;
 pub mod record;
 pub mod recover;
+mod reread;
 pub mod roster;
 mod round;
 pub mod round_error;

@@ -38,7 +38,10 @@ use crate::{
     decide::{self, Effect, Event, Policy, State},
     declare::{Declaration, Overrides},
     host::Host,
-    model::{name::EnvironmentName, outcome::Deployment},
+    model::{
+        name::{EnvironmentName, InstanceName},
+        outcome::Deployment,
+    },
     release::{Fetcher, Unfetched, Workshop},
     report::{self, status::StatusView},
 };
@@ -92,6 +95,9 @@ pub struct Reconciler<H, L> {
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// Why the repository does not say what is wanted; none while it does.
     pub(super) trouble: Mutex<Option<String>>,
+    /// When releases are read again next.
+    pub(super) rereads: Mutex<BTreeMap<InstanceName, Instant>>,
+    turns: Mutex<BTreeMap<EnvironmentName, u64>>,
     /// How what runs in each environment is told to stop.
     halts: Mutex<BTreeMap<EnvironmentName, watch::Sender<Halt>>>,
     hurries: mpsc::Sender<(EnvironmentName, bool)>,
@@ -110,7 +116,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     ) -> Self {
         let (hurries, hurried) = mpsc::channel(16);
         let hurried = Mutex::new(Some(hurried));
-        let (status, pulse, prepared, moving, unrecorded, trouble, halts) = Default::default();
+        let (status, pulse, prepared, moving, unrecorded, trouble) = Default::default();
+        let (rereads, turns, halts) = Default::default();
         Self {
             ledger,
             roster,
@@ -129,6 +136,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             moving,
             unrecorded,
             trouble,
+            rereads,
+            turns,
             halts,
             hurries,
             hurried,
@@ -237,6 +246,14 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         warn!("{why}; going on with what is known");
         Ok(known)
+    }
+
+    /// The number of the pass that the environment has now.
+    pub(super) fn turn(&self, environment: &EnvironmentName) -> u64 {
+        let mut turns = lock(&self.turns);
+        let turn = turns.entry(environment.clone()).or_default();
+        *turn += 1;
+        *turn
     }
 
     /// How what runs in the environment is told to stop; a new one for each deployment.

@@ -19,6 +19,7 @@ use super::{
     pass::{self, Order, PassError, Refused},
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
+    reread,
     round_error::RoundError,
     survey, suspects,
 };
@@ -62,7 +63,8 @@ pub async fn round<H: Host, L: Ledger>(
     spared: &Spared,
 ) -> Passed {
     let mut found = Found::default();
-    let round = Round { reconciler, environment, goal, absent, spared };
+    let turn = reconciler.turn(environment);
+    let round = Round { reconciler, environment, goal, absent, spared, turn };
     let result = round.make(&mut found).await;
     let end = match &result {
         Ok(()) => End::Done,
@@ -92,7 +94,7 @@ pub async fn ask<H: Host, L: Ledger>(
     let Some(prepared) = latest else { return Ok(()) };
     let hosts = reconciler.roster.hosts(&prepared.fleet);
     let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
-    let seen = look::one(&prepared, host.as_ref(), desired).await;
+    let seen = look::one(&prepared, host.as_ref(), desired, Some(0)).await;
     seen.map(|_| info!(%instance, "it answers again")).map_err(|error| report::chain(&error))
 }
 
@@ -102,6 +104,8 @@ struct Round<'a, H, L> {
     goal: &'a Goal,
     absent: &'a Absent,
     spared: &'a Spared,
+    /// How many passes the environment has had.
+    turn: u64,
 }
 
 impl<H: Host, L: Ledger> Round<'_, H, L> {
@@ -126,7 +130,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             Goal::Observe { commits, .. } => {
                 let prepared = self.prepared(commits).await?;
                 let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-                let observed = look::observe_promptly(&prepared, &hosts, self.absent).await;
+                let observed = look::observe_promptly(&prepared, &hosts, self.absent, self.turn).await;
                 self.note_unreached(&observed, found);
                 let plan = look::plan_from(&prepared, &observed);
                 let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
@@ -179,7 +183,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         recorded: Result<(), RoundError>,
     ) -> Result<(), RoundError> {
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-        let mut observed = look::observe_promptly(prepared, &hosts, self.absent).await;
+        let mut observed = look::observe_promptly(prepared, &hosts, self.absent, self.turn).await;
         self.note_unreached(&observed, found);
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
         if let Some(open) = newest.open() {
@@ -210,6 +214,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 self.complete(prepared, &newest).await;
             }
             self.publish(prepared, &plan, &hosts).await;
+            reread::where_due(self.reconciler, prepared, &hosts, &observed).await;
             return Ok(());
         }
         if plan.needs_builds() {
@@ -227,7 +232,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
         // Who did not answer a moment ago is not waited for again.
         let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
-        let after = look::observe_promptly(prepared, &hosts, &absent.collect()).await;
+        let after = look::observe_promptly(prepared, &hosts, &absent.collect(), self.turn).await;
         self.publish(prepared, &look::plan_from(prepared, &after), &hosts).await;
         match &deployment.failure {
             None => Ok(()),

@@ -1,6 +1,6 @@
 //! Why something is as it is: from the host back to the commit that asked for it.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use thiserror::Error;
 
@@ -8,6 +8,7 @@ use super::Prepared;
 use crate::{
     model::{
         desired::{Desired, Resource},
+        digest::Digest,
         name::{InstanceName, ServiceName, SiteName},
         outcome::Record,
         paths,
@@ -52,7 +53,14 @@ impl FromStr for Subject {
 }
 
 /// Answers from what is declared, what is live, and what was done.
-pub fn why(subject: &Subject, prepared: &Prepared, plan: &Plan, observed: &Observed, records: &[Record]) -> WhyView {
+pub fn why(
+    subject: &Subject,
+    prepared: &Prepared,
+    plan: &Plan,
+    observed: &Observed,
+    records: &[Record],
+    logs: &BTreeMap<Digest, String>,
+) -> WhyView {
     let resource = match subject {
         Subject::Service(name) => Resource::Service(name.clone()),
         Subject::Site(name) => Resource::Site(name.clone()),
@@ -77,7 +85,7 @@ pub fn why(subject: &Subject, prepared: &Prepared, plan: &Plan, observed: &Obser
     };
     WhyView {
         subject,
-        instances: instances.map(|(_, d)| instance(&resource, d, prepared, plan, observed, records)).collect(),
+        instances: instances.map(|(_, d)| instance(&resource, d, prepared, plan, observed, records, logs)).collect(),
     }
 }
 
@@ -88,6 +96,7 @@ fn instance(
     plan: &Plan,
     observed: &Observed,
     records: &[Record],
+    logs: &BTreeMap<Digest, String>,
 ) -> WhyInstance {
     let name = &desired.instance;
     let replica = desired.replicas.values().find(|replica| Resource::Service(replica.service.clone()) == *resource);
@@ -108,6 +117,7 @@ fn instance(
         }
         _ => site.map(|site| site.declared_in.clone()),
     };
+    let build_log = release.and_then(|release| logs.get(&release)).map(|log| last_lines(log)).unwrap_or_default();
     let files = desired.files.iter().filter(|(_, file)| file.resource == *resource).map(|(path, _)| path.clone());
     let links = desired.links.iter().filter(|(_, link)| link.resource == *resource).map(|(path, _)| path.clone());
     WhyInstance {
@@ -116,11 +126,19 @@ fn instance(
         port: replica.map(|replica| replica.port),
         release: release.map(|release| release.to_string()),
         source: source.map(|source| source.to_string()),
+        build_log,
         files: files.chain(links).collect(),
         declared_in,
         last_change: last_change(name, resource, records),
         live: live(name, resource, replica.map(|replica| replica.unit.as_str()), plan, observed),
     }
+}
+
+/// So much of a build's log as tells how it ended.
+fn last_lines(log: &str) -> Vec<String> {
+    const LINES: usize = 5;
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// The newest deployment that changed the resource on the instance.

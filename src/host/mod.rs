@@ -17,7 +17,7 @@ mod ssh;
 mod ssh_host;
 mod traces;
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use thiserror::Error;
 
@@ -137,6 +137,10 @@ pub trait Host: Send + Sync + 'static {
 
     /// Puts a release in place; nothing that runs changes.
     fn stage(&self, fleet: &str, parcel: &Parcel<'_>) -> impl Future<Output = Result<Placed, HostError>> + Send;
+
+    /// Has the host read every byte of releases that lie there, when it has time. What is no longer as it was
+    /// placed a later look finds changed.
+    fn reread(&self, fleet: &str, releases: &BTreeSet<Digest>) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Carries out the steps of one phase as the host's transient unit; on failure the host undoes itself.
     fn apply(

@@ -326,6 +326,7 @@ fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<L
         (Err(why), _) => Seen::Unknown(why.clone()),
         (Ok(_), None) => Seen::Absent,
         (Ok(_), Some(&"whole")) => Seen::Known(LiveRelease::Whole),
+        (Ok(_), Some(&"there")) => Seen::Known(LiveRelease::There),
         (Ok(_), Some(&"touched")) => Seen::Known(LiveRelease::Touched),
         (Ok(_), Some(&"changed")) => Seen::Known(LiveRelease::Changed),
         (Ok(_), Some(other)) => Seen::Unknown(format!("`{other}` is no state of a release")),

@@ -19,6 +19,9 @@ pub struct Question {
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
+    /// A look of many: of releases that are large together each compares some, by this number in turn. None:
+    /// all are compared.
+    pub turn: Option<u64>,
     pub venvs: BTreeSet<Digest>,
     /// With which virtual environments are made.
     pub interpreters: BTreeSet<String>,
@@ -36,6 +39,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
         releases: desired.releases.clone(),
+        turn: None,
         venvs: desired.venvs.keys().copied().collect(),
         interpreters: desired.venvs.values().map(|venv| venv.interpreter.clone()).collect(),
         certificates: desired.certificates.values().cloned().collect(),
@@ -71,6 +75,7 @@ impl Question {
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
             assign("releases", &digests(&self.releases)),
+            assign("turn", &self.turn.map(|turn| turn.to_string()).unwrap_or_default()),
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),

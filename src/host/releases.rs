@@ -3,7 +3,10 @@
 //! Owns the text of that exchange (`scripts/holdings.sh`, `scripts/stage.sh`). What lies on a host it takes as
 //! the host says; that every byte is right the host checks at the end.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+};
 
 use super::{
     quote::{assign, word},
@@ -28,12 +31,29 @@ pub struct Parcel<'a> {
 }
 
 fn variables(fleet: &str, digest: &Digest) -> String {
+    places(fleet) + &assign("digest", &digest.to_string()) + &script!("signature.sh") + &script!("verify.sh")
+}
+
+fn places(fleet: &str) -> String {
     let base = format!("/var/lib/evenkeel/{fleet}");
-    assign("releases", &format!("{base}/releases"))
-        + &assign("listings", &format!("{base}/listings"))
-        + &assign("digest", &digest.to_string())
-        + &script!("signature.sh")
-        + &script!("verify.sh")
+    assign("releases", &format!("{base}/releases")) + &assign("listings", &format!("{base}/listings"))
+}
+
+/// Reads releases, and prints those that are not as they were placed.
+pub(super) fn verify_script(fleet: &str, releases: &BTreeSet<Digest>) -> String {
+    let digests: Vec<_> = releases.iter().map(Digest::to_string).collect();
+    places(fleet) + &assign("digests", &digests.join(" ")) + &script!("verify.sh") + &script!("reread.sh")
+}
+
+/// Begins the same in a unit of its own, behind everything else that the host has to do. One that reads still
+/// goes on.
+pub(super) fn reread_script(fleet: &str, releases: &BTreeSet<Digest>) -> String {
+    assign("unit", &format!("evenkeel-{fleet}-reread.service"))
+        + "if systemctl is-active --quiet -- \"$unit\"; then exit 0; fi\n\
+           systemd-run --quiet --collect --no-block --unit=\"$unit\" -p Nice=19 -p IOSchedulingClass=idle \
+           -p CPUWeight=1 -p RuntimeMaxSec=3600 -- /bin/sh -c "
+        + &word(&verify_script(fleet, releases))
+        + "\n"
 }
 
 pub(super) fn question(fleet: &str, digest: &Digest) -> String {

@@ -3,7 +3,7 @@
 //! Keeps true: one connection, opened when first needed and kept; a root shell that was silent too
 //! long is dropped with its connection, and the next call opens a new one.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Mutex,
@@ -148,6 +148,14 @@ impl SshHost {
         Ok(text.split_whitespace().filter_map(|digest| digest.parse().ok()).collect())
     }
 
+    /// Reads every byte of releases there; answers which are not as they were placed. A look finds them changed.
+    pub async fn verify(&self, fleet: &str, releases: &BTreeSet<Digest>) -> Result<Vec<Digest>, HostError> {
+        let script = releases::verify_script(fleet, releases);
+        let answer = self.must("reading releases", &script, b"", STAGE_LIMIT).await?;
+        let text = String::from_utf8_lossy(&answer.output).into_owned();
+        Ok(text.split_whitespace().filter_map(|digest| digest.parse().ok()).collect())
+    }
+
     async fn session(&self) -> Result<Arc<Session>, HostError> {
         let mut slot = self.connection.lock().await;
         Ok(self.connected(&mut slot).await?.session.clone())
@@ -206,6 +214,11 @@ impl Host for SshHost {
         let output = String::from_utf8_lossy(&answer.output).trim().to_owned();
         let status = answer.status;
         releases::placed(status, &output).ok_or(HostError::Status { doing, status, output })
+    }
+
+    async fn reread(&self, fleet: &str, releases: &BTreeSet<Digest>) -> Result<(), HostError> {
+        let script = releases::reread_script(fleet, releases);
+        self.must("having releases read again", &script, b"", PROBE_LIMIT).await.map(|_| ())
     }
 
     async fn apply(

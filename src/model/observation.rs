@@ -98,6 +98,8 @@ impl LiveFile {
 pub enum LiveRelease {
     /// Nobody has touched it since every byte of it was checked.
     Whole,
+    /// It is there, and was not compared in this look: together they are too large for one, and take turns.
+    There,
     /// Every byte is as it should be, and somebody or something has been at it.
     Touched,
     Changed,

@@ -174,7 +174,7 @@ impl<'a> Differ<'a> {
         for digest in &self.desired.releases {
             self.after.releases.insert(*digest);
             let reason = match live.releases.get(digest) {
-                Some(Seen::Known(LiveRelease::Whole)) => continue,
+                Some(Seen::Known(LiveRelease::Whole | LiveRelease::There)) => continue,
                 Some(Seen::Known(LiveRelease::Touched)) => {
                     "it was touched on the instance: it is checked, and noted anew"
                 }

@@ -25,6 +25,9 @@ pub struct WhyInstance {
     pub release: Option<String>,
     /// Where the release comes from.
     pub source: Option<String>,
+    /// The last lines of what the build said that made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build_log: Vec<String>,
     pub files: Vec<String>,
     /// The fleet's file. None where nothing declares it any more.
     pub declared_in: Option<String>,
@@ -80,6 +83,10 @@ fn fields(instance: &WhyInstance) -> Vec<(&'static str, String)> {
         let source = instance.source.as_deref().map(|source| format!(" from {}", visible(source))).unwrap_or_default();
         let short: String = release.chars().take(12).collect();
         fields.push(("release", format!("{}{source}", visible(&short))));
+        if !instance.build_log.is_empty() {
+            fields.push(("its build", format!("said at last (`evenkeel release show {}` has all):", visible(&short))));
+            fields.extend(instance.build_log.iter().map(|line| ("", visible(line))));
+        }
     }
     fields.extend(instance.files.iter().map(|path| ("file", visible(path))));
     fields

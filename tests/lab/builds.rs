@@ -59,6 +59,10 @@ pub fn a_build_that_fails_touches_no_host_and_what_is_built_goes_live(world: &Wo
     assert!(fleet.state().join("builds/made").join(key).is_dir(), "it is kept");
     let log = fleet.git(&["show", &format!("evenkeel/history/test:builds/{built}.log")]);
     assert!(log.contains("built in "), "{log}");
+    let why = fleet.run("why", &["site/built", "--repo", &fleet.remote(), "--format", "json"]).ends_with(0);
+    let why: serde_json::Value = serde_json::from_str(&why.said).expect("it is JSON");
+    let last = log.lines().last().expect("a line");
+    assert_is("the end of what the build said", &why["instances"][0]["build_log"][0], &serde_json::json!(last));
 }
 
 pub fn apply_builds_what_is_merged_and_nothing_else(world: &World) {

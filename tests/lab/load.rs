@@ -3,11 +3,12 @@
 //! A request is *lost* when its answer is none of 2xx, when a fresh connection is refused or reset, or when an
 //! answer breaks off. A connection that is closed before the answer to a later request has begun is not: a
 //! client asks again (RFC 9112, 9.3.1). `wrk` cannot tell these apart: to it every closed connection is an error,
-//! and it reads no page to find out what to ask for next.
+//! and it reads no page to find out what to ask for next. It is used where not even a connection is closed.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +16,8 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::world::{Host, World};
 
@@ -178,5 +181,40 @@ fn some_of(stream: &mut TcpStream, chunk: &mut [u8]) -> std::io::Result<usize> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => return other,
         }
+    }
+}
+
+/// `wrk` on one page, as fast as it can.
+pub struct Wrk(Child);
+
+impl Wrk {
+    pub fn start(world: &World, host: &Host, domain: &str) -> Self {
+        let (lab, address) = (world.lab.clone(), host.address.clone());
+        let host = format!("Host: {domain}");
+        // A command is run in the network of the thread that starts it.
+        let started = thread::spawn(move || {
+            lab.enter().expect("the lab is up");
+            let mut wrk = Command::new("wrk");
+            wrk.args(["--threads", "2", "--connections", "32", "--duration", "10m", "--header", &host]);
+            wrk.arg(format!("http://{address}/")).stdin(Stdio::null()).stdout(Stdio::piped());
+            Self(wrk.spawn().expect("wrk is installed"))
+        });
+        started.join().expect("it does not panic")
+    }
+
+    /// What it says at the end.
+    pub fn end(mut self) -> String {
+        kill_process(Pid::from_child(&self.0), Signal::INT).expect("wrk runs");
+        let mut said = String::new();
+        self.0.stdout.take().expect("it is piped").read_to_string(&mut said).expect("it is text");
+        said
+    }
+}
+
+impl Drop for Wrk {
+    fn drop(&mut self) {
+        // It has ended, unless the statement failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -100,6 +100,7 @@ const TESTS: &[Test] = tests! {
         an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not,
         an_undone_switch_restores_every_link,
         ten_switches_under_load_lose_nothing,
+        ten_switches_at_full_speed_close_no_connection,
         ten_reloads_under_load_lose_nothing,
         a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself,
     }
@@ -122,6 +123,7 @@ const TESTS: &[Test] = tests! {
     moving {
         what_an_instance_holds_is_shared_and_not_sent_again,
         a_file_of_a_release_that_somebody_changed_is_mended,
+        a_host_reads_releases_again_when_it_has_time,
         a_release_that_does_not_fit_is_refused_with_figures,
         an_upload_that_is_cut_off_leaves_no_half_release,
         releases_that_nothing_uses_any_more_are_collected,

@@ -1,7 +1,16 @@
 //! Releases on their way: what an instance holds is shared there, what is damaged is mended, and a release is
 //! whole or not there.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, thread};
+
+use evenkeel::{
+    declare,
+    engine::prepare,
+    git,
+    host::{Host as _, SshHost, Target},
+    model::plan::Commits,
+    release::Unfetched,
+};
 
 use crate::{
     fleet::{Fleet, restarted, set},
@@ -89,6 +98,20 @@ pub fn a_file_of_a_release_that_somebody_changed_is_mended(world: &World) {
     assert_is("what was restarted", restarted(&before, &fleet.invocations()), set(&["h1/alpha"]));
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 
+    // Neither does its time, nor its inode: only reading it does.
+    h1.run(&format!(
+        "cd '{live}' && touch -r server.py /run/time && printf X | dd of=server.py conv=notrunc status=none && \
+         touch -r /run/time server.py"
+    ));
+    assert_is("a plan before", fleet.plan().changes(), Vec::<String>::new());
+    let verified = fleet.run("release", &["verify"]).ends_with(1);
+    assert!(verified.said.contains("h1: not as placed: "), "{}", verified.said);
+    let plan = fleet.plan().json.to_string();
+    assert!(plan.contains("drift: files of it were changed on the instance"), "{plan}");
+    fleet.apply().ends_with(0);
+    assert_is("the program", h1.run(&format!("cat '{live}/server.py'")).trim(), include_str!("server.py").trim());
+    fleet.run("release", &["verify"]).ends_with(0);
+
     // What is only touched restarts nothing.
     let before = fleet.invocations();
     h1.run(&format!("touch '{live}/server.py'"));
@@ -102,6 +125,38 @@ pub fn a_file_of_a_release_that_somebody_changed_is_mended(world: &World) {
     fleet.deploy().ends_with(0);
     let shared = h1.run(&format!("cat '{}/server.py'", release(h1, &fleet, "alpha", port)));
     assert_is("the program", shared.trim(), include_str!("server.py").trim());
+}
+
+/// As the reconciler has it do every hour.
+pub fn a_host_reads_releases_again_when_it_has_time(world: &World) {
+    let fleet = Fleet::new(world, "reread");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.deploy().ends_with(0);
+    let live = release(h1, &fleet, "alpha", port);
+    h1.run(&format!(
+        "cd '{live}' && touch -r server.py /run/time && printf X | dd of=server.py conv=notrunc status=none && \
+         touch -r /run/time server.py"
+    ));
+    let tree = git::work_tree(&fleet.path()).expect("it is read");
+    let overrides = fs::read_to_string(&fleet.overrides).expect("it is read");
+    let overrides = declare::read_overrides(&overrides, "the lab's").expect("they are valid");
+    let environment = "test".parse().expect("a name");
+    let prepared = prepare(&tree.tree, &tree.fleet, &environment, &overrides, Commits::default(), &Unfetched);
+    let prepared = prepared.unwrap_or_else(|error| panic!("{error}"));
+    let lab = world.lab.clone();
+    let asked = thread::spawn(move || {
+        lab.enter().expect("the lab is up");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let instance = prepared.fleet.instances.values().find(|instance| instance.name.as_str() == "h1").expect("h1");
+        let host = SshHost::new(Target::new(instance, None, None));
+        runtime.block_on(host.reread(prepared.fleet.name.as_str(), &prepared.desired[&instance.name].releases))
+    });
+    asked.join().expect("it does not panic").unwrap_or_else(|error| panic!("{error}"));
+    let changed = || fleet.plan().json.to_string().contains("drift: files of it were changed on the instance");
+    wait_for("the next look that finds it", || changed().then_some(()));
+    fleet.apply().ends_with(0);
+    assert_is("the program", h1.run(&format!("cat '{live}/server.py'")).trim(), include_str!("server.py").trim());
 }
 
 pub fn a_release_that_does_not_fit_is_refused_with_figures(world: &World) {

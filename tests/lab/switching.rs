@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     fleet::Fleet,
-    load::{Count, Load},
+    load::{Count, Load, Wrk},
     world::{World, assert_is, wait_for},
 };
 
@@ -117,6 +117,29 @@ pub fn ten_switches_under_load_lose_nothing(world: &World) {
         assert!(h1.browse("switched.test", "/").1.starts_with(&format!("{number} ")), "another page is served");
     }
     assert_nothing_lost("ten switches", &load.end(), began);
+}
+
+/// A switch renames links and nginx goes on as it is, so not a single connection is closed.
+pub fn ten_switches_at_full_speed_close_no_connection(world: &World) {
+    let fleet = Fleet::new(world, "fast");
+    let h1 = world.host("h1");
+    build(&fleet, 0);
+    fleet.site("fast", &["h1"], SITE);
+    fleet.deploy().ends_with(0);
+    let wrk = Wrk::start(world, h1, "fast.test");
+    for number in 1..=10 {
+        build(&fleet, number);
+        fleet.deploy().ends_with(0);
+        assert!(h1.browse("fast.test", "/").1.starts_with(&format!("{number} ")), "another page is served");
+    }
+    let said = wrk.end();
+    let answers = said.lines().find_map(|line| line.trim().split_once(" requests in ")).map(|(count, _)| count);
+    let answers: u64 = answers.and_then(|count| count.parse().ok()).unwrap_or(0);
+    println!("  wrk: {answers} answers");
+    assert!(answers > 10_000, "that is no load: {said}");
+    for trouble in ["Socket errors", "Non-2xx"] {
+        assert!(!said.contains(trouble), "{said}");
+    }
 }
 
 pub fn ten_reloads_under_load_lose_nothing(world: &World) {

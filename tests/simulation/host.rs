@@ -5,7 +5,7 @@
 //! other, but for health checks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
@@ -238,6 +238,11 @@ impl Host for SimHost {
             self.run("asking which releases are held", async move { machine.state().held.releases.contains(&digest) });
         let (compression, listings) = (Compression::Zstd, BTreeMap::new());
         Ok(Holdings { whole: whole.await?, compression, free: u64::MAX, listings })
+    }
+
+    /// Nothing damages a release there.
+    async fn reread(&self, _: &str, _: &BTreeSet<Digest>) -> Result<(), HostError> {
+        Ok(())
     }
 
     async fn stage(&self, _: &str, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
