@@ -18,6 +18,7 @@ pub mod observation;
 pub mod outcome;
 pub mod paths;
 pub mod plan;
+pub mod pull;
 pub mod quantity;
 pub mod release;
 pub mod requirements;

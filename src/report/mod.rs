@@ -13,6 +13,7 @@ pub mod plan;
 mod plan_json;
 mod plan_steps;
 pub mod progress;
+pub mod pull;
 mod record;
 pub mod release;
 pub mod status;
