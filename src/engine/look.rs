@@ -1,6 +1,11 @@
 //! Looking at every instance of an environment at once, and planning from what was seen.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{
     future::join_all,
@@ -13,6 +18,7 @@ use crate::{
     host::{self, Host},
     model::{
         desired::Desired,
+        digest::Digest,
         name::InstanceName,
         observation::{LiveFile, Observation},
         plan::Plan,
@@ -108,13 +114,36 @@ fn probe<'a, H: Host>(
     })
 }
 
+/// The releases that are compared in this turn, of all with their numbers of files: about so many files, and in
+/// the next turn the next ones.
+fn in_turn(releases: impl Iterator<Item = (Digest, usize)>, turn: u64) -> BTreeSet<Digest> {
+    const FILES: usize = 3000;
+    let mut parts: Vec<(usize, BTreeSet<Digest>)> = Vec::new();
+    for (digest, files) in releases {
+        match parts.last_mut() {
+            Some((sum, part)) if *sum + files <= FILES => {
+                *sum += files;
+                part.insert(digest);
+            }
+            _ => parts.push((files, BTreeSet::from([digest]))),
+        }
+    }
+    let number = turn % parts.len().max(1) as u64;
+    parts.into_iter().nth(number as usize).map(|(_, part)| part).unwrap_or_default()
+}
+
 pub async fn one<H: Host>(
     prepared: &Prepared,
     host: &H,
     desired: &Desired,
     turn: Option<u64>,
 ) -> Result<Observation, host::HostError> {
-    let question = host::Question { turn, ..host::question(&prepared.fleet, desired) };
+    let mut question = host::question(&prepared.fleet, desired);
+    if let Some(turn) = turn {
+        let files = |digest| prepared.releases.get(digest).map_or(0, |release| release.files.len());
+        let due = in_turn(desired.releases.iter().map(|digest| (*digest, files(digest))), turn);
+        question.spared = &desired.releases - &due;
+    }
     let mut observation = host.probe(&question).await?;
     let differing = host::differing(&observation, desired);
     if !differing.is_empty() {
@@ -146,4 +175,21 @@ pub async fn look<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch)
     watch(Event::Connecting { instances: prepared.desired.len() });
     let observed = observe(prepared, hosts, watch).await;
     plan_from(prepared, &observed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_releases_are_compared_in_each_look_and_large_ones_take_turns() {
+        let digests: Vec<Digest> = (0..4).map(|number: u8| Digest::of([number])).collect();
+        let due = |files: [usize; 4], turn| in_turn(digests.iter().copied().zip(files), turn);
+        assert_eq!(due([10, 900, 2000, 90], 7), digests.iter().copied().collect());
+        let all = (0..4).map(|turn| due([2000, 2000, 1, 9000], turn));
+        let seen: BTreeSet<Digest> = all.clone().flatten().collect();
+        assert_eq!(seen, digests.iter().copied().collect(), "none is left out for ever");
+        assert_eq!(all.map(|due| due.len()).collect::<Vec<_>>(), [1, 2, 1, 1]);
+        assert_eq!(in_turn(std::iter::empty(), 3), BTreeSet::new());
+    }
 }

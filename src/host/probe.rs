@@ -19,9 +19,8 @@ pub struct Question {
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
-    /// A look of many: of releases that are large together each compares some, by this number in turn. None:
-    /// all are compared.
-    pub turn: Option<u64>,
+    /// Those of them that are only looked for, and not compared this time.
+    pub spared: BTreeSet<Digest>,
     pub venvs: BTreeSet<Digest>,
     /// With which virtual environments are made.
     pub interpreters: BTreeSet<String>,
@@ -39,7 +38,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
         releases: desired.releases.clone(),
-        turn: None,
+        spared: BTreeSet::new(),
         venvs: desired.venvs.keys().copied().collect(),
         interpreters: desired.venvs.values().map(|venv| venv.interpreter.clone()).collect(),
         certificates: desired.certificates.values().cloned().collect(),
@@ -75,7 +74,7 @@ impl Question {
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
             assign("releases", &digests(&self.releases)),
-            assign("turn", &self.turn.map(|turn| turn.to_string()).unwrap_or_default()),
+            assign("spared", &digests(&self.spared)),
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),

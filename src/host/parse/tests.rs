@@ -38,7 +38,7 @@ fn of_ai_core() -> Question {
         users: set(&["ubuntu", "nobody-of-this-name"]),
         packages: set(&["nginx-light", "no-such-package"]),
         releases: [digest(RELEASE), digest(NOT_THERE)].into(),
-        turn: None,
+        spared: BTreeSet::new(),
         venvs: BTreeSet::new(),
         interpreters: BTreeSet::new(),
         certificates: BTreeSet::new(),

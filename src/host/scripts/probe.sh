@@ -189,40 +189,23 @@ fi
 # Reading gigabytes takes longer than a look may: of such a release it is told that it was touched, and it is read
 # when it is staged anew.
 readable() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print (sum < 2147483648) }'; }
-# Of many signatures one look compares so many bytes (some three thousand files), and the next look the next.
-in_turn() { # TURN SIGNATURE...
-  of=$1
-  shift
-  stat -c '%s %n' -- "$@" 2>/dev/null | awk -v turn="$of" '
-    { if (NR == 1 || held + $1 > 600000) { parts++; held = 0 } held += $1; part[$2] = parts }
-    END { for (name in part) if (turn == "" || part[name] == turn % parts + 1) printf "%s ", name }'
-}
-present="" signatures=""
+due="" directories="" signatures="" seen=""
 for digest in $releases; do
-  if [ -d "$base/releases/$digest" ]; then
-    present="$present $digest" signatures="$signatures $base/listings/$digest.signature"
-  fi
-done
-due=
-[ "$present" ] && due=$(in_turn "$turn" $signatures)
-directories=
-for signature in $due; do
-  digest=${signature##*/}
-  directories="$directories $base/releases/${digest%.signature}"
+  [ -d "$base/releases/$digest" ] || continue
+  case " $spared " in
+  *" $digest "*) seen="$seen$digest there$newline" ;;
+  *)
+    due="$due $digest" directories="$directories $base/releases/$digest"
+    signatures="$signatures $base/listings/$digest.signature"
+    ;;
+  esac
 done
 # Compared as they come: together they are megabytes.
 untouched=
-[ "$due" ] && untouched=$(cat -- $due 2>/dev/null | { signature $directories 3<&- | cmp -s - /dev/fd/3 && echo yes; } 3<&0)
-seen=
-for digest in $present; do
+[ "$due" ] && untouched=$(cat -- $signatures 2>/dev/null | { signature $directories 3<&- | cmp -s - /dev/fd/3 && echo yes; } 3<&0)
+for digest in $due; do
   directory=$base/releases/$digest listing=$base/listings/$digest
-  is_due=yes
-  [ ! -e "$listing.signature" ] || case " $due" in *" $listing.signature "*) ;; *) is_due= ;; esac
-  if [ -z "$is_due" ]; then
-    state=there
-  elif [ "$untouched" ] && [ -e "$listing.signature" ]; then
-    state=whole
-  elif [ "$(signature "$directory")" = "$(cat -- "$listing.signature" 2>/dev/null)" ]; then
+  if [ "$untouched" ] || [ "$(signature "$directory")" = "$(cat -- "$listing.signature" 2>/dev/null)" ]; then
     state=whole
   elif [ -e "$listing" ] && [ "$(readable "$directory")" = 1 ] && [ "$(differing "$listing" "$directory")" ]; then
     state=changed
