@@ -128,7 +128,8 @@ fn moving(source: &Source, pinned: &Pinned) -> Option<(String, String)> {
 impl Prepared {
     /// What was made of each build, as far as it is known.
     pub fn builds(&self) -> BuiltReleases {
-        let made = self.releases.values().filter(|release| !matches!(release.making, Making::Due { .. }));
+        let made =
+            self.releases.values().filter(|release| !matches!(release.making, Making::Due { .. } | Making::Unresolved));
         let built = |release: &Release| BuiltRelease {
             release: release.digest,
             from: release.source.to_string(),

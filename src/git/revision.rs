@@ -68,6 +68,17 @@ impl Repository {
         Ok(tree)
     }
 
+    /// Downloads one reference of the remote with all that it needs, unless that is here; answers where it is.
+    pub(super) fn get_reference(&self, mirror: &git2::Repository, name: &str) -> Result<Oid, GitError> {
+        let heads = self.heads(mirror)?;
+        let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: name.to_owned() };
+        let at = heads.iter().find(|head| head.name == name).ok_or_else(lacking)?.at;
+        if !mirror.odb().context("read", self.mirror.display())?.exists(at) {
+            self.get(mirror, &[format!("+{name}:{name}")])?;
+        }
+        Ok(at)
+    }
+
     /// What the remote has, without downloading anything.
     fn heads(&self, mirror: &git2::Repository) -> Result<Vec<Head>, GitError> {
         if let RemoteUrl::Local(path) = &self.url {

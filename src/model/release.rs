@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{digest::Digest, source::Pinned};
+use super::{
+    digest::Digest,
+    source::{Pinned, Source},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -28,6 +31,8 @@ pub enum Making {
     Recorded { key: Digest, requirements: BTreeMap<String, Digest> },
     /// It has to be built. Its digest is the build's key, and stands for one that nobody knows yet.
     Due { key: Digest },
+    /// It is named by somebody who is not trusted yet, so nobody has asked what it is. Its digest stands for that.
+    Unresolved,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +55,13 @@ impl Release {
         Self { digest: Digest::of_fields(fields), source, files, making: Making::Taken }
     }
 
+    /// One that nobody has asked for yet.
+    pub fn unresolved(source: &Source) -> Self {
+        let from = source.to_string();
+        let digest = Digest::of_fields(["unresolved", &from]);
+        Self::without_files(digest, Pinned::Unresolved { from }, Making::Unresolved)
+    }
+
     /// One whose files are not at hand: only a build would tell them.
     pub fn without_files(digest: Digest, source: Pinned, making: Making) -> Self {
         Self { digest, source, files: BTreeMap::new(), making }
@@ -58,7 +70,7 @@ impl Release {
     /// The key of the build that makes it.
     pub fn build_key(&self) -> Option<Digest> {
         match &self.making {
-            Making::Taken => None,
+            Making::Taken | Making::Unresolved => None,
             Making::Built { key, .. } | Making::Recorded { key, .. } | Making::Due { key } => Some(*key),
         }
     }
@@ -71,7 +83,7 @@ impl Release {
     /// Where its files come from, in words.
     pub fn origin(&self) -> String {
         match &self.making {
-            Making::Taken => self.source.to_string(),
+            Making::Taken | Making::Unresolved => self.source.to_string(),
             Making::Built { .. } | Making::Recorded { .. } => format!("{}, built", self.source),
             Making::Due { .. } => format!("{}, to be built", self.source),
         }

@@ -71,8 +71,21 @@ pub type SourceCommits = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pinned {
     Folder(String),
-    Git { url: String, commit: String, revision: Revision, folder: String },
-    Archive { url: String, sha256: Digest, folder: String },
+    Git {
+        url: String,
+        commit: String,
+        revision: Revision,
+        folder: String,
+    },
+    Archive {
+        url: String,
+        sha256: Digest,
+        folder: String,
+    },
+    /// Nobody has asked yet.
+    Unresolved {
+        from: String,
+    },
 }
 
 impl Source {
@@ -145,6 +158,7 @@ impl fmt::Display for Pinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Pinned::Folder(path) => f.write_str(path),
+            Pinned::Unresolved { from } => write!(f, "{from}, not fetched"),
             Pinned::Git { url, commit, revision, folder } => {
                 write!(f, "git {url} at {}", short_commit(commit))?;
                 if !matches!(revision, Revision::Commit(_)) {

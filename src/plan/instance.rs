@@ -214,6 +214,14 @@ impl<'a> Differ<'a> {
                 };
                 self.findings.push(Finding::warning("not-built", message).on(self.name()).hint(hint));
             }
+            if release.making == Making::Unresolved {
+                let message = format!(
+                    "{} is new to {resource}, and nothing is fetched of it before it is merged",
+                    release.source
+                );
+                let hint = "until then its digest stands for one that nobody knows";
+                self.findings.push(Finding::warning("not-fetched", message).on(self.name()).hint(hint));
+            }
             let moved = self.inputs.moved.get(&resource).map(String::as_str);
             let moved = moved.filter(|_| live.releases.get(digest) == Some(&Seen::Absent));
             self.step(order::PREPARE, &resource, action, moved.unwrap_or(reason));

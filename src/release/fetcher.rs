@@ -3,15 +3,20 @@
 //! Keeps true: nothing but a fetcher goes there, so that a plan of something untrusted can be made with one
 //! that goes nowhere. Everything here blocks.
 
-use std::{error::Error, fmt};
+use std::{collections::BTreeSet, error::Error, fmt};
 
 use crate::model::{
-    source::{ArchiveSource, GitSource},
+    source::{ArchiveSource, GitSource, Origin},
     tree::Tree,
 };
 
 /// What goes out and gets files. Called from several threads at once.
 pub trait Fetcher: Send + Sync {
+    /// Whether one may ask for what lies there at all. What may not be asked for stays unresolved.
+    fn may_ask(&self, _origin: &Origin) -> bool {
+        true
+    }
+
     /// The commit that the source's revision stands for now.
     fn commit(&self, source: &GitSource) -> Result<String, FetchError>;
 
@@ -47,6 +52,35 @@ impl fmt::Display for FetchError {
             cause = error.source();
         }
         self.next.iter().try_for_each(|next| write!(f, "; {next}"))
+    }
+}
+
+/// Asks for nothing but what is asked for already. For what somebody proposes who is not trusted: an address of
+/// theirs may be anything, also one in here.
+pub struct Known<'a> {
+    pub fetcher: &'a dyn Fetcher,
+    pub origins: BTreeSet<Origin>,
+}
+
+impl Fetcher for Known<'_> {
+    fn may_ask(&self, origin: &Origin) -> bool {
+        self.origins.contains(origin)
+    }
+
+    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+        self.fetcher.commit(source)
+    }
+
+    fn last_commit(&self, source: &GitSource) -> Option<String> {
+        self.fetcher.last_commit(source)
+    }
+
+    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+        self.fetcher.folder(source, commit)
+    }
+
+    fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError> {
+        self.fetcher.archive(source)
     }
 }
 

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use build::{BuildError, Builds, Fault, Job, Made, Workshop};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
-pub use fetcher::{FetchError, Fetcher, Unfetched};
+pub use fetcher::{FetchError, Fetcher, Known, Unfetched};
 pub use pack::pack;
 pub use requirements::requirements;
 pub use resolve::{moving, resolve};
@@ -51,6 +51,9 @@ pub fn gather(
     let needed = fleet.sources();
     let names: Vec<&Source> = needed.keys().copied().collect();
     let made = resolve::each(&names, |source| {
+        if source.is_elsewhere() && !fetcher.may_ask(&source.origin) {
+            return Ok(Release::unresolved(source));
+        }
         let pinned = resolve(source, known, fetcher)?;
         release(source, pinned, tree, fetcher, builds, &requirements::named(fleet, source))
     });
@@ -84,6 +87,7 @@ fn release(
     };
     let folder = match &pinned {
         Pinned::Folder(folder) | Pinned::Git { folder, .. } | Pinned::Archive { folder, .. } => folder,
+        Pinned::Unresolved { .. } => return Ok(Release::unresolved(source)),
     };
     let files = files(source, fetched.as_ref().unwrap_or(tree), folder)?;
     match &source.build {

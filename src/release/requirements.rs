@@ -45,7 +45,7 @@ pub(super) fn named<'a>(fleet: &'a Fleet, source: &Source) -> BTreeSet<&'a str> 
 
 fn digest(release: &Release, file: &str) -> Result<Option<Digest>, requirements::Trouble> {
     match &release.making {
-        Making::Due { .. } => Ok(None),
+        Making::Due { .. } | Making::Unresolved => Ok(None),
         Making::Recorded { requirements, .. } => Ok(requirements.get(file).copied()),
         Making::Taken | Making::Built { .. } => {
             let content = |path: &str| match release.files.get(path) {
