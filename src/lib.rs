@@ -7,6 +7,7 @@ pub mod decide;
 pub mod declare;
 pub mod engine;
 pub mod git;
+pub mod github;
 pub mod host;
 pub mod lab;
 pub mod model;

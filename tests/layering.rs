@@ -25,6 +25,7 @@ const ROWS: &[(&str, u8)] = &[
     ("report", 2),
     ("host", 3),
     ("git", 3),
+    ("github", 3),
     ("release", 3),
     ("lab", 3),
     ("engine", 4),

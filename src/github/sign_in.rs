@@ -1,0 +1,124 @@
+//! Signing in: as an App's installation, or with a token.
+//!
+//! Keeps true: a key or token is read from its file at each use, so it is rotated without a restart; an installation's
+//! token is good for one repository, renewed well before it ends, and by one request at a time.
+//!
+//! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation>
+
+use std::{collections::BTreeMap, path::Path};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Clock, GitHubError, RepositoryName, SignIn, jwt,
+    rest::{Ask, Wire},
+    secret::Secret,
+};
+
+/// A token is good for an hour. What is left of it when it is renewed covers the longest request with its retries.
+const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(10);
+
+pub(super) struct Session {
+    pub(super) sign_in: SignIn,
+    repository: RepositoryName,
+    clock: Clock,
+    /// Whoever renews it holds it.
+    token: tokio::sync::Mutex<Option<Token>>,
+}
+
+#[derive(Debug)]
+struct Token {
+    secret: Secret,
+    ends: DateTime<Utc>,
+}
+
+/// An App where it is installed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Installation {
+    pub id: u64,
+    /// What it may do: `read`, `write` or `admin` for each kind of thing.
+    pub permissions: BTreeMap<String, String>,
+    /// What it is told.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Since when it may do nothing.
+    #[serde(default)]
+    pub suspended_at: Option<String>,
+}
+
+impl Session {
+    pub(super) fn new(sign_in: SignIn, repository: RepositoryName, clock: Clock) -> Self {
+        Self { sign_in, repository, clock, token: tokio::sync::Mutex::default() }
+    }
+
+    /// What lets a request in.
+    pub(super) async fn bearer(&self, wire: &Wire) -> Result<Secret, GitHubError> {
+        let (app, key_file) = match &self.sign_in {
+            SignIn::App { id, key_file } => (*id, key_file),
+            SignIn::Token { file } => return Secret::read(file).await,
+        };
+        let mut token = self.token.lock().await;
+        let fresh = token.as_ref().filter(|token| token.ends - (self.clock)() > RENEWED_BEFORE);
+        if let Some(fresh) = fresh {
+            return Ok(fresh.secret.clone());
+        }
+        let renewed = self.renew(app, key_file, wire).await?;
+        Ok(token.insert(renewed).secret.clone())
+    }
+
+    /// GitHub takes this one no longer. Whether another one may be had.
+    pub(super) async fn refused(&self, bearer: &Secret) -> bool {
+        let mut token = self.token.lock().await;
+        // Somebody may have renewed it in the meantime.
+        token.take_if(|token| token.secret == *bearer);
+        matches!(self.sign_in, SignIn::App { .. })
+    }
+
+    /// What the App itself is let in by: for questions about it and its installations. None with a token.
+    pub(super) async fn as_app(&self) -> Result<Option<Secret>, GitHubError> {
+        match &self.sign_in {
+            SignIn::App { id, key_file } => jwt::make(*id, key_file, (self.clock)()).await.map(Some),
+            SignIn::Token { .. } => Ok(None),
+        }
+    }
+
+    /// The App's installation on the repository. None with a token.
+    pub(super) async fn installation(&self, wire: &Wire) -> Result<Option<Installation>, GitHubError> {
+        match &self.sign_in {
+            SignIn::App { id, key_file } => {
+                let key = jwt::make(*id, key_file, (self.clock)()).await?;
+                self.installed(*id, &key, wire).await.map(Some)
+            }
+            SignIn::Token { .. } => Ok(None),
+        }
+    }
+
+    async fn installed(&self, app: u64, key: &Secret, wire: &Wire) -> Result<Installation, GitHubError> {
+        let RepositoryName { owner, name } = &self.repository;
+        let ask = Ask::get(wire.url(&["repos", owner, name, "installation"])?);
+        match wire.exchange(&ask, key).await {
+            Err(error) if error.is_not_found() => {
+                Err(GitHubError::NotInstalled { app, repository: self.repository.to_string() })
+            }
+            answer => answer?.read(),
+        }
+    }
+
+    async fn renew(&self, app: u64, key_file: &Path, wire: &Wire) -> Result<Token, GitHubError> {
+        #[derive(Deserialize)]
+        struct Made {
+            token: String,
+            expires_at: DateTime<Utc>,
+        }
+        let key = jwt::make(app, key_file, (self.clock)()).await?;
+        // Asked anew each time: whoever installs the App again gives it another number.
+        let installation = self.installed(app, &key, wire).await?;
+        let url = wire.url(&["app", "installations", &installation.id.to_string(), "access_tokens"])?;
+        // Nobody reads it, so it need not wait for its turn among the writes.
+        let ask = Ask::post(url, json!({"repositories": [self.repository.name]})).safe_to_repeat().at_once();
+        let made: Made = wire.exchange(&ask, &key).await?.read()?;
+        Ok(Token { secret: Secret::new(made.token), ends: made.expires_at })
+    }
+}
