@@ -4,13 +4,16 @@
 //! repository breaks out of its block, mentions people or refers to issues; contents that may be secret are
 //! not shown.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
     desired::Resource,
     finding::Finding,
-    name::{EnvironmentName, InstanceName},
+    name::{EnvironmentName, InstanceName, ServiceName},
     plan::Plan,
     pull::PullRequest,
     release::Release,
+    source::Source,
 };
 
 /// What is known of a pull request, to be shown.
@@ -21,7 +24,18 @@ pub struct PullView<'a> {
     pub base: &'a str,
     /// RFC 3339, when the hosts were looked at.
     pub when: &'a str,
+    /// Where the whole text is, when it is too long for a comment.
+    pub rest: Rest<'a>,
     pub content: PullContent<'a>,
+}
+
+/// Where what was left out of a comment can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest<'a> {
+    /// In the details of the check `evenkeel/plan`.
+    Check,
+    /// In a file, with the address where people read it.
+    File(&'a str),
 }
 
 #[derive(Debug)]
@@ -50,8 +64,20 @@ pub struct PlannedEnvironment<'a> {
     pub before: &'a Plan,
     /// Each release that would be another one.
     pub releases: Vec<ReleaseChange<'a>>,
+    /// What the base does not have, and so is not fetched before the merge.
+    pub unresolved: Vec<Unresolved<'a>>,
+    /// On how many instances each service runs once it is merged.
+    pub replicas: BTreeMap<ServiceName, usize>,
     /// Why it would not be deployed at once when it is merged: a hold, a quarantine.
     pub barred: Option<&'a str>,
+}
+
+/// A source that nobody trusts yet.
+#[derive(Debug, Clone)]
+pub struct Unresolved<'a> {
+    /// What would run from it, or serve it.
+    pub resource: Resource,
+    pub source: &'a Source,
 }
 
 /// What a service or site would run from.
