@@ -45,8 +45,8 @@ pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, st
                 return vec![heading(Mark::Update, &format!(": {}", rights.unwrap_or_else(|| "rewritten".to_owned())))];
             }
             let mut lines = match live.as_deref().map(|live| (text(live), text(content))) {
-                Some((Some(live), Some(new))) if live.lines().count().max(new.lines().count()) <= DIFFABLE => {
-                    unified(&path, live, new, style)
+                Some((Some(live), Some(new))) if is_diffable(live, new) => {
+                    between([&format!("{path} (live)"), &format!("{path} (declared)")], live, new, style)
                 }
                 Some(_) => {
                     let was = describe(live.as_deref().unwrap_or_default());
@@ -63,6 +63,11 @@ pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, st
     }
 }
 
+/// Whether what differs between two texts can be found quickly.
+pub(super) fn is_diffable(old: &str, new: &str) -> bool {
+    old.lines().count().max(new.lines().count()) <= DIFFABLE
+}
+
 /// A symbolic link about to be made or changed.
 pub(super) fn linked(path: &str, before: &Before, target: &str, style: Style) -> String {
     let (mark, was) = match before {
@@ -74,25 +79,25 @@ pub(super) fn linked(path: &str, before: &Before, target: &str, style: Style) ->
 }
 
 /// A link's target; a release is named as everywhere else, by the beginning of its digest.
-fn destination(target: &str) -> String {
+pub(super) fn destination(target: &str) -> String {
     match target.rsplit_once('/').map(|(folder, name)| (folder, name.parse::<Digest>())) {
         Some((folder, Ok(release))) => format!("{}/{}…", visible(folder), release.short()),
         _ => visible(target),
     }
 }
 
-fn text(bytes: &[u8]) -> Option<&str> {
+pub(super) fn text(bytes: &[u8]) -> Option<&str> {
     // A NUL is no text, though it is valid UTF-8.
     std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
-fn describe(bytes: &[u8]) -> String {
+pub(super) fn describe(bytes: &[u8]) -> String {
     let kind = if text(bytes).is_some() { "" } else { "not text, " };
     format!("{kind}{}, digest {}", words::size(bytes.len() as u64), Digest::of(bytes).short())
 }
 
 /// What is put right besides the content. Every file of ours is root's.
-fn rights(live: u32, mode: u32, owner: &str) -> Option<String> {
+pub(super) fn rights(live: u32, mode: u32, owner: &str) -> Option<String> {
     let mode = (live != mode).then(|| format!("mode {live:04o} becomes {mode:04o}"));
     let owner = (owner != "root:root").then(|| format!("owner {} becomes root:root", visible(owner)));
     let said: Vec<_> = mode.into_iter().chain(owner).collect();
@@ -100,17 +105,22 @@ fn rights(live: u32, mode: u32, owner: &str) -> Option<String> {
 }
 
 fn added(content: &[u8], style: Style) -> Vec<String> {
-    let Some(text) = text(content) else { return vec![format!("    {}", style.dim(&describe(content)))] };
     // Set in: what is in the file must not be taken for another step.
-    let shown = |line: &str| format!("    {}", style.good(&format!("+{}", shown(line))));
+    new(content, style).into_iter().map(|line| format!("    {line}")).collect()
+}
+
+/// What a new file holds.
+pub(super) fn new(content: &[u8], style: Style) -> Vec<String> {
+    let Some(text) = text(content) else { return vec![style.dim(&describe(content))] };
     let all: Vec<_> = text.lines().collect();
-    let mut lines: Vec<_> = all.iter().take(NEW_LINES).map(|line| shown(line)).collect();
-    lines.extend(more(all.len(), NEW_LINES, style).map(|more| format!("    {more}")));
+    let mut lines: Vec<_> = all.iter().take(NEW_LINES).map(|line| style.good(&format!("+{}", shown(line)))).collect();
+    lines.extend(more(all.len(), NEW_LINES, style));
     lines
 }
 
-fn unified(path: &str, live: &str, new: &str, style: Style) -> Vec<String> {
-    let diff = TextDiff::from_lines(live, new);
+/// What differs between two texts, below a header with the name of each; names are visible already.
+pub(super) fn between(names: [&str; 2], old: &str, new: &str, style: Style) -> Vec<String> {
+    let diff = TextDiff::from_lines(old, new);
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
         lines.push(style.note(&hunk.header().to_string()));
@@ -129,7 +139,7 @@ fn unified(path: &str, live: &str, new: &str, style: Style) -> Vec<String> {
     let all = lines.len();
     lines.truncate(DIFF_LINES);
     lines.extend(more(all, DIFF_LINES, style));
-    let header = [style.bad(&format!("--- {path} (live)")), style.good(&format!("+++ {path} (declared)"))];
+    let header = [style.bad(&format!("--- {}", names[0])), style.good(&format!("+++ {}", names[1]))];
     header.into_iter().chain(lines).collect()
 }
 

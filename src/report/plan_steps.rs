@@ -192,7 +192,7 @@ impl Group<'_> {
 }
 
 /// Whether a step's reason says more than its line does.
-fn says_its_reason(action: &Action) -> bool {
+pub(super) fn says_its_reason(action: &Action) -> bool {
     match action {
         Action::WriteFile { .. }
         | Action::WriteLink { .. }
@@ -233,7 +233,8 @@ fn mark_of(action: &Action) -> Mark {
     }
 }
 
-fn check(port: u16, health: &Option<Health>) -> String {
+/// What is asked of a replica.
+pub(super) fn check(port: u16, health: &Option<Health>) -> String {
     match health.as_ref().map(|health| &health.check) {
         Some(Check::Http(path)) => format!("GET {} on port {port}", visible(path)),
         Some(Check::Tcp) | None => format!("port {port} takes a connection"),

@@ -1,8 +1,22 @@
-//! A pull request's plan as the one comment on it, and as the text of its checks.
+//! What is said of pull requests on their forge: the comment with the plan, the texts of checks, the report of a
+//! deployment, answers to commands.
 //!
-//! Keeps true: a comment fits where it goes, shortened by whole instances and never inside a block; nothing of the
-//! repository breaks out of its block, mentions people or refers to issues; contents that may be secret are
+//! Keeps true: a text fits where it goes, shortened by whole parts and never inside a block; nothing of the
+//! repository or of a host breaks out of its block, mentions people or refers to issues; what only a host holds is
 //! not shown.
+
+mod blocks;
+mod changes;
+mod document;
+mod headline;
+mod markdown;
+mod overview;
+mod plan;
+mod releases;
+mod requests;
+
+pub use headline::headline;
+pub use plan::{Comment, comment};
 
 use std::collections::BTreeMap;
 
@@ -15,6 +29,19 @@ use crate::model::{
     release::Release,
     source::Source,
 };
+
+/// What the comment with the plan begins with, not shown to people: it is found by it, and updated in place.
+pub const MARKER: &str = "<!-- evenkeel:plan -->";
+
+/// Whether a comment is the one with the plan. Anybody can begin theirs so: whose it is has to be asked too.
+pub fn is_plan(comment: &str) -> bool {
+    comment.trim_start().starts_with(MARKER)
+}
+
+/// The longest comment that GitHub takes, in characters. Bytes are counted here, which are never fewer.
+///
+/// It is told by the API's answer to a longer one: `body is too long (maximum is 65536 characters)`.
+pub const LONGEST_COMMENT: usize = 65_536;
 
 /// What is known of a pull request, to be shown.
 #[derive(Debug)]

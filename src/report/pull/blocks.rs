@@ -1,0 +1,160 @@
+//! What happens to one resource on one instance, as blocks of a diff.
+//!
+//! Keeps true: what only a host holds is not shown: nobody declared it, and it may be secret.
+
+use std::collections::BTreeSet;
+
+use super::{
+    changes::Change,
+    markdown::{code, fence, paragraphs},
+};
+use crate::{
+    model::{
+        digest::Digest,
+        name::InstanceName,
+        plan::{Action, Before, Fate, Step},
+    },
+    report::{
+        diff,
+        plan_steps::{check, says_its_reason},
+        style::Style,
+        words::{count, one_line, size},
+    },
+};
+
+const PLAIN: Style = Style(false);
+
+/// Paths that hold what the base does not declare, by instance.
+pub(super) type Undeclared<'a> = BTreeSet<(&'a InstanceName, &'a str)>;
+
+/// A resource's change: a line, then a block for each of its files, then one for the rest of its steps.
+pub(super) fn change(change: &Change<'_>, undeclared: &Undeclared<'_>) -> String {
+    let mut parts = vec![format!("{} {}", code(&change.resource.to_string()), words(change))];
+    let mut rest = Vec::new();
+    for step in &change.steps {
+        match &step.action {
+            Action::WriteFile { path, before, content, mode } => {
+                let hidden = undeclared.contains(&(&step.instance, path.as_str()));
+                parts.push(fence("diff", file(path, before, content, *mode, hidden)));
+            }
+            _ => rest.extend(line(step, &change.steps)),
+        }
+    }
+    if !rest.is_empty() {
+        parts.push(fence("diff", rest));
+    }
+    paragraphs(parts)
+}
+
+/// What becomes of it.
+pub(super) fn words(change: &Change<'_>) -> &'static str {
+    match (change.fate(), change.restarts() > 0) {
+        (Fate::Create, false) => "is new",
+        (Fate::Create, true) => "is new, and restarts",
+        (Fate::Update, false) => "changes, without a restart",
+        (Fate::Update, true) => "changes, and restarts",
+        (Fate::Delete, _) => "is removed",
+        (Fate::Restart, true) => "restarts",
+        (Fate::Restart, false) => "is put right",
+    }
+}
+
+fn file(path: &str, before: &Before, content: &[u8], mode: u32, hidden: bool) -> Vec<String> {
+    let new = |note: String| {
+        let mut lines = vec![format!("+++ {path} ({note})")];
+        lines.extend(diff::new(content, PLAIN));
+        lines
+    };
+    match before {
+        Before::Absent => new(format!("new, mode {mode:04o}")),
+        Before::Link { target } => new(format!("a file, in place of a link to {target}")),
+        Before::File { digest, mode: live_mode, owner, content: live } => {
+            let rights = diff::rights(*live_mode, mode, owner);
+            if *digest == Digest::of(content) {
+                return vec![format!("~ {path}: {}", rights.unwrap_or_else(|| "rewritten".to_owned()))];
+            }
+            let mut lines = match live.as_deref().map(|live| (diff::text(live), diff::text(content))) {
+                Some((Some(live), Some(new))) if diff::is_diffable(live, new) => {
+                    let names = [format!("{path} (live)"), format!("{path} (declared)")];
+                    let lines = diff::between([&names[0], &names[1]], live, new, PLAIN);
+                    if hidden { without_live_lines(lines) } else { lines }
+                }
+                _ => vec![format!("~ {path}: {}", diff::describe(content))],
+            };
+            lines.extend(rights);
+            lines
+        }
+    }
+}
+
+/// A diff without what is taken out of the live file.
+fn without_live_lines(lines: Vec<String>) -> Vec<String> {
+    const HEADER: usize = 2;
+    let mut shown = Vec::new();
+    let mut hidden = 0;
+    let tell = |hidden: usize| format!("- … {} that nothing declared, not shown here", count(hidden, "line"));
+    for (at, line) in lines.into_iter().enumerate() {
+        if at >= HEADER && line.starts_with('-') {
+            hidden += 1;
+            continue;
+        }
+        if hidden > 0 {
+            shown.push(tell(hidden));
+            hidden = 0;
+        }
+        shown.push(line);
+    }
+    if hidden > 0 {
+        shown.push(tell(hidden));
+    }
+    shown
+}
+
+/// A step other than a file's, in a line with its reason.
+fn line(step: &Step, all: &[&Step]) -> Option<String> {
+    let has = |action: &Action| all.iter().any(|step| step.action == *action);
+    let said = match &step.action {
+        Action::WriteFile { .. } => return None,
+        Action::WriteLink { path, before, target } => {
+            let was = match before {
+                Before::Absent => String::new(),
+                Before::Link { target } => format!(" (was {})", diff::destination(target)),
+                Before::File { .. } => " (was a file)".to_owned(),
+            };
+            let mark = if *before == Before::Absent { '+' } else { '~' };
+            return Some(format!("{mark} {path} -> {}{was}", diff::destination(target)));
+        }
+        Action::RemoveFile { path, .. } => return Some(format!("- {path}")),
+        Action::InstallPackages { names } => {
+            return Some(format!("+ installs {} (added, never removed, not undone)", names.join(", ")));
+        }
+        Action::StageRelease { source, due: true, .. } => {
+            return Some(format!("+ a release from {source}, which is built once this is merged"));
+        }
+        Action::StageRelease { release, source, files, bytes, due: false } => {
+            let (files, bytes) = (count(*files, "file"), size(*bytes));
+            return Some(format!("+ release {} from {source}, {files}, {bytes}", release.short()));
+        }
+        Action::BuildVenv { key, interpreter, requirements, .. } => {
+            let requirements = requirements.rsplit('/').next().unwrap_or(requirements);
+            return Some(format!("+ virtual environment {} of {requirements}, made with {interpreter}", key.short()));
+        }
+        Action::StopUnit { unit, foreign: true } => {
+            return Some(format!("- stops and disables {unit}, which it replaces"));
+        }
+        Action::StopUnit { unit, foreign: false } => format!("- stops and disables {unit}"),
+        Action::EnableUnit { unit } if has(&Action::StartUnit { unit: unit.clone() }) => return None,
+        Action::EnableUnit { unit } => format!("~ enables {unit}"),
+        Action::StartUnit { unit } if has(&Action::EnableUnit { unit: unit.clone() }) => {
+            return Some(format!("! enables and starts {unit}"));
+        }
+        Action::StartUnit { unit } => format!("! starts {unit}"),
+        Action::RestartUnit { unit } => format!("! restarts {unit}"),
+        Action::ReloadNginx { .. } => "~ reloads nginx, and waits until it serves these files".to_owned(),
+        Action::ReleaseNginx => "~ reloads nginx, which goes on without our files".to_owned(),
+        Action::AwaitHealth { port, health, .. } => {
+            return Some(format!("  then waits until it is healthy: {}", check(*port, health)));
+        }
+    };
+    if says_its_reason(&step.action) { Some(format!("{said} ({})", one_line(&step.reason))) } else { Some(said) }
+}

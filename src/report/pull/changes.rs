@@ -1,0 +1,165 @@
+//! What a pull request changes, apart from what would be done without it.
+//!
+//! Keeps true: every step of the plan is in exactly one of the two.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::AddAssign,
+};
+
+use super::PlannedEnvironment;
+use crate::model::{
+    desired::Resource,
+    name::InstanceName,
+    plan::{Action, Fate, Step, fate},
+};
+
+/// The steps of one resource on one instance, in order.
+pub(super) struct Change<'a> {
+    pub instance: &'a InstanceName,
+    pub resource: &'a Resource,
+    pub steps: Vec<&'a Step>,
+}
+
+/// An environment's steps, in the order of the plan.
+pub(super) struct Changes<'a> {
+    /// Because of the pull request.
+    pub own: Vec<Change<'a>>,
+    /// What would be done without it too.
+    pub before: Vec<Change<'a>>,
+    /// Paths that hold what the base does not declare, by instance.
+    pub undeclared: BTreeSet<(&'a InstanceName, &'a str)>,
+}
+
+/// Resources by what becomes of them, and restarts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub created: usize,
+    pub updated: usize,
+    pub restarted: usize,
+    pub removed: usize,
+}
+
+impl<'a> Changes<'a> {
+    pub fn of(environment: &PlannedEnvironment<'a>) -> Self {
+        let known: BTreeMap<&str, &Action> =
+            environment.before.steps.iter().map(|step| (step.id.as_str(), &step.action)).collect();
+        let is_known = |step: &Step| known.get(step.id.as_str()).is_some_and(|action| **action == step.action);
+        let mut own = Vec::new();
+        let mut before = Vec::new();
+        for group in groups(&environment.plan.steps) {
+            let (old, new): (Vec<&Step>, Vec<&Step>) = group.steps.iter().copied().partition(|step| is_known(step));
+            // What follows from files is told where the pull request changes some of them.
+            let (follows, old): (Vec<&Step>, Vec<&Step>) =
+                old.into_iter().partition(|step| !new.is_empty() && follows(&step.action));
+            let mine: Vec<&Step> = group
+                .steps
+                .iter()
+                .copied()
+                .filter(|step| new.iter().chain(&follows).any(|mine| mine.id == step.id))
+                .collect();
+            let parts = [(&mut own, mine), (&mut before, old)];
+            for (changes, steps) in parts.into_iter().filter(|(_, steps)| !steps.is_empty()) {
+                changes.push(Change { instance: group.instance, resource: group.resource, steps });
+            }
+        }
+        let undeclared = environment.before.steps.iter().filter_map(|step| match &step.action {
+            Action::WriteFile { path, .. } => Some((&step.instance, path.as_str())),
+            _ => None,
+        });
+        Self { own, before, undeclared: undeclared.collect() }
+    }
+
+    /// The instances that the pull request changes.
+    pub fn instances(&self) -> BTreeSet<&'a InstanceName> {
+        self.own.iter().map(|change| change.instance).collect()
+    }
+
+    pub fn own_on(&self, instance: &InstanceName) -> Vec<&Change<'a>> {
+        self.own.iter().filter(|change| change.instance == instance).collect()
+    }
+
+    /// Everything that will be done.
+    pub fn all(&self) -> impl Iterator<Item = &Change<'a>> {
+        self.own.iter().chain(&self.before)
+    }
+}
+
+impl Change<'_> {
+    pub fn fate(&self) -> Fate {
+        fate(&self.steps)
+    }
+
+    /// Restarts of what runs, and starts of what should have run.
+    pub fn restarts(&self) -> usize {
+        let starts_again = self.fate() == Fate::Restart;
+        let restarts = |step: &&&Step| match step.action {
+            Action::RestartUnit { .. } => true,
+            Action::StartUnit { .. } => starts_again,
+            _ => false,
+        };
+        self.steps.iter().filter(restarts).count()
+    }
+
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally { restarted: self.restarts(), ..Tally::default() };
+        match self.fate() {
+            Fate::Create => tally.created = 1,
+            Fate::Update => tally.updated = 1,
+            Fate::Delete => tally.removed = 1,
+            Fate::Restart => tally.updated = usize::from(tally.restarted == 0),
+        }
+        tally
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.restarted += other.restarted;
+        self.removed += other.removed;
+    }
+}
+
+impl Tally {
+    pub fn of<'b, 'a: 'b>(changes: impl IntoIterator<Item = &'b Change<'a>>) -> Self {
+        let mut tally = Self::default();
+        changes.into_iter().for_each(|change| tally += change.tally());
+        tally
+    }
+
+    /// `2 created, 1 restarted`.
+    pub fn words(self) -> String {
+        let numbers = [self.created, self.updated, self.restarted, self.removed];
+        let words = ["created", "updated", "restarted", "removed"];
+        let said = numbers.into_iter().zip(words).filter(|(number, _)| *number > 0);
+        said.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn groups(steps: &[Step]) -> Vec<Change<'_>> {
+    let mut order: Vec<Change<'_>> = Vec::new();
+    let mut places: BTreeMap<(&InstanceName, &Resource), usize> = BTreeMap::new();
+    for step in steps {
+        let place = *places.entry((&step.instance, &step.resource)).or_insert_with(|| {
+            order.push(Change { instance: &step.instance, resource: &step.resource, steps: Vec::new() });
+            order.len() - 1
+        });
+        order[place].steps.push(step);
+    }
+    order
+}
+
+/// Whether a step is there because of others.
+fn follows(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::EnableUnit { .. }
+            | Action::StartUnit { .. }
+            | Action::RestartUnit { .. }
+            | Action::ReloadNginx { .. }
+            | Action::ReleaseNginx
+            | Action::AwaitHealth { .. }
+    )
+}

@@ -1,0 +1,124 @@
+//! A pull request's plan in one line, in words.
+
+use std::collections::BTreeSet;
+
+use super::{PlannedEnvironment, PullContent, PullView, changes::Changes};
+use crate::{
+    model::{
+        desired::Resource,
+        plan::{Fate, Plan},
+    },
+    report::{findings, words::count},
+};
+
+/// Plain words, which need no escaping.
+pub fn headline(view: &PullView<'_>) -> String {
+    match &view.content {
+        PullContent::Untouched => "Nothing that is deployed changes".to_owned(),
+        PullContent::Fork => "Not planned: this comes from another repository".to_owned(),
+        PullContent::Conflict(paths) => format!("Not planned: {} in conflict", count(paths.len(), "file")),
+        PullContent::Refused(_) => "Not planned: it cannot be looked at".to_owned(),
+        PullContent::Invalid(found) => format!("Not planned: {} in what is declared", findings::summary(found)),
+        PullContent::Planned(environments) => planned(environments),
+    }
+}
+
+fn planned(environments: &[PlannedEnvironment<'_>]) -> String {
+    let reasons = refusals(environments);
+    if reasons > 0 {
+        let refused = environments.iter().filter(|environment| environment.plan.is_refused()).count();
+        let place = match (refused, environments.len()) {
+            (_, 1) => String::new(),
+            (refused, all) if refused == all => " in every environment".to_owned(),
+            (refused, all) => format!(" in {refused} of {all} environments"),
+        };
+        return format!("Refused{place}: {}", count(reasons, "reason"));
+    }
+    let all: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
+    if all.iter().all(|changes| changes.own.is_empty()) {
+        return unchanged(environments, &all);
+    }
+    let mut said = vec![counted(instances(&all), "instance changes", "instances change")];
+    let services = |wanted: &dyn Fn(Fate, usize) -> bool| named(&all, true, wanted);
+    let new = services(&|fate, _| fate == Fate::Create);
+    if new > 0 {
+        said.push(counted(new, "service is new", "services are new"));
+    }
+    let sites = named(&all, false, &|fate, _| fate == Fate::Create);
+    if sites > 0 {
+        said.push(counted(sites, "site is new", "sites are new"));
+    }
+    said.push(match services(&|_, restarts| restarts > 0) {
+        0 => "nothing restarts".to_owned(),
+        number => counted(number, "service restarts", "services restart"),
+    });
+    said.push(removed(&all));
+    let drifted = all.iter().filter(|changes| !changes.before.is_empty()).count();
+    if drifted > 0 {
+        said.push("drift is put right".to_owned());
+    }
+    said.join(", ")
+}
+
+/// What the pull request changes nothing of.
+fn unchanged(environments: &[PlannedEnvironment<'_>], all: &[Changes<'_>]) -> String {
+    let sum = |of: fn(&Plan) -> usize| environments.iter().map(|environment| of(environment.plan)).sum::<usize>();
+    let instances = count(sum(|plan| plan.instances.len()), "instance");
+    let services = count(sum(|plan| plan.services), "service");
+    let is_unknown = |plan: &Plan| plan.unknown_instances().count();
+    if all.iter().any(|changes| !changes.before.is_empty()) {
+        return format!("No changes by this; drift is put right. {instances}, {services}");
+    }
+    match sum(is_unknown) {
+        0 => format!("No changes. {instances}, {services} as declared"),
+        unknown => format!("No changes on what answered. {instances}, {unknown} without an answer"),
+    }
+}
+
+/// How many reasons there are to refuse it.
+pub(super) fn refusals(environments: &[PlannedEnvironment<'_>]) -> usize {
+    let findings = environments.iter().flat_map(|environment| &environment.plan.findings);
+    findings.filter(|finding| finding.is_error()).count()
+}
+
+fn instances(all: &[Changes<'_>]) -> usize {
+    all.iter().map(|changes| changes.instances().len()).sum()
+}
+
+/// How many services, or sites, have a change that is wanted; one is counted once for each environment.
+fn named(all: &[Changes<'_>], services: bool, wanted: &dyn Fn(Fate, usize) -> bool) -> usize {
+    let of = |changes: &Changes<'_>| {
+        let is_one = |resource: &Resource| match resource {
+            Resource::Service(_) => services,
+            Resource::Site(_) => !services,
+            Resource::Nginx | Resource::Packages | Resource::Leftover(_) => false,
+        };
+        let wanted =
+            changes.own.iter().filter(|change| is_one(change.resource) && wanted(change.fate(), change.restarts()));
+        wanted.map(|change| change.resource).collect::<BTreeSet<_>>().len()
+    };
+    all.iter().map(of).sum()
+}
+
+/// What is removed somewhere, be it from one instance of many.
+fn removed(all: &[Changes<'_>]) -> String {
+    let is_gone = |fate: Fate, _: usize| fate == Fate::Delete;
+    let others = all.iter().flat_map(|changes| &changes.own).filter(|change| {
+        let counted = matches!(change.resource, Resource::Service(_) | Resource::Site(_));
+        !counted && change.fate() == Fate::Delete
+    });
+    let numbers =
+        [(named(all, true, &is_gone), "service"), (named(all, false, &is_gone), "site"), (others.count(), "leftover")];
+    let said: Vec<String> =
+        numbers.iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(*number, noun)).collect();
+    let total: usize = numbers.iter().map(|(number, _)| number).sum();
+    match said.split_last() {
+        None => "nothing is removed".to_owned(),
+        Some((last, [])) => format!("{last} {} removed", if total == 1 { "is" } else { "are" }),
+        Some((last, before)) => format!("{} and {last} are removed", before.join(", ")),
+    }
+}
+
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}

@@ -1,0 +1,145 @@
+//! What is said of an environment before any detail: the table, what is lost, what is refused, what is not known.
+//!
+//! Keeps true: however large a fleet is, this stays short enough to leave room for details.
+
+use super::{
+    PlannedEnvironment,
+    changes::{Changes, Tally},
+    markdown::{alert, code, code_line, paragraphs},
+};
+use crate::{
+    model::{
+        finding::Finding,
+        plan::{InstancePlan, InstanceState},
+        release::Making,
+    },
+    report::words::count,
+};
+
+/// Rows of a table.
+const ROWS: usize = 40;
+/// Findings, instances without an answer, and the like.
+const LINES: usize = 12;
+
+/// The instances that change, or of which nothing is known, each with what happens there.
+pub(super) fn table(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> String {
+    let plan = environment.plan;
+    let mut rows = Vec::new();
+    for (name, instance) in &plan.instances {
+        let own = Tally::of(changes.own_on(name));
+        let drifts = changes.before.iter().any(|change| change.instance == name);
+        let state = state(instance, drifts);
+        if own == Tally::default() && state.is_empty() {
+            continue;
+        }
+        let cell = |number: usize| if number == 0 { String::new() } else { number.to_string() };
+        let [created, updated, restarted, removed] = [own.created, own.updated, own.restarted, own.removed].map(cell);
+        rows.push(format!("| `{name}` | {created} | {updated} | {restarted} | {removed} | {state} |"));
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let others = plan.instances.len() - rows.len();
+    let more = rows.len().saturating_sub(ROWS);
+    rows.truncate(ROWS);
+    let mut text = "| Instance | Created | Updated | Restarted | Removed | |\n|---|--:|--:|--:|--:|---|\n".to_owned();
+    text += &rows.join("\n");
+    let mut said = Vec::new();
+    if more > 0 {
+        said.push(format!("{more} more like these"));
+    }
+    if others > 0 {
+        said.push(format!("{} as it should be", count(others, "instance")));
+    }
+    if said.is_empty() { text } else { format!("{text}\n\n{}.", said.join(", ")) }
+}
+
+fn state(instance: &InstancePlan, drifts: bool) -> &'static str {
+    match (&instance.state, drifts) {
+        (InstanceState::Unknown(_), _) => "no answer",
+        (InstanceState::Refused, _) => "refused",
+        (_, true) => "drift",
+        (InstanceState::AsDeclared | InstanceState::Changes, false) => "",
+    }
+}
+
+/// What refuses the plan, and what to mind.
+pub(super) fn findings(environment: &PlannedEnvironment<'_>) -> String {
+    let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
+        environment.plan.findings.iter().partition(|finding| finding.is_error());
+    let mut parts = Vec::new();
+    if !errors.is_empty() {
+        let text = format!("**Refused.** While this stands, nothing is touched:\n\n{}", list(errors, finding));
+        parts.push(alert("CAUTION", &text));
+    }
+    if !warnings.is_empty() {
+        parts.push(alert("WARNING", &list(warnings, finding)));
+    }
+    if let Some(why) = environment.barred {
+        parts.push(alert("NOTE", &format!("Merging does not deploy it at once: {}", code_line(why))));
+    }
+    paragraphs(parts)
+}
+
+fn finding(finding: &Finding) -> String {
+    let instance = finding.instance.as_deref().map(|name| format!("{}: ", code(name))).unwrap_or_default();
+    let hint = finding.hint.as_deref().map(|hint| format!("<br>Next: {}", code_line(hint))).unwrap_or_default();
+    format!("- {instance}{}{hint}", code_line(&finding.message))
+}
+
+/// What is not known before the merge, or not now.
+pub(super) fn unknown(environment: &PlannedEnvironment<'_>) -> String {
+    let mut lines: Vec<String> = environment
+        .plan
+        .unknown_instances()
+        .map(|(name, why)| format!("- `{name}` gave no answer, and is planned when it does: {}", code_line(why)))
+        .collect();
+    for unresolved in &environment.unresolved {
+        let (resource, source) = (code(&unresolved.resource.to_string()), code(&unresolved.source.to_string()));
+        lines.push(format!(
+            "- {resource} takes its files from {source}, which is fetched once this is merged and not before: what it holds is not shown"
+        ));
+    }
+    let due = environment.releases.iter().filter(|change| matches!(change.to.making, Making::Due { .. }));
+    lines.extend(due.map(|change| {
+        let resource = code(&change.resource.to_string());
+        format!("- {resource} is built once this is merged and not before: what comes of it is not known")
+    }));
+    list(lines.iter().collect(), |line| line.clone())
+}
+
+/// Whether requests can be lost, and which.
+pub(super) fn requests(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> String {
+    let mut lines = super::requests::lost(environment, changes);
+    let unharmed = super::requests::unharmed(changes);
+    if lines.is_empty() {
+        return format!(
+            "No request is lost{}.",
+            if unharmed.is_empty() { String::new() } else { format!(": {unharmed}") }
+        );
+    }
+    if !unharmed.is_empty() {
+        lines.push(format!("- Nothing else is lost: {unharmed}"));
+    }
+    list(lines.iter().collect(), |line| line.clone())
+}
+
+/// A list that ends.
+fn list<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
+    let more = items.len().saturating_sub(LINES);
+    let mut lines: Vec<String> = items.into_iter().take(LINES).map(line).collect();
+    if more > 0 {
+        lines.push(format!("- … and {more} more"));
+    }
+    lines.join("\n")
+}
+
+/// What is put right besides, in words.
+pub(super) fn drift_summary(changes: &Changes<'_>) -> String {
+    let instances: std::collections::BTreeSet<_> = changes.before.iter().map(|change| change.instance).collect();
+    format!(
+        "<b>Not by this pull request:</b> {} on {}",
+        count(changes.before.len(), "resource"),
+        count(instances.len(), "instance")
+    )
+}

@@ -1,0 +1,206 @@
+//! The comment that people review: what merging would do, at a glance, and each detail a click away.
+//!
+//! Owns the order: a headline, a table, what would be lost or is refused, then instance by instance, then releases,
+//! then drift, then what to type next.
+
+use super::{
+    LONGEST_COMMENT, MARKER, PlannedEnvironment, PullContent, PullView, Rest, blocks,
+    changes::{Change, Changes, Tally},
+    document::{Document, Piece, Section},
+    headline::headline,
+    markdown::{code, details, fence, link, paragraphs},
+    overview, releases,
+};
+use crate::{
+    model::{finding::Finding, name::InstanceName},
+    report::{
+        findings,
+        words::{clip, count, short, time},
+    },
+};
+
+/// Details of at most so many lines together are shown unfolded.
+const SHORT: usize = 45;
+/// A line of a finding is shown this far.
+const LINE: usize = 300;
+/// Paths in conflict that are listed.
+const PATHS: usize = 50;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    /// What is posted: Markdown.
+    pub body: String,
+    /// All of it, where the body had to be shortened.
+    pub rest: Option<String>,
+}
+
+pub fn comment(view: &PullView<'_>) -> Comment {
+    let document = document(view);
+    let shortened = document.within(LONGEST_COMMENT, &where_it_is(view));
+    let rest = shortened.left_out.is_some().then(|| document.whole());
+    Comment { body: shortened.text, rest }
+}
+
+/// Where to read what was left out.
+pub(super) fn where_it_is(view: &PullView<'_>) -> String {
+    match view.rest {
+        Rest::Check => "It is in the details of the check `evenkeel/plan`.".to_owned(),
+        Rest::File(address) => format!("It is in {}.", link("the whole plan", address)),
+    }
+}
+
+pub(super) fn document(view: &PullView<'_>) -> Document {
+    let title = format!("{MARKER}\n### {}", heading(view));
+    let (said, sections) = match &view.content {
+        PullContent::Untouched => ("Merging it deploys nothing.".to_owned(), Vec::new()),
+        PullContent::Fork => (fork(view), Vec::new()),
+        PullContent::Conflict(paths) => (conflict(view, paths), Vec::new()),
+        PullContent::Refused(why) => (fence("", clip(why, 4000).lines()), Vec::new()),
+        PullContent::Invalid(found) => (
+            "As it is, merging it deploys nothing. `evenkeel validate` tells the same on any machine.".to_owned(),
+            vec![invalid(found)],
+        ),
+        PullContent::Planned(environments) => (String::new(), planned(environments)),
+    };
+    Document { head: paragraphs([title, said]), sections, foot: foot(view) }
+}
+
+/// The headline, with environments by their names where there is one.
+fn heading(view: &PullView<'_>) -> String {
+    match &view.content {
+        PullContent::Planned(environments) if environments.len() == 1 => {
+            format!("`{}`: {}", environments[0].environment, headline(view))
+        }
+        _ => headline(view),
+    }
+}
+
+fn fork(view: &PullView<'_>) -> String {
+    let from = view.pull.from.as_deref().map_or("a repository that is gone".to_owned(), code);
+    format!(
+        "It comes from {from}, and its plan would be made by connecting to hosts. Whoever may write here can look \
+         at it first, and then ask for the plan by a comment: `/evenkeel plan`"
+    )
+}
+
+fn conflict(view: &PullView<'_>, paths: &[String]) -> String {
+    let more = paths.len().saturating_sub(PATHS);
+    let more = (more > 0).then(|| format!("… {}", count(more, "more file")));
+    let shown = paths.iter().take(PATHS).map(|path| clip(path, LINE)).chain(more);
+    let base = code(&view.pull.base);
+    paragraphs([
+        format!("These files changed here and on {base} too:"),
+        fence("", shown),
+        format!("Bring {base} into the branch, and push: it is planned then."),
+    ])
+}
+
+fn invalid(found: &[Finding]) -> Section {
+    let piece = |finding: &Finding| {
+        let text = findings::text(std::slice::from_ref(finding), false);
+        let lines: Vec<String> = text.lines().map(|line| clip(line, LINE)).collect();
+        // The last two are an empty line and the sum.
+        let shown = lines.split_last_chunk::<2>().map_or(&lines[..], |(shown, _)| shown);
+        let place = finding.place.as_ref().map(|place| format!("{}:{}: ", place.file, place.line));
+        let brief = format!("- {}", code(&clip(&format!("{}{}", place.unwrap_or_default(), finding.message), LINE)));
+        Piece { whole: fence("", shown), brief }
+    };
+    let brief = format!("- {}", findings::summary(found));
+    Section { head: String::new(), pieces: found.iter().map(piece).collect(), brief }
+}
+
+fn planned(environments: &[PlannedEnvironment<'_>]) -> Vec<Section> {
+    let changes: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
+    let mut sections: Vec<Section> =
+        environments.iter().zip(&changes).map(|(environment, changes)| section(environment, changes)).collect();
+    if let [only] = &mut sections[..] {
+        // The headline says it already.
+        only.head = only.head.split_once("\n\n").map_or("", |(_, rest)| rest).to_owned();
+    }
+    open_short(&mut sections);
+    sections
+}
+
+fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Section {
+    let one = Tally::of(&changes.own).words();
+    let sum = if one.is_empty() { "no changes".to_owned() } else { one };
+    let name = environment.environment;
+    let moves = changes.all().next().is_some() && !environment.plan.is_refused();
+    let head = paragraphs([
+        format!("#### `{name}`: {sum}"),
+        overview::table(environment, changes),
+        overview::findings(environment),
+        if moves { overview::requests(environment, changes) } else { String::new() },
+        overview::unknown(environment),
+    ]);
+    let mut pieces: Vec<Piece> = changes.instances().into_iter().map(|name| instance(changes, name)).collect();
+    pieces.extend(environment.releases.iter().map(releases::piece));
+    pieces.extend(drift(changes));
+    Section { head, pieces, brief: format!("- `{name}`: {sum}") }
+}
+
+fn instance(changes: &Changes<'_>, name: &InstanceName) -> Piece {
+    let own = changes.own_on(name);
+    let sum = Tally::of(own.iter().copied()).words();
+    let body = paragraphs(own.iter().map(|change| blocks::change(change, &changes.undeclared)));
+    Piece { whole: details(&format!("<b>{name}</b>: {sum}"), &body, false), brief: format!("- `{name}`: {sum}") }
+}
+
+/// What would be done without the pull request too.
+fn drift(changes: &Changes<'_>) -> Option<Piece> {
+    if changes.before.is_empty() {
+        return None;
+    }
+    let summary = overview::drift_summary(changes);
+    let why = "Drift, and what is merged and not deployed yet. It is put right without this pull request too.";
+    let told = changes
+        .before
+        .iter()
+        .map(|change: &Change<'_>| format!("`{}`: {}", change.instance, blocks::change(change, &changes.undeclared)));
+    let body = paragraphs(std::iter::once(why.to_owned()).chain(told));
+    Some(Piece {
+        whole: details(&summary, &body, false),
+        brief: format!("- {}", summary.replace("<b>", "").replace("</b>", "")),
+    })
+}
+
+/// Unfolds all details where they are short together.
+fn open_short(sections: &mut [Section]) {
+    let pieces = || sections.iter().flat_map(|section| &section.pieces);
+    let lines: usize = pieces().map(|piece| piece.whole.lines().count()).sum();
+    if lines > SHORT {
+        return;
+    }
+    for piece in sections.iter_mut().flat_map(|section| &mut section.pieces) {
+        if let Some(rest) = piece.whole.strip_prefix("<details>") {
+            piece.whole = format!("<details open>{rest}");
+        }
+    }
+}
+
+/// Of what it was made, and what to do next.
+fn foot(view: &PullView<'_>) -> String {
+    let mut said = vec![format!(
+        "{} merged with {} at {}",
+        code(&short(&view.pull.head)),
+        code(&view.pull.base),
+        code(&short(view.base))
+    )];
+    let mut next =
+        "Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.".to_owned();
+    if let PullContent::Planned(environments) = &view.content {
+        said.push(format!("hosts looked at {} UTC", code(&time(view.when))));
+        let several = environments.len() > 1;
+        said.extend(environments.iter().take(4).map(|environment| {
+            let of = if several { format!(" of `{}`", environment.environment) } else { String::new() };
+            format!("plan{of} `{}`", environment.plan.digest().short())
+        }));
+        if super::headline::refusals(environments) == 0 {
+            next = "**Merge to deploy.** Comment `/evenkeel plan` to look at the hosts again, `/evenkeel help` for what else can be asked.".to_owned();
+        } else {
+            next = "Comment `/evenkeel plan` to look at the hosts again, `/evenkeel help` for what else can be asked."
+                .to_owned();
+        }
+    }
+    format!("---\n{next}<br><sub>{}</sub>", said.join(" · "))
+}
