@@ -179,6 +179,11 @@ impl Declaration {
         self.environments.get(environment).map(|declared| &*declared.branch)
     }
 
+    /// Whether a pull request from a fork is planned before somebody who may write here asks for it.
+    pub fn plans_forks(&self) -> bool {
+        self.fleet.pull_requests.plan_forks.unwrap_or(false)
+    }
+
     /// The fleet of one environment. `overrides` replaces how instances are reached, and with that every
     /// address that is rendered.
     pub fn resolve(&self, environment: &EnvironmentName, overrides: &Overrides) -> Result<Fleet, Vec<Finding>> {

@@ -16,6 +16,7 @@ mod limits;
 pub mod look;
 pub mod pass;
 pub mod prepare;
+pub mod pulls;
 pub mod reconcile;
 pub mod record;
 pub mod recover;
@@ -32,7 +33,7 @@ pub mod wanted;
 pub mod why;
 
 pub use fetch::NetworkFetcher;
-pub use prepare::{Prepared, declared, gathered, prepare};
+pub use prepare::{PrepareError, Prepared, declared, gathered, prepare};
 
 use crate::report::progress::Event;
 

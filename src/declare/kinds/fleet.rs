@@ -25,6 +25,19 @@ pub struct FleetFile {
     /// The loopback port on which nginx answers which configuration it runs; 19180 if not given.
     #[schemars(range(min = 1))]
     pub digest_port: Option<At<u16>>,
+    /// What is done with pull requests to the config repository.
+    #[serde(default)]
+    pub pull_requests: PullRequestRules,
+}
+
+/// What is done with pull requests to the config repository.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "PullRequests")]
+pub struct PullRequestRules {
+    /// Whether one from a fork is planned at once; false if not given: then somebody who may write to the repository
+    /// has to ask for it with `/evenkeel plan`. Nothing of it is run either way.
+    pub plan_forks: Option<bool>,
 }
 
 /// How to log in.

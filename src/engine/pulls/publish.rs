@@ -1,0 +1,192 @@
+//! What is said of a pull request: its one comment, and its checks.
+//!
+//! Keeps true: nothing is said twice; only a comment of our own is ever changed; the comment comes first, for people
+//! wait for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{SecondsFormat, Utc};
+
+use super::{PullError, PullRequests, look::Plans, proposal::Pair};
+use crate::{
+    engine::{Prepared, reconcile::lock},
+    host::Host,
+    model::{
+        desired::Resource,
+        digest::Digest,
+        finding::Finding,
+        name::{InstanceName, ServiceName},
+        pull::{Check, PullRequest},
+        release::{Making, Release},
+        source::Source,
+        standing::Standing,
+    },
+    report::{
+        self,
+        pull::{PlannedEnvironment, PullContent, PullView, ReleaseChange, Rest, Unresolved},
+    },
+};
+
+/// What there is to say of a pull request.
+pub enum Content {
+    Untouched,
+    Fork,
+    Conflict(Vec<String>),
+    Refused(String),
+    Invalid(Vec<Finding>),
+    Planned(Vec<(Pair, Plans)>),
+}
+
+/// What was said last.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    comment: Option<u64>,
+    body: String,
+    checks: Vec<Check>,
+}
+
+impl<H: Host> PullRequests<H> {
+    /// Says it, as far as that is not said already. `base` is the commit that it was merged with here.
+    pub(super) async fn publish(&self, pull: &PullRequest, base: &str, content: Content) -> Result<(), PullError> {
+        let when = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        let barred = match &content {
+            Content::Planned(planned) => planned.iter().map(|(pair, _)| barred(&pair.standing)).collect(),
+            _ => Vec::new(),
+        };
+        let (comment, checks) = {
+            let content = shown(&content, &barred);
+            let view = PullView { pull, base, when: &when, rest: Rest::Check, content };
+            (report::pull::comment(&view), Vec::<Check>::new())
+        };
+        self.put_comment(pull.number, &comment.body, matches!(content, Content::Untouched)).await?;
+        for check in checks {
+            self.put_check(pull.number, check).await?;
+        }
+        Ok(())
+    }
+
+    /// `only_if_there`: what there is to say is not worth a new comment.
+    async fn put_comment(&self, number: u64, body: &str, only_if_there: bool) -> Result<(), PullError> {
+        let said = lock(&self.said).get(&number).cloned().unwrap_or_default();
+        if said.body == body {
+            return Ok(());
+        }
+        let known = match said.comment {
+            Some(id) => Some(id),
+            None => self.find_comment(number).await?,
+        };
+        let id = match known {
+            Some(id) => Some(self.github.update_comment(id, body).await?.id),
+            None if only_if_there => None,
+            None => Some(self.github.create_comment(number, body).await?.id),
+        };
+        let mut all = lock(&self.said);
+        let said = all.entry(number).or_default();
+        (said.comment, said.body) = (id, body.to_owned());
+        Ok(())
+    }
+
+    /// Our comment with the plan, from before this process began.
+    async fn find_comment(&self, number: u64) -> Result<Option<u64>, PullError> {
+        let ourselves = self.ourselves().await?;
+        let comments = self.github.comments(number).await?;
+        let ours =
+            |comment: &&crate::github::Comment| comment.author == ourselves && report::pull::is_plan(&comment.body);
+        Ok(comments.iter().find(ours).map(|comment| comment.id))
+    }
+
+    async fn put_check(&self, number: u64, check: Check) -> Result<(), PullError> {
+        let said = lock(&self.said).get(&number).is_some_and(|said| said.checks.contains(&check));
+        if said {
+            return Ok(());
+        }
+        self.github.put_check(&check).await?;
+        let mut all = lock(&self.said);
+        let checks = &mut all.entry(number).or_default().checks;
+        checks.retain(|before| before.name != check.name);
+        checks.push(check);
+        Ok(())
+    }
+}
+
+fn shown<'a>(content: &'a Content, barred: &'a [Option<String>]) -> PullContent<'a> {
+    match content {
+        Content::Untouched => PullContent::Untouched,
+        Content::Fork => PullContent::Fork,
+        Content::Conflict(paths) => PullContent::Conflict(paths),
+        Content::Refused(why) => PullContent::Refused(why),
+        Content::Invalid(findings) => PullContent::Invalid(findings),
+        Content::Planned(planned) => {
+            let each = planned.iter().zip(barred);
+            PullContent::Planned(
+                each.map(|((pair, plans), barred)| environment(pair, plans, barred.as_deref())).collect(),
+            )
+        }
+    }
+}
+
+fn environment<'a>(pair: &'a Pair, plans: &'a Plans, barred: Option<&'a str>) -> PlannedEnvironment<'a> {
+    let replicas = pair.proposed.desired.values().flat_map(|desired| desired.replicas.values());
+    let mut running: BTreeMap<ServiceName, usize> = BTreeMap::new();
+    replicas.for_each(|replica| *running.entry(replica.service.clone()).or_default() += 1);
+    PlannedEnvironment {
+        environment: pair.environment(),
+        plan: &plans.with,
+        before: &plans.without,
+        releases: releases(&pair.base, &pair.proposed),
+        unresolved: unresolved(&pair.proposed),
+        replicas: running,
+        barred,
+    }
+}
+
+/// Where each service and site takes its files from, on each instance.
+fn used(prepared: &Prepared) -> BTreeMap<(Resource, &InstanceName), &Source> {
+    let services = prepared.fleet.services.values().flat_map(|service| {
+        let resource = Resource::Service(service.name.clone());
+        service.sources.iter().map(move |(instance, source)| ((resource.clone(), instance), source))
+    });
+    let sites = prepared.fleet.sites.values().flat_map(|site| {
+        let resource = Resource::Site(site.name.clone());
+        site.frontend.iter().map(move |(instance, source)| ((resource.clone(), instance), source))
+    });
+    services.chain(sites).collect()
+}
+
+fn release<'a>(prepared: &'a Prepared, source: &Source) -> Option<&'a Release> {
+    prepared.sources.get(source).and_then(|(_, digest)| prepared.releases.get(digest))
+}
+
+/// What would run from another release, or serve one.
+fn releases<'a>(base: &'a Prepared, proposed: &'a Prepared) -> Vec<ReleaseChange<'a>> {
+    let before = used(base);
+    let mut changes: BTreeMap<(Resource, Option<Digest>, Digest), ReleaseChange<'a>> = BTreeMap::new();
+    for ((resource, instance), source) in used(proposed) {
+        let Some(to) = release(proposed, source).filter(|to| to.making != Making::Unresolved) else { continue };
+        let was = before.iter().find(|((of, on), _)| *of == resource && *on == instance);
+        let from = was.and_then(|(_, source)| release(base, source));
+        if from.is_some_and(|from| from.digest == to.digest) {
+            continue;
+        }
+        let key = (resource.clone(), from.map(|from| from.digest), to.digest);
+        let change = changes.entry(key).or_insert(ReleaseChange { resource, instances: Vec::new(), from, to });
+        change.instances.push(instance.clone());
+    }
+    changes.into_values().collect()
+}
+
+fn unresolved(proposed: &Prepared) -> Vec<Unresolved<'_>> {
+    let mut named = BTreeSet::new();
+    let of = |((resource, _), source): ((Resource, &InstanceName), &'_ Source)| {
+        let is = release(proposed, source).is_some_and(|release| release.making == Making::Unresolved);
+        is.then(|| (resource, source.clone()))
+    };
+    let found = used(proposed).into_iter().filter_map(of).filter(|found| named.insert(found.clone()));
+    let find = |source: &Source| proposed.sources.get_key_value(source).map(|(source, _)| source);
+    found.filter_map(|(resource, source)| Some(Unresolved { resource, source: find(&source)? })).collect()
+}
+
+/// Why what is merged would not be deployed at once.
+fn barred(standing: &Standing) -> Option<String> {
+    standing.hold().map(report::control::held)
+}
