@@ -34,6 +34,6 @@ impl WebhookArgs {
                 .hint("name another address and port with --listen ADDR:PORT")
         })?;
         info!("the webhook listens on {}", listener.local_addr()?);
-        Ok(Some((listener, Webhook::new(secrets, poke).router())))
+        Ok(Some((listener, Webhook::new(secrets, poke, None).router())))
     }
 }

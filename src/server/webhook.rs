@@ -1,9 +1,9 @@
-//! GitHub's webhook: a push wakes the loop.
+//! GitHub's webhook: a push wakes the loop, and every event that is used is handed on as a value.
 //!
 //! Keeps true: nothing of a delivery is parsed, told or acted on before a secret vouches for its body as it
-//! came; one whom no secret vouches for learns only that; a delivery wakes the loop and carries no
-//! facts, so the loop looks at the repository itself. Never does: acting on a payload's content. It is
-//! for the log, bounded and with its control characters visible.
+//! came; one whom no secret vouches for learns only that; each delivery counts once; GitHub never waits for what
+//! comes of one. Never does: acting on a payload's content. Whoever takes the event asks GitHub what is so. What is
+//! told in the log is bounded and has its control characters visible.
 
 mod secrets;
 
@@ -21,7 +21,6 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Deserialize;
 use tokio::{
     sync::{Semaphore, mpsc},
     time::timeout,
@@ -31,7 +30,10 @@ use tracing::{debug, error, info, warn};
 use secrets::Signature;
 pub use secrets::{SecretError, Secrets};
 
-use crate::report::{self, words::visible};
+use crate::{
+    github::event::Event,
+    report::{self, words::visible},
+};
 
 /// GitHub sends no payload that is larger:
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>.
@@ -55,23 +57,6 @@ const TOLD: usize = 200;
 /// Strangers must not fill the log.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// The events of GitHub that mean something here; every other one is answered and forgotten.
-/// <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Event {
-    /// The webhook was set up.
-    Ping,
-    /// A branch or tag has moved.
-    Push,
-}
-
-/// What of a `push` is told in the log.
-#[derive(Deserialize)]
-struct Push {
-    #[serde(rename = "ref")]
-    reference: String,
-}
-
 /// What an unknown sender may make us hold.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -82,6 +67,8 @@ struct Limits {
 pub struct Webhook {
     secrets: Secrets,
     poke: mpsc::Sender<()>,
+    /// None where nobody wants to know more than that a branch moved.
+    events: Option<mpsc::Sender<Event>>,
     limits: Limits,
     room: Semaphore,
     /// The newest deliveries that were used, the newest last.
@@ -93,22 +80,13 @@ type Answer = (StatusCode, &'static str);
 
 const NOT_VOUCHED_FOR: Answer = (StatusCode::UNAUTHORIZED, "no valid signature\n");
 
-impl Event {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "ping" => Some(Event::Ping),
-            "push" => Some(Event::Push),
-            _ => None,
-        }
-    }
-}
-
 impl Webhook {
-    /// `poke` wakes the loop.
-    pub fn new(secrets: Secrets, poke: mpsc::Sender<()>) -> Self {
+    /// `poke` wakes the loop, `events` takes what it is to know.
+    pub fn new(secrets: Secrets, poke: mpsc::Sender<()>, events: Option<mpsc::Sender<Event>>) -> Self {
         Self {
             secrets,
             poke,
+            events,
             limits: Limits { body: LARGEST_BODY, time: LONGEST_BODY },
             room: Semaphore::new(BODIES_AT_ONCE),
             seen: Mutex::default(),
@@ -176,18 +154,44 @@ impl Webhook {
         NOT_VOUCHED_FOR
     }
 
-    fn pushed(&self, delivery: &str, body: &[u8]) -> Answer {
-        let Ok(push) = serde_json::from_slice::<Push>(body) else {
-            return (StatusCode::BAD_REQUEST, "this is not a push in JSON; set the content type application/json\n");
+    fn take(&self, event: Event, name: &str, delivery: &str) -> Answer {
+        let delivered = told(delivery);
+        let push = match &event {
+            Event::Ping => {
+                info!(event = name, delivery = delivered, "GitHub has found the webhook");
+                return (StatusCode::OK, "pong\n");
+            }
+            Event::Push(push) => Some(told(&push.reference)),
+            event if *event == Event::Unused || self.events.is_none() => {
+                debug!(event = told(name), delivery = delivered, "the webhook has no use for this event");
+                return (StatusCode::OK, "there is no use for this event\n");
+            }
+            _ => None,
         };
         if !self.is_new(delivery) {
-            info!(event = "push", delivery = told(delivery), "the webhook knows this delivery already");
+            info!(event = name, delivery = delivered, "the webhook knows this delivery already");
             return (StatusCode::OK, "known already\n");
         }
-        info!(event = "push", delivery = told(delivery), "ref" = told(&push.reference), "the webhook wakes the loop");
+        match &push {
+            Some(push) => {
+                info!(event = name, delivery = delivered, "ref" = push, "the webhook wakes the loop");
+                self.wake();
+            }
+            None => info!(event = name, delivery = delivered, "the webhook hands on what it is told"),
+        }
+        if let Some(events) = &self.events
+            && let Err(error) = events.try_send(event)
+        {
+            // Nothing is lost by it: whoever is woken asks GitHub what has changed.
+            warn!(event = name, delivery = delivered, "the webhook cannot hand on what it is told: {error}");
+            self.wake();
+        }
+        (StatusCode::ACCEPTED, "it will be looked at\n")
+    }
+
+    fn wake(&self) {
         // A full channel holds a poke already; a closed one belongs to a loop that has ended.
         let _ = self.poke.try_send(());
-        (StatusCode::ACCEPTED, "the repository will be looked at\n")
     }
 
     /// Whether a delivery was not seen before. From now on it was.
@@ -210,22 +214,18 @@ async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Answe
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    let Some(event) = header(&parts.headers, "x-github-event") else {
+    let Some(name) = header(&parts.headers, "x-github-event") else {
         return (StatusCode::BAD_REQUEST, "there is no X-GitHub-Event\n");
     };
     let delivery = header(&parts.headers, "x-github-delivery").filter(|delivery| delivery.len() <= LONGEST_DELIVERY);
     let Some(delivery) = delivery else {
         return (StatusCode::BAD_REQUEST, "there is no X-GitHub-Delivery that could be one of GitHub's\n");
     };
-    match Event::named(event) {
-        Some(Event::Ping) => {
-            info!(event, delivery = told(delivery), "GitHub has found the webhook");
-            (StatusCode::OK, "pong\n")
-        }
-        Some(Event::Push) => webhook.pushed(delivery, &body),
-        None => {
-            debug!(event = told(event), delivery = told(delivery), "the webhook has no use for this event");
-            (StatusCode::OK, "there is no use for this event\n")
+    match Event::read(name, &body) {
+        Ok(event) => webhook.take(event, name, delivery),
+        Err(error) => {
+            debug!(event = told(name), delivery = told(delivery), "{}", report::chain(&error));
+            (StatusCode::BAD_REQUEST, "this is not such an event in JSON; set the content type application/json\n")
         }
     }
 }

@@ -53,12 +53,25 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
     let first = wait_for("the first fetch", || config.fetched());
 
     let commit = config.commit_unseen();
-    assert_is("the answer to a stranger", deliver(&address, "1", "a guess", r#"{"ref":"refs/heads/main"}"#), 401);
+    assert_is(
+        "the answer to a stranger",
+        deliver(&address, "1", "a guess", r#"{"ref":"refs/heads/main","before":"1","after":"2","deleted":false}"#),
+        401,
+    );
     daemon.wait_for_line("a delivery without a valid signature was turned away");
     thread::sleep(Duration::from_secs(1));
     assert_is("what is fetched, with nothing to wake the loop,", config.fetched(), Some(first));
 
-    assert_is("the answer", deliver(&address, "1", "s3cret", r#"{"ref":"refs/heads/m\u001b[31main"}"#), 202);
+    assert_is(
+        "the answer",
+        deliver(
+            &address,
+            "1",
+            "s3cret",
+            r#"{"ref":"refs/heads/m\u001b[31main","before":"1","after":"2","deleted":false}"#,
+        ),
+        202,
+    );
     wait_for("the commit being fetched", || (config.fetched().as_ref() == Some(&commit)).then_some(()));
     let line = daemon.wait_for_line("the webhook wakes the loop");
     assert!(line.contains("delivery=1") && line.contains("event=push"), "{line}");

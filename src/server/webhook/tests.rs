@@ -17,13 +17,15 @@ use tempfile::TempDir;
 use super::*;
 
 const SECRET: &str = "It's a Secret to Everybody";
-const PUSH: &str = r#"{"ref":"refs/heads/main","after":"0123456789"}"#;
+const PUSH: &str = r#"{"ref":"refs/heads/main","before":"01","after":"0123456789","deleted":false}"#;
+const INSTALLED: &str = r#"{"action":"created","installation":{"id":7}}"#;
 
 /// A webhook with its secret files and the loop's end of the channel.
 struct Hook {
     folder: TempDir,
     router: Router,
     pokes: mpsc::Receiver<()>,
+    events: mpsc::Receiver<Event>,
 }
 
 impl Hook {
@@ -37,8 +39,9 @@ impl Hook {
         let files = write_all(folder.path(), secrets);
         let (poke, pokes) = mpsc::channel(1);
         let secrets = Secrets::open(files).expect("each file holds a secret");
-        let router = Webhook { limits, ..Webhook::new(secrets, poke) }.router();
-        Self { folder, router, pokes }
+        let (taker, events) = mpsc::channel(2);
+        let router = Webhook { limits, ..Webhook::new(secrets, poke, Some(taker)) }.router();
+        Self { folder, router, pokes, events }
     }
 
     fn write(&self, file: &str, secret: &str) {
@@ -59,6 +62,10 @@ impl Hook {
 
     fn woke(&mut self) -> bool {
         self.pokes.try_recv().is_ok()
+    }
+
+    fn told(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
     }
 }
 
@@ -139,12 +146,48 @@ async fn a_push_that_comes_twice_wakes_the_loop_once() {
 }
 
 #[tokio::test]
+async fn what_is_used_is_handed_on_once() {
+    let mut hook = Hook::with(&[SECRET]);
+    assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 202);
+    assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 200);
+    assert_eq!(hook.told(), Some(Event::Installation { action: "created".to_owned(), id: 7 }));
+    assert_eq!(hook.told(), None);
+    assert!(!hook.woke(), "the loop has nothing to fetch");
+    assert_eq!(hook.status_of(delivery("push", "2", SECRET, PUSH)).await, 202);
+    assert!(matches!(hook.told(), Some(Event::Push(push)) if push.reference == "refs/heads/main"));
+    assert!(hook.woke());
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_for_an_event_the_loop_is_woken_to_ask_itself() {
+    let mut hook = Hook::with(&[SECRET]);
+    for number in 0..3 {
+        assert_eq!(hook.status_of(delivery("installation", &number.to_string(), SECRET, INSTALLED)).await, 202);
+    }
+    assert!(hook.woke());
+    assert!(hook.told().is_some() && hook.told().is_some() && hook.told().is_none());
+}
+
+#[tokio::test]
+async fn without_anybody_who_takes_events_only_a_push_counts() {
+    let mut hook = Hook::with(&[SECRET]);
+    let (poke, pokes) = mpsc::channel(1);
+    let secrets = Secrets::open(vec![hook.folder.path().join("0")]).expect("it holds a secret");
+    (hook.router, hook.pokes) = (Webhook::new(secrets, poke, None).router(), pokes);
+    assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 200);
+    assert!(!hook.woke());
+    assert_eq!(hook.status_of(delivery("push", "2", SECRET, PUSH)).await, 202);
+    assert!(hook.woke());
+}
+
+#[tokio::test]
 async fn a_ping_and_what_is_not_used_is_answered_and_wakes_nothing() {
     let mut hook = Hook::with(&[SECRET]);
-    for event in ["ping", "issues", "pull_request", "no event of theirs"] {
+    for event in ["ping", "issues", "star", "no event of theirs"] {
         assert_eq!(hook.status_of(delivery(event, "1", SECRET, "whatever it holds")).await, 200, "{event}");
     }
     assert!(!hook.woke());
+    assert_eq!(hook.told(), None);
 }
 
 #[tokio::test]
