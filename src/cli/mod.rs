@@ -10,6 +10,7 @@ mod controls;
 mod demo;
 mod demo_builds;
 mod failure;
+mod github_args;
 mod history;
 mod init;
 mod lab;

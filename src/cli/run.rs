@@ -7,10 +7,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
+use super::{
+    DONE, Exit, Failure, common, github_args::GitHubArgs, log, repository::RepositoryArgs, signals,
+    webhook::WebhookArgs,
+};
 use crate::{
     decide::Policy,
-    engine::{ledger::GitLedger, pass::Seat, reconcile::Reconciler},
+    engine::{ledger::GitLedger, pass::Seat, pulls::PullRequests, reconcile::Reconciler},
     git::Repository,
     model::quantity::Span,
     report::{
@@ -19,6 +22,9 @@ use crate::{
     },
     server::{self, door, systemd},
 };
+
+/// So many deliveries wait for their turn; what is lost of more, polling finds.
+const EVENTS: usize = 1000;
 
 /// Follow the config repository and keep the hosts equal to it.
 #[derive(clap::Args)]
@@ -38,6 +44,8 @@ pub struct Args {
     observe_only: bool,
     #[command(flatten)]
     webhook: WebhookArgs,
+    #[command(flatten)]
+    github: GitHubArgs,
     /// How records on stderr look. In JSON, what a record is about has a field of its own, as in `jq .instance`.
     #[arg(long, default_value = "text")]
     log_format: common::Format,
@@ -55,7 +63,9 @@ pub fn run(args: &Args) -> Exit {
         let _claim = place.claim()?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
-        let webhook = args.webhook.open(poke.clone()).await?;
+        let github = args.github.open(&place.url.to_string())?;
+        let (heard, events) = mpsc::channel(EVENTS);
+        let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.
         let _watcher = watch_local(&repository, poke);
         let following = format!("following {}", place.url);
@@ -77,6 +87,11 @@ pub fn run(args: &Args) -> Exit {
             reloading.roster.forget();
             info!("connections to instances are made anew");
         })?;
+        let pulls = github.map(|github| {
+            let roster = args.reach.roster();
+            let pulls = PullRequests::new(reconciler.clone(), Arc::new(github), roster, args.poll.0);
+            tokio::spawn(Arc::new(pulls).run(events, stop.clone()))
+        });
         let serving = tokio::spawn(server::serve(listener, reconciler.clone(), stop.clone()));
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
         tokio::spawn(systemd::watchdog(systemd::beats(reconciler.pulse.clone()), stop.clone()));
@@ -87,9 +102,12 @@ pub fn run(args: &Args) -> Exit {
         if let Ok(Err(error)) = serving.await {
             warn!("the socket: {error}");
         }
+        // They end by themselves, soon after `stop`.
         if let Some(webhook) = webhook {
-            // It ends by itself, soon after `stop`.
             let _ = webhook.await;
+        }
+        if let Some(pulls) = pulls {
+            let _ = pulls.await;
         }
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());

@@ -7,7 +7,10 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tracing::info;
 
 use super::{ERROR, Failure};
-use crate::server::webhook::{Secrets, Webhook};
+use crate::{
+    github::event::Event,
+    server::webhook::{Secrets, Webhook},
+};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct WebhookArgs {
@@ -21,7 +24,11 @@ pub struct WebhookArgs {
 
 impl WebhookArgs {
     /// Takes the address. `poke` wakes the loop.
-    pub async fn open(&self, poke: mpsc::Sender<()>) -> Result<Option<(TcpListener, Router)>, Failure> {
+    pub async fn open(
+        &self,
+        poke: mpsc::Sender<()>,
+        events: Option<mpsc::Sender<Event>>,
+    ) -> Result<Option<(TcpListener, Router)>, Failure> {
         let Some(address) = self.listen else { return Ok(None) };
         let secrets = Secrets::open(self.webhook_secret_file.clone()).map_err(|error| {
             Failure::of(&error).hint(
@@ -34,6 +41,6 @@ impl WebhookArgs {
                 .hint("name another address and port with --listen ADDR:PORT")
         })?;
         info!("the webhook listens on {}", listener.local_addr()?);
-        Ok(Some((listener, Webhook::new(secrets, poke, None).router())))
+        Ok(Some((listener, Webhook::new(secrets, poke, events).router())))
     }
 }
