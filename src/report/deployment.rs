@@ -244,7 +244,7 @@ fn trailers(deployment: &Deployment) -> String {
 }
 
 /// `3 created, 1 restarted on 2 instances`.
-fn done(summary: &Summary) -> String {
+pub(super) fn done(summary: &Summary) -> String {
     counts(summary, ["created", "updated", "restarted", "deleted"])
 }
 

@@ -21,10 +21,10 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// Zero-width, direction-changing and line-separating characters, with which a diff can be made to
+/// Zero-width, direction-changing, line-separating and blank characters, with which a diff can be made to
 /// read as something that it is not.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Text from outside on one line: a message of several lines becomes one with bars between.
@@ -48,6 +48,12 @@ pub fn clip(text: &str, longest: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
+/// The text with its first letter as within a sentence.
+pub fn uncapital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
+}
+
 /// The text with its first letter as at the beginning of a sentence.
 pub fn capital(text: &str) -> String {
     let mut characters = text.chars();
@@ -57,6 +63,11 @@ pub fn capital(text: &str) -> String {
 /// `1 instance`, `2 instances`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// `1 instance changes`, `2 instances change`.
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// `412 B`, `4.1 KiB`.

@@ -38,7 +38,7 @@ pub fn pull_request() -> PullRequest {
 }
 
 pub fn view<'a>(pull: &'a PullRequest, content: PullContent<'a>) -> PullView<'a> {
-    PullView { pull, base: BASE, when: "2026-11-21T13:14:05Z", rest: Rest::Check, content }
+    PullView { pull, base: BASE, when: "2026-11-21T13:14:05Z", rest: Rest::Check, warnings: &[], content }
 }
 
 /// An environment, owned, so that a view can borrow it.

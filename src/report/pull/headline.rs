@@ -8,7 +8,10 @@ use crate::{
         desired::Resource,
         plan::{Fate, Plan},
     },
-    report::{findings, words::count},
+    report::{
+        findings,
+        words::{count, counted},
+    },
 };
 
 /// Plain words, which need no escaping.
@@ -32,7 +35,7 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> String {
             (refused, all) if refused == all => " in every environment".to_owned(),
             (refused, all) => format!(" in {refused} of {all} environments"),
         };
-        return format!("Refused{place}: {}", count(reasons, "reason"));
+        return format!("Refused{place} for {}", count(reasons, "reason"));
     }
     let all: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
     if all.iter().all(|changes| changes.own.is_empty()) {
@@ -117,8 +120,4 @@ fn removed(all: &[Changes<'_>]) -> String {
         Some((last, [])) => format!("{last} {} removed", if total == 1 { "is" } else { "are" }),
         Some((last, before)) => format!("{} and {last} are removed", before.join(", ")),
     }
-}
-
-fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

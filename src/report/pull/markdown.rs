@@ -41,9 +41,8 @@ pub(super) fn fence<L: AsRef<str>>(language: &str, lines: impl IntoIterator<Item
 }
 
 /// A part that can be folded. `summary` is HTML of ours; the body is Markdown.
-pub(super) fn details(summary: &str, body: &str, open: bool) -> String {
-    let open = if open { " open" } else { "" };
-    format!("<details{open}><summary>{summary}</summary>\n\n{body}\n\n</details>")
+pub(super) fn details(summary: &str, body: &str) -> String {
+    format!("<details><summary>{summary}</summary>\n\n{body}\n\n</details>")
 }
 
 /// A link with a label of ours. An address that could break out of it is left away.

@@ -5,8 +5,11 @@
 //! repository or of a host breaks out of its block, mentions people or refers to issues; what only a host holds is
 //! not shown.
 
+mod answers;
 mod blocks;
 mod changes;
+mod checks;
+mod deployed;
 mod document;
 mod headline;
 mod markdown;
@@ -15,6 +18,9 @@ mod plan;
 mod releases;
 mod requests;
 
+pub use answers::{Answer, COMMANDS, answer};
+pub use checks::{deploy_check, plan_check, validate_check};
+pub use deployed::{DeployedView, Replicas, deployed, deployed_marker, revert_body, revert_title};
 pub use headline::headline;
 pub use plan::{Comment, comment};
 
@@ -53,6 +59,8 @@ pub struct PullView<'a> {
     pub when: &'a str,
     /// Where the whole text is, when it is too long for a comment.
     pub rest: Rest<'a>,
+    /// What is to be said of what is declared, and does not stand in the way: warnings.
+    pub warnings: &'a [Finding],
     pub content: PullContent<'a>,
 }
 

@@ -2,10 +2,13 @@
 //!
 //! Keeps true: however large a fleet is, this stays short enough to leave room for details.
 
+use std::collections::BTreeSet;
+
 use super::{
     PlannedEnvironment,
     changes::{Changes, Tally},
     markdown::{alert, code, code_line, paragraphs},
+    requests,
 };
 use crate::{
     model::{
@@ -13,7 +16,7 @@ use crate::{
         plan::{InstancePlan, InstanceState},
         release::Making,
     },
-    report::words::count,
+    report::words::{count, counted},
 };
 
 /// Rows of a table.
@@ -49,7 +52,7 @@ pub(super) fn table(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>)
         said.push(format!("{more} more like these"));
     }
     if others > 0 {
-        said.push(format!("{} as it should be", count(others, "instance")));
+        said.push(format!("{} as it is", counted(others, "other instance stays", "other instances stay")));
     }
     if said.is_empty() { text } else { format!("{text}\n\n{}.", said.join(", ")) }
 }
@@ -63,15 +66,19 @@ fn state(instance: &InstancePlan, drifts: bool) -> &'static str {
     }
 }
 
-/// What refuses the plan, and what to mind.
-pub(super) fn findings(environment: &PlannedEnvironment<'_>) -> String {
-    let (errors, warnings): (Vec<&Finding>, Vec<&Finding>) =
-        environment.plan.findings.iter().partition(|finding| finding.is_error());
-    let mut parts = Vec::new();
-    if !errors.is_empty() {
-        let text = format!("**Refused.** While this stands, nothing is touched:\n\n{}", list(errors, finding));
-        parts.push(alert("CAUTION", &text));
+/// What refuses the plan.
+pub(super) fn refusals(environment: &PlannedEnvironment<'_>) -> String {
+    let errors: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| finding.is_error()).collect();
+    if errors.is_empty() {
+        return String::new();
     }
+    alert("CAUTION", &format!("Nothing is touched while this stands:\n\n{}", list(errors, finding)))
+}
+
+/// What to mind.
+pub(super) fn warnings(environment: &PlannedEnvironment<'_>) -> String {
+    let warnings: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| !finding.is_error()).collect();
+    let mut parts = Vec::new();
     if !warnings.is_empty() {
         parts.push(alert("WARNING", &list(warnings, finding)));
     }
@@ -88,7 +95,7 @@ fn finding(finding: &Finding) -> String {
 }
 
 /// What is not known before the merge, or not now.
-pub(super) fn unknown(environment: &PlannedEnvironment<'_>) -> String {
+fn unknown(environment: &PlannedEnvironment<'_>) -> Vec<String> {
     let mut lines: Vec<String> = environment
         .plan
         .unknown_instances()
@@ -105,23 +112,21 @@ pub(super) fn unknown(environment: &PlannedEnvironment<'_>) -> String {
         let resource = code(&change.resource.to_string());
         format!("- {resource} is built once this is merged and not before: what comes of it is not known")
     }));
-    list(lines.iter().collect(), |line| line.clone())
+    lines
 }
 
-/// Whether requests can be lost, and which.
-pub(super) fn requests(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> String {
-    let mut lines = super::requests::lost(environment, changes);
-    let unharmed = super::requests::unharmed(changes);
-    if lines.is_empty() {
-        return format!(
-            "No request is lost{}.",
-            if unharmed.is_empty() { String::new() } else { format!(": {unharmed}") }
-        );
+/// Whether requests are lost, and what cannot be told.
+pub(super) fn notes(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> String {
+    let mut lines = Vec::new();
+    if changes.all().next().is_some() && !environment.plan.is_refused() {
+        lines = requests::lost(environment, changes);
+        let unharmed = requests::unharmed(changes);
+        let rest = if lines.is_empty() { "No request is lost" } else { "No other request is lost" };
+        let because = if unharmed.is_empty() { String::new() } else { format!(": {unharmed}") };
+        lines.push(format!("- {rest}{because}"));
     }
-    if !unharmed.is_empty() {
-        lines.push(format!("- Nothing else is lost: {unharmed}"));
-    }
-    list(lines.iter().collect(), |line| line.clone())
+    lines.extend(unknown(environment));
+    list(lines, |line| line)
 }
 
 /// A list that ends.
@@ -135,11 +140,7 @@ fn list<T>(items: Vec<T>, line: impl Fn(T) -> String) -> String {
 }
 
 /// What is put right besides, in words.
-pub(super) fn drift_summary(changes: &Changes<'_>) -> String {
-    let instances: std::collections::BTreeSet<_> = changes.before.iter().map(|change| change.instance).collect();
-    format!(
-        "<b>Not by this pull request:</b> {} on {}",
-        count(changes.before.len(), "resource"),
-        count(instances.len(), "instance")
-    )
+pub(super) fn before_summary(changes: &Changes<'_>) -> String {
+    let instances: BTreeSet<_> = changes.before.iter().map(|change| change.instance).collect();
+    format!("{} on {}", count(changes.before.len(), "resource"), count(instances.len(), "instance"))
 }

@@ -14,13 +14,15 @@ use super::{
 use crate::{
     model::{finding::Finding, name::InstanceName},
     report::{
-        findings,
-        words::{clip, count, short, time},
+        findings as finding_text,
+        words::{clip, count, short, time, uncapital},
     },
 };
 
 /// Details of at most so many lines together are shown unfolded.
 const SHORT: usize = 45;
+/// How the part begins that is not by the pull request.
+const DRIFT: &str = "<details><summary><b>Not by this pull request</b>";
 /// A line of a finding is shown this far.
 const LINE: usize = 300;
 /// Paths in conflict that are listed.
@@ -58,7 +60,7 @@ pub(super) fn document(view: &PullView<'_>) -> Document {
         PullContent::Refused(why) => (fence("", clip(why, 4000).lines()), Vec::new()),
         PullContent::Invalid(found) => (
             "As it is, merging it deploys nothing. `evenkeel validate` tells the same on any machine.".to_owned(),
-            vec![invalid(found)],
+            vec![each(found)],
         ),
         PullContent::Planned(environments) => (String::new(), planned(environments)),
     };
@@ -69,7 +71,7 @@ pub(super) fn document(view: &PullView<'_>) -> Document {
 fn heading(view: &PullView<'_>) -> String {
     match &view.content {
         PullContent::Planned(environments) if environments.len() == 1 => {
-            format!("`{}`: {}", environments[0].environment, headline(view))
+            format!("`{}`: {}", environments[0].environment, uncapital(&headline(view)))
         }
         _ => headline(view),
     }
@@ -95,9 +97,14 @@ fn conflict(view: &PullView<'_>, paths: &[String]) -> String {
     ])
 }
 
-fn invalid(found: &[Finding]) -> Section {
+/// Findings alone.
+pub(super) fn findings(found: &[Finding]) -> Document {
+    Document { head: String::new(), sections: vec![each(found)], foot: String::new() }
+}
+
+fn each(found: &[Finding]) -> Section {
     let piece = |finding: &Finding| {
-        let text = findings::text(std::slice::from_ref(finding), false);
+        let text = finding_text::text(std::slice::from_ref(finding), false);
         let lines: Vec<String> = text.lines().map(|line| clip(line, LINE)).collect();
         // The last two are an empty line and the sum.
         let shown = lines.split_last_chunk::<2>().map_or(&lines[..], |(shown, _)| shown);
@@ -105,7 +112,7 @@ fn invalid(found: &[Finding]) -> Section {
         let brief = format!("- {}", code(&clip(&format!("{}{}", place.unwrap_or_default(), finding.message), LINE)));
         Piece { whole: fence("", shown), brief }
     };
-    let brief = format!("- {}", findings::summary(found));
+    let brief = format!("- {}", finding_text::summary(found));
     Section { head: String::new(), pieces: found.iter().map(piece).collect(), brief }
 }
 
@@ -117,7 +124,7 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> Vec<Section> {
         // The headline says it already.
         only.head = only.head.split_once("\n\n").map_or("", |(_, rest)| rest).to_owned();
     }
-    open_short(&mut sections);
+    unfold_short(&mut sections);
     sections
 }
 
@@ -125,13 +132,12 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
     let one = Tally::of(&changes.own).words();
     let sum = if one.is_empty() { "no changes".to_owned() } else { one };
     let name = environment.environment;
-    let moves = changes.all().next().is_some() && !environment.plan.is_refused();
     let head = paragraphs([
         format!("#### `{name}`: {sum}"),
+        overview::refusals(environment),
         overview::table(environment, changes),
-        overview::findings(environment),
-        if moves { overview::requests(environment, changes) } else { String::new() },
-        overview::unknown(environment),
+        overview::notes(environment, changes),
+        overview::warnings(environment),
     ]);
     let mut pieces: Vec<Piece> = changes.instances().into_iter().map(|name| instance(changes, name)).collect();
     pieces.extend(environment.releases.iter().map(releases::piece));
@@ -143,7 +149,7 @@ fn instance(changes: &Changes<'_>, name: &InstanceName) -> Piece {
     let own = changes.own_on(name);
     let sum = Tally::of(own.iter().copied()).words();
     let body = paragraphs(own.iter().map(|change| blocks::change(change, &changes.undeclared)));
-    Piece { whole: details(&format!("<b>{name}</b>: {sum}"), &body, false), brief: format!("- `{name}`: {sum}") }
+    Piece { whole: details(&format!("<b>{name}</b>: {sum}"), &body), brief: format!("- `{name}`: {sum}") }
 }
 
 /// What would be done without the pull request too.
@@ -151,28 +157,26 @@ fn drift(changes: &Changes<'_>) -> Option<Piece> {
     if changes.before.is_empty() {
         return None;
     }
-    let summary = overview::drift_summary(changes);
+    let summary = overview::before_summary(changes);
     let why = "Drift, and what is merged and not deployed yet. It is put right without this pull request too.";
     let told = changes
         .before
         .iter()
         .map(|change: &Change<'_>| format!("`{}`: {}", change.instance, blocks::change(change, &changes.undeclared)));
     let body = paragraphs(std::iter::once(why.to_owned()).chain(told));
-    Some(Piece {
-        whole: details(&summary, &body, false),
-        brief: format!("- {}", summary.replace("<b>", "").replace("</b>", "")),
-    })
+    let whole = format!("{DRIFT}: {summary}</summary>\n\n{body}\n\n</details>");
+    Some(Piece { whole, brief: format!("- Not by this pull request: {summary}") })
 }
 
-/// Unfolds all details where they are short together.
-fn open_short(sections: &mut [Section]) {
-    let pieces = || sections.iter().flat_map(|section| &section.pieces);
+/// Unfolds the changes where they are short together. What is not by the pull request stays folded.
+fn unfold_short(sections: &mut [Section]) {
+    let pieces = || sections.iter().flat_map(|section| &section.pieces).filter(|piece| !piece.whole.starts_with(DRIFT));
     let lines: usize = pieces().map(|piece| piece.whole.lines().count()).sum();
     if lines > SHORT {
         return;
     }
     for piece in sections.iter_mut().flat_map(|section| &mut section.pieces) {
-        if let Some(rest) = piece.whole.strip_prefix("<details>") {
+        if let Some(rest) = piece.whole.strip_prefix("<details>").filter(|_| !piece.whole.starts_with(DRIFT)) {
             piece.whole = format!("<details open>{rest}");
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn piece(change: &ReleaseChange<'_>) -> Piece {
     parts.extend(texts(change));
     let name = summary_name(&change.resource);
     Piece {
-        whole: details(&format!("{name} {what}"), &paragraphs(parts), false),
+        whole: details(&format!("{name} {what}"), &paragraphs(parts)),
         brief: format!("- {} {what}", code(&change.resource.to_string())),
     }
 }
