@@ -54,9 +54,10 @@ impl<H: Host> PullRequests<H> {
             _ => Vec::new(),
         };
         let (comment, checks) = {
+            let warnings = warnings(&content);
             let content = shown(&content, &barred);
-            let view = PullView { pull, base, when: &when, rest: Rest::Check, content };
-            (report::pull::comment(&view), Vec::<Check>::new())
+            let view = PullView { pull, base, when: &when, rest: Rest::Check, warnings: &warnings, content };
+            (report::pull::comment(&view), [report::pull::validate_check(&view), report::pull::plan_check(&view)])
         };
         self.put_comment(pull.number, &comment.body, matches!(content, Content::Untouched)).await?;
         for check in checks {
@@ -107,6 +108,18 @@ impl<H: Host> PullRequests<H> {
         checks.push(check);
         Ok(())
     }
+}
+
+/// What was said of what would be declared, each once.
+fn warnings(content: &Content) -> Vec<Finding> {
+    let Content::Planned(planned) = content else { return Vec::new() };
+    let mut warnings: Vec<Finding> = Vec::new();
+    for finding in planned.iter().flat_map(|(pair, _)| &pair.proposed.findings) {
+        if !warnings.contains(finding) {
+            warnings.push(finding.clone());
+        }
+    }
+    warnings
 }
 
 fn shown<'a>(content: &'a Content, barred: &'a [Option<String>]) -> PullContent<'a> {
