@@ -90,7 +90,9 @@ pub fn run(args: &Args) -> Exit {
         let pulls = github.map(|github| {
             let roster = args.reach.roster();
             let pulls = PullRequests::new(reconciler.clone(), Arc::new(github), roster, args.poll.0);
-            tokio::spawn(Arc::new(pulls).run(events, stop.clone()))
+            let pulls = Arc::new(pulls);
+            tokio::spawn(pulls.clone().tell(stop.clone()));
+            tokio::spawn(pulls.run(events, stop.clone()))
         });
         let serving = tokio::spawn(server::serve(listener, reconciler.clone(), stop.clone()));
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));

@@ -9,6 +9,7 @@ use std::{
 
 use chrono::Utc;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::{
     git::{Fetched, GitError, Repository, Tip},
@@ -91,11 +92,18 @@ impl LedgerError {
 #[derive(Clone)]
 pub struct GitLedger {
     repository: Arc<Mutex<Repository>>,
+    /// Goes up with each commit that is appended to a history.
+    appended: Arc<watch::Sender<u64>>,
 }
 
 impl GitLedger {
     pub fn new(repository: Repository) -> Self {
-        Self { repository: Arc::new(Mutex::new(repository)) }
+        Self { repository: Arc::new(Mutex::new(repository)), appended: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Changes with each commit that this process appends to a history.
+    pub fn appended(&self) -> watch::Receiver<u64> {
+        self.appended.subscribe()
     }
 
     pub async fn call<T: Send + 'static>(
@@ -149,8 +157,12 @@ impl Ledger for GitLedger {
         message: String,
     ) -> Result<String, LedgerError> {
         let environment = environment.clone();
-        self.call(move |repository| repository.append(&environment, seen.as_deref(), &files, &message, Utc::now()))
-            .await
+        let append = move |repository: &Repository| {
+            repository.append(&environment, seen.as_deref(), &files, &message, Utc::now())
+        };
+        let appended = self.call(append).await?;
+        self.appended.send_modify(|count| *count += 1);
+        Ok(appended)
     }
 
     async fn mark_good(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {

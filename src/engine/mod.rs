@@ -21,6 +21,7 @@ pub mod reconcile;
 pub mod record;
 pub mod recover;
 mod reread;
+pub mod rollback;
 pub mod roster;
 mod round;
 pub mod round_error;

@@ -52,6 +52,26 @@ impl Repository {
         }
     }
 
+    /// The commits that came to a branch after `from`, the newest first, each of the branch itself: what a merge
+    /// brought is its merge commit.
+    pub fn between(&self, from: Option<&str>, to: &str, limit: usize) -> Result<Vec<String>, GitError> {
+        let mirror = self.mirror()?;
+        let to = find_commit(&mirror, to)?.id();
+        let walk = || {
+            let mut walk = mirror.revwalk()?;
+            walk.simplify_first_parent()?;
+            walk.push(to)?;
+            // One that was dropped by force is not here, and hides nothing.
+            if let Some(from) =
+                from.and_then(|from| Oid::from_str(from).ok()).filter(|from| mirror.find_commit(*from).is_ok())
+            {
+                walk.hide(from)?;
+            }
+            walk.take(limit).map(|commit| Ok(commit?.to_string())).collect::<Result<Vec<String>, git2::Error>>()
+        };
+        walk().context("follow the parents of", to)
+    }
+
     /// The base with what is proposed, as a merge would make it.
     pub fn merged(&self, base: &str, head: &str) -> Result<Merged, GitError> {
         let _writing = self.writing()?;

@@ -68,7 +68,7 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
 }
 
 /// What happened, in one line without a full stop.
-pub(super) fn headline(deployment: &Deployment) -> String {
+pub fn headline(deployment: &Deployment) -> String {
     let from = commit(deployment).unwrap_or_else(|| "the work tree".to_owned());
     let what = what(deployment);
     let repair = deployment.kind == Kind::DriftRepair;

@@ -5,6 +5,7 @@
 //! a time, of its newest commit; a proposal is never trusted (`trust.rs`); what could not be said is said
 //! later; GitHub being away is no trouble for the loop.
 
+mod deployed;
 mod look;
 mod proposal;
 mod publish;
@@ -18,7 +19,7 @@ use std::{
 
 use thiserror::Error;
 use tokio::{
-    sync::mpsc,
+    sync::{OnceCell, mpsc},
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until},
 };
@@ -28,6 +29,7 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use super::{
     ledger::{GitLedger, Ledger as _, LedgerError},
     reconcile::Reconciler,
+    rollback::RollbackError,
     roster::Roster,
     round_error::RoundError,
 };
@@ -58,6 +60,8 @@ pub enum PullError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Round(#[from] RoundError),
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
 }
 
 /// Follows the pull requests of the config repository.
@@ -69,7 +73,8 @@ pub struct PullRequests<H> {
     poll_every: Duration,
     /// What was last said of each, so that nothing is said twice.
     said: Mutex<BTreeMap<u64, publish::Said>>,
-    ourselves: tokio::sync::OnceCell<String>,
+    ourselves: OnceCell<String>,
+    page: OnceCell<String>,
 }
 
 /// What a plan was made of: another commit on either side makes another plan.
@@ -115,7 +120,15 @@ impl<H: Host> PullRequests<H> {
         roster: Roster<H>,
         poll_every: Duration,
     ) -> Self {
-        Self { reconciler, github, roster, poll_every, said: Mutex::default(), ourselves: Default::default() }
+        Self {
+            reconciler,
+            github,
+            roster,
+            poll_every,
+            said: Mutex::default(),
+            ourselves: OnceCell::new(),
+            page: OnceCell::new(),
+        }
     }
 
     /// Runs until `stop`. `events` are hints: what they tell is asked for again.
