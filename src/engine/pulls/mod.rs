@@ -5,26 +5,29 @@
 //! a time, of its newest commit; a proposal is never trusted (`trust.rs`); what could not be said is said
 //! later; GitHub being away is no trouble for the loop.
 
+mod commands;
 mod deployed;
 mod look;
 mod proposal;
 mod publish;
+mod queue;
 mod trust;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use chrono::{TimeDelta, Utc};
 use thiserror::Error;
 use tokio::{
     sync::{OnceCell, mpsc},
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::warn;
 
 use super::{
     ledger::{GitLedger, Ledger as _, LedgerError},
@@ -42,13 +45,12 @@ use crate::{
     report,
 };
 use proposal::{Base, Proposal, proposal};
+use queue::{Made, State};
 
-/// Deliveries come in bunches: a push, its checks, its labels.
-const BUNCH: Duration = Duration::from_millis(100);
-/// So long a bunch may hold up the plan.
-const LONGEST_BUNCH: Duration = Duration::from_secs(1);
-/// How many are planned at a time.
-const AT_ONCE: usize = 2;
+/// So soon after a push it is here.
+const AFTER_PUSH: Duration = Duration::from_secs(2);
+/// Clocks differ, and what is written now is listed a little later.
+const OVERLAP: TimeDelta = TimeDelta::seconds(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -77,37 +79,7 @@ pub struct PullRequests<H> {
     page: OnceCell<String>,
 }
 
-/// What a plan was made of: another commit on either side makes another plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Made {
-    head: String,
-    base: String,
-    commit: String,
-    for_maintainer: bool,
-}
-
-/// One pull request, between its plans.
-#[derive(Debug, Default)]
-struct Known {
-    /// When to plan it, and since when that waits.
-    due: Option<(Instant, Instant)>,
-    running: Option<AbortHandle>,
-    made: Option<Made>,
-    /// The head and the base branch as last heard of.
-    heard: Option<(String, String)>,
-    /// Somebody who may write here has asked for its plan.
-    asked: bool,
-    failures: u32,
-}
-
-#[derive(Default)]
-struct State {
-    known: BTreeMap<u64, Known>,
-    /// What the list of open ones had when it was last asked for.
-    list: Option<String>,
-    open: BTreeSet<u64>,
-}
-
+/// A plan that was made and told, or not.
 struct Ended {
     number: u64,
     result: Result<Option<Made>, PullError>,
@@ -135,9 +107,14 @@ impl<H: Host> PullRequests<H> {
     pub async fn run(self: Arc<Self>, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut state = State::default();
         let mut plans = JoinSet::new();
+        let mut commands = JoinSet::new();
         let mut poll_at = Instant::now();
         loop {
             let due = state.start_what_is_due(&self, &mut plans);
+            for command in std::mem::take(&mut state.commands) {
+                let pulls = self.clone();
+                commands.spawn(async move { (command.number, pulls.obey(&command).await) });
+            }
             let next = due.map_or(poll_at, |due| due.min(poll_at));
             tokio::select! {
                 biased;
@@ -148,7 +125,18 @@ impl<H: Host> PullRequests<H> {
                     Err(error) if error.is_cancelled() => {}
                     Err(error) => warn!("planning a pull request ended in a panic, which is a fault of evenkeel: {error}"),
                 },
-                Some(event) = events.recv() => state.heard(&event),
+                Some(obeyed) = commands.join_next() => match obeyed {
+                    Ok((number, Ok(plans))) => state.allowed(number, plans),
+                    Ok((number, Err(error))) => warn!(pull = number, "not answered: {}", report::chain(&error)),
+                    Err(error) => warn!("a command ended in a panic, which is a fault of evenkeel: {error}"),
+                },
+                Some(event) = events.recv() => {
+                    if let Event::Push(_) = event {
+                        // The loop fetches it, and then open pull requests may stand on something older.
+                        poll_at = poll_at.min(Instant::now() + AFTER_PUSH);
+                    }
+                    state.heard(&event);
+                }
                 () = sleep_until(next) => {}
             }
             if poll_at <= Instant::now() {
@@ -159,6 +147,7 @@ impl<H: Host> PullRequests<H> {
 
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
+        self.poll_comments(state).await;
         let open = match self.github.open_pulls(state.list.as_deref()).await {
             Ok(Some(changed)) => {
                 state.list = changed.etag;
@@ -179,6 +168,21 @@ impl<H: Host> PullRequests<H> {
         }
         state.bases_moved(&self.branches().await);
         self.poll_every
+    }
+
+    async fn poll_comments(&self, state: &mut State) {
+        let now = Utc::now();
+        let (began, since) = *state.comments.get_or_insert((now, now));
+        let comments = match self.github.comments_since(since - OVERLAP).await {
+            Ok(comments) => comments,
+            Err(error) => return warn!("new comments are not known: {}", report::chain(&error)),
+        };
+        state.comments = Some((began, now));
+        // One from before may be obeyed already, and one that was edited asks for what nobody has seen.
+        let fresh = comments.into_iter().filter(|it| it.created_at >= began && it.created_at == it.updated_at);
+        for comment in fresh.filter(|comment| comment.url.contains("/pull/")) {
+            state.commented(comment.number, comment.id, &comment.author, &comment.body);
+        }
     }
 
     async fn branches(&self) -> BTreeMap<String, String> {
@@ -240,129 +244,5 @@ impl<H: Host> PullRequests<H> {
     /// Our own login: what somebody else wrote is not ours to change.
     async fn ourselves(&self) -> Result<&str, GitHubError> {
         self.ourselves.get_or_try_init(|| self.github.who_am_i()).await.map(String::as_str)
-    }
-}
-
-impl Known {
-    fn is_idle(&self) -> bool {
-        self.running.as_ref().is_none_or(AbortHandle::is_finished)
-    }
-}
-
-impl State {
-    /// An event says that something may have changed.
-    fn heard(&mut self, event: &Event) {
-        match event {
-            Event::PullRequest(event) => {
-                debug!(pull = event.number, action = event.action, "a pull request was changed");
-                match event.action.as_str() {
-                    "opened" | "reopened" | "synchronize" | "ready_for_review" => self.is_due(event.number, true),
-                    "edited" if event.base_changed => self.is_due(event.number, true),
-                    "closed" => self.closed(event.number),
-                    _ => return,
-                }
-                if event.action != "closed" {
-                    let heard = (event.head.commit.clone(), event.base.branch.clone());
-                    self.known.entry(event.number).or_default().heard = Some(heard);
-                }
-            }
-            Event::CheckRun(event) | Event::CheckSuite(event) if event.action == "rerequested" => {
-                event.pulls.iter().for_each(|number| self.asked_again(*number));
-            }
-            _ => {}
-        }
-    }
-
-    fn asked_again(&mut self, number: u64) {
-        self.known.entry(number).or_default().made = None;
-        self.is_due(number, true);
-    }
-
-    /// One that is open, as the list has it.
-    fn is(&mut self, number: u64, head: &str, base: &str) {
-        let known = self.known.entry(number).or_default();
-        let heard = (head.to_owned(), base.to_owned());
-        let made = known.made.as_ref().is_some_and(|made| made.head == head && made.base == base);
-        if !made && known.heard.as_ref() != Some(&heard) {
-            known.heard = Some(heard);
-            self.is_due(number, true);
-        }
-    }
-
-    /// What is planned on top of a commit that is the newest no more is planned again.
-    fn bases_moved(&mut self, branches: &BTreeMap<String, String>) {
-        let moved = self.known.iter().filter(|(number, known)| {
-            let made = known.made.as_ref().filter(|_| self.open.contains(number) && known.due.is_none());
-            made.is_some_and(|made| branches.get(&made.base).is_some_and(|commit| *commit != made.commit))
-        });
-        for number in moved.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.is_due(number, false);
-        }
-    }
-
-    /// `anew`: what runs is of an older commit.
-    fn is_due(&mut self, number: u64, anew: bool) {
-        self.open.insert(number);
-        let known = self.known.entry(number).or_default();
-        if anew && let Some(running) = known.running.take() {
-            running.abort();
-        }
-        let now = Instant::now();
-        let since = known.due.map_or(now, |(_, since)| since);
-        known.due = Some(((now + BUNCH).min(since + LONGEST_BUNCH), since));
-        known.failures = 0;
-    }
-
-    fn closed(&mut self, number: u64) {
-        if let Some(running) = self.known.remove(&number).and_then(|known| known.running) {
-            running.abort();
-        }
-        self.open.remove(&number);
-    }
-
-    /// Answers when the next one is due.
-    fn start_what_is_due<H: Host>(
-        &mut self,
-        pulls: &Arc<PullRequests<H>>,
-        plans: &mut JoinSet<Ended>,
-    ) -> Option<Instant> {
-        let now = Instant::now();
-        for (number, known) in &mut self.known {
-            let is_due = known.due.is_some_and(|(at, _)| at <= now) && known.is_idle();
-            if !is_due || plans.len() >= AT_ONCE {
-                continue;
-            }
-            known.due = None;
-            let (pulls, number, asked) = (pulls.clone(), *number, known.asked);
-            let span = info_span!("pull", pull = number);
-            let plan = async move { Ended { number, result: pulls.plan(number, asked).await } };
-            known.running = Some(plans.spawn(plan.instrument(span)));
-        }
-        let room = plans.len() < AT_ONCE;
-        let waiting = self.known.values().filter(|known| known.is_idle());
-        waiting.filter_map(|known| known.due.map(|(at, _)| at)).min().filter(|_| room)
-    }
-
-    fn ended(&mut self, ended: Ended) {
-        let Some(known) = self.known.get_mut(&ended.number) else { return };
-        match ended.result {
-            Ok(made) => {
-                info!(pull = ended.number, "its plan is told");
-                known.made = made;
-                known.failures = 0;
-            }
-            Err(error) => {
-                let pause = FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(LONGEST_PAUSE);
-                known.failures += 1;
-                warn!(
-                    pull = ended.number,
-                    "not planned, tried again in {} s: {}",
-                    pause.as_secs(),
-                    report::chain(&error)
-                );
-                let now = Instant::now();
-                known.due.get_or_insert((now + pause, now));
-            }
-        }
     }
 }

@@ -1,0 +1,250 @@
+//! `/evenkeel …` in comments: who may ask, and what is done.
+//!
+//! Keeps true: whether somebody may ask is asked of GitHub each time; a comment is obeyed once, as it was when it was
+//! made; everything that is asked is answered.
+
+use tracing::{info, warn};
+
+use super::{PullError, PullRequests};
+use crate::{
+    engine::{
+        chronicle,
+        desk::{self, Ask, DeskError, Request},
+        ledger::Ledger as _,
+        look, rollback,
+        why::{Subject, why},
+    },
+    github::{NewPull, Permission, Reaction},
+    host::Host,
+    model::{
+        name::{EnvironmentName, InvalidName},
+        plan::Commits,
+        pull::PullState,
+    },
+    report::{
+        self, Style,
+        pull::{Answer, COMMANDS, answer},
+        release::Known,
+    },
+};
+
+/// How many deployments back the last change of something is looked for.
+const RECORDS: usize = 200;
+
+/// A comment that asks for something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The pull request that it stands on.
+    pub number: u64,
+    pub comment: u64,
+    pub author: String,
+    /// What follows `/evenkeel`.
+    words: String,
+}
+
+/// What a command came to.
+enum Outcome {
+    /// The plan is its answer.
+    Plan,
+    Help,
+    Unknown,
+    Misused(String),
+    Refused(String),
+    Done(String, Vec<String>),
+}
+
+impl Command {
+    /// None where a comment asks for nothing.
+    pub fn read(number: u64, comment: u64, author: &str, body: &str) -> Option<Self> {
+        let first = body.trim_start().lines().next()?;
+        let words = first.strip_prefix("/evenkeel").filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))?;
+        Some(Self { number, comment, author: author.to_owned(), words: words.trim().to_owned() })
+    }
+
+    fn name(&self) -> &str {
+        self.words.split_whitespace().next().unwrap_or("help")
+    }
+
+    /// The environment that is named with `-e`, and everything else after the name.
+    fn arguments(&self) -> Result<(Option<EnvironmentName>, String), InvalidName> {
+        let mut words = self.words.split_whitespace().skip(1);
+        let (mut environment, mut rest) = (None, Vec::new());
+        while let Some(word) = words.next() {
+            match word {
+                "-e" | "--environment" => environment = Some(words.next().unwrap_or_default().parse()?),
+                word => rest.push(word),
+            }
+        }
+        Ok((environment, rest.join(" ")))
+    }
+}
+
+impl<H: Host> PullRequests<H> {
+    /// Does what a comment asks for. Answers whether its pull request is to be planned anew.
+    pub(super) async fn obey(&self, command: &Command) -> Result<bool, PullError> {
+        self.github.react(command.comment, Reaction::Eyes).await?;
+        let permission = self.github.permission(&command.author).await?;
+        let name = command.name();
+        info!(pull = command.number, by = command.author, ?permission, "asked for {}", report::words::visible(name));
+        if permission < Permission::Write {
+            let permission = (permission > Permission::None).then(|| format!("{permission:?}").to_lowercase());
+            let refusal = Answer::NotAllowed { login: &command.author, permission: permission.as_deref() };
+            self.github.create_comment(command.number, &answer(&refusal)).await?;
+            return Ok(false);
+        }
+        let outcome = self.outcome(command).await.unwrap_or_else(|error| {
+            warn!(pull = command.number, "{}", report::chain(&error));
+            Outcome::Refused(report::chain(&error))
+        });
+        let said = match &outcome {
+            Outcome::Plan => return Ok(true),
+            Outcome::Help => Answer::Help,
+            Outcome::Unknown => Answer::Unknown { word: name },
+            Outcome::Misused(why) => Answer::Misused { command: name, why },
+            Outcome::Refused(why) => Answer::Refused { command: name, why },
+            Outcome::Done(what, lines) => Answer::Done { command: name, what, lines },
+        };
+        self.github.create_comment(command.number, &answer(&said)).await?;
+        Ok(false)
+    }
+
+    async fn outcome(&self, command: &Command) -> Result<Outcome, PullError> {
+        let name = command.name();
+        if !COMMANDS.iter().any(|(known, _)| *known == name) {
+            return Ok(Outcome::Unknown);
+        }
+        let (environment, rest) = match command.arguments() {
+            Ok(arguments) => arguments,
+            Err(error) => return Ok(Outcome::Misused(error.to_string())),
+        };
+        let ask = match name {
+            "help" => return Ok(Outcome::Help),
+            "plan" => return Ok(Outcome::Plan),
+            "apply" => return self.apply(command, environment).await,
+            "rollback" => return self.roll_back(environment, &rest).await,
+            "why" => return self.why(environment, &rest).await,
+            "hold" if rest.is_empty() => return Ok(Outcome::Misused("a hold needs a reason".to_owned())),
+            "hold" => Ask::Hold { instance: None, reason: rest },
+            "resume" => Ask::Resume { instance: None },
+            "retry" => Ask::Retry { allow_rewind: false, take_over: false },
+            _ => {
+                let reason =
+                    if rest.is_empty() { format!("asked for on pull request {}", command.number) } else { rest };
+                Ask::Cancel { reason }
+            }
+        };
+        let by = format!("{} on GitHub", command.author);
+        Ok(match self.reconciler.asked(&Request { environment, by, ask }).await {
+            Ok(said) => Outcome::Done(said, Vec::new()),
+            Err(error) => Outcome::Refused(report::chain(&error)),
+        })
+    }
+
+    /// What is merged is deployed without waiting for the next look. What is not is never.
+    async fn apply(&self, command: &Command, environment: Option<EnvironmentName>) -> Result<Outcome, PullError> {
+        let pull = self.github.pull(command.number).await?;
+        if !matches!(pull.state, PullState::Merged { .. }) {
+            let why = "it is not merged: what is deployed is what the branch holds, so merge it to deploy it";
+            return Ok(Outcome::Refused(why.to_owned()));
+        }
+        let environment = match self.environment(environment).await {
+            Ok(environment) => environment,
+            Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
+        };
+        self.reconciler.hurry(&environment, false).await;
+        Ok(Outcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
+    }
+
+    async fn environment(&self, named: Option<EnvironmentName>) -> Result<EnvironmentName, DeskError> {
+        desk::environment(&self.reconciler.ledger, &self.reconciler.folder, named.as_ref()).await
+    }
+
+    async fn roll_back(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
+        let generation = match (rest.is_empty(), rest.parse::<u64>()) {
+            (true, _) => None,
+            (false, Ok(generation)) => Some(generation),
+            (false, Err(_)) => return Ok(Outcome::Misused("what follows is a generation, a number".to_owned())),
+        };
+        let environment = match self.environment(environment).await {
+            Ok(environment) => environment,
+            Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
+        };
+        let ledger = &self.reconciler.ledger;
+        let target = rollback::earlier(ledger, &environment, generation).await?;
+        let restored = rollback::restore(ledger, &self.reconciler.folder, &environment, &target).await?;
+        let title = format!("Go back to what generation {} deployed to {environment}", target.generation);
+        let new = NewPull {
+            body: report::deployment::restore_message(&target),
+            title,
+            head: restored.branch,
+            base: restored.base,
+        };
+        let pull = self.github.create_pull(&new).await?;
+        Ok(Outcome::Done(
+            format!("#{} brings back what generation {} deployed", pull.number, target.generation),
+            vec![pull.url],
+        ))
+    }
+
+    async fn why(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
+        let subject: Subject = match rest.parse() {
+            Ok(subject) if !rest.is_empty() => subject,
+            Ok(_) => return Ok(Outcome::Misused("it needs a service, a site, a unit or a path".to_owned())),
+            Err(error) => return Ok(Outcome::Misused(error.to_string())),
+        };
+        let environment = match self.environment(environment).await {
+            Ok(environment) => environment,
+            Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
+        };
+        let newest = chronicle::newest(&self.reconciler.ledger, &environment).await?;
+        let Some(good) = newest.standing.kept_up().map(|good| good.commits.clone()) else {
+            return Ok(Outcome::Refused("nothing was deployed there yet".to_owned()));
+        };
+        let lines = self.reasons(&subject, &environment, &good).await?;
+        Ok(Outcome::Done("it is so because".to_owned(), lines))
+    }
+
+    async fn reasons(
+        &self,
+        subject: &Subject,
+        environment: &EnvironmentName,
+        commits: &Commits,
+    ) -> Result<Vec<String>, PullError> {
+        let prepared = self.reconciler.prepared_for(environment, commits, false).await?;
+        let hosts = self.roster.hosts(&prepared.fleet);
+        let observed = look::observe(&prepared, &hosts, &|_| {}).await;
+        let plan = look::plan_from(&prepared, &observed);
+        let name = environment.clone();
+        let records = self.reconciler.ledger.call(move |repository| repository.records(&name, RECORDS)).await?;
+        let mut known = Known::default();
+        let files = self.reconciler.ledger.tip(environment).await?.map(|tip| tip.files).unwrap_or_default();
+        files.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
+        let view = why(subject, &prepared, &plan, &observed, &records, &known.logs);
+        Ok(report::why::text(&view, Style(false)).lines().map(str::to_owned).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_asks_for_something_only_where_it_begins_so() {
+        let words = |body| Command::read(7, 8, "ann", body).map(|command| command.words);
+        assert_eq!(words("/evenkeel plan\nplease").as_deref(), Some("plan"));
+        assert_eq!(words("\n  /evenkeel   hold -e staging the demo").as_deref(), Some("hold -e staging the demo"));
+        assert_eq!(words("/evenkeel").as_deref(), Some(""));
+        for body in ["", "please /evenkeel plan", "> /evenkeel apply", "/evenkeeler plan", "`/evenkeel plan`"] {
+            assert_eq!(words(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_named_anywhere_and_the_rest_stays() -> Result<(), InvalidName> {
+        let command = Command::read(7, 8, "ann", "/evenkeel hold the -e staging demo").expect("a command");
+        assert_eq!(command.name(), "hold");
+        assert_eq!(command.arguments()?, (Some("staging".parse()?), "the demo".to_owned()));
+        assert!(Command::read(7, 8, "ann", "/evenkeel hold -e").expect("a command").arguments().is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! Which pull requests are planned next, and what people ask for: the state of the loop, without I/O.
+//!
+//! Keeps true: deliveries and polling say the same, and what both tell happens once; what is planned is of the newest
+//! commit that is known.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
+use tracing::{Instrument as _, debug, info, info_span, warn};
+
+use super::{Ended, PullRequests, commands::Command};
+use crate::{github::event::Event, host::Host, report};
+
+/// Deliveries come in bunches: a push, its checks, its labels.
+const BUNCH: Duration = Duration::from_millis(100);
+/// So long a bunch may hold up the plan.
+const LONGEST_BUNCH: Duration = Duration::from_secs(1);
+/// So many comments are known to be obeyed.
+const REMEMBERED: usize = 1000;
+/// How many are planned at a time.
+const AT_ONCE: usize = 2;
+
+/// What a plan was made of: another commit on either side makes another plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) head: String,
+    pub(super) base: String,
+    pub(super) commit: String,
+    pub(super) for_maintainer: bool,
+}
+
+/// One pull request, between its plans.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// When to plan it, and since when that waits.
+    due: Option<(Instant, Instant)>,
+    running: Option<AbortHandle>,
+    made: Option<Made>,
+    /// The head and the base branch as last heard of.
+    heard: Option<(String, String)>,
+    /// Somebody who may write here has asked for its plan.
+    asked: bool,
+    failures: u32,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    known: BTreeMap<u64, Known>,
+    /// What the list of open ones had when it was last asked for.
+    pub(super) list: Option<String>,
+    pub(super) open: BTreeSet<u64>,
+    /// What people ask for, to be done next.
+    pub(super) commands: Vec<Command>,
+    /// Comments that were obeyed, the newest last.
+    obeyed: VecDeque<u64>,
+    /// When this process began to read comments, and until when they are read.
+    pub(super) comments: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+impl Known {
+    fn is_idle(&self) -> bool {
+        self.running.as_ref().is_none_or(AbortHandle::is_finished)
+    }
+}
+
+impl State {
+    /// An event says that something may have changed.
+    pub(super) fn heard(&mut self, event: &Event) {
+        match event {
+            Event::PullRequest(event) => {
+                debug!(pull = event.number, action = event.action, "a pull request was changed");
+                match event.action.as_str() {
+                    "opened" | "reopened" | "synchronize" | "ready_for_review" => self.is_due(event.number, true),
+                    "edited" if event.base_changed => self.is_due(event.number, true),
+                    "closed" => self.closed(event.number),
+                    _ => return,
+                }
+                if event.action != "closed" {
+                    let heard = (event.head.commit.clone(), event.base.branch.clone());
+                    self.known.entry(event.number).or_default().heard = Some(heard);
+                }
+            }
+            Event::IssueComment(event) if event.action == "created" && event.on_pull_request => {
+                if event.author_type != "Bot" {
+                    self.commented(event.number, event.id, &event.author, &event.body);
+                }
+            }
+            Event::CheckRun(event) | Event::CheckSuite(event) if event.action == "rerequested" => {
+                event.pulls.iter().for_each(|number| self.asked_again(*number));
+            }
+            _ => {}
+        }
+    }
+
+    /// Once: GitHub delivers it, and the list of comments has it too.
+    pub(super) fn commented(&mut self, number: u64, comment: u64, author: &str, body: &str) {
+        let Some(command) = Command::read(number, comment, author, body) else { return };
+        if self.obeyed.contains(&comment) {
+            return;
+        }
+        if self.obeyed.len() == REMEMBERED {
+            self.obeyed.pop_front();
+        }
+        self.obeyed.push_back(comment);
+        self.commands.push(command);
+    }
+
+    /// Somebody who may write here has asked for its plan.
+    pub(super) fn allowed(&mut self, number: u64, plans: bool) {
+        if plans {
+            self.known.entry(number).or_default().asked = true;
+            self.asked_again(number);
+        }
+    }
+
+    fn asked_again(&mut self, number: u64) {
+        self.known.entry(number).or_default().made = None;
+        self.is_due(number, true);
+    }
+
+    /// One that is open, as the list has it.
+    pub(super) fn is(&mut self, number: u64, head: &str, base: &str) {
+        let known = self.known.entry(number).or_default();
+        let heard = (head.to_owned(), base.to_owned());
+        let made = known.made.as_ref().is_some_and(|made| made.head == head && made.base == base);
+        if !made && known.heard.as_ref() != Some(&heard) {
+            known.heard = Some(heard);
+            self.is_due(number, true);
+        }
+    }
+
+    /// What is planned on top of a commit that is the newest no more is planned again.
+    pub(super) fn bases_moved(&mut self, branches: &BTreeMap<String, String>) {
+        let moved = self.known.iter().filter(|(number, known)| {
+            let made = known.made.as_ref().filter(|_| self.open.contains(number) && known.due.is_none());
+            made.is_some_and(|made| branches.get(&made.base).is_some_and(|commit| *commit != made.commit))
+        });
+        for number in moved.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.is_due(number, false);
+        }
+    }
+
+    /// `anew`: what runs is of an older commit.
+    fn is_due(&mut self, number: u64, anew: bool) {
+        self.open.insert(number);
+        let known = self.known.entry(number).or_default();
+        if anew && let Some(running) = known.running.take() {
+            running.abort();
+        }
+        let now = Instant::now();
+        let since = known.due.map_or(now, |(_, since)| since);
+        known.due = Some(((now + BUNCH).min(since + LONGEST_BUNCH), since));
+        known.failures = 0;
+    }
+
+    fn closed(&mut self, number: u64) {
+        if let Some(running) = self.known.remove(&number).and_then(|known| known.running) {
+            running.abort();
+        }
+        self.open.remove(&number);
+    }
+
+    /// Answers when the next one is due.
+    pub(super) fn start_what_is_due<H: Host>(
+        &mut self,
+        pulls: &Arc<PullRequests<H>>,
+        plans: &mut JoinSet<Ended>,
+    ) -> Option<Instant> {
+        let now = Instant::now();
+        for (number, known) in &mut self.known {
+            let is_due = known.due.is_some_and(|(at, _)| at <= now) && known.is_idle();
+            if !is_due || plans.len() >= AT_ONCE {
+                continue;
+            }
+            known.due = None;
+            let (pulls, number, asked) = (pulls.clone(), *number, known.asked);
+            let span = info_span!("pull", pull = number);
+            let plan = async move { Ended { number, result: pulls.plan(number, asked).await } };
+            known.running = Some(plans.spawn(plan.instrument(span)));
+        }
+        let room = plans.len() < AT_ONCE;
+        let waiting = self.known.values().filter(|known| known.is_idle());
+        waiting.filter_map(|known| known.due.map(|(at, _)| at)).min().filter(|_| room)
+    }
+
+    pub(super) fn ended(&mut self, ended: Ended) {
+        let Some(known) = self.known.get_mut(&ended.number) else { return };
+        match ended.result {
+            Ok(made) => {
+                info!(pull = ended.number, "its plan is told");
+                known.made = made;
+                known.failures = 0;
+            }
+            Err(error) => {
+                let pause = super::FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(super::LONGEST_PAUSE);
+                known.failures += 1;
+                warn!(
+                    pull = ended.number,
+                    "not planned, tried again in {} s: {}",
+                    pause.as_secs(),
+                    report::chain(&error)
+                );
+                let now = Instant::now();
+                known.due.get_or_insert((now + pause, now));
+            }
+        }
+    }
+}
