@@ -131,9 +131,11 @@ impl NewApp {
 pub fn web(api: &Url) -> Result<Url, SettingsError> {
     let mut url = api.clone();
     let host = api.host_str().unwrap_or_default();
+    // An Enterprise Server has its API below a path, and not at a host of its own.
+    if let (Some(host), "/") = (host.strip_prefix("api."), api.path()) {
+        url.set_host(Some(host)).map_err(|_| SettingsError::Api { text: api.to_string(), why: "it has no host" })?;
+    }
     url.set_path("");
-    url.set_host(Some(host.strip_prefix("api.").unwrap_or(host)))
-        .map_err(|_| SettingsError::Api { text: api.to_string(), why: "it has no host" })?;
     Ok(url)
 }
 

@@ -1,7 +1,7 @@
 //! `evenkeel github`, as a process: what it prints, behind a proxy and with a certificate of one's own, too.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::Write as _,
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Output},
