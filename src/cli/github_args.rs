@@ -3,52 +3,73 @@
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::github::{GitHub, RepositoryName, Settings, SettingsError, SignIn, settings};
+use crate::{
+    git::RemoteUrl,
+    github::{GitHub, GitHubError, RepositoryName, Settings, SettingsError, SignIn, settings},
+};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct GitHubArgs {
-    /// Sign in as this GitHub App: its number.
-    #[arg(long, value_name = "N", requires = "github_key_file", conflicts_with = "github_token_file")]
+    /// Sign in to GitHub as the App with this number; its private key is in --github-key-file.
+    #[arg(long, value_name = "N", requires = "github_key_file")]
     github_app_id: Option<u64>,
-    /// The App's private key, in PEM.
+    /// The private key of the App, as GitHub gave it; read at each use.
     #[arg(long, value_name = "FILE", requires = "github_app_id")]
     github_key_file: Option<PathBuf>,
-    /// Sign in with the fine-grained token in this file.
-    #[arg(long, value_name = "FILE")]
+    /// Sign in to GitHub with the fine-grained token in this file; read at each use.
+    #[arg(long, value_name = "FILE", conflicts_with = "github_app_id")]
     github_token_file: Option<PathBuf>,
-    /// The address of GitHub's API. Default: that of the host that the config repository is on.
+    /// The address of GitHub's API. Default: by the config repository's address.
     #[arg(long, value_name = "URL")]
     github_url: Option<String>,
-    /// The repository there. Default: the config repository.
+    /// The config repository on GitHub. Default: by its address.
     #[arg(long, value_name = "OWNER/NAME")]
     github_repository: Option<String>,
-    /// Certificates to trust besides the system's, in PEM.
+    /// Certificates in PEM that are trusted besides the system's, for a GitHub Enterprise Server.
     #[arg(long, value_name = "FILE")]
     github_ca_file: Option<PathBuf>,
 }
 
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        let hint = error.hint();
+        Failure::of(&error).hint(hint)
+    }
+}
+
+impl From<GitHubError> for Failure {
+    fn from(error: GitHubError) -> Self {
+        let mut failure = Failure::of(&error);
+        failure.hint = error.hint();
+        failure
+    }
+}
+
 impl GitHubArgs {
-    /// The GitHub that is meant, where one is to be signed in to. `repository` is the config repository's address.
-    pub fn open(&self, repository: &str) -> Result<Option<GitHub>, Failure> {
-        let sign_in = match (self.github_app_id, &self.github_key_file, &self.github_token_file) {
-            (Some(id), Some(key_file), _) => SignIn::App { id, key_file: key_file.clone() },
-            (_, _, Some(file)) => SignIn::Token { file: file.clone() },
-            _ => return Ok(None),
-        };
-        let named = self.settings(repository, sign_in).map_err(|error| Failure::of(&error).hint(error.hint()))?;
-        GitHub::open(&named).map(Some).map_err(|error| Failure::of(&error))
+    /// A client for the config repository at this address, signed in. None where no flag says with what.
+    pub fn open(&self, repository: &RemoteUrl) -> Result<Option<GitHub>, Failure> {
+        let Some(sign_in) = self.sign_in() else { return Ok(None) };
+        let (name, api) = self.place(repository)?;
+        let settings = Settings { repository: name, api, sign_in, ca_file: self.github_ca_file.clone() };
+        Ok(Some(GitHub::open(&settings)?))
     }
 
-    fn settings(&self, repository: &str, sign_in: SignIn) -> Result<Settings, SettingsError> {
-        let name = self.github_repository.as_deref().map(str::parse::<RepositoryName>).transpose()?;
+    fn sign_in(&self) -> Option<SignIn> {
+        match (self.github_app_id, &self.github_key_file, &self.github_token_file) {
+            (Some(id), Some(key_file), _) => Some(SignIn::App { id, key_file: key_file.clone() }),
+            (_, _, Some(file)) => Some(SignIn::Token { file: file.clone() }),
+            _ => None,
+        }
+    }
+
+    /// What a flag says, and else what the address says.
+    fn place(&self, repository: &RemoteUrl) -> Result<(RepositoryName, reqwest::Url), SettingsError> {
+        let name: Option<RepositoryName> = self.github_repository.as_deref().map(str::parse).transpose()?;
         let api = self.github_url.as_deref().map(settings::api_at).transpose()?;
-        let (repository, api) = match (name, api) {
-            (Some(name), Some(api)) => (name, api),
-            (name, api) => {
-                let (found, at) = settings::at(repository)?;
-                (name.unwrap_or(found), api.unwrap_or(at))
-            }
-        };
-        Ok(Settings { repository, api, sign_in, ca_file: self.github_ca_file.clone() })
+        if let (Some(name), Some(api)) = (&name, &api) {
+            return Ok((name.clone(), api.clone()));
+        }
+        let (by_address, its_api) = settings::at(&repository.to_string())?;
+        Ok((name.unwrap_or(by_address), api.unwrap_or(its_api)))
     }
 }

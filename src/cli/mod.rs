@@ -10,6 +10,7 @@ mod controls;
 mod demo;
 mod demo_builds;
 mod failure;
+mod github;
 mod github_args;
 mod history;
 mod init;
@@ -66,6 +67,7 @@ enum Command {
     Cancel(controls::CancelArgs),
     Rollback(rollback::Args),
     Release(release::Args),
+    Github(github::Args),
     Lab(lab::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -122,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Cancel(args) => controls::cancel(&args),
         Command::Rollback(args) => rollback::run(&args),
         Command::Release(args) => release::run(&args),
+        Command::Github(args) => github::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),

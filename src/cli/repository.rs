@@ -37,14 +37,7 @@ pub struct Place {
 impl RepositoryArgs {
     /// `near` is a folder of a local clone, for when `--repo` is not given.
     pub fn place(&self, near: &Path, ssh_key: Option<&Path>) -> Result<Place, Failure> {
-        let address = match &self.repo {
-            Some(address) => address.clone(),
-            None => git::nearest(near)?.ok_or_else(|| {
-                Failure::new(ERROR, format!("{} is in no git repository", near.display()))
-                    .hint("name the config repository with --repo, or run `git init` and commit the fleet")
-            })?,
-        };
-        let url: RemoteUrl = address.parse()?;
+        let url = address(self.repo.as_deref(), near)?;
         let state = match &self.state {
             Some(state) => state.clone(),
             None => default_state(&url)?,
@@ -56,6 +49,18 @@ impl RepositoryArgs {
         };
         Ok(Place { url, state, credentials })
     }
+}
+
+/// The config repository's address: as it is given, else that of the clone that `near` is a folder of.
+pub fn address(repo: Option<&str>, near: &Path) -> Result<RemoteUrl, Failure> {
+    let address = match repo {
+        Some(address) => address.to_owned(),
+        None => git::nearest(near)?.ok_or_else(|| {
+            Failure::new(ERROR, format!("{} is in no git repository", near.display()))
+                .hint("name the config repository with --repo, or run `git init` and commit the fleet")
+        })?,
+    };
+    Ok(address.parse()?)
 }
 
 fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {

@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Exit {
         let _claim = place.claim()?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
-        let github = args.github.open(&place.url.to_string())?;
+        let github = args.github.open(&place.url)?;
         let (heard, events) = mpsc::channel(EVENTS);
         let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.

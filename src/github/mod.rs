@@ -17,6 +17,7 @@ mod repository;
 mod rest;
 mod secret;
 pub mod settings;
+pub mod setup;
 mod sign_in;
 mod statuses;
 

@@ -1,0 +1,191 @@
+//! `evenkeel github`: what is to be set up there, and what of it is missing.
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+use super::{DONE, ERROR, Exit, Failure, common, github_args::GitHubArgs, repository};
+use crate::{
+    github::{
+        GitHub, GitHubError, settings,
+        setup::{self, Needed, NewApp},
+    },
+    report::{self, words::visible},
+};
+
+/// Set up GitHub for plans in pull requests, and look whether it is.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say how to register the GitHub App, with the permissions and events that it needs.
+    Setup(SetupArgs),
+    /// Sign in, and say what works and what is missing.
+    Check(CheckArgs),
+}
+
+#[derive(clap::Args)]
+struct SetupArgs {
+    /// What the App is called; no other App on that GitHub may be called so.
+    #[arg(long, default_value = "evenkeel")]
+    name: String,
+    /// The organisation that is to own it. Default: your own account.
+    #[arg(long, value_name = "NAME")]
+    organisation: Option<String>,
+    /// Where GitHub reaches `evenkeel run --listen`: https://HOST/webhook/github. Without one, evenkeel only polls.
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
+    /// The address of GitHub's API.
+    #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
+    github_url: String,
+}
+
+#[derive(clap::Args)]
+struct CheckArgs {
+    /// The config repository: a path, or an https or ssh address. Default: `origin`, else the local repository.
+    #[arg(long, value_name = "URL")]
+    repo: Option<String>,
+    #[command(flatten)]
+    github: GitHubArgs,
+}
+
+pub fn run(args: &Args) -> Exit {
+    match &args.command {
+        Command::Setup(args) => setup(args),
+        Command::Check(args) => check(args),
+    }
+}
+
+fn setup(args: &SetupArgs) -> Exit {
+    let webhook = args.webhook_url.as_deref().map(reqwest::Url::parse).transpose().map_err(|error| {
+        Failure::new(ERROR, format!("the address of --webhook-url is malformed: {error}"))
+            .hint("write https://HOST/webhook/github")
+    })?;
+    let web = setup::web(&settings::api_at(&args.github_url)?)?;
+    let app = NewApp { name: args.name.clone(), organisation: args.organisation.clone(), webhook };
+    let style = common::style();
+    println!("{}\n", style.bold("As a GitHub App"));
+    println!("Open this page, which is filled in, and register the App:\n\n{}\n", app.registration(&web));
+    if app.webhook.is_some() {
+        println!("Set a webhook secret there, and write it into the file of --webhook-secret-file.");
+    }
+    println!("Then make a private key for the App, install it on the config repository, and run:\n");
+    println!("    evenkeel github check --repo URL --github-app-id N --github-key-file FILE\n");
+    print_needed(setup::APP);
+    println!("\nThe same as an App manifest, for tools that take one:\n");
+    let manifest = serde_json::to_string_pretty(&app.manifest(&web)).map_err(|error| Failure::of(&error))?;
+    println!("{manifest}\n");
+    println!("{}\n", style.bold("With a fine-grained token"));
+    println!("What is found is then said in commit statuses: GitHub has check runs for Apps only.");
+    println!("Make one for the config repository alone: {web}settings/personal-access-tokens/new\n");
+    print_needed(setup::TOKEN);
+    println!("\nThe repository's webhook then needs the content type application/json, and these events:");
+    println!("{}", setup::EVENTS.join(", "));
+    Ok(DONE)
+}
+
+fn print_needed(all: &[Needed]) {
+    for Needed { title, access, why, .. } in all {
+        println!("  {title:<16}{access:<7}{why}");
+    }
+}
+
+fn check(args: &CheckArgs) -> Exit {
+    let url = repository::address(args.repo.as_deref(), Path::new("."))?;
+    let github = args.github.open(&url)?.ok_or_else(|| {
+        Failure::new(ERROR, "nothing says how to sign in to GitHub").hint(
+            "name --github-app-id N and --github-key-file FILE, or --github-token-file FILE; \
+             `evenkeel github setup` says how to get them",
+        )
+    })?;
+    common::block_on(async {
+        let mut lines = Lines { missing: false };
+        look(&github, &mut lines).await?;
+        Ok(if lines.missing { ERROR } else { DONE })
+    })
+}
+
+/// What was looked at, line by line.
+struct Lines {
+    missing: bool,
+}
+
+impl Lines {
+    fn good(&self, text: &str) {
+        println!("{}       {}", common::style().good("ok"), visible(text));
+    }
+
+    fn missing(&mut self, text: &str) {
+        self.missing = true;
+        println!("{}  {}", common::style().bad("missing"), visible(text));
+    }
+
+    /// What was asked for to see whether it is allowed.
+    fn tried<T>(&mut self, what: &str, answer: Result<T, GitHubError>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                self.good(what);
+                Some(answer)
+            }
+            Err(error) => {
+                self.missing(&format!("{what}: {}", report::chain(&error)));
+                if let Some(hint) = error.hint() {
+                    println!("         {} {}", common::style().note("hint:"), visible(&hint));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Where one cannot even sign in, nothing else is looked at.
+async fn look(github: &GitHub, lines: &mut Lines) -> Result<(), Failure> {
+    let login = github.who_am_i().await?;
+    lines.good(&format!("signed in as {login}"));
+    match github.installation().await? {
+        Some(installation) => {
+            if installation.suspended_at.is_some() {
+                lines.missing("the App's installation is suspended: unsuspend it in the repository's settings");
+            }
+            let lacks = installation.lacks();
+            for needed in setup::APP {
+                let Needed { title, access, why, .. } = needed;
+                match lacks.iter().find(|(lacked, _)| lacked == needed) {
+                    Some((_, held)) => {
+                        let held = held.unwrap_or("nothing");
+                        lines.missing(&format!("{title}: {access} is needed, {held} is allowed ({why})"));
+                    }
+                    None => lines.good(&format!("{title}: {access}")),
+                }
+            }
+            for event in installation.not_told() {
+                // Polling finds all of it, later.
+                println!("{}     the App is not told of {event}: it is found out later, by polling", note());
+            }
+            lines.tried(&format!("{} can be read", github.name()), github.repository().await);
+        }
+        None => try_token(github, lines).await,
+    }
+    Ok(())
+}
+
+/// GitHub does not say what a token may do, so what changes nothing is tried.
+async fn try_token(github: &GitHub, lines: &mut Lines) {
+    let found = lines.tried(&format!("{} can be read", github.name()), github.repository().await);
+    let Some(found) = found else { return };
+    lines.tried("Pull requests: read", github.open_pulls(None).await);
+    lines.tried("Issues: read", github.comments_since(chrono::Utc::now()).await);
+    lines.tried("Commit statuses: read", github.statuses(&found.default_branch).await);
+    lines.tried("Deployments: read", github.deployments("production", None).await);
+    let needed: Vec<&str> =
+        setup::TOKEN.iter().filter(|needed| needed.access == "write").map(|needed| needed.title).collect();
+    println!("{}     only a first write shows whether it may be done; it is needed for: {}", note(), needed.join(", "));
+}
+
+fn note() -> String {
+    common::style().note("note")
+}

@@ -1,0 +1,217 @@
+//! `evenkeel github`, as a process: what it prints, behind a proxy and with a certificate of one's own, too.
+
+use std::{
+    io::Write as _,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Output},
+    sync::Arc,
+    thread,
+};
+
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    app,
+    server::{Server, TOKEN, answer},
+};
+
+fn evenkeel(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(environment.iter().copied()).output().expect("it can be run")
+}
+
+fn printed(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is UTF-8");
+    let text = format!("{}{}exit code {:?}\n", text(&output.stdout), text(&output.stderr), output.status.code());
+    assert!(!text.contains(TOKEN), "{text}");
+    text
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("it is UTF-8")
+}
+
+/// On a thread of its own: what answers it has this one's runtime.
+async fn checked(server: &Server, sign_in: Vec<String>) -> String {
+    let url = server.url.clone();
+    let run = move || {
+        let mut arguments = vec!["github", "check", "--repo", "git@github.com:o/r.git", "--github-url", &url];
+        arguments.extend(sign_in.iter().map(String::as_str));
+        printed(&evenkeel(&arguments, &[]))
+    };
+    tokio::task::spawn_blocking(run).await.expect("it does not panic")
+}
+
+fn repository() -> Value {
+    json!({"full_name": "o/r", "default_branch": "main", "html_url": "https://h/o/r"})
+}
+
+/// A GitHub with an App that is allowed and told this.
+async fn with_app(permissions: Value, events: Value) -> Server {
+    Server::start(move |asked, _| match asked.line.as_str() {
+        "GET /app" => answer(200, &json!({"slug": "keel"})),
+        "GET /repos/o/r/installation" => {
+            answer(200, &json!({"id": 7, "permissions": permissions, "events": events, "suspended_at": null}))
+        }
+        "POST /app/installations/7/access_tokens" => {
+            answer(201, &json!({"token": "ghs_1", "expires_at": "2100-01-01T00:00:00Z"}))
+        }
+        _ => answer(200, &repository()),
+    })
+    .await
+}
+
+async fn checked_as_app(permissions: Value, events: Value) -> String {
+    let server = with_app(permissions, events).await;
+    app::sign_in(&server.path(""));
+    let key = server.path("app.pem").display().to_string();
+    let flags = ["--github-app-id", "4711", "--github-key-file", &key];
+    checked(&server, flags.map(str::to_owned).to_vec()).await
+}
+
+#[tokio::test]
+async fn an_app_that_may_do_all_and_one_that_may_not() {
+    let all = json!({"contents": "write", "pull_requests": "write", "issues": "write", "checks": "write",
+                     "statuses": "write", "deployments": "write", "metadata": "read"});
+    let some = json!({"contents": "read", "pull_requests": "write", "issues": "write", "checks": "write",
+                      "statuses": "read", "metadata": "read"});
+    let told = json!(["push", "pull_request", "issue_comment", "check_run", "check_suite"]);
+    let good = checked_as_app(all, told).await;
+    let lacking = checked_as_app(some, json!(["push", "pull_request"])).await;
+    insta::assert_snapshot!(format!("{good}\n{lacking}"));
+}
+
+async fn checked_with_token(refused: Option<&'static str>) -> String {
+    let server = Server::start(move |asked, _| match asked.line.as_str() {
+        line if refused.is_some_and(|refused| line.contains(refused)) => {
+            answer(403, &json!({"message": "Resource not accessible by personal access token"}))
+                .header("x-accepted-github-permissions", "deployments=read")
+        }
+        "GET /user" => answer(200, &json!({"login": "ada"})),
+        "GET /repos/o/r" => answer(200, &repository()),
+        line if line.contains("/status") => answer(200, &json!({"statuses": []})),
+        _ => answer(200, &json!([])),
+    })
+    .await;
+    let file = server.path("token").display().to_string();
+    checked(&server, vec!["--github-token-file".to_owned(), file]).await
+}
+
+#[tokio::test]
+async fn a_token_that_may_do_all_and_ones_that_may_not() {
+    let all = [checked_with_token(None).await, checked_with_token(Some("deployments")).await];
+    insta::assert_snapshot!(all.join("\n"));
+    let none = checked_with_token(Some("/user")).await;
+    assert!(none.contains("error: GET /user: GitHub answered 403") && none.ends_with("exit code Some(1)\n"), "{none}");
+}
+
+#[test]
+fn the_setup_names_all_that_is_needed() {
+    let webhook = ["--webhook-url", "https://keel.example.org/webhook/github"];
+    let arguments = [["github", "setup"], ["--organisation", "acme"], webhook].concat();
+    insta::assert_snapshot!(printed(&evenkeel(&arguments, &[])));
+    let enterprise = printed(&evenkeel(&["github", "setup", "--github-url", "https://git.acme.org/api/v3"], &[]));
+    assert!(enterprise.contains("\nhttps://git.acme.org/settings/apps/new?name=evenkeel&"), "{enterprise}");
+    assert!(enterprise.contains("webhook_active=false") && !enterprise.contains("hook_attributes"), "{enterprise}");
+}
+
+#[test]
+fn without_a_sign_in_the_next_move_is_named() {
+    let said = printed(&evenkeel(&["github", "check", "--repo", "https://github.com/o/r"], &[]));
+    assert!(said.contains("error: nothing says how to sign in to GitHub"), "{said}");
+    let arguments = ["github", "check", "--repo", "/srv/config", "--github-token-file", "/dev/null"];
+    let said = printed(&evenkeel(&arguments, &[]));
+    assert!(said.contains("/srv/config is not a repository that GitHub could hold"), "{said}");
+    assert!(said.contains("--github-repository OWNER/NAME"), "{said}");
+}
+
+/// A certificate for `git.acme.test`, and one of the authority that signed it.
+fn certify(folder: &Path) {
+    let run = |arguments: &[&str]| {
+        let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("it is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+    run(&[&new[..], &["-subj", "/CN=Acme", "-keyout", "ca.key", "-out", "ca.pem"]].concat());
+    let names = ["-addext", "subjectAltName=DNS:git.acme.test", "-addext", "basicConstraints=critical,CA:FALSE"];
+    let signed = ["-subj", "/CN=git.acme.test", "-CA", "ca.pem", "-CAkey", "ca.key"];
+    run(&[&new[..], &signed, &names, &["-keyout", "tls.key", "-out", "tls.pem"]].concat());
+}
+
+/// What a proxy is asked, up to the empty line.
+fn head(stream: &mut impl std::io::Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+        head.push(byte[0]);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// A proxy that leads every connection to a GitHub of its own, over TLS. It hands back what it was asked for.
+fn proxy(folder: &Path) -> (String, std::sync::mpsc::Receiver<String>) {
+    // Another statement being faster is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = CertificateDer::from_pem_file(folder.join("tls.pem")).expect("it is a certificate");
+    let key = PrivateKeyDer::from_pem_file(folder.join("tls.key")).expect("it is a key");
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
+    let config = Arc::new(config.expect("they belong together"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let serve = move |mut stream: TcpStream| -> std::io::Result<()> {
+        let asked = head(&mut stream);
+        tell.send(asked.lines().next().unwrap_or_default().to_owned()).map_err(std::io::Error::other)?;
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+        let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, stream);
+        loop {
+            let asked = head(&mut stream);
+            let Some(line) = asked.lines().next() else { return Ok(()) };
+            let body = match line.split(' ').nth(1).unwrap_or_default() {
+                "/api/v3/user" => json!({"login": "ada"}),
+                "/api/v3/repos/o/r" => repository(),
+                path if path.contains("/status") => json!({"statuses": []}),
+                _ => json!([]),
+            };
+            let body = body.to_string();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+            stream.flush()?;
+        }
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            // A connection that breaks off is the client's to tell.
+            thread::spawn(move || drop(serve(stream)));
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn a_proxy_is_used_and_only_an_authority_that_is_named_is_believed() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    certify(folder.path());
+    let (address, told) = proxy(folder.path());
+    let (token, authority) = (folder.path().join("token"), folder.path().join("ca.pem"));
+    std::fs::write(&token, TOKEN).expect("it can be written");
+    let arguments = ["github", "check", "--repo", "git@git.acme.test:o/r.git", "--github-token-file", path(&token)];
+    let environment = [("HTTPS_PROXY", address.as_str())];
+    let trusting = [&arguments[..], &["--github-ca-file", path(&authority)]].concat();
+    let said = printed(&evenkeel(&trusting, &environment));
+    assert!(said.contains("signed in as ada") && said.ends_with("exit code Some(0)\n"), "{said}");
+    assert_eq!(told.try_recv().as_deref(), Ok("CONNECT git.acme.test:443 HTTP/1.1"));
+    let said = printed(&evenkeel(&arguments, &environment));
+    assert!(said.contains("GET /api/v3/user got no answer: "), "{said}");
+    assert!(said.to_lowercase().contains("certificate"), "{said}");
+    assert!(said.contains("--github-ca-file") && said.ends_with("exit code Some(1)\n"), "{said}");
+}
