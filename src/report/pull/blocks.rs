@@ -55,8 +55,13 @@ pub(super) fn words(change: &Change<'_>) -> &'static str {
         (Fate::Update, true) => "changes, and restarts",
         (Fate::Delete, _) => "is removed",
         (Fate::Restart, true) => "restarts",
+        (Fate::Restart, false) if reloads(change) => "reloads",
         (Fate::Restart, false) => "is put right",
     }
+}
+
+fn reloads(change: &Change<'_>) -> bool {
+    change.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. } | Action::ReleaseNginx))
 }
 
 fn file(path: &str, before: &Before, content: &[u8], mode: u32, hidden: bool) -> Vec<String> {
@@ -129,7 +134,7 @@ fn line(step: &Step, all: &[&Step]) -> Option<String> {
             return Some(format!("+ installs {} (added, never removed, not undone)", names.join(", ")));
         }
         Action::StageRelease { source, due: true, .. } => {
-            return Some(format!("+ a release from {source}, which is built once this is merged"));
+            return Some(format!("+ a release from {source}"));
         }
         Action::StageRelease { release, source, files, bytes, due: false } => {
             let (files, bytes) = (count(*files, "file"), size(*bytes));

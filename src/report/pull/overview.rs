@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     model::{
+        desired::Resource,
         finding::Finding,
-        plan::{InstancePlan, InstanceState},
-        release::Making,
+        plan::{Action, InstancePlan, InstanceState, Step},
     },
     report::words::{count, counted},
 };
@@ -77,7 +77,9 @@ pub(super) fn refusals(environment: &PlannedEnvironment<'_>) -> String {
 
 /// What to mind.
 pub(super) fn warnings(environment: &PlannedEnvironment<'_>) -> String {
-    let warnings: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| !finding.is_error()).collect();
+    // What is not built is among the notes, once and not for each instance.
+    let is_told = |finding: &Finding| finding.is_error() || finding.code == "not-built";
+    let warnings: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| !is_told(finding)).collect();
     let mut parts = Vec::new();
     if !warnings.is_empty() {
         parts.push(alert("WARNING", &list(warnings, finding)));
@@ -88,10 +90,20 @@ pub(super) fn warnings(environment: &PlannedEnvironment<'_>) -> String {
     paragraphs(parts)
 }
 
+/// What is said of what is declared, with its place.
+pub(super) fn declared(warnings: &[Finding]) -> String {
+    if warnings.is_empty() {
+        return String::new();
+    }
+    alert("WARNING", &list(warnings.iter().collect(), finding))
+}
+
 fn finding(finding: &Finding) -> String {
+    let place = finding.place.as_ref().map(|place| format!("{}: ", code(&format!("{}:{}", place.file, place.line))));
+    let place = place.unwrap_or_default();
     let instance = finding.instance.as_deref().map(|name| format!("{}: ", code(name))).unwrap_or_default();
     let hint = finding.hint.as_deref().map(|hint| format!("<br>Next: {}", code_line(hint))).unwrap_or_default();
-    format!("- {instance}{}{hint}", code_line(&finding.message))
+    format!("- {place}{instance}{}{hint}", code_line(&finding.message))
 }
 
 /// What is not known before the merge, or not now.
@@ -107,12 +119,17 @@ fn unknown(environment: &PlannedEnvironment<'_>) -> Vec<String> {
             "- {resource} takes its files from {source}, which is fetched once this is merged and not before: what it holds is not shown"
         ));
     }
-    let due = environment.releases.iter().filter(|change| matches!(change.to.making, Making::Due { .. }));
-    lines.extend(due.map(|change| {
-        let resource = code(&change.resource.to_string());
+    lines.extend(due(environment).into_iter().map(|resource| {
+        let resource = code(&resource.to_string());
         format!("- {resource} is built once this is merged and not before: what comes of it is not known")
     }));
     lines
+}
+
+/// What is built once it is merged.
+fn due<'a>(environment: &PlannedEnvironment<'a>) -> BTreeSet<&'a Resource> {
+    let is_due = |step: &&Step| matches!(step.action, Action::StageRelease { due: true, .. });
+    environment.plan.steps.iter().filter(is_due).map(|step| &step.resource).collect()
 }
 
 /// Whether requests are lost, and what cannot be told.

@@ -7,7 +7,7 @@ use super::{
     LONGEST_COMMENT, MARKER, PlannedEnvironment, PullContent, PullView, Rest, blocks,
     changes::{Change, Changes, Tally},
     document::{Document, Piece, Section},
-    headline::headline,
+    headline::{changes_anything, headline, refusals},
     markdown::{code, details, fence, link, paragraphs},
     overview, releases,
 };
@@ -64,7 +64,8 @@ pub(super) fn document(view: &PullView<'_>) -> Document {
         ),
         PullContent::Planned(environments) => (String::new(), planned(environments)),
     };
-    Document { head: paragraphs([title, said]), sections, foot: foot(view) }
+    let foot = paragraphs([overview::declared(view.warnings), foot(view)]);
+    Document { head: paragraphs([title, said]), sections, foot }
 }
 
 /// The headline, with environments by their names where there is one.
@@ -184,27 +185,41 @@ fn unfold_short(sections: &mut [Section]) {
 
 /// Of what it was made, and what to do next.
 fn foot(view: &PullView<'_>) -> String {
+    const ENVIRONMENTS: usize = 4;
     let mut said = vec![format!(
         "{} merged with {} at {}",
         code(&short(&view.pull.head)),
         code(&view.pull.base),
         code(&short(view.base))
     )];
-    let mut next =
-        "Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.".to_owned();
     if let PullContent::Planned(environments) = &view.content {
         said.push(format!("hosts looked at {} UTC", code(&time(view.when))));
-        let several = environments.len() > 1;
-        said.extend(environments.iter().take(4).map(|environment| {
-            let of = if several { format!(" of `{}`", environment.environment) } else { String::new() };
+        said.extend(environments.iter().take(ENVIRONMENTS).map(|environment| {
+            let of = if environments.len() > 1 { format!(" of `{}`", environment.environment) } else { String::new() };
             format!("plan{of} `{}`", environment.plan.digest().short())
         }));
-        if super::headline::refusals(environments) == 0 {
-            next = "**Merge to deploy.** Comment `/evenkeel plan` to look at the hosts again, `/evenkeel help` for what else can be asked.".to_owned();
-        } else {
-            next = "Comment `/evenkeel plan` to look at the hosts again, `/evenkeel help` for what else can be asked."
-                .to_owned();
-        }
     }
-    format!("---\n{next}<br><sub>{}</sub>", said.join(" · "))
+    let made_of = format!("<sub>{}</sub>", said.join(" · "));
+    let next: Vec<&str> = next(view).into_iter().collect();
+    format!("---\n{}", next.into_iter().chain([made_of.as_str()]).collect::<Vec<_>>().join("<br>"))
+}
+
+fn next(view: &PullView<'_>) -> Option<&'static str> {
+    match &view.content {
+        PullContent::Planned(environments) if refusals(environments) > 0 => {
+            Some("`/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked.")
+        }
+        PullContent::Planned(environments) => {
+            let changes: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
+            Some(if changes_anything(&changes) {
+                "**Merge to deploy.** `/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+            } else {
+                "Merging changes nothing that runs. `/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+            })
+        }
+        PullContent::Conflict(_) | PullContent::Refused(_) | PullContent::Invalid(_) => {
+            Some("Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.")
+        }
+        PullContent::Untouched | PullContent::Fork => None,
+    }
 }
