@@ -374,7 +374,7 @@ fn a_comment_that_is_too_long_is_shortened_by_whole_instances_the_largest_first(
     let comment = pull::comment(&PullView { rest: Rest::File(file), ..view(&pull, content) });
     assert!(comment.body.len() <= pull::LONGEST_COMMENT, "{}", comment.body.len());
     let rest = comment.rest.ok_or("all of it is somewhere")?;
-    assert!(rest.len() > pull::LONGEST_COMMENT && rest.contains(&"b89xxx"), "{}", rest.len());
+    assert!(rest.len() > pull::LONGEST_COMMENT && rest.contains("b89xxx"), "{}", rest.len());
     let folded: Vec<&str> = comment
         .body
         .lines()

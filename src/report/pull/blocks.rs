@@ -16,13 +16,14 @@ use crate::{
     },
     report::{
         diff,
-        plan_steps::{check, says_its_reason},
+        plan_steps::check,
         style::Style,
         words::{count, one_line, size},
     },
 };
 
 const PLAIN: Style = Style(false);
+const RELOADS: &str = "reloads";
 
 /// Paths that hold what the base does not declare, by instance.
 pub(super) type Undeclared<'a> = BTreeSet<(&'a InstanceName, &'a str)>;
@@ -37,10 +38,11 @@ pub(super) fn change(change: &Change<'_>, undeclared: &Undeclared<'_>) -> String
                 let hidden = undeclared.contains(&(&step.instance, path.as_str()));
                 parts.push(fence("diff", file(path, before, content, *mode, hidden)));
             }
-            _ => rest.extend(line(step, &change.steps)),
+            _ => rest.extend(lines(step, &change.steps)),
         }
     }
-    if !rest.is_empty() {
+    // That nginx reloads is said already.
+    if !rest.is_empty() && words(change) != RELOADS {
         parts.push(fence("diff", rest));
     }
     paragraphs(parts)
@@ -55,7 +57,7 @@ pub(super) fn words(change: &Change<'_>) -> &'static str {
         (Fate::Update, true) => "changes, and restarts",
         (Fate::Delete, _) => "is removed",
         (Fate::Restart, true) => "restarts",
-        (Fate::Restart, false) if reloads(change) => "reloads",
+        (Fate::Restart, false) if reloads(change) => RELOADS,
         (Fate::Restart, false) => "is put right",
     }
 }
@@ -115,51 +117,49 @@ fn without_live_lines(lines: Vec<String>) -> Vec<String> {
     shown
 }
 
-/// A step other than a file's, in a line with its reason.
-fn line(step: &Step, all: &[&Step]) -> Option<String> {
+/// A step other than a file's, with its reason where that says more.
+fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
     let has = |action: &Action| all.iter().any(|step| step.action == *action);
-    let said = match &step.action {
-        Action::WriteFile { .. } => return None,
-        Action::WriteLink { path, before, target } => {
-            let was = match before {
-                Before::Absent => String::new(),
-                Before::Link { target } => format!(" (was {})", diff::destination(target)),
-                Before::File { .. } => " (was a file)".to_owned(),
-            };
-            let mark = if *before == Before::Absent { '+' } else { '~' };
-            return Some(format!("{mark} {path} -> {}{was}", diff::destination(target)));
-        }
-        Action::RemoveFile { path, .. } => return Some(format!("- {path}")),
+    let reason = one_line(&step.reason);
+    let line = match &step.action {
+        Action::WriteFile { .. } => return Vec::new(),
+        Action::WriteLink { path, before, target } => return link(path, before, target),
+        Action::RemoveFile { path, .. } => format!("- {path}"),
         Action::InstallPackages { names } => {
-            return Some(format!("+ installs {} (added, never removed, not undone)", names.join(", ")));
+            format!("+ installs {} (added, never removed, not undone)", names.join(", "))
         }
-        Action::StageRelease { source, due: true, .. } => {
-            return Some(format!("+ a release from {source}"));
-        }
+        Action::StageRelease { source, due: true, .. } => format!("+ a release from {source}"),
         Action::StageRelease { release, source, files, bytes, due: false } => {
             let (files, bytes) = (count(*files, "file"), size(*bytes));
-            return Some(format!("+ release {} from {source}, {files}, {bytes}", release.short()));
+            format!("+ release {} from {source}, {files}, {bytes}", release.short())
         }
         Action::BuildVenv { key, interpreter, requirements, .. } => {
             let requirements = requirements.rsplit('/').next().unwrap_or(requirements);
-            return Some(format!("+ virtual environment {} of {requirements}, made with {interpreter}", key.short()));
+            format!("+ virtual environment {} of {requirements}, made with {interpreter} ({reason})", key.short())
         }
-        Action::StopUnit { unit, foreign: true } => {
-            return Some(format!("- stops and disables {unit}, which it replaces"));
-        }
-        Action::StopUnit { unit, foreign: false } => format!("- stops and disables {unit}"),
-        Action::EnableUnit { unit } if has(&Action::StartUnit { unit: unit.clone() }) => return None,
-        Action::EnableUnit { unit } => format!("~ enables {unit}"),
+        Action::StopUnit { unit, foreign: true } => format!("- stops and disables {unit}, which it replaces"),
+        Action::StopUnit { unit, foreign: false } => format!("- stops and disables {unit} ({reason})"),
+        Action::EnableUnit { unit } if has(&Action::StartUnit { unit: unit.clone() }) => return Vec::new(),
+        Action::EnableUnit { unit } => format!("~ enables {unit} ({reason})"),
         Action::StartUnit { unit } if has(&Action::EnableUnit { unit: unit.clone() }) => {
-            return Some(format!("! enables and starts {unit}"));
+            format!("! enables and starts {unit}")
         }
-        Action::StartUnit { unit } => format!("! starts {unit}"),
-        Action::RestartUnit { unit } => format!("! restarts {unit}"),
-        Action::ReloadNginx { .. } => "~ reloads nginx, and waits until it serves these files".to_owned(),
-        Action::ReleaseNginx => "~ reloads nginx, which goes on without our files".to_owned(),
+        Action::StartUnit { unit } => format!("! starts {unit} ({reason})"),
+        Action::RestartUnit { unit } => format!("! restarts {unit} ({reason})"),
+        Action::ReloadNginx { .. } => format!("~ reloads nginx, and waits until it serves these files ({reason})"),
+        Action::ReleaseNginx => format!("~ reloads nginx, which goes on without our files ({reason})"),
         Action::AwaitHealth { port, health, .. } => {
-            return Some(format!("  then waits until it is healthy: {}", check(*port, health)));
+            format!("  then waits until it is healthy: {}", check(*port, health))
         }
     };
-    if says_its_reason(&step.action) { Some(format!("{said} ({})", one_line(&step.reason))) } else { Some(said) }
+    vec![line]
+}
+
+fn link(path: &str, before: &Before, target: &str) -> Vec<String> {
+    let old = match before {
+        Before::Absent => None,
+        Before::Link { target } => Some(format!("- {path} -> {}", diff::destination(target))),
+        Before::File { .. } => Some(format!("- {path}, a file")),
+    };
+    old.into_iter().chain([format!("+ {path} -> {}", diff::destination(target))]).collect()
 }

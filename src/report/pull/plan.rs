@@ -141,7 +141,7 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
         overview::warnings(environment),
     ]);
     let mut pieces: Vec<Piece> = changes.instances().into_iter().map(|name| instance(changes, name)).collect();
-    pieces.extend(environment.releases.iter().map(releases::piece));
+    pieces.extend(environment.releases.iter().filter_map(releases::piece));
     pieces.extend(drift(changes));
     Section { head, pieces, brief: format!("- `{name}`: {sum}") }
 }
@@ -199,9 +199,9 @@ fn foot(view: &PullView<'_>) -> String {
             format!("plan{of} `{}`", environment.plan.digest().short())
         }));
     }
-    let made_of = format!("<sub>{}</sub>", said.join(" · "));
-    let next: Vec<&str> = next(view).into_iter().collect();
-    format!("---\n{}", next.into_iter().chain([made_of.as_str()]).collect::<Vec<_>>().join("<br>"))
+    let made_of = said.join(" · ");
+    let lines: Vec<&str> = next(view).into_iter().chain([made_of.as_str()]).collect();
+    format!("---\n{}", lines.join("<br>"))
 }
 
 fn next(view: &PullView<'_>) -> Option<&'static str> {
