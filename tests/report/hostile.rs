@@ -88,6 +88,8 @@ const PIECES: &[&str] = &[
     "\u{202e}",
     "\u{200b}",
     "\u{2028}",
+    "\u{3164}",
+    "\u{e0041}",
     "\u{0}",
     "\u{1b}[31m",
     "+",
@@ -147,7 +149,7 @@ fn stays_in_code(text: &str, page: impl Fn(&str) -> String) -> Result<(), TestCa
     prop_assert_eq!(&found, &shape(&page("x")), "the page of {:?}:\n{}", text, markdown);
     let html: String = found.concat();
     prop_assert_eq!(html.matches("<details>").count(), html.matches("</details>").count());
-    let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let control = |c: char| c.is_control() && c != '\n' && c != '\t' || "\u{200b}\u{202e}\u{3164}\u{e0041}".contains(c);
     prop_assert!(!markdown.contains(control), "{markdown:?}");
     Ok(())
 }
@@ -320,6 +322,47 @@ proptest! {
         let check = pull::plan_check(&view);
         prop_assert!(check.summary.len() <= 65_535 && check.text.is_some_and(|text| text.len() <= 65_535));
     }
+}
+
+#[test]
+fn however_long_a_text_from_outside_is_what_is_said_of_it_fits() -> Made<()> {
+    for text in ["\u{202e}".repeat(4_000), "`\n".repeat(4_000), "\u{1f600}".repeat(4_000)] {
+        let mut sample = everywhere(&text)?;
+        sample.plan.findings = vec![sample.plan.findings[0].clone(); 40];
+        let paths = vec![text.clone(); 40];
+        let findings = vec![Finding::error(&text, &text).hint(&text); 40];
+        let pull = hostile_pull(&text);
+        let contents = [
+            PullContent::Planned(vec![sample.planned(), sample.planned()]),
+            PullContent::Conflict(&paths),
+            PullContent::Refused(&text),
+            PullContent::Invalid(&findings),
+            PullContent::Fork,
+        ];
+        for content in contents {
+            let view = PullView { base: &text, when: &text, warnings: &findings, ..view(&pull, content) };
+            assert!(pull::comment(&view).body.len() <= pull::LONGEST_COMMENT);
+            for check in [pull::plan_check(&view), pull::validate_check(&view)] {
+                assert!(check.summary.len() <= 65_535 && check.text.unwrap_or_default().len() <= 65_535);
+                assert!(check.title.chars().count() <= 140);
+            }
+        }
+        let mut deployment = hostile_deployment(&text)?;
+        deployment.not_undone = vec![deployment.not_undone[0].clone(); 40];
+        let merged = vec![pull.clone(); 40];
+        let view = DeployedView {
+            deployment: &deployment,
+            record: None,
+            replicas: None,
+            merged: &merged,
+            revert: Some(&pull),
+        };
+        let answer = pull::answer(&Answer::Done { command: &text, what: &text, lines: &paths });
+        for said in [pull::deployed(&view), pull::revert_body(&view, &pull), answer] {
+            assert!(said.len() <= pull::LONGEST_COMMENT, "{} of {}", said.len(), &said[..200]);
+        }
+    }
+    Ok(())
 }
 
 /// Each instance's part, by its name.

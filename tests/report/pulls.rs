@@ -58,6 +58,8 @@ pub struct Sample {
 
 impl Sample {
     pub fn of(plan: Plan) -> Self {
+        let mut plan = plan;
+        as_written(&mut plan);
         let before = Plan { steps: Vec::new(), findings: Vec::new(), ..plan.clone() };
         let environment = plan.environment.clone();
         Self { environment, plan, before, releases: Vec::new(), source: None, replicas: 1, barred: None }
@@ -108,6 +110,17 @@ impl Sample {
     }
 }
 
+/// As if evenkeel had written every live file as it is.
+fn as_written(plan: &mut Plan) {
+    for step in &plan.steps {
+        if let Action::WriteFile { path, before: Before::File { digest, .. }, .. } = &step.action
+            && let Some(instance) = plan.instances.get_mut(&step.instance)
+        {
+            instance.manifest_before.get_or_insert_default().files.insert(path.clone(), *digest);
+        }
+    }
+}
+
 pub fn release(source: Pinned, files: &[(&str, &[u8])]) -> Release {
     let file = |(path, content): &(&str, &[u8])| {
         let digest = Digest::of(content);
@@ -140,6 +153,10 @@ fn drifted(mut plan: Plan) -> Result<Sample, Box<dyn Error>> {
     }
     let mut sample = Sample::of(plan);
     sample.before.steps = steps.into();
+    for instance in sample.plan.instances.values_mut() {
+        let written = instance.manifest_before.get_or_insert_default();
+        written.files.entry(path.to_owned()).and_modify(|digest| *digest = Digest::of(ENV_TEXT));
+    }
     Ok(sample)
 }
 

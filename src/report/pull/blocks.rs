@@ -1,17 +1,15 @@
 //! What happens to one resource on one instance, as blocks of a diff.
 //!
-//! Keeps true: what only a host holds is not shown: nobody declared it, and it may be secret.
-
-use std::collections::BTreeSet;
+//! Keeps true: of a live file that is not as evenkeel wrote it, only what is declared too is shown. The rest nobody
+//! declared, and it may be secret.
 
 use super::{
-    changes::Change,
+    changes::{Change, Changes},
     markdown::{code, fence, paragraphs},
 };
 use crate::{
     model::{
         digest::Digest,
-        name::InstanceName,
         plan::{Action, Before, Fate, Step},
     },
     report::{
@@ -25,18 +23,16 @@ use crate::{
 const PLAIN: Style = Style(false);
 const RELOADS: &str = "reloads";
 
-/// Paths that hold what the base does not declare, by instance.
-pub(super) type Undeclared<'a> = BTreeSet<(&'a InstanceName, &'a str)>;
-
 /// A resource's change: a line, then a block for each of its files, then one for the rest of its steps.
-pub(super) fn change(change: &Change<'_>, undeclared: &Undeclared<'_>) -> String {
+pub(super) fn change(change: &Change<'_>, changes: &Changes<'_>) -> String {
     let mut parts = vec![format!("{} {}", code(&change.resource.to_string()), words(change))];
     let mut rest = Vec::new();
     for step in &change.steps {
         match &step.action {
             Action::WriteFile { path, before, content, mode } => {
-                let hidden = undeclared.contains(&(&step.instance, path.as_str()));
-                parts.push(fence("diff", file(path, before, content, *mode, hidden)));
+                let live = before.digest();
+                let shown = live.is_some_and(|live| changes.was_declared(&step.instance, path, &live));
+                parts.push(fence("diff", file(path, before, content, *mode, shown)));
             }
             _ => rest.extend(lines(step, &change.steps)),
         }
@@ -66,7 +62,7 @@ fn reloads(change: &Change<'_>) -> bool {
     change.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. } | Action::ReleaseNginx))
 }
 
-fn file(path: &str, before: &Before, content: &[u8], mode: u32, hidden: bool) -> Vec<String> {
+fn file(path: &str, before: &Before, content: &[u8], mode: u32, shown: bool) -> Vec<String> {
     let new = |note: String| {
         let mut lines = vec![format!("+++ {path} ({note})")];
         lines.extend(diff::new(content, PLAIN));
@@ -84,7 +80,7 @@ fn file(path: &str, before: &Before, content: &[u8], mode: u32, hidden: bool) ->
                 Some((Some(live), Some(new))) if diff::is_diffable(live, new) => {
                     let names = [format!("{path} (live)"), format!("{path} (declared)")];
                     let lines = diff::between([&names[0], &names[1]], live, new, PLAIN);
-                    if hidden { without_live_lines(lines) } else { lines }
+                    if shown { lines } else { without_live_lines(lines) }
                 }
                 _ => vec![format!("~ {path}: {}", diff::describe(content))],
             };
