@@ -23,6 +23,8 @@ use evenkeel::{
 use insta::assert_snapshot;
 use samples::*;
 
+#[path = "report/hostile.rs"]
+mod hostile;
 #[path = "report/pulls.rs"]
 mod pulls;
 #[path = "report/samples.rs"]

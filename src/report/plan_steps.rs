@@ -192,7 +192,7 @@ impl Group<'_> {
 }
 
 /// Whether a step's reason says more than its line does.
-pub(super) fn says_its_reason(action: &Action) -> bool {
+fn says_its_reason(action: &Action) -> bool {
     match action {
         Action::WriteFile { .. }
         | Action::WriteLink { .. }

@@ -1,19 +1,23 @@
 //! What is said on a pull request, as people read it: sample values in, Markdown out.
 
-use std::error::Error;
+use std::{collections::BTreeSet, error::Error};
 
 use evenkeel::{
     model::{
         desired::Resource,
         digest::Digest,
         finding::{Finding, Place},
-        name::EnvironmentName,
+        name::{EnvironmentName, InstanceName},
+        outcome::{Cause, Outcome},
         plan::{Action, Before, InstanceState, Plan, Step},
-        pull::{PullRequest, PullState},
+        pull::{Check, PullRequest, PullState},
         release::{Making, Release, ReleaseFile},
-        source::{Origin, Pinned, Source},
+        source::{Origin, Pinned, Revision, Source},
     },
-    report::pull::{self, PlannedEnvironment, PullContent, PullView, ReleaseChange, Rest, Unresolved},
+    report::pull::{
+        self, Answer, DeployedView, PlannedEnvironment, PullContent, PullView, ReleaseChange, Replicas, Rest,
+        Unresolved,
+    },
 };
 use insta::assert_snapshot;
 
@@ -54,6 +58,8 @@ pub struct Sample {
 
 impl Sample {
     pub fn of(plan: Plan) -> Self {
+        let mut plan = plan;
+        as_written(&mut plan);
         let before = Plan { steps: Vec::new(), findings: Vec::new(), ..plan.clone() };
         let environment = plan.environment.clone();
         Self { environment, plan, before, releases: Vec::new(), source: None, replicas: 1, barred: None }
@@ -74,7 +80,7 @@ impl Sample {
                 .iter()
                 .map(|(resource, from, to)| ReleaseChange {
                     resource: resource.clone(),
-                    instances: self.plan.instances.keys().take(1).cloned().collect(),
+                    instances: self.instances_of(resource),
                     from: from.as_ref(),
                     to,
                 })
@@ -92,9 +98,26 @@ impl Sample {
         }
     }
 
+    fn instances_of(&self, resource: &Resource) -> Vec<InstanceName> {
+        let steps = self.plan.steps.iter().filter(|step| step.resource == *resource);
+        let names: BTreeSet<InstanceName> = steps.map(|step| step.instance.clone()).collect();
+        names.into_iter().collect()
+    }
+
     pub fn comment(&self) -> String {
         let pull = pull_request();
         pull::comment(&view(&pull, PullContent::Planned(vec![self.planned()]))).body
+    }
+}
+
+/// As if evenkeel had written every live file as it is.
+fn as_written(plan: &mut Plan) {
+    for step in &plan.steps {
+        if let Action::WriteFile { path, before: Before::File { digest, .. }, .. } = &step.action
+            && let Some(instance) = plan.instances.get_mut(&step.instance)
+        {
+            instance.manifest_before.get_or_insert_default().files.insert(path.clone(), *digest);
+        }
     }
 }
 
@@ -130,6 +153,10 @@ fn drifted(mut plan: Plan) -> Result<Sample, Box<dyn Error>> {
     }
     let mut sample = Sample::of(plan);
     sample.before.steps = steps.into();
+    for instance in sample.plan.instances.values_mut() {
+        let written = instance.manifest_before.get_or_insert_default();
+        written.files.entry(path.to_owned()).and_modify(|digest| *digest = Digest::of(ENV_TEXT));
+    }
     Ok(sample)
 }
 
@@ -261,6 +288,51 @@ fn what_would_be_done_anyway_is_told_apart_and_what_only_a_host_holds_is_not_sho
 }
 
 #[test]
+fn a_restart_that_drift_asks_for_too_is_told_with_the_change_that_it_serves() -> Tested {
+    let mut sample = Sample::of(env_change()?);
+    sample.before.steps = sample.plan.steps[1..].to_vec();
+    let comment = sample.comment();
+    assert_eq!(comment, Sample::of(env_change()?).comment());
+    Ok(())
+}
+
+#[test]
+fn a_comment_says_which_requests_are_lost_by_how_many_replicas_run() -> Tested {
+    for (replicas, told) in [
+        (1, "restarts on `business-tools`, its only replica: requests to it fail until it is healthy again"),
+        (3, "1 of its 3 replicas: requests to that one fail until healthy again, the rest answers"),
+    ] {
+        let comment = Sample { replicas, ..Sample::of(env_change()?) }.comment();
+        assert!(comment.contains(told), "{comment}");
+    }
+    let everywhere = many(2, |_| 1)?;
+    let mut plan = everywhere.plan.clone();
+    for instance in ["h0", "h1"] {
+        let restart = Action::RestartUnit { unit: UNIT.into() };
+        plan.steps.push(step(instance, 1, service("gong_mcp")?, restart, "its environment changes")?);
+    }
+    let comment = Sample { replicas: 2, ..Sample::of(plan) }.comment();
+    assert!(comment.contains("all 2 replicas at once: requests to it fail until one is healthy again"), "{comment}");
+    assert!(frontend()?.comment().contains("- No request is lost: nginx goes on serving while it reloads"));
+    Ok(())
+}
+
+#[test]
+fn a_source_that_lies_elsewhere_is_listed_and_not_shown() -> Tested {
+    let mut sample = new_code()?;
+    let url = "https://example.com/private.git".to_owned();
+    let elsewhere = Pinned::Git { url, commit: COMMIT.into(), revision: Revision::Default, folder: String::new() };
+    for (_, from, to) in &mut sample.releases {
+        for release in from.iter_mut().chain([to]) {
+            release.source = elsewhere.clone();
+        }
+    }
+    let comment = sample.comment();
+    assert!(comment.contains("~ server.py (86 B, was 61 B)") && !comment.contains("def serve"), "{comment}");
+    Ok(())
+}
+
+#[test]
 fn a_pull_request_that_changes_nothing_is_one_line() -> Tested {
     let nothing = plan(&[("a", InstanceState::AsDeclared), ("b", InstanceState::AsDeclared)], Vec::new())?;
     assert_snapshot!("no_changes", Sample::of(nothing).comment());
@@ -319,12 +391,126 @@ fn a_comment_that_is_too_long_is_shortened_by_whole_instances_the_largest_first(
     let comment = pull::comment(&PullView { rest: Rest::File(file), ..view(&pull, content) });
     assert!(comment.body.len() <= pull::LONGEST_COMMENT, "{}", comment.body.len());
     let rest = comment.rest.ok_or("all of it is somewhere")?;
-    assert!(rest.len() > pull::LONGEST_COMMENT && rest.contains(&"b89xxx"), "{}", rest.len());
+    assert!(rest.len() > pull::LONGEST_COMMENT && rest.contains("b89xxx"), "{}", rest.len());
     let folded: Vec<&str> = comment
         .body
         .lines()
         .filter(|line| !line.starts_with(['+', '-', ' ', '@', '~']) || line.starts_with("- `"))
         .collect();
     assert_snapshot!("shortened", folded.join("\n"));
+    Ok(())
+}
+
+fn merged() -> Vec<PullRequest> {
+    let other = PullRequest {
+        number: 41,
+        title: "Fixes #7: `retry` when slack says no".into(),
+        author: "bob".into(),
+        url: "https://github.com/sophia/fleet/pull/41".into(),
+        ..pull_request()
+    };
+    vec![pull_request(), other]
+}
+
+#[test]
+fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
+    let merged = merged();
+    let revert = PullRequest { number: 43, url: "https://github.com/sophia/fleet/pull/43".into(), ..pull_request() };
+    let record = "https://github.com/sophia/fleet/commit/0123456789abcdef0123456789abcdef01234567";
+    for outcome in [
+        Outcome::Applied,
+        Outcome::Partial,
+        Outcome::RolledBack,
+        Outcome::RollbackFailed,
+        Outcome::Stopped,
+        Outcome::Refused,
+    ] {
+        let mut deployment = deployment(Some(outcome))?;
+        if outcome == Outcome::Refused {
+            deployment.failure = Some(evenkeel::model::outcome::Failure {
+                instance: "business-tools".parse()?,
+                step: String::new(),
+                message: "frontend: `npm run build` ended with 1".into(),
+                cause: Cause::Build,
+                log: vec!["vite: not found".into()],
+            });
+        }
+        let went_well = outcome == Outcome::Applied;
+        let view = DeployedView {
+            deployment: &deployment,
+            record: Some(record),
+            replicas: went_well.then_some(Replicas { healthy: 14, all: 14 }),
+            merged: if went_well { &merged } else { &merged[..1] },
+            revert: (outcome == Outcome::RolledBack).then_some(&revert),
+        };
+        assert_snapshot!(format!("deployed_{outcome}"), pull::deployed(&view));
+        assert!(pull::deployed(&view).starts_with("<!-- evenkeel:deployed production 12 -->\n"));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_revert_tells_what_failed_and_what_merging_it_does() -> Tested {
+    let deployment = deployment(Some(Outcome::RolledBack))?;
+    let record = Some("https://github.com/sophia/fleet/commit/0123456789abcdef0123456789abcdef01234567");
+    let view = DeployedView { deployment: &deployment, record, replicas: None, merged: &[], revert: None };
+    let reverted = &merged()[1];
+    assert_snapshot!(pull::revert_title(&deployment, reverted), @"Revert #41, which was rolled back in production");
+    assert_snapshot!("revert_body", pull::revert_body(&view, reverted));
+    Ok(())
+}
+
+#[test]
+fn answers_say_what_was_done_or_why_not_and_what_to_type() {
+    let lines = ["service/gong_mcp on business-tools: as declared".to_owned()];
+    let answers = [
+        Answer::Help,
+        Answer::Unknown { word: "pln" },
+        Answer::Unknown { word: "make-coffee" },
+        Answer::Misused { command: "why", why: "it takes service/NAME or site/NAME" },
+        Answer::NotAllowed { login: "stranger", permission: Some("read") },
+        Answer::NotAllowed { login: "stranger", permission: None },
+        Answer::Done { command: "why service/gong_mcp", what: "it was deployed by 4f3a2b1", lines: &lines },
+        Answer::Refused { command: "cancel", why: "no deployment runs in production" },
+    ];
+    assert_snapshot!("answers", answers.iter().map(pull::answer).collect::<Vec<_>>().join("=====\n"));
+}
+
+fn line(check: &Check) -> String {
+    format!("{} {:?} {}", check.name, check.state, check.title)
+}
+
+#[test]
+fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
+    let pull = pull_request();
+    let (changed, refused) = (Sample::of(env_change()?), Sample::of(refused()?));
+    let paths = ["fleet/sites/app.yaml".to_owned()];
+    let findings = findings();
+    let contents = [
+        PullContent::Untouched,
+        PullContent::Fork,
+        PullContent::Conflict(&paths),
+        PullContent::Refused("its tree has 100001 files; 100000 is the limit"),
+        PullContent::Invalid(&findings),
+        PullContent::Planned(vec![changed.planned()]),
+        PullContent::Planned(vec![refused.planned()]),
+    ];
+    let mut lines = Vec::new();
+    for content in contents {
+        let view = PullView { warnings: &findings[1..], ..view(&pull, content) };
+        let checks = [pull::validate_check(&view), pull::plan_check(&view)];
+        assert!(checks.iter().all(|check| check.commit == COMMIT && !check.summary.is_empty()));
+        lines.extend(checks.iter().map(line));
+    }
+    for outcome in
+        [None, Some(Outcome::Applied), Some(Outcome::Partial), Some(Outcome::RolledBack), Some(Outcome::Refused)]
+    {
+        let deployment = deployment(outcome)?;
+        let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
+        lines.push(line(&pull::deploy_check(&view, COMMIT)));
+    }
+    assert_snapshot!("checks", lines.join("\n"));
+    let invalid = pull::validate_check(&view(&pull, PullContent::Invalid(&findings)));
+    assert_eq!(invalid.findings, findings, "each becomes an annotation at its place");
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Keeps true: an answer says what was done or why not, and what to type next; it is short, for everybody who
 //! follows the pull request is told of it.
 
-use super::markdown::{code, code_line, fence, paragraphs};
+use super::markdown::{clipped, code, code_line, fence, paragraphs};
 use crate::report::words::clip;
 
 /// What can be asked, and what comes of it.
@@ -19,6 +19,9 @@ pub const COMMANDS: [(&str, &str); 9] = [
     ("help", "This."),
 ];
 
+/// Lines that tell more, and how far each is shown.
+const LINES: usize = 40;
+const LINE: usize = 300;
 /// How much of what was typed is repeated.
 const WORD: usize = 60;
 
@@ -69,11 +72,8 @@ pub fn answer(answer: &Answer<'_>) -> String {
         }
         Answer::Done { command, what, lines } => {
             let said = format!("{}: {}", typed(command), code_line(what));
-            let more = if lines.is_empty() {
-                String::new()
-            } else {
-                fence("", lines.iter().map(|line| clip(line, 300)).take(60))
-            };
+            let lines: Vec<String> = lines.iter().take(LINES).map(|line| clipped(line, LINE)).collect();
+            let more = if lines.is_empty() { String::new() } else { fence("", lines) };
             paragraphs([said, more])
         }
         Answer::Refused { command, why } => format!("{} was refused: {}", typed(command), code_line(why)),

@@ -1,46 +1,44 @@
 //! What happens to one resource on one instance, as blocks of a diff.
 //!
-//! Keeps true: what only a host holds is not shown: nobody declared it, and it may be secret.
-
-use std::collections::BTreeSet;
+//! Keeps true: of a live file that is not as evenkeel wrote it, only what is declared too is shown. The rest nobody
+//! declared, and it may be secret.
 
 use super::{
-    changes::Change,
+    changes::{Change, Changes},
     markdown::{code, fence, paragraphs},
 };
 use crate::{
     model::{
         digest::Digest,
-        name::InstanceName,
         plan::{Action, Before, Fate, Step},
     },
     report::{
         diff,
-        plan_steps::{check, says_its_reason},
+        plan_steps::check,
         style::Style,
         words::{count, one_line, size},
     },
 };
 
 const PLAIN: Style = Style(false);
-
-/// Paths that hold what the base does not declare, by instance.
-pub(super) type Undeclared<'a> = BTreeSet<(&'a InstanceName, &'a str)>;
+const RELOADS: &str = "reloads";
 
 /// A resource's change: a line, then a block for each of its files, then one for the rest of its steps.
-pub(super) fn change(change: &Change<'_>, undeclared: &Undeclared<'_>) -> String {
+pub(super) fn change(change: &Change<'_>, changes: &Changes<'_>) -> String {
     let mut parts = vec![format!("{} {}", code(&change.resource.to_string()), words(change))];
     let mut rest = Vec::new();
     for step in &change.steps {
         match &step.action {
             Action::WriteFile { path, before, content, mode } => {
-                let hidden = undeclared.contains(&(&step.instance, path.as_str()));
-                parts.push(fence("diff", file(path, before, content, *mode, hidden)));
+                let live = before.digest();
+                let shown = live.is_some_and(|live| changes.was_declared(&step.instance, path, &live));
+                parts.push(fence("diff", file(path, before, content, *mode, shown)));
             }
-            _ => rest.extend(line(step, &change.steps)),
+            _ => rest.extend(lines(step, &change.steps)),
         }
     }
-    if !rest.is_empty() {
+    // That nginx reloads is said already.
+    if !rest.is_empty() && words(change) != RELOADS {
         parts.push(fence("diff", rest));
     }
     paragraphs(parts)
@@ -55,11 +53,16 @@ pub(super) fn words(change: &Change<'_>) -> &'static str {
         (Fate::Update, true) => "changes, and restarts",
         (Fate::Delete, _) => "is removed",
         (Fate::Restart, true) => "restarts",
+        (Fate::Restart, false) if reloads(change) => RELOADS,
         (Fate::Restart, false) => "is put right",
     }
 }
 
-fn file(path: &str, before: &Before, content: &[u8], mode: u32, hidden: bool) -> Vec<String> {
+fn reloads(change: &Change<'_>) -> bool {
+    change.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. } | Action::ReleaseNginx))
+}
+
+fn file(path: &str, before: &Before, content: &[u8], mode: u32, shown: bool) -> Vec<String> {
     let new = |note: String| {
         let mut lines = vec![format!("+++ {path} ({note})")];
         lines.extend(diff::new(content, PLAIN));
@@ -77,7 +80,7 @@ fn file(path: &str, before: &Before, content: &[u8], mode: u32, hidden: bool) ->
                 Some((Some(live), Some(new))) if diff::is_diffable(live, new) => {
                     let names = [format!("{path} (live)"), format!("{path} (declared)")];
                     let lines = diff::between([&names[0], &names[1]], live, new, PLAIN);
-                    if hidden { without_live_lines(lines) } else { lines }
+                    if shown { lines } else { without_live_lines(lines) }
                 }
                 _ => vec![format!("~ {path}: {}", diff::describe(content))],
             };
@@ -110,51 +113,49 @@ fn without_live_lines(lines: Vec<String>) -> Vec<String> {
     shown
 }
 
-/// A step other than a file's, in a line with its reason.
-fn line(step: &Step, all: &[&Step]) -> Option<String> {
+/// A step other than a file's, with its reason where that says more.
+fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
     let has = |action: &Action| all.iter().any(|step| step.action == *action);
-    let said = match &step.action {
-        Action::WriteFile { .. } => return None,
-        Action::WriteLink { path, before, target } => {
-            let was = match before {
-                Before::Absent => String::new(),
-                Before::Link { target } => format!(" (was {})", diff::destination(target)),
-                Before::File { .. } => " (was a file)".to_owned(),
-            };
-            let mark = if *before == Before::Absent { '+' } else { '~' };
-            return Some(format!("{mark} {path} -> {}{was}", diff::destination(target)));
-        }
-        Action::RemoveFile { path, .. } => return Some(format!("- {path}")),
+    let reason = one_line(&step.reason);
+    let line = match &step.action {
+        Action::WriteFile { .. } => return Vec::new(),
+        Action::WriteLink { path, before, target } => return link(path, before, target),
+        Action::RemoveFile { path, .. } => format!("- {path}"),
         Action::InstallPackages { names } => {
-            return Some(format!("+ installs {} (added, never removed, not undone)", names.join(", ")));
+            format!("+ installs {} (added, never removed, not undone)", names.join(", "))
         }
-        Action::StageRelease { source, due: true, .. } => {
-            return Some(format!("+ a release from {source}, which is built once this is merged"));
-        }
+        Action::StageRelease { source, due: true, .. } => format!("+ a release from {source}"),
         Action::StageRelease { release, source, files, bytes, due: false } => {
             let (files, bytes) = (count(*files, "file"), size(*bytes));
-            return Some(format!("+ release {} from {source}, {files}, {bytes}", release.short()));
+            format!("+ release {} from {source}, {files}, {bytes}", release.short())
         }
         Action::BuildVenv { key, interpreter, requirements, .. } => {
             let requirements = requirements.rsplit('/').next().unwrap_or(requirements);
-            return Some(format!("+ virtual environment {} of {requirements}, made with {interpreter}", key.short()));
+            format!("+ virtual environment {} of {requirements}, made with {interpreter} ({reason})", key.short())
         }
-        Action::StopUnit { unit, foreign: true } => {
-            return Some(format!("- stops and disables {unit}, which it replaces"));
-        }
-        Action::StopUnit { unit, foreign: false } => format!("- stops and disables {unit}"),
-        Action::EnableUnit { unit } if has(&Action::StartUnit { unit: unit.clone() }) => return None,
-        Action::EnableUnit { unit } => format!("~ enables {unit}"),
+        Action::StopUnit { unit, foreign: true } => format!("- stops and disables {unit}, which it replaces"),
+        Action::StopUnit { unit, foreign: false } => format!("- stops and disables {unit} ({reason})"),
+        Action::EnableUnit { unit } if has(&Action::StartUnit { unit: unit.clone() }) => return Vec::new(),
+        Action::EnableUnit { unit } => format!("~ enables {unit} ({reason})"),
         Action::StartUnit { unit } if has(&Action::EnableUnit { unit: unit.clone() }) => {
-            return Some(format!("! enables and starts {unit}"));
+            format!("! enables and starts {unit}")
         }
-        Action::StartUnit { unit } => format!("! starts {unit}"),
-        Action::RestartUnit { unit } => format!("! restarts {unit}"),
-        Action::ReloadNginx { .. } => "~ reloads nginx, and waits until it serves these files".to_owned(),
-        Action::ReleaseNginx => "~ reloads nginx, which goes on without our files".to_owned(),
+        Action::StartUnit { unit } => format!("! starts {unit} ({reason})"),
+        Action::RestartUnit { unit } => format!("! restarts {unit} ({reason})"),
+        Action::ReloadNginx { .. } => format!("~ reloads nginx, and waits until it serves these files ({reason})"),
+        Action::ReleaseNginx => format!("~ reloads nginx, which goes on without our files ({reason})"),
         Action::AwaitHealth { port, health, .. } => {
-            return Some(format!("  then waits until it is healthy: {}", check(*port, health)));
+            format!("  then waits until it is healthy: {}", check(*port, health))
         }
     };
-    if says_its_reason(&step.action) { Some(format!("{said} ({})", one_line(&step.reason))) } else { Some(said) }
+    vec![line]
+}
+
+fn link(path: &str, before: &Before, target: &str) -> Vec<String> {
+    let old = match before {
+        Before::Absent => None,
+        Before::Link { target } => Some(format!("- {path} -> {}", diff::destination(target))),
+        Before::File { .. } => Some(format!("- {path}, a file")),
+    };
+    old.into_iter().chain([format!("+ {path} -> {}", diff::destination(target))]).collect()
 }

@@ -10,8 +10,9 @@ use std::{
 use super::PlannedEnvironment;
 use crate::model::{
     desired::Resource,
+    digest::Digest,
     name::InstanceName,
-    plan::{Action, Fate, Step, fate},
+    plan::{Action, Fate, Plan, Step, fate},
 };
 
 /// The steps of one resource on one instance, in order.
@@ -27,8 +28,7 @@ pub(super) struct Changes<'a> {
     pub own: Vec<Change<'a>>,
     /// What would be done without it too.
     pub before: Vec<Change<'a>>,
-    /// Paths that hold what the base does not declare, by instance.
-    pub undeclared: BTreeSet<(&'a InstanceName, &'a str)>,
+    plan: &'a Plan,
 }
 
 /// Resources by what becomes of them, and restarts.
@@ -63,11 +63,14 @@ impl<'a> Changes<'a> {
                 changes.push(Change { instance: group.instance, resource: group.resource, steps });
             }
         }
-        let undeclared = environment.before.steps.iter().filter_map(|step| match &step.action {
-            Action::WriteFile { path, .. } => Some((&step.instance, path.as_str())),
-            _ => None,
-        });
-        Self { own, before, undeclared: undeclared.collect() }
+        Self { own, before, plan: environment.plan }
+    }
+
+    /// Whether a live file is as evenkeel wrote it there: then what it holds was declared once, and is no secret of
+    /// the host's.
+    pub fn was_declared(&self, instance: &InstanceName, path: &str, live: &Digest) -> bool {
+        let manifest = self.plan.instances.get(instance).and_then(|instance| instance.manifest_before.as_ref());
+        manifest.and_then(|manifest| manifest.files.get(path)) == Some(live)
     }
 
     /// The instances that the pull request changes.

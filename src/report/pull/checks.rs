@@ -91,11 +91,15 @@ pub fn deploy_check(view: &DeployedView<'_>, commit: &str) -> Check {
         }
     };
     let environment = &view.deployment.environment;
+    let line = match view.deployment.outcome {
+        None => format!("deploying, {}", deployment::what(view.deployment)),
+        Some(_) => deployment::headline(view.deployment),
+    };
     Check {
         name: "evenkeel/deploy".to_owned(),
         commit: commit.to_owned(),
         state,
-        title: clip(&format!("{environment}: {}", deployment::headline(view.deployment)), TITLE),
+        title: clip(&format!("{environment}: {line}"), TITLE),
         summary: deployed::deployed(view),
         text: None,
         findings: Vec::new(),

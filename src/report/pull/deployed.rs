@@ -5,7 +5,7 @@
 use super::{
     LONGEST_COMMENT,
     document::{Document, Piece, Section},
-    markdown::{code, code_line, details, fence, link, named, paragraphs},
+    markdown::{clipped, code, code_line, details, fence, link, named, paragraphs},
 };
 use crate::{
     model::{
@@ -14,7 +14,7 @@ use crate::{
     },
     report::{
         deployment,
-        words::{clip, count, duration, short},
+        words::{count, duration, short},
     },
 };
 
@@ -55,10 +55,9 @@ pub fn deployed(view: &DeployedView<'_>) -> String {
         format!("{}\n### {}", deployed_marker(view.deployment), title(view.deployment)),
         told(view),
         next(view),
-        failures(view.deployment),
-        notes(view.merged),
     ]);
-    let document = Document { head, sections: changes(view.deployment), foot: String::new() };
+    let sections = [failures(view.deployment), notes(view.merged), changes(view.deployment)];
+    let document = Document { head, sections: sections.into_iter().flatten().collect(), foot: String::new() };
     document.within(LONGEST_COMMENT, &where_it_is(view)).text
 }
 
@@ -136,15 +135,14 @@ fn is_condemned(deployment: &Deployment) -> bool {
 }
 
 /// What failed, each with what it said and the last lines of its log.
-fn failures(deployment: &Deployment) -> String {
-    const MOST: usize = 6;
-    let undone = deployment.not_undone.iter().take(MOST).map(|it| failure("Not undone", it));
-    let more = deployment.not_undone.len().saturating_sub(MOST);
-    let more = (more > 0).then(|| format!("… and {more} more that are not undone."));
-    paragraphs(deployment.failure.iter().map(|it| failure("Failed", it)).chain(undone).chain(more))
+fn failures(deployment: &Deployment) -> Option<Section> {
+    let failed = deployment.failure.iter().map(|it| failure("Failed", it));
+    let pieces: Vec<Piece> = failed.chain(deployment.not_undone.iter().map(|it| failure("Not undone", it))).collect();
+    let brief = format!("- {}", count(pieces.len(), "failure"));
+    (!pieces.is_empty()).then(|| Section { head: String::new(), pieces, brief })
 }
 
-fn failure(title: &str, failure: &Failure) -> String {
+fn failure(title: &str, failure: &Failure) -> Piece {
     let of_instance = format!("{}/", failure.instance);
     let step = failure.step.strip_prefix(&of_instance).unwrap_or(&failure.step);
     let step = if step.is_empty() || step == "undo" { String::new() } else { format!(", {}", code(step)) };
@@ -154,7 +152,7 @@ fn failure(title: &str, failure: &Failure) -> String {
         Cause::Build => "**Not built**".to_owned(),
         _ => format!("**{title}** on `{}`{step}", failure.instance),
     };
-    let lines = |text: &[&str]| text.iter().map(|line| clip(line, LINE)).collect::<Vec<_>>();
+    let lines = |text: &[&str]| text.iter().map(|line| clipped(line, LINE)).collect::<Vec<_>>();
     let message: Vec<&str> = failure.message.lines().take(LOG).collect();
     let log: Vec<&str> = failure.log.iter().flat_map(|line| line.lines()).collect();
     let last = &log[log.len().saturating_sub(LOG)..];
@@ -163,27 +161,26 @@ fn failure(title: &str, failure: &Failure) -> String {
     } else {
         format!("The last lines of its log:\n\n{}", fence("", lines(last)))
     };
-    paragraphs([head, fence("", lines(&message)), log])
+    let brief = format!("- {head}");
+    Piece { whole: paragraphs([head, fence("", lines(&message)), log]), brief }
 }
 
 /// Release notes: what was merged since the deployment before.
-fn notes(merged: &[PullRequest]) -> String {
-    if merged.is_empty() {
-        return String::new();
-    }
+fn notes(merged: &[PullRequest]) -> Option<Section> {
     let mut lines = vec!["**Merged since the deployment before**\n".to_owned()];
     lines.extend(merged.iter().take(NOTES).map(|pull| {
         let number = link(&format!("#{}", pull.number), &pull.url);
-        format!("- {number} {} by {}", code_line(&clip(&pull.title, LINE)), code(&pull.author))
+        format!("- {number} {} by {}", code_line(&pull.title), code(&pull.author))
     }));
     if merged.len() > NOTES {
         lines.push(format!("- … and {} more", merged.len() - NOTES));
     }
-    lines.join("\n")
+    let brief = format!("- {} merged since the deployment before", count(merged.len(), "pull request"));
+    (!merged.is_empty()).then(|| Section { head: lines.join("\n"), pieces: Vec::new(), brief })
 }
 
 /// What changed, by instance, folded.
-fn changes(deployment: &Deployment) -> Vec<Section> {
+fn changes(deployment: &Deployment) -> Option<Section> {
     let mut by_instance: Vec<(&str, Vec<&str>)> = Vec::new();
     for change in &deployment.changes {
         let (instance, what) = change.split_once(": ").unwrap_or(("", change));
@@ -197,13 +194,10 @@ fn changes(deployment: &Deployment) -> Vec<Section> {
         // A name that is none of an instance was not written by us.
         let is_known = deployment.touches.iter().any(|name| name.as_str() == instance);
         let name = if is_known { format!("<b>{instance}</b>: ") } else { String::new() };
-        let body = fence("", lines.iter().map(|line| clip(line, LINE)));
+        let body = fence("", lines.iter().map(|line| clipped(line, LINE)));
         Piece { whole: details(&format!("{name}{sum}"), &body), brief: format!("- {}: {sum}", code(instance)) }
     };
     let pieces: Vec<Piece> = by_instance.into_iter().map(piece).collect();
-    if pieces.is_empty() {
-        return Vec::new();
-    }
     let head = match deployment.outcome {
         Some(Outcome::Applied | Outcome::Partial) => "**Changes**",
         Some(Outcome::RolledBack) => "**Changes, all undone**",
@@ -212,7 +206,7 @@ fn changes(deployment: &Deployment) -> Vec<Section> {
         Some(Outcome::Unchanged | Outcome::Refused) | None => "**Planned changes**",
     };
     let brief = format!("- {}", count(deployment.changes.len(), "change"));
-    vec![Section { head: head.to_owned(), pieces, brief }]
+    (!pieces.is_empty()).then(|| Section { head: head.to_owned(), pieces, brief })
 }
 
 /// The title of the pull request that takes a deployment back. The reverted one's title is not in it: as the
@@ -240,14 +234,16 @@ pub fn revert_body(view: &DeployedView<'_>, reverted: &PullRequest) -> String {
     let head = paragraphs([
         format!(
             "Takes back {number}, {} by {}, which failed in `{}`.",
-            code_line(&clip(&reverted.title, LINE)),
+            code_line(&reverted.title),
             code(&reverted.author),
             deployment.environment
         ),
         live.to_owned(),
-        failures(deployment),
+    ]);
+    let foot = paragraphs([
         "To keep the change, close this and push what mends it: a newer commit is tried by itself.".to_owned(),
         record,
     ]);
-    head + "\n"
+    let document = Document { head, sections: failures(deployment).into_iter().collect(), foot };
+    document.within(LONGEST_COMMENT, &where_it_is(view)).text
 }

@@ -11,6 +11,8 @@ use crate::report::words::count;
 /// What the line takes that says that something was left out, at most.
 const NOTICE: usize = 600;
 
+const LEFT_OUT: &str = "Left out here:";
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Document {
     pub head: String,
@@ -97,7 +99,7 @@ impl Document {
                 return kept;
             }
             size = size.saturating_sub(self.sections[at].text(&kept[at]).len());
-            size += self.sections[at].brief.len();
+            size += self.sections[at].brief.len() + LEFT_OUT.len();
             kept[at].section = false;
         }
         kept
@@ -137,7 +139,8 @@ impl Section {
         let with = |wanted: bool| self.pieces.iter().zip(&kept.pieces).filter(move |(_, kept)| **kept == wanted);
         let whole = with(true).map(|(piece, _)| piece.whole.as_str());
         let briefs: Vec<&str> = with(false).map(|(piece, _)| piece.brief.as_str()).collect();
-        paragraphs(std::iter::once(self.head.as_str()).chain(whole).chain([briefs.join("\n").as_str()]))
+        let title = if briefs.is_empty() { "" } else { LEFT_OUT };
+        paragraphs(std::iter::once(self.head.as_str()).chain(whole).chain([title, briefs.join("\n").as_str()]))
     }
 }
 

@@ -38,10 +38,11 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> String {
         return format!("Refused{place} for {}", count(reasons, "reason"));
     }
     let all: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
-    if all.iter().all(|changes| changes.own.is_empty()) {
+    if !changes_anything(&all) {
         return unchanged(environments, &all);
     }
-    let mut said = vec![counted(instances(&all), "instance changes", "instances change")];
+    let places = if all.len() > 1 { format!(" in {} environments", all.len()) } else { String::new() };
+    let mut said = vec![counted(instances(&all), "instance changes", "instances change") + &places];
     let services = |wanted: &dyn Fn(Fate, usize) -> bool| named(&all, true, wanted);
     let new = services(&|fate, _| fate == Fate::Create);
     if new > 0 {
@@ -63,6 +64,11 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> String {
     said.join(", ")
 }
 
+/// Whether the pull request itself does anything to a host.
+pub(super) fn changes_anything(all: &[Changes<'_>]) -> bool {
+    all.iter().any(|changes| !changes.own.is_empty())
+}
+
 /// What the pull request changes nothing of.
 fn unchanged(environments: &[PlannedEnvironment<'_>], all: &[Changes<'_>]) -> String {
     let sum = |of: fn(&Plan) -> usize| environments.iter().map(|environment| of(environment.plan)).sum::<usize>();
@@ -70,11 +76,11 @@ fn unchanged(environments: &[PlannedEnvironment<'_>], all: &[Changes<'_>]) -> St
     let services = count(sum(|plan| plan.services), "service");
     let is_unknown = |plan: &Plan| plan.unknown_instances().count();
     if all.iter().any(|changes| !changes.before.is_empty()) {
-        return format!("No changes by this; drift is put right. {instances}, {services}");
+        return "No changes by this, but drift is put right".to_owned();
     }
     match sum(is_unknown) {
-        0 => format!("No changes. {instances}, {services} as declared"),
-        unknown => format!("No changes on what answered. {instances}, {unknown} without an answer"),
+        0 => format!("No changes: {instances} and {services} as declared"),
+        unknown => format!("No changes on what answered: {unknown} of {instances} gave none"),
     }
 }
 

@@ -11,7 +11,7 @@ const INLINE: usize = 400;
 
 /// Text from outside within a line.
 pub(super) fn code(text: &str) -> String {
-    let text = visible(&clip(text.trim(), INLINE));
+    let text = clipped(text.trim(), INLINE);
     let ticks = "`".repeat(longest_run(&text) + 1);
     match text.as_str() {
         "" => "` `".to_owned(),
@@ -19,6 +19,13 @@ pub(super) fn code(text: &str) -> String {
         text if text.starts_with('`') || text.ends_with('`') => format!("{ticks} {text} {ticks}"),
         text => format!("{ticks}{text}{ticks}"),
     }
+}
+
+/// At most so many characters of a text from outside, as they are shown: an escape takes the room of several.
+pub(super) fn clipped(text: &str, longest: usize) -> String {
+    // No character gets shorter by being made visible.
+    let begun: String = text.chars().take(longest + 1).collect();
+    clip(&visible(&begun), longest)
 }
 
 /// Text from outside of several lines, as a few words in a line.

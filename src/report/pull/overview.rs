@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 use super::{
     PlannedEnvironment,
     changes::{Changes, Tally},
-    markdown::{alert, code, code_line, paragraphs},
+    markdown::{alert, code, code_line, named, paragraphs},
     requests,
 };
 use crate::{
     model::{
+        desired::Resource,
         finding::Finding,
-        plan::{InstancePlan, InstanceState},
-        release::Making,
+        name::InstanceName,
+        plan::{Action, InstancePlan, InstanceState, Step},
     },
     report::words::{count, counted},
 };
@@ -30,14 +31,13 @@ pub(super) fn table(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>)
     let mut rows = Vec::new();
     for (name, instance) in &plan.instances {
         let own = Tally::of(changes.own_on(name));
-        let drifts = changes.before.iter().any(|change| change.instance == name);
-        let state = state(instance, drifts);
-        if own == Tally::default() && state.is_empty() {
+        let what = what(name, instance, changes);
+        if what.is_empty() {
             continue;
         }
         let cell = |number: usize| if number == 0 { String::new() } else { number.to_string() };
         let [created, updated, restarted, removed] = [own.created, own.updated, own.restarted, own.removed].map(cell);
-        rows.push(format!("| `{name}` | {created} | {updated} | {restarted} | {removed} | {state} |"));
+        rows.push(format!("| `{name}` | {created} | {updated} | {restarted} | {removed} | {what} |"));
     }
     if rows.is_empty() {
         return String::new();
@@ -45,7 +45,8 @@ pub(super) fn table(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>)
     let others = plan.instances.len() - rows.len();
     let more = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
-    let mut text = "| Instance | Created | Updated | Restarted | Removed | |\n|---|--:|--:|--:|--:|---|\n".to_owned();
+    let mut text =
+        "| Instance | Created | Updated | Restarted | Removed | What |\n|---|--:|--:|--:|--:|---|\n".to_owned();
     text += &rows.join("\n");
     let mut said = Vec::new();
     if more > 0 {
@@ -57,13 +58,30 @@ pub(super) fn table(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>)
     if said.is_empty() { text } else { format!("{text}\n\n{}.", said.join(", ")) }
 }
 
-fn state(instance: &InstancePlan, drifts: bool) -> &'static str {
-    match (&instance.state, drifts) {
-        (InstanceState::Unknown(_), _) => "no answer",
-        (InstanceState::Refused, _) => "refused",
-        (_, true) => "drift",
-        (InstanceState::AsDeclared | InstanceState::Changes, false) => "",
+/// The resources that change on an instance, and how it is. Only names that were checked: a bar would end the cell.
+fn what(name: &InstanceName, instance: &InstancePlan, changes: &Changes<'_>) -> String {
+    let own: Vec<String> = changes
+        .own_on(name)
+        .into_iter()
+        .map(|change| match change.resource {
+            Resource::Service(name) => name.to_string(),
+            Resource::Site(name) => name.to_string(),
+            Resource::Nginx => "nginx".to_owned(),
+            Resource::Packages => "packages".to_owned(),
+            Resource::Leftover(_) => "a leftover".to_owned(),
+        })
+        .collect();
+    let mut said = vec![named(&own)];
+    said.push(match &instance.state {
+        InstanceState::Unknown(_) => "no answer".to_owned(),
+        InstanceState::Refused => "refused".to_owned(),
+        InstanceState::AsDeclared | InstanceState::Changes => String::new(),
+    });
+    if changes.before.iter().any(|change| change.instance == name) {
+        said.push("drift".to_owned());
     }
+    said.retain(|word| !word.is_empty());
+    said.join("; ")
 }
 
 /// What refuses the plan.
@@ -77,7 +95,9 @@ pub(super) fn refusals(environment: &PlannedEnvironment<'_>) -> String {
 
 /// What to mind.
 pub(super) fn warnings(environment: &PlannedEnvironment<'_>) -> String {
-    let warnings: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| !finding.is_error()).collect();
+    // What is not built is among the notes, once and not for each instance.
+    let is_told = |finding: &Finding| finding.is_error() || finding.code == "not-built";
+    let warnings: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| !is_told(finding)).collect();
     let mut parts = Vec::new();
     if !warnings.is_empty() {
         parts.push(alert("WARNING", &list(warnings, finding)));
@@ -88,10 +108,20 @@ pub(super) fn warnings(environment: &PlannedEnvironment<'_>) -> String {
     paragraphs(parts)
 }
 
+/// What is said of what is declared, with its place.
+pub(super) fn declared(warnings: &[Finding]) -> String {
+    if warnings.is_empty() {
+        return String::new();
+    }
+    alert("WARNING", &list(warnings.iter().collect(), finding))
+}
+
 fn finding(finding: &Finding) -> String {
+    let place = finding.place.as_ref().map(|place| format!("{}: ", code(&format!("{}:{}", place.file, place.line))));
+    let place = place.unwrap_or_default();
     let instance = finding.instance.as_deref().map(|name| format!("{}: ", code(name))).unwrap_or_default();
     let hint = finding.hint.as_deref().map(|hint| format!("<br>Next: {}", code_line(hint))).unwrap_or_default();
-    format!("- {instance}{}{hint}", code_line(&finding.message))
+    format!("- {place}{instance}{}{hint}", code_line(&finding.message))
 }
 
 /// What is not known before the merge, or not now.
@@ -107,12 +137,17 @@ fn unknown(environment: &PlannedEnvironment<'_>) -> Vec<String> {
             "- {resource} takes its files from {source}, which is fetched once this is merged and not before: what it holds is not shown"
         ));
     }
-    let due = environment.releases.iter().filter(|change| matches!(change.to.making, Making::Due { .. }));
-    lines.extend(due.map(|change| {
-        let resource = code(&change.resource.to_string());
+    lines.extend(due(environment).into_iter().map(|resource| {
+        let resource = code(&resource.to_string());
         format!("- {resource} is built once this is merged and not before: what comes of it is not known")
     }));
     lines
+}
+
+/// What is built once it is merged.
+fn due<'a>(environment: &PlannedEnvironment<'a>) -> BTreeSet<&'a Resource> {
+    let is_due = |step: &&Step| matches!(step.action, Action::StageRelease { due: true, .. });
+    environment.plan.steps.iter().filter(is_due).map(|step| &step.resource).collect()
 }
 
 /// Whether requests are lost, and what cannot be told.

@@ -7,15 +7,15 @@ use super::{
     LONGEST_COMMENT, MARKER, PlannedEnvironment, PullContent, PullView, Rest, blocks,
     changes::{Change, Changes, Tally},
     document::{Document, Piece, Section},
-    headline::headline,
-    markdown::{code, details, fence, link, paragraphs},
+    headline::{changes_anything, headline, refusals},
+    markdown::{clipped, code, details, fence, link, paragraphs},
     overview, releases,
 };
 use crate::{
     model::{finding::Finding, name::InstanceName},
     report::{
         findings as finding_text,
-        words::{clip, count, short, time, uncapital},
+        words::{count, short, time, uncapital},
     },
 };
 
@@ -25,6 +25,8 @@ const SHORT: usize = 45;
 const DRIFT: &str = "<details><summary><b>Not by this pull request</b>";
 /// A line of a finding is shown this far.
 const LINE: usize = 300;
+/// How many lines are shown of why it cannot be looked at.
+const REASON: usize = 20;
 /// Paths in conflict that are listed.
 const PATHS: usize = 50;
 
@@ -53,17 +55,19 @@ pub(super) fn where_it_is(view: &PullView<'_>) -> String {
 
 pub(super) fn document(view: &PullView<'_>) -> Document {
     let title = format!("{MARKER}\n### {}", heading(view));
-    let (said, sections) = match &view.content {
+    let (said, mut sections) = match &view.content {
         PullContent::Untouched => ("Merging it deploys nothing.".to_owned(), Vec::new()),
         PullContent::Fork => (fork(view), Vec::new()),
-        PullContent::Conflict(paths) => (conflict(view, paths), Vec::new()),
-        PullContent::Refused(why) => (fence("", clip(why, 4000).lines()), Vec::new()),
+        PullContent::Conflict(paths) => conflict(view, paths),
+        PullContent::Refused(why) => (fence("", why.lines().take(REASON).map(|line| clipped(line, LINE))), Vec::new()),
         PullContent::Invalid(found) => (
             "As it is, merging it deploys nothing. `evenkeel validate` tells the same on any machine.".to_owned(),
             vec![each(found)],
         ),
         PullContent::Planned(environments) => (String::new(), planned(environments)),
     };
+    let brief = format!("- {}", finding_text::summary(view.warnings));
+    sections.push(Section { head: overview::declared(view.warnings), pieces: Vec::new(), brief });
     Document { head: paragraphs([title, said]), sections, foot: foot(view) }
 }
 
@@ -85,16 +89,15 @@ fn fork(view: &PullView<'_>) -> String {
     )
 }
 
-fn conflict(view: &PullView<'_>, paths: &[String]) -> String {
+fn conflict(view: &PullView<'_>, paths: &[String]) -> (String, Vec<Section>) {
     let more = paths.len().saturating_sub(PATHS);
     let more = (more > 0).then(|| format!("… {}", count(more, "more file")));
-    let shown = paths.iter().take(PATHS).map(|path| clip(path, LINE)).chain(more);
+    let shown = paths.iter().take(PATHS).map(|path| clipped(path, LINE)).chain(more);
     let base = code(&view.pull.base);
-    paragraphs([
-        format!("These files changed here and on {base} too:"),
-        fence("", shown),
-        format!("Bring {base} into the branch, and push: it is planned then."),
-    ])
+    let said =
+        format!("What follows changed on {base} too. Bring {base} into the branch and push: it is planned then.");
+    let brief = format!("- {}", count(paths.len(), "file"));
+    (said, vec![Section { head: fence("", shown), pieces: Vec::new(), brief }])
 }
 
 /// Findings alone.
@@ -105,11 +108,11 @@ pub(super) fn findings(found: &[Finding]) -> Document {
 fn each(found: &[Finding]) -> Section {
     let piece = |finding: &Finding| {
         let text = finding_text::text(std::slice::from_ref(finding), false);
-        let lines: Vec<String> = text.lines().map(|line| clip(line, LINE)).collect();
+        let lines: Vec<String> = text.lines().map(|line| clipped(line, LINE)).collect();
         // The last two are an empty line and the sum.
         let shown = lines.split_last_chunk::<2>().map_or(&lines[..], |(shown, _)| shown);
         let place = finding.place.as_ref().map(|place| format!("{}:{}: ", place.file, place.line));
-        let brief = format!("- {}", code(&clip(&format!("{}{}", place.unwrap_or_default(), finding.message), LINE)));
+        let brief = format!("- {}", code(&format!("{}{}", place.unwrap_or_default(), finding.message)));
         Piece { whole: fence("", shown), brief }
     };
     let brief = format!("- {}", finding_text::summary(found));
@@ -140,7 +143,7 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
         overview::warnings(environment),
     ]);
     let mut pieces: Vec<Piece> = changes.instances().into_iter().map(|name| instance(changes, name)).collect();
-    pieces.extend(environment.releases.iter().map(releases::piece));
+    pieces.extend(environment.releases.iter().filter_map(releases::piece));
     pieces.extend(drift(changes));
     Section { head, pieces, brief: format!("- `{name}`: {sum}") }
 }
@@ -148,7 +151,7 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
 fn instance(changes: &Changes<'_>, name: &InstanceName) -> Piece {
     let own = changes.own_on(name);
     let sum = Tally::of(own.iter().copied()).words();
-    let body = paragraphs(own.iter().map(|change| blocks::change(change, &changes.undeclared)));
+    let body = paragraphs(own.iter().map(|change| blocks::change(change, changes)));
     Piece { whole: details(&format!("<b>{name}</b>: {sum}"), &body), brief: format!("- `{name}`: {sum}") }
 }
 
@@ -162,7 +165,7 @@ fn drift(changes: &Changes<'_>) -> Option<Piece> {
     let told = changes
         .before
         .iter()
-        .map(|change: &Change<'_>| format!("`{}`: {}", change.instance, blocks::change(change, &changes.undeclared)));
+        .map(|change: &Change<'_>| format!("`{}`: {}", change.instance, blocks::change(change, changes)));
     let body = paragraphs(std::iter::once(why.to_owned()).chain(told));
     let whole = format!("{DRIFT}: {summary}</summary>\n\n{body}\n\n</details>");
     Some(Piece { whole, brief: format!("- Not by this pull request: {summary}") })
@@ -184,27 +187,43 @@ fn unfold_short(sections: &mut [Section]) {
 
 /// Of what it was made, and what to do next.
 fn foot(view: &PullView<'_>) -> String {
+    const ENVIRONMENTS: usize = 4;
     let mut said = vec![format!(
         "{} merged with {} at {}",
         code(&short(&view.pull.head)),
         code(&view.pull.base),
         code(&short(view.base))
     )];
-    let mut next =
-        "Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.".to_owned();
     if let PullContent::Planned(environments) = &view.content {
         said.push(format!("hosts looked at {} UTC", code(&time(view.when))));
-        let several = environments.len() > 1;
-        said.extend(environments.iter().take(4).map(|environment| {
-            let of = if several { format!(" of `{}`", environment.environment) } else { String::new() };
+        said.extend(environments.iter().take(ENVIRONMENTS).map(|environment| {
+            let of = if environments.len() > 1 { format!(" of `{}`", environment.environment) } else { String::new() };
             format!("plan{of} `{}`", environment.plan.digest().short())
         }));
-        if super::headline::refusals(environments) == 0 {
-            next = "**Merge to deploy.** Comment `/evenkeel plan` to look at the hosts again, `/evenkeel help` for what else can be asked.".to_owned();
-        } else {
-            next = "Comment `/evenkeel plan` to look at the hosts again, `/evenkeel help` for what else can be asked."
-                .to_owned();
-        }
     }
-    format!("---\n{next}<br><sub>{}</sub>", said.join(" · "))
+    let made_of = said.join(" · ");
+    let lines: Vec<&str> = next(view).into_iter().chain([made_of.as_str()]).collect();
+    format!("---\n{}", lines.join("<br>"))
+}
+
+fn next(view: &PullView<'_>) -> Option<&'static str> {
+    match &view.content {
+        PullContent::Planned(environments) if refusals(environments) > 0 => {
+            Some("`/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked.")
+        }
+        PullContent::Planned(environments) => {
+            let changes: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
+            Some(if environments.iter().any(|environment| environment.barred.is_some()) {
+                "`/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+            } else if changes_anything(&changes) {
+                "**Merge to deploy.** `/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+            } else {
+                "Merging changes nothing that runs. `/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+            })
+        }
+        PullContent::Conflict(_) | PullContent::Refused(_) | PullContent::Invalid(_) => {
+            Some("Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.")
+        }
+        PullContent::Untouched | PullContent::Fork => None,
+    }
 }

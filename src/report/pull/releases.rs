@@ -30,14 +30,16 @@ const SHOWN: usize = 20;
 /// What counts as a small text.
 const SMALL: usize = 32 << 10;
 
-/// The files of one release that changes, folded.
-pub(super) fn piece(change: &ReleaseChange<'_>) -> Piece {
+/// The files of one release that changes, folded. What is yet to be built has none.
+pub(super) fn piece(change: &ReleaseChange<'_>) -> Option<Piece> {
+    if matches!(change.to.making, Making::Due { .. }) {
+        return None;
+    }
     let listed = Files::between(change.from, change.to);
     let instances: Vec<&str> = change.instances.iter().map(|name| name.as_str()).collect();
-    let what = match (&change.to.making, change.from) {
-        (Making::Due { .. }, _) => "files, built once this is merged".to_owned(),
-        (_, None) => format!("files, all new: {}, {}", count(change.to.files.len(), "file"), size(change.to.size())),
-        _ => format!("files: {}", listed.words()),
+    let what = match change.from {
+        None => format!("files, all new: {}, {}", count(change.to.files.len(), "file"), size(change.to.size())),
+        Some(_) => format!("files: {}", listed.words()),
     };
     let from = change
         .from
@@ -54,10 +56,10 @@ pub(super) fn piece(change: &ReleaseChange<'_>) -> Piece {
     }
     parts.extend(texts(change));
     let name = summary_name(&change.resource);
-    Piece {
+    Some(Piece {
         whole: details(&format!("{name} {what}"), &paragraphs(parts)),
         brief: format!("- {} {what}", code(&change.resource.to_string())),
-    }
+    })
 }
 
 /// A resource's name in HTML. Names of services and sites are safe there; the rest is not a name.
@@ -71,15 +73,8 @@ fn summary_name(resource: &Resource) -> String {
 
 /// Why its files are not known.
 fn unknown(change: &ReleaseChange<'_>) -> Option<&'static str> {
-    match (&change.to.making, change.from.map(|from| &from.making)) {
-        (Making::Due { .. }, _) => {
-            Some("Nothing of a pull request is built before it is merged, so nobody knows yet what its files will be.")
-        }
-        (Making::Recorded { .. }, _) | (_, Some(Making::Recorded { .. } | Making::Due { .. })) => {
-            Some("A build made one of the two elsewhere: its files are not at hand, so what differs is not known.")
-        }
-        _ => None,
-    }
+    let at_hand = change.to.is_at_hand() && change.from.is_none_or(Release::is_at_hand);
+    (!at_hand).then_some("One of the two was built elsewhere: its files are not at hand, so what differs is not known.")
 }
 
 /// What differs between two releases, one line for each file.

@@ -66,14 +66,19 @@ pub(super) fn unharmed(changes: &Changes<'_>) -> String {
     };
     let reloads = on(|action| matches!(action, Action::ReloadNginx { .. } | Action::ReleaseNginx));
     let switches = on(|action| matches!(action, Action::WriteLink { before: Before::Link { .. }, .. }));
-    let mut said = Vec::new();
-    if !reloads.is_empty() {
-        said.push(format!("nginx goes on serving while it reloads on {}", named(&reloads)));
+    match (reloads.is_empty(), switches.is_empty()) {
+        (true, true) => String::new(),
+        (false, true) => format!("nginx goes on serving while it reloads on {}", named(&reloads)),
+        (true, false) => format!("sites are switched over in one go on {}", named(&switches)),
+        (false, false) if reloads == switches => {
+            format!("nginx goes on serving while it reloads and sites are switched over, on {}", named(&reloads))
+        }
+        (false, false) => format!(
+            "nginx goes on serving while it reloads on {}, and sites are switched over in one go on {}",
+            named(&reloads),
+            named(&switches)
+        ),
     }
-    if !switches.is_empty() {
-        said.push(format!("sites are switched over in one go on {}", named(&switches)));
-    }
-    said.join(", and ")
 }
 
 fn services<'a>(changes: &Changes<'a>, wanted: impl Fn(&Change<'a>) -> bool) -> Places<'a> {
