@@ -166,6 +166,11 @@ impl Apply<'_> {
         if let Some(hold) = standing.hold() {
             return refuse(format!("{} is {}", self.environment(), report::control::held(hold)), "`evenkeel resume`");
         }
+        let required = &self.prepared.fleet.environment.require_checks;
+        if !required.is_empty() {
+            let what = format!("{} asks for checks to be green first: {}", self.environment(), required.join(", "));
+            return refuse(what, "a reconciler that is signed in to GitHub looks at them, and deploys");
+        }
         let commits = &self.prepared.commits;
         if let Some(quarantined) = standing.quarantined(commits) {
             let (generation, why) = (quarantined.generation, &quarantined.why);

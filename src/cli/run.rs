@@ -63,11 +63,11 @@ pub fn run(args: &Args) -> Exit {
         let _claim = place.claim()?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
-        let github = args.github.open(&place.url)?;
+        let github = args.github.open(&place.url)?.map(Arc::new);
         let (heard, events) = mpsc::channel(EVENTS);
         let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.
-        let _watcher = watch_local(&repository, poke);
+        let _watcher = watch_local(&repository, poke.clone());
         let following = format!("following {}", place.url);
         info!("{following}, state in {}", place.state.display());
         let mut reconciler = Reconciler::new(
@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> Exit {
         );
         reconciler.fetcher = Arc::new(place.fetcher());
         reconciler.workshop = Some(Arc::new(place.workshop()));
+        reconciler.github = github.clone();
         let reconciler = Arc::new(reconciler);
         let reloading = reconciler.clone();
         signals::obey(stop.clone(), following.clone(), move || {
@@ -89,7 +90,7 @@ pub fn run(args: &Args) -> Exit {
         })?;
         let pulls = github.map(|github| {
             let roster = args.reach.roster();
-            let pulls = PullRequests::new(reconciler.clone(), Arc::new(github), roster, args.poll.0);
+            let pulls = PullRequests::new(reconciler.clone(), github, roster, args.poll.0, poke.clone());
             let pulls = Arc::new(pulls);
             tokio::spawn(pulls.clone().tell(stop.clone()));
             tokio::spawn(pulls.run(events, stop.clone()))

@@ -67,6 +67,8 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
         Barred::Quarantined
     } else if wanted.rewinds && !meant {
         Barred::Rewind
+    } else if !wanted.missing_checks.is_empty() && !meant {
+        Barred::Checks
     } else if put_off {
         Barred::Later
     } else if stands_by && standing.good.as_ref().is_some_and(|good| good.commits == target) {

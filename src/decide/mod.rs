@@ -118,6 +118,8 @@ pub struct Wanted {
     pub said: Said,
     /// Whether these commits leave out the deployed one.
     pub rewinds: bool,
+    /// Checks that have to be green first, and are not.
+    pub missing_checks: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,13 @@ fn commits(id: &str) -> Commits {
 }
 
 fn wanted(id: &str) -> Wanted {
-    Wanted { commits: commits(id), observe_every: 30_000, said: Said::default(), rewinds: false }
+    Wanted {
+        commits: commits(id),
+        observe_every: 30_000,
+        said: Said::default(),
+        rewinds: false,
+        missing_checks: Vec::new(),
+    }
 }
 
 fn good(id: &str) -> Standing {
@@ -178,6 +184,20 @@ fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_rep
     l.at(2_010, ended(repair("a", "b", Barred::Later), passed(End::Done, good("a"))));
     assert_eq!(l.due(5_999), []);
     assert_eq!(l.due(6_000), [pass(deploy("b"))], "each time later");
+}
+
+#[test]
+fn a_commit_waits_for_the_checks_that_are_required_and_drift_is_repaired_meanwhile() {
+    let waits = |missing: &[&str]| Wanted {
+        missing_checks: missing.iter().map(|name| (*name).to_owned()).collect(),
+        said: said(good("a")),
+        ..wanted("b")
+    };
+    let (mut l, effects) = Loop::of(waits(&["ci/test"]));
+    assert_eq!(effects, [pass(repair("a", "b", Barred::Checks))]);
+    l.at(10, ended(repair("a", "b", Barred::Checks), passed(End::Done, good("a"))));
+    assert_eq!(l.at(20, fetched(waits(&["ci/test"]))), []);
+    assert_eq!(l.at(30, fetched(waits(&[]))), [pass(deploy("b"))]);
 }
 
 #[test]

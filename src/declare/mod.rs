@@ -179,6 +179,12 @@ impl Declaration {
         self.environments.get(environment).map(|declared| &*declared.branch)
     }
 
+    /// The checks that must be green on a commit before it is deployed to `environment`.
+    pub fn required_checks(&self, environment: &EnvironmentName) -> &[String] {
+        let declared = self.environments.get(environment);
+        declared.and_then(|declared| declared.require_checks.as_deref()).unwrap_or_default()
+    }
+
     /// Whether a pull request from a fork is planned before somebody who may write here asks for it.
     pub fn plans_forks(&self) -> bool {
         self.fleet.pull_requests.plan_forks.unwrap_or(false)

@@ -76,6 +76,7 @@ pub fn environment(
             },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
             keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),
+            require_checks: file.require_checks.clone().unwrap_or_default(),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
         digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),

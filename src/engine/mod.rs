@@ -20,6 +20,7 @@ pub mod pulls;
 pub mod reconcile;
 pub mod record;
 pub mod recover;
+mod required;
 mod reread;
 pub mod rollback;
 pub mod roster;

@@ -5,7 +5,7 @@
 //! environments do not wait for one another. What a pass does is `round.rs`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -37,6 +37,7 @@ use super::{
 use crate::{
     decide::{self, Effect, Event, Policy, State},
     declare::{Declaration, Overrides},
+    github::GitHub,
     host::Host,
     model::{
         name::{EnvironmentName, InstanceName},
@@ -82,6 +83,10 @@ pub struct Reconciler<H, L> {
     pub fetcher: Arc<dyn Fetcher>,
     /// Where builds are run and kept; without it none is.
     pub workshop: Option<Arc<Workshop>>,
+    /// Where checks are asked for, when it is signed in to.
+    pub github: Option<Arc<GitHub>>,
+    /// Which checks are green, by commit.
+    pub(super) green: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// What `status` answers, by environment.
     pub status: Arc<Mutex<BTreeMap<EnvironmentName, StatusView>>>,
     /// Goes up with each turn of the loop: who watches it sees that it lives.
@@ -129,6 +134,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             jitter: Box::new(|| rand::rng().random()),
             fetcher: Arc::new(Unfetched),
             workshop: None,
+            github: None,
+            green: Mutex::default(),
             status,
             pulse,
             declaration: Mutex::default(),

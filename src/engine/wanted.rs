@@ -8,6 +8,7 @@ use super::{
     ledger::Ledger,
     prepare::PrepareError,
     reconcile::{Reconciler, lock},
+    required,
     round_error::RoundError,
 };
 use crate::{
@@ -37,7 +38,9 @@ pub async fn wanted<H: Host, L: Ledger>(
         commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
         let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-        wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds });
+        let names = declaration.required_checks(name);
+        let missing_checks = required::missing(reconciler, names, &commits, &said.standing).await;
+        wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds, missing_checks });
     }
     Ok(wanted)
 }
@@ -72,7 +75,7 @@ pub async fn last_good<H: Host, L: Ledger>(
         let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
         let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { continue };
         let observe_every = declaration.observe_interval(&name).0.as_millis() as u64;
-        wanted.insert(name, Wanted { commits, observe_every, said, rewinds: false });
+        wanted.insert(name, Wanted { commits, observe_every, said, rewinds: false, missing_checks: Vec::new() });
     }
     Ok(wanted)
 }

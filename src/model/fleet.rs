@@ -43,6 +43,8 @@ pub struct Environment {
     pub lost_after: Span,
     /// How many releases stay on an instance beyond those that are in use.
     pub keep_releases: u32,
+    /// Checks that must be green on a commit before it is deployed.
+    pub require_checks: Vec<String>,
 }
 
 /// One host, and how it is reached.

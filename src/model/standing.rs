@@ -135,6 +135,8 @@ pub enum Barred {
     Quarantined,
     /// They leave out the deployed commit.
     Rewind,
+    /// Checks that the environment asks for are not green on them.
+    Checks,
     /// They failed a moment ago, and are tried again later.
     Later,
 }

@@ -155,6 +155,9 @@ pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, stand
             "{commit} leaves out the deployed commit (a forced push?); it is refused until \
              `evenkeel retry --allow-rewind`"
         ),
+        Barred::Checks => {
+            format!("{commit} waits for checks to be green: `require_checks` of the environment names them")
+        }
         Barred::Later => format!("{commit} could not be deployed a moment ago, and is tried again"),
     })
 }

@@ -73,6 +73,8 @@ pub struct PullRequests<H> {
     /// Connections of its own: what strangers have hosts look for must not be in the way of the loop.
     roster: Roster<H>,
     poll_every: Duration,
+    /// Wakes the loop.
+    poke: mpsc::Sender<()>,
     /// What was last said of each, so that nothing is said twice.
     said: Mutex<BTreeMap<u64, publish::Said>>,
     ourselves: OnceCell<String>,
@@ -91,12 +93,14 @@ impl<H: Host> PullRequests<H> {
         github: Arc<GitHub>,
         roster: Roster<H>,
         poll_every: Duration,
+        poke: mpsc::Sender<()>,
     ) -> Self {
         Self {
             reconciler,
             github,
             roster,
             poll_every,
+            poke,
             said: Mutex::default(),
             ourselves: OnceCell::new(),
             page: OnceCell::new(),
@@ -131,9 +135,14 @@ impl<H: Host> PullRequests<H> {
                     Err(error) => warn!("a command ended in a panic, which is a fault of evenkeel: {error}"),
                 },
                 Some(event) = events.recv() => {
-                    if let Event::Push(_) = event {
+                    match &event {
                         // The loop fetches it, and then open pull requests may stand on something older.
-                        poll_at = poll_at.min(Instant::now() + AFTER_PUSH);
+                        Event::Push(_) => poll_at = poll_at.min(Instant::now() + AFTER_PUSH),
+                        // What waited for it may be deployed now. A full channel holds a poke already.
+                        Event::CheckRun(check) | Event::CheckSuite(check) if check.action == "completed" => {
+                            let _ = self.poke.try_send(());
+                        }
+                        _ => {}
                     }
                     state.heard(&event);
                 }
