@@ -333,6 +333,19 @@ fn a_source_that_lies_elsewhere_is_listed_and_not_shown() -> Tested {
 }
 
 #[test]
+fn a_release_that_was_built_elsewhere_has_files_that_nobody_here_knows() -> Tested {
+    let mut sample = new_code()?;
+    let key = Digest::of("key");
+    let making = Making::Recorded { key, requirements: Default::default() };
+    let folder = Pinned::Folder("mcp_servers/gong".into());
+    sample.releases[0].2 = Release::without_files(key, folder, making);
+    let comment = sample.comment();
+    assert!(comment.contains("files: what differs is not known"), "{comment}");
+    assert!(comment.contains("those files are not at hand") && !comment.contains("def serve"), "{comment}");
+    Ok(())
+}
+
+#[test]
 fn a_pull_request_that_changes_nothing_is_one_line() -> Tested {
     let nothing = plan(&[("a", InstanceState::AsDeclared), ("b", InstanceState::AsDeclared)], Vec::new())?;
     assert_snapshot!("no_changes", Sample::of(nothing).comment());

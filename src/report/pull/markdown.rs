@@ -11,7 +11,7 @@ const INLINE: usize = 400;
 
 /// Text from outside within a line.
 pub(super) fn code(text: &str) -> String {
-    let text = clipped(text.trim(), INLINE);
+    let text = without_long_runs(&clipped(text.trim(), INLINE));
     let ticks = "`".repeat(longest_run(&text) + 1);
     match text.as_str() {
         "" => "` `".to_owned(),
@@ -36,7 +36,7 @@ pub(super) fn code_line(text: &str) -> String {
 
 /// Lines from outside, as a block. `language` is ours.
 pub(super) fn fence<L: AsRef<str>>(language: &str, lines: impl IntoIterator<Item = L>) -> String {
-    let lines: Vec<String> = lines.into_iter().map(|line| visible(line.as_ref())).collect();
+    let lines: Vec<String> = lines.into_iter().map(|line| without_long_runs(&visible(line.as_ref()))).collect();
     let longest = lines.iter().map(|line| longest_run(line)).max().unwrap_or_default();
     let ticks = "`".repeat((longest + 1).max(3));
     let mut text = format!("{ticks}{language}\n");
@@ -97,6 +97,14 @@ pub(super) fn named<N: AsRef<str>>(names: &[N]) -> String {
     }
 }
 
+/// Text with no more backticks in a row than a delimiter can outdo. GitHub's parser takes 80 of them, and more, for
+/// text, and counts those of a fence to 255: <https://github.com/github/cmark-gfm/blob/master/src/inlines.c>
+/// (`MAXBACKTICKS`), `src/blocks.c` (`fence_length`).
+fn without_long_runs(text: &str) -> String {
+    const MOST: usize = 40;
+    if longest_run(text) > MOST { text.replace('`', "'") } else { text.to_owned() }
+}
+
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }
@@ -118,6 +126,13 @@ mod tests {
         assert_eq!(code("two\nlines\u{202e}"), "`two\\nlines\\u{202e}`");
         assert_eq!(code(""), "` `");
         assert_eq!(fence("diff", ["+````", "```"]), "`````diff\n+````\n```\n`````");
+    }
+
+    #[test]
+    fn more_backticks_than_any_delimiter_has_are_none() {
+        let run = "`".repeat(300);
+        assert_eq!(code(&run), format!("`{}`", "'".repeat(300)));
+        assert_eq!(fence("", [format!(" {run}")]), format!("```\n {}\n```", "'".repeat(300)));
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub struct PlannedEnvironment<'a> {
     /// What would be done once it is merged.
     pub plan: &'a Plan,
     /// What would be done without it: drift, and what is not deployed yet. Its steps are in `plan` too, unless the
-    /// pull request does away with them.
+    /// pull request does away with them. All of them: what the drift policy leaves as it is a deployment puts right.
     pub before: &'a Plan,
     /// Each release that would be another one.
     pub releases: Vec<ReleaseChange<'a>>,

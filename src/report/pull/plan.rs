@@ -21,8 +21,6 @@ use crate::{
 
 /// Details of at most so many lines together are shown unfolded.
 const SHORT: usize = 45;
-/// How the part begins that is not by the pull request.
-const DRIFT: &str = "<details><summary><b>Not by this pull request</b>";
 /// A line of a finding is shown this far.
 const LINE: usize = 300;
 /// How many lines are shown of why it cannot be looked at.
@@ -128,6 +126,9 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> Vec<Section> {
         only.head = only.head.split_once("\n\n").map_or("", |(_, rest)| rest).to_owned();
     }
     unfold_short(&mut sections);
+    for (section, changes) in sections.iter_mut().zip(&changes) {
+        section.pieces.extend(drift(changes));
+    }
     sections
 }
 
@@ -144,7 +145,6 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
     ]);
     let mut pieces: Vec<Piece> = changes.instances().into_iter().map(|name| instance(changes, name)).collect();
     pieces.extend(environment.releases.iter().filter_map(releases::piece));
-    pieces.extend(drift(changes));
     Section { head, pieces, brief: format!("- `{name}`: {sum}") }
 }
 
@@ -167,19 +167,19 @@ fn drift(changes: &Changes<'_>) -> Option<Piece> {
         .iter()
         .map(|change: &Change<'_>| format!("`{}`: {}", change.instance, blocks::change(change, changes)));
     let body = paragraphs(std::iter::once(why.to_owned()).chain(told));
-    let whole = format!("{DRIFT}: {summary}</summary>\n\n{body}\n\n</details>");
+    let whole = details(&format!("<b>Not by this pull request</b>: {summary}"), &body);
     Some(Piece { whole, brief: format!("- Not by this pull request: {summary}") })
 }
 
-/// Unfolds the changes where they are short together. What is not by the pull request stays folded.
+/// Unfolds what there is where it is short together.
 fn unfold_short(sections: &mut [Section]) {
-    let pieces = || sections.iter().flat_map(|section| &section.pieces).filter(|piece| !piece.whole.starts_with(DRIFT));
-    let lines: usize = pieces().map(|piece| piece.whole.lines().count()).sum();
+    let lines: usize =
+        sections.iter().flat_map(|section| &section.pieces).map(|piece| piece.whole.lines().count()).sum();
     if lines > SHORT {
         return;
     }
     for piece in sections.iter_mut().flat_map(|section| &mut section.pieces) {
-        if let Some(rest) = piece.whole.strip_prefix("<details>").filter(|_| !piece.whole.starts_with(DRIFT)) {
+        if let Some(rest) = piece.whole.strip_prefix("<details>") {
             piece.whole = format!("<details open>{rest}");
         }
     }
@@ -189,7 +189,7 @@ fn unfold_short(sections: &mut [Section]) {
 fn foot(view: &PullView<'_>) -> String {
     const ENVIRONMENTS: usize = 4;
     let mut said = vec![format!(
-        "{} merged with {} at {}",
+        "{} onto {} at {}",
         code(&short(&view.pull.head)),
         code(&view.pull.base),
         code(&short(view.base))
@@ -201,29 +201,27 @@ fn foot(view: &PullView<'_>) -> String {
             format!("plan{of} `{}`", environment.plan.digest().short())
         }));
     }
-    let made_of = said.join(" · ");
-    let lines: Vec<&str> = next(view).into_iter().chain([made_of.as_str()]).collect();
-    format!("---\n{}", lines.join("<br>"))
+    format!("---\n{}{}", next(view), said.join(" · "))
 }
 
-fn next(view: &PullView<'_>) -> Option<&'static str> {
+fn next(view: &PullView<'_>) -> String {
+    const ASK: &str = "`/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked.<br>";
     match &view.content {
-        PullContent::Planned(environments) if refusals(environments) > 0 => {
-            Some("`/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked.")
-        }
         PullContent::Planned(environments) => {
             let changes: Vec<Changes<'_>> = environments.iter().map(Changes::of).collect();
-            Some(if environments.iter().any(|environment| environment.barred.is_some()) {
-                "`/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+            let is_barred = environments.iter().any(|environment| environment.barred.is_some());
+            if refusals(environments) > 0 || is_barred {
+                ASK.to_owned()
             } else if changes_anything(&changes) {
-                "**Merge to deploy.** `/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
+                format!("**Merge to deploy.** {ASK}")
             } else {
-                "Merging changes nothing that runs. `/evenkeel plan` looks at the hosts again, `/evenkeel help` tells what else can be asked."
-            })
+                format!("Merging changes nothing that runs. {ASK}")
+            }
         }
         PullContent::Conflict(_) | PullContent::Refused(_) | PullContent::Invalid(_) => {
-            Some("Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.")
+            "Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.<br>"
+                .to_owned()
         }
-        PullContent::Untouched | PullContent::Fork => None,
+        PullContent::Untouched | PullContent::Fork => String::new(),
     }
 }

@@ -27,6 +27,7 @@ use crate::{
 const LISTED: usize = 100;
 /// How many changed files are shown line by line.
 const SHOWN: usize = 20;
+const NOT_AT_HAND: &str = "It was built elsewhere, now or before: those files are not at hand.";
 /// What counts as a small text.
 const SMALL: usize = 32 << 10;
 
@@ -38,8 +39,10 @@ pub(super) fn piece(change: &ReleaseChange<'_>) -> Option<Piece> {
     let listed = Files::between(change.from, change.to);
     let instances: Vec<&str> = change.instances.iter().map(|name| name.as_str()).collect();
     let what = match change.from {
-        None => format!("files, all new: {}, {}", count(change.to.files.len(), "file"), size(change.to.size())),
-        Some(_) => format!("files: {}", listed.words()),
+        None if change.to.is_at_hand() => {
+            format!("files, all new: {}, {}", count(change.to.files.len(), "file"), size(change.to.size()))
+        }
+        _ => format!("files: {}", listed.words()),
     };
     let from = change
         .from
@@ -48,7 +51,7 @@ pub(super) fn piece(change: &ReleaseChange<'_>) -> Option<Piece> {
     let head = paragraphs([
         format!("From {}, on {}.", code(&change.to.origin()), named(&instances)),
         from.unwrap_or_default(),
-        unknown(change).unwrap_or_default().to_owned(),
+        if are_at_hand(change.from, change.to) { String::new() } else { NOT_AT_HAND.to_owned() },
     ]);
     let mut parts = vec![head];
     if !listed.lines.is_empty() {
@@ -71,10 +74,9 @@ fn summary_name(resource: &Resource) -> String {
     }
 }
 
-/// Why its files are not known.
-fn unknown(change: &ReleaseChange<'_>) -> Option<&'static str> {
-    let at_hand = change.to.is_at_hand() && change.from.is_none_or(Release::is_at_hand);
-    (!at_hand).then_some("One of the two was built elsewhere: its files are not at hand, so what differs is not known.")
+/// Whether the files of both are known.
+fn are_at_hand(from: Option<&Release>, to: &Release) -> bool {
+    to.is_at_hand() && from.is_none_or(Release::is_at_hand)
 }
 
 /// What differs between two releases, one line for each file.
@@ -88,8 +90,7 @@ struct Files {
 impl Files {
     fn between(from: Option<&Release>, to: &Release) -> Self {
         let mut files = Self { lines: Vec::new(), added: 0, changed: 0, removed: 0 };
-        let at_hand = |release: &&Release| release.is_at_hand();
-        if !at_hand(&to) || from.is_some_and(|from| !from.is_at_hand()) {
+        if !are_at_hand(from, to) {
             return files;
         }
         let paths: BTreeSet<&String> = from.iter().flat_map(|from| from.files.keys()).chain(to.files.keys()).collect();
