@@ -29,6 +29,7 @@ const MOST_REDIRECTS: usize = 3;
 const MOST_REFUSALS: usize = 3;
 const MOST_RETRIES: usize = 3;
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// What is asked of GitHub.
 pub(super) struct Ask {
@@ -152,6 +153,8 @@ impl Wire {
             .user_agent(concat!("evenkeel/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(LONGEST_CONNECT.min(pace.timeout))
             .timeout(pace.timeout)
+            // A server drops an idle connection some time; what is not safe to repeat must not be caught by that.
+            .pool_idle_timeout(LONGEST_IDLE)
             // Followed below: reqwest would make a GET of a POST.
             .redirect(redirect::Policy::none());
         if settings.api.host_str().is_some_and(is_this_machine) {

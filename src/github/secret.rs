@@ -32,6 +32,15 @@ impl Secret {
         Ok(Self(text))
     }
 
+    /// The same, of a file with a token. One of several lines is something else, a private key say, and goes nowhere.
+    pub(super) async fn read_line(path: &Path) -> Result<Self, GitHubError> {
+        let secret = Self::read(path).await?;
+        if secret.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(secret);
+        }
+        Err(GitHubError::Unusable { path: path.to_owned(), why: "it does not hold one line with a token" })
+    }
+
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

@@ -57,7 +57,7 @@ impl Session {
     pub(super) async fn bearer(&self, wire: &Wire) -> Result<Secret, GitHubError> {
         let (app, key_file) = match &self.sign_in {
             SignIn::App { id, key_file } => (*id, key_file),
-            SignIn::Token { file } => return Secret::read(file).await,
+            SignIn::Token { file } => return Secret::read_line(file).await,
         };
         let mut token = self.token.lock().await;
         let fresh = token.as_ref().filter(|token| token.ends - (self.clock)() > RENEWED_BEFORE);

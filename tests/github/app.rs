@@ -144,7 +144,7 @@ async fn an_app_that_is_not_installed_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_that_holds_no_key_is_named_and_not_shown() {
+async fn a_file_that_does_not_hold_what_it_should_is_named_and_not_shown() {
     let server = github_with_apps().await;
     for (name, content, why) in [
         ("empty", "\n", "it is empty"),
@@ -162,6 +162,10 @@ async fn a_file_that_holds_no_key_is_named_and_not_shown() {
         let all = format!("{error:?} {}", said(&error));
         assert!(!all.contains("s3cret") && !all.contains("czNjcmV0"), "{all}");
     }
+    sign_in(&server.path(""));
+    let github = server.sign_in(SignIn::Token { file: server.path("app.pem") }, QUICK);
+    let error = github.repository().await.expect_err("it is the key");
+    assert!(error.to_string().ends_with("app.pem cannot be used: it does not hold one line with a token"), "{error}");
     let error = server.sign_in(with_key(server.path("none")), QUICK).repository().await.expect_err("there is no file");
     assert!(said(&error).starts_with(&format!("cannot read {}: ", server.path("none").display())));
     assert_eq!(server.lines(), Vec::<String>::new());
