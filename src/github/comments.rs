@@ -17,10 +17,12 @@ pub struct Comment {
     pub id: u64,
     /// The issue or pull request that it stands below.
     pub number: u64,
+    pub on_pull_request: bool,
     pub author: String,
     /// Markdown, as its author wrote it.
     pub body: String,
     pub created_at: DateTime<Utc>,
+    /// Later than that when it was edited.
     pub updated_at: DateTime<Utc>,
     /// Where people read it.
     pub url: String,
@@ -47,11 +49,12 @@ struct Written {
 
 impl From<Written> for Comment {
     fn from(written: Written) -> Self {
-        // The one place where GitHub says below what a comment stands.
+        // GitHub says below what a comment stands in its addresses only.
         let number = written.issue_url.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or_default();
         Self {
             id: written.id,
             number,
+            on_pull_request: written.html_url.contains(&format!("/pull/{number}#")),
             author: login(written.user),
             body: written.body.unwrap_or_default(),
             created_at: written.created_at,

@@ -1,8 +1,10 @@
 //! Signing in as an App: its key, its token, and when that is renewed.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -18,15 +20,19 @@ use crate::server::{Answer, Asked, QUICK, Server, answer, said};
 
 const APP: u64 = 4711;
 
-fn openssl(arguments: &[&str], folder: &Path) {
+/// What it writes to its standard output.
+pub fn openssl(arguments: &[&str], folder: &Path) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl is installed");
     assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
-/// With a new key, as GitHub gives it: PKCS#1.
+/// With a key as GitHub gives it: PKCS#1. Making one takes a second, so all have the same.
 pub fn sign_in(folder: &Path) -> SignIn {
-    openssl(&["genrsa", "-traditional", "-out", "app.pem", "2048"], folder);
-    SignIn::App { id: APP, key_file: folder.join("app.pem") }
+    static KEY: OnceLock<Vec<u8>> = OnceLock::new();
+    let key = KEY.get_or_init(|| openssl(&["genrsa", "-traditional", "2048"], folder));
+    fs::write(folder.join("app.pem"), key).expect("it can be written");
+    with_key(folder.join("app.pem"))
 }
 
 fn with_key(key_file: PathBuf) -> SignIn {
@@ -155,7 +161,7 @@ async fn a_file_that_does_not_hold_what_it_should_is_named_and_not_shown() {
             "it is not an RSA private key of at least 2048 bits",
         ),
     ] {
-        std::fs::write(server.path(name), content).expect("it can be written");
+        fs::write(server.path(name), content).expect("it can be written");
         let github = server.sign_in(with_key(server.path(name)), QUICK);
         let error = github.repository().await.expect_err("there is no key");
         assert_eq!(error.to_string(), format!("{} cannot be used: {why}", server.path(name).display()));

@@ -135,15 +135,11 @@ fn without_a_sign_in_the_next_move_is_named() {
 
 /// A certificate for `git.acme.test`, and one of the authority that signed it.
 fn certify(folder: &Path) {
-    let run = |arguments: &[&str]| {
-        let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("it is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
     let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
-    run(&[&new[..], &["-subj", "/CN=Acme", "-keyout", "ca.key", "-out", "ca.pem"]].concat());
+    app::openssl(&[&new[..], &["-subj", "/CN=Acme", "-keyout", "ca.key", "-out", "ca.pem"]].concat(), folder);
     let names = ["-addext", "subjectAltName=DNS:git.acme.test", "-addext", "basicConstraints=critical,CA:FALSE"];
     let signed = ["-subj", "/CN=git.acme.test", "-CA", "ca.pem", "-CAkey", "ca.key"];
-    run(&[&new[..], &signed, &names, &["-keyout", "tls.key", "-out", "tls.pem"]].concat());
+    app::openssl(&[&new[..], &signed, &names, &["-keyout", "tls.key", "-out", "tls.pem"]].concat(), folder);
 }
 
 /// What a proxy is asked, up to the empty line.

@@ -150,6 +150,27 @@ async fn a_pull_request_is_open_closed_or_merged() {
 }
 
 #[tokio::test]
+async fn a_comment_says_what_it_stands_below() {
+    let comment = |kind: &str, user: Value| {
+        json!({
+            "id": 1, "user": user, "body": null, "created_at": "2026-01-01T00:00:00Z",
+            "updated_at": "2026-01-02T00:00:00Z", "issue_url": "https://api.h/repos/o/r/issues/5",
+            "html_url": format!("https://h/o/r/{kind}/5#issuecomment-1"),
+        })
+    };
+    let all = json!([comment("pull", json!({"login": "ada"})), comment("issues", Value::Null)]);
+    let server = Server::start(move |_, _| answer(200, &all)).await;
+    let since = "2026-01-01T12:00:00.5Z".parse().expect("it is a time");
+    let comments = server.github(QUICK).comments_since(since).await.expect("they are answered");
+    let told: Vec<_> =
+        comments.iter().map(|comment| (comment.number, comment.on_pull_request, comment.author.as_str())).collect();
+    assert_eq!(told, [(5, true, "ada"), (5, false, "ghost")]);
+    assert!(comments[0].updated_at > comments[0].created_at);
+    let line = "GET /repos/o/r/issues/comments?sort=updated&direction=asc&since=2026-01-01T12%3A00%3A00Z&per_page=100";
+    assert_eq!(server.lines(), [line]);
+}
+
+#[tokio::test]
 async fn a_permission_is_told_by_the_role_or_else_by_what_it_comes_to() {
     for (permission, role, expected) in [
         ("write", "maintain", Permission::Maintain),
