@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use evenkeel::model::{
     desired::Desired,
     digest::Digest,
+    manifest::StartedWith,
     plan::{Action, InstanceState, Plan},
     seen::Seen,
 };
@@ -92,8 +93,8 @@ fn distort(host: &mut Host, desired: &Desired, distortion: &Distortion) {
             host.files.insert(path.clone(), file("[Service]\n", 0o644));
             host.units.insert(unit.clone(), running(8407));
             manifest.files.insert(path, Digest::of("[Service]\n"));
-            let started = manifest.units.values().next().cloned();
-            manifest.units.extend(started.map(|started| (unit, started)));
+            // Also where no other unit is left in it: what runs is always named there.
+            manifest.units.insert(unit, StartedWith { inputs: None, env_file: None });
         }
         Distortion::Replaced(index) => {
             let replaces: Vec<&String> = desired.replicas.values().flat_map(|replica| &replica.replaces).collect();
