@@ -1,6 +1,6 @@
 //! git's own server program behind a small HTTP server that asks for a token, and that can go wrong.
 
-use std::{convert::Infallible, fs, io, path::Path, process::Stdio, time::Duration};
+use std::{convert::Infallible, fs, io, path::Path, time::Duration};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -10,7 +10,7 @@ use axum::{
 use evenkeel::git::{Credentials, RemoteUrl};
 use futures_util::{StreamExt, stream};
 
-use crate::helpers::{git, url};
+use crate::{git_program::http_backend, helpers::url};
 
 pub const TOKEN: &str = "t0ps3cret";
 
@@ -82,13 +82,13 @@ async fn backend(root: &Path, request: Request) -> Response<Body> {
     if let Some((fault, path)) = path.strip_prefix("/bad-").and_then(|rest| rest.split_once('/')) {
         return go_wrong(fault, root, &format!("/{path}"), &parts, body).await;
     }
-    serve(root, &path, &parts, body).await
+    http_backend(root, &path, &parts, body).await
 }
 
 /// In the listing of references, or with `-later` in the answer after it.
 async fn go_wrong(fault: &str, root: &Path, path: &str, parts: &Parts, body: Body) -> Response<Body> {
     let (fault, later) = fault.strip_suffix("-later").map_or((fault, false), |fault| (fault, true));
-    let mut answer = serve(root, path, parts, body).await;
+    let mut answer = http_backend(root, path, parts, body).await;
     if later != path.ends_with("-pack") {
         return answer;
     }
@@ -125,47 +125,6 @@ const EMPTY_PACK: [u8; 32] =
 pub fn garbage() -> Vec<u8> {
     let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
     std::iter::successors(Some(7), next).map(|state| (state >> 24) as u8).take(5000).collect()
-}
-
-async fn serve(root: &Path, path: &str, parts: &Parts, body: Body) -> Response<Body> {
-    let body = to_bytes(body, 1 << 24).await.expect("it is small");
-    let mut command = tokio::process::Command::new(Path::new(&git(root, &["--exec-path"])).join("git-http-backend"));
-    command
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("PATH_INFO", path)
-        .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
-        .env("REQUEST_METHOD", parts.method.as_str())
-        .env("REMOTE_USER", "evenkeel")
-        .env("CONTENT_LENGTH", body.len().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    if let Some(value) = parts.headers.get(header::CONTENT_TYPE) {
-        command.env("CONTENT_TYPE", value.to_str().expect("it is text"));
-    }
-    let mut child = command.spawn().expect("git-http-backend is installed with git");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    // Both at once: each pipe is small.
-    let (_, output) = tokio::join!(
-        async move { tokio::io::AsyncWriteExt::write_all(&mut stdin, &body).await },
-        child.wait_with_output()
-    );
-    let output = output.expect("it ran").stdout;
-    let end = output.windows(4).position(|four| four == b"\r\n\r\n").expect("a CGI answer has headers");
-    let mut response = Response::new(Body::from(output[end + 4..].to_vec()));
-    for line in String::from_utf8_lossy(&output[..end]).lines() {
-        match line.split_once(": ") {
-            Some(("Status", status)) => *response.status_mut() = status[..3].parse().expect("it is a status"),
-            Some((name, value)) => {
-                let name: header::HeaderName = name.parse().expect("it is a name");
-                response.headers_mut().insert(name, value.parse().expect("it is a header"));
-            }
-            None => panic!("not a header: {line}"),
-        }
-    }
-    response
 }
 
 pub fn token(folder: &Path, text: &str) -> Credentials {

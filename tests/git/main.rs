@@ -4,6 +4,8 @@
 mod bad_remotes;
 mod bad_server;
 mod every_remote;
+#[path = "../support/git.rs"]
+mod git_program;
 mod helpers;
 mod history;
 mod http;

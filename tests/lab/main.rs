@@ -22,6 +22,8 @@ mod load;
 mod moving;
 mod order;
 mod processes;
+mod proposing;
+mod pulls;
 mod python;
 mod reconcile;
 mod reconciler;
@@ -30,6 +32,10 @@ mod repository;
 mod server;
 mod serving;
 mod sources;
+mod strangers;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "shared with tests/pulls, which uses more of it")]
+mod support;
 mod switching;
 mod tls;
 mod told;
@@ -165,6 +171,24 @@ const TESTS: &[Test] = tests! {
     builds {
         a_build_that_fails_touches_no_host_and_what_is_built_goes_live,
         apply_builds_what_is_merged_and_nothing_else,
+    }
+    pulls {
+        a_pull_request_has_one_comment_which_is_kept_up_to_date,
+        with_a_token_there_are_statuses_and_no_check_runs,
+        a_conflict_and_a_mistake_are_said_with_their_place,
+        what_no_delivery_told_is_found_by_polling,
+        what_is_merged_goes_live_and_the_others_are_planned_on_top_of_it,
+        what_is_merged_is_told_where_people_look,
+        what_fails_is_taken_back_and_a_pull_request_says_so,
+        a_command_is_obeyed_for_whoever_may_write_here,
+        while_github_is_away_what_is_merged_goes_live_and_is_told_later,
+        a_storm_of_pushes_costs_a_handful_of_writes,
+    }
+    strangers {
+        a_fork_waits_until_somebody_asks_for_its_plan,
+        hosts_are_looked_at_where_the_base_says_and_with_its_keys,
+        nothing_of_a_proposal_runs_and_nothing_of_it_is_fetched,
+        what_is_no_plain_tree_is_refused_or_read_as_it_is,
     }
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,

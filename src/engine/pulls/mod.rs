@@ -45,7 +45,7 @@ use crate::{
     report,
 };
 use proposal::{Base, Proposal, proposal};
-use queue::{Made, State};
+use queue::{Approved, Made, State};
 
 /// So soon after a push it is here.
 const AFTER_PUSH: Duration = Duration::from_secs(2);
@@ -205,7 +205,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     /// Plans one and tells of it. None where there is nothing to plan.
-    async fn plan(&self, number: u64, asked: bool) -> Result<Option<Made>, PullError> {
+    async fn plan(&self, number: u64, approved: &Approved) -> Result<Option<Made>, PullError> {
         let pull = self.github.pull(number).await?;
         if pull.state != PullState::Open {
             self.reconciler.ledger.call(move |repository| repository.forget_pull(number)).await?;
@@ -215,9 +215,10 @@ impl<H: Host> PullRequests<H> {
         let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(None) };
         let head = self.reconciler.ledger.call(move |repository| repository.fetch_pull(number)).await?;
         let pull = PullRequest { head, ..pull };
-        let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer: asked };
+        let for_maintainer = approved.is_for(&pull.head);
+        let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer };
         let is_fork = pull.from.as_deref() != Some(self.github.name().to_string().as_str());
-        if is_fork && !asked && !self.plans_forks(&fetched).await? {
+        if is_fork && !for_maintainer && !self.plans_forks(&fetched).await? {
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
             return Ok(Some(made));
         }

@@ -37,6 +37,27 @@ pub(super) struct Made {
     pub(super) for_maintainer: bool,
 }
 
+/// What somebody who may write here has asked to have looked at. It is what that person saw: of what is pushed later
+/// nobody has said anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Approved {
+    #[default]
+    Nothing,
+    /// Asked for just now, and not looked at yet.
+    Newest,
+    Commit(String),
+}
+
+impl Approved {
+    pub(super) fn is_for(&self, head: &str) -> bool {
+        match self {
+            Approved::Nothing => false,
+            Approved::Newest => true,
+            Approved::Commit(commit) => commit == head,
+        }
+    }
+}
+
 /// One pull request, between its plans.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -46,8 +67,7 @@ pub(super) struct Known {
     made: Option<Made>,
     /// The head and the base branch as last heard of.
     heard: Option<(String, String)>,
-    /// Somebody who may write here has asked for its plan.
-    asked: bool,
+    approved: Approved,
     failures: u32,
 }
 
@@ -78,7 +98,11 @@ impl State {
             Event::PullRequest(event) => {
                 debug!(pull = event.number, action = event.action, "a pull request was changed");
                 match event.action.as_str() {
-                    "opened" | "reopened" | "synchronize" | "ready_for_review" => self.is_due(event.number, true),
+                    "synchronize" => {
+                        self.known.entry(event.number).or_default().approved = Approved::Nothing;
+                        self.is_due(event.number, true);
+                    }
+                    "opened" | "reopened" | "ready_for_review" => self.is_due(event.number, true),
                     "edited" if event.base_changed => self.is_due(event.number, true),
                     "closed" => self.closed(event.number),
                     _ => return,
@@ -116,7 +140,7 @@ impl State {
     /// Somebody who may write here has asked for its plan.
     pub(super) fn allowed(&mut self, number: u64, plans: bool) {
         if plans {
-            self.known.entry(number).or_default().asked = true;
+            self.known.entry(number).or_default().approved = Approved::Newest;
             self.asked_again(number);
         }
     }
@@ -181,9 +205,9 @@ impl State {
                 continue;
             }
             known.due = None;
-            let (pulls, number, asked) = (pulls.clone(), *number, known.asked);
+            let (pulls, number, approved) = (pulls.clone(), *number, known.approved.clone());
             let span = info_span!("pull", pull = number);
-            let plan = async move { Ended { number, result: pulls.plan(number, asked).await } };
+            let plan = async move { Ended { number, result: pulls.plan(number, &approved).await } };
             known.running = Some(plans.spawn(plan.instrument(span)));
         }
         let room = plans.len() < AT_ONCE;
@@ -196,6 +220,9 @@ impl State {
         match ended.result {
             Ok(made) => {
                 info!(pull = ended.number, "its plan is told");
+                if let Some(made) = made.as_ref().filter(|made| made.for_maintainer) {
+                    known.approved = Approved::Commit(made.head.clone());
+                }
                 known.made = made;
                 known.failures = 0;
             }

@@ -1,0 +1,189 @@
+//! A fleet whose repository lies on a GitHub, and a reconciler that is told of pull requests there.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    fleet::Fleet,
+    reconciler::Reconciler,
+    support::github::{APP, GitHub},
+    world::{PATIENCE, World, wait_for},
+};
+
+/// As whom the reconciler signs in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    App,
+    Token,
+}
+
+pub struct Story<'a> {
+    pub fleet: Fleet<'a>,
+    pub github: GitHub,
+}
+
+impl<'a> Story<'a> {
+    /// A fleet with nothing declared but its hosts, and nothing committed.
+    pub fn of(fleet: Fleet<'a>) -> Self {
+        let (bare, clone, lab) = (fleet.remote(), fleet.path(), fleet.world.lab.clone());
+        let clone = clone.parent().expect("it lies in the repository");
+        let github = GitHub::start(Path::new(&bare), clone, move || lab.enter().expect("the lab is up"));
+        Self { fleet, github }
+    }
+
+    /// alpha on h1 and h2, committed, and live once somebody follows.
+    pub fn begins(world: &'a World, name: &'static str) -> Self {
+        let story = Self::of(Fleet::shared(world, name));
+        story.fleet.environment("");
+        story.declares("one");
+        story.fleet.write("../README.md", "How we run things.\n");
+        story.fleet.commit();
+        story
+    }
+
+    /// Declares alpha, with a greeting.
+    pub fn declares(&self, greeting: &str) {
+        let fleet = &self.fleet;
+        fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("env: {{GREETING: {greeting}}}"));
+    }
+
+    /// Starts a reconciler that follows the repository there, and has GitHub tell it what happens. Waits until what
+    /// is committed is live.
+    pub fn follows(&self, sign_in: As, poll: &str) -> Reconciler {
+        let reconciler = self.starts(sign_in, poll);
+        let commit = self.fleet.git(&["rev-parse", "main"]);
+        self.fleet.is_live(&commit);
+        reconciler
+    }
+
+    /// As [`Self::follows`], without waiting.
+    pub fn starts(&self, sign_in: As, poll: &str) -> Reconciler {
+        let github = &self.github;
+        let text = |path: std::path::PathBuf| path.to_str().expect("it is UTF-8").to_owned();
+        let (url, app, token) = (github.repository(), APP.to_string(), text(github.token_file()));
+        let (key, secret, authority) = (text(github.key_file()), text(github.secret_file()), text(github.authority()));
+        let mut arguments = vec!["--repo", &url, "--token-file", &token, "--poll", poll, "--listen", "127.0.0.1:0"];
+        arguments.extend(["--webhook-secret-file", &secret, "--github-ca-file", &authority]);
+        match sign_in {
+            As::App => arguments.extend(["--github-app-id", &app, "--github-key-file", &key]),
+            As::Token => arguments.extend(["--github-token-file", &token]),
+        }
+        let mut evenkeel = self.fleet.evenkeel_at(self.fleet.state(), "run", &arguments);
+        // For git: these are the certificates that this machine trusts.
+        evenkeel.env("SSL_CERT_FILE", &authority).env_remove("SSL_CERT_DIR");
+        let reconciler = Reconciler::start(evenkeel, self.fleet.state());
+        let listens = "the webhook listens on ";
+        reconciler.says(listens);
+        let log = reconciler.log();
+        let said = log.split_once(listens).map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default());
+        let address = said.unwrap_or_default().trim_end_matches('"');
+        github.delivers_to(&format!("http://{address}/webhook/github"));
+        reconciler
+    }
+
+    /// Commits a change on a branch, which begins at `main` as it is at the remote. `main` is checked out at the end.
+    pub fn branch(&self, name: &str, change: impl FnOnce(&Fleet<'a>)) {
+        let fleet = &self.fleet;
+        fleet.git(&["fetch", "--quiet", "origin"]);
+        fleet.git(&["checkout", "--quiet", "-B", name, "origin/main"]);
+        self.commits(change);
+    }
+
+    /// One more commit on a branch.
+    pub fn amends(&self, branch: &str, change: impl FnOnce(&Fleet<'a>)) {
+        self.fleet.git(&["checkout", "--quiet", branch]);
+        self.commits(change);
+    }
+
+    fn commits(&self, change: impl FnOnce(&Fleet<'a>)) {
+        change(&self.fleet);
+        self.fleet.git(&["add", "--all"]);
+        self.fleet.git(&["commit", "--quiet", "--message", "A proposal"]);
+        self.fleet.git(&["checkout", "--quiet", "main"]);
+    }
+
+    /// A branch of the repository with a change, proposed by somebody who works here.
+    pub fn proposes(&self, branch: &str, change: impl FnOnce(&Fleet<'a>)) -> u64 {
+        self.branch(branch, change);
+        self.github.opens(branch, "alice", branch, false)
+    }
+
+    /// Waits until what evenkeel says first of a pull request holds all these words; answers it.
+    #[track_caller]
+    pub fn is_told(&self, number: u64, words: &[&str]) -> String {
+        self.some_comment(number, words, |all| all.into_iter().take(1).collect())
+    }
+
+    /// Waits until something that evenkeel says below a pull request holds all these words; answers it.
+    #[track_caller]
+    pub fn is_answered(&self, number: u64, words: &[&str]) -> String {
+        self.some_comment(number, words, |all| all)
+    }
+
+    #[track_caller]
+    fn some_comment(&self, number: u64, words: &[&str], of: fn(Vec<String>) -> Vec<String>) -> String {
+        let began = Instant::now();
+        loop {
+            let comments = of(self.github.comments_of_evenkeel(number));
+            let found = comments.iter().find(|comment| words.iter().all(|words| comment.contains(words)));
+            if let Some(found) = found {
+                return found.clone();
+            }
+            let said = comments.join("\n---\n");
+            assert!(began.elapsed() < PATIENCE, "{words:?} is not told below #{number}, but:\n{said}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the checks of the newest commit of a pull request ended so.
+    #[track_caller]
+    pub fn checked(&self, number: u64, validate: &str, plan: &str) {
+        let head = self.github.head(number);
+        self.check_is(&head, "evenkeel/validate", validate);
+        self.check_is(&head, "evenkeel/plan", plan);
+    }
+
+    /// Waits until a check of a commit is so.
+    #[track_caller]
+    pub fn check_is(&self, commit: &str, name: &str, wanted: &str) {
+        wait_for(&format!("{name} of {commit:.12} being {wanted}"), || {
+            self.github.checks(commit).get(name).is_some_and(|found| found == wanted).then_some(())
+        });
+    }
+
+    /// What alpha answers, once it answers so.
+    #[track_caller]
+    pub fn is_heard(&self, greeting: &str) {
+        let (answer, port) = (format!("alpha h1 / {greeting}"), self.fleet.port(0));
+        wait_for(&answer, || (self.fleet.world.host("h1").asks(port, "/") == answer).then_some(()));
+    }
+}
+
+/// Somewhere in the lab's network, where nobody has any business.
+pub struct Trap {
+    listener: TcpListener,
+    pub address: SocketAddr,
+}
+
+impl Trap {
+    pub fn set(world: &World) -> Self {
+        let lab = world.lab.clone();
+        let listening = thread::spawn(move || {
+            lab.enter().expect("the lab is up");
+            TcpListener::bind((lab.gateway(), 0)).expect("a port is free")
+        });
+        let listener = listening.join().expect("it listens");
+        listener.set_nonblocking(true).expect("it can be asked");
+        let address = listener.local_addr().expect("it is bound");
+        Self { listener, address }
+    }
+
+    #[track_caller]
+    pub fn is_untouched(&self) {
+        assert!(self.listener.accept().is_err(), "something connected to {}", self.address);
+    }
+}

@@ -1,0 +1,315 @@
+//! The client and the fake: what GitHub takes, what it refuses, and how it counts.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use chrono::{TimeDelta, Utc};
+use evenkeel::{
+    github::{
+        self, DeploymentState, GitHubError, NewDeployment, NewDeploymentStatus, NewPull, Pace, Permission, Reaction,
+        Settings, SignIn, settings,
+    },
+    model::{
+        finding::{Finding, Place},
+        pull::{Check, CheckState, Conclusion, PullState},
+    },
+};
+use tempfile::TempDir;
+
+use crate::support::{
+    git::git,
+    github::{APP, GitHub, REPOSITORY, SLUG, TOKEN_OWNER, Trouble, Who},
+};
+
+/// A repository with a fleet, and its GitHub.
+struct Forge {
+    github: GitHub,
+    folder: TempDir,
+}
+
+impl Forge {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        git(folder.path(), &["init", "--quiet", "clone"]);
+        git(folder.path(), &["init", "--quiet", "--bare", "config.git"]);
+        let (clone, bare) = (folder.path().join("clone"), folder.path().join("config.git"));
+        commit(&clone, "fleet.yaml", "name: demo\n");
+        git(&clone, &["push", "--quiet", "../config.git", "main"]);
+        let github = GitHub::start(&bare, &clone, || {});
+        Self { github, folder }
+    }
+
+    fn clone(&self) -> std::path::PathBuf {
+        self.folder.path().join("clone")
+    }
+
+    /// A branch with one commit.
+    fn branch(&self, name: &str) -> String {
+        git(&self.clone(), &["checkout", "--quiet", "-b", name, "main"]);
+        let commit = commit(&self.clone(), &format!("{name}.yaml"), "port: 1\n");
+        git(&self.clone(), &["checkout", "--quiet", "main"]);
+        commit
+    }
+
+    fn settings(&self, sign_in: SignIn) -> Settings {
+        let (repository, api) = settings::at(&self.github.repository()).expect("it is an address");
+        assert_eq!((api.as_str(), repository.to_string().as_str()), (self.github.api().as_str(), REPOSITORY));
+        Settings { repository, api, sign_in, ca_file: Some(self.github.authority()) }
+    }
+
+    fn with(&self, sign_in: SignIn) -> github::GitHub {
+        let pace = Pace {
+            between_writes: Duration::ZERO,
+            patience: Duration::from_secs(5),
+            first_retry: Duration::from_millis(1),
+            timeout: Duration::from_secs(5),
+        };
+        github::GitHub::with(&self.settings(sign_in), pace, Arc::new(Utc::now)).expect("a client can be made")
+    }
+
+    fn app(&self) -> github::GitHub {
+        self.with(SignIn::App { id: APP, key_file: self.github.key_file() })
+    }
+
+    fn token(&self) -> github::GitHub {
+        self.with(SignIn::Token { file: self.github.token_file() })
+    }
+}
+
+fn commit(clone: &Path, path: &str, text: &str) -> String {
+    std::fs::write(clone.join(path), text).expect("it can be written");
+    git(clone, &["add", "--all"]);
+    git(clone, &["commit", "--quiet", "--message", path]);
+    git(clone, &["rev-parse", "HEAD"])
+}
+
+fn status(error: &GitHubError) -> u16 {
+    match error {
+        GitHubError::Status { status, .. } => status.as_u16(),
+        other => panic!("not answered with a status: {other}"),
+    }
+}
+
+fn check(commit: &str, findings: u32) -> Check {
+    let finding = |line| {
+        let place = Place { file: "fleet/fleet.yaml".to_owned(), line, column: 1, end_column: 5, text: String::new() };
+        Finding::error("unknown-key", "no such key").at(place)
+    };
+    Check {
+        name: "evenkeel/validate".to_owned(),
+        commit: commit.to_owned(),
+        state: CheckState::Done(Conclusion::Failure),
+        title: "a title".to_owned(),
+        summary: "a summary".to_owned(),
+        text: None,
+        findings: (1..=findings).map(finding).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_signs_in_as_an_app_or_with_a_token() {
+    let forge = Forge::new();
+    let (app, token) = (forge.app(), forge.token());
+    assert_eq!(app.who_am_i().await.expect("it is told"), format!("{SLUG}[bot]"));
+    assert_eq!(token.who_am_i().await.expect("it is told"), TOKEN_OWNER);
+    assert_eq!(app.repository().await.expect("it is told").full_name, REPOSITORY);
+    let installation = app.installation().await.expect("it is told").expect("it is an App");
+    assert_eq!(installation.permissions["checks"], "write");
+    assert_eq!(token.repository().await.expect("it is told").default_branch, "main");
+    let who: Vec<Who> = forge.github.requests().iter().map(|request| request.who).collect();
+    // One token is made, and used for both questions about the repository.
+    assert_eq!(who, [Who::App, Who::Token, Who::App, Who::App, Who::Installation, Who::App, Who::Token]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_with_another_key_or_at_another_time_is_not_let_in() {
+    let (forge, other) = (Forge::new(), Forge::new());
+    let stranger = forge.with(SignIn::App { id: APP, key_file: other.github.key_file() });
+    assert_eq!(status(&stranger.repository().await.expect_err("it is another key")), 401);
+    let sign_in = SignIn::App { id: APP, key_file: forge.github.key_file() };
+    for minutes in [-20, 20] {
+        let clock = move || Utc::now() + TimeDelta::minutes(minutes);
+        let late = github::GitHub::with(&forge.settings(sign_in.clone()), Pace::default(), Arc::new(clock));
+        assert_eq!(status(&late.expect("it is made").repository().await.expect_err("it has ended")), 401);
+    }
+    let wrong = forge.with(SignIn::App { id: APP + 1, key_file: forge.github.key_file() });
+    assert_eq!(status(&wrong.repository().await.expect_err("it is another App")), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_requests_are_seen_as_people_make_them_and_an_unchanged_list_is_free() {
+    let forge = Forge::new();
+    let (github, client) = (&forge.github, forge.token());
+    let head = forge.branch("ahoy");
+    let number = github.opens("Say ahoy", "alice", "ahoy", false);
+    let fork = github.opens("From elsewhere", "mallory", "ahoy", true);
+    let listed = client.open_pulls(None).await.expect("it is told").expect("it is new");
+    assert_eq!(listed.now.iter().map(|pull| pull.number).collect::<Vec<_>>(), [fork, number]);
+    assert_eq!(listed.now[0].from.as_deref(), Some("mallory/config"));
+    assert_eq!((listed.now[1].head.as_str(), listed.now[1].from.as_deref()), (head.as_str(), Some(REPOSITORY)));
+
+    let used = |github: &GitHub| github.requests().iter().filter(|request| request.status != 304).count();
+    let before = used(github);
+    assert!(client.open_pulls(listed.etag.as_deref()).await.expect("it is told").is_none());
+    assert_eq!(used(github), before);
+
+    github.closes(fork);
+    assert!(client.open_pulls(listed.etag.as_deref()).await.expect("it is told").is_some());
+    let merge = github.merges(number);
+    assert_eq!(client.pull(number).await.expect("it is told").state, PullState::Merged { commit: merge.clone() });
+    assert_eq!(client.pull(fork).await.expect("it is told").state, PullState::Closed);
+    let brought: Vec<u64> =
+        client.pulls_of_commit(&merge).await.expect("it is told").iter().map(|pull| pull.number).collect();
+    assert_eq!(brought, [number]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_opened_for_a_branch_that_is_there_and_once() {
+    let forge = Forge::new();
+    let client = forge.app();
+    forge.branch("revert");
+    git(&forge.clone(), &["push", "--quiet", "../config.git", "revert"]);
+    let new = |head: &str| NewPull {
+        title: "Revert it".to_owned(),
+        body: "It failed.".to_owned(),
+        head: head.to_owned(),
+        base: "main".to_owned(),
+    };
+    let made = client.create_pull(&new("revert")).await.expect("it is made");
+    assert_eq!((made.author.as_str(), made.state), (format!("{SLUG}[bot]").as_str(), PullState::Open));
+    assert_eq!(forge.github.opened_by_evenkeel().len(), 1);
+    for head in ["revert", "nowhere"] {
+        assert_eq!(status(&client.create_pull(&new(head)).await.expect_err(head)), 422);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments_are_made_changed_and_found_and_too_long_ones_refused() {
+    let forge = Forge::new();
+    let (github, client) = (&forge.github, forge.token());
+    forge.branch("ahoy");
+    let number = github.opens("Say ahoy", "alice", "ahoy", false);
+    let asked = github.comments(number, "alice", "/evenkeel plan");
+    let made = client.create_comment(number, "one").await.expect("it is made");
+    client.update_comment(made.id, "two").await.expect("it is changed");
+    let all: Vec<String> =
+        client.comments(number).await.expect("it is told").into_iter().map(|comment| comment.body).collect();
+    assert_eq!(all, ["/evenkeel plan", "two"]);
+    assert_eq!(github.comments_of_evenkeel(number), ["two"]);
+    for _ in 0..2 {
+        client.react(asked, Reaction::Eyes).await.expect("it is made");
+    }
+    assert_eq!(github.reactions(asked), ["eyes"]);
+    let since = client.comments_since(Utc::now() - TimeDelta::minutes(1)).await.expect("it is told");
+    assert_eq!(since.iter().map(|comment| comment.number).collect::<Vec<_>>(), [number, number]);
+
+    let longest = "ä".repeat(65_536);
+    client.update_comment(made.id, &longest).await.expect("characters are counted, not bytes");
+    assert_eq!(status(&client.update_comment(made.id, &(longest + "a")).await.expect_err("it is longer")), 422);
+
+    for each in 0..150 {
+        github.comments(number, "alice", &each.to_string());
+    }
+    assert_eq!(client.comments(number).await.expect("page after page").len(), 152);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_makes_check_runs_and_a_token_statuses() {
+    let forge = Forge::new();
+    let (github, app, token) = (&forge.github, forge.app(), forge.token());
+    let commit = forge.branch("ahoy");
+    github.opens("Say ahoy", "alice", "ahoy", false);
+    app.put_check(&check(&commit, 120)).await.expect("in batches");
+    let runs = github.sees(&format!("commits/{commit}/check-runs"));
+    assert_eq!(runs["check_runs"][0]["annotations"].as_array().map(Vec::len), Some(120));
+    assert_eq!(github.checks(&commit), [("evenkeel/validate".to_owned(), "failure".to_owned())].into());
+    token.put_check(&Check { name: "evenkeel/plan".to_owned(), ..check(&commit, 0) }).await.expect("it is a status");
+    assert_eq!(github.checks(&commit).len(), 2);
+    assert_eq!(app.conclusions(&commit).await.expect("it is told")["evenkeel/plan"], Conclusion::Failure);
+    let unknown = check(&"0".repeat(40), 0);
+    assert_eq!(status(&app.put_check(&unknown).await.expect_err("there is no such commit")), 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_succeeds_makes_the_one_before_inactive() {
+    let forge = Forge::new();
+    let client = forge.app();
+    let commit = forge.branch("ahoy");
+    forge.github.opens("Say ahoy", "alice", "ahoy", false);
+    for _ in 0..2 {
+        let new = NewDeployment {
+            commit: commit.clone(),
+            environment: "test".to_owned(),
+            description: "a deployment".to_owned(),
+            payload: serde_json::json!({"generation": 1}),
+        };
+        let made = client.create_deployment(&new).await.expect("it is made");
+        for state in [DeploymentState::InProgress, DeploymentState::Success] {
+            let status =
+                NewDeploymentStatus { state, log_url: None, description: "so".to_owned(), auto_inactive: true };
+            client.set_deployment_status(made.id, &status).await.expect("it is set");
+        }
+    }
+    let states: Vec<String> = forge.github.deployments("test").into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["success", "inactive"]);
+    assert_eq!(client.deployments("test", Some(&commit)).await.expect("they are told").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_may_do_what_their_role_says() {
+    let forge = Forge::new();
+    let client = forge.token();
+    forge.github.lets("alice", "maintain");
+    assert_eq!(client.permission("alice").await.expect("it is told"), Permission::Maintain);
+    assert_eq!(client.permission("mallory").await.expect("it is told"), Permission::None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_waited_for_and_a_failure_met_again() {
+    let forge = Forge::new();
+    let (github, client) = (&forge.github, forge.token());
+    for trouble in [Trouble::Limited(429, 1), Trouble::Limited(403, 1), Trouble::UsedUp(1), Trouble::Status(502)] {
+        let before = github.requests().len();
+        github.answers_next(1, trouble);
+        client.repository().await.unwrap_or_else(|error| panic!("{trouble:?}: {error}"));
+        assert_eq!(github.requests().len() - before, 2, "{trouble:?}");
+    }
+    github.is_in_trouble(Trouble::Status(503));
+    assert_eq!(status(&client.repository().await.expect_err("it is down")), 503);
+    github.is_back();
+    client.repository().await.expect("it is back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_while_it_hangs_is_answered_when_it_is_back() {
+    let forge = Forge::new();
+    let (github, client) = (&forge.github, forge.token());
+    github.is_in_trouble(Trouble::Hangs);
+    let asked = tokio::spawn(async move { client.repository().await });
+    while github.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    github.is_back();
+    asked.await.expect("it runs").expect("what got 502 is asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_repository_is_fetched_over_https_by_those_whom_github_knows() {
+    let forge = Forge::new();
+    let head = forge.branch("ahoy");
+    let number = forge.github.opens("From elsewhere", "mallory", "ahoy", true);
+    let authority = forge.github.authority();
+    let asked = |login: &str| {
+        let url = forge.github.repository().replace("://", &format!("://{login}"));
+        let authority = authority.to_str().expect("it is UTF-8");
+        let certificates = format!("http.sslCAInfo={authority}");
+        crate::support::git::try_git(
+            forge.folder.path(),
+            &["-c", &certificates, "-c", "core.askPass=true", "ls-remote", &url],
+        )
+    };
+    let token = std::fs::read_to_string(forge.github.token_file()).expect("it is there");
+    let listed = asked(&format!("x-access-token:{token}@")).expect("it is let in");
+    assert!(listed.contains(&format!("{head}\trefs/pull/{number}/head")), "{listed}");
+    assert!(!listed.contains("refs/heads/ahoy"), "a fork's branch is none of this repository: {listed}");
+    asked("").expect_err("nobody is let in without a token");
+}

@@ -1,0 +1,5 @@
+//! What tests of several areas share: git's server program, TLS, and a GitHub of our own.
+
+pub mod git;
+pub mod github;
+pub mod tls;
