@@ -112,10 +112,10 @@ impl State {
                     self.known.entry(event.number).or_default().heard = Some(heard);
                 }
             }
-            Event::IssueComment(event) if event.action == "created" && event.on_pull_request => {
-                if event.author_type != "Bot" {
-                    self.commented(event.number, event.id, &event.author, &event.body);
-                }
+            Event::IssueComment(event)
+                if event.action == "created" && event.on_pull_request && event.author_type != "Bot" =>
+            {
+                self.commented(event.number, event.id, &event.author, &event.body);
             }
             Event::CheckRun(event) | Event::CheckSuite(event) if event.action == "rerequested" => {
                 event.pulls.iter().for_each(|number| self.asked_again(*number));
