@@ -24,11 +24,20 @@ pub fn a_pull_request_has_one_comment_which_is_kept_up_to_date(world: &World) {
     story.checked(number, "success", "success");
     assert_is("how often it is told", github.comments_of_evenkeel(number).len(), 1);
 
+    let told = github.comment_of_evenkeel(number);
+    github.asks_again("alice", number, "evenkeel/plan");
+    wait_for("another look", || (github.comment_of_evenkeel(number) != told).then_some(()));
+    assert_is("how often it is told", github.comments_of_evenkeel(number).len(), 1);
+
     let aside = story.proposes("aside", |fleet| fleet.write("../README.md", "How we run things, and why.\n"));
     story.checked(aside, "success", "success");
     assert_is("what is told of what changes nothing", github.comment_of_evenkeel(aside), None);
 
     github.closes(number);
+    story.amends("greet", |_| story.declares("four"));
+    github.pushes(number);
+    github.reopens(number);
+    story.is_told(number, &["GREETING=\"four\""]);
     assert_same(&before, &world.traces());
     let refused: Vec<_> =
         github.deliveries().into_iter().filter(|sent| !matches!(sent.status, Some(200..=299))).collect();

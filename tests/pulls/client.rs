@@ -13,6 +13,7 @@ use evenkeel::{
         pull::{Check, CheckState, Conclusion, PullState},
     },
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -213,6 +214,30 @@ async fn comments_are_made_changed_and_found_and_too_long_ones_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_field_is_refused_and_so_are_check_runs_of_people() {
+    let forge = Forge::new();
+    let commit = forge.branch("ahoy");
+    let number = forge.github.opens("Say ahoy", "alice", "ahoy", false);
+    let pem = std::fs::read(forge.github.authority()).expect("it is there");
+    let authority = reqwest::Certificate::from_pem(&pem).expect("it is PEM");
+    let client = reqwest::Client::builder().no_proxy().tls_certs_merge([authority]).build().expect("it is made");
+    let token = std::fs::read_to_string(forge.github.token_file()).expect("it is there");
+    let post = async |path: &str, body: serde_json::Value| {
+        let url = format!("{}/repos/{REPOSITORY}/{path}", forge.github.api());
+        let answer = client.post(url).bearer_auth(&token).json(&body).send().await.expect("it answers");
+        answer.status().as_u16()
+    };
+    let comments = format!("issues/{number}/comments");
+    assert_eq!(post(&comments, json!({"body": "well"})).await, 201);
+    assert_eq!(post(&comments, json!({"body": "well", "boddy": "well"})).await, 422);
+    let statuses = format!("statuses/{commit}");
+    assert_eq!(post(&statuses, json!({"state": "success", "description": "a".repeat(140)})).await, 201);
+    assert_eq!(post(&statuses, json!({"state": "success", "description": "a".repeat(141)})).await, 422);
+    assert_eq!(post("check-runs", json!({"name": "theirs", "head_sha": commit})).await, 403);
+    assert_eq!(post("deployments", json!({"ref": commit})).await, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_app_makes_check_runs_and_a_token_statuses() {
     let forge = Forge::new();
     let (github, app, token) = (&forge.github, forge.app(), forge.token());
@@ -240,7 +265,7 @@ async fn a_deployment_that_succeeds_makes_the_one_before_inactive() {
             commit: commit.clone(),
             environment: "test".to_owned(),
             description: "a deployment".to_owned(),
-            payload: serde_json::json!({"generation": 1}),
+            payload: json!({"generation": 1}),
         };
         let made = client.create_deployment(&new).await.expect("it is made");
         for state in [DeploymentState::InProgress, DeploymentState::Success] {

@@ -52,7 +52,8 @@ impl App {
         let claims = json(claims)?;
         let now = Utc::now().timestamp();
         let time = |name: &str| claims[name].as_i64().ok_or(format!("'{name}' claim must be an integer"));
-        if claims["iss"] != APP.to_string() && claims["iss"] != APP {
+        let issuer = &claims["iss"];
+        if issuer.as_u64().or(issuer.as_str().and_then(|text| text.parse().ok())) != Some(APP) {
             return Err("'Issuer' claim ('iss') must be the App's ID".to_owned());
         }
         let (issued, ends) = (time("iat")?, time("exp")?);

@@ -122,7 +122,7 @@ pub fn runs(forge: &Forge, state: &State, asked: &Asked, name: &str) -> Answered
     let is_wanted = |run: &&Value| {
         run["head_sha"] == commit.as_str()
             && asked.query("check_name").is_none_or(|name| run["name"] == name)
-            && asked.query("app_id").is_none_or(|app| run["app"]["id"].to_string() == app)
+            && asked.query("app_id").is_none_or(|app| app.parse().is_ok_and(|app: u64| run["app"]["id"] == app))
     };
     let mut found: Vec<&Value> = state.check_runs.values().filter(is_wanted).rev().collect();
     if asked.query("filter") != Some("all") {

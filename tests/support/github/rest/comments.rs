@@ -13,7 +13,7 @@ use super::{
 /// Told by the API's answer to a longer one.
 const LONGEST: usize = 65_536;
 
-fn body<'a>(asked: &'a Asked) -> Result<&'a str, Answer> {
+fn body(asked: &Asked) -> Result<&str, Answer> {
     asked.has(&["body"], &[])?;
     match asked.text("body", LONGEST)? {
         "" => Err(Answer::invalid("body can't be blank")),
