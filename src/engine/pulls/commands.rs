@@ -97,7 +97,10 @@ impl<H: Host> PullRequests<H> {
             Outcome::Refused(report::chain(&error))
         });
         let said = match &outcome {
-            Outcome::Plan => return Ok(true),
+            Outcome::Plan => {
+                self.says_again(command.number);
+                return Ok(true);
+            }
             Outcome::Help => Answer::Help,
             Outcome::Unknown => Answer::Unknown { word: name },
             Outcome::Misused(why) => Answer::Misused { command: name, why },

@@ -139,6 +139,9 @@ impl<H: Host> PullRequests<H> {
                         // The loop fetches it, and then open pull requests may stand on something older.
                         Event::Push(_) => poll_at = poll_at.min(Instant::now() + AFTER_PUSH),
                         // What waited for it may be deployed now. A full channel holds a poke already.
+                        Event::CheckRun(check) | Event::CheckSuite(check) if check.action == "rerequested" => {
+                            check.pulls.iter().for_each(|number| self.says_again(*number));
+                        }
                         Event::CheckRun(check) | Event::CheckSuite(check) if check.action == "completed" => {
                             let _ = self.poke.try_send(());
                         }

@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+/// In the place of a time: what differs in nothing else is not said again.
+const NO_TIME: &str = "1970-01-01T00:00:00Z";
+
 /// What there is to say of a pull request.
 pub enum Content {
     Untouched,
@@ -41,6 +44,7 @@ pub enum Content {
 #[derive(Debug, Clone, Default)]
 pub struct Said {
     comment: Option<u64>,
+    /// The body, but for when the hosts were looked at.
     body: String,
     checks: Vec<Check>,
 }
@@ -53,23 +57,37 @@ impl<H: Host> PullRequests<H> {
             Content::Planned(planned) => planned.iter().map(|(pair, _)| barred(&pair.standing)).collect(),
             _ => Vec::new(),
         };
-        let (comment, checks) = {
-            let warnings = warnings(&content);
+        let warnings = warnings(&content);
+        let view = |when| {
             let content = shown(&content, &barred);
-            let view = PullView { pull, base, when: &when, rest: Rest::Check, warnings: &warnings, content };
-            (report::pull::comment(&view), [report::pull::validate_check(&view), report::pull::plan_check(&view)])
+            PullView { pull, base, when, rest: Rest::Check, warnings: &warnings, content }
         };
-        self.put_comment(pull.number, &comment.body, matches!(content, Content::Untouched)).await?;
-        for check in checks {
-            self.put_check(pull.number, check).await?;
+        let (body, timeless) = (report::pull::comment(&view(&when)).body, report::pull::comment(&view(NO_TIME)).body);
+        self.put_comment(pull.number, &body, timeless, matches!(content, Content::Untouched)).await?;
+        let checks = |when| [report::pull::validate_check(&view(when)), report::pull::plan_check(&view(when))];
+        for (check, timeless) in checks(&when).into_iter().zip(checks(NO_TIME)) {
+            self.put_check(pull.number, check, timeless).await?;
         }
         Ok(())
     }
 
+    /// Whatever was said of it is said again, for somebody asked.
+    pub(super) fn says_again(&self, number: u64) {
+        if let Some(said) = lock(&self.said).get_mut(&number) {
+            (said.body, said.checks) = (String::new(), Vec::new());
+        }
+    }
+
     /// `only_if_there`: what there is to say is not worth a new comment.
-    async fn put_comment(&self, number: u64, body: &str, only_if_there: bool) -> Result<(), PullError> {
+    async fn put_comment(
+        &self,
+        number: u64,
+        body: &str,
+        timeless: String,
+        only_if_there: bool,
+    ) -> Result<(), PullError> {
         let said = lock(&self.said).get(&number).cloned().unwrap_or_default();
-        if said.body == body {
+        if said.body == timeless {
             return Ok(());
         }
         let known = match said.comment {
@@ -83,7 +101,7 @@ impl<H: Host> PullRequests<H> {
         };
         let mut all = lock(&self.said);
         let said = all.entry(number).or_default();
-        (said.comment, said.body) = (id, body.to_owned());
+        (said.comment, said.body) = (id, timeless);
         Ok(())
     }
 
@@ -96,16 +114,16 @@ impl<H: Host> PullRequests<H> {
         Ok(comments.iter().find(ours).map(|comment| comment.id))
     }
 
-    async fn put_check(&self, number: u64, check: Check) -> Result<(), PullError> {
-        let said = lock(&self.said).get(&number).is_some_and(|said| said.checks.contains(&check));
+    async fn put_check(&self, number: u64, check: Check, timeless: Check) -> Result<(), PullError> {
+        let said = lock(&self.said).get(&number).is_some_and(|said| said.checks.contains(&timeless));
         if said {
             return Ok(());
         }
         self.github.put_check(&check).await?;
         let mut all = lock(&self.said);
         let checks = &mut all.entry(number).or_default().checks;
-        checks.retain(|before| before.name != check.name);
-        checks.push(check);
+        checks.retain(|before| before.name != timeless.name);
+        checks.push(timeless);
         Ok(())
     }
 }

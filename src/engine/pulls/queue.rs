@@ -98,19 +98,12 @@ impl State {
             Event::PullRequest(event) => {
                 debug!(pull = event.number, action = event.action, "a pull request was changed");
                 match event.action.as_str() {
-                    "synchronize" => {
-                        self.known.entry(event.number).or_default().approved = Approved::Nothing;
-                        self.is_due(event.number, true);
-                    }
-                    "opened" | "reopened" | "ready_for_review" => self.is_due(event.number, true),
-                    "edited" if event.base_changed => self.is_due(event.number, true),
-                    "closed" => self.closed(event.number),
+                    "synchronize" => self.known.entry(event.number).or_default().approved = Approved::Nothing,
+                    "opened" | "reopened" | "ready_for_review" | "edited" => {}
+                    "closed" => return self.closed(event.number),
                     _ => return,
                 }
-                if event.action != "closed" {
-                    let heard = (event.head.commit.clone(), event.base.branch.clone());
-                    self.known.entry(event.number).or_default().heard = Some(heard);
-                }
+                self.is(event.number, &event.head.commit, &event.base.branch);
             }
             Event::IssueComment(event)
                 if event.action == "created" && event.on_pull_request && event.author_type != "Bot" =>
@@ -154,8 +147,7 @@ impl State {
     pub(super) fn is(&mut self, number: u64, head: &str, base: &str) {
         let known = self.known.entry(number).or_default();
         let heard = (head.to_owned(), base.to_owned());
-        let made = known.made.as_ref().is_some_and(|made| made.head == head && made.base == base);
-        if !made && known.heard.as_ref() != Some(&heard) {
+        if known.heard.as_ref() != Some(&heard) {
             known.heard = Some(heard);
             self.is_due(number, true);
         }
