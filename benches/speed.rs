@@ -11,6 +11,11 @@ mod fleets;
 mod lab;
 #[path = "speed/moving.rs"]
 mod moving;
+#[path = "speed/pulls.rs"]
+mod pulls;
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code)] // tests use more of it
+mod support;
 #[path = "speed/table.rs"]
 mod table;
 
@@ -76,7 +81,8 @@ fn measure(table: &mut Table) -> Result {
         let prepared = scene.prepared()?;
         warm_pass(table, &scene, &prepared, &floor)?;
         cold_plan(table, &scene, &floor)?;
-        moving::measure(table, &scene, &floor)
+        moving::measure(table, &scene, &floor)?;
+        pulls::measure(table, &scene)
     })
 }
 

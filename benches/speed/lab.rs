@@ -22,7 +22,10 @@ use evenkeel::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{BINARY, Result, fleets, read};
+use super::{
+    BINARY, Result, fleets, read,
+    support::github::{APP, GitHub},
+};
 
 const ENVIRONMENT: &str = "production";
 const BRANCH: &str = "main";
@@ -80,6 +83,10 @@ impl Scene {
         self.lab.override_file()
     }
 
+    pub fn lab(&self) -> Lab {
+        self.lab.clone()
+    }
+
     pub fn instances(&self) -> usize {
         self.overrides.instances.len()
     }
@@ -130,19 +137,44 @@ impl<'a> Daemon<'a> {
         let bare = scene.path("config.git");
         let folders = [(&*fleets::example(), "fleet")];
         let commit = git::create_bare_from_folder(&bare, &folders, BRANCH, "The fleet", Utc::now())?;
-        let log = File::create(scene.path("log"))?;
-        let child = Command::new(BINARY)
-            .args(["run", "--poll", "1h", "--repo"])
-            .arg(&bare)
-            .arg("--state")
-            .arg(scene.path("state"))
-            .arg("--override")
-            .arg(scene.override_file())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
+        let child = Self::run(scene, &bare.to_string_lossy()).spawn()?;
         Ok(Self { scene, child, commit })
+    }
+
+    /// As [`Self::start`], of the same repository on a GitHub, whose webhook it takes.
+    pub fn of_github(scene: &'a Scene, github: &GitHub) -> Result<Self> {
+        let mut run = Self::run(scene, &github.repository());
+        run.args(["--listen", "127.0.0.1:0", "--webhook-secret-file"]).arg(github.secret_file());
+        run.arg("--token-file").arg(github.token_file());
+        run.args(["--github-app-id", &APP.to_string(), "--github-key-file"]).arg(github.key_file());
+        run.arg("--github-ca-file").arg(github.authority());
+        // For git: these are the certificates that this machine trusts.
+        run.env("SSL_CERT_FILE", github.authority()).env_remove("SSL_CERT_DIR");
+        Ok(Self { scene, child: run.spawn()?, commit: String::new() })
+    }
+
+    fn run(scene: &Scene, repository: &str) -> Command {
+        let mut run = Command::new(BINARY);
+        run.args(["run", "--poll", "1h", "--repo", repository, "--state"]).arg(scene.path("state"));
+        run.arg("--override").arg(scene.override_file());
+        run.stdin(Stdio::null()).stdout(Stdio::null());
+        if let Ok(log) = File::create(scene.path("log")) {
+            run.stderr(log);
+        }
+        run
+    }
+
+    /// Waits until the log says this; answers the word that follows.
+    pub fn says(&self, text: &str) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let log = read(&self.scene.path("log"))?;
+            if let Some((_, rest)) = log.split_once(text) {
+                return Ok(rest.split_whitespace().next().unwrap_or_default().to_owned());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Err(format!("`{text}` is not in the log:\n{}", read(&self.scene.path("log"))?).into())
     }
 
     pub fn first_deployment(&mut self) -> Result {
