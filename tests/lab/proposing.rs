@@ -131,6 +131,9 @@ impl<'a> Story<'a> {
             let comments = of(self.github.comments_of_evenkeel(number));
             let found = comments.iter().find(|comment| words.iter().all(|words| comment.contains(words)));
             if let Some(found) = found {
+                if std::env::var_os("SHOW").is_some() {
+                    println!("--- below #{number}:\n{found}");
+                }
                 return found.clone();
             }
             let said = comments.join("\n---\n");

@@ -111,10 +111,15 @@ pub fn nothing_of_a_proposal_runs_and_nothing_of_it_is_fetched(world: &World) {
     let before = world.traces();
     let at = trap.address;
     let mark = std::env::temp_dir().join(format!("evenkeel-intruder-{}", std::process::id()));
-    let touch = format!("touch {}", mark.display());
+    let touch = format!("/usr/bin/touch {}", mark.display());
 
     let health = intrudes(&story, "health", |fleet| {
-        fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("health: {{exec: \"{touch}\"}}"));
+        fleet.service(
+            "alpha",
+            fleet.port(0),
+            &["h1", "h2"],
+            &format!("env: {{GREETING: two}}\nhealth: {{exec: \"{touch}\"}}"),
+        );
     });
     let git = intrudes(&story, "git", |fleet| {
         fleet.service("beta", fleet.port(1), &["h3"], &format!("source: {{git: \"https://{at}/x.git\", rev: main}}"));
@@ -136,9 +141,13 @@ pub fn nothing_of_a_proposal_runs_and_nothing_of_it_is_fetched(world: &World) {
         fs::create_dir_all(fleet.path().join("theirs")).expect("it can be made");
         story.declares("two");
     });
-    story.is_told(health, &["alpha"]);
-    story.is_told(git, &["service/beta", "once this is merged"]);
-    story.is_told(archive, &["service/beta", "once this is merged"]);
+    let entry = story.fleet.git(&["ls-tree", "submodule", "fleet/theirs"]);
+    assert!(entry.starts_with("160000"), "it is no submodule: {entry}");
+    story.is_told(health, &["GREETING=\"two\""]);
+    for unfetched in [git, archive] {
+        let told = story.is_told(unfetched, &["service/beta", "fetched once this is merged"]);
+        assert!(!told.contains("is built once"), "what is only fetched is called built: {told}");
+    }
     story.is_told(build, &["site/inert", "built once this is merged"]);
     story.is_told(submodule, &["GREETING=\"two\""]);
 

@@ -54,7 +54,7 @@ pub fn findings(base: &Fleet, proposed: &Fleet) -> Vec<Finding> {
             changes.push("how to log in".to_owned());
         }
         if !changes.is_empty() {
-            let message = format!("this changes {} of {name}", changes.join(" and "));
+            let message = format!("this changes {}", changes.join(" and "));
             let hint = "what is planned here was looked at where the base says that it is, and with its key";
             findings.push(Finding::warning("instance-reached-otherwise", message).on(name).hint(hint));
         }

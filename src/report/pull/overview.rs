@@ -53,7 +53,7 @@ pub(super) fn table(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>)
         said.push(format!("{more} more like these"));
     }
     if others > 0 {
-        said.push(format!("{} as it is", counted(others, "other instance stays", "other instances stay")));
+        said.push(counted(others, "other instance stays as it is", "other instances stay as they are"));
     }
     if said.is_empty() { text } else { format!("{text}\n\n{}.", said.join(", ")) }
 }
@@ -147,7 +147,10 @@ fn unknown(environment: &PlannedEnvironment<'_>) -> Vec<String> {
 /// What is built once it is merged.
 fn due<'a>(environment: &PlannedEnvironment<'a>) -> BTreeSet<&'a Resource> {
     let is_due = |step: &&Step| matches!(step.action, Action::StageRelease { due: true, .. });
-    environment.plan.steps.iter().filter(is_due).map(|step| &step.resource).collect()
+    // What is not fetched yet is due too, and said already.
+    let is_fetched =
+        |step: &&Step| environment.unresolved.iter().all(|unresolved| unresolved.resource != step.resource);
+    environment.plan.steps.iter().filter(is_due).filter(is_fetched).map(|step| &step.resource).collect()
 }
 
 /// Whether requests are lost, and what cannot be told.

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use super::{GitHub, NAME, OWNER, REPOSITORY, SECRET, forge::user};
 
 /// As long GitHub waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 const NULL: &str = "0000000000000000000000000000000000000000";
 
 /// Where deliveries go.
@@ -134,8 +134,8 @@ impl GitHub {
         payload["repository"]["owner"] = user(OWNER);
         payload["sender"] = user(sender);
         let (body, number) = (payload.to_string(), self.forge.state().id());
-        let request = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("it is made");
-        let request = request
+        let request = self
+            .client
             .post(&webhook.url)
             .header("content-type", "application/json")
             .header("user-agent", "GitHub-Hookshot/044aadd")

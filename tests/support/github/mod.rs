@@ -45,6 +45,8 @@ pub struct GitHub {
     _stop: DropGuard,
     /// The clone in which people make what they propose.
     clone: PathBuf,
+    /// Delivers.
+    client: reqwest::Client,
     /// Keys, the token, and the certificate's authority.
     files: TempDir,
     pub address: String,
@@ -58,13 +60,14 @@ impl GitHub {
         let app = sign_in::App::make(files.path());
         std::fs::write(files.path().join("token"), TOKEN).expect("it can be written");
         std::fs::write(files.path().join("secret"), SECRET).expect("it can be written");
+        let client = reqwest::Client::builder().no_proxy().timeout(deliveries::PATIENCE).build().expect("it is made");
         let stop = CancellationToken::new();
         let runtime = in_a_thread_of_its_own(enter, stop.clone());
         let listener = done(&runtime, tokio::net::TcpListener::bind("127.0.0.1:0")).expect("loopback has a port");
         let address = format!("https://{}", listener.local_addr().expect("it is bound"));
         let forge = Arc::new(Forge::new(bare, &address, app));
         runtime.spawn(wire::serve(certificates.listen(listener), forge.clone()));
-        Self { forge, runtime, _stop: stop.drop_guard(), clone: clone.to_owned(), files, address }
+        Self { forge, runtime, _stop: stop.drop_guard(), clone: clone.to_owned(), client, files, address }
     }
 
     /// The address that `git clone` takes.

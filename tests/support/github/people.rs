@@ -19,10 +19,7 @@ impl GitHub {
         let from = if from_fork { fork.as_str() } else { REPOSITORY };
         // The commits have to be there before anything is told.
         let next = self.forge.state().pulls.keys().next_back().map_or(1, |last| last + 1);
-        self.brings(branch, &format!("refs/pull/{next}/head"));
-        if !from_fork {
-            self.brings(branch, &format!("refs/heads/{branch}"));
-        }
+        self.brings(branch, next, from_fork);
         let new = NewPull { title, body: "", author, head: (branch, &commit), from, base: "main" };
         let number = self.forge.open_pull(&mut self.forge.state(), &new);
         self.delivers_pull("opened", number, author, &json!({}));
@@ -33,10 +30,7 @@ impl GitHub {
     pub fn pushes(&self, number: u64) -> String {
         let before = self.head(number);
         let (branch, author, from) = self.of(number);
-        self.brings(&branch, &format!("refs/pull/{number}/head"));
-        if from == REPOSITORY {
-            self.brings(&branch, &format!("refs/heads/{branch}"));
-        }
+        self.brings(&branch, number, from != REPOSITORY);
         let after = git(&self.clone, &["rev-parse", &format!("refs/heads/{branch}")]);
         self.changes(number, &json!({"head": {"sha": after}}));
         if from == REPOSITORY {
@@ -171,10 +165,14 @@ impl GitHub {
         state.touch(number);
     }
 
-    /// Copies a branch of the clone to a reference of the repository.
-    fn brings(&self, branch: &str, reference: &str) {
+    /// Copies a branch of the clone to the repository, as what is proposed.
+    fn brings(&self, branch: &str, number: u64, from_fork: bool) {
         let bare = self.forge.bare.to_str().expect("it is UTF-8");
-        let both = format!("+refs/heads/{branch}:{reference}");
-        try_git(&self.clone, &["push", "--quiet", bare, &both]).unwrap_or_else(|why| panic!("{reference}: {why}"));
+        let (head, own) = (format!("+{branch}:refs/pull/{number}/head"), format!("+{branch}:refs/heads/{branch}"));
+        let mut arguments = vec!["push", "--quiet", bare, &head];
+        if !from_fork {
+            arguments.push(&own);
+        }
+        try_git(&self.clone, &arguments).unwrap_or_else(|why| panic!("#{number}: {why}"));
     }
 }
