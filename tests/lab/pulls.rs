@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    fleet::Fleet,
     proposing::{As, Story},
     support::github::Trouble,
     world::{World, assert_is, assert_same, wait_for},
@@ -241,6 +242,59 @@ pub fn a_command_is_obeyed_for_whoever_may_write_here(world: &World) {
     story.is_answered(number, &["/evenkeel resume"]);
     let merged = github.merges(number);
     story.fleet.is_live(&merged);
+}
+
+pub fn a_command_goes_back_and_tries_again(world: &World) {
+    let story = Story::begins(world, "goback");
+    let github = &story.github;
+    let _reconciler = story.follows(As::App, "1s");
+    github.lets("alice", "maintain");
+    let number = story.proposes("greet", |_| story.declares("two"));
+    story.is_told(number, &["2 instances change"]);
+    story.fleet.is_live(&github.merges(number));
+    story.is_answered(number, &["Deployed to `test`"]);
+
+    github.comments(number, "alice", "/evenkeel retry");
+    story.is_answered(number, &["/evenkeel retry", "retry"]);
+    github.comments(number, "alice", "/evenkeel apply");
+    story.is_answered(number, &["/evenkeel apply", "looked at now"]);
+    github.comments(number, "alice", "/evenkeel cancel");
+    story.is_answered(number, &["/evenkeel cancel", "nothing is being deployed"]);
+
+    github.comments(number, "alice", "/evenkeel rollback");
+    story.is_answered(number, &["/evenkeel rollback", "brings back what generation 1 deployed"]);
+    let opened = github.opened_by_evenkeel();
+    assert_is("what it opened", opened.len(), 1);
+    let back = opened[0]["number"].as_u64().expect("it has a number");
+    story.is_told(back, &["GREETING=\"one\""]);
+    story.is_heard("two");
+    story.fleet.is_live(&github.merges(back));
+    story.is_heard("one");
+}
+
+pub fn what_is_merged_waits_for_the_checks_that_are_required(world: &World) {
+    let story = Story::of(Fleet::shared(world, "required"));
+    let github = &story.github;
+    story.fleet.environment("require_checks: [ci/test]\n");
+    story.declares("one");
+    story.fleet.commit();
+    let _reconciler = story.starts(As::App, "1s");
+    let commit = github.head_of("main");
+    story.fleet.notes("waits for checks to be green");
+    github.reports(&commit, "ci/test", "failure");
+    story.fleet.looked_at_twice();
+    assert!(github.deployments("test").is_empty(), "something is deployed");
+    github.reports(&commit, "ci/test", "success");
+    story.fleet.is_live(&commit);
+
+    // What is live is looked after whatever anybody says of the next.
+    let number = story.proposes("greet", |_| story.declares("two"));
+    let merged = github.merges(number);
+    story.fleet.notes("waits for checks to be green");
+    story.is_heard("one");
+    github.reports(&merged, "ci/test", "success");
+    story.fleet.is_live(&merged);
+    story.is_heard("two");
 }
 
 pub fn a_storm_of_pushes_costs_a_handful_of_writes(world: &World) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     super::git::{git, try_git},
     GitHub, REPOSITORY, SLUG, TOKEN_OWNER,
-    forge::{NewPull, now},
+    forge::{NewPull, now, user},
     rest::newest_of_deployment,
 };
 
@@ -86,6 +86,15 @@ impl GitHub {
     /// `admin`, `maintain`, `write`, `triage`, `read` or `none`.
     pub fn lets(&self, login: &str, role: &str) {
         self.forge.state().permissions.insert(login.to_owned(), role.to_owned());
+    }
+
+    /// Somebody else's program says of a commit how it is: `pending`, `success`, `failure` or `error`.
+    pub fn reports(&self, commit: &str, context: &str, state: &str) {
+        let mut all = self.forge.state();
+        let id = all.id();
+        let status = json!({"id": id, "sha": commit, "context": context, "state": state, "description": null,
+                            "target_url": null, "creator": user("a-robot"), "created_at": now(), "updated_at": now()});
+        all.statuses.insert(id, status);
     }
 
     /// The commit that is proposed.
