@@ -178,7 +178,7 @@ async fn try_token(github: &GitHub, lines: &mut Lines) {
     let found = lines.tried(&format!("{} can be read", github.name()), github.repository().await);
     let Some(found) = found else { return };
     lines.tried("Pull requests: read", github.open_pulls(None).await);
-    lines.tried("Issues: read", github.comments_since(chrono::Utc::now()).await);
+    lines.tried("Issues: read", github.comments_since(chrono::Utc::now(), None).await);
     lines.tried("Commit statuses: read", github.statuses(&found.default_branch).await);
     lines.tried("Deployments: read", github.deployments("production", None).await);
     let needed: Vec<&str> =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     GitHub, GitHubError,
     pulls::{Login, login},
-    rest::Ask,
+    rest::{Ask, Changed},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,13 +81,18 @@ impl GitHub {
         self.rest.list::<Vec<Comment>, _>(ask).await
     }
 
-    /// All comments of the repository that were made or edited since, the oldest change first.
-    pub async fn comments_since(&self, since: DateTime<Utc>) -> Result<Vec<Comment>, GitHubError> {
+    /// All comments of the repository that were made or edited since, the oldest change first, unless nothing has
+    /// changed since `known`, of the same time.
+    pub async fn comments_since(
+        &self,
+        since: DateTime<Utc>,
+        known: Option<&str>,
+    ) -> Result<Option<Changed<Vec<Comment>>>, GitHubError> {
         let ask = Ask::get(self.url(&["issues", "comments"])?)
             .query("sort", "updated")
             .query("direction", "asc")
             .query("since", &since.to_rfc3339_opts(SecondsFormat::Secs, true));
-        self.rest.list::<Vec<Comment>, _>(ask).await
+        self.rest.list_changed::<Vec<Comment>, _>(ask.unless(known)).await
     }
 
     pub async fn comment(&self, id: u64) -> Result<Comment, GitHubError> {

@@ -161,7 +161,8 @@ async fn a_comment_says_what_it_stands_below() {
     let all = json!([comment("pull", json!({"login": "ada"})), comment("issues", Value::Null)]);
     let server = Server::start(move |_, _| answer(200, &all)).await;
     let since = "2026-01-01T12:00:00.5Z".parse().expect("it is a time");
-    let comments = server.github(QUICK).comments_since(since).await.expect("they are answered");
+    let comments = server.github(QUICK).comments_since(since, None).await.expect("they are answered");
+    let comments = comments.expect("nobody had them").now;
     let told: Vec<_> =
         comments.iter().map(|comment| (comment.number, comment.on_pull_request, comment.author.as_str())).collect();
     assert_eq!(told, [(5, true, "ada"), (5, false, "ghost")]);

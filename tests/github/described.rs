@@ -171,7 +171,8 @@ async fn as_an_app(github: &GitHub) {
         (comments[0].number, comments[0].author.as_str(), comments[0].body.as_str()),
         (1347, "octocat", "Me too")
     );
-    assert_eq!(github.comments_since(Utc::now()).await.expect("it is described"), comments);
+    let since = github.comments_since(Utc::now(), None).await.expect("it is described");
+    assert_eq!(since.expect("nobody had them").now, comments);
     assert_eq!(github.comment(1).await.expect("it is described"), comments[0]);
     assert_eq!(github.create_comment(1347, "a").await.expect("it is described"), comments[0]);
     assert_eq!(github.update_comment(1, "b").await.expect("it is described"), comments[0]);

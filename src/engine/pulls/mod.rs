@@ -19,7 +19,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::{TimeDelta, Utc};
 use thiserror::Error;
 use tokio::{
     sync::{OnceCell, mpsc},
@@ -45,12 +44,10 @@ use crate::{
     report,
 };
 use proposal::{Base, Proposal, proposal};
-use queue::{Approved, Made, State};
+use queue::{Approved, Comments, Made, State};
 
 /// So soon after a push it is here.
 const AFTER_PUSH: Duration = Duration::from_secs(2);
-/// Clocks differ, and what is written now is listed a little later.
-const OVERLAP: TimeDelta = TimeDelta::seconds(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -183,13 +180,13 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn poll_comments(&self, state: &mut State) {
-        let now = Utc::now();
-        let (began, since) = *state.comments.get_or_insert((now, now));
-        let comments = match self.github.comments_since(since - OVERLAP).await {
-            Ok(comments) => comments,
+        let read = state.comments.get_or_insert_with(Comments::begin);
+        let comments = match self.github.comments_since(read.since, read.etag.as_deref()).await {
+            Ok(Some(changed)) => read.takes(changed),
+            Ok(None) => return,
             Err(error) => return warn!("new comments are not known: {}", report::chain(&error)),
         };
-        state.comments = Some((began, now));
+        let began = read.began;
         // One from before may be obeyed already, and one that was edited asks for what nobody has seen.
         let fresh = comments.into_iter().filter(|it| it.created_at >= began && it.created_at == it.updated_at);
         for comment in fresh.filter(|comment| comment.url.contains("/pull/")) {
@@ -216,18 +213,38 @@ impl<H: Host> PullRequests<H> {
         }
         let fetched = self.reconciler.ledger.fetch().await?;
         let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(None) };
+        let is_fork = pull.from.as_deref() != Some(self.github.name().to_string().as_str());
+        let plans_forks = !is_fork || self.plans_forks(&fetched).await?;
+        if !plans_forks && !approved.is_for(&pull.head) {
+            // Not even downloaded.
+            let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer: false };
+            self.publish(&pull, &made.commit, publish::Content::Fork).await?;
+            return Ok(Some(made));
+        }
         let head = self.reconciler.ledger.call(move |repository| repository.fetch_pull(number)).await?;
         let pull = PullRequest { head, ..pull };
         let for_maintainer = approved.is_for(&pull.head);
         let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer };
-        let is_fork = pull.from.as_deref() != Some(self.github.name().to_string().as_str());
-        if is_fork && !for_maintainer && !self.plans_forks(&fetched).await? {
+        if !plans_forks && !for_maintainer {
+            // Somebody has pushed since: it is another commit than the one that was asked for.
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
             return Ok(Some(made));
         }
-        let base = Base { fetched: &fetched, branch: &pull.base, commit: &made.commit };
+        let content = self.looked_at(&fetched, &pull, &made.commit).await?;
+        self.publish(&pull, &made.commit, content).await?;
+        Ok(Some(made))
+    }
+
+    /// What there is to say of a proposal, once it was compared with the live hosts.
+    async fn looked_at(
+        &self,
+        fetched: &Fetched,
+        pull: &PullRequest,
+        commit: &str,
+    ) -> Result<publish::Content, PullError> {
+        let base = Base { fetched, branch: &pull.base, commit };
         let proposal = proposal(&self.reconciler, &base, &pull.head).await?;
-        let content = match proposal {
+        Ok(match proposal {
             Proposal::Conflict(paths) => publish::Content::Conflict(paths),
             Proposal::Refused(why) => publish::Content::Refused(why),
             Proposal::Invalid(findings) => publish::Content::Invalid(findings),
@@ -240,9 +257,7 @@ impl<H: Host> PullRequests<H> {
                 });
                 publish::Content::Planned(futures_util::future::join_all(planned).await)
             }
-        };
-        self.publish(&pull, &made.commit, content).await?;
-        Ok(Some(made))
+        })
     }
 
     /// Whether the fleet, as the default branch has it, lets anybody's proposal be looked at.

@@ -17,7 +17,11 @@ use tokio::{
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{Ended, PullRequests, commands::Command};
-use crate::{github::event::Event, host::Host, report};
+use crate::{
+    github::{Changed, Comment, event::Event},
+    host::Host,
+    report,
+};
 
 /// Deliveries come in bunches: a push, its checks, its labels.
 const BUNCH: Duration = Duration::from_millis(100);
@@ -81,8 +85,33 @@ pub(super) struct State {
     pub(super) commands: Vec<Command>,
     /// Comments that were obeyed, the newest last.
     obeyed: VecDeque<u64>,
-    /// When this process began to read comments, and until when they are read.
-    pub(super) comments: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub(super) comments: Option<Comments>,
+}
+
+/// How far comments are read. It moves with them and not with the clock: the same question has the same answer, which
+/// costs nothing when it is asked again.
+#[derive(Debug)]
+pub(super) struct Comments {
+    /// When this process began to read them.
+    pub(super) began: DateTime<Utc>,
+    pub(super) since: DateTime<Utc>,
+    pub(super) etag: Option<String>,
+}
+
+impl Comments {
+    pub(super) fn begin() -> Self {
+        let now = Utc::now();
+        Self { began: now, since: now, etag: None }
+    }
+
+    pub(super) fn takes(&mut self, changed: Changed<Vec<Comment>>) -> Vec<Comment> {
+        match changed.now.iter().map(|comment| comment.updated_at).max().filter(|newest| *newest > self.since) {
+            // Of the same second there may be more.
+            Some(newest) => (self.since, self.etag) = (newest, None),
+            None => self.etag = changed.etag,
+        }
+        changed.now
+    }
 }
 
 impl Known {
