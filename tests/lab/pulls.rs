@@ -299,7 +299,7 @@ pub fn what_is_merged_waits_for_the_checks_that_are_required(world: &World) {
 
 pub fn a_storm_of_pushes_costs_a_handful_of_writes(world: &World) {
     const PUSHES: usize = 30;
-    let story = Story::begins(world, "storm");
+    let story = Story::begins(world, "pushes");
     let github = &story.github;
     let _reconciler = story.follows(As::App, "1h");
     let number = story.proposes("greet", |_| story.declares("zero"));
