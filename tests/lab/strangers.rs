@@ -191,9 +191,9 @@ pub fn what_is_no_plain_tree_is_refused_or_read_as_it_is(world: &World) {
     assert!(!shown.contains("root:"), "a file of this machine is shown: {shown}");
 
     let large = intrudes(&story, "large", |fleet| {
-        // By hand: thirty thousand files take long to write.
+        // By hand: a hundred thousand files take long to write.
         let blob = fleet.git(&["hash-object", "-w", "fleet/fleet.yaml"]);
-        let entries: BTreeMap<String, &str> = (0..30_000).map(|each| (format!("f{each:05}"), blob.as_str())).collect();
+        let entries: BTreeMap<String, &str> = (0..100_000).map(|each| (format!("f{each:05}"), blob.as_str())).collect();
         let list: String = entries.iter().map(|(name, blob)| format!("100644 blob {blob}\t{name}\n")).collect();
         fleet.write("../.git/list", &list);
         let tree = fleet.git(&["-c", "alias.mk=!git mktree <.git/list", "mk"]);
