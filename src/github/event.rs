@@ -8,7 +8,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use super::pulls::{GHOST, Login, login};
+use super::pulls::{End, GHOST, Login, login};
 
 #[derive(Debug, Error)]
 #[error("the payload of `{event}` is not what GitHub documents")]
@@ -147,21 +147,8 @@ struct PullWritten {
     #[serde(default)]
     merged: Option<bool>,
     merge_commit_sha: Option<String>,
-    head: EndWritten,
-    base: EndWritten,
-}
-
-#[derive(Deserialize)]
-struct EndWritten {
-    #[serde(rename = "ref")]
-    branch: String,
-    sha: String,
-    repo: Option<FullName>,
-}
-
-#[derive(Deserialize)]
-struct FullName {
-    full_name: String,
+    head: End,
+    base: End,
 }
 
 /// What was edited, each with what it was.
@@ -187,8 +174,8 @@ impl From<PullPayload> for PullRequestEvent {
     }
 }
 
-impl From<EndWritten> for PullEnd {
-    fn from(end: EndWritten) -> Self {
+impl From<End> for PullEnd {
+    fn from(end: End) -> Self {
         Self { branch: end.branch, commit: end.sha, repository: end.repo.map(|repository| repository.full_name) }
     }
 }

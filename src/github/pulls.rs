@@ -38,18 +38,19 @@ pub(super) struct Login {
     pub(super) login: String,
 }
 
+/// One of the two things that a pull request would bring together: in answers as in deliveries.
 #[derive(Deserialize)]
-struct End {
+pub(super) struct End {
     #[serde(rename = "ref")]
-    branch: String,
-    sha: String,
+    pub(super) branch: String,
+    pub(super) sha: String,
     /// Null when the fork was deleted.
-    repo: Option<FullName>,
+    pub(super) repo: Option<FullName>,
 }
 
 #[derive(Deserialize)]
-struct FullName {
-    full_name: String,
+pub(super) struct FullName {
+    pub(super) full_name: String,
 }
 
 /// Who GitHub says did it, when that account was deleted.

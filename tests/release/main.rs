@@ -5,6 +5,9 @@
 mod archives;
 mod builds;
 mod download;
+#[path = "../support/git.rs"]
+#[allow(dead_code)] // its server is for others
+mod git_program;
 mod hostile;
 mod repositories;
 mod server;

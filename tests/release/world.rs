@@ -1,11 +1,6 @@
 //! A small fleet whose one service takes its files from wherever a statement says.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use chrono::DateTime;
 use evenkeel::{
@@ -22,6 +17,8 @@ use evenkeel::{
     release::{Builds, Fetcher},
 };
 use tempfile::TempDir;
+
+pub use crate::git_program::git;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
@@ -125,20 +122,6 @@ fn fleet(source: &str) -> Tree {
     FILES.iter().for_each(|(path, text)| add(path, text));
     tree.insert("app/lib/latest.py", Entry::Symlink { target: "b.py".to_owned() }).expect("a plain path");
     tree
-}
-
-/// Runs git, untouched by this machine's configuration.
-pub fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "init.defaultBranch=main", "-c", "user.name=t", "-c", "user.email=t@localhost"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .expect("git is installed");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Another repository, with the files on `main`; it answers its address and the commit.

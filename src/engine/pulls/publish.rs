@@ -194,8 +194,8 @@ fn releases<'a>(base: &'a Prepared, proposed: &'a Prepared) -> Vec<ReleaseChange
     let mut changes: BTreeMap<(Resource, Option<Digest>, Digest), ReleaseChange<'a>> = BTreeMap::new();
     for ((resource, instance), source) in used(proposed) {
         let Some(to) = release(proposed, source).filter(|to| to.making != Making::Unresolved) else { continue };
-        let was = before.iter().find(|((of, on), _)| *of == resource && *on == instance);
-        let from = was.and_then(|(_, source)| release(base, source));
+        let was = before.get(&(resource.clone(), instance));
+        let from = was.and_then(|source| release(base, source));
         if from.is_some_and(|from| from.digest == to.digest) {
             continue;
         }
@@ -206,15 +206,12 @@ fn releases<'a>(base: &'a Prepared, proposed: &'a Prepared) -> Vec<ReleaseChange
     changes.into_values().collect()
 }
 
+/// Each source that is not resolved, once for each that takes its files from there.
 fn unresolved(proposed: &Prepared) -> Vec<Unresolved<'_>> {
-    let mut named = BTreeSet::new();
-    let of = |((resource, _), source): ((Resource, &InstanceName), &'_ Source)| {
-        let is = release(proposed, source).is_some_and(|release| release.making == Making::Unresolved);
-        is.then(|| (resource, source.clone()))
-    };
-    let found = used(proposed).into_iter().filter_map(of).filter(|found| named.insert(found.clone()));
-    let find = |source: &Source| proposed.sources.get_key_value(source).map(|(source, _)| source);
-    found.filter_map(|(resource, source)| Some(Unresolved { resource, source: find(&source)? })).collect()
+    let is = |source: &Source| release(proposed, source).is_some_and(|it| it.making == Making::Unresolved);
+    let found = used(proposed).into_iter().filter(|(_, source)| is(source));
+    let once: BTreeSet<(Resource, &Source)> = found.map(|((resource, _), source)| (resource, source)).collect();
+    once.into_iter().map(|(resource, source)| Unresolved { resource, source }).collect()
 }
 
 /// Why what is merged would not be deployed at once.
