@@ -107,15 +107,16 @@ impl World {
         self.all(
             r"find /etc/systemd/system /etc/evenkeel /etc/nginx /var/lib/evenkeel /etc/apt \
                 -printf '%p inode %i mode %m %U:%G modified %T@ changed %C@ -> %l\n' 2>/dev/null
-              systemctl show -p Id,InvocationID,ActiveState,UnitFileState -- '*.service' |
-                sed -n ':a; N; $!{/\n$/!ba}; s/\n/ /g; /Id=systemd-/d; /Id=run-/d; p'
+              systemctl show -p Id,InvocationID,LoadState,ActiveState,UnitFileState -- '*.service' |
+                sed -n ':a; N; $!{/\n$/!ba}; s/\n/ /g; /Id=systemd-/d; /Id=run-/d; /LoadState=not-found ActiveState=inactive/d; p'
               main=$(systemctl show --value -p MainPID nginx.service)
               echo nginx workers $(cat /proc/$main/task/$main/children)",
         )
     }
 
     /// What is there and what runs, by host, however it came to be: contents of files, manifests, states
-    /// of units.
+    /// of units. A unit that systemd only remembers (it has no file and does not run) is not there: systemd
+    /// forgets it when it likes.
     pub fn contents(&self) -> Seen {
         self.all(
             r"folders='/etc/systemd/system /etc/nginx'
@@ -124,7 +125,7 @@ impl World {
               find $folders -type f -exec sha256sum {} +
               for manifest in /var/lib/evenkeel/*/manifest; do [ -e $manifest ] && sed s=^=$manifest: $manifest; done
               systemctl show -p Id,ActiveState,UnitFileState,LoadState -- '*.service' |
-                sed -n ':a; N; $!{/\n$/!ba}; s/\n/ /g; /Id=systemd-/d; /Id=run-/d; p'",
+                sed -n ':a; N; $!{/\n$/!ba}; s/\n/ /g; /Id=systemd-/d; /Id=run-/d; /LoadState=not-found ActiveState=inactive/d; p'",
         )
     }
 
