@@ -25,10 +25,14 @@ use samples::*;
 
 #[path = "report/hostile.rs"]
 mod hostile;
+#[path = "report/proposals.rs"]
+mod proposals;
 #[path = "report/pulls.rs"]
 mod pulls;
 #[path = "report/samples.rs"]
 mod samples;
+#[path = "report/told.rs"]
+mod told;
 
 type Tested = Result<(), Box<dyn Error>>;
 

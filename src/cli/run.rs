@@ -93,6 +93,7 @@ pub fn run(args: &Args) -> Exit {
             let pulls = PullRequests::new(reconciler.clone(), github, roster, args.poll.0, poke.clone());
             let pulls = Arc::new(pulls);
             tokio::spawn(pulls.clone().tell(stop.clone()));
+            tokio::spawn(pulls.clone().tell_what_waits(stop.clone()));
             tokio::spawn(pulls.run(events, stop.clone()))
         });
         let serving = tokio::spawn(server::serve(listener, reconciler.clone(), stop.clone()));

@@ -103,6 +103,7 @@ pub struct Said {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
     pub generation: u64,
+    pub commits: Commits,
     /// When it began or was taken over, as it is recorded: tells two of one number apart.
     pub started: String,
     /// Begun by this controller, before it was started again.

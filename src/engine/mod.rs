@@ -31,6 +31,7 @@ pub mod stage;
 pub mod survey;
 mod suspects;
 mod undo;
+mod waiting;
 pub mod wanted;
 pub mod why;
 

@@ -290,6 +290,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let newest = chronicle::newest(&self.ledger, environment).await?;
         let open = newest.open().map(|open| decide::Open {
             generation: open.generation,
+            commits: open.commits.clone(),
             started: open.taken_over.as_ref().map_or(&open.started, |taken_over| &taken_over.at).clone(),
             ours: open.seat == self.seat.id,
             limit: open.limit_ms,

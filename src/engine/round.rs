@@ -21,7 +21,7 @@ use super::{
     recover::Case,
     reread,
     round_error::RoundError,
-    survey, suspects,
+    survey, suspects, waiting,
 };
 use crate::{
     decide::{End, Goal, Passed},
@@ -34,7 +34,7 @@ use crate::{
         standing::{Barred, Control, Standing, StandingEvent},
     },
     plan::drift,
-    report,
+    report::{self, status::StatusView},
 };
 
 /// Who asks, where no person does.
@@ -219,7 +219,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
         if plan.needs_builds() {
             // All of it before the first host is touched. What is declared is known only then, so it is looked at anew.
-            let built = self.built(&plan).await?;
+            let built = self.built(&plan, &newest).await?;
             return Box::pin(self.bring(&built, found, recorded)).await;
         }
         if !pass::is_repair(&newest, prepared, &plan) {
@@ -361,8 +361,10 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
 
     /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
     /// fail which were good says nothing of the newer ones.
-    async fn built(&self, plan: &Plan) -> Result<Arc<Prepared>, RoundError> {
+    async fn built(&self, plan: &Plan, newest: &Newest) -> Result<Arc<Prepared>, RoundError> {
         info!("building what is not built yet");
+        self.viewed(&mut lock(&self.reconciler.status));
+        waiting::note(&self.reconciler.status, self.environment, waiting::for_builds(newest, &plan.commits));
         let built = self.reconciler.prepared_for(self.environment, &plan.commits, true).await;
         let by_itself = built.as_ref().err().and_then(RoundError::failed_build);
         if let (Goal::Deploy(_), Some(refused)) = (self.goal, by_itself) {
@@ -384,11 +386,17 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default();
         let mut view = survey::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
         survey::stand(&mut view, self.goal, &newest, self.spared);
+        view.waiting = waiting::behind(self.goal, &newest, &self.reconciler.seat, plan.has_changes());
         view.controller = Some(self.reconciler.seat.controller.clone());
         let mut status = lock(&self.reconciler.status);
         // It stands until this pass has ended.
         view.last_error = status.get(self.environment).and_then(|before| before.last_error.clone());
         status.insert(self.environment.clone(), view);
+    }
+
+    fn viewed<'s>(&self, status: &'s mut BTreeMap<EnvironmentName, StatusView>) -> &'s mut StatusView {
+        let nothing = || survey::nothing_known(self.environment, self.goal.commits(), &self.reconciler.seat);
+        status.entry(self.environment.clone()).or_insert_with(nothing)
     }
 
     /// While commits are put off, what stands against them is still what went wrong last.
@@ -397,8 +405,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             matches!(self.goal, Goal::Observe { why: Barred::Later, .. } | Goal::Repair { why: Barred::Later, .. });
         let trouble = lock(&self.reconciler.trouble).clone();
         let mut status = lock(&self.reconciler.status);
-        let nothing = || survey::nothing_known(self.environment, self.goal.commits(), &self.reconciler.seat);
-        let view = status.entry(self.environment.clone()).or_insert_with(nothing);
+        let view = self.viewed(&mut status);
         let before = view.last_error.take().filter(|before| put_off && !before.starts_with(TROUBLE));
         view.last_error = why.or(before).or(trouble);
     }

@@ -54,6 +54,7 @@ pub async fn survey<H: Host>(
         controller: None,
         last_error: None,
         notes: Vec::new(),
+        waiting: None,
         observed_at: Some(now()),
     }
 }
@@ -99,6 +100,7 @@ pub fn progressing(status: &Mutex<BTreeMap<EnvironmentName, StatusView>>, plan: 
     let Some(view) = status.get_mut(&plan.environment) else { return };
     view.health = Health::Progressing;
     view.sync = Sync::OutOfSync;
+    view.waiting = None;
     for instance in &mut view.instances {
         for service in &mut instance.services {
             let resource = Resource::Service(service.name.clone());
@@ -123,6 +125,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Se
         controller: Some(seat.controller.clone()),
         last_error: None,
         notes: Vec::new(),
+        waiting: None,
         observed_at: None,
     }
 }

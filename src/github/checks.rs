@@ -142,19 +142,6 @@ fn annotation(finding: &Finding) -> Option<Value> {
     }))
 }
 
-/// The one that stands in the way the most.
-fn worse(one: Conclusion, other: Conclusion) -> Conclusion {
-    let rank = |conclusion| match conclusion {
-        Conclusion::Success => 0,
-        Conclusion::Neutral => 1,
-        Conclusion::Other => 2,
-        Conclusion::Cancelled => 3,
-        Conclusion::ActionRequired => 4,
-        Conclusion::Failure => 5,
-    };
-    if rank(other) > rank(one) { other } else { one }
-}
-
 impl GitHub {
     /// Says what a stage found: as a check run when signed in as an App, which GitHub allows to nobody else, and with
     /// a token as a commit status.
@@ -231,7 +218,7 @@ impl GitHub {
         let mut all: BTreeMap<String, Option<Conclusion>> = BTreeMap::new();
         for (conclusion, name) in runs.chain(statuses) {
             let both = match all.get(&name) {
-                Some(known) => known.and_then(|known| Some(worse(known, conclusion?))),
+                Some(known) => known.and_then(|known| Some(known.worse(conclusion?))),
                 None => conclusion,
             };
             all.insert(name, both);

@@ -69,3 +69,18 @@ pub enum Conclusion {
     /// Any other that a forge knows.
     Other,
 }
+
+impl Conclusion {
+    /// The one that stands in the way the most.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |conclusion| match conclusion {
+            Conclusion::Success => 0,
+            Conclusion::Neutral => 1,
+            Conclusion::Other => 2,
+            Conclusion::Cancelled => 3,
+            Conclusion::ActionRequired => 4,
+            Conclusion::Failure => 5,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}

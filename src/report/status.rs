@@ -33,6 +33,9 @@ pub struct StatusView {
     /// Why the newest commits are not live, and who holds what.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What will be deployed, and is not begun yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// RFC 3339; none before the first look.
     pub observed_at: Option<String>,
 }
@@ -46,6 +49,16 @@ pub struct Deployed {
     pub when: String,
     /// None while it is under way.
     pub outcome: Option<Outcome>,
+}
+
+/// A commit that nothing is wrong with, and whose deployment has to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub commit: String,
+    /// The generation that it will have, unless something comes in between.
+    pub generation: u64,
+    /// What it waits for.
+    pub why: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -283,18 +283,31 @@ pub fn what_is_merged_waits_for_the_checks_that_are_required(world: &World) {
     story.fleet.notes("waits for checks to be green");
     github.reports(&commit, "ci/test", "failure");
     story.fleet.looked_at_twice();
-    assert!(github.deployments("test").is_empty(), "something is deployed");
+    let is = |states: &[(&str, &str)]| {
+        let states: Vec<_> = states.iter().map(|(commit, state)| ((*commit).to_owned(), (*state).to_owned())).collect();
+        wait_for(&format!("{states:?}"), || (github.deployments("test") == states).then_some(()));
+    };
+    is(&[(&commit, "queued")]);
     github.reports(&commit, "ci/test", "success");
     story.fleet.is_live(&commit);
+    is(&[(&commit, "success")]);
 
     // What is live is looked after whatever anybody says of the next.
     let number = story.proposes("greet", |_| story.declares("two"));
     let merged = github.merges(number);
     story.fleet.notes("waits for checks to be green");
     story.is_heard("one");
-    github.reports(&merged, "ci/test", "success");
-    story.fleet.is_live(&merged);
+    is(&[(&merged, "queued"), (&commit, "success")]);
+    story.check_is(&merged, "evenkeel/deploy", "queued");
+    // What takes its place waits in its place.
+    let newer = github.merges(story.proposes("words", |fleet| fleet.write("../README.md", "How we do things.\n")));
+    is(&[(&newer, "queued"), (&merged, "inactive"), (&commit, "success")]);
+    story.check_is(&merged, "evenkeel/deploy", "neutral");
+    github.reports(&newer, "ci/test", "success");
+    story.fleet.is_live(&newer);
     story.is_heard("two");
+    is(&[(&newer, "success"), (&merged, "inactive"), (&commit, "inactive")]);
+    story.check_is(&newer, "evenkeel/deploy", "success");
 }
 
 pub fn a_storm_of_pushes_costs_a_handful_of_writes(world: &World) {

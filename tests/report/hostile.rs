@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{
-    pulls::{Sample, many, pull_request, release, view},
+    proposals::{Sample, many, pull_request, release, view},
     samples::*,
 };
 

@@ -19,7 +19,7 @@ use crate::{
     model::{
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome, Record},
-        pull::{PullRequest, PullState},
+        pull::{Check, PullRequest, PullState},
     },
     report::{
         self,
@@ -73,6 +73,7 @@ impl<H: Host> PullRequests<H> {
             let name = environment.clone();
             let records = self.reconciler.ledger.call(move |repository| repository.records(&name, RECORDS)).await?;
             for (record, before) in self.untold(&environment, records, told).await? {
+                let _turn = self.telling.lock().await;
                 self.tell_one(&record, before.as_ref()).await?;
                 let deployment = &record.deployment;
                 told.insert(environment.clone(), (deployment.generation, deployment.outcome));
@@ -126,7 +127,7 @@ impl<H: Host> PullRequests<H> {
         let mut view = DeployedView { deployment, record: Some(&address), replicas: None, merged: &[], revert: None };
         self.tell_deployment(deployment, &commit, &address).await?;
         if deployment.outcome.is_none() {
-            return Ok(self.github.put_check(&report::pull::deploy_check(&view, &commit)).await?);
+            return self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await;
         }
         view.replicas = self.health_after(deployment).await;
         let merged = self.merged_since(before, &commit).await?;
@@ -138,7 +139,7 @@ impl<H: Host> PullRequests<H> {
         for pull in merged.iter().take(TOLD) {
             self.tell_pull(pull.number, &marker, &body).await?;
         }
-        self.github.put_check(&report::pull::deploy_check(&view, &commit)).await?;
+        self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await?;
         info!(deployment = deployment.generation, "told of on GitHub");
         Ok(())
     }
@@ -146,7 +147,7 @@ impl<H: Host> PullRequests<H> {
     /// On the page of deployments.
     async fn tell_deployment(&self, deployment: &Deployment, commit: &str, address: &str) -> Result<(), PullError> {
         let description = report::deployment::headline(deployment);
-        let id = match self.find_deployment(deployment, commit).await? {
+        let id = match self.find_deployment(&deployment.environment, commit, &told_as(deployment)).await? {
             Some(id) => id,
             None => {
                 let new = NewDeployment {
@@ -167,16 +168,37 @@ impl<H: Host> PullRequests<H> {
         Ok(self.github.set_deployment_status(id, &status).await?)
     }
 
-    async fn find_deployment(&self, deployment: &Deployment, commit: &str) -> Result<Option<u64>, PullError> {
-        let known = self.github.deployments(deployment.environment.as_str(), Some(commit)).await?;
-        let ours = known.iter().find(|known| known.payload["generation"] == json!(deployment.generation));
-        Ok(ours.map(|known| known.id))
+    /// One of these generations, on the page of deployments.
+    pub(super) async fn find_deployment(
+        &self,
+        environment: &EnvironmentName,
+        commit: &str,
+        generations: &[u64],
+    ) -> Result<Option<u64>, PullError> {
+        let known = self.github.deployments(environment.as_str(), Some(commit)).await?;
+        let is_one =
+            |payload: &serde_json::Value| payload["generation"].as_u64().is_some_and(|it| generations.contains(&it));
+        Ok(known.iter().find(|known| is_one(&known.payload)).map(|known| known.id))
+    }
+
+    /// What a commit's deployment comes to. Where several environments follow one branch it is told of all of them,
+    /// for GitHub shows the newest check of a name and no other.
+    pub(super) async fn put_deploy_check(&self, environment: &EnvironmentName, check: Check) -> Result<(), PullError> {
+        let check = {
+            let mut all = lock(&self.deploys);
+            all.retain(|(of, commit), _| of != environment || *commit == check.commit);
+            all.insert((environment.clone(), check.commit.clone()), check.clone());
+            let of_commit = all.values().filter(|known| known.commit == check.commit);
+            report::pull::together(&of_commit.collect::<Vec<_>>()).unwrap_or(check)
+        };
+        Ok(self.github.put_check(&check).await?)
     }
 
     /// Whether a process before this one has told of it to the end.
     async fn is_told(&self, deployment: &Deployment) -> Result<bool, PullError> {
         let Some(commit) = &deployment.commits.environment else { return Ok(true) };
-        let Some(id) = self.find_deployment(deployment, commit).await? else { return Ok(false) };
+        let found = self.find_deployment(&deployment.environment, commit, &told_as(deployment)).await?;
+        let Some(id) = found else { return Ok(false) };
         let statuses = self.github.deployment_statuses(id).await?;
         // A success that something newer has replaced was told of once.
         let last = statuses.first().map(|status| status.state);
@@ -277,6 +299,12 @@ impl<H: Host> PullRequests<H> {
         let page = self.page.get_or_try_init(|| async { Ok::<_, PullError>(self.github.repository().await?.html_url) });
         page.await.map(String::as_str)
     }
+}
+
+/// The generations that it may be found by. What is refused got none of its own, but may have been queued as the next.
+fn told_as(deployment: &Deployment) -> Vec<u64> {
+    let generation = deployment.generation;
+    if deployment.outcome == Some(Outcome::Refused) { vec![generation, generation + 1] } else { vec![generation] }
 }
 
 /// As if all but this one had been told.

@@ -11,6 +11,7 @@ mod look;
 mod proposal;
 mod publish;
 mod queue;
+mod queued;
 mod trust;
 
 use std::{
@@ -40,7 +41,10 @@ use crate::{
     git::Fetched,
     github::{GitHub, GitHubError, event::Event},
     host::Host,
-    model::pull::{PullRequest, PullState},
+    model::{
+        name::EnvironmentName,
+        pull::{Check, PullRequest, PullState},
+    },
     report,
 };
 use proposal::{Base, Proposal, proposal};
@@ -76,6 +80,10 @@ pub struct PullRequests<H> {
     said: Mutex<BTreeMap<u64, publish::Said>>,
     ourselves: OnceCell<String>,
     page: OnceCell<String>,
+    /// Whoever tells of deployments has this: what is told of one comes in the order in which it happens.
+    telling: tokio::sync::Mutex<()>,
+    /// The newest check of each environment's deployment.
+    deploys: Mutex<BTreeMap<(EnvironmentName, String), Check>>,
 }
 
 /// A plan that was made and told, or not.
@@ -101,6 +109,8 @@ impl<H: Host> PullRequests<H> {
             said: Mutex::default(),
             ourselves: OnceCell::new(),
             page: OnceCell::new(),
+            telling: tokio::sync::Mutex::default(),
+            deploys: Mutex::default(),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::model::{
     plan::{Action, Fate, Plan, Step, fate},
 };
 
+/// Where a release's digest would stand, were it known.
+const KNOWN_LATER: &str = "<known after the merge>";
+
 /// The steps of one resource on one instance, in order.
 pub(super) struct Change<'a> {
     pub instance: &'a InstanceName,
@@ -29,6 +32,8 @@ pub(super) struct Changes<'a> {
     /// What would be done without it too.
     pub before: Vec<Change<'a>>,
     plan: &'a Plan,
+    /// Digests that stand for ones which nobody knows before it is merged, whole and as they are shown.
+    made_up: BTreeSet<String>,
 }
 
 /// Resources by what becomes of them, and restarts.
@@ -63,7 +68,18 @@ impl<'a> Changes<'a> {
                 changes.push(Change { instance: group.instance, resource: group.resource, steps });
             }
         }
-        Self { own, before, plan: environment.plan }
+        let steps = environment.plan.steps.iter().chain(&environment.before.steps);
+        let made_up = steps.filter_map(|step| match &step.action {
+            Action::StageRelease { release, due: true, .. } => Some(release),
+            _ => None,
+        });
+        let made_up = made_up.flat_map(|release| [release.to_string(), format!("{}…", release.short())]).collect();
+        Self { own, before, plan: environment.plan, made_up }
+    }
+
+    /// A line of a file without what is made up in it.
+    pub fn without_made_up(&self, line: String) -> String {
+        self.made_up.iter().fold(line, |line, digest| line.replace(digest.as_str(), KNOWN_LATER))
     }
 
     /// Whether a live file is as evenkeel wrote it there: then what it holds was declared once, and is no secret of

@@ -6,15 +6,21 @@
 use super::{
     DeployedView, PullContent, PullView, deployed,
     headline::{headline, refusals},
+    markdown::{clipped, fence, paragraphs},
     plan,
 };
 use crate::{
     model::{
         finding::Finding,
+        name::EnvironmentName,
         outcome::Outcome,
         pull::{Check, CheckState, Conclusion},
     },
-    report::{deployment, findings, words::clip},
+    report::{
+        deployment, findings,
+        status::Waiting,
+        words::{clip, one_line},
+    },
 };
 
 /// What GitHub shows of a status: <https://docs.github.com/en/rest/commits/statuses#create-a-commit-status>.
@@ -22,6 +28,8 @@ const TITLE: usize = 140;
 /// A check run's summary and text each take so much:
 /// <https://docs.github.com/en/rest/checks/runs#create-a-check-run>.
 const LONGEST: usize = 65_535;
+/// Why something waits: holds have reasons that people write.
+const LONGEST_REASON: usize = 1000;
 
 /// Whether what is declared can be deployed at all.
 pub fn validate_check(view: &PullView<'_>) -> Check {
@@ -80,6 +88,25 @@ fn check(
     }
 }
 
+/// That a commit waits for its deployment.
+pub fn queued_check(environment: &EnvironmentName, waiting: &Waiting) -> Check {
+    let title = format!("{environment}: not deployed yet, {}", one_line(&waiting.why));
+    let summary = paragraphs([
+        format!("### Not deployed to `{environment}` yet"),
+        fence("", [clipped(&waiting.why, LONGEST_REASON)]),
+        "It is deployed by itself as soon as nothing stands in its way.".to_owned(),
+    ]);
+    deploying(&waiting.commit, CheckState::Queued, &title, summary)
+}
+
+/// That a commit which waited is not deployed any more.
+pub fn let_go_check(environment: &EnvironmentName, commit: &str) -> Check {
+    let title = format!("{environment}: not deployed");
+    let summary =
+        format!("### Not deployed to `{environment}`\n\nAll that it declares is live already, or something newer is.");
+    deploying(commit, CheckState::Done(Conclusion::Neutral), &title, summary)
+}
+
 /// How the deployment of `commit` goes, or went.
 pub fn deploy_check(view: &DeployedView<'_>, commit: &str) -> Check {
     let state = match view.deployment.outcome {
@@ -95,13 +122,35 @@ pub fn deploy_check(view: &DeployedView<'_>, commit: &str) -> Check {
         None => format!("deploying, {}", deployment::what(view.deployment)),
         Some(_) => deployment::headline(view.deployment),
     };
+    deploying(commit, state, &format!("{environment}: {line}"), deployed::deployed(view))
+}
+
+fn deploying(commit: &str, state: CheckState, title: &str, summary: String) -> Check {
     Check {
         name: "evenkeel/deploy".to_owned(),
         commit: commit.to_owned(),
         state,
-        title: clip(&format!("{environment}: {line}"), TITLE),
-        summary: deployed::deployed(view),
+        title: clip(title, TITLE),
+        summary,
         text: None,
         findings: Vec::new(),
     }
+}
+
+/// One check for several of one commit: as far as the one that is least far, and as bad as the worst. None for none.
+pub fn together(checks: &[&Check]) -> Option<Check> {
+    let (first, others) = checks.split_first()?;
+    if others.is_empty() {
+        return Some((*first).clone());
+    }
+    let state = checks.iter().map(|check| check.state).reduce(|one, other| match (one, other) {
+        (CheckState::InProgress, _) | (_, CheckState::InProgress) => CheckState::InProgress,
+        (CheckState::Queued, _) | (_, CheckState::Queued) => CheckState::Queued,
+        (CheckState::Done(one), CheckState::Done(other)) => CheckState::Done(one.worse(other)),
+    })?;
+    let titles: Vec<&str> = checks.iter().map(|check| check.title.as_str()).collect();
+    let summaries: Vec<&str> = checks.iter().map(|check| check.summary.as_str()).collect();
+    let findings = checks.iter().flat_map(|check| check.findings.clone()).collect();
+    let summary = clip(&summaries.join("\n\n"), LONGEST);
+    Some(Check { state, title: clip(&titles.join("; "), TITLE), summary, findings, ..(*first).clone() })
 }

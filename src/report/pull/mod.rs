@@ -19,7 +19,7 @@ mod releases;
 mod requests;
 
 pub use answers::{Answer, COMMANDS, answer};
-pub use checks::{deploy_check, plan_check, validate_check};
+pub use checks::{deploy_check, let_go_check, plan_check, queued_check, together, validate_check};
 pub use deployed::{DeployedView, Replicas, deployed, deployed_marker, revert_body, revert_title};
 pub use headline::headline;
 pub use plan::{Comment, comment};

@@ -21,10 +21,13 @@ type Places<'a> = BTreeMap<&'a ServiceName, BTreeSet<&'a str>>;
 /// Each service of which requests can be lost, in a line.
 pub(super) fn lost(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    for (service, places) in services(changes, |change| has(change, |a| matches!(a, Action::RestartUnit { .. }))) {
+    let restarts = |change: &Change<'_>| has(change, |action| matches!(action, Action::RestartUnit { .. }));
+    for (service, places) in services(changes, restarts) {
         // What is not known to run elsewhere too runs here only.
         let replicas = environment.replicas.get(service).copied().unwrap_or_default().max(places.len());
-        lines.push(restart(service, &places, replicas));
+        let is_own = changes.own.iter().any(|change| is_of(change, service) && restarts(change));
+        let anyway = if is_own { "" } else { " (also without this pull request)" };
+        lines.push(restart(service, &places, replicas) + anyway);
     }
     let replaces = |action: &Action| matches!(action, Action::StopUnit { foreign: true, .. });
     for (service, places) in services(changes, |change| has(change, replaces)) {
@@ -95,7 +98,7 @@ fn services<'a>(changes: &Changes<'a>, wanted: impl Fn(&Change<'a>) -> bool) -> 
 
 /// The units that a service replaces.
 fn units<'a>(changes: &Changes<'a>, service: &ServiceName) -> Vec<&'a str> {
-    let of = changes.all().filter(|change| matches!(change.resource, Resource::Service(name) if name == service));
+    let of = changes.all().filter(|change| is_of(change, service));
     let mut units: Vec<&str> = of
         .flat_map(|change| &change.steps)
         .filter_map(|step| match &step.action {
@@ -106,6 +109,10 @@ fn units<'a>(changes: &Changes<'a>, service: &ServiceName) -> Vec<&'a str> {
     units.sort_unstable();
     units.dedup();
     units
+}
+
+fn is_of(change: &Change<'_>, service: &ServiceName) -> bool {
+    matches!(change.resource, Resource::Service(name) if name == service)
 }
 
 fn names(places: &BTreeSet<&str>) -> String {
