@@ -198,7 +198,7 @@ fn branch(environment: &EnvironmentName) -> String {
 }
 
 /// Where the mirror's reference is.
-fn position(mirror: &git2::Repository, reference: &str) -> Result<Option<Oid>, GitError> {
+pub(super) fn position(mirror: &git2::Repository, reference: &str) -> Result<Option<Oid>, GitError> {
     match mirror.refname_to_id(reference) {
         Ok(oid) => Ok(Some(oid)),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),

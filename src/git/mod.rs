@@ -1,7 +1,7 @@
 //! Git: where the declared fleet comes from and where the history of deployments goes.
 //!
 //! Owns: the work tree as a tree of files, the mirror of the config repository in the state directory,
-//! the history branches, and how remotes are reached. Keeps true: what is written to a remote is
+//! the history branches, a branch for long plans, and how remotes are reached. Keeps true: what is written to a remote is
 //! written by compare-and-swap on what was last seen there; a remote's work tree, index and checked-out
 //! branch are never touched; nothing of the history is lost; every wait for a remote ends; no credential
 //! appears in an address, a message or an error.
@@ -14,6 +14,7 @@ mod fetch;
 mod history;
 mod local;
 mod nearest;
+mod plans;
 mod publish;
 mod pull;
 mod repository;
@@ -28,6 +29,7 @@ pub use fetch::{Fetched, HistoryChange};
 pub use history::Tip;
 pub use local::{commit_to_bare, create_bare_from_folder};
 pub use nearest::nearest;
+pub use plans::PLANS;
 pub use pull::Merged;
 pub use repository::{CommitSummary, Repository};
 pub use transport::{Credentials, Limits, TransportError};

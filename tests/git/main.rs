@@ -12,6 +12,7 @@ mod http;
 mod http_server;
 mod local;
 mod lost_history;
+mod plans;
 mod restore;
 mod ssh;
 mod sshd;

@@ -66,6 +66,22 @@ pub fn with_a_token_there_are_statuses_and_no_check_runs(world: &World) {
     story.github.pushes(number);
     story.is_told(number, &["GREETING=\"three\""]);
     assert_is("how often it is told", story.github.comments_of_evenkeel(number).len(), 1);
+
+    // A status has no room for what is too long for a comment.
+    story.amends("greet", |fleet| {
+        let lines: Vec<String> = (0..40).map(|n| format!("LINE_{n}: '{}'", "x".repeat(280))).collect();
+        for number in 1..8 {
+            let (name, env) = (format!("long{number}"), format!("env: {{{}}}", lines.join(", ")));
+            fleet.service(&name, fleet.port(number), &["h1", "h2"], &env);
+        }
+    });
+    story.github.pushes(number);
+    let file = format!("blob/evenkeel/plans/pull-{number}.md");
+    let comment = story.is_told(number, &[&file, "7 services are new"]);
+    let remote = story.fleet.remote();
+    let whole = story.fleet.git(&["--git-dir", &remote, "show", &format!("evenkeel/plans:pull-{number}.md")]);
+    assert!(comment.len() <= 65_536 && whole.len() > 65_536, "{} and {}", comment.len(), whole.len());
+    assert!(whole.contains("LINE_1=") && !comment.contains("LINE_1="), "it is not cut by whole instances");
 }
 
 pub fn a_conflict_and_a_mistake_are_said_with_their_place(world: &World) {

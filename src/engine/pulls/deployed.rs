@@ -295,7 +295,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     /// Where people look at the repository.
-    async fn page(&self) -> Result<&str, PullError> {
+    pub(super) async fn page(&self) -> Result<&str, PullError> {
         let page = self.page.get_or_try_init(|| async { Ok::<_, PullError>(self.github.repository().await?.html_url) });
         page.await.map(String::as_str)
     }

@@ -10,6 +10,7 @@ use chrono::{SecondsFormat, Utc};
 use super::{PullError, PullRequests, look::Plans, proposal::Pair};
 use crate::{
     engine::{Prepared, reconcile::lock},
+    git::{PLANS, Repository},
     host::Host,
     model::{
         desired::Resource,
@@ -58,12 +59,24 @@ impl<H: Host> PullRequests<H> {
             _ => Vec::new(),
         };
         let warnings = warnings(&content);
+        let file = format!("pull-{}.md", pull.number);
+        let address = match self.github.is_app() {
+            true => None,
+            // A commit status has no room for what is too long.
+            false => Some(format!("{}/blob/{PLANS}/{file}", self.page().await?)),
+        };
+        let rest = address.as_deref().map_or(Rest::Check, Rest::File);
         let view = |when| {
             let content = shown(&content, &barred);
-            PullView { pull, base, when, rest: Rest::Check, warnings: &warnings, content }
+            PullView { pull, base, when, rest, warnings: &warnings, content }
         };
-        let (body, timeless) = (report::pull::comment(&view(&when)).body, report::pull::comment(&view(NO_TIME)).body);
-        self.put_comment(pull.number, &body, timeless, matches!(content, Content::Untouched)).await?;
+        let (comment, timeless) = (report::pull::comment(&view(&when)), report::pull::comment(&view(NO_TIME)).body);
+        if !self.is_said(pull.number, &timeless) {
+            if let (Rest::File(_), Some(whole)) = (rest, comment.rest) {
+                self.keep(pull.number, file, whole).await?;
+            }
+            self.put_comment(pull.number, &comment.body, timeless, matches!(content, Content::Untouched)).await?;
+        }
         let checks = |when| [report::pull::validate_check(&view(when)), report::pull::plan_check(&view(when))];
         for (check, timeless) in checks(&when).into_iter().zip(checks(NO_TIME)) {
             self.put_check(pull.number, check, timeless).await?;
@@ -78,6 +91,17 @@ impl<H: Host> PullRequests<H> {
         }
     }
 
+    fn is_said(&self, number: u64, timeless: &str) -> bool {
+        lock(&self.said).get(&number).is_some_and(|said| said.body == timeless)
+    }
+
+    /// Puts a plan that is too long where its comment says that it is.
+    async fn keep(&self, number: u64, file: String, whole: String) -> Result<(), PullError> {
+        let message = format!("The plan of pull request {number}, whole\n");
+        let put = move |repository: &Repository| repository.put_plan(&file, whole.as_bytes(), &message, Utc::now());
+        Ok(self.reconciler.ledger.call(put).await?)
+    }
+
     /// `only_if_there`: what there is to say is not worth a new comment.
     async fn put_comment(
         &self,
@@ -86,11 +110,8 @@ impl<H: Host> PullRequests<H> {
         timeless: String,
         only_if_there: bool,
     ) -> Result<(), PullError> {
-        let said = lock(&self.said).get(&number).cloned().unwrap_or_default();
-        if said.body == timeless {
-            return Ok(());
-        }
-        let known = match said.comment {
+        let said = lock(&self.said).get(&number).and_then(|said| said.comment);
+        let known = match said {
             Some(id) => Some(id),
             None => self.find_comment(number).await?,
         };

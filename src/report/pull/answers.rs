@@ -89,7 +89,7 @@ fn help() -> String {
     let rows: Vec<String> =
         COMMANDS.iter().map(|(command, what)| format!("| `/evenkeel {command}` | {what} |")).collect();
     paragraphs([
-        format!("| Comment | |\n|---|---|\n{}", rows.join("\n")),
+        format!("| Comment | What it does |\n|---|---|\n{}", rows.join("\n")),
         "A comment of yours that begins so is read once; editing it later does nothing. It takes the permission \
          `write` or more."
             .to_owned(),
