@@ -7,6 +7,7 @@
 
 mod commands;
 mod deployed;
+mod installation;
 mod look;
 mod proposal;
 mod publish;
@@ -21,7 +22,7 @@ use std::{
 
 use thiserror::Error;
 use tokio::{
-    sync::{OnceCell, mpsc},
+    sync::{Notify, OnceCell, mpsc},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -76,6 +77,8 @@ pub struct PullRequests<H> {
     said: Mutex<BTreeMap<u64, publish::Said>>,
     ourselves: OnceCell<String>,
     page: OnceCell<String>,
+    /// What could not be told may be told now.
+    signed_in: Notify,
 }
 
 /// A plan that was made and told, or not.
@@ -101,6 +104,7 @@ impl<H: Host> PullRequests<H> {
             said: Mutex::default(),
             ourselves: OnceCell::new(),
             page: OnceCell::new(),
+            signed_in: Notify::new(),
         }
     }
 
@@ -142,6 +146,11 @@ impl<H: Host> PullRequests<H> {
                         Event::CheckRun(check) | Event::CheckSuite(check) if check.action == "completed" => {
                             let _ = self.poke.try_send(());
                         }
+                        Event::Installation(installation) => {
+                            if self.installation_changed(installation, &mut state).await {
+                                poll_at = Instant::now();
+                            }
+                        }
                         _ => {}
                     }
                     state.heard(&event);
@@ -157,7 +166,12 @@ impl<H: Host> PullRequests<H> {
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
         self.poll_comments(state).await;
-        let open = match self.github.open_pulls(state.list.as_deref()).await {
+        let open = self.github.open_pulls(state.list.as_deref()).await;
+        match &open {
+            Ok(_) => self.is_let_in(),
+            Err(error) => self.is_shut_out(error),
+        }
+        let open = match open {
             Ok(Some(changed)) => {
                 state.list = changed.etag;
                 changed.now
