@@ -147,9 +147,8 @@ impl<H: Host> PullRequests<H> {
                             let _ = self.poke.try_send(());
                         }
                         Event::Installation(installation) => {
-                            if self.installation_changed(installation, &mut state).await {
-                                poll_at = Instant::now();
-                            }
+                            let is_ours = self.installation_changed(installation, &mut state).await;
+                            poll_at = if is_ours { Instant::now() } else { poll_at };
                         }
                         _ => {}
                     }
