@@ -22,6 +22,8 @@ use super::{
 
 /// A token is good for an hour. What is left of it when it is renewed covers the longest request with its retries.
 const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(10);
+/// How often that is tried while what is left of it is good.
+const BETWEEN_TRIES: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) struct Session {
     pub(super) sign_in: SignIn,
@@ -35,6 +37,8 @@ pub(super) struct Session {
 struct Token {
     secret: Secret,
     ends: DateTime<Utc>,
+    /// From when on another one is asked for.
+    renewed_from: DateTime<Utc>,
     /// The number of the installation that it is one of.
     installation: u64,
 }
@@ -65,13 +69,16 @@ impl Session {
             SignIn::Token { file } => return Secret::read_line(file).await,
         };
         let mut token = self.token.lock().await;
-        let fresh = token.as_ref().filter(|token| token.ends - (self.clock)() > RENEWED_BEFORE);
-        if let Some(fresh) = fresh {
-            return Ok(fresh.secret.clone());
+        let now = (self.clock)();
+        if let Some(left) = token.as_mut().filter(|token| token.ends > now) {
+            if now < left.renewed_from {
+                return Ok(left.secret.clone());
+            }
+            left.renewed_from = now + BETWEEN_TRIES;
         }
-        match (self.renew(app, key_file, wire).await, &*token) {
-            // What is left of the one before is not wasted while GitHub's API is away: git may be well.
-            (Err(error), Some(left)) if error.may_pass() && left.ends > (self.clock)() => Ok(left.secret.clone()),
+        match (self.renew(app, key_file, wire).await, token.as_ref().filter(|token| token.ends > now)) {
+            // It is not wasted while GitHub's API is away: git may be well.
+            (Err(error), Some(left)) if error.may_pass() => Ok(left.secret.clone()),
             (renewed, _) => Ok(token.insert(renewed?).secret.clone()),
         }
     }
@@ -145,7 +152,8 @@ impl Session {
         // Nobody reads it, so it need not wait for its turn among the writes.
         let ask = Ask::post(url, json!({"repositories": [self.repository.name]})).safe_to_repeat().at_once();
         let made: Made = wire.exchange(&ask, &key).await?.read()?;
-        Ok(Token { secret: Secret::new(made.token), ends: made.expires_at, installation: installation.id })
+        let (ends, renewed_from) = (made.expires_at, made.expires_at - RENEWED_BEFORE);
+        Ok(Token { secret: Secret::new(made.token), ends, renewed_from, installation: installation.id })
     }
 }
 

@@ -90,11 +90,14 @@ async fn what_is_left_of_a_token_is_used_while_github_makes_no_other() {
     let client = Arc::new(server.sign_in(app::sign_in(&server.path("")), QUICK));
     let url = at(&format!("{}/o/r.git", server.url));
     let mut said = String::new();
-    for minutes in [0, 55, 10] {
+    let mut asked = Vec::new();
+    for minutes in [0, 55, 0, 10] {
         server.later(TimeDelta::minutes(minutes));
         said = fetched(url.clone(), sign_in::token(&client, &url)).await;
+        asked.push(server.lines().iter().filter(|line| line.contains("installation")).count());
     }
-    assert_eq!(passwords(&server), ["ghs_1", "ghs_1"], "an hour is over when it is asked for the third time");
+    assert_eq!(passwords(&server), ["ghs_1"; 3], "an hour is over when it is asked for the fourth time");
+    assert!(asked[0] < asked[1] && asked[1] == asked[2] && asked[2] < asked[3], "not at each request: {asked:?}");
     let host = server.url.replace("http://", "");
     let expected =
         format!("cannot fetch from {url}: cannot sign in to {host}: GET /repos/o/r/installation: GitHub answered 503");

@@ -26,10 +26,14 @@ fn a_suspended_app_is_told_of_and_what_waited_is_done_when_it_is_back() {
     let waits = story.proposes("two");
     daemon.says("not planned, tried again in ");
     assert_eq!(github.comment_of_evenkeel(waits), None);
+    let merged = github.merges(first);
+    daemon.says("cannot fetch from");
+    assert_ne!(story.fetched(), merged);
 
     github.unsuspends();
     daemon.says("signed in to GitHub anew");
     wait_for("the plan that waited", || github.comment_of_evenkeel(waits));
+    wait_for("the commit that waited", || (story.fetched() == merged).then_some(()));
     wait_for("no note", || daemon.notes().filter(|notes| !noted(notes.clone())));
 }
 

@@ -50,6 +50,11 @@ impl Story {
         self.folder.path().join(name)
     }
 
+    /// The newest commit that the daemon has fetched.
+    pub fn fetched(&self) -> String {
+        fs::read_to_string(self.path("state/mirror.git/refs/heads/main")).expect("it has fetched").trim().to_owned()
+    }
+
     /// A branch with a change, proposed by somebody who works here.
     pub fn proposes(&self, branch: &str) -> u64 {
         let clone = self.path("clone");
