@@ -8,23 +8,25 @@ use crate::{
     github::{GitHub, GitHubError, RepositoryName, Settings, SettingsError, SignIn, settings},
 };
 
+/// Told apart in the help: every command that reaches the repository has them.
+const HEADING: &str = "GitHub";
+
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "GitHub")]
 pub struct GitHubArgs {
     /// Sign in to GitHub as the App with this number; its private key is in --github-key-file.
-    #[arg(long, hide_short_help = true, value_name = "N", requires = "github_key_file")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "N", requires = "github_key_file")]
     github_app_id: Option<u64>,
     /// The private key of the App, as GitHub gave it; read at each use.
-    #[arg(long, hide_short_help = true, value_name = "FILE", requires = "github_app_id")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "FILE", requires = "github_app_id")]
     github_key_file: Option<PathBuf>,
     /// Sign in to GitHub with the fine-grained token in this file; read at each use.
-    #[arg(long, hide_short_help = true, value_name = "FILE", conflicts_with = "github_app_id")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "FILE", conflicts_with = "github_app_id")]
     github_token_file: Option<PathBuf>,
     /// The address of GitHub's API. Default: by the config repository's address.
-    #[arg(long, hide_short_help = true, value_name = "URL")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "URL")]
     github_url: Option<String>,
     /// The config repository on GitHub. Default: by its address.
-    #[arg(long, hide_short_help = true, value_name = "OWNER/NAME")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "OWNER/NAME")]
     github_repository: Option<String>,
 }
 

@@ -66,7 +66,7 @@ fn only_what_becomes_of_our_own_installation_makes_us_sign_in_anew() {
     github.is_installed_elsewhere();
     // It comes after that one.
     github.adds_a_repository();
-    daemon.says("signed in to GitHub anew");
-    assert_eq!(asked(github), before + 1);
-    assert!(daemon.log().lines().filter(|line| line.contains("signed in to GitHub anew")).count() == 1);
+    let signed_in = || daemon.log().lines().filter(|line| line.contains("signed in to GitHub anew")).count();
+    wait_for("what is said of the repository", || daemon.log().contains("added").then_some(()));
+    assert_eq!((asked(github), signed_in()), (before + 1, 1), "{}", daemon.log());
 }
