@@ -145,11 +145,8 @@ impl<'a> Daemon<'a> {
     pub fn of_github(scene: &'a Scene, github: &GitHub) -> Result<Self> {
         let mut run = Self::run(scene, &github.repository());
         run.args(["--listen", "127.0.0.1:0", "--webhook-secret-file"]).arg(github.secret_file());
-        run.arg("--token-file").arg(github.token_file());
         run.args(["--github-app-id", &APP.to_string(), "--github-key-file"]).arg(github.key_file());
-        run.arg("--github-ca-file").arg(github.authority());
-        // For git: these are the certificates that this machine trusts.
-        run.env("SSL_CERT_FILE", github.authority()).env_remove("SSL_CERT_DIR");
+        run.arg("--ca-file").arg(github.authority());
         Ok(Self { scene, child: run.spawn()?, commit: String::new() })
     }
 

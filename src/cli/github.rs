@@ -4,8 +4,12 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use super::{DONE, ERROR, Exit, Failure, common, github_args::GitHubArgs, repository};
+use super::{
+    DONE, ERROR, Exit, Failure, common,
+    repository::{self, RepositoryArgs},
+};
 use crate::{
+    git::{self, Credentials, GitError, RemoteUrl},
     github::{
         GitHub, GitHubError, settings,
         setup::{self, Needed, NewApp},
@@ -46,11 +50,8 @@ struct SetupArgs {
 
 #[derive(clap::Args)]
 struct CheckArgs {
-    /// The config repository: a path, or an https or ssh address. Default: `origin`, else the local repository.
-    #[arg(long, value_name = "URL")]
-    repo: Option<String>,
     #[command(flatten)]
-    github: GitHubArgs,
+    repository: RepositoryArgs,
 }
 
 pub fn run(args: &Args) -> Exit {
@@ -75,6 +76,8 @@ fn setup(args: &SetupArgs) -> Exit {
     }
     println!("Then make a private key for the App, install it on the config repository, and run:\n");
     println!("    evenkeel github check --repo URL --github-app-id N --github-key-file FILE\n");
+    println!("Where the repository's address is an https one, that lets git in, too; it needs no other token.");
+    println!("GitHub tells an App by itself when it is suspended, removed or allowed more.\n");
     print_needed(setup::APP);
     println!("\nThe same as an App manifest, for tools that take one:\n");
     let manifest = serde_json::to_string_pretty(&app.manifest(&web)).map_err(|error| Failure::of(&error))?;
@@ -95,8 +98,9 @@ fn print_needed(all: &[Needed]) {
 }
 
 fn check(args: &CheckArgs) -> Exit {
-    let url = repository::address(args.repo.as_deref(), Path::new("."))?;
-    let github = args.github.open(&url)?.ok_or_else(|| {
+    let url = repository::address(args.repository.repo.as_deref(), Path::new("."))?;
+    let (github, credentials) = args.repository.login(&url, None)?;
+    let github = github.ok_or_else(|| {
         Failure::new(ERROR, "nothing says how to sign in to GitHub").hint(
             "name --github-app-id N and --github-key-file FILE, or --github-token-file FILE; \
              `evenkeel github setup` says how to get them",
@@ -105,6 +109,7 @@ fn check(args: &CheckArgs) -> Exit {
     common::block_on(async {
         let mut lines = Lines { missing: false };
         look(&github, &mut lines).await?;
+        try_git(url, credentials, &mut lines).await?;
         Ok(if lines.missing { ERROR } else { DONE })
     })
 }
@@ -132,12 +137,23 @@ impl Lines {
                 Some(answer)
             }
             Err(error) => {
-                self.missing(&format!("{what}: {}", report::chain(&error)));
-                if let Some(hint) = error.hint() {
-                    println!("         {} {}", common::style().note("hint:"), visible(&hint));
-                }
+                self.failed(what, &error, error.hint());
                 None
             }
+        }
+    }
+
+    fn tried_with_git(&mut self, what: &str, answer: Result<(), GitError>) {
+        match answer {
+            Ok(()) => self.good(what),
+            Err(error) => self.failed(what, &error, error.hint()),
+        }
+    }
+
+    fn failed(&mut self, what: &str, error: &dyn std::error::Error, hint: Option<String>) {
+        self.missing(&format!("{what}: {}", report::chain(error)));
+        if let Some(hint) = hint {
+            println!("         {} {}", common::style().note("hint:"), visible(&hint));
         }
     }
 }
@@ -184,6 +200,20 @@ async fn try_token(github: &GitHub, lines: &mut Lines) {
     let needed: Vec<&str> =
         setup::TOKEN.iter().filter(|needed| needed.access == "write").map(|needed| needed.title).collect();
     println!("{}     only a first write shows whether it may be done; it is needed for: {}", note(), needed.join(", "));
+}
+
+/// Over HTTPS git may log in with the same, or with a token of its own.
+async fn try_git(url: RemoteUrl, credentials: Credentials, lines: &mut Lines) -> Result<(), Failure> {
+    if url.http().is_none() {
+        println!("{}     git does not reach the repository over https: that is not tried here", note());
+        return Ok(());
+    }
+    let asked =
+        tokio::task::spawn_blocking(move || (git::can_read(&url, &credentials), git::can_push(&url, &credentials)));
+    let (read, push) = asked.await.map_err(|error| Failure::of(&error))?;
+    lines.tried_with_git("git can read", read);
+    lines.tried_with_git("git can push", push);
+    Ok(())
 }
 
 fn note() -> String {

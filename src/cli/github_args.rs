@@ -1,6 +1,6 @@
 //! The flags with which one signs in to GitHub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
 use crate::{
@@ -8,26 +8,26 @@ use crate::{
     github::{GitHub, GitHubError, RepositoryName, Settings, SettingsError, SignIn, settings},
 };
 
+/// Told apart in the help: every command that reaches the repository has them.
+const HEADING: &str = "GitHub";
+
 #[derive(Debug, Clone, clap::Args)]
 pub struct GitHubArgs {
     /// Sign in to GitHub as the App with this number; its private key is in --github-key-file.
-    #[arg(long, value_name = "N", requires = "github_key_file")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "N", requires = "github_key_file")]
     github_app_id: Option<u64>,
     /// The private key of the App, as GitHub gave it; read at each use.
-    #[arg(long, value_name = "FILE", requires = "github_app_id")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "FILE", requires = "github_app_id")]
     github_key_file: Option<PathBuf>,
     /// Sign in to GitHub with the fine-grained token in this file; read at each use.
-    #[arg(long, value_name = "FILE", conflicts_with = "github_app_id")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "FILE", conflicts_with = "github_app_id")]
     github_token_file: Option<PathBuf>,
     /// The address of GitHub's API. Default: by the config repository's address.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "URL")]
     github_url: Option<String>,
     /// The config repository on GitHub. Default: by its address.
-    #[arg(long, value_name = "OWNER/NAME")]
+    #[arg(long, hide_short_help = true, help_heading = HEADING, value_name = "OWNER/NAME")]
     github_repository: Option<String>,
-    /// Certificates in PEM that are trusted besides the system's, for a GitHub Enterprise Server.
-    #[arg(long, value_name = "FILE")]
-    github_ca_file: Option<PathBuf>,
 }
 
 impl From<SettingsError> for Failure {
@@ -47,10 +47,11 @@ impl From<GitHubError> for Failure {
 
 impl GitHubArgs {
     /// A client for the config repository at this address, signed in. None where no flag says with what.
-    pub fn open(&self, repository: &RemoteUrl) -> Result<Option<GitHub>, Failure> {
+    /// `ca_file` is trusted besides what the system trusts.
+    pub fn open(&self, repository: &RemoteUrl, ca_file: Option<&Path>) -> Result<Option<GitHub>, Failure> {
         let Some(sign_in) = self.sign_in() else { return Ok(None) };
         let (name, api) = self.place(repository)?;
-        let settings = Settings { repository: name, api, sign_in, ca_file: self.github_ca_file.clone() };
+        let settings = Settings { repository: name, api, sign_in, ca_file: ca_file.map(Path::to_owned) };
         Ok(Some(GitHub::open(&settings)?))
     }
 

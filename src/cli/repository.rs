@@ -1,11 +1,15 @@
 //! Which repository, and where its mirror is kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::{ERROR, Failure, REFUSED, common};
+use super::{ERROR, Failure, REFUSED, common, github_args::GitHubArgs};
 use crate::{
-    engine::{NetworkFetcher, chronicle, ledger::GitLedger},
-    git::{self, Credentials, RemoteUrl, Repository},
+    engine::{NetworkFetcher, chronicle, ledger::GitLedger, sign_in},
+    git::{self, Credentials, RemoteUrl, Repository, Token},
+    github::GitHub,
     model::{build::BuiltReleases, digest::Digest, name::EnvironmentName},
     release::Workshop,
 };
@@ -18,12 +22,17 @@ pub struct RepositoryArgs {
     /// Where the mirror and the socket are kept. Deleting it loses nothing.
     #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
     pub state: Option<PathBuf>,
-    /// A file with a token for an https repository; read at each use.
+    /// A file with a token for an https repository; read at each use. Default: what signs in to GitHub, on its host.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Certificates in PEM that are trusted besides the system's: by git over https, and for GitHub's API.
+    #[arg(long, value_name = "FILE", alias = "github-ca-file")]
+    pub ca_file: Option<PathBuf>,
     /// The public keys of servers of ssh repositories. Default: ~/.ssh/known_hosts.
     #[arg(long, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
+    #[command(flatten)]
+    pub github: GitHubArgs,
 }
 
 /// The repository in question.
@@ -31,6 +40,8 @@ pub struct RepositoryArgs {
 pub struct Place {
     pub url: RemoteUrl,
     pub state: PathBuf,
+    /// Signed in to, where a flag says with what.
+    pub github: Option<Arc<GitHub>>,
     credentials: Credentials,
 }
 
@@ -42,12 +53,25 @@ impl RepositoryArgs {
             Some(state) => state.clone(),
             None => default_state(&url)?,
         };
-        let credentials = Credentials {
-            token_file: self.token_file.clone(),
-            ssh_key: ssh_key.map(Path::to_owned),
-            known_hosts: self.known_hosts.clone(),
+        let (github, credentials) = self.login(&url, ssh_key)?;
+        Ok(Place { url, state, github, credentials })
+    }
+
+    /// What lets us in at this address: on GitHub, and with git.
+    pub fn login(
+        &self,
+        url: &RemoteUrl,
+        ssh_key: Option<&Path>,
+    ) -> Result<(Option<Arc<GitHub>>, Credentials), Failure> {
+        let github = self.github.open(url, self.ca_file.as_deref())?.map(Arc::new);
+        let token = match (&self.token_file, &github) {
+            (Some(file), _) => Token::File(file.clone()),
+            (None, Some(github)) => sign_in::token(github, url),
+            (None, None) => Token::None,
         };
-        Ok(Place { url, state, credentials })
+        let (ca_file, known_hosts) = (self.ca_file.clone(), self.known_hosts.clone());
+        let credentials = Credentials { token, ca_file, ssh_key: ssh_key.map(Path::to_owned), known_hosts };
+        Ok((github, credentials))
     }
 }
 

@@ -7,10 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{
-    DONE, Exit, Failure, common, github_args::GitHubArgs, log, repository::RepositoryArgs, signals,
-    webhook::WebhookArgs,
-};
+use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
     decide::Policy,
     engine::{ledger::GitLedger, pass::Seat, pulls::PullRequests, reconcile::Reconciler},
@@ -44,8 +41,6 @@ pub struct Args {
     observe_only: bool,
     #[command(flatten)]
     webhook: WebhookArgs,
-    #[command(flatten)]
-    github: GitHubArgs,
     /// How records on stderr look. In JSON, what a record is about has a field of its own, as in `jq .instance`.
     #[arg(long, default_value = "text")]
     log_format: common::Format,
@@ -63,7 +58,7 @@ pub fn run(args: &Args) -> Exit {
         let _claim = place.claim()?;
         let stop = CancellationToken::new();
         let (poke, pokes) = mpsc::channel(1);
-        let github = args.github.open(&place.url)?.map(Arc::new);
+        let github = place.github.clone();
         let (heard, events) = mpsc::channel(EVENTS);
         let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.

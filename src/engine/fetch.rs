@@ -2,12 +2,13 @@
 //! archives. Both are kept below the state directory; deleting them loses nothing.
 //!
 //! Keeps true: the config repository's token goes to the config repository's own host and to no other, for
-//! an address is named by whoever may write a service's file.
+//! an address is named by whoever may write a service's file. What signs in to GitHub is for the config repository
+//! itself and for no source: it may see more there than whoever wrote the address.
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    git::{Credentials, GitError, RemoteUrl, Repository},
+    git::{Credentials, GitError, RemoteUrl, Repository, Token},
     model::{
         digest::Digest,
         source::{ArchiveSource, GitSource, Revision, SourceCredentials},
@@ -49,14 +50,14 @@ impl NetworkFetcher {
 
     fn credentials(&self, source: &GitSource, url: &RemoteUrl) -> Result<Credentials, FetchError> {
         let mut credentials = self.credentials.clone();
-        if !url.same_host(&self.config) {
-            credentials.token_file = None;
+        if !url.same_host(&self.config) || matches!(credentials.token, Token::Source(_)) {
+            credentials.token = Token::None;
         }
         match &source.credentials {
             Some(SourceCredentials::TokenFile(path)) => {
                 // Looked at here: git's transport takes a file for a token whatever is in it.
                 archive::token(path)?;
-                credentials.token_file = Some(path.clone());
+                credentials.token = Token::File(path.clone());
             }
             Some(SourceCredentials::SshKey(path)) => credentials.ssh_key = Some(path.clone()),
             None => {}

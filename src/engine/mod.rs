@@ -26,6 +26,7 @@ pub mod rollback;
 pub mod roster;
 mod round;
 pub mod round_error;
+pub mod sign_in;
 mod sources;
 pub mod stage;
 pub mod survey;

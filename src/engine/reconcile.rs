@@ -85,6 +85,8 @@ pub struct Reconciler<H, L> {
     pub workshop: Option<Arc<Workshop>>,
     /// Where checks are asked for, when it is signed in to.
     pub github: Option<Arc<GitHub>>,
+    /// Why GitHub cannot be asked or told anything, where it takes a person to mend that. `status` shows it.
+    pub shut_out: Mutex<Option<String>>,
     /// Which checks are green, by commit.
     pub(super) green: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// What `status` answers, by environment.
@@ -135,6 +137,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             fetcher: Arc::new(Unfetched),
             workshop: None,
             github: None,
+            shut_out: Mutex::default(),
             green: Mutex::default(),
             status,
             pulse,

@@ -197,12 +197,8 @@ impl Repository {
             }
             (None, RemoteUrl::Http(_) | RemoteUrl::Ssh(_)) => url(),
         };
-        mirror.remote_anonymous(&address).and_then(|mut remote| work(&mut remote)).map_err(|source| {
-            match session.as_ref().and_then(Session::failure) {
-                Some(source) => GitError::Remote { doing, url: url(), source: Box::new(source) },
-                None => GitError::RemoteGit { doing, url: url(), heard: session.as_ref().map(Session::heard), source },
-            }
-        })
+        let done = mirror.remote_anonymous(&address).and_then(|mut remote| work(&mut remote));
+        done.map_err(|source| failed(doing, &self.url, session.as_ref(), source))
     }
 
     pub(super) fn references(&self, mirror: &git2::Repository) -> Result<BTreeMap<String, Oid>, GitError> {
@@ -219,6 +215,15 @@ impl Repository {
             Ok(found)
         };
         read().context("read the references of", self.mirror.display())
+    }
+}
+
+/// Why something with a remote failed: what really happened, where the transport knows.
+pub(super) fn failed(doing: &'static str, url: &RemoteUrl, session: Option<&Session>, source: git2::Error) -> GitError {
+    let url = url.to_string();
+    match session.and_then(Session::failure) {
+        Some(source) => GitError::Remote { doing, url, source: Box::new(source) },
+        None => GitError::RemoteGit { doing, url, heard: session.map(Session::heard), source },
     }
 }
 

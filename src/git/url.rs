@@ -20,7 +20,7 @@ pub enum RemoteUrl {
 pub struct HttpUrl {
     /// Without user and password.
     pub(super) url: reqwest::Url,
-    /// User and password that stood in the address. A token file goes before it.
+    /// User and password that stood in the address. What of [`super::Token`] goes before it is said there.
     pub(super) login: Option<(String, String)>,
 }
 
@@ -166,6 +166,14 @@ fn without_login(text: &str) -> String {
 }
 
 impl RemoteUrl {
+    /// The address without its login, of one that is spoken to over HTTP.
+    pub fn http(&self) -> Option<&reqwest::Url> {
+        match self {
+            RemoteUrl::Http(http) => Some(&http.url),
+            RemoteUrl::Ssh(_) | RemoteUrl::Local(_) => None,
+        }
+    }
+
     /// Whether what lets us in at one is meant for the other, too: the same scheme, host and port.
     pub fn same_host(&self, other: &Self) -> bool {
         match (self, other) {

@@ -54,6 +54,9 @@ pub enum GitHubError {
 
     #[error("the GitHub App {app} is not installed on {repository}")]
     NotInstalled { app: u64, repository: String },
+
+    #[error("the installation of the GitHub App {app} on {repository} is suspended")]
+    Suspended { app: u64, repository: String },
 }
 
 /// A request as it is told: no host, no query.
@@ -83,10 +86,9 @@ impl GitHubError {
             GitHubError::Unusable { .. } => "write the App's private key into it as GitHub gave it, or the token, \
                 and nothing else"
                 .to_owned(),
-            GitHubError::Client { .. } => "check --github-ca-file: it holds certificates in PEM".to_owned(),
+            GitHubError::Client { .. } => "check --ca-file: it holds certificates in PEM".to_owned(),
             GitHubError::Http { .. } => {
-                "check --github-url, and that the way there is free: name, port, HTTPS_PROXY, firewall, \
-                 --github-ca-file"
+                "check --github-url, and that the way there is free: name, port, HTTPS_PROXY, firewall, --ca-file"
                     .to_owned()
             }
             GitHubError::Status { status, accepted, .. } => return by_status(*status, accepted.as_deref()),
@@ -96,6 +98,9 @@ impl GitHubError {
             }
             GitHubError::NotInstalled { .. } => "install the App on the repository, from the App's settings; \
                 `evenkeel github setup` says what it must be allowed"
+                .to_owned(),
+            GitHubError::Suspended { .. } => "unsuspend it where it is installed: in the settings of the repository's \
+                owner, below GitHub Apps; or ask who suspended it"
                 .to_owned(),
             GitHubError::Segment { .. }
             | GitHubError::TooLarge { .. }

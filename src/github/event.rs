@@ -26,11 +26,7 @@ pub enum Event {
     IssueComment(Box<IssueComment>),
     CheckRun(CheckEvent),
     CheckSuite(CheckEvent),
-    /// The App was installed somewhere, removed, suspended, allowed more; or the repositories that it sees changed.
-    Installation {
-        action: String,
-        id: u64,
-    },
+    Installation(InstallationEvent),
     /// Everything else that GitHub knows.
     Unused,
 }
@@ -100,6 +96,16 @@ pub struct CheckEvent {
     pub external_id: Option<String>,
     /// The pull requests that GitHub knows it to belong to: none of forks.
     pub pulls: Vec<u64>,
+}
+
+/// The App was installed somewhere, removed, suspended, allowed more; or the repositories that it sees changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallationEvent {
+    /// `created`, `deleted`, `suspend`, `unsuspend`, `new_permissions_accepted`; `added` or `removed`.
+    pub action: String,
+    pub id: u64,
+    /// The login of whom it is installed for. An enterprise has none.
+    pub account: Option<String>,
 }
 
 impl Event {
@@ -272,11 +278,24 @@ impl CheckWritten {
 #[derive(Deserialize)]
 struct InstallationPayload {
     action: String,
-    installation: Numbered,
+    installation: Installed,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    id: u64,
+    #[serde(default)]
+    account: InstalledFor,
+}
+
+#[derive(Default, Deserialize)]
+struct InstalledFor {
+    login: Option<String>,
 }
 
 impl From<InstallationPayload> for Event {
     fn from(payload: InstallationPayload) -> Self {
-        Event::Installation { action: payload.action, id: payload.installation.id }
+        let Installed { id, account } = payload.installation;
+        Event::Installation(InstallationEvent { action: payload.action, id, account: account.login })
     }
 }

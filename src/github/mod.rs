@@ -69,6 +69,11 @@ impl GitHub {
         &self.repository
     }
 
+    /// Whether a repository at this address is one of this GitHub's: its API may have a host of its own.
+    pub fn serves(&self, address: &Url) -> bool {
+        setup::web(self.rest.wire.api()).is_ok_and(|web| web.origin() == address.origin())
+    }
+
     /// Check runs are for Apps only.
     pub fn is_app(&self) -> bool {
         matches!(self.rest.session.sign_in, SignIn::App { .. })

@@ -172,6 +172,11 @@ impl Wire {
         Ok(Self { client, api: settings.api.clone(), gate: Gate::new(pace), pace, clock })
     }
 
+    /// What every address begins with.
+    pub(super) fn api(&self) -> &Url {
+        &self.api
+    }
+
     /// The address of a thing. No segment can lead to another one.
     pub(super) fn url(&self, segments: &[&str]) -> Result<Url, GitHubError> {
         if let Some(bad) = segments.iter().find(|segment| matches!(**segment, "" | "." | "..")) {

@@ -25,7 +25,8 @@ const fn needed(name: &'static str, title: &'static str, access: &'static str, w
     Needed { name, title, access, why }
 }
 
-const CONTENTS: Needed = needed("contents", "Contents", "write", "the history's and the reverts' branches");
+const CONTENTS: Needed =
+    needed("contents", "Contents", "write", "git: reading, and the history's and the reverts' branches");
 const PULLS: Needed = needed("pull_requests", "Pull requests", "write", "the comment with the plan; reverts");
 /// For GitHub, a comment on a pull request is one on an issue. Reacting to one asks for this and nothing else will do,
 /// and so does hearing of one.

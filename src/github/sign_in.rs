@@ -1,7 +1,8 @@
 //! Signing in: as an App's installation, or with a token.
 //!
 //! Keeps true: a key or token is read from its file at each use, so it is rotated without a restart; an installation's
-//! token is good for one repository, renewed well before it ends, and by one request at a time.
+//! token is good for one repository, renewed well before it ends, and by one request at a time; what GitHub tells of an
+//! installation is a reason to ask, and nothing more.
 //!
 //! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation>
 
@@ -12,13 +13,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Clock, GitHubError, RepositoryName, SignIn, jwt,
+    Clock, GitHub, GitHubError, RepositoryName, SignIn,
+    event::InstallationEvent,
+    jwt,
     rest::{Ask, Wire},
     secret::Secret,
 };
 
 /// A token is good for an hour. What is left of it when it is renewed covers the longest request with its retries.
 const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(10);
+/// How often that is tried while what is left of it is good.
+const BETWEEN_TRIES: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) struct Session {
     pub(super) sign_in: SignIn,
@@ -32,6 +37,10 @@ pub(super) struct Session {
 struct Token {
     secret: Secret,
     ends: DateTime<Utc>,
+    /// From when on another one is asked for.
+    renewed_from: DateTime<Utc>,
+    /// The number of the installation that it is one of.
+    installation: u64,
 }
 
 /// An App where it is installed.
@@ -60,12 +69,18 @@ impl Session {
             SignIn::Token { file } => return Secret::read_line(file).await,
         };
         let mut token = self.token.lock().await;
-        let fresh = token.as_ref().filter(|token| token.ends - (self.clock)() > RENEWED_BEFORE);
-        if let Some(fresh) = fresh {
-            return Ok(fresh.secret.clone());
+        let now = (self.clock)();
+        if let Some(left) = token.as_mut().filter(|token| token.ends > now) {
+            if now < left.renewed_from {
+                return Ok(left.secret.clone());
+            }
+            left.renewed_from = now + BETWEEN_TRIES;
         }
-        let renewed = self.renew(app, key_file, wire).await?;
-        Ok(token.insert(renewed).secret.clone())
+        match (self.renew(app, key_file, wire).await, token.as_ref().filter(|token| token.ends > now)) {
+            // It is not wasted while GitHub's API is away: git may be well.
+            (Err(error), Some(left)) if error.may_pass() => Ok(left.secret.clone()),
+            (renewed, _) => Ok(token.insert(renewed?).secret.clone()),
+        }
     }
 
     /// GitHub takes this one no longer. Whether another one may be had.
@@ -74,6 +89,21 @@ impl Session {
         // Somebody may have renewed it in the meantime.
         token.take_if(|token| token.secret == *bearer);
         matches!(self.sign_in, SignIn::App { .. })
+    }
+
+    /// Something became of an installation. Whether it is ours: then the next request signs in anew.
+    pub(super) async fn forget(&self, told: &InstallationEvent) -> bool {
+        if matches!(self.sign_in, SignIn::Token { .. }) {
+            return false;
+        }
+        let mut token = self.token.lock().await;
+        // Installed again it has another number, but an account has one installation of an App.
+        let on_ours = told.account.as_ref().is_some_and(|account| account.eq_ignore_ascii_case(&self.repository.owner));
+        let is_ours = on_ours || token.as_ref().is_some_and(|token| token.installation == told.id);
+        if is_ours {
+            *token = None;
+        }
+        is_ours
     }
 
     /// What the App itself is let in by: for questions about it and its installations. None with a token.
@@ -115,10 +145,31 @@ impl Session {
         let key = jwt::make(app, key_file, (self.clock)()).await?;
         // Asked anew each time: whoever installs the App again gives it another number.
         let installation = self.installed(app, &key, wire).await?;
+        if installation.suspended_at.is_some() {
+            return Err(GitHubError::Suspended { app, repository: self.repository.to_string() });
+        }
         let url = wire.url(&["app", "installations", &installation.id.to_string(), "access_tokens"])?;
         // Nobody reads it, so it need not wait for its turn among the writes.
         let ask = Ask::post(url, json!({"repositories": [self.repository.name]})).safe_to_repeat().at_once();
         let made: Made = wire.exchange(&ask, &key).await?.read()?;
-        Ok(Token { secret: Secret::new(made.token), ends: made.expires_at })
+        let (ends, renewed_from) = (made.expires_at, made.expires_at - RENEWED_BEFORE);
+        Ok(Token { secret: Secret::new(made.token), ends, renewed_from, installation: installation.id })
+    }
+}
+
+impl GitHub {
+    /// What git logs in with at this GitHub, besides the user `x-access-token`: the token that requests are signed with.
+    pub async fn token(&self) -> Result<String, GitHubError> {
+        self.rest.session.bearer(&self.rest.wire).await.map(|secret| secret.reveal().to_owned())
+    }
+
+    /// GitHub takes this token no longer. Whether another may be had.
+    pub async fn refused(&self, token: &str) -> bool {
+        self.rest.session.refused(&Secret::new(token.to_owned())).await
+    }
+
+    /// Forgets what it signed in with, where it is our installation that this became of. Whether it was.
+    pub async fn forget_installation(&self, told: &InstallationEvent) -> bool {
+        self.rest.session.forget(told).await
     }
 }

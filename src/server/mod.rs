@@ -91,7 +91,13 @@ pub async fn serve<H: Host, L: Ledger>(
 
 async fn get_status<H: Host, L: Ledger>(State(reconciler): State<Arc<Reconciler<H, L>>>) -> Json<Vec<StatusView>> {
     let status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
-    Json(status.values().cloned().collect())
+    let shut_out = reconciler.shut_out.lock().unwrap_or_else(PoisonError::into_inner);
+    let with_it = |view: &StatusView| {
+        let mut view = view.clone();
+        view.notes.extend(shut_out.clone());
+        view
+    };
+    Json(status.values().map(with_it).collect())
 }
 
 async fn control<H: Host, L: Ledger>(

@@ -2,11 +2,11 @@
 
 use std::{fs, net::TcpListener};
 
-use evenkeel::git::{Credentials, GitError, Repository};
+use evenkeel::git::{Credentials, GitError, Repository, Token, can_push, can_read};
 
 use crate::{
     every_remote::{reads_and_writes, refusals_are_told, strange_names_are_passed_over},
-    helpers::{append, bare, hook, must, open, production, temporary, told, url},
+    helpers::{append, bare, hook, must, open, production, references, temporary, told, url},
     http_server::{HttpServer, TOKEN, token},
 };
 
@@ -66,12 +66,53 @@ fn errors_over_http_say_what_to_do_and_no_secret() {
     assert!(forbidden.contains("403: read only; let the token read and write"), "{forbidden}");
     let elsewhere = tell("/elsewhere/config.git", right());
     assert!(elsewhere.contains("to http://192.0.2.1/config.git;"), "{elsewhere}");
-    let missing = Credentials { token_file: Some(folder.path().join("missing")), ..Credentials::default() };
+    let missing = Credentials { token: Token::File(folder.path().join("missing")), ..Credentials::default() };
     assert!(tell("/config.git", missing).contains("missing"));
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let address = url(format!("http://me:{TOKEN}@{nobody}/config.git"));
     let error = open(folder.path(), "nobody", &address).fetch().expect_err("nobody listens");
     assert!(!told(&error).contains(TOKEN), "{}", told(&error));
+}
+
+#[test]
+fn whether_one_may_read_and_push_is_told_without_doing_either() {
+    let folder = temporary();
+    let bare = bare(folder.path());
+    let before = references(&bare);
+    let server = HttpServer::start(folder.path());
+    let (all, readonly) = (server.url("/config.git"), server.url("/readonly/config.git"));
+    let right = token(folder.path(), TOKEN);
+    must(can_read(&all, &right));
+    must(can_push(&all, &right));
+    must(can_read(&readonly, &right));
+    let refused = told(&can_push(&readonly, &right).expect_err("it may not")).replace(&server.address, "HOST");
+    assert_eq!(
+        refused,
+        "cannot push to http://HOST/readonly/config.git: HOST answered 403: Write access to repository not granted.; \
+         let the token read and write the repository's contents"
+    );
+    let nobody = told(&can_read(&all, &Credentials::default()).expect_err("it asks who it is"));
+    assert!(nobody.contains("asks for a token, and there is none"), "{nobody}");
+    assert_eq!(references(&bare), before);
+}
+
+#[test]
+fn a_file_with_authorities_holds_some() {
+    let folder = temporary();
+    let server = HttpServer::start(folder.path());
+    let tell = |ca_file| {
+        let credentials = Credentials { ca_file: Some(ca_file), ..Credentials::default() };
+        told(&can_read(&server.url("/config.git"), &credentials).expect_err("it cannot be used"))
+    };
+    fs::write(folder.path().join("empty"), "no certificate").expect("it can be written");
+    let said = tell(folder.path().join("empty"));
+    assert!(
+        said.ends_with(
+            "empty holds no certificate in PEM; write the certificate of your own authority into it, in PEM"
+        ),
+        "{said}"
+    );
+    assert!(tell(folder.path().join("missing")).contains("missing: No such file"));
 }
 
 #[test]

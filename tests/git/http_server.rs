@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, Response, StatusCode, header, request::Parts},
 };
-use evenkeel::git::{Credentials, RemoteUrl};
+use evenkeel::git::{Credentials, RemoteUrl, Token};
 use futures_util::{StreamExt, stream};
 
 use crate::{git_program::http_backend, helpers::url};
@@ -79,6 +79,13 @@ async fn backend(root: &Path, request: Request) -> Response<Body> {
     if !let_in(&parts.headers) {
         return plain(StatusCode::UNAUTHORIZED, &[(header::WWW_AUTHENTICATE, "Basic")], "who are you?".to_owned());
     }
+    if let Some(path) = path.strip_prefix("/readonly") {
+        let pushes = path.ends_with("git-receive-pack") || parts.uri.query() == Some("service=git-receive-pack");
+        if pushes {
+            return plain(StatusCode::FORBIDDEN, &[], "Write access to repository not granted.".to_owned());
+        }
+        return http_backend(root, path, &parts, body).await;
+    }
     if let Some((fault, path)) = path.strip_prefix("/bad-").and_then(|rest| rest.split_once('/')) {
         return go_wrong(fault, root, &format!("/{path}"), &parts, body).await;
     }
@@ -130,5 +137,5 @@ pub fn garbage() -> Vec<u8> {
 pub fn token(folder: &Path, text: &str) -> Credentials {
     let path = folder.join("token");
     fs::write(&path, text).expect("it can be written");
-    Credentials { token_file: Some(path), ..Credentials::default() }
+    Credentials { token: Token::File(path), ..Credentials::default() }
 }

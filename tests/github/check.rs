@@ -209,5 +209,5 @@ fn a_proxy_is_used_and_only_an_authority_that_is_named_is_believed() {
     let said = printed(&evenkeel(&arguments, &environment));
     assert!(said.contains("GET /api/v3/user got no answer: "), "{said}");
     assert!(said.to_lowercase().contains("certificate"), "{said}");
-    assert!(said.contains("--github-ca-file") && said.ends_with("exit code Some(1)\n"), "{said}");
+    assert!(said.contains("--ca-file") && said.ends_with("exit code Some(1)\n"), "{said}");
 }

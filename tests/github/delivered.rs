@@ -122,10 +122,11 @@ fn compare(name: &str, told: Event, payload: &Value) {
             assert_eq!(name, "check_suite");
             compare_check(&event, action, &payload["check_suite"]);
         }
-        Event::Installation { action: told, id } => {
+        Event::Installation(event) => {
             assert!(name.starts_with("installation"), "{name}");
-            assert_eq!(told, action);
-            assert_eq!(payload["installation"]["id"], id);
+            assert_eq!(event.action, action);
+            assert_eq!(payload["installation"]["id"], event.id);
+            assert_eq!(text(&payload["installation"]["account"]["login"]), event.account);
         }
         Event::Ping | Event::Unused => panic!("{name} is not used"),
     }

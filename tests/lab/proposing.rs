@@ -66,15 +66,15 @@ impl<'a> Story<'a> {
         let text = |path: std::path::PathBuf| path.to_str().expect("it is UTF-8").to_owned();
         let (url, app, token) = (github.repository(), APP.to_string(), text(github.token_file()));
         let (key, secret, authority) = (text(github.key_file()), text(github.secret_file()), text(github.authority()));
-        let mut arguments = vec!["--repo", &url, "--token-file", &token, "--poll", poll, "--listen", "127.0.0.1:0"];
-        arguments.extend(["--webhook-secret-file", &secret, "--github-ca-file", &authority]);
+        let mut arguments = vec!["--repo", &url, "--poll", poll, "--listen", "127.0.0.1:0"];
+        arguments.extend(["--webhook-secret-file", &secret, "--ca-file", &authority]);
         match sign_in {
             As::App => arguments.extend(["--github-app-id", &app, "--github-key-file", &key]),
             As::Token => arguments.extend(["--github-token-file", &token]),
         }
         let mut evenkeel = self.fleet.evenkeel_at(self.fleet.state(), "run", &arguments);
-        // For git: these are the certificates that this machine trusts.
-        evenkeel.env("SSL_CERT_FILE", &authority).env_remove("SSL_CERT_DIR");
+        // Nothing else lets git in there, or has it trust that server.
+        evenkeel.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         let reconciler = Reconciler::start(evenkeel, self.fleet.state());
         let listens = "the webhook listens on ";
         reconciler.says(listens);

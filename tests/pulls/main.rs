@@ -2,6 +2,9 @@
 //! as strict as GitHub. What needs hosts is in `tests/lab/pulls.rs`.
 
 mod client;
+mod installation;
+mod program;
+mod sign_in;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod support;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use evenkeel::{
-    git::Credentials,
+    git::{Credentials, Token},
     model::source::{GitSource, Revision, SourceCredentials},
     release::{Fetcher, Unfetched},
 };
@@ -113,8 +113,8 @@ fn a_submodule_is_refused_by_name() {
 fn the_config_repositorys_token_goes_to_its_own_host_alone() {
     let world = World::new();
     let (config, other) = (Server::start(|_| Answer::status(401)), Server::start(|_| Answer::status(401)));
-    let token_file = Some(world.write("token", b"t0ps3cret\n").into());
-    let credentials = Credentials { token_file, ..Credentials::default() };
+    let token = Token::File(world.write("token", b"t0ps3cret\n").into());
+    let credentials = Credentials { token, ..Credentials::default() };
     let fetcher = world.fetcher_with(&config.url("/config.git"), credentials);
     let ask = |url: String, credentials| {
         let source = GitSource { credentials, ..source(&url, Revision::Default) };

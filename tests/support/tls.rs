@@ -15,7 +15,10 @@ use rustls::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// A certificate for 127.0.0.1, and who vouches for it.
+/// What a server is called that is reached by a proxy. No other way leads there.
+pub const NAME: &str = "git.acme.test";
+
+/// A certificate for 127.0.0.1 and [`NAME`], and who vouches for it.
 pub struct Certificates {
     pub authority: PathBuf,
     acceptor: TlsAcceptor,
@@ -32,7 +35,8 @@ impl Certificates {
         openssl(folder, &[&own[..], &key, &extension].concat());
         let asked = ["req", "-new", "-subj", "/CN=127.0.0.1", "-keyout", "server.key", "-out", "server.csr"];
         openssl(folder, &[&asked[..], &key].concat());
-        fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").expect("it can be written");
+        fs::write(folder.join("names"), format!("subjectAltName=IP:127.0.0.1,DNS:{NAME}\n"))
+            .expect("it can be written");
         let signed = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
         openssl(folder, &[&signed[..], &["-days", "2", "-extfile", "names", "-out", "server.pem"]].concat());
 

@@ -63,6 +63,7 @@ impl<H: Host> PullRequests<H> {
                 () = stop.cancelled() => return,
                 // It outlives this, for it is the ledger's.
                 Ok(()) = appended.changed() => {}
+                () = self.signed_in.notified() => pause = FIRST_PAUSE,
                 () = sleep(next) => {}
             }
         }

@@ -7,6 +7,7 @@
 
 mod commands;
 mod deployed;
+mod installation;
 mod look;
 mod proposal;
 mod publish;
@@ -22,7 +23,7 @@ use std::{
 
 use thiserror::Error;
 use tokio::{
-    sync::{OnceCell, mpsc},
+    sync::{Notify, OnceCell, mpsc},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -84,6 +85,8 @@ pub struct PullRequests<H> {
     telling: tokio::sync::Mutex<()>,
     /// The newest check of each environment's deployment.
     deploys: Mutex<BTreeMap<(EnvironmentName, String), Check>>,
+    /// What could not be told may be told now.
+    signed_in: Notify,
 }
 
 /// A plan that was made and told, or not.
@@ -111,6 +114,7 @@ impl<H: Host> PullRequests<H> {
             page: OnceCell::new(),
             telling: tokio::sync::Mutex::default(),
             deploys: Mutex::default(),
+            signed_in: Notify::new(),
         }
     }
 
@@ -152,6 +156,10 @@ impl<H: Host> PullRequests<H> {
                         Event::CheckRun(check) | Event::CheckSuite(check) if check.action == "completed" => {
                             let _ = self.poke.try_send(());
                         }
+                        Event::Installation(installation) => {
+                            let is_ours = self.installation_changed(installation, &mut state).await;
+                            poll_at = if is_ours { Instant::now() } else { poll_at };
+                        }
                         _ => {}
                     }
                     state.heard(&event);
@@ -167,7 +175,12 @@ impl<H: Host> PullRequests<H> {
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
         self.poll_comments(state).await;
-        let open = match self.github.open_pulls(state.list.as_deref()).await {
+        let open = self.github.open_pulls(state.list.as_deref()).await;
+        match &open {
+            Ok(_) => self.is_let_in(),
+            Err(error) => self.is_shut_out(error),
+        }
+        let open = match open {
             Ok(Some(changed)) => {
                 state.list = changed.etag;
                 changed.now

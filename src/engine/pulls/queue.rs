@@ -167,6 +167,13 @@ impl State {
         }
     }
 
+    /// What failed need not wait any longer: its cause may be gone.
+    pub(super) fn try_again(&mut self, now: Instant) {
+        for known in self.known.values_mut().filter(|known| known.failures > 0) {
+            known.due = known.due.map(|(_, since)| (now, since));
+        }
+    }
+
     fn asked_again(&mut self, number: u64) {
         self.known.entry(number).or_default().made = None;
         self.is_due(number, true);
@@ -260,5 +267,28 @@ impl State {
                 known.due.get_or_insert((now + pause, now));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::pulls::PullError, github::GitHubError};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_waits_until_its_cause_may_be_gone() {
+        let mut state = State::default();
+        for number in [7, 8] {
+            state.is(number, "head", "main");
+            // As when its plan is begun.
+            state.known.entry(number).or_default().due = None;
+        }
+        let suspended = GitHubError::Suspended { app: 1, repository: "o/r".to_owned() };
+        state.ended(Ended { number: 7, result: Err(PullError::GitHub(suspended)) });
+        let due = |state: &State, number| state.known.get(&number).and_then(|known| known.due).map(|(at, _)| at);
+        let now = Instant::now();
+        assert_eq!(due(&state, 7), Some(now + super::super::FIRST_PAUSE));
+        state.try_again(now);
+        assert_eq!((due(&state, 7), due(&state, 8)), (Some(now), None), "the other one has not failed");
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Keeps true: no text holds a credential, and none repeats its source's text.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 pub enum TransportError {
     #[error("cannot read {path}")]
     File { path: PathBuf, source: io::Error },
@@ -21,6 +21,10 @@ pub enum TransportError {
     #[error("cannot connect to {host}")]
     Connect { host: String, source: io::Error },
 
+    #[error("{path} holds no certificate in PEM")]
+    NoCertificate { path: PathBuf },
+    #[error("cannot sign in to {host}")]
+    SignIn { host: String, source: Box<dyn Error + Send + Sync>, next: Option<String> },
     #[error("the HTTP request failed")]
     Http { source: reqwest::Error },
     #[error("{host} answered {status}: {text}")]
@@ -71,9 +75,14 @@ impl TransportError {
             TransportError::Silence { host, .. } | TransportError::TooLong { host, .. } => {
                 Some(format!("look whether {host} is well and the way there is free, then try again"))
             }
-            TransportError::Connect { .. } | TransportError::Http { .. } => {
-                Some("check the address, and that the way there is free: name, port, proxy, firewall".to_owned())
+            TransportError::Connect { .. } | TransportError::Http { .. } => Some(
+                "check the address, and that the way there is free: name, port, proxy, firewall, certificate (--ca-file)"
+                    .to_owned(),
+            ),
+            TransportError::NoCertificate { .. } => {
+                Some("write the certificate of your own authority into it, in PEM".to_owned())
             }
+            TransportError::SignIn { next, .. } => next.clone(),
             TransportError::Ssh { .. } => Some("check that an SSH server listens at this address and port".to_owned()),
             TransportError::Command { .. } | TransportError::NoCommand { .. } => {
                 Some("check the path, and that this key's account may run git there".to_owned())

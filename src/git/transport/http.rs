@@ -1,21 +1,27 @@
 //! git's smart protocol over HTTP: one request for each turn of the conversation.
 //!
-//! Keeps true: the token goes to the host of the repository's address and to no other; errors show at
-//! most the first 200 characters of an answer.
+//! Keeps true: the token goes to the host of the repository's address and to no other, and a token that was handed
+//! out is asked for anew once when it is refused; errors show at most the first 200 characters of an answer.
 
 use std::{
+    fs,
     io::{self, Read, Write},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
-use reqwest::{Client, Request, Response, StatusCode, Url, header};
+use reqwest::{Certificate, Client, Request, RequestBuilder, Response, StatusCode, Url, header};
 
 use super::{
     Endpoint, TransportError, lock,
     text::{KEPT, Readable, shown},
+    token::{Token, TokenError, TokenSource, USER},
 };
 use crate::git::url::HttpUrl;
+
+/// User and password.
+type Login = (String, String);
 
 const AGENT: &str = concat!("git/2.0 (evenkeel ", env!("CARGO_PKG_VERSION"), ")");
 
@@ -23,7 +29,7 @@ pub(super) struct Http {
     client: Client,
     /// Where the first answer came from: a repository that was renamed sends us on.
     base: Arc<Mutex<Url>>,
-    login: Option<(String, String)>,
+    login: Option<Login>,
     endpoint: Arc<Endpoint>,
 }
 
@@ -46,6 +52,9 @@ impl Http {
         );
         if url.url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")) {
             client = client.no_proxy();
+        }
+        if let Some(path) = &endpoint.credentials.ca_file {
+            client = client.tls_certs_merge(certificates(path)?);
         }
         let client = client.build().map_err(http_error)?;
         Ok(Self { client, base: Arc::new(Mutex::new(url.url)), login: url.login, endpoint })
@@ -78,7 +87,7 @@ struct Turn {
     service: Service,
     client: Client,
     base: Arc<Mutex<Url>>,
-    login: Option<(String, String)>,
+    login: Option<Login>,
     endpoint: Arc<Endpoint>,
     body: Vec<u8>,
     answer: Option<Response>,
@@ -89,20 +98,40 @@ struct Turn {
 
 impl Turn {
     fn send(&mut self) -> Result<Response, TransportError> {
-        let base = lock(&self.base).clone();
-        let host = &self.endpoint.host;
-        let (name, listing) = match self.service {
+        let request = self.request();
+        let again = request.try_clone();
+        let login = self.login()?;
+        match (self.exchange(request, login.as_ref()), login, again) {
+            // It may have been revoked. A new one is tried once.
+            (Err(TransportError::Unauthorized { .. }), Some((_, refused)), Some(again))
+                if self.may_have_another(&refused)? =>
+            {
+                self.exchange(again, self.login()?.as_ref())
+            }
+            (answer, ..) => answer,
+        }
+    }
+
+    /// The service as it is called, and whether its references are asked for.
+    fn name(&self) -> (&'static str, bool) {
+        match self.service {
             Service::UploadPackLs => ("git-upload-pack", true),
             Service::UploadPack => ("git-upload-pack", false),
             Service::ReceivePackLs => ("git-receive-pack", true),
             Service::ReceivePack => ("git-receive-pack", false),
-        };
+        }
+    }
+
+    /// All but what lets us in.
+    fn request(&mut self) -> RequestBuilder {
+        let base = lock(&self.base).clone();
+        let (name, listing) = self.name();
         let place = |path: &str| {
             let mut url = base.clone();
             url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
             url
         };
-        let request = if listing {
+        if listing {
             let mut url = place("info/refs");
             url.set_query(Some(&format!("service={name}")));
             self.client.get(url)
@@ -112,9 +141,12 @@ impl Turn {
                 .header(header::CONTENT_TYPE, format!("application/x-{name}-request"))
                 .header(header::ACCEPT, format!("application/x-{name}-result"))
                 .body(std::mem::take(&mut self.body))
-        };
-        let login = self.login()?;
-        let request = match &login {
+        }
+    }
+
+    fn exchange(&self, request: RequestBuilder, login: Option<&Login>) -> Result<Response, TransportError> {
+        let (name, listing) = self.name();
+        let request = match login {
             Some((user, password)) => request.basic_auth(user, Some(password)),
             None => request,
         };
@@ -124,7 +156,7 @@ impl Turn {
         lock(&self.endpoint.heard).start(secrets.clone());
         let answer = self.endpoint.wait("waiting for an answer", async {
             let answer = self.client.execute(request).await.map_err(http_error)?;
-            check(answer, host, &expected, &secrets).await
+            check(answer, &self.endpoint.host, &expected, &secrets).await
         })?;
         if listing && let Some(path) = answer.url().path().strip_suffix("/info/refs") {
             lock(&self.base).set_path(path);
@@ -132,12 +164,34 @@ impl Turn {
         Ok(answer)
     }
 
-    /// Read at each use: a token is rotated by writing the file.
-    fn login(&self) -> Result<Option<(String, String)>, TransportError> {
-        let Some(path) = &self.endpoint.credentials.token_file else { return Ok(self.login.clone()) };
-        let token =
-            std::fs::read_to_string(path).map_err(|source| TransportError::File { path: path.clone(), source })?;
-        Ok(Some(("x-access-token".to_owned(), token.trim().to_owned())))
+    /// What lets us in now.
+    fn login(&self) -> Result<Option<Login>, TransportError> {
+        let token = match (self.source(), &self.endpoint.credentials.token) {
+            (Some(source), _) => {
+                let host = self.endpoint.host.clone();
+                let told = |error: TokenError| TransportError::SignIn { host, source: error.why, next: error.next };
+                self.endpoint.wait("signing in", async { source.token().await.map_err(told) })?
+            }
+            (None, Token::File(path)) => {
+                let told = |source| TransportError::File { path: path.clone(), source };
+                fs::read_to_string(path).map_err(told)?.trim().to_owned()
+            }
+            (None, _) => return Ok(self.login.clone()),
+        };
+        Ok(Some((USER.to_owned(), token)))
+    }
+
+    /// Who signs in for us, where nothing that was named goes before that.
+    fn source(&self) -> Option<&dyn TokenSource> {
+        match &self.endpoint.credentials.token {
+            Token::Source(source) if self.login.is_none() => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+
+    fn may_have_another(&self, refused: &str) -> Result<bool, TransportError> {
+        let Some(source) = self.source() else { return Ok(false) };
+        self.endpoint.wait("signing in", async { Ok(source.refused(refused).await) })
     }
 
     fn next_chunk(&mut self) -> Result<bool, TransportError> {
@@ -222,11 +276,18 @@ async fn check(answer: Response, host: &str, expected: &str, secrets: &[String])
     Ok(answer)
 }
 
+/// What is trusted besides what the system trusts. Read at each use, as all credentials are.
+fn certificates(path: &Path) -> Result<Vec<Certificate>, TransportError> {
+    let pem = fs::read(path).map_err(|source| TransportError::File { path: path.to_owned(), source })?;
+    let certificates = Certificate::from_pem_bundle(&pem).ok().filter(|certificates| !certificates.is_empty());
+    certificates.ok_or(TransportError::NoCertificate { path: path.to_owned() })
+}
+
 /// What a server might repeat to us and must not be shown: the token, and the header it went in.
-fn secrets(request: &Request, login: Option<(String, String)>) -> Vec<String> {
+fn secrets(request: &Request, login: Option<&Login>) -> Vec<String> {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let basic = header.and_then(|value| value.strip_prefix("Basic ")).map(str::to_owned);
-    login.map(|(_, password)| password).into_iter().chain(basic).filter(|secret| !secret.is_empty()).collect()
+    login.map(|(_, password)| password.clone()).into_iter().chain(basic).filter(|secret| !secret.is_empty()).collect()
 }
 
 /// The beginning of an answer, on one line.

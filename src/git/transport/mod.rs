@@ -13,6 +13,7 @@ mod http;
 mod known_hosts;
 mod ssh;
 mod text;
+mod token;
 
 use std::{
     collections::HashMap,
@@ -30,14 +31,17 @@ use git2::transport::Transport;
 use tokio::runtime::Runtime;
 
 pub use error::TransportError;
+pub use token::{Token, TokenError, TokenSource};
 
 use super::url::{HttpUrl, RemoteUrl, SshUrl};
 
 /// What a remote may be told to let us in. Files are read anew at each use, so they can be rotated.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    /// For HTTPS: a file that holds a token.
-    pub token_file: Option<PathBuf>,
+    /// For HTTPS.
+    pub token: Token,
+    /// For HTTPS: certificates in PEM that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// For SSH: a private key, tried before the agent's keys and `~/.ssh/id_ed25519`.
     pub ssh_key: Option<PathBuf>,
     /// For SSH: the servers' public keys; `~/.ssh/known_hosts` when none.

@@ -15,6 +15,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 
 use super::*;
+use crate::github::event::InstallationEvent;
 
 const SECRET: &str = "It's a Secret to Everybody";
 const PUSH: &str = r#"{"ref":"refs/heads/main","before":"01","after":"0123456789","deleted":false}"#;
@@ -150,7 +151,8 @@ async fn what_is_used_is_handed_on_once() {
     let mut hook = Hook::with(&[SECRET]);
     assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 202);
     assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 200);
-    assert_eq!(hook.told(), Some(Event::Installation { action: "created".to_owned(), id: 7 }));
+    let created = InstallationEvent { action: "created".to_owned(), id: 7, account: None };
+    assert_eq!(hook.told(), Some(Event::Installation(created)));
     assert_eq!(hook.told(), None);
     assert!(!hook.woke(), "the loop has nothing to fetch");
     assert_eq!(hook.status_of(delivery("push", "2", SECRET, PUSH)).await, 202);

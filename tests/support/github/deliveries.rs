@@ -36,6 +36,8 @@ pub struct Delivery {
 fn example(event: &str) -> Value {
     let text = match event {
         "check_run" => include_str!("payloads/check_run.json"),
+        "installation" => include_str!("payloads/installation.json"),
+        "installation_repositories" => include_str!("payloads/installation_repositories.json"),
         "issue_comment" => include_str!("payloads/issue_comment.json"),
         "ping" => include_str!("payloads/ping.json"),
         "pull_request" => include_str!("payloads/pull_request.json"),
@@ -122,16 +124,19 @@ impl GitHub {
     }
 
     /// Waits for the answer, as GitHub does, so that deliveries keep their order.
-    fn delivers(&self, event: &'static str, over: &Value, sender: &str) {
+    pub(super) fn delivers(&self, event: &'static str, over: &Value, sender: &str) {
         let Some(webhook) = self.forge.state().webhook.clone() else { return };
         if webhook.drops {
             return;
         }
         let mut payload = example(event);
         laid_over(&mut payload, over);
-        payload["repository"]["name"] = NAME.into();
-        payload["repository"]["full_name"] = REPOSITORY.into();
-        payload["repository"]["owner"] = user(OWNER);
+        // An installation may see several.
+        if payload["repository"].is_object() {
+            payload["repository"]["name"] = NAME.into();
+            payload["repository"]["full_name"] = REPOSITORY.into();
+            payload["repository"]["owner"] = user(OWNER);
+        }
         payload["sender"] = user(sender);
         let (body, number) = (payload.to_string(), self.forge.state().id());
         let request = self

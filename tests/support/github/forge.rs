@@ -15,6 +15,7 @@ use super::{
     super::git::{git, try_git},
     REPOSITORY,
     deliveries::Webhook,
+    installation::Installation,
     sign_in::App,
 };
 
@@ -71,6 +72,7 @@ pub struct State {
     pub reactions: Objects,
     /// Collaborators, each with the name of the role.
     pub permissions: BTreeMap<String, String>,
+    pub installation: Installation,
     /// Installations' tokens, each with its end.
     pub tokens: BTreeMap<String, DateTime<Utc>>,
     pub log: Vec<Request>,

@@ -6,6 +6,7 @@
 
 mod deliveries;
 mod forge;
+mod installation;
 mod people;
 mod rest;
 mod sign_in;

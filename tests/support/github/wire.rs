@@ -57,6 +57,9 @@ async fn git(forge: &Forge, parts: &Parts, body: Body) -> Response<Body> {
         refused.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic"));
         return refused;
     }
+    if let (Ok(Who::Installation), Err(suspended)) = (who, forge.state().installation.is_let_in()) {
+        return response(&suspended);
+    }
     let root = forge.bare.parent().expect("it lies in a folder");
     let name = forge.bare.file_name().and_then(|name| name.to_str()).unwrap_or(NAME);
     http_backend(root, &format!("/{name}/{below}"), parts, body).await

@@ -17,11 +17,8 @@ use serde_json::{Value, json};
 use super::{
     APP, NAME, OWNER, REPOSITORY, SLUG, TOKEN_OWNER,
     forge::{Forge, State, Who, user},
-    sign_in::{installation_token, permissions},
+    sign_in::installation_token,
 };
-
-/// The number of the App's installation.
-const INSTALLATION: u64 = 4242;
 
 /// One request, read.
 pub struct Asked {
@@ -135,13 +132,18 @@ pub fn answer(forge: &Forge, state: &mut State, asked: &Asked) -> Answer {
 
 fn done(forge: &Forge, state: &mut State, asked: &Asked) -> Answered {
     let segments: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
+    if asked.who == Who::Installation {
+        state.installation.is_let_in()?;
+    }
     match (asked.method.as_str(), segments.as_slice()) {
         ("GET", ["app"]) => by_the_app(asked, json!({"id": APP, "slug": SLUG, "name": SLUG})),
-        ("GET", ["repos", OWNER, NAME, "installation"]) => by_the_app(asked, installation()),
+        ("GET", ["repos", OWNER, NAME, "installation"]) => by_the_app(asked, state.installation.shown()?),
         ("POST", ["app", "installations", id, "access_tokens"]) => {
             by_the_app(asked, Value::Null)?;
             asked.has(&[], &["repositories", "repository_ids", "permissions"])?;
-            let ours = *id == INSTALLATION.to_string() && is_for_us(&asked.body["repositories"]);
+            state.installation.shown()?;
+            state.installation.is_let_in()?;
+            let ours = *id == state.installation.id.to_string() && is_for_us(&asked.body["repositories"]);
             if ours { Ok(Answer::created(installation_token(state))) } else { Err(Answer::missing()) }
         }
         _ if asked.who == Who::App => {
@@ -192,13 +194,6 @@ fn by_the_app(asked: &Asked, body: Value) -> Answered {
 
 fn is_for_us(repositories: &Value) -> bool {
     repositories.as_array().is_none_or(|names| names.iter().all(|name| name == NAME))
-}
-
-fn installation() -> Value {
-    json!({
-        "id": INSTALLATION, "app_id": APP, "app_slug": SLUG, "permissions": permissions(), "suspended_at": null,
-        "events": ["check_run", "check_suite", "issue_comment", "pull_request", "push"], "account": user(OWNER),
-    })
 }
 
 fn repository(forge: &Forge) -> Value {

@@ -1,0 +1,72 @@
+//! The App's installation is taken away, suspended and given back while the daemon runs.
+
+use crate::{
+    program::{Story, wait_for},
+    support::github::GitHub,
+};
+
+/// How often the App was asked for a token.
+fn asked(github: &GitHub) -> usize {
+    github.requests().iter().filter(|request| request.path.ends_with("/access_tokens")).count()
+}
+
+#[test]
+fn a_suspended_app_is_told_of_and_what_waited_is_done_when_it_is_back() {
+    let story = Story::begins();
+    let github = &story.github;
+    let daemon = story.follows();
+    let first = story.proposes("one");
+    wait_for("the first plan", || github.comment_of_evenkeel(first));
+
+    github.suspends();
+    daemon.says("GitHub lets evenkeel in no longer: the installation of the GitHub App 4711 on acme/config is suspended; unsuspend it");
+    let noted =
+        |notes: Vec<String>| notes.iter().any(|note| note.starts_with("GitHub: ") && note.contains("suspended"));
+    wait_for("a note of it", || daemon.notes().filter(|notes| noted(notes.clone())));
+    let waits = story.proposes("two");
+    daemon.says("not planned, tried again in ");
+    assert_eq!(github.comment_of_evenkeel(waits), None);
+    let merged = github.merges(first);
+    daemon.says("cannot fetch from");
+    assert_ne!(story.fetched(), merged);
+
+    github.unsuspends();
+    daemon.says("signed in to GitHub anew");
+    wait_for("the plan that waited", || github.comment_of_evenkeel(waits));
+    wait_for("the commit that waited", || (story.fetched() == merged).then_some(()));
+    wait_for("no note", || daemon.notes().filter(|notes| !noted(notes.clone())));
+}
+
+#[test]
+fn an_app_that_was_removed_is_told_of_and_works_again_with_the_next_installation() {
+    let story = Story::begins();
+    let github = &story.github;
+    let daemon = story.follows();
+    let first = story.proposes("one");
+    wait_for("the first plan", || github.comment_of_evenkeel(first));
+
+    github.uninstalls();
+    daemon.says(
+        "GitHub lets evenkeel in no longer: the GitHub App 4711 is not installed on acme/config; install the App",
+    );
+    github.installs();
+    daemon.says("signed in to GitHub anew");
+    let second = story.proposes("two");
+    wait_for("the second plan", || github.comment_of_evenkeel(second));
+}
+
+#[test]
+fn only_what_becomes_of_our_own_installation_makes_us_sign_in_anew() {
+    let story = Story::begins();
+    let github = &story.github;
+    let daemon = story.follows();
+    let first = story.proposes("one");
+    wait_for("the first plan", || github.comment_of_evenkeel(first));
+    let before = asked(github);
+    github.is_installed_elsewhere();
+    // It comes after that one.
+    github.adds_a_repository();
+    let signed_in = || daemon.log().lines().filter(|line| line.contains("signed in to GitHub anew")).count();
+    wait_for("what is said of the repository", || daemon.log().contains("added").then_some(()));
+    assert_eq!((asked(github), signed_in()), (before + 1, 1), "{}", daemon.log());
+}

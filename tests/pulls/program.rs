@@ -1,0 +1,243 @@
+//! `evenkeel` as a program, with a fleet on the fake GitHub and nothing on this machine that lets it in there but the
+//! App's key.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::support::{
+    git::git,
+    github::{APP, GitHub},
+    tls::NAME,
+};
+
+const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
+/// Longer than anything here takes that works, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The fleet that `evenkeel init` writes, and its GitHub.
+pub struct Story {
+    pub github: GitHub,
+    folder: TempDir,
+}
+
+impl Story {
+    pub fn begins() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let clone = folder.path().join("clone");
+        git(folder.path(), &["init", "--quiet", "clone"]);
+        git(folder.path(), &["init", "--quiet", "--bare", "config.git"]);
+        let made = Command::new(EVENKEEL).args(["init", "--name", "web"]).current_dir(&clone).output();
+        assert!(made.expect("evenkeel runs").status.success());
+        git(&clone, &["add", "--all"]);
+        git(&clone, &["commit", "--quiet", "--message", "A fleet"]);
+        git(&clone, &["push", "--quiet", "../config.git", "main"]);
+        let github = GitHub::start(&folder.path().join("config.git"), &clone, || {});
+        Self { github, folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The newest commit that the daemon has fetched.
+    pub fn fetched(&self) -> String {
+        fs::read_to_string(self.path("state/mirror.git/refs/heads/main")).expect("it has fetched").trim().to_owned()
+    }
+
+    /// A branch with a change, proposed by somebody who works here.
+    pub fn proposes(&self, branch: &str) -> u64 {
+        let clone = self.path("clone");
+        git(&clone, &["checkout", "--quiet", "-b", branch, "main"]);
+        let service = fs::read_dir(clone.join("fleet/services")).expect("there are services").next();
+        let path = service.expect("there is one").expect("it can be read").path();
+        let text = fs::read_to_string(&path).expect("it can be read");
+        fs::write(&path, format!("{text}\nenv: {{GREETING: {branch}}}\n")).expect("it can be written");
+        git(&clone, &["commit", "--quiet", "--all", "--message", branch]);
+        git(&clone, &["checkout", "--quiet", "main"]);
+        self.github.opens(branch, "alice", branch, false)
+    }
+
+    /// A command for the repository at this address, as the App. No login, authority or proxy of this machine is heeded.
+    pub fn command(&self, subcommand: &str, address: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(EVENKEEL);
+        let inherited = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"];
+        inherited
+            .iter()
+            .chain(&["ALL_PROXY", "all_proxy", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"])
+            .for_each(|name| {
+                command.env_remove(name);
+            });
+        command
+            .args(subcommand.split(' '))
+            .args(["--repo", &format!("{address}/acme/config.git"), "--github-app-id", &APP.to_string()])
+            .arg("--github-key-file")
+            .arg(self.github.key_file())
+            .arg("--state")
+            .arg(self.path("state"))
+            .args(arguments)
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// As [`Self::command`], with GitHub where it is, and its authority trusted. Runs it to its end.
+    pub fn run(&self, subcommand: &str, arguments: &[&str]) -> String {
+        let authority = self.github.authority();
+        let trusting = ["--ca-file", authority.to_str().expect("it is UTF-8")];
+        ran(self.command(subcommand, &self.github.address, &[arguments, &trusting].concat()))
+    }
+
+    /// Starts the daemon, and has GitHub tell it what happens. It asks once an hour by itself, so within a test once.
+    pub fn follows(&self) -> Daemon {
+        let (authority, secret) = (self.github.authority(), self.github.secret_file());
+        let text = |path: &'_ PathBuf| path.to_str().expect("it is UTF-8").to_owned();
+        let (authority, secret) = (text(&authority), text(&secret));
+        let listen = ["--poll", "1h", "--listen", "127.0.0.1:0", "--webhook-secret-file", &secret];
+        let arguments = [&listen[..], &["--ca-file", &authority]].concat();
+        let log = self.path("log");
+        let mut command = self.command("run", &self.github.address, &arguments);
+        command.stdout(Stdio::null()).stderr(fs::File::create(&log).expect("the log can be made"));
+        let process = command.spawn().expect("evenkeel runs");
+        let daemon = Daemon { process, log, socket: self.path("state/socket") };
+        let line = daemon.says("the webhook listens on ");
+        let address = line.split("listens on ").nth(1).expect("it is in the line");
+        self.github.delivers_to(&format!("http://{}/webhook/github", address.trim()));
+        daemon
+    }
+}
+
+/// What a command printed, and how it ended.
+pub fn ran(mut command: Command) -> String {
+    let output = command.output().expect("evenkeel runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = format!("{}{}exit code {:?}\n", text(&output.stdout), text(&output.stderr), output.status.code());
+    shows_no_token(&said);
+    said
+}
+
+/// As the fake makes them.
+#[track_caller]
+pub fn shows_no_token(text: &str) {
+    assert!(!text.contains("ghs_0") && !text.contains("BEGIN RSA"), "{text}");
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A running `evenkeel run`. Dropping it ends it.
+pub struct Daemon {
+    process: Child,
+    log: PathBuf,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(&self.log).expect("the log can be read");
+        shows_no_token(&log);
+        log
+    }
+
+    /// Waits until it has logged something; answers that line.
+    #[track_caller]
+    pub fn says(&self, part: &str) -> String {
+        wait_for(&format!("`{part}` in the log"), || {
+            let log = self.log();
+            log.split_inclusive('\n').find(|line| line.contains(part) && line.ends_with('\n')).map(str::to_owned)
+        })
+    }
+
+    /// What `status` notes of the environment.
+    pub fn notes(&self) -> Option<Vec<String>> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        stream.write_all(b"GET /status HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        let views: Vec<serde_json::Value> = serde_json::from_str(body).ok()?;
+        let notes = views.first()?["notes"].as_array()?.iter();
+        Some(notes.map(|note| note.as_str().expect("it is a text").to_owned()).collect())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
+
+/// A proxy behind which GitHub is called [`NAME`]. It hands back what it was asked for.
+pub fn proxy(github: &GitHub) -> (String, mpsc::Receiver<String>) {
+    let github = github.address.strip_prefix("https://").expect("it is HTTPS").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (github, tell) = (github.clone(), tell.clone());
+            // A connection that breaks off is the client's to tell.
+            thread::spawn(move || drop(leads_on(stream, &github, &tell)));
+        }
+    });
+    (address, told)
+}
+
+fn leads_on(mut stream: TcpStream, github: &str, tell: &mpsc::Sender<String>) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
+        head.push(byte[0]);
+    }
+    let asked = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    let ours = asked == format!("CONNECT {NAME}:443 HTTP/1.1");
+    tell.send(asked).map_err(std::io::Error::other)?;
+    if !ours {
+        return stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n");
+    }
+    let mut there = TcpStream::connect(github)?;
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    let (mut back, mut here) = (there.try_clone()?, stream.try_clone()?);
+    thread::spawn(move || std::io::copy(&mut back, &mut here));
+    std::io::copy(&mut stream, &mut there).map(|_| ())
+}
+
+/// All that lies in a folder, as text.
+pub fn everything(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).expect("it can be read").flatten() {
+        let path = entry.path();
+        match entry.file_type().expect("it has one") {
+            kind if kind.is_dir() => text += &everything(&path),
+            kind if kind.is_file() => text += &String::from_utf8_lossy(&fs::read(&path).expect("it can be read")),
+            _ => {}
+        }
+    }
+    text
+}

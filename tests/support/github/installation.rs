@@ -1,0 +1,97 @@
+//! The App where it is installed, and what its owner does with it.
+
+use serde_json::{Value, json};
+
+use super::{
+    APP, GitHub, OWNER, SLUG,
+    forge::{State, now, user},
+    rest::Answer,
+    sign_in::permissions,
+};
+
+pub struct Installation {
+    pub id: u64,
+    /// Installed at all.
+    is_there: bool,
+    suspended_at: Option<String>,
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self { id: 4242, is_there: true, suspended_at: None }
+    }
+}
+
+impl Installation {
+    /// As GitHub shows it to the App.
+    pub fn shown(&self) -> Result<Value, Answer> {
+        if !self.is_there {
+            return Err(Answer::missing());
+        }
+        Ok(json!({
+            "id": self.id, "app_id": APP, "app_slug": SLUG, "permissions": permissions(),
+            "suspended_at": self.suspended_at, "account": user(OWNER),
+            "events": ["check_run", "check_suite", "issue_comment", "pull_request", "push"],
+        }))
+    }
+
+    /// Whether it may do anything.
+    pub fn is_let_in(&self) -> Result<(), Answer> {
+        let suspended = || Answer::refused(403, "This installation has been suspended");
+        if self.suspended_at.is_some() { Err(suspended()) } else { Ok(()) }
+    }
+}
+
+impl GitHub {
+    /// What the installation is let in by is let in no longer.
+    pub fn revokes_tokens(&self) {
+        self.forge.state().tokens.clear();
+    }
+
+    pub fn suspends(&self) {
+        self.installation("suspend", |state| state.installation.suspended_at = Some(now()));
+    }
+
+    pub fn unsuspends(&self) {
+        self.installation("unsuspend", |state| state.installation.suspended_at = None);
+    }
+
+    /// Takes the App away.
+    pub fn uninstalls(&self) {
+        self.installation("deleted", |state| {
+            state.installation.is_there = false;
+            state.tokens.clear();
+        });
+    }
+
+    /// Installs it again, which makes another installation of it.
+    pub fn installs(&self) {
+        self.installation("created", |state| {
+            state.installation = Installation { id: state.installation.id + 1, ..Installation::default() };
+        });
+    }
+
+    /// Somebody else has installed the App, too.
+    pub fn is_installed_elsewhere(&self) {
+        let over = json!({"action": "created", "installation": {"id": 1, "app_id": APP, "account": user("somebody")}});
+        self.delivers("installation", &over, "somebody");
+    }
+
+    /// Lets it see one more repository.
+    pub fn adds_a_repository(&self) {
+        let id = self.forge.state().installation.id;
+        let over = json!({"action": "added", "installation": {"id": id, "app_id": APP, "account": user(OWNER)}});
+        self.delivers("installation_repositories", &over, OWNER);
+    }
+
+    fn installation(&self, action: &str, change: impl FnOnce(&mut State)) {
+        let before = self.forge.state().installation.id;
+        change(&mut self.forge.state());
+        let state = self.forge.state();
+        let id = if action == "created" { state.installation.id } else { before };
+        let suspended_at = state.installation.suspended_at.clone();
+        drop(state);
+        let installation = json!({"id": id, "app_id": APP, "account": user(OWNER), "suspended_at": suspended_at});
+        self.delivers("installation", &json!({"action": action, "installation": installation}), OWNER);
+    }
+}
