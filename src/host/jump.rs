@@ -24,7 +24,7 @@ use super::ssh::{self, ConnectError, Login, Session};
 /// For the jump host to connect to an instance. Shorter than a pass waits for the slow, so that the reason is told.
 const FORWARD_LIMIT: Duration = Duration::from_secs(4);
 /// How much of an instance's answers may lie here unread.
-const UNREAD: usize = 256 << 10;
+const UNREAD: usize = 64 << 10;
 /// How long they may lie here. What comes through one session comes in order: until it is read, or let go, the others
 /// behind the jump host wait.
 const UNREAD_LIMIT: Duration = Duration::from_secs(3);

@@ -6,9 +6,19 @@ use crate::{
     days::says,
     faults::overridden,
     fleet::Fleet,
+    moving::noise,
     proposing::Trap,
     world::{AtLast, Host, World, assert_is, wait_for},
 };
+
+/// Writes into a file of somebody else without end.
+const BABBLE: &str = "\
+import os, sys, time
+file = os.open(sys.argv[1], os.O_WRONLY)
+while True:
+    os.write(file, b'x')
+    time.sleep(0.0002)
+";
 
 /// Declares an instance, with nothing but the private key left to the override file.
 fn declared(fleet: &mut Fleet<'_>, instance: &Host, ssh: &str) {
@@ -41,6 +51,8 @@ pub fn what_is_behind_a_jump_host_is_deployed_to_through_it_alone(world: &World)
     let (jump, inner) = (world.host("h3"), ["h1", "h2", "h4"].map(|name| world.host(name)));
     inner.iter().for_each(|host| declared(&mut fleet, host, &through(jump)));
     fleet.service("alpha", port, &["h1", "h2", "h4"], "env: {GREETING: hello}");
+    // More than may be on its way at once.
+    fleet.write("program/large.txt", &noise(7, 8 << 20));
     fleet.commit();
     let back = format!("ip route del blackhole {gateway}/32");
     let _hidden = inner.map(|host| hidden(world, host, &back));
@@ -127,19 +139,21 @@ pub fn an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host(worl
     let mut fleet = Fleet::new(world, "babble");
     let (port, h1, h2, jump) = (fleet.port(0), world.host("h1"), world.host("h2"), world.host("h3"));
     [h1, h2].iter().for_each(|host| declared(&mut fleet, host, &through(jump)));
-    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello, STUBBORN: '3'}");
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello, STUBBORN: '5'}");
     fleet.deploy().ends_with(0);
     fleet.service("alpha", port, &["h1"], "env: {GREETING: ahoy}");
     fleet.commit();
     let apply = fleet.begin("apply", &["--yes"]);
     wait_for("the restart of alpha", || h1.succeeds(&fleet.begun(2, "restart")).then_some(()));
     // Whatever evenkeel's root shell on h2 would answer, if it were asked.
-    let babbling = h2.run(
-        r"for shell in $(pgrep -u root -x sh); do
-            [ $shell != $$ ] && [ -p /proc/$shell/fd/1 ] && echo $shell && setsid yes >/proc/$shell/fd/1 2>&1 </dev/null &
-          done; true",
-    );
-    assert!(!babbling.is_empty(), "there is no shell to babble");
+    let is_evenkeels = "[ -p /proc/$shell/fd/1 ] && [ $shell != $$ ] && echo $shell";
+    let shells = h2.run(&format!("for shell in $(pgrep -u root -x sh); do {is_evenkeels}; done; true"));
+    assert!(!shells.is_empty(), "there is no root shell");
+    // In the smallest pieces: it is pieces that are counted where they lie unread.
+    h2.write("/run/babble.py", BABBLE);
+    for shell in shells.lines() {
+        h2.run(&format!("systemd-run --quiet --collect python3 /run/babble.py /proc/{shell}/fd/1"));
+    }
     apply.ends_with(0);
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / ahoy");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());

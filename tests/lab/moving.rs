@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Text that no compression makes much smaller.
-fn noise(seed: u64, bytes: usize) -> String {
+pub fn noise(seed: u64, bytes: usize) -> String {
     let mut state = seed | 1;
     let mut text = String::with_capacity(bytes + 16);
     while text.len() < bytes {
