@@ -150,7 +150,7 @@ fn memory(table: &mut Table, first: f64, later: f64, peak: f64) {
 /// A pass that changes nothing on open connections, and OpenSSH with the very same scripts, in turns.
 fn warm_pass(table: &mut Table, scene: &Scene, prepared: &Prepared, floor: &Floor<'_>) -> Result {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let roster = Roster::new(|instance| SshHost::new(Target::new(instance, None, None)));
+    let roster = Roster::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
     let hosts = roster.hosts(&prepared.fleet);
     let scripts: Vec<(&str, String)> = prepared
         .desired

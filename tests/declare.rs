@@ -30,6 +30,11 @@ const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZ
 const H1: &str = "environment: production\naddress: 10.0.0.1\nhost_key: KEY\nports: 8100-8199\nlabels: {role: web}\n";
 const H2: &str = "environment: production\naddress: 10.0.0.2\nhost_key: KEY\nports: 8100-8199\nlabels: {role: web}\n";
 const H3: &str = "environment: staging\naddress: fd00::3\nhost_key: KEY\nports: 8100-8199\nlabels: {role: test}\n";
+/// h1, reached through a jump host.
+fn through(jump: &str) -> String {
+    format!("{H1}ssh: {{jump: {jump}}}\n")
+}
+
 const A: &str = "\
 source: {path: code}
 run: {exec: /usr/bin/python3 server.py}
@@ -337,6 +342,27 @@ fn every_code_as_people_see_it() {
         ("duplicate-address", vec![("instances/h2.yaml", H2.replace("10.0.0.2", "10.0.0.1"))]),
         ("missing-host-key", vec![("instances/h1.yaml", H1.replace("host_key: KEY\n", ""))]),
         ("invalid-host-key", vec![("instances/h1.yaml", H1.replace("KEY", "h1 ssh-ed25519 AAAA"))]),
+        ("missing-host-key", vec![("instances/h1.yaml", through("{address: 192.0.2.1, user: gate, port: 2222}"))]),
+        (
+            "missing-host-key",
+            vec![(
+                "instances/h1.yaml",
+                through("{address: \"fd00::9\", host_key: KEY}").replacen("host_key: KEY\n", "", 1),
+            )],
+        ),
+        ("invalid-host-key", vec![("instances/h1.yaml", through("{address: 192.0.2.1, host_key: ssh-ed25519 AAAA}"))]),
+        ("invalid-value", vec![("instances/h1.yaml", through("{address: bastion, host_key: KEY}"))]),
+        ("missing-key", vec![("instances/h1.yaml", through("{host_key: KEY}"))]),
+        ("wrong-type", vec![("instances/h1.yaml", through("gate@192.0.2.1"))]),
+        ("unknown-key", vec![("fleet.yaml", "name: sophia\nssh: {jump: {address: 192.0.2.1}}\n".into())]),
+        ("own-jump-host", vec![("instances/h1.yaml", through("{address: 10.0.0.1, host_key: KEY}"))]),
+        (
+            "duplicate-address",
+            vec![
+                ("instances/h1.yaml", through("{address: 192.0.2.1, host_key: KEY}")),
+                ("instances/h2.yaml", through("{address: 192.0.2.1, user: other, host_key: KEY}")),
+            ],
+        ),
         ("replaces-own-unit", vec![("services/a.yaml", a_and("replaces: [sophia-a.service, sophia-a@8100.service]"))]),
     ];
     let mut shown = String::new();
@@ -503,6 +529,78 @@ instances:
         .resolve(&"production".parse().expect("a name"), &unknown)
         .expect_err("unknown");
     assert_eq!(found[0].code, "unknown-instance");
+}
+
+const JUMP: &str = "{address: 192.0.2.1, port: 2222, host_key: KEY root@gate}";
+
+/// How h1 is reached, as `address`, then `user@address:port` of its jump host.
+fn reached(h1: &str, overriding: &str) -> (String, Option<String>) {
+    let overrides = declare::read_overrides(&overriding.replace("KEY", KEY), "lab.yaml").expect("valid");
+    let fleet = resolved(&[("instances/h1.yaml", h1)], "production", &overrides);
+    let h1 = &fleet.instances["h1"];
+    let jump = h1.ssh.jump.as_ref().map(|jump| {
+        assert_eq!(jump.host_key.as_deref(), Some(KEY));
+        format!("{}@{}", jump.user, jump.end())
+    });
+    (h1.address.to_string(), jump)
+}
+
+#[test]
+fn a_jump_host_is_logged_in_to_as_the_instance_unless_it_says_otherwise() {
+    let direct = |address: &str| (address.to_owned(), None);
+    let jumped = |address: &str, jump: &str| (address.to_owned(), Some(jump.to_owned()));
+    assert_eq!(reached(H1, "{}"), direct("10.0.0.1"));
+    assert_eq!(reached(&through(JUMP), "{}"), jumped("10.0.0.1", "root@192.0.2.1:2222"));
+    let deploy = format!("{H1}ssh: {{user: deploy, port: 22022, jump: {{address: \"fd00::9\", host_key: KEY}}}}\n");
+    assert_eq!(reached(&deploy, "{}"), jumped("10.0.0.1", "deploy@[fd00::9]:22"));
+    let gate = through("{address: 192.0.2.1, user: gate, host_key: KEY}");
+    assert_eq!(reached(&gate, "{}"), jumped("10.0.0.1", "gate@192.0.2.1:22"));
+}
+
+/// A fleet behind jump hosts runs unchanged on the hosts of a lab.
+#[test]
+fn an_override_with_another_address_leaves_the_jump_host_out() {
+    let h1 = through(JUMP);
+    let of = |overriding: &str| {
+        let (address, jump) = reached(&h1, &format!("instances: {{h1: {overriding}}}"));
+        format!("{address} {}", jump.as_deref().unwrap_or("directly"))
+    };
+    assert_eq!(of("{address: 10.9.0.1}"), "10.9.0.1 directly");
+    assert_eq!(of("{address: 10.0.0.1}"), "10.0.0.1 root@192.0.2.1:2222");
+    assert_eq!(of("{ssh: {user: ubuntu, key: /tmp/key}}"), "10.0.0.1 ubuntu@192.0.2.1:2222");
+    assert_eq!(of("{ssh: {jump: {address: 10.9.0.9, host_key: KEY}}}"), "10.0.0.1 root@10.9.0.9:22");
+    let both = "{address: 10.9.0.1, ssh: {user: ubuntu, jump: {address: 10.9.0.9, host_key: KEY}}}";
+    assert_eq!(of(both), "10.9.0.1 ubuntu@10.9.0.9:22");
+
+    let wrong = "instances: {h1: {ssh: {jump: {address: 10.9.0.9, host_key: x}}}}";
+    let found = declare::read_overrides(wrong, "lab.yaml").expect_err("not a key");
+    assert_eq!(found[0].code, "invalid-host-key");
+    let itself = "instances: {h1: {address: 10.9.0.1, ssh: {jump: {address: 10.9.0.1}}}}";
+    let itself = declare::read_overrides(itself, "lab.yaml").expect("valid");
+    let (declaration, _) = read(&[]);
+    let found = declaration.expect("readable").resolve(&"production".parse().expect("a name"), &itself);
+    assert_eq!(found.expect_err("itself")[0].code, "own-jump-host");
+}
+
+#[test]
+fn one_address_behind_two_jump_hosts_is_two_hosts() {
+    let twins = |other: &str| {
+        let h2 = through(&JUMP.replace("192.0.2.1", other));
+        let (_, found) = read(&[("instances/h1.yaml", &through(JUMP)), ("instances/h2.yaml", &h2)]);
+        found.iter().map(|finding| finding.code.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(twins("192.0.2.2"), Vec::<String>::new());
+    assert_eq!(twins("192.0.2.1"), ["duplicate-address"]);
+
+    let overriding = |other: &str| {
+        let jump = |gate: &str| format!("{{address: 10.9.0.1, ssh: {{jump: {{address: {gate}}}}}}}");
+        let text = format!("instances: {{h1: {}, h2: {}}}", jump("10.9.0.8"), jump(other));
+        let overrides = declare::read_overrides(&text, "lab.yaml").expect("valid");
+        let (declaration, _) = read(&[]);
+        declaration.expect("readable").resolve(&"production".parse().expect("a name"), &overrides)
+    };
+    assert!(overriding("10.9.0.9").is_ok());
+    assert_eq!(overriding("10.9.0.8").expect_err("one sshd")[0].code, "duplicate-address");
 }
 
 #[test]

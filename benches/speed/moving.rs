@@ -64,7 +64,7 @@ fn site(number: u64) -> Release {
 pub fn measure(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Result {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let prepared = scene.prepared()?;
-    let roster = Roster::new(|instance| SshHost::new(Target::new(instance, None, None)));
+    let roster = Roster::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
     let hosts = roster.hosts(&prepared.fleet);
     first_upload(table, scene, floor, &hosts, &runtime)?;
     let (name, one) = hosts.iter().next().ok_or("no host")?;

@@ -106,7 +106,7 @@ impl ReachArgs {
     pub fn roster(&self) -> Roster<SshHost> {
         let key = self.ssh_key.clone();
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        Roster::new(move |instance| SshHost::new(Target::new(instance, key.clone(), home.clone())))
+        Roster::new(move |instance, jumps| SshHost::new(Target::new(instance, key.clone(), home.clone()), jumps))
     }
 }
 

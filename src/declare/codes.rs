@@ -103,12 +103,14 @@ codes! {
     DOMAIN_TAKEN = "domain-taken";
     /// A site that serves nothing.
     EMPTY_SITE = "empty-site";
-    /// Two instances with one address.
+    /// Two instances with one address, reached the same way.
     DUPLICATE_ADDRESS = "duplicate-address";
     /// An instance without a pinned host key: nothing connects to it.
     MISSING_HOST_KEY = "missing-host-key";
     /// A host key that is not `ALGORITHM BASE64`.
     INVALID_HOST_KEY = "invalid-host-key";
+    /// An instance that is to be reached through itself.
+    OWN_JUMP_HOST = "own-jump-host";
     /// `replaces` names a unit of evenkeel's own.
     REPLACES_OWN_UNIT = "replaces-own-unit";
 }

@@ -204,7 +204,7 @@ impl Declaration {
             return Err(vec![Finding::error(codes::UNKNOWN_ENVIRONMENT, message).hint(hint)]);
         };
         unknown.extend(resolved.findings);
-        unknown.extend(overrides::one_for_two(&resolved.fleet, overrides));
+        unknown.extend(overrides::led_astray(&resolved.fleet, overrides));
         if any_error(&unknown) {
             sort(&mut unknown);
             return Err(unknown);

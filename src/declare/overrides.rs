@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use super::{
     Declaration, check, codes,
+    de::At,
     file::File,
-    kinds::{Arch, Kind, OverrideFile},
+    kinds::{Arch, JumpHost, Kind, OverrideFile},
     schema, typed,
 };
 use crate::model::{finding::Finding, fleet::Fleet, name::InstanceName};
@@ -35,6 +36,7 @@ pub struct SshOverride {
     pub user: Option<String>,
     pub port: Option<u16>,
     pub key: Option<PathBuf>,
+    pub jump: Option<JumpHost>,
 }
 
 /// Reads an override file; `file` is its path, for findings.
@@ -44,13 +46,17 @@ pub fn read_overrides(text: &str, file: &str) -> Result<Overrides, Vec<Finding>>
     let mut findings = Vec::new();
     let mut overrides = Overrides { network_namespace: read.network_namespace, ..Overrides::default() };
     for (name, instance) in read.instances {
-        let host_key = instance.host_key.as_ref().and_then(|key| {
+        let mut pin = |key: Option<&At<String>>| {
+            let key = key?;
             check::host_key(key).map_err(|finding| findings.push(finding.at(file.place(key.span)))).ok()
-        });
+        };
+        let host_key = pin(instance.host_key.as_ref());
+        pin(instance.ssh.jump.as_ref().and_then(|jump| jump.host_key.as_ref()));
         let ssh = SshOverride {
             user: instance.ssh.user.map(|user| user.to_string()),
             port: instance.ssh.port,
             key: instance.ssh.key,
+            jump: instance.ssh.jump,
         };
         let address = instance.address.map(|address| address.value);
         overrides.instances.insert(name, InstanceOverride { address, host_key, arch: instance.arch, ssh });
@@ -72,11 +78,15 @@ pub(super) fn unknown_instances(declaration: &Declaration, overrides: &Overrides
 
 /// Instances that the override file leads to one and the same sshd: what is one's would be taken for the
 /// other's. One address with several ports is how hosts on this machine are reached.
-pub(super) fn one_for_two(fleet: &Fleet, overrides: &Overrides) -> Vec<Finding> {
+/// And those that it leads through themselves.
+pub(super) fn led_astray(fleet: &Fleet, overrides: &Overrides) -> Vec<Finding> {
     let mut reached = BTreeMap::new();
     let mut findings = Vec::new();
     for (name, instance) in &fleet.instances {
-        let Some(first) = reached.insert((instance.address, instance.ssh.port), name) else { continue };
+        if overrides.instances.contains_key(name) {
+            findings.extend(check::own_jump_host(instance));
+        }
+        let Some(first) = reached.insert(instance.way(), name) else { continue };
         if overrides.instances.contains_key(name) || overrides.instances.contains_key(first) {
             let message = format!(
                 "with the override file `{first}` and `{name}` have one address, {} port {}",

@@ -14,14 +14,16 @@ use super::{
     de::At,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{self, HealthCheck, InstanceFile, ServiceFile, SiteFile, SourceKeys},
+    kinds::{self, HealthCheck, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
     place, source,
 };
 use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
-    fleet::{Certificate, Check, Environment, Fleet, Health, Instance, Python, Route, Service, Serving, Site, Ssh},
+    fleet::{
+        Certificate, Check, Environment, Fleet, Health, Instance, Jump, Python, Route, Service, Serving, Site, Ssh,
+    },
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
     source::Source,
@@ -92,7 +94,8 @@ const fn seconds(number: u64) -> Span {
     Span(Duration::from_secs(number))
 }
 
-fn instance(
+/// How an instance is reached and what it is like, here or as the override file says.
+pub(super) fn instance(
     declaration: &Declaration,
     name: &InstanceName,
     file: &InstanceFile,
@@ -103,18 +106,33 @@ fn instance(
     let user = || own.user.as_ref().or(fleet.user.as_ref()).map_or_else(|| "root".to_owned(), ToString::to_string);
     let host_key = || file.host_key.as_ref().and_then(|key| check::host_key(key).ok());
     let by = |pick: fn(&InstanceOverride) -> Option<String>| overridden.and_then(pick);
+    let user = by(|o| o.ssh.user.clone()).unwrap_or_else(user);
+    let address = overridden.and_then(|o| o.address).unwrap_or(*file.address);
+    // A jump host leads to the declared address, and to no other.
+    let declared_jump = own.jump.as_ref().filter(|_| address == *file.address);
+    let jump = overridden.and_then(|o| o.ssh.jump.as_ref()).or(declared_jump).map(|written| jump(written, &user));
     Instance {
         name: name.clone(),
-        address: overridden.and_then(|o| o.address).unwrap_or(*file.address),
+        address,
         ssh: Ssh {
-            user: by(|o| o.ssh.user.clone()).unwrap_or_else(user),
+            user,
             port: overridden.and_then(|o| o.ssh.port).or(own.port).or(fleet.port).unwrap_or(22),
             host_key: by(|o| o.host_key.clone()).or_else(host_key),
             key: overridden.and_then(|o| o.ssh.key.clone()),
+            jump,
         },
         ports: *file.ports,
         labels: file.labels.clone(),
         packages: file.packages.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn jump(written: &JumpHost, instance_user: &str) -> Jump {
+    Jump {
+        address: *written.address,
+        port: written.port.unwrap_or(22),
+        user: written.user.as_ref().map_or_else(|| instance_user.to_owned(), ToString::to_string),
+        host_key: written.host_key.as_ref().and_then(|key| check::host_key(key).ok()),
     }
 }
 

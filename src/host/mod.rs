@@ -7,6 +7,7 @@
 mod apply;
 mod apply_script;
 mod health;
+mod jump;
 mod parse;
 mod probe;
 mod quote;
@@ -22,6 +23,7 @@ use std::{collections::BTreeSet, future::Future, time::Duration};
 use thiserror::Error;
 
 pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
+pub use jump::Jumps;
 pub use probe::{Question, question};
 pub use releases::Parcel;
 pub use ssh::{ConnectError, Target};

@@ -1,6 +1,7 @@
 //! SSH connections to instances.
 //!
-//! Keeps true: the host's key is the pinned one or there is no connection; everything has a time limit.
+//! Keeps true: the host's key is the pinned one or there is no connection, to a jump host too and through it; everything
+//! has a time limit.
 //! Source of the facts on russh: its documentation; SHA-1 RSA is not offered.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -13,8 +14,12 @@ use russh::{
     },
 };
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 
+use super::jump::Jumps;
 use crate::model::fleet::Instance;
 
 /// A TCP connect to a host that is off hangs for minutes otherwise.
@@ -23,12 +28,12 @@ const LOGIN_LIMIT: Duration = Duration::from_secs(15);
 /// A connection on which nothing comes back for three of these is dead.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
-/// Whom to connect to, and as whom.
-#[derive(Debug, Clone)]
-pub struct Target {
-    pub instance: String,
+/// An sshd, and as whom one logs in there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Login {
     pub address: SocketAddr,
     pub user: String,
+    /// The pinned key, parsed when it is needed: `ALGORITHM BASE64`.
     pub host_key: Option<String>,
     /// Private key files to try, in order.
     pub keys: Vec<PathBuf>,
@@ -36,33 +41,63 @@ pub struct Target {
     pub agent: bool,
 }
 
+/// An instance to connect to, and through which jump host.
+#[derive(Debug, Clone)]
+pub struct Target {
+    instance: Instance,
+    login: Login,
+    jump: Option<Login>,
+}
+
 impl Target {
     /// `ssh_key` is what the command line names; without one the agent and then `~/.ssh/id_ed25519` are tried.
     pub fn new(instance: &Instance, ssh_key: Option<PathBuf>, home: Option<PathBuf>) -> Self {
         let named = instance.ssh.key.clone().or(ssh_key);
         let agent = named.is_none();
-        let keys = named.or_else(|| home.map(|home| home.join(".ssh/id_ed25519"))).into_iter().collect();
-        Self {
-            instance: instance.name.to_string(),
-            address: SocketAddr::new(instance.address, instance.ssh.port),
-            user: instance.ssh.user.clone(),
-            host_key: instance.ssh.host_key.clone(),
-            keys,
+        let keys: Vec<PathBuf> = named.or_else(|| home.map(|home| home.join(".ssh/id_ed25519"))).into_iter().collect();
+        let login = |address, user: &str, host_key: &Option<String>| Login {
+            address,
+            user: user.to_owned(),
+            host_key: host_key.clone(),
+            keys: keys.clone(),
             agent,
+        };
+        Self {
+            login: login(instance.end(), &instance.ssh.user, &instance.ssh.host_key),
+            jump: instance.ssh.jump.as_ref().map(|jump| login(jump.end(), &jump.user, &jump.host_key)),
+            instance: instance.clone(),
+        }
+    }
+
+    /// Both have their keys pinned, or there is nothing to connect to.
+    fn are_pinned(&self) -> Result<(), ConnectError> {
+        let not_pinned = |login: &Login, printed_by| ConnectError::NotPinned {
+            address: login.address,
+            printed_by,
+            instance: self.instance.name.to_string(),
+        };
+        if self.login.host_key.is_none() {
+            return Err(not_pinned(&self.login, self.instance.prints_key()));
+        }
+        match (&self.jump, &self.instance.ssh.jump) {
+            (Some(login), Some(jump)) if login.host_key.is_none() => {
+                Err(ConnectError::Jump(Box::new(not_pinned(login, jump.prints_key()))))
+            }
+            _ => Ok(()),
         }
     }
 }
 
-#[derive(Debug, Error)]
+/// Why one is not logged in. Each text begins with the address that it is about.
+#[derive(Debug, Clone, Error)]
 pub enum ConnectError {
     #[error(
-        "no host_key is pinned, so nothing connects to it; print the key with \
-         `ssh-keyscan -t ed25519 {address}`, compare it with /etc/ssh/ssh_host_ed25519_key.pub on the host, \
-         and put it into instances/{instance}.yaml"
+        "{address} has no host_key that is pinned, so nothing connects to it; print the key with `{printed_by}`, \
+         compare it with /etc/ssh/ssh_host_ed25519_key.pub on its console, and put it into instances/{instance}.yaml"
     )]
-    NotPinned { instance: String, address: String },
-    #[error("its host_key is not a public key: {why}")]
-    BadPin { why: String },
+    NotPinned { address: SocketAddr, printed_by: String, instance: String },
+    #[error("{address} has a host_key that is not a public key: {why}")]
+    BadPin { address: SocketAddr, why: String },
     #[error("{address} does not answer: {why}")]
     Unreachable { address: SocketAddr, why: String },
     #[error(
@@ -72,8 +107,16 @@ pub enum ConnectError {
     WrongKey { address: SocketAddr, shown: String },
     #[error("{user}@{address} refuses the login; tried {tried}")]
     Refused { address: SocketAddr, user: String, tried: String },
-    #[error("the connection to {address} ended while logging in")]
-    Protocol { address: SocketAddr, source: russh::Error },
+    #[error("{address} ended the connection while logging in: {why}")]
+    Protocol { address: SocketAddr, why: String },
+    #[error(
+        "{address} does not forward to {to}; have its sshd_config say `AllowTcpForwarding yes`, and neither \
+         `PermitOpen` there nor `restrict` before the key in authorized_keys forbid it"
+    )]
+    NotForwarded { address: SocketAddr, to: SocketAddr },
+    /// The same of the jump host.
+    #[error("the jump host {}{}", .0, .0.beyond())]
+    Jump(Box<ConnectError>),
 }
 
 impl ConnectError {
@@ -81,10 +124,23 @@ impl ConnectError {
     pub fn may_pass(&self) -> bool {
         match self {
             ConnectError::Unreachable { .. } | ConnectError::Protocol { .. } => true,
+            ConnectError::Jump(error) => error.may_pass(),
             ConnectError::NotPinned { .. }
             | ConnectError::BadPin { .. }
             | ConnectError::WrongKey { .. }
-            | ConnectError::Refused { .. } => false,
+            | ConnectError::Refused { .. }
+            | ConnectError::NotForwarded { .. } => false,
+        }
+    }
+
+    /// What else is to be said when it is a jump host's.
+    fn beyond(&self) -> &'static str {
+        match self {
+            ConnectError::Unreachable { .. } | ConnectError::Protocol { .. } => {
+                "; nothing behind it is reached until it is back. See that it runs, and that `ssh.jump` has its address"
+            }
+            ConnectError::Refused { .. } => "; let one of these keys in there, if only to forward",
+            _ => "",
         }
     }
 }
@@ -112,18 +168,18 @@ impl client::Handler for Pinned {
 
 pub(super) type Session = Handle<Pinned>;
 
-/// Connects and logs in.
-pub(super) async fn connect(target: &Target) -> Result<Session, ConnectError> {
-    let address = target.address;
-    let pin = target.host_key.as_deref().ok_or_else(|| ConnectError::NotPinned {
-        instance: target.instance.clone(),
-        address: address.ip().to_string(),
-    })?;
-    let key: PublicKey = pin.parse().map_err(|error| ConnectError::BadPin { why: format!("{error}") })?;
-    let shown = Arc::new(std::sync::Mutex::new(None));
-    let config = Arc::new(config(key.algorithm()));
-    let handler = Pinned { key, shown: shown.clone() };
+/// Connects and logs in, through the jump host where there is one.
+pub(super) async fn connect(target: &Target, jumps: &Jumps) -> Result<Session, ConnectError> {
+    target.are_pinned()?;
+    match &target.jump {
+        None => reach(&target.login).await,
+        Some(jump) => log_in(&target.login, jumps.forward(jump, target.login.address).await?).await,
+    }
+}
 
+/// Connects directly and logs in.
+pub(super) async fn reach(login: &Login) -> Result<Session, ConnectError> {
+    let address = login.address;
     let unreachable = |why: String| ConnectError::Unreachable { address, why };
     let stream = match timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
         Ok(stream) => stream.map_err(|error| unreachable(error.to_string()))?,
@@ -131,19 +187,35 @@ pub(super) async fn connect(target: &Target) -> Result<Session, ConnectError> {
     };
     // Small requests and answers alternate: waiting to fill packets only costs time.
     stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-    let login = async {
-        let mut session = client::connect_stream(config, stream, handler).await.map_err(|source| {
+    log_in(login, stream).await
+}
+
+/// Holds the host at the other end of `stream` against its pin, and logs in.
+async fn log_in<S>(login: &Login, stream: S) -> Result<Session, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = login.address;
+    let pin = login.host_key.as_deref().unwrap_or_default();
+    let key: PublicKey = pin.parse().map_err(|error| ConnectError::BadPin { address, why: format!("{error}") })?;
+    let shown = Arc::new(std::sync::Mutex::new(None));
+    let config = Arc::new(config(key.algorithm()));
+    let handler = Pinned { key, shown: shown.clone() };
+    let session = async {
+        let mut session = client::connect_stream(config, stream, handler).await.map_err(|error| {
             match shown.lock().ok().and_then(|mut slot| slot.take()) {
                 Some(shown) => ConnectError::WrongKey { address, shown },
-                None => ConnectError::Protocol { address, source },
+                None => ConnectError::Protocol { address, why: error.to_string() },
             }
         })?;
-        authenticate(&mut session, target).await?;
+        authenticate(&mut session, login).await?;
         Ok(session)
     };
-    match timeout(LOGIN_LIMIT, login).await {
+    match timeout(LOGIN_LIMIT, session).await {
         Ok(session) => session,
-        Err(_) => Err(unreachable(format!("no login within {} s", LOGIN_LIMIT.as_secs()))),
+        Err(_) => {
+            Err(ConnectError::Unreachable { address, why: format!("no login within {} s", LOGIN_LIMIT.as_secs()) })
+        }
     }
 }
 
@@ -165,10 +237,10 @@ fn config(pinned: Algorithm) -> client::Config {
     config
 }
 
-async fn authenticate(session: &mut Session, target: &Target) -> Result<(), ConnectError> {
-    let protocol = |source| ConnectError::Protocol { address: target.address, source };
+async fn authenticate(session: &mut Session, login: &Login) -> Result<(), ConnectError> {
+    let protocol = |error: russh::Error| ConnectError::Protocol { address: login.address, why: error.to_string() };
     let mut tried = Vec::new();
-    if target.agent {
+    if login.agent {
         match AgentClient::connect_env().await {
             Ok(mut agent) => match agent.request_identities().await {
                 Ok(identities) => {
@@ -177,7 +249,7 @@ async fn authenticate(session: &mut Session, target: &Target) -> Result<(), Conn
                         tried.push(format!("{} of the agent", key.fingerprint(HashAlg::Sha256)));
                         let hash = rsa_hash(session, &key.algorithm()).await.map_err(protocol)?;
                         let result =
-                            session.authenticate_publickey_with(target.user.clone(), key, hash, &mut agent).await;
+                            session.authenticate_publickey_with(login.user.clone(), key, hash, &mut agent).await;
                         if matches!(result, Ok(AuthResult::Success)) {
                             return Ok(());
                         }
@@ -188,7 +260,7 @@ async fn authenticate(session: &mut Session, target: &Target) -> Result<(), Conn
             Err(_) => tried.push("no ssh-agent (SSH_AUTH_SOCK)".to_owned()),
         }
     }
-    for path in &target.keys {
+    for path in &login.keys {
         let key = match load_secret_key(path, None) {
             Ok(key) => key,
             Err(error) => {
@@ -199,11 +271,11 @@ async fn authenticate(session: &mut Session, target: &Target) -> Result<(), Conn
         tried.push(path.display().to_string());
         let hash = rsa_hash(session, &key.algorithm()).await.map_err(protocol)?;
         let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-        if session.authenticate_publickey(target.user.clone(), key).await.map_err(protocol)?.success() {
+        if session.authenticate_publickey(login.user.clone(), key).await.map_err(protocol)?.success() {
             return Ok(());
         }
     }
-    Err(ConnectError::Refused { address: target.address, user: target.user.clone(), tried: tried.join(", ") })
+    Err(ConnectError::Refused { address: login.address, user: login.user.clone(), tried: tried.join(", ") })
 }
 
 /// Which hash an RSA key signs with. Not asked for other keys: the answer can be slow to come.
@@ -211,5 +283,39 @@ async fn rsa_hash(session: &Session, algorithm: &Algorithm) -> Result<Option<Has
     match algorithm {
         Algorithm::Rsa { .. } => Ok(session.best_supported_rsa_hash().await?.flatten()),
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_jump_host_names_it_and_the_next_move() {
+        let address: SocketAddr = "192.0.2.1:2222".parse().expect("an address");
+        let to = "10.0.0.1:22".parse().expect("an address");
+        let text = ToString::to_string;
+        let user = text("gate");
+        let cases = [
+            (
+                ConnectError::NotPinned { address, printed_by: text("ssh-keyscan x"), instance: text("h1") },
+                false,
+                "instances/h1.yaml",
+            ),
+            (ConnectError::BadPin { address, why: text("no") }, false, "not a public key"),
+            (ConnectError::Unreachable { address, why: text("no route") }, true, "See that it runs"),
+            (ConnectError::Protocol { address, why: text("early eof") }, true, "See that it runs"),
+            (ConnectError::WrongKey { address, shown: text("SHA256:x") }, false, "pin it"),
+            (ConnectError::Refused { address, user, tried: text("the agent") }, false, "let one of these keys in"),
+            (ConnectError::NotForwarded { address, to }, false, "AllowTcpForwarding yes"),
+        ];
+        for (error, may_pass, next_move) in cases {
+            let error = ConnectError::Jump(Box::new(error));
+            let told = error.to_string();
+            assert_eq!(error.may_pass(), may_pass, "{told}");
+            for words in ["the jump host ", "192.0.2.1:2222", next_move] {
+                assert!(told.contains(words), "`{words}` is not said in: {told}");
+            }
+        }
     }
 }

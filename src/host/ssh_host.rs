@@ -13,7 +13,9 @@ use tokio::{
 use super::{
     Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, StepEvent, Trace,
     apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
-    apply_script, health, parse,
+    apply_script, health,
+    jump::Jumps,
+    parse,
     quote::{assign, word},
     releases,
     scripts::script,
@@ -37,6 +39,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 pub struct SshHost {
     target: Target,
+    jumps: Jumps,
     connection: Mutex<Option<Connection>>,
 }
 
@@ -47,8 +50,9 @@ struct Connection {
 }
 
 impl SshHost {
-    pub fn new(target: Target) -> Self {
-        Self { target, connection: Mutex::new(None) }
+    /// `jumps` are shared by all hosts that are reached through jump hosts.
+    pub fn new(target: Target, jumps: &Jumps) -> Self {
+        Self { target, jumps: jumps.clone(), connection: Mutex::new(None) }
     }
 
     fn lost(&self, doing: &'static str, why: String) -> HostError {
@@ -85,7 +89,7 @@ impl SshHost {
         match slot {
             Some(connection) => Ok(connection),
             None => {
-                let session = ssh::connect(&self.target).await?;
+                let session = ssh::connect(&self.target, &self.jumps).await?;
                 let shell = Shell::open(&session).await.map_err(|why| self.lost("opening a root shell", why))?;
                 Ok(slot.insert(Connection { session: Arc::new(session), shell }))
             }

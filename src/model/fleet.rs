@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
 
@@ -68,6 +68,59 @@ pub struct Ssh {
     pub host_key: Option<String>,
     /// A private key file for this instance alone (override files set it).
     pub key: Option<PathBuf>,
+    /// The host through which alone the instance is reached; None: it is reached directly.
+    pub jump: Option<Jump>,
+}
+
+/// A jump host, and how to log in there. It is trusted with nothing but bytes: the session to the instance goes
+/// through it as a whole. Without `host_key` nothing ever connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jump {
+    pub address: IpAddr,
+    pub port: u16,
+    pub user: String,
+    pub host_key: Option<String>,
+}
+
+impl Jump {
+    /// Where its sshd listens.
+    pub fn end(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
+    /// The command that prints its host key.
+    pub fn prints_key(&self) -> String {
+        keyscan(self.end())
+    }
+}
+
+impl Instance {
+    /// Where its sshd listens, as seen from its jump host where it has one.
+    pub fn end(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.ssh.port)
+    }
+
+    /// What tells its sshd from all others: an address behind a jump host is another one's elsewhere.
+    pub fn way(&self) -> (Option<SocketAddr>, SocketAddr) {
+        (self.ssh.jump.as_ref().map(Jump::end), self.end())
+    }
+
+    /// The command that prints its host key.
+    pub fn prints_key(&self) -> String {
+        let Some(jump) = &self.ssh.jump else { return keyscan(self.end()) };
+        // ssh-keyscan knows no jump hosts.
+        let port = port_flag(self.ssh.port);
+        let (through, to) = (format!("{}@{}", jump.user, jump.end()), format!("{}@{}", self.ssh.user, self.address));
+        format!("ssh -J {through} {port}{to} cat /etc/ssh/ssh_host_ed25519_key.pub")
+    }
+}
+
+fn keyscan(end: SocketAddr) -> String {
+    format!("ssh-keyscan -t ed25519 {}{}", port_flag(end.port()), end.ip())
+}
+
+fn port_flag(port: u16) -> String {
+    if port == 22 { String::new() } else { format!("-p {port} ") }
 }
 
 /// A program kept running by systemd.

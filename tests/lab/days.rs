@@ -12,7 +12,7 @@ use crate::{
 const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 2s}";
 
 #[track_caller]
-fn says(text: &str, words: &[&str]) {
+pub fn says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "`{word}` is not said in: {text}");
     }

@@ -17,6 +17,7 @@ mod faults;
 mod fleet;
 mod frontend;
 mod health;
+mod jump;
 mod kills;
 mod load;
 mod moving;
@@ -236,6 +237,13 @@ const TESTS: &[Test] = tests! {
         a_host_that_reboots_in_the_middle_is_undone_and_then_deployed,
         a_network_that_comes_back_in_time_lets_the_deployment_complete,
         hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back,
+    }
+    jump {
+        what_is_behind_a_jump_host_is_deployed_to_through_it_alone,
+        a_jump_host_that_shows_another_key_leads_nowhere,
+        a_jump_host_that_does_not_lead_there_is_told_with_the_next_move,
+        an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host,
+        a_jump_host_that_comes_back_leads_there_again,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,

@@ -7,7 +7,7 @@ use evenkeel::{
     declare,
     engine::prepare,
     git,
-    host::{Host as _, SshHost, Target},
+    host::{Host as _, Jumps, SshHost, Target},
     model::plan::Commits,
     release::Unfetched,
 };
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Text that no compression makes much smaller.
-fn noise(seed: u64, bytes: usize) -> String {
+pub fn noise(seed: u64, bytes: usize) -> String {
     let mut state = seed | 1;
     let mut text = String::with_capacity(bytes + 16);
     while text.len() < bytes {
@@ -149,7 +149,7 @@ pub fn a_host_reads_releases_again_when_it_has_time(world: &World) {
         lab.enter().expect("the lab is up");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let instance = prepared.fleet.instances.values().find(|instance| instance.name.as_str() == "h1").expect("h1");
-        let host = SshHost::new(Target::new(instance, None, None));
+        let host = SshHost::new(Target::new(instance, None, None), &Jumps::default());
         runtime.block_on(host.reread(prepared.fleet.name.as_str(), &prepared.desired[&instance.name].releases))
     });
     asked.join().expect("it does not panic").unwrap_or_else(|error| panic!("{error}"));

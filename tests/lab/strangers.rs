@@ -63,11 +63,16 @@ pub fn a_fork_waits_until_somebody_asks_for_its_plan(world: &World) {
 
 pub fn hosts_are_looked_at_where_the_base_says_and_with_its_keys(world: &World) {
     let story = guarded(world, "reached", TRUSTED);
+    let (h3, gate) = (world.host("h3"), world.host("h4"));
+    let jump = format!("{{jump: {{address: {}, host_key: {}}}}}", gate.address, gate.host_key);
+    story.fleet.instance(h3, &format!("host_key: {}\nssh: {jump}\n", h3.host_key));
+    story.fleet.service("beta", story.fleet.port(1), &["h3"], "env: {GREETING: one}");
+    story.fleet.commit();
     let (trap, before) = (Trap::set(world), world.traces());
     let _reconciler = story.follows(As::App, "1h");
     let after = world.traces();
     assert!(before != after, "nothing was deployed");
-    let (h1, h2, h3) = (world.host("h1"), world.host("h2"), world.host("h3"));
+    let (h1, h2) = (world.host("h1"), world.host("h2"));
     let (address, port) = (trap.address.ip(), trap.address.port());
 
     let moved = intrudes(&story, "moved", |fleet| {
@@ -86,10 +91,19 @@ pub fn hosts_are_looked_at_where_the_base_says_and_with_its_keys(world: &World) 
     });
     story.is_told(other_key, &["its host key", "h2", "GREETING=\"two\""]);
 
-    let jump = intrudes(&story, "jump", |fleet| {
-        fleet.instance(h1, &format!("host_key: {}\nssh: {{jump: \"ubuntu@{address}:{port}\"}}\n", h1.host_key));
+    let jump = format!("{{jump: {{address: {address}, port: {port}, host_key: {}}}}}", h1.host_key);
+    let jumped = intrudes(&story, "jumped", |fleet| {
+        fleet.instance(h1, &format!("host_key: {}\nssh: {jump}\n", h1.host_key));
+        story.declares("two");
     });
-    story.is_told(jump, &["jump", "fleet/instances/h1.yaml"]);
+    story.is_told(jumped, &["its jump host", "h1", "GREETING=\"two\""]);
+
+    // h3 has one; what is told of beta was found out through that.
+    let other_jump = intrudes(&story, "other-jump", |fleet| {
+        fleet.instance(h3, &format!("host_key: {}\nssh: {jump}\n", h3.host_key));
+        fleet.service("beta", fleet.port(1), &["h3"], "env: {GREETING: two}");
+    });
+    story.is_told(other_jump, &["its jump host", "h3", "GREETING=\"two\""]);
 
     let new = intrudes(&story, "new", |fleet| {
         let text = format!(

@@ -39,6 +39,7 @@ pub struct World {
 }
 
 /// One host of the lab.
+#[derive(Clone)]
 pub struct Host {
     /// `h1`, which is the instance's name too.
     pub name: String,

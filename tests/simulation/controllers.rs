@@ -84,7 +84,7 @@ impl Controllers {
             controller: self.tale.counted("starts of controllers"),
         };
         let (machines, wires) = (self.machines.clone(), self.wires.clone());
-        let roster = Roster::new(move |instance| {
+        let roster = Roster::new(move |instance, _| {
             let name = instance.name.to_string();
             SimHost::new(machines[&name].clone(), wires[&(number, name)].clone())
         });

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use russh::keys::ssh_key::PublicKey;
 
 use crate::{
-    declare::{Declaration, codes, de::At, file::File, kinds::Kind},
-    model::{finding::Finding, quantity::Span},
+    declare::{Declaration, codes, de::At, file::File, kinds::Kind, resolve},
+    model::{
+        finding::Finding,
+        fleet::{Instance, Jump},
+        quantity::Span,
+    },
 };
 
 pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
@@ -21,21 +25,24 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
             );
         }
         let address_place = || place(instance.address.span);
-        match &instance.host_key {
-            Some(key) => findings.extend(host_key(key).err().map(|finding| finding.at(place(key.span)))),
-            None => {
-                let port = instance.ssh.port.or(declaration.fleet.ssh.port).unwrap_or(22);
-                let port = if port == 22 { String::new() } else { format!("-p {port} ") };
-                let message = format!("`{name}` has no host_key, so nothing will connect to it");
-                let hint = format!(
-                    "`ssh-keyscan -t ed25519 {port}{}` prints it; compare it with /etc/ssh/ssh_host_ed25519_key.pub \
-                     on the host before you pin it",
-                    *instance.address
-                );
-                findings.push(Finding::warning(codes::MISSING_HOST_KEY, message).at(address_place()).hint(hint));
-            }
+        let reached = resolve::instance(declaration, name, instance, None);
+        let pin = |key: Option<&At<String>>, missing: &dyn Fn() -> Finding| match key {
+            Some(key) => host_key(key).err().map(|finding| finding.at(place(key.span))),
+            None => Some(missing()),
+        };
+        findings.extend(pin(instance.host_key.as_ref(), &|| {
+            not_pinned(format!("`{name}` has no host_key"), &reached.prints_key()).at(address_place())
+        }));
+        if let (Some(written), Some(jump)) = (&instance.ssh.jump, &reached.ssh.jump) {
+            let jump_place = || place(written.address.span);
+            findings.extend(pin(written.host_key.as_ref(), &|| {
+                not_pinned(format!("the jump host of `{name}` has no host_key"), &jump.prints_key()).at(jump_place())
+            }));
+            findings.extend(own_jump_host(&reached).map(|finding| finding.at(jump_place())));
         }
-        if let Some((first, place)) = addresses.insert(*instance.address, (name, address_place())) {
+        // Behind another jump host the same address is another host's.
+        let way = (reached.ssh.jump.as_ref().map(Jump::end), *instance.address);
+        if let Some((first, place)) = addresses.insert(way, (name, address_place())) {
             let message = format!("`{first}` and `{name}` have one address, {}", *instance.address);
             findings.push(
                 Finding::error(codes::DUPLICATE_ADDRESS, message)
@@ -52,6 +59,24 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
     let health = &declaration.fleet.defaults.health;
     positive(health.interval.as_ref(), "interval", &declaration.fleet.file, findings);
     positive(health.timeout.as_ref(), "timeout", &declaration.fleet.file, findings);
+}
+
+fn not_pinned(what: String, printed_by: &str) -> Finding {
+    let hint = format!(
+        "`{printed_by}` prints it; compare it with /etc/ssh/ssh_host_ed25519_key.pub on the host's console before \
+         you pin it"
+    );
+    Finding::warning(codes::MISSING_HOST_KEY, format!("{what}, so nothing will connect to it")).hint(hint)
+}
+
+/// Whoever goes through an instance to reach it has reached it already.
+pub fn own_jump_host(instance: &Instance) -> Option<Finding> {
+    let (jump, end) = instance.way();
+    (jump == Some(end)).then(|| {
+        let message = format!("the jump host of `{}` is `{}` itself, {end}", instance.name, instance.name);
+        let hint = "leave `jump` out where an instance is reached directly";
+        Finding::error(codes::OWN_JUMP_HOST, message).hint(hint)
+    })
 }
 
 /// Spans of no length would have a loop run without rest, or a check never succeed.

@@ -10,7 +10,10 @@ mod services;
 mod sites;
 mod sources;
 
-pub(super) use self::{environment::environment, instances::host_key};
+pub(super) use self::{
+    environment::environment,
+    instances::{host_key, own_jump_host},
+};
 use super::{Declaration, codes, kinds::Kind, overrides::Overrides, resolve};
 use crate::model::{finding::Finding, tree::Tree};
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{PackageName, SshDefaults};
+use super::{PackageName, UserName};
 use crate::{declare::de::At, model::quantity::PortRange};
 
 /// One host, and how it is reached.
@@ -36,7 +36,36 @@ pub struct InstanceFile {
     pub gpu: Option<String>,
     /// How it is logged in to, where that differs from the fleet's way.
     #[serde(default)]
-    pub ssh: SshDefaults,
+    pub ssh: InstanceSsh,
+}
+
+/// How to log in to an instance.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceSsh {
+    /// The user; the fleet's if not given. Any other than `root` needs `sudo` without a password.
+    pub user: Option<UserName>,
+    /// The port of sshd; the fleet's if not given.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// The host through which the instance is reached, where it is not reached directly.
+    pub jump: Option<JumpHost>,
+}
+
+/// A jump host, logged in to with the keys that the instance is logged in to with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JumpHost {
+    /// Its IP address.
+    #[schemars(with = "String", extend("format" = "ip"))]
+    pub address: At<IpAddr>,
+    /// The user there; the instance's if not given.
+    pub user: Option<UserName>,
+    /// The port of its sshd; 22 if not given.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// Its public key, `ALGORITHM BASE64`. Without it nothing connects.
+    pub host_key: Option<At<String>>,
 }
 
 /// A processor architecture.

@@ -18,8 +18,8 @@ mod text;
 
 pub use build::BuildKeys;
 pub use environment::EnvironmentFile;
-pub use fleet::{FleetFile, SshDefaults};
-pub use instance::{Arch, InstanceFile};
+pub use fleet::FleetFile;
+pub use instance::{Arch, InstanceFile, JumpHost};
 pub use overriding::OverrideFile;
 pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Arch, UserName};
+use super::{Arch, JumpHost, UserName};
 use crate::{declare::de::At, model::name::InstanceName};
 
 /// What of the fleet is replaced on this machine. Not part of the fleet folder.
@@ -49,4 +49,6 @@ pub struct OverriddenSsh {
     /// A private key file for this instance alone.
     #[schemars(with = "Option<String>")]
     pub key: Option<PathBuf>,
+    /// The host through which the instance is reached. With another address and without this, it is reached directly.
+    pub jump: Option<JumpHost>,
 }

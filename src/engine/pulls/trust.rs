@@ -53,6 +53,9 @@ pub fn findings(base: &Fleet, proposed: &Fleet) -> Vec<Finding> {
         if (&before.ssh.user, before.ssh.port) != (&instance.ssh.user, instance.ssh.port) {
             changes.push("how to log in".to_owned());
         }
+        if before.ssh.jump != instance.ssh.jump {
+            changes.push("its jump host".to_owned());
+        }
         if !changes.is_empty() {
             let message = format!("this changes {}", changes.join(" and "));
             let hint = "what is planned here was looked at where the base says that it is, and with its key";
