@@ -126,7 +126,7 @@ pub(super) fn script_verdict(check: &HealthCheck, status: i32, output: &str) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+    use std::process::Command;
 
     use proptest::prelude::*;
 
@@ -136,8 +136,10 @@ mod tests {
     fn called(program: &str, check: Check) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(program);
-        fs::write(&path, "#!/bin/sh\nprintf '%s\\0' \"$@\"\n").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // By a process of its own: what another test starts meanwhile would have the file open for writing, too, and
+        // such a file cannot be run.
+        let write = r#"printf '%s\n' '#!/bin/sh' 'printf "%s\\0" "$@"' >"$0" && chmod 755 "$0""#;
+        assert!(Command::new("/bin/sh").args(["-c", write]).arg(&path).status().unwrap().success());
         let timeout = Duration::from_secs(1);
         let (user, directory) = ("nobody".to_owned(), "/srv".to_owned());
         let check = HealthCheck { check, port: 80, timeout, user, directory, env_files: Vec::new() };
