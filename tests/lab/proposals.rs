@@ -190,7 +190,7 @@ pub fn github_that_takes_no_more_is_waited_for_and_hosts_are_not(world: &World) 
 pub fn what_is_closed_is_let_go_of(world: &World) {
     let story = Story::begins(world, "closed");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let reconciler = story.follows(As::App, "1s");
     let kept = |number: u64| {
         let mirror = story.fleet.state().join("mirror.git");
         let mirror = mirror.to_str().expect("it is UTF-8").to_owned();
@@ -221,6 +221,14 @@ pub fn what_is_closed_is_let_go_of(world: &World) {
     github.lets("alice", "write");
     github.comments(other, "alice", "/evenkeel plan");
     story.is_answered(other, &["/evenkeel plan", "closed"]);
+
+    let last = story.proposes("last", |_| story.declares("four"));
+    story.checked(last, "success", "success");
+    assert!(kept(last), "what it proposes is not in the mirror");
+    drop(reconciler);
+    github.closes(last);
+    let _reconciler = story.starts(As::App, "1s");
+    wait_for("what it proposed being let go of", || (!kept(last)).then_some(()));
 }
 
 pub fn pull_requests_of_different_environments_tell_of_their_own(world: &World) {

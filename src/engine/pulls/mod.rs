@@ -166,6 +166,7 @@ impl<H: Host> PullRequests<H> {
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
         self.poll_comments(state).await;
+        let is_first = state.list.is_none();
         let open = match self.github.open_pulls(state.list.as_deref()).await {
             Ok(Some(changed)) => {
                 state.list = changed.etag;
@@ -182,6 +183,12 @@ impl<H: Host> PullRequests<H> {
         };
         state.open = open.iter().map(|pull| pull.number).collect();
         state.missed_the_end();
+        if is_first {
+            // What was closed while nobody ran here.
+            let open = state.open.clone();
+            let forgotten = self.reconciler.ledger.call(move |repository| repository.forget_pulls_but(&open)).await;
+            forgotten.unwrap_or_else(|error| warn!("what was closed is kept: {}", report::chain(&error)));
+        }
         for pull in open {
             state.is(pull.number, &pull.head, &pull.base);
         }
