@@ -6,6 +6,8 @@
 //! GitHub's own merge commit (`refs/pull/N/merge`) comes late, so it is not used:
 //! <https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request>.
 
+use std::collections::BTreeSet;
+
 use git2::{MergeOptions, ObjectType, Odb, Oid, Tree};
 
 use super::{
@@ -50,6 +52,22 @@ impl Repository {
             Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(()),
             Err(error) => Err(error).context("find", &here),
         }
+    }
+
+    /// Lets go of all that pull requests proposed but these.
+    pub fn forget_pulls_but(&self, open: &BTreeSet<u64>) -> Result<(), GitError> {
+        let _writing = self.writing()?;
+        let mirror = self.mirror()?;
+        let found = mirror.references_glob("refs/evenkeel-pulls/*").context("list", "refs/evenkeel-pulls")?;
+        for reference in found {
+            let mut reference = reference.context("list", "refs/evenkeel-pulls")?;
+            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            let number = name.rsplit('/').next().and_then(|number| number.parse().ok());
+            if number.is_none_or(|number| !open.contains(&number)) {
+                reference.delete().context("delete", &name)?;
+            }
+        }
+        Ok(())
     }
 
     /// The commits that came to a branch after `from`, the newest first, each of the branch itself: what a merge

@@ -23,6 +23,7 @@ mod load;
 mod moving;
 mod order;
 mod processes;
+mod proposals;
 mod proposing;
 mod pulls;
 mod python;
@@ -186,6 +187,15 @@ const TESTS: &[Test] = tests! {
         what_is_merged_waits_for_the_checks_that_are_required,
         while_github_is_away_what_is_merged_goes_live_and_is_told_later,
         a_storm_of_pushes_costs_a_handful_of_writes,
+    }
+    proposals {
+        a_pull_request_for_another_branch_is_planned_for_that_one,
+        a_draft_is_planned_and_nothing_is_said_again_when_it_is_ready,
+        a_fork_that_is_gone_is_a_fork_still,
+        a_deployment_is_cancelled_from_its_pull_request,
+        github_that_takes_no_more_is_waited_for_and_hosts_are_not,
+        what_is_closed_is_let_go_of,
+        pull_requests_of_different_environments_tell_of_their_own,
     }
     strangers {
         a_fork_waits_until_somebody_asks_for_its_plan,

@@ -93,8 +93,7 @@ pub fn a_conflict_and_a_mistake_are_said_with_their_place(world: &World) {
     story.is_told(mistaken, &["fleet/services/beta.yaml:1"]);
     story.checked(mistaken, "failure", "failure");
     let head = github.head(mistaken);
-    let runs = github.sees(&format!("commits/{head}/check-runs?check_name=evenkeel/validate"));
-    let places = runs["check_runs"][0]["annotations"].as_array().cloned().unwrap_or_default();
+    let places = github.annotations(&head, "evenkeel/validate");
     let is_there = |place: &serde_json::Value| place["path"] == "fleet/services/beta.yaml" && place["start_line"] == 1;
     assert!(places.iter().any(is_there), "no annotation at the mistake: {places:#?}");
     story.amends("mistaken", |fleet| fleet.service("beta", fleet.port(1), &["h3"], ""));

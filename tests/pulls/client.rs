@@ -1,12 +1,12 @@
 //! The client and the fake: what GitHub takes, what it refuses, and how it counts.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use evenkeel::{
     github::{
         self, DeploymentState, GitHubError, NewDeployment, NewDeploymentStatus, NewPull, Pace, Permission, Reaction,
-        Settings, SignIn, settings,
+        SignIn,
     },
     model::{
         finding::{Finding, Place},
@@ -14,74 +14,12 @@ use evenkeel::{
     },
 };
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::support::{
     git::git,
     github::{APP, GitHub, REPOSITORY, SLUG, TOKEN_OWNER, Trouble, Who},
+    hosted::Hosted,
 };
-
-/// A repository with a fleet, and its GitHub.
-struct Forge {
-    github: GitHub,
-    folder: TempDir,
-}
-
-impl Forge {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        git(folder.path(), &["init", "--quiet", "clone"]);
-        git(folder.path(), &["init", "--quiet", "--bare", "config.git"]);
-        let (clone, bare) = (folder.path().join("clone"), folder.path().join("config.git"));
-        commit(&clone, "fleet.yaml", "name: demo\n");
-        git(&clone, &["push", "--quiet", "../config.git", "main"]);
-        let github = GitHub::start(&bare, &clone, || {});
-        Self { github, folder }
-    }
-
-    fn clone(&self) -> std::path::PathBuf {
-        self.folder.path().join("clone")
-    }
-
-    /// A branch with one commit.
-    fn branch(&self, name: &str) -> String {
-        git(&self.clone(), &["checkout", "--quiet", "-b", name, "main"]);
-        let commit = commit(&self.clone(), &format!("{name}.yaml"), "port: 1\n");
-        git(&self.clone(), &["checkout", "--quiet", "main"]);
-        commit
-    }
-
-    fn settings(&self, sign_in: SignIn) -> Settings {
-        let (repository, api) = settings::at(&self.github.repository()).expect("it is an address");
-        assert_eq!((api.as_str(), repository.to_string().as_str()), (self.github.api().as_str(), REPOSITORY));
-        Settings { repository, api, sign_in, ca_file: Some(self.github.authority()) }
-    }
-
-    fn with(&self, sign_in: SignIn) -> github::GitHub {
-        let pace = Pace {
-            between_writes: Duration::ZERO,
-            patience: Duration::from_secs(5),
-            first_retry: Duration::from_millis(1),
-            timeout: Duration::from_secs(5),
-        };
-        github::GitHub::with(&self.settings(sign_in), pace, Arc::new(Utc::now)).expect("a client can be made")
-    }
-
-    fn app(&self) -> github::GitHub {
-        self.with(SignIn::App { id: APP, key_file: self.github.key_file() })
-    }
-
-    fn token(&self) -> github::GitHub {
-        self.with(SignIn::Token { file: self.github.token_file() })
-    }
-}
-
-fn commit(clone: &Path, path: &str, text: &str) -> String {
-    std::fs::write(clone.join(path), text).expect("it can be written");
-    git(clone, &["add", "--all"]);
-    git(clone, &["commit", "--quiet", "--message", path]);
-    git(clone, &["rev-parse", "HEAD"])
-}
 
 fn status(error: &GitHubError) -> u16 {
     match error {
@@ -108,7 +46,7 @@ fn check(commit: &str, findings: u32) -> Check {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_signs_in_as_an_app_or_with_a_token() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let (app, token) = (forge.app(), forge.token());
     assert_eq!(app.who_am_i().await.expect("it is told"), format!("{SLUG}[bot]"));
     assert_eq!(token.who_am_i().await.expect("it is told"), TOKEN_OWNER);
@@ -123,7 +61,7 @@ async fn one_signs_in_as_an_app_or_with_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_signs_with_another_key_or_at_another_time_is_not_let_in() {
-    let (forge, other) = (Forge::new(), Forge::new());
+    let (forge, other) = (Hosted::new(), Hosted::new());
     let stranger = forge.with(SignIn::App { id: APP, key_file: other.github.key_file() });
     assert_eq!(status(&stranger.repository().await.expect_err("it is another key")), 401);
     let sign_in = SignIn::App { id: APP, key_file: forge.github.key_file() };
@@ -138,7 +76,7 @@ async fn whoever_signs_with_another_key_or_at_another_time_is_not_let_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pull_requests_are_seen_as_people_make_them_and_an_unchanged_list_is_free() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let (github, client) = (&forge.github, forge.token());
     let head = forge.branch("ahoy");
     let number = github.opens("Say ahoy", "alice", "ahoy", false);
@@ -165,7 +103,7 @@ async fn pull_requests_are_seen_as_people_make_them_and_an_unchanged_list_is_fre
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_opened_for_a_branch_that_is_there_and_once() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let client = forge.app();
     forge.branch("revert");
     git(&forge.clone(), &["push", "--quiet", "../config.git", "revert"]);
@@ -178,14 +116,15 @@ async fn a_pull_request_is_opened_for_a_branch_that_is_there_and_once() {
     let made = client.create_pull(&new("revert")).await.expect("it is made");
     assert_eq!((made.author.as_str(), made.state), (format!("{SLUG}[bot]").as_str(), PullState::Open));
     assert_eq!(forge.github.opened_by_evenkeel().len(), 1);
-    for head in ["revert", "nowhere"] {
+    git(&forge.clone(), &["push", "--quiet", "../config.git", "main:nothing"]);
+    for head in ["revert", "nowhere", "nothing"] {
         assert_eq!(status(&client.create_pull(&new(head)).await.expect_err(head)), 422);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comments_are_made_changed_and_found_and_too_long_ones_refused() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let (github, client) = (&forge.github, forge.token());
     forge.branch("ahoy");
     let number = github.opens("Say ahoy", "alice", "ahoy", false);
@@ -216,12 +155,13 @@ async fn comments_are_made_changed_and_found_and_too_long_ones_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_field_is_refused_and_so_are_check_runs_of_people() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let commit = forge.branch("ahoy");
     let number = forge.github.opens("Say ahoy", "alice", "ahoy", false);
     let pem = std::fs::read(forge.github.authority()).expect("it is there");
     let authority = reqwest::Certificate::from_pem(&pem).expect("it is PEM");
-    let client = reqwest::Client::builder().no_proxy().tls_certs_merge([authority]).build().expect("it is made");
+    let client = reqwest::Client::builder().user_agent("tests").no_proxy().tls_certs_merge([authority]);
+    let client = client.build().expect("it is made");
     let token = std::fs::read_to_string(forge.github.token_file()).expect("it is there");
     let post = async |path: &str, body: serde_json::Value| {
         let url = format!("{}/repos/{REPOSITORY}/{path}", forge.github.api());
@@ -240,31 +180,32 @@ async fn a_misspelt_field_is_refused_and_so_are_check_runs_of_people() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_makes_check_runs_and_a_token_statuses() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let (github, app, token) = (&forge.github, forge.app(), forge.token());
     let commit = forge.branch("ahoy");
     github.opens("Say ahoy", "alice", "ahoy", false);
     app.put_check(&check(&commit, 120)).await.expect("in batches");
-    let runs = github.sees(&format!("commits/{commit}/check-runs"));
-    assert_eq!(runs["check_runs"][0]["annotations"].as_array().map(Vec::len), Some(120));
+    assert_eq!(github.annotations(&commit, "evenkeel/validate").len(), 120);
     assert_eq!(github.checks(&commit), [("evenkeel/validate".to_owned(), "failure".to_owned())].into());
     token.put_check(&Check { name: "evenkeel/plan".to_owned(), ..check(&commit, 0) }).await.expect("it is a status");
     assert_eq!(github.checks(&commit).len(), 2);
     assert_eq!(app.conclusions(&commit).await.expect("it is told")["evenkeel/plan"], Conclusion::Failure);
     let unknown = check(&"0".repeat(40), 0);
-    assert_eq!(status(&app.put_check(&unknown).await.expect_err("there is no such commit")), 422);
+    for client in [&app, &token] {
+        assert_eq!(status(&client.put_check(&unknown).await.expect_err("there is no such commit")), 422);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_succeeds_makes_the_one_before_inactive() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let client = forge.app();
     let commit = forge.branch("ahoy");
     forge.github.opens("Say ahoy", "alice", "ahoy", false);
-    for _ in 0..2 {
+    for environment in ["test", "test", "production", "production"] {
         let new = NewDeployment {
             commit: commit.clone(),
-            environment: "test".to_owned(),
+            environment: environment.to_owned(),
             description: "a deployment".to_owned(),
             payload: json!({"generation": 1}),
         };
@@ -275,14 +216,65 @@ async fn a_deployment_that_succeeds_makes_the_one_before_inactive() {
             client.set_deployment_status(made.id, &status).await.expect("it is set");
         }
     }
-    let states: Vec<String> = forge.github.deployments("test").into_iter().map(|(_, state)| state).collect();
-    assert_eq!(states, ["success", "inactive"]);
+    let states = |environment| forge.github.deployments(environment).into_iter().map(|(_, state)| state);
+    assert_eq!(states("test").collect::<Vec<_>>(), ["success", "inactive"]);
+    // GitHub calls `production` what is called so, and leaves it.
+    assert_eq!(states("production").collect::<Vec<_>>(), ["success", "success"]);
     assert_eq!(client.deployments("test", Some(&commit)).await.expect("they are told").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_list_has_a_tag_and_pages_of_at_most_a_hundred() {
+    let forge = Hosted::new();
+    let commit = forge.branch("ahoy");
+    let number = forge.github.opens("Say ahoy", "alice", "ahoy", false);
+    for each in 0..101 {
+        forge.github.comments(number, "alice", &each.to_string());
+        forge.github.reports(&commit, &format!("ci/{each}"), "success");
+    }
+    let pem = std::fs::read(forge.github.authority()).expect("it is there");
+    let authority = reqwest::Certificate::from_pem(&pem).expect("it is PEM");
+    let client = reqwest::Client::builder().user_agent("tests").no_proxy().tls_certs_merge([authority]);
+    let client = client.build().expect("it is made");
+    let token = std::fs::read_to_string(forge.github.token_file()).expect("it is there");
+    let get = async |path: &str, tag: Option<&str>| {
+        let url = format!("{}/repos/{REPOSITORY}/{path}", forge.github.api());
+        let mut request = client.get(url).bearer_auth(&token);
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        let answer = request.send().await.expect("it answers");
+        let header = |name: &str| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
+        (answer.status().as_u16(), header("etag"), header("link").unwrap_or_default())
+    };
+    for list in [
+        "pulls".to_owned(),
+        "issues/comments".to_owned(),
+        format!("issues/{number}/comments"),
+        format!("commits/{commit}/check-runs"),
+        format!("commits/{commit}/status"),
+        format!("commits/{commit}/pulls"),
+        "deployments".to_owned(),
+    ] {
+        let (status, tag, _) = get(&list, None).await;
+        assert_eq!(status, 200, "{list}");
+        assert_eq!(get(&list, tag.as_deref()).await.0, 304, "{list}");
+        assert_eq!(get(&list, Some("W/\"another\"")).await.0, 200, "{list}");
+    }
+    for list in [format!("issues/{number}/comments"), format!("commits/{commit}/status")] {
+        for (asked, last) in [("", 4), ("?per_page=100", 2), ("?per_page=1000", 2), ("?per_page=101", 2)] {
+            let link = get(&format!("{list}{asked}"), None).await.2;
+            assert!(link.contains(&format!("page={last}>; rel=\"last\"")), "{list}{asked}: {link}");
+            assert!(link.contains("page=2>; rel=\"next\""), "{list}{asked}: {link}");
+        }
+        let end = get(&format!("{list}?per_page=100&page=2"), None).await.2;
+        assert!(!end.contains("next") && end.contains("rel=\"prev\"") && end.contains("rel=\"first\""), "{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_may_do_what_their_role_says() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let client = forge.token();
     forge.github.lets("alice", "maintain");
     assert_eq!(client.permission("alice").await.expect("it is told"), Permission::Maintain);
@@ -291,9 +283,15 @@ async fn people_may_do_what_their_role_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_waited_for_and_a_failure_met_again() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let (github, client) = (&forge.github, forge.token());
-    for trouble in [Trouble::Limited(429, 1), Trouble::Limited(403, 1), Trouble::UsedUp(1), Trouble::Status(502)] {
+    for trouble in [
+        Trouble::Limited(429, 1),
+        Trouble::Limited(403, 1),
+        Trouble::UsedUp(403, 1),
+        Trouble::UsedUp(429, 1),
+        Trouble::Status(502),
+    ] {
         let before = github.requests().len();
         github.answers_next(1, trouble);
         client.repository().await.unwrap_or_else(|error| panic!("{trouble:?}: {error}"));
@@ -307,7 +305,7 @@ async fn a_limit_is_waited_for_and_a_failure_met_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_while_it_hangs_is_answered_when_it_is_back() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let (github, client) = (&forge.github, forge.token());
     github.is_in_trouble(Trouble::Hangs);
     let asked = tokio::spawn(async move { client.repository().await });
@@ -320,7 +318,7 @@ async fn who_waits_while_it_hangs_is_answered_when_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_repository_is_fetched_over_https_by_those_whom_github_knows() {
-    let forge = Forge::new();
+    let forge = Hosted::new();
     let head = forge.branch("ahoy");
     let number = forge.github.opens("From elsewhere", "mallory", "ahoy", true);
     let authority = forge.github.authority();

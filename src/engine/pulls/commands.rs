@@ -49,6 +49,8 @@ enum Outcome {
     Help,
     Unknown,
     Misused(String),
+    /// With what the person may do here; none: nothing, as far as it can be known.
+    NotAllowed(Option<String>),
     Refused(String),
     Done(String, Vec<String>),
 }
@@ -82,21 +84,14 @@ impl Command {
 impl<H: Host> PullRequests<H> {
     /// Does what a comment asks for. Answers whether its pull request is to be planned anew.
     pub(super) async fn obey(&self, command: &Command) -> Result<bool, PullError> {
-        self.github.react(command.comment, Reaction::Eyes).await?;
-        let permission = self.github.permission(&command.author).await?;
-        let name = command.name();
-        info!(pull = command.number, by = command.author, ?permission, "asked for {}", report::words::visible(name));
-        if permission < Permission::Write {
-            let permission = (permission > Permission::None).then(|| format!("{permission:?}").to_lowercase());
-            let refusal = Answer::NotAllowed { login: &command.author, permission: permission.as_deref() };
-            self.github.create_comment(command.number, &answer(&refusal)).await?;
-            return Ok(false);
+        // Writes take turns and may have to wait for long. A deployment that is cancelled does not wait with them.
+        let (seen, done) = tokio::join!(self.github.react(command.comment, Reaction::Eyes), self.done(command));
+        if let Err(error) = seen {
+            warn!(pull = command.number, "not said that a command was seen: {}", report::chain(&error));
         }
-        let outcome = self.outcome(command).await.unwrap_or_else(|error| {
-            warn!(pull = command.number, "{}", report::chain(&error));
-            Outcome::Refused(report::chain(&error))
-        });
-        let said = match &outcome {
+        let name = command.name();
+        let done = done?;
+        let said = match &done {
             Outcome::Plan => {
                 self.says_again(command.number);
                 return Ok(true);
@@ -104,11 +99,28 @@ impl<H: Host> PullRequests<H> {
             Outcome::Help => Answer::Help,
             Outcome::Unknown => Answer::Unknown { word: name },
             Outcome::Misused(why) => Answer::Misused { command: name, why },
+            Outcome::NotAllowed(permission) => {
+                Answer::NotAllowed { login: &command.author, permission: permission.as_deref() }
+            }
             Outcome::Refused(why) => Answer::Refused { command: name, why },
             Outcome::Done(what, lines) => Answer::Done { command: name, what, lines },
         };
         self.github.create_comment(command.number, &answer(&said)).await?;
         Ok(false)
+    }
+
+    async fn done(&self, command: &Command) -> Result<Outcome, PullError> {
+        let permission = self.github.permission(&command.author).await?;
+        let name = report::words::visible(command.name());
+        info!(pull = command.number, by = command.author, ?permission, "asked for {name}");
+        if permission < Permission::Write {
+            let permission = (permission > Permission::None).then(|| format!("{permission:?}").to_lowercase());
+            return Ok(Outcome::NotAllowed(permission));
+        }
+        Ok(self.outcome(command).await.unwrap_or_else(|error| {
+            warn!(pull = command.number, "{}", report::chain(&error));
+            Outcome::Refused(report::chain(&error))
+        }))
     }
 
     async fn outcome(&self, command: &Command) -> Result<Outcome, PullError> {
@@ -122,7 +134,7 @@ impl<H: Host> PullRequests<H> {
         };
         let ask = match name {
             "help" => return Ok(Outcome::Help),
-            "plan" => return Ok(Outcome::Plan),
+            "plan" => return self.plan_again(command).await,
             "apply" => return self.apply(command, environment).await,
             "rollback" => return self.roll_back(environment, &rest).await,
             "why" => return self.why(environment, &rest).await,
@@ -140,6 +152,16 @@ impl<H: Host> PullRequests<H> {
         Ok(match self.reconciler.asked(&Request { environment, by, ask }).await {
             Ok(said) => Outcome::Done(said, Vec::new()),
             Err(error) => Outcome::Refused(report::chain(&error)),
+        })
+    }
+
+    async fn plan_again(&self, command: &Command) -> Result<Outcome, PullError> {
+        Ok(match self.github.pull(command.number).await?.state {
+            PullState::Open => Outcome::Plan,
+            PullState::Closed => Outcome::Refused("it is closed, so there is nothing to plan; reopen it".to_owned()),
+            PullState::Merged { .. } => {
+                Outcome::Refused("it is merged, so there is nothing to plan; what was deployed is told here".to_owned())
+            }
         })
     }
 

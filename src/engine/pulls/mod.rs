@@ -92,7 +92,16 @@ pub struct PullRequests<H> {
 /// A plan that was made and told, or not.
 struct Ended {
     number: u64,
-    result: Result<Option<Made>, PullError>,
+    result: Result<Planned, PullError>,
+}
+
+/// What came of planning one.
+enum Planned {
+    Told(Made),
+    /// There is nothing to plan any more, and what was kept of it is let go of.
+    Closed,
+    /// It is proposed for what is no branch that is followed.
+    Nowhere,
 }
 
 impl<H: Host> PullRequests<H> {
@@ -175,6 +184,7 @@ impl<H: Host> PullRequests<H> {
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
         self.poll_comments(state).await;
+        let is_first = state.list.is_none();
         let open = self.github.open_pulls(state.list.as_deref()).await;
         match &open {
             Ok(_) => self.is_let_in(),
@@ -195,6 +205,13 @@ impl<H: Host> PullRequests<H> {
             }
         };
         state.open = open.iter().map(|pull| pull.number).collect();
+        state.missed_the_end();
+        if is_first {
+            // What was closed while nobody ran here.
+            let open = state.open.clone();
+            let forgotten = self.reconciler.ledger.call(move |repository| repository.forget_pulls_but(&open)).await;
+            forgotten.unwrap_or_else(|error| warn!("what was closed is kept: {}", report::chain(&error)));
+        }
         for pull in open {
             state.is(pull.number, &pull.head, &pull.base);
         }
@@ -227,22 +244,22 @@ impl<H: Host> PullRequests<H> {
         }
     }
 
-    /// Plans one and tells of it. None where there is nothing to plan.
-    async fn plan(&self, number: u64, approved: &Approved) -> Result<Option<Made>, PullError> {
+    /// Plans one and tells of it.
+    async fn plan(&self, number: u64, approved: &Approved) -> Result<Planned, PullError> {
         let pull = self.github.pull(number).await?;
         if pull.state != PullState::Open {
             self.reconciler.ledger.call(move |repository| repository.forget_pull(number)).await?;
-            return Ok(None);
+            return Ok(Planned::Closed);
         }
         let fetched = self.reconciler.ledger.fetch().await?;
-        let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(None) };
+        let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(Planned::Nowhere) };
         let is_fork = pull.from.as_deref() != Some(self.github.name().to_string().as_str());
         let plans_forks = !is_fork || self.plans_forks(&fetched).await?;
         if !plans_forks && !approved.is_for(&pull.head) {
             // Not even downloaded.
             let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer: false };
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
-            return Ok(Some(made));
+            return Ok(Planned::Told(made));
         }
         let head = self.reconciler.ledger.call(move |repository| repository.fetch_pull(number)).await?;
         let pull = PullRequest { head, ..pull };
@@ -251,11 +268,11 @@ impl<H: Host> PullRequests<H> {
         if !plans_forks && !for_maintainer {
             // Somebody has pushed since: it is another commit than the one that was asked for.
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
-            return Ok(Some(made));
+            return Ok(Planned::Told(made));
         }
         let content = self.looked_at(&fetched, &pull, &made.commit).await?;
         self.publish(&pull, &made.commit, content).await?;
-        Ok(Some(made))
+        Ok(Planned::Told(made))
     }
 
     /// What there is to say of a proposal, once it was compared with the live hosts.

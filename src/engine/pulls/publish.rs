@@ -149,13 +149,21 @@ impl<H: Host> PullRequests<H> {
     }
 }
 
-/// What was said of what would be declared, each once.
+/// What was said of what would be declared, each once. What the base is warned of too, be it for another environment,
+/// is no news of this proposal.
 fn warnings(content: &Content) -> Vec<Finding> {
     let Content::Planned(planned) = content else { return Vec::new() };
     let mut warnings: Vec<Finding> = Vec::new();
-    for finding in planned.iter().flat_map(|(pair, _)| &pair.proposed.findings) {
-        if !warnings.contains(finding) {
-            warnings.push(finding.clone());
+    for (pair, _) in planned {
+        // Without the place: lines above may have moved it.
+        let is_news = |finding: &&Finding| {
+            let same = |known: &Finding| (&known.code, &known.message) == (&finding.code, &finding.message);
+            !pair.base.findings.iter().any(same)
+        };
+        for finding in pair.proposed.findings.iter().filter(is_news) {
+            if !warnings.contains(finding) {
+                warnings.push(finding.clone());
+            }
         }
     }
     warnings

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::{Ended, PullRequests, commands::Command};
+use super::{Ended, Planned, PullRequests, commands::Command};
 use crate::{
     github::{Changed, Comment, event::Event},
     host::Host,
@@ -129,7 +129,11 @@ impl State {
                 match event.action.as_str() {
                     "synchronize" => self.known.entry(event.number).or_default().approved = Approved::Nothing,
                     "opened" | "reopened" | "ready_for_review" | "edited" => {}
-                    "closed" => return self.closed(event.number),
+                    "closed" => {
+                        // What runs ends; the next look finds it closed, and lets go of it.
+                        self.known.entry(event.number).or_default().heard = None;
+                        return self.is_due(event.number, true);
+                    }
                     _ => return,
                 }
                 self.is(event.number, &event.head.commit, &event.base.branch);
@@ -213,10 +217,14 @@ impl State {
         known.failures = 0;
     }
 
+    /// What the list of open ones has no more is looked at: it was closed, and no delivery said so.
+    pub(super) fn missed_the_end(&mut self) {
+        let gone: Vec<u64> = self.known.keys().filter(|number| !self.open.contains(number)).copied().collect();
+        gone.into_iter().for_each(|number| self.is_due(number, true));
+    }
+
     fn closed(&mut self, number: u64) {
-        if let Some(running) = self.known.remove(&number).and_then(|known| known.running) {
-            running.abort();
-        }
+        self.known.remove(&number);
         self.open.remove(&number);
     }
 
@@ -246,14 +254,21 @@ impl State {
     pub(super) fn ended(&mut self, ended: Ended) {
         let Some(known) = self.known.get_mut(&ended.number) else { return };
         match ended.result {
-            Ok(made) => {
+            Ok(Planned::Told(made)) => {
                 info!(pull = ended.number, "its plan is told");
-                if let Some(made) = made.as_ref().filter(|made| made.for_maintainer) {
+                if made.for_maintainer {
                     known.approved = Approved::Commit(made.head.clone());
                 }
-                known.made = made;
+                known.made = Some(made);
                 known.failures = 0;
             }
+            Ok(Planned::Nowhere) => {
+                known.made = None;
+                known.failures = 0;
+            }
+            // Unless it was opened again since.
+            Ok(Planned::Closed) if known.due.is_none() => self.closed(ended.number),
+            Ok(Planned::Closed) => {}
             Err(error) => {
                 let pause = super::FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(super::LONGEST_PAUSE);
                 known.failures += 1;

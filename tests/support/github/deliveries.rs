@@ -1,7 +1,8 @@
 //! Deliveries of the webhook: payloads in the shape of GitHub's own, signed, each sent once.
 //!
 //! `payloads/` holds examples of real ones, from the package `@octokit/webhooks-examples` (MIT); what a test makes up
-//! is laid over them, so all the rest that GitHub sends is there too.
+//! is laid over them, so all the rest that GitHub sends is there too. `tests/github/faked.rs` holds what comes of that
+//! against the schemas of `@octokit/webhooks-schemas`.
 //! <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
 
 use std::{fmt::Write as _, time::Duration};
@@ -10,10 +11,15 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{GitHub, NAME, OWNER, REPOSITORY, SECRET, forge::user};
+use super::{
+    GitHub, NAME, OWNER, REPOSITORY, SECRET,
+    forge::{now, user},
+};
 
 /// As long GitHub waits for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The action of a push to a pull request.
+const PUSHED: &str = "synchronize";
 const NULL: &str = "0000000000000000000000000000000000000000";
 
 /// Where deliveries go.
@@ -45,6 +51,18 @@ fn example(event: &str) -> Value {
         _ => panic!("there is no example of {event}"),
     };
     serde_json::from_str(text).expect("an example is JSON")
+}
+
+/// What GitHub tells by now and did not when the examples were made.
+fn newer(event: &str) -> Value {
+    let mut newer = json!({"repository": {
+        "visibility": "private", "topics": [], "is_template": false, "web_commit_signoff_required": false,
+        "custom_properties": {},
+    }});
+    if event == "ping" {
+        newer["hook"] = json!({"deliveries_url": "https://github.test/deliveries"});
+    }
+    newer
 }
 
 /// `over` laid over `under`, key by key.
@@ -101,13 +119,14 @@ impl GitHub {
         self.delivers("push", &payload, sender);
     }
 
-    pub(super) fn delivers_comment(&self, action: &str, number: u64, comment: &Value) {
+    pub(super) fn delivers_comment(&self, action: &str, number: u64, comment: &Value, more: &Value) {
         let pull = self.sees(&format!("pulls/{number}"));
-        let payload = json!({
+        let mut payload = json!({
             "action": action, "comment": comment,
             "issue": {"number": number, "title": pull["title"], "state": pull["state"], "user": pull["user"],
                       "pull_request": {"url": pull["url"], "html_url": pull["html_url"]}},
         });
+        laid_over(&mut payload, more);
         let sender = comment["user"]["login"].as_str().unwrap_or_default().to_owned();
         self.delivers("issue_comment", &payload, &sender);
     }
@@ -117,9 +136,19 @@ impl GitHub {
         let head = self.head(number);
         let runs = self.sees(&format!("commits/{head}/check-runs?check_name={check}"));
         let run = runs["check_runs"][0].clone();
-        assert!(run.is_object(), "there is no check run {check} at {head}");
+        // GitHub offers it to people then only.
+        assert!(run["status"] == "completed", "no check run {check} at {head} has ended: {run}");
+        let pull = self.sees(&format!("pulls/{number}"));
+        let end = |name: &str| {
+            let (end, repository) = (&pull[name], &pull[name]["repo"]);
+            let (id, url, name) = (&repository["id"], &repository["html_url"], &repository["name"]);
+            json!({"ref": end["ref"], "sha": end["sha"], "repo": {"id": id, "url": url, "name": name}})
+        };
+        let of =
+            json!({"id": pull["id"], "number": number, "url": pull["url"], "head": end("head"), "base": end("base")});
         let mut payload = json!({"action": "rerequested", "check_run": run});
-        payload["check_run"]["pull_requests"] = json!([{"number": number}]);
+        payload["check_run"]["pull_requests"] = json!([of]);
+        payload["check_run"]["check_suite"] = json!({"app": {"created_at": now(), "updated_at": now()}});
         self.delivers("check_run", &payload, login);
     }
 
@@ -130,7 +159,12 @@ impl GitHub {
             return;
         }
         let mut payload = example(event);
+        laid_over(&mut payload, &newer(event));
         laid_over(&mut payload, over);
+        if let Some(fields) = payload.as_object_mut().filter(|_| event == "pull_request" && over["action"] != PUSHED) {
+            // The example is of a push.
+            fields.retain(|name, _| !["before", "after"].contains(&name.as_str()));
+        }
         // An installation may see several.
         if payload["repository"].is_object() {
             payload["repository"]["name"] = NAME.into();

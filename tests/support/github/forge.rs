@@ -44,6 +44,8 @@ pub struct Request {
     pub body: Value,
     pub who: Who,
     pub status: u16,
+    /// What was answered; nothing where it has not changed.
+    pub answer: Value,
 }
 
 /// What the API answers instead of doing as asked.
@@ -53,8 +55,8 @@ pub enum Trouble {
     Status(u16),
     /// A secondary limit: this status, and in how many seconds to come again.
     Limited(u16, u32),
-    /// The primary limit is used up, for as many seconds.
-    UsedUp(u32),
+    /// The primary limit is used up: this status, and for how many seconds.
+    UsedUp(u16, u32),
     /// No answer, until the trouble is over.
     Hangs,
 }
@@ -63,12 +65,14 @@ pub enum Trouble {
 pub struct State {
     pub pulls: Objects,
     pub comments: Objects,
+    /// Each with its `_annotations`.
     pub check_runs: Objects,
+    /// Each with its `_sha`.
     pub statuses: Objects,
     pub deployments: Objects,
-    /// Each with `deployment_id`.
+    /// Each with its `_deployment`.
     pub deployment_statuses: Objects,
-    /// Each with `comment_id`.
+    /// Each with its `_comment`.
     pub reactions: Objects,
     /// Collaborators, each with the name of the role.
     pub permissions: BTreeMap<String, String>,
@@ -78,6 +82,8 @@ pub struct State {
     pub log: Vec<Request>,
     /// With how often it is still to be met.
     pub trouble: Option<(Trouble, usize)>,
+    /// What every write meets.
+    pub no_writes: Option<Trouble>,
     pub webhook: Option<Webhook>,
     /// How much of the hour's limit is used.
     pub used: u32,
@@ -116,21 +122,25 @@ impl Forge {
     /// A pull request that is new; its number too.
     pub fn open_pull(&self, state: &mut State, new: &NewPull<'_>) -> u64 {
         let number = state.number();
-        let NewPull { title, body, author, head, from, base } = *new;
+        let NewPull { title, body, author, head, from, base, draft } = *new;
         let commit = self.commit(&format!("refs/heads/{base}")).unwrap_or_else(|| panic!("there is no branch {base}"));
         self.git(&["update-ref", &format!("refs/pull/{number}/head"), head.1]);
         let end = |branch: &str, commit: &str, repository: &str| {
-            let owner = repository.split('/').next().unwrap_or_default();
+            let (owner, name) = repository.split_once('/').unwrap_or_default();
             json!({
                 "ref": branch, "sha": commit, "label": format!("{owner}:{branch}"), "user": user(owner),
-                "repo": {"full_name": repository},
+                "repo": {"id": user(owner)["id"], "name": name, "full_name": repository, "owner": user(owner),
+                         "private": true, "fork": repository != REPOSITORY, "default_branch": "main",
+                         "html_url": format!("{}/{repository}", self.address),
+                         "created_at": now(), "updated_at": now()},
             })
         };
         let pull = json!({
             "id": 1000 + number, "number": number, "title": title, "body": body, "user": user(author),
-            "state": "open", "draft": false, "locked": false,
+            "state": "open", "draft": draft, "locked": false,
             "url": format!("{}/api/v3/repos/{REPOSITORY}/pulls/{number}", self.address),
             "html_url": format!("{}/{REPOSITORY}/pull/{number}", self.address),
+            "issue_url": format!("{}/api/v3/repos/{REPOSITORY}/issues/{number}", self.address),
             "head": end(head.0, head.1, from), "base": end(base, &commit, REPOSITORY),
             "merged_at": null, "merge_commit_sha": null, "created_at": now(), "updated_at": now(), "closed_at": null,
         });
@@ -166,6 +176,7 @@ pub struct NewPull<'a> {
     /// The repository that the branch lies in.
     pub from: &'a str,
     pub base: &'a str,
+    pub draft: bool,
 }
 
 impl State {
@@ -197,7 +208,25 @@ impl State {
 pub fn user(login: &str) -> Value {
     let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
     let id = login.bytes().fold(1_u64, |sum, byte| sum * 31 % 1_000_003 + u64::from(byte));
-    json!({"login": login, "id": id, "type": kind, "site_admin": false})
+    let page = format!("https://github.test/{}", login.trim_end_matches("[bot]"));
+    let mut user = json!({
+        "login": login, "id": id, "node_id": format!("U_{id}"), "type": kind, "site_admin": false, "gravatar_id": "",
+        "avatar_url": format!("{page}.png"), "html_url": page, "url": format!("{page}/api"),
+    });
+    for what in [
+        "events",
+        "followers",
+        "following",
+        "gists",
+        "organizations",
+        "received_events",
+        "repos",
+        "starred",
+        "subscriptions",
+    ] {
+        user[format!("{what}_url")] = format!("{page}/api/{what}").into();
+    }
+    user
 }
 
 /// With parts of a second, which GitHub does not show: else two changes in one second would look like one.

@@ -9,6 +9,9 @@ use super::{
     sign_in::permissions,
 };
 
+/// What the App is told.
+pub const EVENTS: [&str; 5] = ["check_run", "check_suite", "issue_comment", "pull_request", "push"];
+
 pub struct Installation {
     pub id: u64,
     /// Installed at all.
@@ -30,8 +33,9 @@ impl Installation {
         }
         Ok(json!({
             "id": self.id, "app_id": APP, "app_slug": SLUG, "permissions": permissions(),
-            "suspended_at": self.suspended_at, "account": user(OWNER),
-            "events": ["check_run", "check_suite", "issue_comment", "pull_request", "push"],
+            "suspended_at": self.suspended_at, "account": user(OWNER), "events": EVENTS,
+            "target_type": "Organization", "repository_selection": "selected", "created_at": now(), "updated_at": now(),
+            "html_url": format!("https://github.test/organizations/{OWNER}/settings/installations/{}", self.id),
         }))
     }
 

@@ -122,9 +122,29 @@ impl GitHub {
         self.forge.state().trouble = Some((trouble, number));
     }
 
+    /// From now on every write is answered so, until [`Self::is_back`]: GitHub limits those first.
+    pub fn takes_no_writes(&self, trouble: Trouble) {
+        self.forge.state().no_writes = Some(trouble);
+    }
+
     pub fn is_back(&self) {
-        self.forge.state().trouble = None;
+        let mut state = self.forge.state();
+        (state.trouble, state.no_writes) = (None, None);
+        drop(state);
         self.forge.back.notify_waiters();
+    }
+
+    /// What the API does when it is asked so by somebody who is let in, without a way through HTTP. `path` is below
+    /// `/api/v3`. Answers the status.
+    pub fn does(&self, who: Who, method: &str, path: &str, query: &str, body: Value) -> u16 {
+        let asked = rest::Asked::new(who, method, path, query, body);
+        rest::answer(&self.forge, &mut self.forge.state(), &asked).status
+    }
+
+    /// The writes that were refused for a limit.
+    pub fn writes_in_vain(&self) -> usize {
+        let is_vain = |request: &Request| request.method != "GET" && matches!(request.status, 403 | 429);
+        self.requests().iter().filter(|request| is_vain(request)).count()
     }
 
     /// What the API says of one thing, by its path below the repository's.

@@ -14,13 +14,22 @@ use super::{
 impl GitHub {
     /// Proposes a branch of the clone for `main`. What comes from a fork is no branch of this repository.
     pub fn opens(&self, title: &str, author: &str, branch: &str, from_fork: bool) -> u64 {
+        self.proposes(title, author, branch, from_fork, false)
+    }
+
+    /// Proposes a branch of the clone, and says that it is not done yet.
+    pub fn drafts(&self, title: &str, author: &str, branch: &str) -> u64 {
+        self.proposes(title, author, branch, false, true)
+    }
+
+    fn proposes(&self, title: &str, author: &str, branch: &str, from_fork: bool, draft: bool) -> u64 {
         let commit = git(&self.clone, &["rev-parse", &format!("refs/heads/{branch}")]);
         let fork = format!("{author}/config");
         let from = if from_fork { fork.as_str() } else { REPOSITORY };
         // The commits have to be there before anything is told.
         let next = self.forge.state().pulls.keys().next_back().map_or(1, |last| last + 1);
         self.brings(branch, next, from_fork);
-        let new = NewPull { title, body: "", author, head: (branch, &commit), from, base: "main" };
+        let new = NewPull { title, body: "", author, head: (branch, &commit), from, base: "main", draft };
         let number = self.forge.open_pull(&mut self.forge.state(), &new);
         self.delivers_pull("opened", number, author, &json!({}));
         number
@@ -57,6 +66,36 @@ impl GitHub {
         commit
     }
 
+    /// A draft is done.
+    pub fn is_ready(&self, number: u64) {
+        self.changes(number, &json!({"draft": false}));
+        self.delivers_pull("ready_for_review", number, "octocat", &json!({}));
+    }
+
+    /// Proposes it for another branch.
+    pub fn rebases(&self, number: u64, base: &str) {
+        let before = self.sees(&format!("pulls/{number}"))["base"].clone();
+        let owner = super::OWNER;
+        self.changes(number, &json!({"base": {"ref": base, "label": format!("{owner}:{base}")}}));
+        let changes = json!({"base": {"ref": {"from": before["ref"]}, "sha": {"from": before["sha"]}}});
+        self.delivers_pull("edited", number, "octocat", &json!({"changes": changes}));
+    }
+
+    /// Gives it another title.
+    pub fn renames(&self, number: u64, title: &str) {
+        let before = self.sees(&format!("pulls/{number}"))["title"].clone();
+        self.changes(number, &json!({"title": title}));
+        let changes = json!({"title": {"from": before}});
+        self.delivers_pull("edited", number, "octocat", &json!({"changes": changes}));
+    }
+
+    /// The fork that it comes from is deleted. GitHub keeps what was proposed, and tells nobody.
+    pub fn loses_fork(&self, number: u64) {
+        if let Some(pull) = self.forge.state().pulls.get_mut(&number) {
+            pull["head"]["repo"] = Value::Null;
+        }
+    }
+
     pub fn closes(&self, number: u64) {
         self.changes(number, &json!({"state": "closed", "closed_at": now()}));
         self.delivers_pull("closed", number, "octocat", &json!({}));
@@ -70,17 +109,19 @@ impl GitHub {
     /// Writes below a pull request; answers the comment's number.
     pub fn comments(&self, number: u64, login: &str, text: &str) -> u64 {
         let id = self.forge.comment_on(&mut self.forge.state(), number, login, text);
-        self.delivers_comment("created", number, &self.sees(&format!("issues/comments/{id}")));
+        self.delivers_comment("created", number, &self.sees(&format!("issues/comments/{id}")), &json!({}));
         id
     }
 
     /// Changes what is written in a comment.
     pub fn edits(&self, number: u64, comment: u64, text: &str) {
+        let before = self.sees(&format!("issues/comments/{comment}"))["body"].clone();
         if let Some(comment) = self.forge.state().comments.get_mut(&comment) {
             comment["body"] = text.into();
             comment["updated_at"] = now().into();
         }
-        self.delivers_comment("edited", number, &self.sees(&format!("issues/comments/{comment}")));
+        let changes = json!({"changes": {"body": {"from": before}}});
+        self.delivers_comment("edited", number, &self.sees(&format!("issues/comments/{comment}")), &changes);
     }
 
     /// `admin`, `maintain`, `write`, `triage`, `read` or `none`.
@@ -92,7 +133,7 @@ impl GitHub {
     pub fn reports(&self, commit: &str, context: &str, state: &str) {
         let mut all = self.forge.state();
         let id = all.id();
-        let status = json!({"id": id, "sha": commit, "context": context, "state": state, "description": null,
+        let status = json!({"id": id, "_sha": commit, "context": context, "state": state, "description": null,
                             "target_url": null, "creator": user("a-robot"), "created_at": now(), "updated_at": now()});
         all.statuses.insert(id, status);
     }
@@ -125,7 +166,7 @@ impl GitHub {
     /// How people reacted to a comment: evenkeel is one of them.
     pub fn reactions(&self, comment: u64) -> Vec<String> {
         let state = self.forge.state();
-        let of = state.reactions.values().filter(|reaction| reaction["comment_id"] == comment);
+        let of = state.reactions.values().filter(|reaction| reaction["_comment"] == comment);
         of.filter_map(|reaction| reaction["content"].as_str().map(str::to_owned)).collect()
     }
 
@@ -141,6 +182,13 @@ impl GitHub {
         });
         let statuses = list(&statuses["statuses"]).into_iter();
         runs.chain(statuses.map(|status| (text(&status["context"]), text(&status["state"])))).collect()
+    }
+
+    /// What a check run has at files and lines.
+    pub fn annotations(&self, commit: &str, name: &str) -> Vec<Value> {
+        let state = self.forge.state();
+        let mut of = state.check_runs.values().rev().filter(|run| run["head_sha"] == commit && run["name"] == name);
+        of.next().and_then(|run| run["_annotations"].as_array().cloned()).unwrap_or_default()
     }
 
     /// The deployments of an environment, the newest first: commit and state.

@@ -26,6 +26,10 @@ pub const API: &str = "/api/v3";
 const LIMIT: u32 = 5000;
 const LARGEST_BODY: usize = 4 << 20;
 const PER_PAGE: usize = 30;
+const MOST_PER_PAGE: usize = 100;
+/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+const VERSION: &str = "2022-11-28";
+const SECONDARY: &str = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
 
 pub async fn serve(listener: Listener, forge: Arc<Forge>) {
     let answer = move |request: HttpRequest| {
@@ -75,8 +79,9 @@ async fn api(forge: &Forge, parts: &Parts, path: &str, body: &[u8]) -> Response<
         body: body.as_ref().cloned().unwrap_or_default(),
         who: *who.as_ref().unwrap_or(&Who::Nobody),
         status: 0,
+        answer: Value::Null,
     };
-    let trouble = forge.trouble();
+    let trouble = forge.trouble(&request.method);
     if trouble == Some(Trouble::Hangs) {
         // Told before it is waited for: a test may look meanwhile.
         forge.state().log.push(Request { status: 502, ..request });
@@ -85,6 +90,7 @@ async fn api(forge: &Forge, parts: &Parts, path: &str, body: &[u8]) -> Response<
     }
     let mut answered = match (trouble, who, body) {
         (Some(trouble), ..) => in_trouble(trouble),
+        _ if let Some(why) = has_no_manners(&parts.headers) => response(&why),
         (_, Err(why), _) => response(&Answer::refused(401, &why)),
         (_, _, Err(_)) => response(&Answer::refused(400, "Problems parsing JSON")),
         (_, Ok(who), Ok(body)) => {
@@ -98,6 +104,7 @@ async fn api(forge: &Forge, parts: &Parts, path: &str, body: &[u8]) -> Response<
         }
     };
     request.status = answered.status().as_u16();
+    request.answer = answered.extensions_mut().remove::<Value>().unwrap_or_default();
     let mut state = forge.state();
     state.log.push(request);
     for (name, value) in [
@@ -111,10 +118,23 @@ async fn api(forge: &Forge, parts: &Parts, path: &str, body: &[u8]) -> Response<
     answered
 }
 
+/// What GitHub refuses whoever asks, and whatever for.
+/// <https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#headers>
+fn has_no_manners(headers: &HeaderMap) -> Option<Answer> {
+    if !headers.contains_key(header::USER_AGENT) {
+        return Some(Answer::refused(403, "Request forbidden by administrative rules."));
+    }
+    let version = headers.get("x-github-api-version")?;
+    (version != VERSION).then(|| Answer::refused(400, "Unsupported API version."))
+}
+
 impl Forge {
     /// The trouble that the next request meets.
-    fn trouble(&self) -> Option<Trouble> {
+    fn trouble(&self, method: &str) -> Option<Trouble> {
         let mut state = self.state();
+        if let Some(trouble) = state.no_writes.filter(|_| method != "GET") {
+            return Some(trouble);
+        }
         let (trouble, left) = state.trouble?;
         state.trouble = (left > 1).then_some((trouble, left - 1));
         Some(trouble)
@@ -123,8 +143,12 @@ impl Forge {
     async fn wait_until_back(&self) {
         loop {
             let back = self.back.notified();
-            if !matches!(self.state().trouble, Some((Trouble::Hangs, _))) {
-                return;
+            {
+                let state = self.state();
+                let hangs = state.trouble.map(|(trouble, _)| trouble).or(state.no_writes) == Some(Trouble::Hangs);
+                if !hangs {
+                    return;
+                }
             }
             // Looked at again: the notice may have been given just before.
             let _ = tokio::time::timeout(Duration::from_millis(100), back).await;
@@ -132,25 +156,29 @@ impl Forge {
     }
 }
 
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 fn in_trouble(trouble: Trouble) -> Response<Body> {
-    let (status, headers) = match trouble {
-        Trouble::Status(status) => (status, Vec::new()),
-        Trouble::Limited(status, seconds) => (status, vec![("retry-after", seconds.to_string())]),
-        Trouble::UsedUp(seconds) => {
+    let (status, why, headers) = match trouble {
+        Trouble::Status(status) => (status, "it is in trouble", Vec::new()),
+        Trouble::Limited(status, seconds) => (status, SECONDARY, vec![("retry-after", seconds.to_string())]),
+        Trouble::UsedUp(status, seconds) => {
             let reset = Utc::now().timestamp() + i64::from(seconds);
-            (403, vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())])
+            let headers = vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())];
+            (status, "API rate limit exceeded for installation ID 4242.", headers)
         }
-        Trouble::Hangs => (502, Vec::new()),
+        Trouble::Hangs => (502, "Server Error", Vec::new()),
     };
-    let mut answered = response(&Answer::refused(status, "it is in trouble"));
+    let mut answered = response(&Answer::refused(status, why));
     for (name, value) in headers {
         answered.headers_mut().insert(name, value.parse().expect("it is a header"));
     }
     answered
 }
 
+/// It carries its body as a value too, to be remembered.
 fn response(answer: &Answer) -> Response<Body> {
     let mut response = Response::new(Body::from(answer.body.to_string()));
+    response.extensions_mut().insert(answer.body.clone());
     *response.status_mut() = StatusCode::from_u16(answer.status).expect("it is a status");
     let kind = header::HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -164,8 +192,8 @@ fn paged(forge: &Forge, asked: &Asked, path: &str, answer: Answer, headers: &Hea
     }
     let number =
         |name: &str, otherwise: usize| asked.query(name).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
-    let (page, per_page) = (number("page", 1).max(1), number("per_page", PER_PAGE).clamp(1, 100));
-    let (body, more) = cut(answer.body, page, per_page);
+    let (page, per_page) = (number("page", 1).max(1), number("per_page", PER_PAGE).clamp(1, MOST_PER_PAGE));
+    let (body, last) = cut(answer.body, page, per_page);
     let mut hash = DefaultHasher::new();
     body.to_string().hash(&mut hash);
     let tag = format!("W/\"{:016x}\"", hash.finish());
@@ -178,38 +206,50 @@ fn paged(forge: &Forge, asked: &Asked, path: &str, answer: Answer, headers: &Hea
         response(&Answer { status: 200, body })
     };
     answered.headers_mut().insert(header::ETAG, tag.parse().expect("it is a header"));
-    if more {
-        let rest: String = asked
-            .queries()
-            .filter(|(name, _)| *name != "page")
-            .map(|(name, value)| format!("{name}={value}&"))
-            .collect();
-        let link = format!("<{}{API}{path}?{rest}page={}>; rel=\"next\"", forge.address, page + 1);
-        answered.headers_mut().insert(header::LINK, link.parse().expect("it is a header"));
+    let rest: String = asked
+        .query_pairs()
+        .filter(|(name, _)| *name != "page")
+        .map(|(name, value)| format!("{}&", encoded(name, value)))
+        .collect();
+    let to =
+        |page: usize, relation: &str| format!("<{}{API}{path}?{rest}page={page}>; rel=\"{relation}\"", forge.address);
+    let before = (page > 1).then(|| [to(page - 1, "prev")]);
+    let after = (page < last).then(|| [to(page + 1, "next"), to(last, "last")]);
+    let first = (page > 1).then(|| [to(1, "first")]);
+    let links: Vec<String> =
+        before.into_iter().flatten().chain(after.into_iter().flatten()).chain(first.into_iter().flatten()).collect();
+    if !links.is_empty() {
+        answered.headers_mut().insert(header::LINK, links.join(", ").parse().expect("it is a header"));
     }
     answered
 }
 
-/// The items of a page, and whether there are more. Some lists lie in an object, beside their number.
-fn cut(body: Value, page: usize, per_page: usize) -> (Value, bool) {
+fn encoded(name: &str, value: &str) -> String {
+    let mut url = reqwest::Url::parse("http://here").expect("it is an address");
+    url.query_pairs_mut().append_pair(name, value);
+    url.query().unwrap_or_default().to_owned()
+}
+
+/// The items of a page, and which page is the last. Some lists lie in an object, beside their number.
+fn cut(body: Value, page: usize, per_page: usize) -> (Value, usize) {
     let of = |items: Vec<Value>| {
-        let more = items.len() > page * per_page;
-        (items.into_iter().skip((page - 1) * per_page).take(per_page).collect::<Vec<_>>(), more)
+        let last = items.len().div_ceil(per_page).max(1);
+        (items.into_iter().skip((page - 1) * per_page).take(per_page).collect::<Vec<_>>(), last)
     };
     match body {
         Value::Array(items) => {
-            let (items, more) = of(items);
-            (json!(items), more)
+            let (items, last) = of(items);
+            (json!(items), last)
         }
         Value::Object(mut object) => {
             let name = ["check_runs", "statuses"].into_iter().find(|name| object.contains_key(*name));
             let Some(Value::Array(items)) = name.and_then(|name| object.get_mut(name)).map(Value::take) else {
-                return (Value::Object(object), false);
+                return (Value::Object(object), 1);
             };
-            let (items, more) = of(items);
+            let (items, last) = of(items);
             object.insert(name.unwrap_or_default().to_owned(), json!(items));
-            (Value::Object(object), more)
+            (Value::Object(object), last)
         }
-        other => (other, false),
+        other => (other, 1),
     }
 }

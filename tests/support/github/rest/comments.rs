@@ -7,24 +7,31 @@ use super::{
         forge::{Forge, State, now, user},
         sign_in::login,
     },
-    Answer, Answered, Asked, number, one_of,
+    Answer, Answered, Asked, number,
+    shape::{Kind, Shape},
 };
 
 /// Told by the API's answer to a longer one.
-const LONGEST: usize = 65_536;
+const COMMENT: Shape = Shape { required: &[("body", Kind::Short(65_536))], optional: &[] };
+const REACTION: Shape = Shape {
+    required: &[("content", Kind::OneOf(&["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]))],
+    optional: &[],
+};
 
 fn body(asked: &Asked) -> Result<&str, Answer> {
-    asked.has(&["body"], &[])?;
-    match asked.text("body", LONGEST)? {
+    asked.has(&COMMENT)?;
+    match asked.text("body") {
         "" => Err(Answer::invalid("body can't be blank")),
         body => Ok(body),
     }
 }
 
-pub fn below(state: &State, wanted: &str) -> Answered {
+pub fn below(state: &State, asked: &Asked, wanted: &str) -> Answered {
     let wanted = number(wanted)?;
     state.pulls.get(&wanted).ok_or_else(Answer::missing)?;
-    Ok(Answer::ok(state.comments_below(wanted).cloned().collect::<Vec<_>>()))
+    let since = asked.query("since").unwrap_or_default();
+    let found = state.comments_below(wanted).filter(|comment| comment["updated_at"].as_str() >= Some(since));
+    Ok(Answer::ok(found.cloned().collect::<Vec<_>>()))
 }
 
 /// Of the whole repository.
@@ -62,13 +69,12 @@ pub fn update(state: &mut State, asked: &Asked, id: &str) -> Answered {
 
 /// <https://docs.github.com/en/rest/reactions/reactions#create-reaction-for-an-issue-comment>
 pub fn react(state: &mut State, asked: &Asked, id: &str) -> Answered {
-    asked.has(&["content"], &[])?;
-    one_of(&asked.body["content"], "content", &["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"])?;
+    asked.has(&REACTION)?;
     let id = number(id)?;
     state.comments.get(&id).ok_or_else(Answer::missing)?;
     let login = login(asked.who);
     let is_same = |reaction: &&Value| {
-        reaction["comment_id"] == id
+        reaction["_comment"] == id
             && reaction["content"] == asked.body["content"]
             && reaction["user"]["login"] == login.as_str()
     };
@@ -76,7 +82,7 @@ pub fn react(state: &mut State, asked: &Asked, id: &str) -> Answered {
         return Ok(Answer::ok(known.clone()));
     }
     let number = state.id();
-    let reaction = json!({"id": number, "comment_id": id, "content": asked.body["content"], "user": user(&login), "created_at": now()});
+    let reaction = json!({"id": number, "_comment": id, "content": asked.body["content"], "user": user(&login), "created_at": now()});
     state.reactions.insert(number, reaction.clone());
     Ok(Answer::created(reaction))
 }

@@ -1,12 +1,14 @@
 //! The REST API: which request means what, and what all of them are checked for.
 //!
-//! Keeps true: a body holds what GitHub documents and nothing else. GitHub itself lets unknown fields pass in silence,
-//! which would hide a misspelt one.
+//! Keeps true: a body and a query hold what GitHub describes and nothing else, where GitHub itself lets unknown fields
+//! pass in silence, which would hide a misspelt one; an answer says nothing that GitHub does not describe, which
+//! `tests/github/faked.rs` holds against its own description. What is kept beside that begins with `_`.
 
 mod checks;
 mod comments;
 mod deployments;
 mod pulls;
+mod shape;
 
 use std::collections::BTreeMap;
 
@@ -16,9 +18,11 @@ use serde_json::{Value, json};
 
 use super::{
     APP, NAME, OWNER, REPOSITORY, SLUG, TOKEN_OWNER,
-    forge::{Forge, State, Who, user},
-    sign_in::installation_token,
+    forge::{Forge, State, Who, now, user},
+    installation::EVENTS,
+    sign_in::{installation_token, permissions},
 };
+use shape::{Field, Kind, Shape};
 
 /// One request, read.
 pub struct Asked {
@@ -60,55 +64,18 @@ impl Asked {
         self.query.get(name).map(String::as_str)
     }
 
-    pub fn queries(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn query_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// Refuses a body that lacks a field, or has one that GitHub does not know.
-    fn has(&self, required: &[&str], known: &[&str]) -> Result<(), Answer> {
-        let Value::Object(fields) = &self.body else { return Err(Answer::invalid("Body should be a JSON object")) };
-        if let Some(missing) = required.iter().find(|name| fields.get(**name).is_none_or(Value::is_null)) {
-            return Err(Answer::invalid(&format!("\"{missing}\" wasn't supplied.")));
-        }
-        match fields.keys().find(|name| !required.contains(&name.as_str()) && !known.contains(&name.as_str())) {
-            Some(unknown) => Err(Answer::invalid(&format!("\"{unknown}\" is not a permitted key."))),
-            None => Ok(()),
-        }
-    }
-
-    /// A text of the body that has at most so many characters.
-    fn text(&self, name: &str, most: usize) -> Result<&str, Answer> {
-        bounded(&self.body, name, most)
-    }
-}
-
-/// A text that has at most so many characters; empty where there is none.
-fn bounded<'a>(body: &'a Value, name: &str, most: usize) -> Result<&'a str, Answer> {
-    let text = match &body[name] {
-        Value::Null => "",
-        Value::String(text) => text,
-        other => return Err(Answer::invalid(&format!("{name} is no text: {other}"))),
-    };
-    if text.chars().count() > most {
-        return Err(Answer::invalid(&format!("{name} is too long (maximum is {most} characters)")));
-    }
-    Ok(text)
-}
-
-fn one_of(value: &Value, name: &str, known: &[&str]) -> Result<(), Answer> {
-    match value.as_str() {
-        Some(text) if known.contains(&text) => Ok(()),
-        _ => Err(Answer::invalid(&format!("{name} is not one of {known:?}: {value}"))),
     }
 }
 
 impl Answer {
     fn ok(body: impl Into<Value>) -> Self {
-        Self { status: 200, body: body.into() }
+        Self { status: 200, body: shown(body.into()) }
     }
 
     fn created(body: Value) -> Self {
-        Self { status: 201, body }
+        Self { status: 201, body: shown(body) }
     }
 
     pub fn refused(status: u16, why: &str) -> Self {
@@ -125,6 +92,18 @@ impl Answer {
     }
 }
 
+/// Without what is kept for ourselves.
+fn shown(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let open = fields.into_iter().filter(|(name, _)| !name.starts_with('_'));
+            open.map(|(name, value)| (name, shown(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(shown).collect(),
+        other => other,
+    }
+}
+
 /// Does as asked, or says why not.
 pub fn answer(forge: &Forge, state: &mut State, asked: &Asked) -> Answer {
     done(forge, state, asked).unwrap_or_else(|refused| refused)
@@ -132,15 +111,16 @@ pub fn answer(forge: &Forge, state: &mut State, asked: &Asked) -> Answer {
 
 fn done(forge: &Forge, state: &mut State, asked: &Asked) -> Answered {
     let segments: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
+    asked.queries(queries(&asked.method, segments.get(3..).unwrap_or_default()))?;
     if asked.who == Who::Installation {
         state.installation.is_let_in()?;
     }
     match (asked.method.as_str(), segments.as_slice()) {
-        ("GET", ["app"]) => by_the_app(asked, json!({"id": APP, "slug": SLUG, "name": SLUG})),
+        ("GET", ["app"]) => by_the_app(asked, app(forge)),
         ("GET", ["repos", OWNER, NAME, "installation"]) => by_the_app(asked, state.installation.shown()?),
         ("POST", ["app", "installations", id, "access_tokens"]) => {
             by_the_app(asked, Value::Null)?;
-            asked.has(&[], &["repositories", "repository_ids", "permissions"])?;
+            asked.has(&TOKEN)?;
             state.installation.shown()?;
             state.installation.is_let_in()?;
             let ours = *id == state.installation.id.to_string() && is_for_us(&asked.body["repositories"]);
@@ -150,7 +130,7 @@ fn done(forge: &Forge, state: &mut State, asked: &Asked) -> Answered {
             Err(Answer::refused(403, "Resource not accessible by integration: this wants an installation's token"))
         }
         _ if asked.who == Who::Nobody => Err(Answer::refused(401, "Requires authentication")),
-        ("GET", ["user"]) if asked.who == Who::Token => Ok(Answer::ok(user(TOKEN_OWNER))),
+        ("GET", ["user"]) if asked.who == Who::Token => Ok(Answer::ok(token_owner())),
         ("GET", ["user"]) => Err(Answer::refused(403, "Resource not accessible by integration")),
         (method, ["repos", OWNER, NAME, rest @ ..]) => of_the_repository(forge, state, asked, method, rest),
         _ => Err(Answer::missing()),
@@ -169,7 +149,7 @@ fn of_the_repository(forge: &Forge, state: &mut State, asked: &Asked, method: &s
         ("GET", ["issues", "comments", id]) => comments::one(state, id),
         ("PATCH", ["issues", "comments", id]) => comments::update(state, asked, id),
         ("POST", ["issues", "comments", id, "reactions"]) => comments::react(state, asked, id),
-        ("GET", ["issues", number, "comments"]) => comments::below(state, number),
+        ("GET", ["issues", number, "comments"]) => comments::below(state, asked, number),
         ("POST", ["issues", number, "comments"]) => comments::create(forge, state, asked, number),
         ("POST", ["check-runs"]) => checks::create(forge, state, asked),
         ("PATCH", ["check-runs", id]) => checks::update(state, asked, id),
@@ -179,8 +159,53 @@ fn of_the_repository(forge: &Forge, state: &mut State, asked: &Asked, method: &s
         ("GET", ["deployments"]) => deployments::list(forge, state, asked),
         ("POST", ["deployments"]) => deployments::create(forge, state, asked),
         ("GET", ["deployments", id, "statuses"]) => deployments::statuses(state, id),
-        ("POST", ["deployments", id, "statuses"]) => deployments::set_status(state, asked, id),
+        ("POST", ["deployments", id, "statuses"]) => deployments::set_status(forge, state, asked, id),
         _ => Err(Answer::missing()),
+    }
+}
+
+const PER_PAGE: Field = ("per_page", Kind::Counted);
+const PAGE: Field = ("page", Kind::Counted);
+const DIRECTIONS: Kind = Kind::OneOf(&["asc", "desc"]);
+
+/// What may be asked besides the path.
+fn queries(method: &str, path: &[&str]) -> &'static [Field] {
+    match (method, path) {
+        ("GET", ["pulls"]) => &[
+            PER_PAGE,
+            PAGE,
+            ("state", Kind::OneOf(&["open", "closed", "all"])),
+            ("head", Kind::Text),
+            ("base", Kind::Text),
+            ("sort", Kind::OneOf(&["created", "updated", "popularity", "long-running"])),
+            ("direction", DIRECTIONS),
+        ],
+        ("GET", ["issues", "comments"]) => &[
+            PER_PAGE,
+            PAGE,
+            ("sort", Kind::OneOf(&["created", "updated"])),
+            ("direction", DIRECTIONS),
+            ("since", Kind::Time),
+        ],
+        ("GET", ["issues", _, "comments"]) => &[PER_PAGE, PAGE, ("since", Kind::Time)],
+        ("GET", ["commits", _, "check-runs"]) => &[
+            PER_PAGE,
+            PAGE,
+            ("check_name", Kind::Text),
+            ("status", Kind::OneOf(checks::PROGRESS)),
+            ("filter", Kind::OneOf(&["latest", "all"])),
+            ("app_id", Kind::Number),
+        ],
+        ("GET", ["deployments"]) => &[
+            PER_PAGE,
+            PAGE,
+            ("sha", Kind::Text),
+            ("ref", Kind::Text),
+            ("task", Kind::Text),
+            ("environment", Kind::Text),
+        ],
+        ("GET", ["commits", _, "pulls" | "status"] | ["deployments", _, "statuses"]) => &[PER_PAGE, PAGE],
+        _ => &[],
     }
 }
 
@@ -196,23 +221,61 @@ fn is_for_us(repositories: &Value) -> bool {
     repositories.as_array().is_none_or(|names| names.iter().all(|name| name == NAME))
 }
 
-fn repository(forge: &Forge) -> Value {
+/// As GitHub shows somebody to themselves.
+fn token_owner() -> Value {
+    let mut owner = user(TOKEN_OWNER);
+    owner["name"] = Value::Null;
+    owner["created_at"] = now().into();
+    owner["updated_at"] = now().into();
+    owner
+}
+
+const TOKEN: Shape = Shape {
+    required: &[],
+    optional: &[
+        ("repositories", Kind::List(500, &Kind::Text)),
+        ("repository_ids", Kind::List(500, &Kind::Number)),
+        ("permissions", Kind::Holds(&Shape { required: &[], optional: &[] })),
+    ],
+};
+
+fn app(forge: &Forge) -> Value {
     json!({
-        "id": 1, "name": NAME, "full_name": REPOSITORY, "owner": user(OWNER), "private": true,
-        "default_branch": "main", "html_url": format!("{}/{REPOSITORY}", forge.address),
+        "id": APP, "slug": SLUG, "name": SLUG, "owner": user(OWNER), "permissions": permissions(), "events": EVENTS,
+        "html_url": format!("{}/apps/{SLUG}", forge.address), "created_at": now(), "updated_at": now(),
     })
 }
 
+fn repository(forge: &Forge) -> Value {
+    json!({
+        "id": 1, "name": NAME, "full_name": REPOSITORY, "owner": user(OWNER), "private": true, "fork": false,
+        "default_branch": "main", "html_url": format!("{}/{REPOSITORY}", forge.address),
+        "created_at": now(), "updated_at": now(),
+    })
+}
+
+/// As it stands in other answers.
+fn small_repository(forge: &Forge) -> Value {
+    let mut small = repository(forge);
+    for name in ["default_branch", "created_at", "updated_at"] {
+        small.as_object_mut().map(|fields| fields.remove(name));
+    }
+    small
+}
+
+/// In a private repository, who has no role may do nothing; for GitHub that is an answer like any other.
 /// <https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
 fn permission(state: &State, login: &str) -> Answered {
-    let role = state.permissions.get(login).ok_or_else(Answer::missing)?;
+    let role = state.permissions.get(login).map_or("none", String::as_str);
     // There are four words for what a role comes to.
-    let permission = match role.as_str() {
+    let permission = match role {
         "maintain" => "write",
         "triage" => "read",
         role => role,
     };
-    Ok(Answer::ok(json!({"permission": permission, "role_name": role, "user": user(login)})))
+    let mut who = user(login);
+    who["role_name"] = role.into();
+    Ok(Answer::ok(json!({"permission": permission, "role_name": role, "user": who})))
 }
 
 /// A number in a path.

@@ -9,6 +9,7 @@ use super::{
         sign_in::login,
     },
     Answer, Answered, Asked, number,
+    shape::{Kind, Shape},
 };
 
 /// As it is now: what was pushed to its branches since is seen.
@@ -23,8 +24,12 @@ fn shown(forge: &Forge, pull: &Value) -> Value {
 
 pub fn list(forge: &Forge, state: &State, asked: &Asked) -> Answered {
     let wanted = asked.query("state").unwrap_or("open");
+    let is_of = |pull: &&Value| {
+        asked.query("base").is_none_or(|base| pull["base"]["ref"] == base)
+            && asked.query("head").is_none_or(|head| pull["head"]["label"] == head)
+    };
     let mut found: Vec<&Value> =
-        state.pulls.values().filter(|pull| wanted == "all" || pull["state"] == wanted).collect();
+        state.pulls.values().filter(|pull| wanted == "all" || pull["state"] == wanted).filter(is_of).collect();
     let by = match asked.query("sort").unwrap_or("created") {
         "updated" => "updated_at",
         _ => "created_at",
@@ -43,14 +48,22 @@ pub fn one(forge: &Forge, state: &State, wanted: &str) -> Answered {
     Ok(Answer::ok(shown(forge, pull)))
 }
 
+const NEW: Shape = Shape {
+    // Without a title it would be made of an issue.
+    required: &[("title", Kind::Short(256)), ("head", Kind::Text), ("base", Kind::Text)],
+    optional: &[("body", Kind::Short(65_536)), ("draft", Kind::Flag), ("maintainer_can_modify", Kind::Flag)],
+};
+
 pub fn open(forge: &Forge, state: &mut State, asked: &Asked) -> Answered {
-    asked.has(&["title", "head", "base"], &["body", "draft", "maintainer_can_modify"])?;
-    let (title, body) = (asked.text("title", 256)?, asked.text("body", 65_536)?);
-    let (head, base) = (asked.text("head", 256)?, asked.text("base", 256)?);
+    asked.has(&NEW)?;
+    let (title, body, head, base) = (asked.text("title"), asked.text("body"), asked.text("head"), asked.text("base"));
     let commit = |branch: &str| forge.commit(&format!("refs/heads/{branch}"));
-    let (Some(proposed), Some(_)) = (commit(head), commit(base)) else {
+    let (Some(proposed), Some(onto)) = (commit(head), commit(base)) else {
         return Err(Answer::invalid("head or base is no branch"));
     };
+    if forge.git(&["rev-list", "--count", &format!("{onto}..{proposed}")]) == "0" {
+        return Err(Answer::invalid(&format!("No commits between {base} and {head}")));
+    }
     if state
         .pulls
         .values()
@@ -59,7 +72,15 @@ pub fn open(forge: &Forge, state: &mut State, asked: &Asked) -> Answered {
         return Err(Answer::invalid(&format!("A pull request already exists for {head}.")));
     }
     let author = login(asked.who);
-    let new = NewPull { title, body, author: &author, head: (head, &proposed), from: REPOSITORY, base };
+    let new = NewPull {
+        title,
+        body,
+        author: &author,
+        head: (head, &proposed),
+        from: REPOSITORY,
+        base,
+        draft: asked.body["draft"] == true,
+    };
     let number = forge.open_pull(state, &new);
     Ok(Answer::created(state.pulls[&number].clone()))
 }
