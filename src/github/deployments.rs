@@ -22,6 +22,9 @@ pub struct Deployment {
     #[serde(rename = "sha")]
     pub commit: String,
     pub environment: String,
+    /// GitHub takes one that is called `production` for it.
+    #[serde(default, rename = "production_environment")]
+    pub is_production: bool,
     #[serde(default)]
     pub payload: Value,
 }
@@ -46,7 +49,7 @@ pub struct NewDeploymentStatus {
     /// Where more is said: the history's commit.
     pub log_url: Option<String>,
     pub description: String,
-    /// Whether a success makes the environment's earlier deployments inactive.
+    /// Whether a success makes the environment's earlier deployments inactive. Those of production GitHub leaves alone.
     pub auto_inactive: bool,
 }
 

@@ -181,6 +181,7 @@ const TESTS: &[Test] = tests! {
         what_no_delivery_told_is_found_by_polling,
         what_is_merged_goes_live_and_the_others_are_planned_on_top_of_it,
         what_is_merged_is_told_where_people_look,
+        several_environments_of_one_branch_are_told_of_each,
         what_fails_is_taken_back_and_a_pull_request_says_so,
         a_command_is_obeyed_for_whoever_may_write_here,
         a_command_goes_back_and_tries_again,

@@ -4,33 +4,10 @@
 use std::time::Instant;
 
 use crate::{
-    fleet::Fleet,
-    proposing::{As, Story},
+    proposing::{As, Story, greets},
     support::github::Trouble,
     world::{World, assert_is, wait_for},
 };
-
-/// As [`Story::begins`], with h4 in an environment `trial`, which follows a branch of its own or that of `test`.
-fn with_trial<'a>(world: &'a World, name: &'static str, branch: &str) -> Story<'a> {
-    let story = Story::of(Fleet::shared(world, name));
-    let fleet = &story.fleet;
-    fleet.environment("");
-    fleet.write("environments/trial.yaml", &format!("branch: {branch}\nobserve_interval: 1s\n"));
-    let address = &world.host("h4").address;
-    fleet.write("instances/h4.yaml", &format!("environment: trial\naddress: {address}\nports: 8000-15999\n"));
-    greets(fleet, "one");
-    fleet.service("beta", fleet.port(1), &["h4"], "env: {GREETING: one}");
-    fleet.commit();
-    if branch != "main" {
-        fleet.git(&["push", "--quiet", "origin", &format!("main:{branch}")]);
-    }
-    story
-}
-
-/// Declares alpha on hosts of both.
-fn greets(fleet: &Fleet<'_>, greeting: &str) {
-    fleet.service("alpha", fleet.port(0), &["h1", "h2", "h4"], &format!("env: {{GREETING: {greeting}}}"));
-}
 
 /// Waits until both environments were deployed to, and GitHub was told.
 #[track_caller]
@@ -61,7 +38,7 @@ fn is_silent_of(told: &str, words: &[&str]) {
 }
 
 pub fn a_pull_request_for_another_branch_is_planned_for_that_one(world: &World) {
-    let story = with_trial(world, "rebased", "trial");
+    let story = Story::with_another(world, "rebased", "trial", "trial");
     let github = &story.github;
     let _reconciler = story.follows(As::App, "1h");
     both_are_live(&story);
@@ -78,7 +55,7 @@ pub fn a_pull_request_for_another_branch_is_planned_for_that_one(world: &World) 
     the_plan_is_called(&story, number, "1 instance changes");
 
     github.rebases(number, "aside");
-    let told = story.is_told(number, &["Nothing that is deployed changes"]);
+    let told = story.is_told(number, &["Nothing that is deployed changes", "No environment follows `aside`"]);
     is_silent_of(&told, &["GREETING", "`h4`"]);
     the_plan_is_called(&story, number, "Nothing that is deployed changes");
     assert_is("how often it is told", github.comments_of_evenkeel(number).len(), 1);
@@ -232,7 +209,7 @@ pub fn what_is_closed_is_let_go_of(world: &World) {
 }
 
 pub fn pull_requests_of_different_environments_tell_of_their_own(world: &World) {
-    let story = with_trial(world, "apart", "main");
+    let story = Story::with_another(world, "apart", "trial", "main");
     let github = &story.github;
     let _reconciler = story.follows(As::App, "1h");
     both_are_live(&story);

@@ -45,6 +45,24 @@ impl<'a> Story<'a> {
         story
     }
 
+    /// As [`Self::begins`], with h4 in another environment, which follows a branch of its own or that of `test`.
+    pub fn with_another(world: &'a World, name: &'static str, environment: &str, branch: &str) -> Self {
+        let story = Self::of(Fleet::shared(world, name));
+        let fleet = &story.fleet;
+        fleet.environment("");
+        fleet.write(&format!("environments/{environment}.yaml"), &format!("branch: {branch}\nobserve_interval: 1s\n"));
+        let address = &world.host("h4").address;
+        let h4 = format!("environment: {environment}\naddress: {address}\nports: 8000-15999\n");
+        fleet.write("instances/h4.yaml", &h4);
+        greets(fleet, "one");
+        fleet.service("beta", fleet.port(1), &["h4"], "env: {GREETING: one}");
+        fleet.commit();
+        if branch != "main" {
+            fleet.git(&["push", "--quiet", "origin", &format!("main:{branch}")]);
+        }
+        story
+    }
+
     /// Declares alpha, with a greeting.
     pub fn declares(&self, greeting: &str) {
         let fleet = &self.fleet;
@@ -164,6 +182,11 @@ impl<'a> Story<'a> {
         let (answer, port) = (format!("alpha h1 / {greeting}"), self.fleet.port(0));
         wait_for(&answer, || (self.fleet.world.host("h1").asks(port, "/") == answer).then_some(()));
     }
+}
+
+/// Declares alpha on hosts of two environments.
+pub fn greets(fleet: &Fleet<'_>, greeting: &str) {
+    fleet.service("alpha", fleet.port(0), &["h1", "h2", "h4"], &format!("env: {{GREETING: {greeting}}}"));
 }
 
 /// Somewhere in the lab's network, where nobody has any business.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::{
     fleet::Fleet,
-    proposing::{As, Story},
+    proposing::{As, Story, greets},
     support::github::Trouble,
     world::{World, assert_is, assert_same, wait_for},
 };
@@ -188,6 +188,34 @@ pub fn what_is_merged_is_told_where_people_look(world: &World) {
     let states = [(merged, "success".to_owned()), (first, "inactive".to_owned())];
     assert_is("what the page of deployments has", github.deployments("test"), states);
     assert_is("how often it is told", github.comments_of_evenkeel(number).len(), 2);
+}
+
+pub fn several_environments_of_one_branch_are_told_of_each(world: &World) {
+    let story = Story::with_another(world, "several", "production", "main");
+    let github = &story.github;
+    let _reconciler = story.follows(As::App, "1s");
+    let first = github.head_of("main");
+    let is = |environment: &str, states: &[(&String, &str)]| {
+        let states: Vec<_> = states.iter().map(|(commit, state)| ((*commit).clone(), (*state).to_owned())).collect();
+        wait_for(&format!("{environment}: {states:?}"), || (github.deployments(environment) == states).then_some(()));
+    };
+    is("test", &[(&first, "success")]);
+    is("production", &[(&first, "success")]);
+
+    let number = story.proposes("greet", |fleet| greets(fleet, "two"));
+    story.is_told(number, &["3 instances change in 2 environments"]);
+    let merged = github.merges(number);
+    story.is_answered(number, &["Deployed to `test`"]);
+    story.is_answered(number, &["Deployed to `production`"]);
+    is("test", &[(&merged, "success"), (&first, "inactive")]);
+    // GitHub does not do that by itself in production.
+    is("production", &[(&merged, "success"), (&first, "inactive")]);
+    // One check tells of both.
+    let path = format!("commits/{merged}/check-runs?check_name=evenkeel/deploy");
+    wait_for("a check of both", || {
+        let title = github.sees(&path)["check_runs"][0]["output"]["title"].as_str()?.to_owned();
+        ["production: applied", "test: applied"].iter().all(|words| title.contains(words)).then_some(())
+    });
 }
 
 pub fn what_fails_is_taken_back_and_a_pull_request_says_so(world: &World) {

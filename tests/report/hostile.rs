@@ -380,7 +380,7 @@ fn blocks(whole: &str) -> BTreeMap<&str, &str> {
 #[test]
 fn a_comment_of_somebody_else_is_told_from_ours_by_its_beginning() {
     let pull = pull_request();
-    let ours = pull::comment(&view(&pull, PullContent::Untouched)).body;
+    let ours = pull::comment(&view(&pull, PullContent::Untouched { followed: true })).body;
     assert!(pull::is_plan(&ours) && pull::is_plan(&ours.replace('\n', "\r\n")));
     assert!(!pull::is_plan(&format!("I quote:\n\n> {}", pull::MARKER)));
 }

@@ -115,7 +115,8 @@ fn a_pull_request_that_is_not_planned_says_why_and_what_to_do() -> Tested {
     let paths = ["fleet/services/gong_mcp.yaml".to_owned(), "fleet/sites/app.yaml".to_owned()];
     let findings = findings();
     for (name, content) in [
-        ("untouched", PullContent::Untouched),
+        ("untouched", PullContent::Untouched { followed: true }),
+        ("unfollowed", PullContent::Untouched { followed: false }),
         ("fork", PullContent::Fork),
         ("conflict", PullContent::Conflict(&paths)),
         ("not_looked_at", PullContent::Refused("its tree has 100001 files; 100000 is the limit")),

@@ -121,7 +121,7 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
     let paths = ["fleet/sites/app.yaml".to_owned()];
     let findings = findings();
     let contents = [
-        PullContent::Untouched,
+        PullContent::Untouched { followed: true },
         PullContent::Fork,
         PullContent::Conflict(&paths),
         PullContent::Refused("its tree has 100001 files; 100000 is the limit"),

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{FIRST_PAUSE, LONGEST_PAUSE, PullError, PullRequests};
 use crate::{
     engine::{chronicle, ledger::Ledger as _, reconcile::lock, rollback},
-    github::{DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
+    github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
     host::Host,
     model::{
         name::EnvironmentName,
@@ -126,7 +126,10 @@ impl<H: Host> PullRequests<H> {
         let Some(commit) = deployment.commits.environment.clone() else { return Ok(()) };
         let address = format!("{}/commit/{}", self.page().await?, record.commit);
         let mut view = DeployedView { deployment, record: Some(&address), replicas: None, merged: &[], revert: None };
-        self.tell_deployment(deployment, &commit, &address).await?;
+        let told = self.tell_deployment(deployment, &commit, &address).await?;
+        if let Some(before) = before.filter(|_| told.is_production && state(deployment) == DeploymentState::Success) {
+            self.takes_the_place_of(before).await?;
+        }
         if deployment.outcome.is_none() {
             return self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await;
         }
@@ -146,10 +149,15 @@ impl<H: Host> PullRequests<H> {
     }
 
     /// On the page of deployments.
-    async fn tell_deployment(&self, deployment: &Deployment, commit: &str, address: &str) -> Result<(), PullError> {
+    async fn tell_deployment(
+        &self,
+        deployment: &Deployment,
+        commit: &str,
+        address: &str,
+    ) -> Result<github::Deployment, PullError> {
         let description = report::deployment::headline(deployment);
-        let id = match self.find_deployment(&deployment.environment, commit, &told_as(deployment)).await? {
-            Some(id) => id,
+        let known = match self.find_deployment(&deployment.environment, commit, &told_as(deployment)).await? {
+            Some(known) => known,
             None => {
                 let new = NewDeployment {
                     commit: commit.to_owned(),
@@ -157,7 +165,7 @@ impl<H: Host> PullRequests<H> {
                     description: description.clone(),
                     payload: json!({"generation": deployment.generation}),
                 };
-                self.github.create_deployment(&new).await?.id
+                self.github.create_deployment(&new).await?
             }
         };
         let status = NewDeploymentStatus {
@@ -166,7 +174,17 @@ impl<H: Host> PullRequests<H> {
             description,
             auto_inactive: true,
         };
-        Ok(self.github.set_deployment_status(id, &status).await?)
+        self.github.set_deployment_status(known.id, &status).await?;
+        Ok(known)
+    }
+
+    /// What was live before is so no more. GitHub knows by itself, but for production.
+    async fn takes_the_place_of(&self, before: &Deployment) -> Result<(), PullError> {
+        let Some(commit) = &before.commits.environment else { return Ok(()) };
+        match self.find_deployment(&before.environment, commit, &[before.generation]).await? {
+            Some(known) => self.say(known.id, DeploymentState::Inactive, "something newer is live").await,
+            None => Ok(()),
+        }
     }
 
     /// One of these generations, on the page of deployments.
@@ -175,11 +193,11 @@ impl<H: Host> PullRequests<H> {
         environment: &EnvironmentName,
         commit: &str,
         generations: &[u64],
-    ) -> Result<Option<u64>, PullError> {
+    ) -> Result<Option<github::Deployment>, PullError> {
         let known = self.github.deployments(environment.as_str(), Some(commit)).await?;
         let is_one =
             |payload: &serde_json::Value| payload["generation"].as_u64().is_some_and(|it| generations.contains(&it));
-        Ok(known.iter().find(|known| is_one(&known.payload)).map(|known| known.id))
+        Ok(known.into_iter().find(|known| is_one(&known.payload)))
     }
 
     /// What a commit's deployment comes to. Where several environments follow one branch it is told of all of them,
@@ -199,8 +217,8 @@ impl<H: Host> PullRequests<H> {
     async fn is_told(&self, deployment: &Deployment) -> Result<bool, PullError> {
         let Some(commit) = &deployment.commits.environment else { return Ok(true) };
         let found = self.find_deployment(&deployment.environment, commit, &told_as(deployment)).await?;
-        let Some(id) = found else { return Ok(false) };
-        let statuses = self.github.deployment_statuses(id).await?;
+        let Some(known) = found else { return Ok(false) };
+        let statuses = self.github.deployment_statuses(known.id).await?;
         // A success that something newer has replaced was told of once.
         let last = statuses.first().map(|status| status.state);
         Ok(last == Some(state(deployment)) || last == Some(DeploymentState::Inactive))

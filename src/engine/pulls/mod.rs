@@ -288,7 +288,8 @@ impl<H: Host> PullRequests<H> {
             Proposal::Conflict(paths) => publish::Content::Conflict(paths),
             Proposal::Refused(why) => publish::Content::Refused(why),
             Proposal::Invalid(findings) => publish::Content::Invalid(findings),
-            Proposal::Changes(pairs) if pairs.is_empty() => publish::Content::Untouched,
+            Proposal::Unfollowed => publish::Content::Untouched { followed: false },
+            Proposal::Changes(pairs) if pairs.is_empty() => publish::Content::Untouched { followed: true },
             Proposal::Changes(pairs) => {
                 let planned = pairs.into_iter().map(|pair| async {
                     let hosts = self.roster.hosts(&pair.base.fleet);

@@ -49,6 +49,8 @@ pub enum Proposal {
     Refused(String),
     /// What would be declared does not validate.
     Invalid(Vec<Finding>),
+    /// No environment follows the branch that it is proposed for.
+    Unfollowed,
     /// The environments of which it changes something.
     Changes(Vec<Pair>),
 }
@@ -59,6 +61,13 @@ pub struct Base<'a> {
     /// The branch that it is proposed for, and the commit there.
     pub branch: &'a str,
     pub commit: &'a str,
+}
+
+impl Base<'_> {
+    /// Whether it has what is shared by all environments.
+    fn is_of_all(&self) -> bool {
+        self.branch == self.fetched.default_branch
+    }
 }
 
 /// Works out what the proposed commit would change.
@@ -73,9 +82,12 @@ pub async fn proposal<H: Host>(
         Merged::Conflict(paths) => return Ok(Proposal::Conflict(paths)),
         Merged::TooLarge(why) => return Ok(Proposal::Refused(why)),
     };
-    let mut pairs = Vec::new();
+    let (mut pairs, mut is_followed) = (Vec::new(), false);
     let mut findings: Vec<Finding> = Vec::new();
     for (name, wanted) in wanted::wanted(reconciler, base.fetched).await? {
+        if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
+            continue;
+        }
         let before = match without(reconciler, &name, &wanted).await {
             Ok(before) => before,
             Err(failure) => {
@@ -84,6 +96,7 @@ pub async fn proposal<H: Host>(
             }
         };
         let Some(commits) = with(&merged, &wanted.commits, &before, base) else { continue };
+        is_followed = true;
         match propose(reconciler, commits, &before, wanted.said.standing.good.as_ref()).await? {
             Ok(after) if after.digest == before.digest && same_rules(&after, &before) => {}
             Ok(after) => {
@@ -96,7 +109,11 @@ pub async fn proposal<H: Host>(
             Err(error) => return Ok(Proposal::Refused(report::chain(&error))),
         }
     }
-    Ok(if findings.is_empty() { Proposal::Changes(pairs) } else { Proposal::Invalid(findings) })
+    Ok(match (is_followed, findings.is_empty()) {
+        (false, _) => Proposal::Unfollowed,
+        (true, true) => Proposal::Changes(pairs),
+        (true, false) => Proposal::Invalid(findings),
+    })
 }
 
 /// What the base declares. Where that does not validate, which a pull request may be about to mend, what was good
@@ -114,7 +131,7 @@ async fn without<H: Host>(
 
 /// The commits of an environment as they would be; none where the branch is none of its.
 fn with(merged: &str, wanted: &Commits, before: &Prepared, base: &Base<'_>) -> Option<Commits> {
-    let of_default = base.branch == base.fetched.default_branch;
+    let of_default = base.is_of_all();
     let of_environment = base.branch == before.fleet.environment.branch;
     let commit = |moves: bool, was: &Option<String>| if moves { Some(merged.to_owned()) } else { was.clone() };
     (of_default || of_environment).then(|| Commits {

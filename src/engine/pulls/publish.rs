@@ -33,7 +33,7 @@ const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
 /// What there is to say of a pull request.
 pub enum Content {
-    Untouched,
+    Untouched { followed: bool },
     Fork,
     Conflict(Vec<String>),
     Refused(String),
@@ -75,7 +75,8 @@ impl<H: Host> PullRequests<H> {
             if let (Rest::File(_), Some(whole)) = (rest, comment.rest) {
                 self.keep(pull.number, file, whole).await?;
             }
-            self.put_comment(pull.number, &comment.body, timeless, matches!(content, Content::Untouched)).await?;
+            self.put_comment(pull.number, &comment.body, timeless, matches!(content, Content::Untouched { .. }))
+                .await?;
         }
         let checks = |when| [report::pull::validate_check(&view(when)), report::pull::plan_check(&view(when))];
         for (check, timeless) in checks(&when).into_iter().zip(checks(NO_TIME)) {
@@ -171,7 +172,7 @@ fn warnings(content: &Content) -> Vec<Finding> {
 
 fn shown<'a>(content: &'a Content, barred: &'a [Option<String>]) -> PullContent<'a> {
     match content {
-        Content::Untouched => PullContent::Untouched,
+        Content::Untouched { followed } => PullContent::Untouched { followed: *followed },
         Content::Fork => PullContent::Fork,
         Content::Conflict(paths) => PullContent::Conflict(paths),
         Content::Refused(why) => PullContent::Refused(why),

@@ -177,7 +177,7 @@ impl<H: Host> PullRequests<H> {
     async fn tell_queued(&self, environment: &EnvironmentName, waiting: &Waiting) -> Result<(), PullError> {
         let Waiting { commit, generation, why } = waiting;
         let id = match self.find_deployment(environment, commit, &[*generation]).await? {
-            Some(id) => id,
+            Some(known) => known.id,
             None => {
                 let new = NewDeployment {
                     commit: commit.clone(),
@@ -195,13 +195,14 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn let_go(&self, environment: &EnvironmentName, waiting: &Waiting) -> Result<(), PullError> {
-        if let Some(id) = self.find_deployment(environment, &waiting.commit, &[waiting.generation]).await? {
-            self.say(id, DeploymentState::Inactive, "not deployed: it is live already, or something newer is").await?;
+        if let Some(known) = self.find_deployment(environment, &waiting.commit, &[waiting.generation]).await? {
+            self.say(known.id, DeploymentState::Inactive, "not deployed: it is live already, or something newer is")
+                .await?;
         }
         self.put_deploy_check(environment, report::pull::let_go_check(environment, &waiting.commit)).await
     }
 
-    async fn say(&self, id: u64, state: DeploymentState, description: &str) -> Result<(), PullError> {
+    pub(super) async fn say(&self, id: u64, state: DeploymentState, description: &str) -> Result<(), PullError> {
         let status =
             NewDeploymentStatus { state, log_url: None, description: description.to_owned(), auto_inactive: false };
         Ok(self.github.set_deployment_status(id, &status).await?)

@@ -40,7 +40,7 @@ pub fn validate_check(view: &PullView<'_>) -> Check {
     let (conclusion, title, found): (_, _, &[Finding]) = match &view.content {
         PullContent::Invalid(found) => (Conclusion::Failure, findings::summary(found), found),
         PullContent::Planned(_) => (Conclusion::Success, warned(), view.warnings),
-        PullContent::Untouched => (Conclusion::Success, headline(view), &[]),
+        PullContent::Untouched { .. } => (Conclusion::Success, headline(view), &[]),
         PullContent::Fork => (Conclusion::ActionRequired, headline(view), &[]),
         PullContent::Conflict(_) | PullContent::Refused(_) => (Conclusion::Failure, headline(view), &[]),
     };
@@ -55,7 +55,7 @@ pub fn validate_check(view: &PullView<'_>) -> Check {
 /// What merging would do.
 pub fn plan_check(view: &PullView<'_>) -> Check {
     let conclusion = match &view.content {
-        PullContent::Untouched => Conclusion::Success,
+        PullContent::Untouched { .. } => Conclusion::Success,
         PullContent::Planned(environments) if refusals(environments) == 0 => Conclusion::Success,
         PullContent::Fork => Conclusion::ActionRequired,
         PullContent::Planned(_) | PullContent::Conflict(_) | PullContent::Refused(_) | PullContent::Invalid(_) => {

@@ -17,7 +17,7 @@ use crate::{
 /// Plain words, which need no escaping.
 pub fn headline(view: &PullView<'_>) -> String {
     match &view.content {
-        PullContent::Untouched => "Nothing that is deployed changes".to_owned(),
+        PullContent::Untouched { .. } => "Nothing that is deployed changes".to_owned(),
         PullContent::Fork => "Not planned: this comes from another repository".to_owned(),
         PullContent::Conflict(paths) => format!("Not planned: {} in conflict", count(paths.len(), "file")),
         PullContent::Refused(_) => "Not planned: it cannot be looked at".to_owned(),

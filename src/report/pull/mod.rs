@@ -76,7 +76,10 @@ pub enum Rest<'a> {
 #[derive(Debug)]
 pub enum PullContent<'a> {
     /// It changes nothing that is deployed.
-    Untouched,
+    Untouched {
+        /// Whether any environment follows the branch that it is proposed for.
+        followed: bool,
+    },
     /// It comes from another repository, and nobody who may write here has asked for its plan.
     Fork,
     /// These paths were changed on both sides.

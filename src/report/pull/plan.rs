@@ -54,7 +54,11 @@ pub(super) fn where_it_is(view: &PullView<'_>) -> String {
 pub(super) fn document(view: &PullView<'_>) -> Document {
     let title = format!("{MARKER}\n### {}", heading(view));
     let (said, mut sections) = match &view.content {
-        PullContent::Untouched => ("Merging it deploys nothing.".to_owned(), Vec::new()),
+        PullContent::Untouched { followed: true } => ("Merging it deploys nothing.".to_owned(), Vec::new()),
+        PullContent::Untouched { followed: false } => {
+            let base = code(&view.pull.base);
+            (format!("No environment follows {base}: what is merged there is not deployed."), Vec::new())
+        }
         PullContent::Fork => (fork(view), Vec::new()),
         PullContent::Conflict(paths) => conflict(view, paths),
         PullContent::Refused(why) => (fence("", why.lines().take(REASON).map(|line| clipped(line, LINE))), Vec::new()),
@@ -222,6 +226,6 @@ fn next(view: &PullView<'_>) -> String {
             "Push to the branch and it is looked at again. `/evenkeel help` tells what else can be asked.<br>"
                 .to_owned()
         }
-        PullContent::Untouched | PullContent::Fork => String::new(),
+        PullContent::Untouched { .. } | PullContent::Fork => String::new(),
     }
 }
