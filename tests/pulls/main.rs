@@ -2,6 +2,7 @@
 //! as strict as GitHub. What needs hosts is in `tests/lab/pulls.rs`.
 
 mod client;
+mod commands;
 mod installation;
 mod program;
 mod sign_in;

@@ -3,9 +3,12 @@
 //! Keeps true: whether somebody may ask is asked of GitHub each time; a comment is obeyed once, as it was when it was
 //! made; everything that is asked is answered.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{PullError, PullRequests};
+use super::{FIRST_PAUSE, LONGEST_PAUSE, PullError, PullRequests};
 use crate::{
     engine::{
         chronicle,
@@ -14,7 +17,7 @@ use crate::{
         look, rollback,
         why::{Subject, why},
     },
-    github::{NewPull, Permission, Reaction},
+    github::{GitHubError, NewPull, Permission, Reaction},
     host::Host,
     model::{
         name::{EnvironmentName, InvalidName},
@@ -30,6 +33,11 @@ use crate::{
 
 /// How many deployments back the last change of something is looked for.
 const RECORDS: usize = 200;
+
+/// How long whoever asked still means it, while it is not known whether they may.
+const MEANT: Duration = Duration::from_secs(600);
+/// How long it is tried to say what was done.
+const ANSWERED: Duration = Duration::from_secs(24 * 3600);
 
 /// A comment that asks for something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +89,27 @@ impl Command {
     }
 }
 
+/// Asks GitHub again while it is away or takes no more, for so long.
+async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
+    most: Duration,
+    command: &Command,
+    ask: impl Fn() -> F,
+) -> Result<T, GitHubError> {
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask().await {
+            Err(error) if error.may_pass() && began.elapsed() + pause < most => {
+                let seconds = pause.as_secs();
+                warn!(pull = command.number, "a command is tried again in {seconds} s: {}", report::chain(&error));
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}
+
 impl<H: Host> PullRequests<H> {
     /// Does what a comment asks for. Answers whether its pull request is to be planned anew.
     pub(super) async fn obey(&self, command: &Command) -> Result<bool, PullError> {
@@ -105,12 +134,13 @@ impl<H: Host> PullRequests<H> {
             Outcome::Refused(why) => Answer::Refused { command: name, why },
             Outcome::Done(what, lines) => Answer::Done { command: name, what, lines },
         };
-        self.github.create_comment(command.number, &answer(&said)).await?;
+        let body = answer(&said);
+        patiently(ANSWERED, command, || self.github.create_comment(command.number, &body)).await?;
         Ok(false)
     }
 
     async fn done(&self, command: &Command) -> Result<Outcome, PullError> {
-        let permission = self.github.permission(&command.author).await?;
+        let permission = patiently(MEANT, command, || self.github.permission(&command.author)).await?;
         let name = report::words::visible(command.name());
         info!(pull = command.number, by = command.author, ?permission, "asked for {name}");
         if permission < Permission::Write {
