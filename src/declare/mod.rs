@@ -77,6 +77,8 @@ pub struct Declaration {
     broken: BTreeSet<(Kind, String)>,
     /// The errors that [`read`] found. While there are any, nothing is resolved.
     errors: Vec<Finding>,
+    /// The fleet of each environment as it was checked: without overrides.
+    fleets: BTreeMap<EnvironmentName, Fleet>,
 }
 
 /// Reads the fleet in `folder` (`""` for the root) of `tree`, with everything there is to say against
@@ -85,9 +87,11 @@ pub fn read(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
     let folder = folder.trim_matches('/');
     let mut files = files::gather(tree, folder);
     let mut findings = std::mem::take(&mut files.findings);
-    let declaration = declared(files, folder, &mut findings);
-    if let Some(declaration) = &declaration {
-        findings.extend(check::all(declaration, tree));
+    let mut declaration = declared(files, folder, &mut findings);
+    if let Some(declaration) = &mut declaration {
+        let (found, fleets) = check::all(declaration, tree);
+        findings.extend(found);
+        declaration.fleets = fleets;
     }
     sort(&mut findings);
     let declaration = declaration.filter(|declaration| declaration.broken.is_empty()).map(|mut declaration| {
@@ -124,7 +128,17 @@ fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Opti
     let sites = reader.kind(Kind::Site);
     let fleet = fleet?.map_err(|errors| findings.extend(errors)).ok()?;
     let folder = folder.to_owned();
-    Some(Declaration { folder, fleet, environments, instances, services, sites, broken, errors: Vec::new() })
+    Some(Declaration {
+        folder,
+        fleet,
+        environments,
+        instances,
+        services,
+        sites,
+        broken,
+        errors: Vec::new(),
+        fleets: BTreeMap::new(),
+    })
 }
 
 struct Reader<'a> {
@@ -195,6 +209,11 @@ impl Declaration {
     pub fn resolve(&self, environment: &EnvironmentName, overrides: &Overrides) -> Result<Fleet, Vec<Finding>> {
         if !self.errors.is_empty() {
             return Err(self.errors.clone());
+        }
+        if overrides.instances.is_empty()
+            && let Some(fleet) = self.fleets.get(environment)
+        {
+            return Ok(fleet.clone());
         }
         let mut unknown = overrides::unknown_instances(self, overrides);
         let Some(resolved) = resolve::environment(self, environment, overrides) else {

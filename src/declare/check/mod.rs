@@ -10,15 +10,18 @@ mod services;
 mod sites;
 mod sources;
 
+use std::collections::BTreeMap;
+
 pub(super) use self::{
     environment::environment,
     instances::{host_key, own_jump_host},
 };
 use super::{Declaration, codes, kinds::Kind, overrides::Overrides, resolve};
-use crate::model::{finding::Finding, tree::Tree};
+use crate::model::{finding::Finding, fleet::Fleet, name::EnvironmentName, tree::Tree};
 
-/// Everything against the declaration as a whole and against each of its environments.
-pub(super) fn all(declaration: &Declaration, tree: &Tree) -> Vec<Finding> {
+/// Everything against the declaration as a whole and against each of its environments. Answers their fleets as well, as
+/// they were checked: without overrides.
+pub(super) fn all(declaration: &Declaration, tree: &Tree) -> (Vec<Finding>, BTreeMap<EnvironmentName, Fleet>) {
     let mut findings = Vec::new();
     if declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let fleet = &declaration.fleet;
@@ -31,9 +34,11 @@ pub(super) fn all(declaration: &Declaration, tree: &Tree) -> Vec<Finding> {
     sites::check(declaration, &mut findings);
     sources::check(declaration, tree, &mut findings);
     let none = Overrides::default();
+    let mut fleets = BTreeMap::new();
     for name in declaration.environments.keys() {
-        findings
-            .extend(resolve::environment(declaration, name, &none).into_iter().flat_map(|resolved| resolved.findings));
+        let Some(resolved) = resolve::environment(declaration, name, &none) else { continue };
+        findings.extend(resolved.findings);
+        fleets.insert(name.clone(), resolved.fleet);
     }
-    findings
+    (findings, fleets)
 }
