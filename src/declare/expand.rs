@@ -15,7 +15,7 @@ use super::{
     similar,
 };
 use crate::model::{
-    finding::{Finding, Place},
+    finding::Finding,
     name::{InstanceName, ServiceName, SiteName},
 };
 
@@ -45,8 +45,8 @@ pub struct Written<'a> {
 #[derive(Default)]
 pub struct Outcome {
     pub findings: Vec<Finding>,
-    /// Who refers to whom, and where for the first time.
-    pub edges: BTreeMap<ServiceName, BTreeMap<ServiceName, Place>>,
+    /// Who refers to whom, and where for the first time: within what is written there, in these words.
+    pub edges: BTreeMap<ServiceName, BTreeMap<ServiceName, (File, Span, String)>>,
 }
 
 impl Targets<'_> {
@@ -188,7 +188,7 @@ impl Outcome {
         if written.service != target {
             let edges = self.edges.entry(written.service.clone()).or_default();
             if !edges.contains_key(target) {
-                edges.insert(target.clone(), written.file.place_of(written.span, raw));
+                edges.insert(target.clone(), (written.file.clone(), written.span, raw.to_owned()));
             }
         }
     }

@@ -113,10 +113,10 @@ fn own_rules(schema: &mut Schema) {
     }
 }
 
-/// Follows `$ref` within `root`.
+/// Follows `$ref` within `root`. Those that are generated all lead to a definition, and no name of one needs escapes.
 pub fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let target = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix('#'));
-    target.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
+    let target = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix("#/$defs/"));
+    target.and_then(|name| root.get("$defs")?.get(name)).unwrap_or(schema)
 }
 
 /// The schema of what `key` maps to in a mapping of `schema`.
@@ -134,6 +134,27 @@ mod tests {
     fn every_schema_compiles() {
         for compiled in [&FLEET, &ENVIRONMENT, &INSTANCE, &SERVICE, &SITE, &OVERRIDE] {
             assert!(compiled.validator.is_some(), "{:#}", compiled.schema);
+        }
+    }
+
+    #[test]
+    fn every_reference_of_a_schema_leads_to_a_definition() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+            match value {
+                Value::Object(object) => {
+                    found.extend(object.get("$ref").map(|_| value));
+                    object.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        for compiled in [&FLEET, &ENVIRONMENT, &INSTANCE, &SERVICE, &SITE, &OVERRIDE] {
+            let mut found = Vec::new();
+            references(&compiled.schema, &mut found);
+            for reference in found {
+                assert!(!std::ptr::eq(resolved(&compiled.schema, reference), reference), "{reference}");
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn environment(declaration: &Declaration, fleet: &Fleet, outcome: &mut Outco
     checker.domains(findings);
     checker.routes(findings);
     checker.after(findings);
-    checker.references(&outcome.edges, &mut outcome.findings);
+    checker.references(outcome);
 }
 
 struct Checker<'a> {
@@ -180,16 +180,18 @@ impl Checker<'_> {
     }
 
     /// Addresses are settled before anything starts, so a circle of references does no harm by itself.
-    fn references(&self, places: &BTreeMap<ServiceName, BTreeMap<ServiceName, Place>>, findings: &mut Vec<Finding>) {
+    fn references(&self, outcome: &mut Outcome) {
+        let places = &outcome.edges;
         let edges = places.iter().map(|(from, to)| (from.clone(), to.keys().cloned().collect())).collect();
         for circle in cycles(&edges) {
             let place = match circle.as_slice() {
-                [first, next, ..] => places.get(first).and_then(|to| to.get(next)).cloned(),
+                [first, next, ..] => places.get(first).and_then(|to| to.get(next)),
                 _ => None,
             };
             let message = format!("references go round in a circle: {}", shown(&circle));
             let hint = "whichever starts first finds the next one not there yet; each must bear that";
-            findings.push(Finding { place, ..Finding::warning(codes::REFERENCE_CYCLE, message).hint(hint) });
+            let place = place.map(|(file, span, raw)| file.place_of(*span, raw));
+            outcome.findings.push(Finding { place, ..Finding::warning(codes::REFERENCE_CYCLE, message).hint(hint) });
         }
     }
 }
