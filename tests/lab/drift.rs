@@ -79,10 +79,11 @@ pub fn who_was_there_before_a_drift_is_in_its_record(world: &World) {
     let file = format!("/etc/evenkeel/suspects/alpha@{port}.env");
     let reconciler = fleet.reconcile();
     wait_for("the first look", || (fleet.status()["sync"] == "synced").then_some(()));
-    // As one with a terminal does it.
-    h1.run(&format!(
-        "runuser -u ubuntu -- script --quiet --return --command \"sudo -n sed -i s/SERVICE/SECRET/ '{file}'\" /dev/null"
-    ));
+    // As one with a terminal does it. sudo with a terminal now and then misses that its command has ended, and waits
+    // for it for ever.
+    let edit = format!("sudo -n sed -i s/SERVICE/SECRET/ '{file}'");
+    let as_ubuntu = format!("runuser -u ubuntu -- script --quiet --return --command \"{edit}\" /dev/null");
+    h1.run(&format!("timeout --kill-after 1 10 {as_ubuntu} </dev/null >/dev/null 2>&1 || true"));
     wait_for("the record", || (fleet.newest("/kind") == "drift-repair").then_some(()));
     let suspects = fleet.newest("/suspects").to_string();
     assert!(suspects.contains("ubuntu ran sed as root on h1"), "it is not said who did it: {suspects}");
