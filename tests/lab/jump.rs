@@ -143,7 +143,7 @@ pub fn a_jump_host_that_does_not_lead_there_is_told_with_the_next_move(world: &W
 }
 
 pub fn an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host(world: &World) {
-    let mut fleet = Fleet::new(world, "babble");
+    let mut fleet = Fleet::new(world, "chatter");
     let (port, h1, h2, jump) = (fleet.port(0), world.host("h1"), world.host("h2"), world.host("h3"));
     [h1, h2].iter().for_each(|host| declared(&mut fleet, host, &through(jump)));
     fleet.service("alpha", port, &["h1"], "env: {GREETING: hello, STUBBORN: '5'}");
