@@ -31,7 +31,7 @@ use std::{
 use evenkeel::{
     declare::{self, Overrides},
     engine::{Prepared, look::look, roster::Roster},
-    host::{self, SshHost, Target},
+    host::{self, Remembered, SshHost, Target},
     model::digest::Digest,
     release::{self, Unfetched},
     render,
@@ -147,16 +147,18 @@ fn memory(table: &mut Table, first: f64, later: f64, peak: f64) {
     table.row("resident memory of `evenkeel run`", format!("{later:.1} MiB"), &beside, None, &[("40 MiB", holds)]);
 }
 
-/// A pass that changes nothing on open connections, and OpenSSH with the very same scripts, in turns.
+/// A pass that changes nothing on open connections, and OpenSSH with the very same scripts, with what is remembered of
+/// an earlier answer, in turns.
 fn warm_pass(table: &mut Table, scene: &Scene, prepared: &Prepared, floor: &Floor<'_>) -> Result {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let roster = Roster::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
     let hosts = roster.hosts(&prepared.fleet);
-    let scripts: Vec<(&str, String)> = prepared
-        .desired
-        .iter()
-        .map(|(name, desired)| (name.as_str(), host::question(&prepared.fleet, desired).script()))
-        .collect();
+    let mut scripts: Vec<(&str, String)> = Vec::new();
+    for (name, desired) in &prepared.desired {
+        let question = host::question(&prepared.fleet, desired);
+        let first = floor.run(name.as_str(), &question.script(&Remembered::default()))?;
+        scripts.push((name.as_str(), question.script(&Remembered::of(&question, first.as_bytes()))));
+    }
     let pass = || -> Result {
         let plan = runtime.block_on(look(prepared, &hosts, &|_| {}));
         let unreached: Vec<&str> = plan.unknown_instances().map(|(_, why)| why).collect();

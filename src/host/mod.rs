@@ -24,7 +24,7 @@ use thiserror::Error;
 
 pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
 pub use jump::Jumps;
-pub use probe::{Question, question};
+pub use probe::{Question, Remembered, question};
 pub use releases::Parcel;
 pub use ssh::{ConnectError, Target};
 pub use ssh_host::{STAGE_LIMIT, SshHost};

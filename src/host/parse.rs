@@ -11,11 +11,11 @@ use std::{
     path::Path,
 };
 
-use super::Question;
+use super::{Question, Remembered};
 use crate::model::{
     digest::Digest,
     manifest::Manifest,
-    observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
+    observation::{Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
     seen::Seen,
 };
 
@@ -100,9 +100,16 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
         venvs: venvs::venvs(&sections, question),
         interpreters: venvs::interpreters(&sections, question),
         certificates: certificates::certificates(&sections, question),
-        facts: facts(&sections),
         units,
     })
+}
+
+/// What need not be asked again while the host looks the same: nothing, where dpkg could not tell, or nothing that is
+/// understood was answered.
+pub(super) fn remembered(question: &Question, answer: &[u8]) -> Option<Remembered> {
+    let sections = Sections::read(answer).ok()?;
+    let (said, database) = (sections.one("packages")?.to_owned(), sections.one("packages-database")?.to_owned());
+    Some(Remembered { packages: question.packages.clone(), said, database })
 }
 
 /// Read and hashed by two programs one after the other: only what fits together is known.
@@ -332,24 +339,6 @@ fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<L
         (Ok(_), Some(other)) => Seen::Unknown(format!("`{other}` is no state of a release")),
     };
     question.releases.iter().map(|digest| (*digest, seen(digest))).collect()
-}
-
-fn facts(sections: &Sections) -> Facts {
-    let mut lines = sections.one("facts").unwrap_or_default().lines();
-    let mut next = || lines.next().unwrap_or_default().trim();
-    Facts {
-        arch: next().to_owned(),
-        boot_id: next().to_owned(),
-        load: next().to_owned(),
-        memory_available_kib: next().parse().ok(),
-        disk_free_kib: kibibytes(next()),
-    }
-}
-
-/// `BLOCKS BLOCK_SIZE`
-fn kibibytes(free: &str) -> Option<u64> {
-    let (blocks, size) = free.split_once(' ')?;
-    Some(blocks.parse::<u64>().ok()?.saturating_mul(size.parse().ok()?) / 1024)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{quote::assign, scripts::script};
+use super::{parse, quote::assign, scripts::script};
 use crate::model::{
     desired::Desired,
     digest::Digest,
@@ -59,9 +59,27 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
     question
 }
 
+/// What dpkg said of packages, and of which state of its database: while that looks the same it is not asked again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    pub(super) packages: BTreeSet<String>,
+    pub(super) said: String,
+    pub(super) database: String,
+}
+
+impl Remembered {
+    /// What an answer leaves to remember for the next question.
+    pub fn of(question: &Question, answer: &[u8]) -> Self {
+        parse::remembered(question, answer).unwrap_or_default()
+    }
+}
+
 impl Question {
-    /// What is sent: the question as variables, and the script that answers it.
-    pub fn script(&self) -> String {
+    /// What is sent: the question as variables, what is remembered of an earlier answer of that host, and the script
+    /// that answers.
+    pub fn script(&self, remembered: &Remembered) -> String {
+        let nothing = Remembered::default();
+        let remembered = if remembered.packages == self.packages { remembered } else { &nothing };
         let joined = |values: &BTreeSet<String>, with: &str| values.iter().cloned().collect::<Vec<_>>().join(with);
         let digests = |digests: &BTreeSet<Digest>| digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
         let pairs = self.certificates.iter().map(|pair| format!("{}\t{}", pair.certificate, pair.key));
@@ -73,6 +91,8 @@ impl Question {
             assign("units", &joined(&self.units, " ")),
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
+            assign("packages_said", &remembered.said),
+            assign("packages_database", &remembered.database),
             assign("releases", &digests(&self.releases)),
             assign("spared", &digests(&self.spared)),
             assign("venvs", &digests(&self.venvs)),

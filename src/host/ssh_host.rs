@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, StepEvent, Trace,
+    Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
     apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health,
     jump::Jumps,
@@ -41,6 +41,7 @@ pub struct SshHost {
     target: Target,
     jumps: Jumps,
     connection: Mutex<Option<Connection>>,
+    remembered: Mutex<Remembered>,
 }
 
 /// The session is shared with health checks, which go beside the shell.
@@ -52,7 +53,7 @@ struct Connection {
 impl SshHost {
     /// `jumps` are shared by all hosts that are reached through jump hosts.
     pub fn new(target: Target, jumps: &Jumps) -> Self {
-        Self { target, jumps: jumps.clone(), connection: Mutex::new(None) }
+        Self { target, jumps: jumps.clone(), connection: Mutex::new(None), remembered: Default::default() }
     }
 
     fn lost(&self, doing: &'static str, why: String) -> HostError {
@@ -169,7 +170,8 @@ impl SshHost {
 impl Host for SshHost {
     async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
         let doing = "probing";
-        let probed = self.run(doing, &question.script(), b"", PROBE_LIMIT, &mut |_| {}).await;
+        let mut remembered = self.remembered.lock().await;
+        let probed = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await;
         let answer = probed.map_err(|error| match error {
             HostError::Lost { doing, why } if why.starts_with("no answer") => HostError::Lost {
                 doing,
@@ -177,6 +179,7 @@ impl Host for SshHost {
             },
             error => error,
         })?;
+        *remembered = Remembered::of(question, &answer.output);
         parse::observation(question, &answer.output).map_err(|why| HostError::Garbled {
             doing,
             why: if answer.errors.is_empty() { why } else { format!("{why} ({})", answer.errors) },

@@ -33,7 +33,6 @@ pub struct Observation {
     pub interpreters: BTreeMap<String, Seen<String>>,
     /// Certificates asked about, each with its key.
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
-    pub facts: Facts,
 }
 
 /// A virtual environment, as it lies there.
@@ -152,19 +151,6 @@ pub struct LiveNginx {
     pub running: bool,
     /// What the loopback server answers.
     pub digest: Seen<Digest>,
-}
-
-/// Facts for people, and for guards of later work.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// As `uname -m` says.
-    pub arch: String,
-    pub boot_id: String,
-    /// Kibibytes free under `/var/lib`.
-    pub disk_free_kib: Option<u64>,
-    pub memory_available_kib: Option<u64>,
-    /// One-minute load, as the kernel writes it.
-    pub load: String,
 }
 
 impl Observation {

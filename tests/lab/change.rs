@@ -2,7 +2,7 @@
 
 use crate::{
     fleet::{Fleet, restarted, set},
-    world::{World, assert_is, assert_same, wait_for},
+    world::{Host, World, assert_is, assert_same, wait_for},
 };
 
 pub fn applying_twice_plans_nothing_and_writes_nothing(world: &World) {
@@ -141,27 +141,50 @@ pub fn what_git_no_longer_declares_goes_and_nothing_else(world: &World) {
 pub fn a_declared_package_is_installed_once(world: &World) {
     let fleet = Fleet::new(world, "packages");
     let h5 = world.host("h5");
-    // A repository on the host's own disk, for the lab has no way out.
-    h5.run(
-        r#"set -e
-        mkdir -p /srv/apt/tree/DEBIAN /srv/apt/tree/usr/share/labtool
-        cd /srv/apt
-        printf 'Package: labtool\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: a test\n' >tree/DEBIAN/control
-        echo hello >tree/usr/share/labtool/hello
-        dpkg-deb --root-owner-group --build tree labtool.deb
-        { dpkg-deb --field labtool.deb
-          echo "Filename: ./labtool.deb"
-          echo "Size: $(stat -c %s labtool.deb)"
-          echo "SHA256: $(sha256sum labtool.deb | cut -d' ' -f1)"; } >Packages
-        rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
-        echo 'deb [trusted=yes] file:/srv/apt ./' >/etc/apt/sources.list"#,
-    );
+    offer(h5, "labtool");
     fleet.instance(h5, "packages: [labtool, python3]\n");
     fleet.commit();
     assert_is("the plan", fleet.plan().changes(), vec!["h5 install labtool".to_owned()]);
     fleet.apply().ends_with(0);
     assert_is("what it brought", h5.run("cat /usr/share/labtool/hello").as_str(), "hello");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+/// What dpkg said is remembered between looks; what somebody does meanwhile is seen all the same.
+pub fn a_package_that_somebody_removes_comes_back(world: &World) {
+    let fleet = Fleet::new(world, "removed");
+    let h5 = world.host("h5");
+    offer(h5, "othertool");
+    fleet.environment("");
+    fleet.instance(h5, "packages: [othertool]\n");
+    let commit = fleet.commit();
+    let _reconciler = fleet.reconcile();
+    fleet.is_live(&commit);
+    for _ in 0..2 {
+        fleet.looked_at_twice();
+        h5.run("dpkg --remove othertool");
+        wait_for("the package", || h5.exists("/usr/share/othertool/hello").then_some(()));
+        wait_for("its record", || (fleet.newest("/kind") == "drift-repair").then_some(()));
+    }
+}
+
+/// A repository with one package, on the host's own disk, for the lab has no way out.
+fn offer(host: &Host, package: &str) {
+    host.run(&format!(
+        r#"set -e
+        mkdir -p /srv/apt/tree/DEBIAN /srv/apt/tree/usr/share/{package}
+        cd /srv/apt
+        printf 'Package: {package}\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: a test\n' >tree/DEBIAN/control
+        echo hello >tree/usr/share/{package}/hello
+        dpkg-deb --root-owner-group --build tree {package}.deb
+        rm -r tree
+        {{ dpkg-deb --field {package}.deb
+          echo "Filename: ./{package}.deb"
+          echo "Size: $(stat -c %s {package}.deb)"
+          echo "SHA256: $(sha256sum {package}.deb | cut -d' ' -f1)"; }} >Packages
+        rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+        echo 'deb [trusted=yes] file:/srv/apt ./' >/etc/apt/sources.list"#
+    ));
 }
 
 pub fn an_old_unit_is_replaced_in_the_same_phase(world: &World) {

@@ -70,6 +70,7 @@ const TESTS: &[Test] = tests! {
         a_port_is_taken_over_in_one_commit,
         what_git_no_longer_declares_goes_and_nothing_else,
         a_declared_package_is_installed_once,
+        a_package_that_somebody_removes_comes_back,
         an_old_unit_is_replaced_in_the_same_phase,
     }
     refuse {

@@ -13,8 +13,7 @@ use evenkeel::{
         fleet::Certificate,
         manifest::{Manifest, StartedWith},
         observation::{
-            Checked, Facts, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv,
-            Observation,
+            Checked, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation,
         },
         plan::{Action, Before, Step},
         seen::Seen,
@@ -208,7 +207,6 @@ impl Host {
                 .map(|path| (path.clone(), self.python.clone().map_or(Seen::Absent, Seen::Known)))
                 .collect(),
             certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
-            facts: Facts::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use evenkeel::{
     host::Question,
     model::{
         digest::Digest,
-        observation::{Facts, Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation},
+        observation::{Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation},
         seen::Seen,
     },
 };
@@ -70,7 +70,6 @@ fn observe(state: &State, question: &Question) -> Observation {
         venvs: question.venvs.iter().map(|key| (*key, seen(state.held.venvs.contains(key), whole()))).collect(),
         interpreters: question.interpreters.iter().map(|path| (path.clone(), Seen::Known(PYTHON.to_owned()))).collect(),
         certificates: std::collections::BTreeMap::new(),
-        facts: Facts::default(),
     }
 }
 

@@ -132,8 +132,6 @@ fn a_deployed_host_is_understood() {
     assert_eq!((chat.process.as_str(), chat.unit.as_deref()), ("python3", Some(CHAT)));
     let nginx = observation.nginx.known().expect("nginx");
     assert!(nginx.running && nginx.digest.known().is_some());
-    assert_eq!(observation.facts.arch, "x86_64");
-    assert!(observation.facts.disk_free_kib.is_some() && observation.facts.memory_available_kib.is_some());
 
     // Only what was said to be absent is.
     assert_eq!(
@@ -171,6 +169,25 @@ fn a_host_on_which_nothing_is_deployed_is_understood() {
     assert_eq!(taken.unit.as_deref(), Some("sophia-ai_memory_mcp@8300.service"));
     // Nobody answers on that port.
     assert_eq!(observation.nginx.known().map(|nginx| &nginx.digest), Some(&Seen::Absent));
+}
+
+#[test]
+fn dpkg_is_asked_again_once_its_database_or_the_question_is_another() {
+    let question = of_ai_core();
+    let database = "1 2 3";
+    let answer = [AI_CORE, format!("packages-database {}\n{database}\n", database.len()).as_bytes()].concat();
+    let remembered = Remembered::of(&question, &answer);
+    assert_eq!(seen(&question, &answer), seen(&question, AI_CORE));
+    assert!(question.script(&remembered).contains("packages_database='1 2 3'\n"));
+    assert!(question.script(&remembered).contains("packages_said='installed nginx-light "));
+
+    let more = Question { packages: set(&["nginx-light", "python3"]), ..question.clone() };
+    assert_eq!(more.script(&remembered), more.script(&Remembered::default()));
+    // Nothing is kept of an answer that does not say what it was true of, nor of what dpkg could not tell.
+    assert_eq!(Remembered::of(&question, AI_CORE), Remembered::default());
+    let untold = with(&answer, "packages", None);
+    assert_eq!(Remembered::of(&question, &untold), Remembered::default());
+    assert_eq!(Remembered::of(&question, b"no answer"), Remembered::default());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 # What is live on this host, in one go. Set before: fleet, paths (one a line), units, users, packages,
 # releases, venvs, interpreters (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port
-# (empty: nginx is no business of ours). With interpreters, after venv.sh.
+# (empty: nginx is no business of ours); packages_said and packages_database (what an earlier answer said of the
+# very same packages, and of which state of dpkg's database). With interpreters, after venv.sh.
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #
@@ -169,14 +170,23 @@ if [ "$interpreters" ]; then
   section venvs "$said"
 fi
 
+# dpkg-query reads all of its database, and says the same for as long as that looks the same: dpkg replaces
+# `status`, and notes in `updates` what is not in there yet. Looked at before it is asked, so that what changes
+# meanwhile is asked about again.
 # 1: some are not known to dpkg. More: it could not tell.
 if [ "$packages" ]; then
-  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' -- $packages 2>/dev/null)
-  case $? in
-  0 | 1) section packages "$installed" ;;
-  127) section '?packages' 'dpkg-query is not there: only Debian packages are known' ;;
-  *) section '?packages' 'dpkg-query could not tell' ;;
-  esac
+  database=$(stat -c '%i %s %y %z' /var/lib/dpkg/status /var/lib/dpkg/updates 2>/dev/null) || database=
+  if [ "$database" ] && [ "$database" = "$packages_database" ]; then
+    section packages "$packages_said"
+  else
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' -- $packages 2>/dev/null)
+    case $? in
+    0 | 1) section packages "$installed" ;;
+    127) section '?packages' 'dpkg-query is not there: only Debian packages are known' ;;
+    *) section '?packages' 'dpkg-query could not tell' ;;
+    esac
+  fi
+  section packages-database "$database"
 fi
 # 2: some are not there.
 if [ "$users" ]; then
@@ -223,15 +233,5 @@ open=
 [ -e "$base/open" ] && read -r open <"$base/open"
 section unfinished "$open"
 
-if [ -r /proc/sys/kernel/arch ]; then read -r arch </proc/sys/kernel/arch; else arch=$(uname -m); fi
-read -r boot </proc/sys/kernel/random/boot_id
-read -r load _ </proc/loadavg
-available=
-while read -r key value _; do [ "$key" = MemAvailable: ] && available=$value && break; done </proc/meminfo
-section facts "$arch
-$boot
-$load
-$available
-$(stat -f -c '%a %S' /var/lib 2>/dev/null)"
 section end ''
 printf %s "$answer"
