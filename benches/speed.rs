@@ -101,13 +101,13 @@ fn many_services(table: &mut Table) -> Result {
         let declaration = declaration.ok_or_else(|| format!("{findings:?}"))?;
         declaration.resolve(&environment, &Overrides::default()).map_err(|found| format!("{found:?}").into())
     };
-    let gathered = release::gather(&fleet_of()?, &tree, &Default::default(), &Unfetched, Default::default())?;
-    let requirements = release::requirements(&fleet_of()?, &gathered)?;
+    let gathered = release::gather(&*fleet_of()?, &tree, &Default::default(), &Unfetched, Default::default())?;
+    let requirements = release::requirements(&*fleet_of()?, &gathered)?;
     let releases: BTreeMap<_, Digest> =
         gathered.into_iter().map(|(source, release)| (source, release.digest)).collect();
     let made = render::Made { releases: &releases, requirements: &requirements };
     let took = samples(15, || {
-        let desired = render::render(&fleet_of()?, &made)?;
+        let desired = render::render(&*fleet_of()?, &made)?;
         let replicas: usize = desired.values().map(|desired| desired.replicas.len()).sum();
         if (desired.len(), replicas) == (100, 1000) { Ok(()) } else { Err("not the fleet that was meant".into()) }
     })?;

@@ -1,6 +1,6 @@
 //! The declared fleet from outside: data in, shown text out.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use evenkeel::{
     declare::{self, Overrides, codes},
@@ -65,7 +65,7 @@ fn read(changes: &[(&str, &str)]) -> (Option<declare::Declaration>, Vec<Finding>
     declare::read(&tree(changes), "fleet")
 }
 
-fn resolved(changes: &[(&str, &str)], environment: &str, overrides: &Overrides) -> Fleet {
+fn resolved(changes: &[(&str, &str)], environment: &str, overrides: &Overrides) -> Arc<Fleet> {
     let (declaration, found) = read(changes);
     let declaration = declaration.unwrap_or_else(|| panic!("{}", findings::text(&found, false)));
     let environment = environment.parse().expect("a name");

@@ -1,7 +1,7 @@
 //! What the demo's fleet has to have built: made out here, for a lab's network leads nowhere, while its hosts boot.
 //! The reconciler inside finds it where it is kept.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{ERROR, Failure, common::FleetArgs};
 use crate::{
@@ -18,7 +18,7 @@ pub struct Shown {
     pub tree: WorkTree,
     pub environment: EnvironmentName,
     pub branch: String,
-    pub fleet: Fleet,
+    pub fleet: Arc<Fleet>,
 }
 
 impl Shown {

@@ -26,7 +26,10 @@ mod starter;
 mod typed;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
@@ -78,7 +81,7 @@ pub struct Declaration {
     /// The errors that [`read`] found. While there are any, nothing is resolved.
     errors: Vec<Finding>,
     /// The fleet of each environment as it was checked: without overrides.
-    fleets: BTreeMap<EnvironmentName, Fleet>,
+    fleets: BTreeMap<EnvironmentName, Arc<Fleet>>,
 }
 
 /// Reads the fleet in `folder` (`""` for the root) of `tree`, with everything there is to say against
@@ -206,14 +209,14 @@ impl Declaration {
 
     /// The fleet of one environment. `overrides` replaces how instances are reached, and with that every
     /// address that is rendered.
-    pub fn resolve(&self, environment: &EnvironmentName, overrides: &Overrides) -> Result<Fleet, Vec<Finding>> {
+    pub fn resolve(&self, environment: &EnvironmentName, overrides: &Overrides) -> Result<Arc<Fleet>, Vec<Finding>> {
         if !self.errors.is_empty() {
             return Err(self.errors.clone());
         }
         if overrides.instances.is_empty()
             && let Some(fleet) = self.fleets.get(environment)
         {
-            return Ok(fleet.clone());
+            return Ok(Arc::clone(fleet));
         }
         let mut unknown = overrides::unknown_instances(self, overrides);
         let Some(resolved) = resolve::environment(self, environment, overrides) else {
@@ -228,7 +231,7 @@ impl Declaration {
             sort(&mut unknown);
             return Err(unknown);
         }
-        Ok(resolved.fleet)
+        Ok(Arc::new(resolved.fleet))
     }
 
     /// Whether `name` is declared, be it in a file that cannot be read.

@@ -3,7 +3,7 @@
 //! Keeps true: what is declared is told before anything is fetched, and nothing is fetched but by the
 //! [`Fetcher`] that is handed in.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 
@@ -30,7 +30,7 @@ use crate::{
 /// One environment, ready to be compared with what is live.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    pub fleet: Fleet,
+    pub fleet: Arc<Fleet>,
     pub commits: Commits,
     pub desired: BTreeMap<InstanceName, Desired>,
     pub releases: BTreeMap<Digest, Release>,
@@ -73,7 +73,7 @@ pub fn declared(
     folder: &str,
     environment: &EnvironmentName,
     overrides: &Overrides,
-) -> Result<(Fleet, Vec<Finding>), PrepareError> {
+) -> Result<(Arc<Fleet>, Vec<Finding>), PrepareError> {
     let (declaration, findings) = declare::read(tree, folder);
     let declaration = match declaration {
         Some(declaration) if !any_error(&findings) => declaration,
@@ -86,7 +86,7 @@ pub fn declared(
 /// A declared fleet with all its files. What `commits` does not say of other repositories is asked for, and
 /// `builds` says how far to go for what is built. Blocks, and may wait for the network or a build.
 pub fn gathered(
-    (fleet, findings): (Fleet, Vec<Finding>),
+    (fleet, findings): (Arc<Fleet>, Vec<Finding>),
     tree: &Tree,
     mut commits: Commits,
     fetcher: &dyn Fetcher,

@@ -48,7 +48,8 @@ fn line(service: &Service, key: &str, value: &str) -> Result<String, RenderError
             format: "an environment file",
         });
     }
-    let mut text = format!("{key}=\"");
+    let mut text = String::with_capacity(key.len() + value.len() + 4);
+    text.extend([key, "=\""]);
     for c in value.chars() {
         if matches!(c, '\\' | '"' | '$' | '`') {
             text.push('\\');

@@ -7,7 +7,10 @@ mod env_file;
 mod nginx;
 mod unit;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use thiserror::Error;
 
@@ -88,7 +91,7 @@ fn add_service(
         Some((key, _)) => format!("{}/bin", paths::venv(&fleet.name, key)),
         None => format!("{}/bin", paths::unknown_venv(&fleet.name)),
     });
-    let service = &in_venv(service, programs.as_deref());
+    let service = &*programs.as_ref().map_or(Cow::Borrowed(service), |programs| Cow::Owned(in_venv(service, programs)));
     let replica = Replica {
         service: service.name.clone(),
         port: service.port,
@@ -175,11 +178,10 @@ fn venv(python: &Python, directory: &str, requirements: &Digest) -> (Digest, Ven
 }
 
 /// The service with the programs of its virtual environment by their whole paths.
-fn in_venv(service: &Service, programs: Option<&str>) -> Service {
+fn in_venv(service: &Service, programs: &str) -> Service {
     let mut service = service.clone();
     let whole = |words: &mut Vec<String>| {
-        if let (Some(programs), Some(program)) = (programs, words.first_mut().filter(|program| !program.contains('/')))
-        {
+        if let Some(program) = words.first_mut().filter(|program| !program.contains('/')) {
             *program = format!("{programs}/{program}");
         }
     };

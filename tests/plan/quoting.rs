@@ -1,6 +1,6 @@
 //! Odd values reach a process as the same bytes, or are refused by name.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use evenkeel::{
     engine::Prepared,
@@ -46,7 +46,7 @@ fn prepared() -> Prepared {
 /// A file of gong_mcp with one variable or one word more.
 fn rendered(prepared: &mut Prepared, path: &str, env: Option<&str>, word: Option<&str>) -> Result<String, RenderError> {
     let gong: ServiceName = "gong_mcp".parse().expect("a name");
-    let service = prepared.fleet.services.get_mut(&gong).expect("a service");
+    let service = Arc::make_mut(&mut prepared.fleet).services.get_mut(&gong).expect("a service");
     if let Some(value) = env {
         service.env.insert("ODD".to_owned(), value.to_owned());
     }
@@ -109,10 +109,10 @@ fn a_program_whose_path_systemd_would_not_take_is_refused() {
     let mut prepared = prepared();
     let gong: ServiceName = "gong_mcp".parse().expect("a name");
     for program in ["/opt/it's", "/opt/a\"b", "/opt/a\\b", "./a\nb"] {
-        prepared.fleet.services.get_mut(&gong).expect("a service").exec = vec![program.to_owned()];
+        Arc::make_mut(&mut prepared.fleet).services.get_mut(&gong).expect("a service").exec = vec![program.to_owned()];
         assert!(rendered(&mut prepared, UNIT, None, None).is_err(), "{program:?}");
     }
-    prepared.fleet.services.get_mut(&gong).expect("a service").exec = vec!["/opt/a b$%".to_owned()];
+    Arc::make_mut(&mut prepared.fleet).services.get_mut(&gong).expect("a service").exec = vec!["/opt/a b$%".to_owned()];
     let text = rendered(&mut prepared, UNIT, None, None).expect("rendered");
     assert!(text.contains("\nExecStart=:\"/opt/a b$%%\"\n"), "{text}");
 }
@@ -121,7 +121,8 @@ fn a_program_whose_path_systemd_would_not_take_is_refused() {
 fn a_program_of_the_release_is_named_by_its_whole_path() {
     let mut prepared = prepared();
     let gong: ServiceName = "gong_mcp".parse().expect("a name");
-    prepared.fleet.services.get_mut(&gong).expect("a service").exec = vec!["./run".to_owned(), "./run".to_owned()];
+    Arc::make_mut(&mut prepared.fleet).services.get_mut(&gong).expect("a service").exec =
+        vec!["./run".to_owned(), "./run".to_owned()];
     let text = rendered(&mut prepared, UNIT, None, None).expect("rendered");
     let line = text.lines().find(|line| line.starts_with("ExecStart=")).expect("a command");
     let words = systemd::exec_start(line).expect("taken");

@@ -1,6 +1,6 @@
 //! Releases: what their digest covers, which links are refused, and how they are packed.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
 use evenkeel::{
     model::{
@@ -23,7 +23,7 @@ fn link(target: &str) -> Entry {
 
 /// The release of gong_mcp, were these its files.
 fn release(files: &[(&str, Entry)]) -> Result<Release, ReleaseError> {
-    let mut fleet = example().prepare().fleet;
+    let mut fleet = Arc::unwrap_or_clone(example().prepare().fleet);
     fleet.services.retain(|name, _| name.as_str() == "gong_mcp");
     fleet.sites.clear();
     let source = Source::folder("fleet/mcp_servers/gong");

@@ -1,6 +1,8 @@
 //! Wherever a person's value reaches a host, it either arrives as the same bytes or is refused at the
 //! place where it is written. Values go all the way: from YAML to what systemd or nginx reads.
 
+use std::sync::Arc;
+
 use evenkeel::model::fleet::Check;
 use hyper::Uri;
 use proptest::{prelude::*, sample::select};
@@ -345,8 +347,8 @@ proptest! {
     #[test]
     fn where_it_is_declared_stays_a_comment(folder in nasty()) {
         let mut prepared = small().prepare();
-        prepared.fleet.services.values_mut().for_each(|service| service.declared_in.clone_from(&folder));
-        prepared.fleet.sites.values_mut().for_each(|site| site.declared_in.clone_from(&folder));
+        Arc::make_mut(&mut prepared.fleet).services.values_mut().for_each(|service| service.declared_in.clone_from(&folder));
+        Arc::make_mut(&mut prepared.fleet).sites.values_mut().for_each(|site| site.declared_in.clone_from(&folder));
         let releases = prepared.sources.iter().map(|(source, (_, release))| (source.clone(), *release)).collect();
         let made = evenkeel::render::Made { releases: &releases, requirements: &std::collections::BTreeMap::new() };
         prepared.desired = evenkeel::render::render(&prepared.fleet, &made).expect("rendered");

@@ -10,7 +10,7 @@ mod services;
 mod sites;
 mod sources;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) use self::{
     environment::environment,
@@ -21,7 +21,7 @@ use crate::model::{finding::Finding, fleet::Fleet, name::EnvironmentName, tree::
 
 /// Everything against the declaration as a whole and against each of its environments. Answers their fleets as well, as
 /// they were checked: without overrides.
-pub(super) fn all(declaration: &Declaration, tree: &Tree) -> (Vec<Finding>, BTreeMap<EnvironmentName, Fleet>) {
+pub(super) fn all(declaration: &Declaration, tree: &Tree) -> (Vec<Finding>, BTreeMap<EnvironmentName, Arc<Fleet>>) {
     let mut findings = Vec::new();
     if declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let fleet = &declaration.fleet;
@@ -38,7 +38,7 @@ pub(super) fn all(declaration: &Declaration, tree: &Tree) -> (Vec<Finding>, BTre
     for name in declaration.environments.keys() {
         let Some(resolved) = resolve::environment(declaration, name, &none) else { continue };
         findings.extend(resolved.findings);
-        fleets.insert(name.clone(), resolved.fleet);
+        fleets.insert(name.clone(), Arc::new(resolved.fleet));
     }
     (findings, fleets)
 }

@@ -250,7 +250,7 @@ impl Sources<'_> {
     /// A program that begins with `./` is part of the source, and executable.
     fn program(&mut self, file: &File, folder: Option<&Folder>, exec: &At<String>) {
         let Some((folder, exclude)) = folder else { return };
-        let Some(program) = shlex::split(exec).and_then(|words| words.into_iter().next()) else { return };
+        let Some(program) = shlex::Shlex::new(exec).next() else { return };
         if !program.starts_with("./") || program.contains("${") {
             return;
         }
