@@ -238,8 +238,6 @@ fn unit(block: &str, directories: &HashMap<u32, &str>) -> Seen<LiveUnit> {
             active: field("ActiveState"),
             sub: field("SubState"),
             enabled: field("UnitFileState"),
-            needs_reload: field("NeedDaemonReload") == "yes",
-            restarts: field("NRestarts").parse().unwrap_or(0),
             main_pid,
             directory: directories.get(&main_pid).map(|path| (*path).to_owned()),
         }),

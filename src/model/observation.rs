@@ -112,8 +112,6 @@ pub struct LiveUnit {
     pub sub: String,
     /// `enabled`, `disabled`, `static`, … (`UnitFileState`)
     pub enabled: String,
-    pub needs_reload: bool,
-    pub restarts: u32,
     /// 0 where nothing runs.
     pub main_pid: u32,
     /// The working directory of the main process, where it could be read.

@@ -246,8 +246,6 @@ impl Host {
         Seen::Known(LiveUnit {
             sub: "running".to_owned(),
             enabled: if unit.enabled { "enabled" } else { "disabled" }.to_owned(),
-            needs_reload: false,
-            restarts: 0,
             main_pid,
             directory: unit.directory.filter(|_| main_pid != 0),
             active: unit.active,

@@ -120,8 +120,6 @@ fn a_deployment_that_runs_or_is_being_undone_refuses_another() {
                     active: active.to_owned(),
                     sub: String::new(),
                     enabled: "transient".to_owned(),
-                    needs_reload: false,
-                    restarts: 0,
                     main_pid,
                     directory: None,
                 };

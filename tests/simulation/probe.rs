@@ -95,8 +95,6 @@ fn live_unit(state: &State, name: &str) -> Seen<LiveUnit> {
             active: active.to_owned(),
             sub: String::new(),
             enabled: "transient".to_owned(),
-            needs_reload: false,
-            restarts: 0,
             main_pid: 1,
             directory: None,
         });

@@ -222,8 +222,6 @@ impl Systemd {
             active: active.to_owned(),
             sub: sub.to_owned(),
             enabled: if self.is_enabled(files, name) { "enabled" } else { "disabled" }.to_owned(),
-            needs_reload: false,
-            restarts: 0,
             main_pid: if self.is_active(name) { 4242 } else { 0 },
             directory,
         })

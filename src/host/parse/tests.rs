@@ -113,7 +113,7 @@ fn a_deployed_host_is_understood() {
     assert_eq!(observation.unfinished, None);
 
     let unit = observation.unit(CHAT).expect("the unit");
-    assert!(unit.is_active() && unit.is_enabled() && !unit.needs_reload);
+    assert!(unit.is_active() && unit.is_enabled());
     assert!(unit.directory.as_ref().is_some_and(|path| path.starts_with("/var/lib/evenkeel/sophia/releases/")));
 
     for (path, recorded) in &manifest.files {

@@ -48,7 +48,7 @@ unset IFS
 directories=
 if [ "$units" ]; then
   section units "$units"
-  if states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,MainPID -- $units 2>&1); then
+  if states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID -- $units 2>&1); then
     section states "$states"
     for word in $states; do
       case $word in MainPID=0) ;; MainPID=*) directories="$directories$newline/proc/${word#MainPID=}/cwd" ;; esac
@@ -212,7 +212,9 @@ for digest in $releases; do
 done
 # Compared as they come: together they are megabytes.
 untouched=
-[ "$due" ] && untouched=$(cat -- $signatures 2>/dev/null | { signature $directories 3<&- | cmp -s - /dev/fd/3 && echo yes; } 3<&0)
+if [ "$due" ] && cat -- $signatures 2>/dev/null | { signature $directories 3<&- | cmp -s - /dev/fd/3; } 3<&0; then
+  untouched=yes
+fi
 for digest in $due; do
   directory=$base/releases/$digest listing=$base/listings/$digest
   if [ "$untouched" ] || [ "$(signature "$directory")" = "$(cat -- "$listing.signature" 2>/dev/null)" ]; then
