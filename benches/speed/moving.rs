@@ -114,10 +114,8 @@ fn first_upload(
         }
     }
     let (ours, theirs) = (super::median(&mut ours), super::median(&mut theirs));
-    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    let beside = format!("tar | zstd | ssh {}", milliseconds(theirs));
     let name = "20 MiB in 2,000 files to five hosts, the first time";
-    table.row(name, milliseconds(ours), &beside, Some(ratio), &[("1.5", ratio < 1.5)]);
+    table.compare(name, (ours, theirs), "tar | zstd | ssh", 1.5, None);
     Ok(())
 }
 
@@ -161,7 +159,7 @@ fn one_file(
     let limit = (BYTES + lines + 8 * 1024) as u64;
     let beside = format!("the file has {BYTES} bytes; {}", milliseconds(took));
     let held = sent < limit;
-    table.row("one of 2,000 files changed, to one host", format!("{sent} B"), &beside, None, &[("file + 8 KiB", held)]);
+    table.row("one of 2,000 files changed, to one host", format!("{sent} B"), &beside, ("file + 8 KiB", held));
     Ok(())
 }
 
@@ -188,6 +186,6 @@ fn ten_releases(table: &mut Table, host: &Arc<SshHost>, runtime: &tokio::runtime
     let added = with.saturating_sub(without);
     let beside = format!("{} without", milliseconds(without));
     let name = "what ten releases of 2,000 files add to a look";
-    table.row(name, milliseconds(added), &beside, None, &[("30 ms", added < Duration::from_millis(30))]);
+    table.row(name, milliseconds(added), &beside, ("30 ms", added < Duration::from_millis(30)));
     Ok(())
 }

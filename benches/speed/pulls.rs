@@ -69,7 +69,7 @@ fn to_comment(table: &mut Table, github: &GitHub, clone: &Path) -> Result {
     }
     let took = median(&mut taken);
     let beside = "the push to the repository included";
-    table.row("a pull request, webhook to comment", milliseconds(took), beside, None, &[("1 s", took.as_secs() < 1)]);
+    table.row("a pull request, webhook to comment", milliseconds(took), beside, ("1 s", took.as_secs() < 1));
     Ok(())
 }
 
@@ -116,18 +116,12 @@ fn storm(table: &mut Table, github: &GitHub, url: &str, daemon: &Daemon<'_>) -> 
     let slowest = taken[taken.len() * 99 / 100];
     let name = "500 deliveries in 5 s, 99 of 100 answered within";
     let within = slowest < Duration::from_millis(50);
-    table.row(name, milliseconds(slowest), "", None, &[("50 ms", within)]);
+    table.row(name, milliseconds(slowest), "", ("50 ms", within));
     thread::sleep(QUIET);
     let growth = daemon.resident()? - at_fiftieth;
-    table.row(
-        "memory between the 50th and the last",
-        format!("{growth:.1} MiB"),
-        "",
-        None,
-        &[("10 MiB", growth < 10.0)],
-    );
+    table.row("memory between the 50th and the last", format!("{growth:.1} MiB"), "", ("10 MiB", growth < 10.0));
     let writes = github.writes().len() - writes;
-    table.row("writes to GitHub for all of them", writes.to_string(), "nothing differs", None, &[("12", writes < 12)]);
+    table.row("writes to GitHub for all of them", writes.to_string(), "nothing differs", ("12", writes < 12));
     Ok(())
 }
 
