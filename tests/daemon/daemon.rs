@@ -5,8 +5,6 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use chrono::Utc;
@@ -15,11 +13,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::waiting::wait_for_or;
+pub use crate::waiting::{PATIENCE, wait_for};
+
 /// The program under test.
 pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
-
-/// Longer than anything here takes that works, on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A bare repository with the fleet that `evenkeel init` writes.
 pub struct Config {
@@ -141,24 +139,6 @@ impl Drop for Daemon {
         // Ended already is as good.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// Asks until there is an answer.
-#[track_caller]
-pub fn wait_for<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
-    wait_for_or(what, ask, String::new)
-}
-
-#[track_caller]
-fn wait_for_or<T>(what: &str, mut ask: impl FnMut() -> Option<T>, instead: impl Fn() -> String) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s; {}", PATIENCE.as_secs(), instead());
-        thread::sleep(Duration::from_millis(20));
     }
 }
 

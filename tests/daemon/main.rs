@@ -5,4 +5,6 @@ mod daemon;
 mod log;
 mod packaging;
 mod systemd;
+#[path = "../support/waiting.rs"]
+mod waiting;
 mod webhook;

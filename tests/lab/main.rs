@@ -52,6 +52,7 @@ use std::{
     time::Instant,
 };
 
+use support::waiting;
 use world::World;
 
 type Test = (&'static str, fn(&World));

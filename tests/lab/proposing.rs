@@ -11,7 +11,8 @@ use crate::{
     fleet::Fleet,
     reconciler::Reconciler,
     support::github::{APP, GitHub},
-    world::{PATIENCE, World, wait_for},
+    waiting::PATIENCE,
+    world::{World, wait_for},
 };
 
 /// As whom the reconciler signs in.

@@ -9,10 +9,11 @@ use std::{
     process::{Command, Output, Stdio},
     sync::{Mutex, atomic::AtomicU16},
     thread,
-    time::{Duration, Instant},
 };
 
 use evenkeel::lab::Lab;
+
+pub use crate::waiting::wait_for;
 
 /// The program under test.
 pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
@@ -22,9 +23,6 @@ const HOSTS: usize = 5;
 
 /// Locked by the one run of these tests that has the lab.
 const TURNS: &str = "/run/evenkeel-itest.lock";
-
-/// Longer than anything here takes that works, on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Five hosts. Dropping it takes them down.
 pub struct World {
@@ -173,19 +171,6 @@ pub fn assert_same(before: &Seen, after: &Seen) {
         after.difference(before).for_each(|line| differences += &format!("\n{host} + {line}"));
     }
     assert!(differences.is_empty(), "hosts are not as before:{differences}");
-}
-
-/// Asks until there is an answer.
-#[track_caller]
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Fails when two values differ, with what they are about.

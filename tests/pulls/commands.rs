@@ -1,8 +1,8 @@
 //! What people ask for while GitHub does not answer.
 
 use crate::{
-    program::{Story, wait_for},
-    support::github::Trouble,
+    program::Story,
+    support::{github::Trouble, waiting::wait_for},
 };
 
 #[test]

@@ -1,8 +1,8 @@
 //! The App's installation is taken away, suspended and given back while the daemon runs.
 
 use crate::{
-    program::{Story, wait_for},
-    support::github::GitHub,
+    program::Story,
+    support::{github::GitHub, waiting::wait_for},
 };
 
 /// How often the App was asked for a token.

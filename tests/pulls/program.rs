@@ -10,7 +10,6 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -19,11 +18,10 @@ use crate::support::{
     git::git,
     github::{APP, GitHub},
     tls::NAME,
+    waiting::wait_for,
 };
 
 const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
-/// Longer than anything here takes that works, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The fleet that `evenkeel init` writes, and its GitHub.
 pub struct Story {
@@ -131,19 +129,6 @@ pub fn ran(mut command: Command) -> String {
 #[track_caller]
 pub fn shows_no_token(text: &str) {
     assert!(!text.contains("ghs_0") && !text.contains("BEGIN RSA"), "{text}");
-}
-
-/// Asks until there is an answer.
-#[track_caller]
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A running `evenkeel run`. Dropping it ends it.

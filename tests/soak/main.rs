@@ -20,6 +20,8 @@ mod reconciler;
 #[path = "../lab/told.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod told;
+#[path = "../support/waiting.rs"]
+mod waiting;
 #[path = "../lab/world.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod world;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, PullError, PullRequests};
+use super::{PullError, PullRequests, pauses::Pauses};
 use crate::{
     engine::{
         chronicle,
@@ -96,17 +96,17 @@ async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, GitHubError> {
     let began = Instant::now();
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::default();
     loop {
-        match ask().await {
-            Err(error) if error.may_pass() && began.elapsed() + pause < most => {
-                let seconds = pause.as_secs();
-                warn!(pull = command.number, "a command is tried again in {seconds} s: {}", report::chain(&error));
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            answer => return answer,
+        let answer = ask().await;
+        let Err(error) = answer.as_ref().map(drop) else { return answer };
+        let pause = pauses.next();
+        if !error.may_pass() || began.elapsed() + pause >= most {
+            return answer;
         }
+        let seconds = pause.as_secs();
+        warn!(pull = command.number, "a command is tried again in {seconds} s: {}", report::chain(error));
+        sleep(pause).await;
     }
 }
 

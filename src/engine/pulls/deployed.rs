@@ -11,7 +11,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, PullError, PullRequests};
+use super::{
+    PullError, PullRequests,
+    pauses::{self, Pauses},
+};
 use crate::{
     engine::{chronicle, ledger::Ledger as _, reconcile::lock, rollback},
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
@@ -44,26 +47,25 @@ impl<H: Host> PullRequests<H> {
     /// Tells of deployments as they are recorded, until `stop`.
     pub async fn tell(self: Arc<Self>, stop: CancellationToken) {
         let mut appended = self.reconciler.ledger.appended();
+        let mut signed_in = self.signed_in.subscribe();
         let mut told = Told::new();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
             let next = match self.tell_what_is_new(&mut told).await {
                 Ok(()) => {
-                    pause = FIRST_PAUSE;
-                    LONGEST_PAUSE
+                    pauses.begin_anew();
+                    pauses::LONGEST
                 }
                 Err(error) => {
                     warn!("a deployment is told of later: {}", report::chain(&error));
-                    let now = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    now
+                    pauses.next()
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                // It outlives this, for it is the ledger's.
+                // They outlive this: one is the ledger's, the other ours.
                 Ok(()) = appended.changed() => {}
-                () = self.signed_in.notified() => pause = FIRST_PAUSE,
+                Ok(()) = signed_in.changed() => pauses.begin_anew(),
                 () = sleep(next) => {}
             }
         }

@@ -27,7 +27,7 @@ impl<H: Host> PullRequests<H> {
                 info!(action, "the App's installation was changed: signed in to GitHub anew");
                 self.is_let_in();
                 state.try_again(Instant::now());
-                self.signed_in.notify_one();
+                self.signed_in.send_replace(());
                 // What the loop could not fetch, push or ask. A full channel holds a poke already.
                 let _ = self.poke.try_send(());
             }

@@ -9,6 +9,7 @@ mod commands;
 mod deployed;
 mod installation;
 mod look;
+mod pauses;
 mod proposal;
 mod publish;
 mod queue;
@@ -23,7 +24,7 @@ use std::{
 
 use thiserror::Error;
 use tokio::{
-    sync::{Notify, OnceCell, mpsc},
+    sync::{OnceCell, mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -53,8 +54,6 @@ use queue::{Approved, Comments, Made, State};
 
 /// So soon after a push it is here.
 const AFTER_PUSH: Duration = Duration::from_secs(2);
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Error)]
 pub enum PullError {
@@ -86,7 +85,7 @@ pub struct PullRequests<H> {
     /// The newest check of each environment's deployment.
     deploys: Mutex<BTreeMap<(EnvironmentName, String), Check>>,
     /// What could not be told may be told now.
-    signed_in: Notify,
+    signed_in: watch::Sender<()>,
 }
 
 /// A plan that was made and told, or not.
@@ -123,7 +122,7 @@ impl<H: Host> PullRequests<H> {
             page: OnceCell::new(),
             telling: tokio::sync::Mutex::default(),
             deploys: Mutex::default(),
-            signed_in: Notify::new(),
+            signed_in: watch::Sender::default(),
         }
     }
 
@@ -201,7 +200,7 @@ impl<H: Host> PullRequests<H> {
             }
             Err(error) => {
                 warn!("the open pull requests are not known: {}", report::chain(&error));
-                return self.poll_every.max(FIRST_PAUSE);
+                return self.poll_every.max(pauses::FIRST);
             }
         };
         state.open = open.iter().map(|pull| pull.number).collect();

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::{Ended, Planned, PullRequests, commands::Command};
+use super::{Ended, Planned, PullRequests, commands::Command, pauses::Pauses};
 use crate::{
     github::{Changed, Comment, event::Event},
     host::Host,
@@ -72,7 +72,7 @@ pub(super) struct Known {
     /// The head and the base branch as last heard of.
     heard: Option<(String, String)>,
     approved: Approved,
-    failures: u32,
+    pauses: Pauses,
 }
 
 #[derive(Default)]
@@ -173,7 +173,7 @@ impl State {
 
     /// What failed need not wait any longer: its cause may be gone.
     pub(super) fn try_again(&mut self, now: Instant) {
-        for known in self.known.values_mut().filter(|known| known.failures > 0) {
+        for known in self.known.values_mut().filter(|known| known.pauses.is_failing()) {
             known.due = known.due.map(|(_, since)| (now, since));
         }
     }
@@ -214,7 +214,7 @@ impl State {
         let now = Instant::now();
         let since = known.due.map_or(now, |(_, since)| since);
         known.due = Some(((now + BUNCH).min(since + LONGEST_BUNCH), since));
-        known.failures = 0;
+        known.pauses.begin_anew();
     }
 
     /// What the list of open ones has no more is looked at: it was closed, and no delivery said so.
@@ -260,18 +260,17 @@ impl State {
                     known.approved = Approved::Commit(made.head.clone());
                 }
                 known.made = Some(made);
-                known.failures = 0;
+                known.pauses.begin_anew();
             }
             Ok(Planned::Nowhere) => {
                 known.made = None;
-                known.failures = 0;
+                known.pauses.begin_anew();
             }
             // Unless it was opened again since.
             Ok(Planned::Closed) if known.due.is_none() => self.closed(ended.number),
             Ok(Planned::Closed) => {}
             Err(error) => {
-                let pause = super::FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(super::LONGEST_PAUSE);
-                known.failures += 1;
+                let pause = known.pauses.next();
                 warn!(
                     pull = ended.number,
                     "not planned, tried again in {} s: {}",
@@ -302,7 +301,7 @@ mod tests {
         state.ended(Ended { number: 7, result: Err(PullError::GitHub(suspended)) });
         let due = |state: &State, number| state.known.get(&number).and_then(|known| known.due).map(|(at, _)| at);
         let now = Instant::now();
-        assert_eq!(due(&state, 7), Some(now + super::super::FIRST_PAUSE));
+        assert_eq!(due(&state, 7), Some(now + super::super::pauses::FIRST));
         state.try_again(now);
         assert_eq!((due(&state, 7), due(&state, 8)), (Some(now), None), "the other one has not failed");
     }

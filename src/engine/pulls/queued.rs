@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, PullError, PullRequests};
+use super::{PullError, PullRequests, pauses::Pauses};
 use crate::{
     engine::reconcile::lock,
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
@@ -126,23 +126,24 @@ impl Queue {
 impl<H: Host> PullRequests<H> {
     /// Tells what has to wait, until `stop`.
     pub async fn tell_what_waits(self: Arc<Self>, stop: CancellationToken) {
+        let mut signed_in = self.signed_in.subscribe();
         let mut queue = Queue::default();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
             let next = match self.tell_the_queue(&mut queue).await {
                 Ok(()) => {
-                    pause = FIRST_PAUSE;
+                    pauses.begin_anew();
                     LOOK
                 }
                 Err(error) => {
                     warn!("what waits is told of later: {}", report::chain(&error));
-                    let now = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    now
+                    pauses.next()
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
+                // It outlives this, for it is ours.
+                Ok(()) = signed_in.changed() => pauses.begin_anew(),
                 () = sleep(next) => {}
             }
         }

@@ -1,0 +1,45 @@
+//! How long it takes until something that did not work is tried again: longer each time, and not for ever.
+
+use std::time::Duration;
+
+pub(super) const FIRST: Duration = Duration::from_secs(5);
+pub(super) const LONGEST: Duration = Duration::from_secs(600);
+
+/// The pauses of one thing that is tried again and again.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    failures: u32,
+}
+
+impl Pauses {
+    /// The next one, after a failure.
+    pub fn next(&mut self) -> Duration {
+        let pause = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
+    /// It did not work when it was tried last.
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// It worked, or there is a reason why it should now.
+    pub fn begin_anew(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_longer_until_it_worked() {
+        let mut pauses = Pauses::default();
+        let seconds: Vec<u64> = (0..9).map(|_| pauses.next().as_secs()).collect();
+        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+        pauses.begin_anew();
+        assert_eq!(pauses.next(), FIRST);
+    }
+}
