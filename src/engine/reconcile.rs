@@ -32,7 +32,7 @@ use super::{
     round,
     round_error::RoundError,
     sources::Moving,
-    wanted,
+    waiting, wanted,
 };
 use crate::{
     decide::{self, Effect, Event, Policy, State},
@@ -234,6 +234,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let failure = match wanted {
             Ok(wanted) => {
                 *lock(&self.trouble) = None;
+                self.note_what_waits(&wanted).await?;
                 return Ok(wanted);
             }
             Err(failure) => failure,
@@ -256,6 +257,16 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         warn!("{why}; going on with what is known");
         Ok(known)
+    }
+
+    /// What waits for a deployment that still goes on: to know what is wanted takes a while.
+    async fn note_what_waits(&self, wanted: &BTreeMap<EnvironmentName, decide::Wanted>) -> Result<(), RoundError> {
+        for (environment, wanted) in wanted.iter().filter(|(_, wanted)| wanted.said.open.is_some()) {
+            let said = self.said(environment).await?;
+            let waiting = waiting::after(said.open.as_ref(), &wanted.commits, &said.standing);
+            waiting::note(&self.status, environment, waiting);
+        }
+        Ok(())
     }
 
     /// The number of the pass that the environment has now.

@@ -31,15 +31,16 @@ pub fn behind(goal: &Goal, newest: &Newest, seat: &Seat, differs: bool) -> Optio
     };
     let standing = &newest.standing;
     let ours = newest.deployment.as_ref().is_none_or(|deployment| deployment.seat == seat.id);
-    let is_live = standing.kept_up().is_some_and(|live| live.commits == *commits);
-    if !ours || is_live || standing.quarantined(commits).is_some() {
-        return None;
-    }
-    Some(Waiting {
-        commit: commits.environment.clone()?,
-        generation: newest.generation() + 1,
-        why: reason(*why, commits, standing)?,
-    })
+    let commit = awaited(commits, standing).filter(|_| ours)?;
+    Some(Waiting { commit, generation: newest.generation() + 1, why: reason(*why, commits, standing)? })
+}
+
+/// The environment's commit, by which people know what waits: not one that is live or has failed, whatever else of
+/// what is wanted is newer.
+fn awaited(commits: &Commits, standing: &Standing) -> Option<String> {
+    let commit = commits.environment.clone()?;
+    let is_live = standing.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(&commit));
+    (!is_live && standing.quarantined(commits).is_none()).then_some(commit)
 }
 
 fn reason(why: Barred, commits: &Commits, standing: &Standing) -> Option<String> {
@@ -51,11 +52,12 @@ fn reason(why: Barred, commits: &Commits, standing: &Standing) -> Option<String>
     }
 }
 
-/// What waits for the end of a deployment of ours.
-pub fn after(open: Option<&Open>, commits: &Commits) -> Option<Waiting> {
-    let open = open.filter(|open| open.ours && open.commits != *commits)?;
+/// What waits for the end of a deployment of ours. A rollback keeps what was rolled back waiting for nothing.
+pub fn after(open: Option<&Open>, commits: &Commits, standing: &Standing) -> Option<Waiting> {
+    let next = standing.target(commits);
+    let open = open.filter(|open| open.ours && open.commits.environment != next.environment)?;
     Some(Waiting {
-        commit: commits.environment.clone()?,
+        commit: awaited(next, standing)?,
         generation: open.generation + 1,
         why: format!("waits for generation {} to end", open.generation),
     })
@@ -63,8 +65,7 @@ pub fn after(open: Option<&Open>, commits: &Commits) -> Option<Waiting> {
 
 /// What waits for its builds. They may take minutes, and nothing of the deployment is recorded before they end.
 pub fn for_builds(newest: &Newest, commits: &Commits) -> Option<Waiting> {
-    let is_live = newest.standing.kept_up().is_some_and(|live| live.commits == *commits);
-    let commit = commits.environment.clone().filter(|_| !is_live)?;
+    let commit = awaited(commits, &newest.standing)?;
     Some(Waiting { commit, generation: newest.generation() + 1, why: "its releases are being built".to_owned() })
 }
 
@@ -76,9 +77,5 @@ pub fn note(
 ) {
     let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
     let (Some(view), Some(waiting)) = (status.get_mut(environment), waiting) else { return };
-    let note = format!("{}: {}", report::words::short(&waiting.commit), waiting.why);
-    if !view.notes.contains(&note) {
-        view.notes.push(note);
-    }
     view.waiting = Some(waiting);
 }

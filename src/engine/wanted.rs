@@ -10,7 +10,6 @@ use super::{
     reconcile::{Reconciler, lock},
     required,
     round_error::RoundError,
-    waiting,
 };
 use crate::{
     decide::Wanted,
@@ -41,7 +40,6 @@ pub async fn wanted<H: Host, L: Ledger>(
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
         let names = declaration.required_checks(name);
         let missing_checks = required::missing(reconciler, names, &commits, &said.standing).await;
-        waiting::note(&reconciler.status, name, waiting::after(said.open.as_ref(), &commits));
         wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds, missing_checks });
     }
     Ok(wanted)

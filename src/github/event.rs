@@ -284,11 +284,11 @@ struct InstallationPayload {
 #[derive(Deserialize)]
 struct Installed {
     id: u64,
-    #[serde(default)]
-    account: InstalledFor,
+    /// May be null, as GitHub describes it.
+    account: Option<InstalledFor>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct InstalledFor {
     login: Option<String>,
 }
@@ -296,6 +296,10 @@ struct InstalledFor {
 impl From<InstallationPayload> for Event {
     fn from(payload: InstallationPayload) -> Self {
         let Installed { id, account } = payload.installation;
-        Event::Installation(InstallationEvent { action: payload.action, id, account: account.login })
+        Event::Installation(InstallationEvent {
+            action: payload.action,
+            id,
+            account: account.and_then(|account| account.login),
+        })
     }
 }

@@ -6,11 +6,12 @@
 //!
 //! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation>
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{
     Clock, GitHub, GitHubError, RepositoryName, SignIn,
@@ -24,6 +25,8 @@ use super::{
 const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(10);
 /// How often that is tried while what is left of it is good.
 const BETWEEN_TRIES: TimeDelta = TimeDelta::minutes(1);
+/// How long another one is waited for while one is left.
+const WHILE_ONE_IS_LEFT: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
     pub(super) sign_in: SignIn,
@@ -76,10 +79,15 @@ impl Session {
             }
             left.renewed_from = now + BETWEEN_TRIES;
         }
-        match (self.renew(app, key_file, wire).await, token.as_ref().filter(|token| token.ends > now)) {
-            // It is not wasted while GitHub's API is away: git may be well.
-            (Err(error), Some(left)) if error.may_pass() => Ok(left.secret.clone()),
-            (renewed, _) => Ok(token.insert(renewed?).secret.clone()),
+        let renewing = self.renew(app, key_file, wire);
+        let Some(left) = token.as_ref().filter(|token| token.ends > now) else {
+            return Ok(token.insert(renewing.await?).secret.clone());
+        };
+        // It is not wasted while GitHub's API is away or hangs: git may be well, and waits for this.
+        match timeout(WHILE_ONE_IS_LEFT, renewing).await {
+            Err(_) => Ok(left.secret.clone()),
+            Ok(Err(error)) if error.may_pass() => Ok(left.secret.clone()),
+            Ok(renewed) => Ok(token.insert(renewed?).secret.clone()),
         }
     }
 

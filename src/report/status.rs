@@ -133,6 +133,9 @@ pub fn text(view: &StatusView, style: Style) -> String {
     for note in &view.notes {
         text += &format!("  {}\n", style.warn(&one_line(note)));
     }
+    if let Some(waiting) = view.waiting.as_ref().filter(|waiting| !view.notes.contains(&waiting.why)) {
+        text += &format!("  {}\n", style.warn(&format!("{}: {}", short(&waiting.commit), one_line(&waiting.why))));
+    }
     let columns = Columns::of(view);
     for instance in &view.instances {
         text.push('\n');

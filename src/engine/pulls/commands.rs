@@ -1,9 +1,12 @@
 //! `/evenkeel …` in comments: who may ask, and what is done.
 //!
 //! Keeps true: whether somebody may ask is asked of GitHub each time; a comment is obeyed once, as it was when it was
-//! made; everything that is asked is answered.
+//! made; what is asked is answered, unless GitHub does not say who may ask.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -134,9 +137,25 @@ impl<H: Host> PullRequests<H> {
             Outcome::Refused(why) => Answer::Refused { command: name, why },
             Outcome::Done(what, lines) => Answer::Done { command: name, what, lines },
         };
-        let body = answer(&said);
-        patiently(ANSWERED, command, || self.github.create_comment(command.number, &body)).await?;
+        self.answer(command, &answer(&said)).await?;
         Ok(false)
+    }
+
+    /// A comment that GitHub took and never said so is found by its marker, and not made again.
+    async fn answer(&self, command: &Command, said: &str) -> Result<(), GitHubError> {
+        let marker = format!("<!-- evenkeel: the answer to comment {} -->", command.comment);
+        let body = format!("{said}\n\n{marker}");
+        let was_tried = AtomicBool::new(false);
+        patiently(ANSWERED, command, || async {
+            if was_tried.swap(true, Ordering::Relaxed) {
+                let there = self.github.comments(command.number).await?;
+                if there.iter().any(|comment| comment.body.ends_with(&marker)) {
+                    return Ok(());
+                }
+            }
+            self.github.create_comment(command.number, &body).await.map(drop)
+        })
+        .await
     }
 
     async fn done(&self, command: &Command) -> Result<Outcome, PullError> {

@@ -37,8 +37,19 @@ const RECORDS: usize = 20;
 const COMMITS: usize = 30;
 /// How many pull requests are told of one deployment.
 const TOLD: usize = 10;
+/// Of how many commits the checks are known: another environment may be told of one that this one has left behind.
+const KEPT_CHECKS: usize = 10;
 /// How long the health after a deployment is waited for. It is asked just then.
 const HEALTH: Duration = Duration::from_secs(5);
+
+/// A record that is to be told of.
+struct Untold {
+    record: Record,
+    /// The last one before it with which all went well: what was merged since is told of with this one.
+    good: Option<Deployment>,
+    /// What GitHub shows as live until this one is.
+    live: Option<Deployment>,
+}
 
 /// The newest generation of each environment that was told of, and as what.
 type Told = BTreeMap<EnvironmentName, (u64, Option<Outcome>)>;
@@ -75,23 +86,23 @@ impl<H: Host> PullRequests<H> {
         for environment in self.reconciler.ledger.histories().await? {
             let name = environment.clone();
             let records = self.reconciler.ledger.call(move |repository| repository.records(&name, RECORDS)).await?;
-            for (record, before) in self.untold(&environment, records, told).await? {
+            for untold in self.untold(&environment, records, told).await? {
                 let _turn = self.telling.lock().await;
-                self.tell_one(&record, before.as_ref()).await?;
-                let deployment = &record.deployment;
+                self.tell_one(&untold).await?;
+                let deployment = &untold.record.deployment;
                 told.insert(environment.clone(), (deployment.generation, deployment.outcome));
             }
         }
         Ok(())
     }
 
-    /// What there is to tell of, the oldest first, each with the deployment that was good before it.
+    /// What there is to tell of, the oldest first.
     async fn untold(
         &self,
         environment: &EnvironmentName,
         records: Vec<Record>,
         told: &mut Told,
-    ) -> Result<Vec<(Record, Option<Deployment>)>, PullError> {
+    ) -> Result<Vec<Untold>, PullError> {
         let newest = records.first().map(|record| record.commit.clone());
         let changes: Vec<Record> = records
             .into_iter()
@@ -114,29 +125,32 @@ impl<H: Host> PullRequests<H> {
         for (number, record) in changes.iter().enumerate() {
             let ours = record.deployment.seat == self.reconciler.seat.id;
             if ours && is_new(&record.deployment) {
-                let older = changes[number + 1..].iter().map(|record| &record.deployment);
-                let good = older.into_iter().find(|older| older.outcome == Some(Outcome::Applied));
-                untold.push((record.clone(), good.cloned()));
+                let older = || changes[number + 1..].iter().map(|record| &record.deployment);
+                let good = older().find(|older| older.outcome == Some(Outcome::Applied)).cloned();
+                let live = older().find(|older| state(older) == DeploymentState::Success).cloned();
+                untold.push(Untold { record: record.clone(), good, live });
             }
         }
         untold.reverse();
         Ok(untold)
     }
 
-    async fn tell_one(&self, record: &Record, before: Option<&Deployment>) -> Result<(), PullError> {
+    async fn tell_one(&self, Untold { record, good, live }: &Untold) -> Result<(), PullError> {
         let deployment = &record.deployment;
         let Some(commit) = deployment.commits.environment.clone() else { return Ok(()) };
         let address = format!("{}/commit/{}", self.page().await?, record.commit);
         let mut view = DeployedView { deployment, record: Some(&address), replicas: None, merged: &[], revert: None };
         let told = self.tell_deployment(deployment, &commit, &address).await?;
-        if let Some(before) = before.filter(|_| told.is_production && state(deployment) == DeploymentState::Success) {
-            self.takes_the_place_of(before).await?;
+        if let Some(live) =
+            live.as_ref().filter(|_| told.is_production && state(deployment) == DeploymentState::Success)
+        {
+            self.takes_the_place_of(live).await?;
         }
         if deployment.outcome.is_none() {
             return self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await;
         }
         view.replicas = self.health_after(deployment).await;
-        let merged = self.merged_since(before, &commit).await?;
+        let merged = self.merged_since(good.as_ref(), &commit).await?;
         view.merged = &merged;
         let revert = self.revert(&view, merged.first()).await;
         view.revert = revert.as_ref();
@@ -207,12 +221,19 @@ impl<H: Host> PullRequests<H> {
     pub(super) async fn put_deploy_check(&self, environment: &EnvironmentName, check: Check) -> Result<(), PullError> {
         let check = {
             let mut all = lock(&self.deploys);
-            all.retain(|(of, commit), _| of != environment || *commit == check.commit);
-            all.insert((environment.clone(), check.commit.clone()), check.clone());
-            let of_commit = all.values().filter(|known| known.commit == check.commit);
+            let own = all.entry(environment.clone()).or_default();
+            own.retain(|known| known.commit != check.commit);
+            own.push_front(check.clone());
+            own.truncate(KEPT_CHECKS);
+            let of_commit = all.values().flatten().filter(|known| known.commit == check.commit);
             report::pull::together(&of_commit.collect::<Vec<_>>()).unwrap_or(check)
         };
         Ok(self.github.put_check(&check).await?)
+    }
+
+    /// What was told last of a commit's deployment to one environment.
+    pub(super) fn deploy_check(&self, environment: &EnvironmentName, commit: &str) -> Option<Check> {
+        lock(&self.deploys).get(environment)?.iter().find(|known| known.commit == commit).cloned()
     }
 
     /// Whether a process before this one has told of it to the end.

@@ -17,7 +17,7 @@ mod queued;
 mod trust;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -82,8 +82,8 @@ pub struct PullRequests<H> {
     page: OnceCell<String>,
     /// Whoever tells of deployments has this: what is told of one comes in the order in which it happens.
     telling: tokio::sync::Mutex<()>,
-    /// The newest check of each environment's deployment.
-    deploys: Mutex<BTreeMap<(EnvironmentName, String), Check>>,
+    /// The newest checks of each environment's deployments, the newest first.
+    deploys: Mutex<BTreeMap<EnvironmentName, VecDeque<Check>>>,
     /// What could not be told may be told now.
     signed_in: watch::Sender<()>,
 }
@@ -99,8 +99,8 @@ enum Planned {
     Told(Made),
     /// There is nothing to plan any more, and what was kept of it is let go of.
     Closed,
-    /// It is proposed for what is no branch that is followed.
-    Nowhere,
+    /// Its base branch is not in the repository.
+    NoBase,
 }
 
 impl<H: Host> PullRequests<H> {
@@ -251,7 +251,7 @@ impl<H: Host> PullRequests<H> {
             return Ok(Planned::Closed);
         }
         let fetched = self.reconciler.ledger.fetch().await?;
-        let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(Planned::Nowhere) };
+        let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(Planned::NoBase) };
         let is_fork = pull.from.as_deref() != Some(self.github.name().to_string().as_str());
         let plans_forks = !is_fork || self.plans_forks(&fetched).await?;
         if !plans_forks && !approved.is_for(&pull.head) {

@@ -262,7 +262,7 @@ impl State {
                 known.made = Some(made);
                 known.pauses.begin_anew();
             }
-            Ok(Planned::Nowhere) => {
+            Ok(Planned::NoBase) => {
                 known.made = None;
                 known.pauses.begin_anew();
             }

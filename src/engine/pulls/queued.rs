@@ -15,7 +15,7 @@ use crate::{
     engine::reconcile::lock,
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
     host::Host,
-    model::name::EnvironmentName,
+    model::{name::EnvironmentName, pull::CheckState},
     report::{
         self,
         status::{Health, Waiting},
@@ -151,17 +151,24 @@ impl<H: Host> PullRequests<H> {
 
     async fn tell_the_queue(&self, queue: &mut Queue) -> Result<(), PullError> {
         let environments: Vec<EnvironmentName> = lock(&self.reconciler.status).keys().cloned().collect();
+        let mut result = Ok(());
         for environment in environments {
-            // Not while a deployment is told of: what waits would be told after it has begun.
-            let _turn = self.telling.lock().await;
-            let Some(now) = self.now(&environment) else { continue };
-            let Some(next) = queue.next(&environment, &now, Instant::now()) else { continue };
-            match &next {
-                Next::Queued(environment, waiting) => self.tell_queued(environment, waiting).await?,
-                Next::LetGo(environment, waiting) => self.let_go(environment, waiting).await?,
-            }
-            queue.was_told(&next);
+            // That one cannot be told of keeps nobody from being told of the others.
+            result = result.and(self.tell_next(queue, &environment).await);
         }
+        result
+    }
+
+    async fn tell_next(&self, queue: &mut Queue, environment: &EnvironmentName) -> Result<(), PullError> {
+        // Not while a deployment is told of: what waits would be told after it has begun.
+        let _turn = self.telling.lock().await;
+        let Some(now) = self.now(environment) else { return Ok(()) };
+        let Some(next) = queue.next(environment, &now, Instant::now()) else { return Ok(()) };
+        match &next {
+            Next::Queued(environment, waiting) => self.tell_queued(environment, waiting).await?,
+            Next::LetGo(environment, waiting) => self.let_go(environment, waiting).await?,
+        }
+        queue.was_told(&next);
         Ok(())
     }
 
@@ -178,6 +185,8 @@ impl<H: Host> PullRequests<H> {
     async fn tell_queued(&self, environment: &EnvironmentName, waiting: &Waiting) -> Result<(), PullError> {
         let Waiting { commit, generation, why } = waiting;
         let id = match self.find_deployment(environment, commit, &[*generation]).await? {
+            // It has begun, or has ended: that is told.
+            Some(known) if !self.is_queued(known.id).await? => return Ok(()),
             Some(known) => known.id,
             None => {
                 let new = NewDeployment {
@@ -196,11 +205,22 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn let_go(&self, environment: &EnvironmentName, waiting: &Waiting) -> Result<(), PullError> {
-        if let Some(known) = self.find_deployment(environment, &waiting.commit, &[waiting.generation]).await? {
+        if let Some(known) = self.find_deployment(environment, &waiting.commit, &[waiting.generation]).await?
+            && self.is_queued(known.id).await?
+        {
             self.say(known.id, DeploymentState::Inactive, "not deployed: it is live already, or something newer is")
                 .await?;
         }
-        self.put_deploy_check(environment, report::pull::let_go_check(environment, &waiting.commit)).await
+        if self.deploy_check(environment, &waiting.commit).is_some_and(|known| known.state == CheckState::Queued) {
+            self.put_deploy_check(environment, report::pull::let_go_check(environment, &waiting.commit)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was told of a deployment but that it waits. One that was just made is not told of yet.
+    async fn is_queued(&self, deployment: u64) -> Result<bool, PullError> {
+        let newest = self.github.deployment_statuses(deployment).await?.into_iter().next();
+        Ok(newest.is_none_or(|status| status.state == DeploymentState::Queued))
     }
 
     pub(super) async fn say(&self, id: u64, state: DeploymentState, description: &str) -> Result<(), PullError> {

@@ -137,7 +137,8 @@ fn deploying(commit: &str, state: CheckState, title: &str, summary: String) -> C
     }
 }
 
-/// One check for several of one commit: as far as the one that is least far, and as bad as the worst. None for none.
+/// One check for several of one commit: in progress while one is, else queued while one is, else as bad as the worst.
+/// None for none.
 pub fn together(checks: &[&Check]) -> Option<Check> {
     let (first, others) = checks.split_first()?;
     if others.is_empty() {
