@@ -199,6 +199,7 @@ const TESTS: &[Test] = tests! {
         github_that_takes_no_more_is_waited_for_and_hosts_are_not,
         what_is_closed_is_let_go_of,
         pull_requests_of_different_environments_tell_of_their_own,
+        what_waited_and_is_refused_is_told_as_refused,
     }
     strangers {
         a_fork_waits_until_somebody_asks_for_its_plan,

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use crate::{
+    fleet::Fleet,
     proposing::{As, Story, greets},
     support::github::Trouble,
     world::{World, assert_is, wait_for},
@@ -233,4 +234,32 @@ pub fn pull_requests_of_different_environments_tell_of_their_own(world: &World) 
     is_silent_of(&told, &["`test`"]);
     let deployed = |environment: &str| github.deployments(environment).first().cloned();
     assert_is("what is deployed to trial", deployed("trial"), Some((merged, "success".to_owned())));
+}
+
+/// What was told to wait and was refused when its turn came stays refused, whatever waits after it.
+pub fn what_waited_and_is_refused_is_told_as_refused(world: &World) {
+    let story = Story::of(Fleet::shared(world, "barred"));
+    let (fleet, github) = (&story.fleet, &story.github);
+    fleet.environment("require_checks: [ci/test]\n");
+    story.declares("one");
+    fleet.commit();
+    let _reconciler = story.starts(As::App, "1s");
+    let good = github.head_of("main");
+    github.reports(&good, "ci/test", "success");
+    fleet.is_live(&good);
+    let are = |states: &[(&str, &str)]| {
+        let states: Vec<_> = states.iter().map(|(commit, state)| ((*commit).to_owned(), (*state).to_owned())).collect();
+        wait_for(&format!("{states:?}"), || (github.deployments("test") == states).then_some(()));
+    };
+
+    let ghost = "run: {exec: /usr/bin/python3 server.py, user: nobody-of-this-name}";
+    let bad = github.merges(story.proposes("ghost", |fleet| fleet.service("beta", fleet.port(1), &["h1"], ghost)));
+    are(&[(&bad, "queued"), (&good, "success")]);
+    github.reports(&bad, "ci/test", "success");
+    are(&[(&bad, "error"), (&good, "success")]);
+    story.check_is(&bad, "evenkeel/deploy", "failure");
+
+    let next = github.merges(story.proposes("mended", |fleet| fleet.remove("services/beta.yaml")));
+    are(&[(&next, "queued"), (&bad, "error"), (&good, "success")]);
+    story.check_is(&bad, "evenkeel/deploy", "failure");
 }
