@@ -258,7 +258,10 @@ impl<'a> Fleet<'a> {
     pub fn looked_at_twice(&self) {
         for _ in 0..2 {
             let before = self.status()["observed_at"].clone();
-            wait_for("another look", || (self.status()["observed_at"] != before).then_some(()));
+            wait_for("another look", || {
+                let now = self.status()["observed_at"].clone();
+                (now.is_string() && now != before).then_some(())
+            });
         }
     }
 

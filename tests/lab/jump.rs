@@ -146,11 +146,11 @@ pub fn an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host(worl
     let mut fleet = Fleet::new(world, "chatter");
     let (port, h1, h2, jump) = (fleet.port(0), world.host("h1"), world.host("h2"), world.host("h3"));
     [h1, h2].iter().for_each(|host| declared(&mut fleet, host, &through(jump)));
-    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello, STUBBORN: '5'}");
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello, STUBBORN: '15'}");
     fleet.deploy().ends_with(0);
     fleet.service("alpha", port, &["h1"], "env: {GREETING: ahoy}");
     fleet.commit();
-    let apply = fleet.begin("apply", &["--yes"]);
+    let mut apply = fleet.begin("apply", &["--yes"]);
     wait_for("the restart of alpha", || h1.succeeds(&fleet.begun(2, "restart")).then_some(()));
     // Whatever evenkeel's root shell on h2 would answer, if it were asked.
     let is_evenkeels = "[ -p /proc/$shell/fd/1 ] && [ $shell != $$ ] && echo $shell";
@@ -161,6 +161,9 @@ pub fn an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host(worl
     for shell in shells.lines() {
         h2.run(&format!("systemd-run --quiet --collect python3 /run/babble.py /proc/{shell}/fd/1"));
     }
+    let gone = shells.lines().map(|shell| format!("[ ! -e /proc/{shell} ]")).collect::<Vec<_>>().join(" && ");
+    wait_for("the end of the root shell that is not read", || h2.succeeds(&gone).then_some(()));
+    assert!(apply.is_running(), "it had ended before anything lay unread");
     apply.ends_with(0);
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / ahoy");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());

@@ -153,8 +153,6 @@ pub fn github_that_takes_no_more_is_waited_for_and_hosts_are_not(world: &World) 
         wait_for("a write in vain", || (github.writes_in_vain() > vain).then_some(()));
         story.fleet.is_live(&github.merges(merged));
         story.is_heard(greeting);
-        assert_is("what is told meanwhile", github.comment_of_evenkeel(waiting), None);
-
         github.is_back();
         let limits = 1 + began.elapsed().as_secs() / u64::from(PAUSE);
         let vain = github.writes_in_vain() - vain;

@@ -180,7 +180,8 @@ pub fn what_is_no_plain_tree_is_refused_or_read_as_it_is(world: &World) {
     let before = world.traces();
     let mark = std::env::temp_dir().join(format!("evenkeel-named-{}", std::process::id()));
     let names = [
-        format!("$(touch {})", mark.display().to_string().replace('/', "\u{2215}")),
+        // No name holds a slash, but a shell would make one.
+        format!("$(touch \"$(printf '{}')\")", mark.display().to_string().replace('/', "\\57")),
         "--help".to_owned(),
         "a b'\"`;@octocat <img src=x>".to_owned(),
         "line\nbreak".to_owned(),

@@ -24,6 +24,10 @@ impl Begun {
         self.child.kill().and_then(|()| self.child.wait()).expect("it can be killed");
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Ran {
