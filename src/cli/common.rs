@@ -11,7 +11,7 @@ use std::{
 use clap::{ColorChoice, ValueEnum};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{ERROR, Failure, REFUSED, repository::Place};
+use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
     engine::{Prepared, declared, gathered, prepare::PrepareError, roster::Roster},
@@ -172,6 +172,8 @@ impl HostArgs {
         let built = sources.keys().any(|source| source.build.is_some());
         let prepared = if elsewhere || built {
             let place = place()?;
+            // What is built tells of itself.
+            let _fetching = (!run).then(|| progress::Spinner::start("fetching what lies elsewhere"));
             let (fetcher, workshop) = (place.fetcher(), place.workshop());
             let recorded = if built { place.recorded_builds(&environment) } else { BuiltReleases::new() };
             let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };

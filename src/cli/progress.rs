@@ -37,7 +37,11 @@ impl Spinner {
         }
     }
 
-    pub fn finish(&self) {
+    pub fn finish(self) {}
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
-use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, repository::RepositoryArgs};
+use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{Prepared, look::Hosts},
     host::SshHost,
@@ -99,14 +99,14 @@ pub fn run(args: &Args) -> Exit {
 fn list(args: &ListArgs) -> Exit {
     let (held, known) = args.at.look()?;
     anstream::print!("{}", report::release::table(&held, &known.origins, common::style()));
-    Ok(if held.values().all(Result::is_ok) { DONE } else { PARTIAL })
+    Ok(exit(&held))
 }
 
 fn show(args: &ShowArgs) -> Exit {
     let (held, known) = args.at.look()?;
     let digest = named(&args.release, &held)?;
     anstream::print!("{}", report::release::show(&digest, &held, &known, common::style()));
-    Ok(DONE)
+    Ok(exit(&held))
 }
 
 fn diff(args: &DiffArgs) -> Exit {
@@ -118,12 +118,18 @@ fn diff(args: &DiffArgs) -> Exit {
     };
     let of = |digest| listing(digest, &held).ok_or_else(|| unknown(digest));
     anstream::print!("{}", report::release::diff((&from, of(&from)?), (&to, of(&to)?), common::style()));
-    Ok(DONE)
+    Ok(exit(&held))
+}
+
+/// Whether every instance has said what it holds.
+fn exit(held: &Held) -> u8 {
+    if held.values().all(Result::is_ok) { DONE } else { PARTIAL }
 }
 
 fn verify(args: &VerifyArgs) -> Exit {
     let (prepared, hosts) = args.at.reach()?;
     let fleet = prepared.fleet.name.as_str();
+    let reading = progress::Spinner::start("reading every byte of what is deployed");
     let verified = common::block_on(async {
         let each = hosts.iter().map(|(name, host)| {
             let releases = &prepared.desired[name].releases;
@@ -131,6 +137,7 @@ fn verify(args: &VerifyArgs) -> Exit {
         });
         Ok(join_all(each).await)
     })?;
+    reading.finish();
     let mut exit = DONE;
     for (name, count, changed) in verified {
         match changed {
@@ -154,10 +161,12 @@ fn gc(args: &GcArgs) -> Exit {
     let (prepared, hosts) = args.at.reach()?;
     let keep = args.keep.unwrap_or(prepared.fleet.environment.keep_releases);
     let fleet = prepared.fleet.name.as_str();
+    let removing = progress::Spinner::start("removing what nothing uses");
     let collected = common::block_on(async {
         let each = hosts.iter().map(|(name, host)| async move { (name.clone(), host.collect(fleet, keep).await) });
         Ok(join_all(each).await)
     })?;
+    removing.finish();
     let mut exit = DONE;
     for (name, removed) in collected {
         match removed {
@@ -203,6 +212,7 @@ impl Where {
     fn look(&self) -> Result<(Held, Known), Failure> {
         let (prepared, hosts) = self.reach()?;
         let fleet = prepared.fleet.name.as_str();
+        let _asking = progress::Spinner::start("asking the instances");
         let held = common::block_on(async {
             let each = hosts.iter().map(|(name, host)| async move {
                 let held = host.held(fleet).await.map_err(|error| report::chain(&error));

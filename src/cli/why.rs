@@ -1,13 +1,13 @@
 //! `evenkeel why`: from something on a host back to the commit that asked for it.
 
-use super::{DONE, Exit, Failure, common, progress, repository::RepositoryArgs};
+use super::{DONE, Exit, Failure, PARTIAL, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{
         ledger::Ledger as _,
         look::{observe, plan_from},
         why::{Subject, why},
     },
-    model::plan::Commits,
+    model::{name::InstanceName, plan::Commits},
     report::{self, release::Known},
 };
 
@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> Exit {
                 println!("{}", serde_json::to_string_pretty(&view).map_err(|error| Failure::of(&error))?);
             }
         }
-        Ok(DONE)
+        let unknown = |name: &InstanceName| plan.unknown_instances().any(|(unknown, _)| unknown == name);
+        Ok(if view.instances.iter().any(|told| unknown(&told.instance)) { PARTIAL } else { DONE })
     })
 }
