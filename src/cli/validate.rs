@@ -6,6 +6,8 @@ use super::{DONE, Exit, REFUSED, common};
 use crate::{declare, model::finding::any_error, report};
 
 /// Check the declared fleet: every finding at once, each with its place and a hint.
+///
+/// Where a file cannot be read yet, the last finding says what that kept from being checked.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -33,6 +33,8 @@ codes! {
     ONE_OF = "one-of";
     /// A value that its key does not take.
     INVALID_VALUE = "invalid-value";
+    /// What could not be checked, for a file cannot be read.
+    NOT_CHECKED = "not-checked";
     /// There is no fleet.yaml in the fleet folder.
     MISSING_FLEET_FILE = "missing-fleet-file";
     /// The fleet has no environment.

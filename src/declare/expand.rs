@@ -79,6 +79,7 @@ impl Targets<'_> {
             return None;
         }
         match self.sites.get(name) {
+            Some(None) if self.declaration.is_broken(Kind::Site, name) => None,
             Some(None) => {
                 let message = format!("the site `{name}` answers to any name, so it has no URL");
                 outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, "give the site a domain");
@@ -139,6 +140,7 @@ impl Targets<'_> {
                 }
             },
             (None, Some(only)) if instances.len() == 1 => only,
+            (None, _) if self.declaration.is_broken(Kind::Service, name) => return None,
             (None, _) => {
                 let word = raw.trim_end_matches('}').rsplit('.').next().unwrap_or("url");
                 let forms: Vec<String> =

@@ -17,11 +17,12 @@ use crate::model::{
     tree::{self, Entry, Tree},
 };
 
-/// The files of a fleet folder by kind and name. None is a file whose text cannot be had; why is a finding.
+/// The files of a fleet folder by kind and name, those of kinds with their paths. None is a file whose text cannot be
+/// had; why is a finding.
 #[derive(Default)]
 pub struct Files {
     pub fleet: Option<File>,
-    pub kinds: BTreeMap<Kind, BTreeMap<String, Option<File>>>,
+    pub kinds: BTreeMap<Kind, BTreeMap<String, (String, Option<File>)>>,
     pub findings: Vec<Finding>,
 }
 
@@ -96,7 +97,11 @@ impl Files {
                 paths.insert(name.to_owned(), path);
             }
         }
-        let files = paths.into_iter().map(|(name, path)| (name, self.text(tree, folder, &path))).collect();
+        let files = paths.into_iter().map(|(name, path)| {
+            let file = self.text(tree, folder, &path);
+            (name, (path, file))
+        });
+        let files = files.collect();
         self.kinds.insert(kind, files);
     }
 

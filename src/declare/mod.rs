@@ -2,9 +2,9 @@
 //!
 //! Owns: what people may write, what it means, and everything there is to say against it. `read` takes
 //! the folder as text, then as types, then checks every file against every other; `resolve` makes one
-//! environment's fleet of it. Keeps true: all findings come at once, each with its place; a fleet is
-//! resolved only from a declaration without errors. Never does: I/O; the tree and the overrides are
-//! handed in.
+//! environment's fleet of it. Keeps true: all findings come at once, each with its place, but for what a
+//! file that cannot be read hides, and that is said; a fleet is resolved only from a declaration without
+//! errors. Never does: I/O; the tree and the overrides are handed in.
 
 mod access;
 mod check;
@@ -76,7 +76,8 @@ pub struct Declaration {
     instances: BTreeMap<InstanceName, Declared<InstanceFile>>,
     services: BTreeMap<ServiceName, Declared<ServiceFile>>,
     sites: BTreeMap<SiteName, Declared<SiteFile>>,
-    /// Names whose files could not be read: declared, but nothing more is known of them.
+    /// Names whose files have errors of their own: declared, but not all that is meant is known of them. Services and
+    /// sites among them that lack no more than keys are among the others as well, to be checked.
     broken: BTreeSet<(Kind, String)>,
     /// The errors that [`read`] found. While there are any, nothing is resolved.
     errors: Vec<Finding>,
@@ -85,7 +86,7 @@ pub struct Declaration {
 }
 
 /// Reads the fleet in `folder` (`""` for the root) of `tree`, with everything there is to say against
-/// it, by place. There is no declaration when some file could not be read at all.
+/// it, by place. There is no declaration when some file has errors of its own.
 pub fn read(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
     let folder = folder.trim_matches('/');
     let mut files = files::gather(tree, folder);
@@ -121,15 +122,22 @@ pub fn read_shared(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Findi
 
 /// Every file as its type. None without a `fleet.yaml` that can be read: the rest hangs in the air then.
 fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Option<Declaration> {
-    let fleet =
-        files.fleet.take().map(|file| typed::read(&file, schema::fleet()).map(|value| Declared { file, value }));
-    let mut broken = BTreeSet::new();
-    let mut reader = Reader { files, findings, broken: &mut broken };
+    let fleet = files
+        .fleet
+        .take()
+        .map(|file| typed::read(&file, schema::fleet()).whole().map(|value| Declared { file, value }));
+    let alone = files.kinds.values().all(BTreeMap::is_empty);
+    let (mut broken, mut unread) = (BTreeSet::new(), Vec::new());
+    let mut reader = Reader { files, findings, broken: &mut broken, unread: &mut unread };
     let environments = reader.kind(Kind::Environment);
     let instances = reader.kind(Kind::Instance);
     let services = reader.kind(Kind::Service);
     let sites = reader.kind(Kind::Site);
-    let fleet = fleet?.map_err(|errors| findings.extend(errors)).ok()?;
+    let fleet = fleet.and_then(|read| read.map_err(|errors| findings.extend(errors)).ok());
+    if !alone {
+        findings.extend(not_checked(fleet.is_some(), &unread));
+    }
+    let fleet = fleet?;
     let folder = folder.to_owned();
     Some(Declaration {
         folder,
@@ -148,6 +156,8 @@ struct Reader<'a> {
     files: Files,
     findings: &'a mut Vec<Finding>,
     broken: &'a mut BTreeSet<(Kind, String)>,
+    /// The paths of those among `broken` of which nothing is known.
+    unread: &'a mut Vec<String>,
 }
 
 impl Reader<'_> {
@@ -157,23 +167,51 @@ impl Reader<'_> {
         T: for<'de> Deserialize<'de>,
     {
         let mut found = BTreeMap::new();
-        for (name, file) in self.files.kinds.remove(&kind).unwrap_or_default() {
-            let read = file.and_then(|file| {
-                let value = typed::read(&file, schema::of(kind)).map_err(|errors| self.findings.extend(errors)).ok()?;
-                Some((name.parse().ok()?, Declared { file, value }))
-            });
+        for (name, (path, file)) in self.files.kinds.remove(&kind).unwrap_or_default() {
+            let read = file.and_then(|file| Some((name.parse().ok()?, self.file(kind, &name, file)?)));
             match read {
                 Some((name, declared)) => drop(found.insert(name, declared)),
-                None => drop(self.broken.insert((kind, name))),
+                None => {
+                    self.broken.insert((kind, name));
+                    self.unread.push(path);
+                }
             }
         }
         found
     }
+
+    /// What `file` says, as far as checks may take it for what is meant.
+    fn file<T: for<'de> Deserialize<'de>>(&mut self, kind: Kind, name: &str, file: File) -> Option<Declared<T>> {
+        let read = typed::read(&file, schema::of(kind));
+        let whole = read.findings.is_empty();
+        self.findings.extend(read.findings);
+        if !whole {
+            self.broken.insert((kind, name.to_owned()));
+        }
+        read.value.filter(|_| whole || kind.is_checked_in_part()).map(|value| Declared { file, value })
+    }
 }
 
-/// By place, then by code; what is found by way of several environments is said once.
+/// What nobody may take for checked: files that cannot be read, and the others as far as they need them. It is said
+/// once, for it is about no line.
+fn not_checked(has_fleet: bool, unread: &[String]) -> Option<Finding> {
+    let unread: Vec<&str> = unread.iter().map(String::as_str).collect();
+    let message = match unread.as_slice() {
+        _ if !has_fleet => "`fleet.yaml` cannot be read yet, so no file was checked against the others".to_owned(),
+        [] => return None,
+        [only] => format!("`{only}` cannot be read yet, so it and the rest were not checked against one another"),
+        several => {
+            let files = similar::list(several);
+            format!("{files} cannot be read yet, so they and the rest were not checked against one another")
+        }
+    };
+    Some(Finding::warning(codes::NOT_CHECKED, message))
+}
+
+/// By place, then by code, and last what has no place; what is found by way of several environments is said once.
 fn sort(findings: &mut Vec<Finding>) {
-    findings.sort_by(|a, b| (&a.place, &a.code, &a.message).cmp(&(&b.place, &b.code, &b.message)));
+    let key = |finding: &Finding| finding.place.is_none();
+    findings.sort_by(|a, b| (key(a), &a.place, &a.code, &a.message).cmp(&(key(b), &b.place, &b.code, &b.message)));
     findings.dedup();
 }
 
@@ -234,7 +272,7 @@ impl Declaration {
         Ok(Arc::new(resolved.fleet))
     }
 
-    /// Whether `name` is declared, be it in a file that cannot be read.
+    /// Whether `name` is declared, be it in a file with errors.
     fn knows(&self, kind: Kind, name: &str) -> bool {
         let read = match kind {
             Kind::Environment => self.environments.contains_key(name),
@@ -245,6 +283,7 @@ impl Declaration {
         read || self.is_broken(kind, name)
     }
 
+    /// Whether the file of `name` has errors of its own: then nothing is said of another file on its strength.
     fn is_broken(&self, kind: Kind, name: &str) -> bool {
         !self.broken.is_empty() && self.broken.contains(&(kind, name.to_owned()))
     }

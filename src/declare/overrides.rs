@@ -42,7 +42,7 @@ pub struct SshOverride {
 /// Reads an override file; `file` is its path, for findings.
 pub fn read_overrides(text: &str, file: &str) -> Result<Overrides, Vec<Finding>> {
     let file = File::new(file, text);
-    let read: OverrideFile = typed::read(&file, schema::overriding())?;
+    let read: OverrideFile = typed::read(&file, schema::overriding()).whole()?;
     let mut findings = Vec::new();
     let mut overrides = Overrides { network_namespace: read.network_namespace, ..Overrides::default() };
     for (name, instance) in read.instances {

@@ -7,7 +7,7 @@
 use jsonschema::{
     ValidationError,
     error::{TypeKind, ValidationErrorKind},
-    paths::LocationSegment,
+    paths::{Location, LocationSegment},
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -21,18 +21,57 @@ use super::{
 };
 use crate::model::finding::Finding;
 
-/// Reads `file` as a `T`, which `compiled` describes.
-pub fn read<T: for<'de> Deserialize<'de>>(file: &File, compiled: &Compiled) -> Result<T, Vec<Finding>> {
-    let root = yaml::parse(file)?;
-    let json = typed(&root, &compiled.schema, &compiled.schema);
-    let findings: Vec<Finding> =
-        compiled.errors(&json).flat_map(|error| Refusal::new(file, &root, compiled, &error).findings(&error)).collect();
-    if !findings.is_empty() {
-        return Err(findings);
+/// What came of a file.
+pub struct Read<T> {
+    /// Whole where nothing is found. Where all that is wrong are keys that are not known or stand twice, what the file
+    /// says without those: for checks, and for nothing else. None with any other finding.
+    pub value: Option<T>,
+    pub findings: Vec<Finding>,
+}
+
+impl<T> Read<T> {
+    /// The value, when there is nothing to say against it.
+    pub fn whole(self) -> Result<T, Vec<Finding>> {
+        self.value.filter(|_| self.findings.is_empty()).ok_or(self.findings)
     }
-    de::from_node(&root).map_err(|error| {
+}
+
+/// Reads `file` as a `T`, which `compiled` describes.
+pub fn read<T: for<'de> Deserialize<'de>>(file: &File, compiled: &Compiled) -> Read<T> {
+    let (mut root, mut findings) = match yaml::parse(file) {
+        Ok(parsed) => parsed,
+        Err(findings) => return Read { value: None, findings },
+    };
+    let json = typed(&root, &compiled.schema, &compiled.schema);
+    let errors: Vec<ValidationError<'_>> = compiled.errors(&json).collect();
+    findings.extend(errors.iter().flat_map(|error| Refusal::new(file, &root, compiled, error).findings(error)));
+    if !errors.iter().all(|error| without_unknown_keys(&mut root, error)) {
+        return Read { value: None, findings };
+    }
+    let value = de::from_node(&root).map_err(|error| {
         let place = file.place(error.span.unwrap_or(Span::START));
-        vec![Finding::error(codes::INVALID_VALUE, error.message).at(place)]
+        findings.push(Finding::error(codes::INVALID_VALUE, error.message).at(place));
+    });
+    Read { value: value.ok(), findings }
+}
+
+/// Takes the keys out that `error` calls unknown. False when it is about something else.
+fn without_unknown_keys(root: &mut Node, error: &ValidationError<'_>) -> bool {
+    let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return false };
+    let Some(Node { value: Value::Mapping(entries), .. }) = node_at(root, error.instance_path()) else { return false };
+    let all = entries.len();
+    entries.retain(|(key, _)| !unexpected.iter().any(|unknown| key.text() == Some(unknown)));
+    all - entries.len() == unexpected.len()
+}
+
+fn node_at<'a>(root: &'a mut Node, path: &Location) -> Option<&'a mut Node> {
+    path.segments().try_fold(root, |node, segment| match (&segment, &mut node.value) {
+        (LocationSegment::Index(index), Value::Sequence(items)) => items.get_mut(*index),
+        (_, Value::Mapping(entries)) => {
+            let name = segment.to_string();
+            entries.iter_mut().find(|(key, _)| key.text() == Some(&name)).map(|(_, node)| node)
+        }
+        _ => None,
     })
 }
 

@@ -1,11 +1,11 @@
 //! YAML text to one positioned tree.
 //!
 //! Owns: the tree ([`Node`]), in which a scalar keeps the text that was written, so that `1.10`, `no`
-//! and `0808` mean what the field they stand in says they mean. Keeps true: a file that yields a tree
-//! has one document, no duplicate key, no tag, keys that are scalars, and at most [`MOST_NODES`] nodes
+//! and `0808` mean what the field they stand in says they mean. Keeps true: a tree comes from one document
+//! without tags, its keys are scalars and stand once in a mapping, and it has at most [`MOST_NODES`] nodes
 //! after aliases are put in. Never does: guessing types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError};
 
@@ -90,9 +90,9 @@ pub fn shortened(text: &str) -> String {
     if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
 }
 
-/// Reads one file. Syntax stops at the first mistake, so there is at most one finding of that kind;
-/// duplicate keys are all found.
-pub fn parse(file: &File) -> Result<Node, Vec<Finding>> {
+/// Reads one file: its tree, and what is to be said of keys that stand twice. The first of them counts, the
+/// others are not in the tree. Syntax and the limits end it at the first mistake; then there is no tree.
+pub fn parse(file: &File) -> Result<(Node, Vec<Finding>), Vec<Finding>> {
     if file.text.len() > MOST_BYTES {
         let message = format!("the file has {} bytes; {MOST_BYTES} are allowed", file.text.len());
         return Err(vec![Finding::error(codes::FILE_TOO_LARGE, message).at(file.place(Span::START))]);
@@ -110,8 +110,7 @@ pub fn parse(file: &File) -> Result<Node, Vec<Finding>> {
         findings: Vec::new(),
     };
     match reader.document() {
-        Ok(node) if reader.findings.is_empty() => Ok(node),
-        Ok(_) => Err(reader.findings),
+        Ok(node) => Ok((node, reader.findings)),
         Err(fatal) => {
             reader.findings.push(*fatal);
             Err(reader.findings)
@@ -247,11 +246,16 @@ impl<'a> Reader<'a> {
             let value = self.node(event, span, depth + 1)?;
             entries.push((key, value));
         }
-        self.duplicates(&entries);
+        if self.duplicates(&entries) {
+            let mut seen = BTreeSet::new();
+            entries.retain(|(key, _)| seen.insert(key.text().map(str::to_owned)));
+        }
         Ok(Value::Mapping(entries))
     }
 
-    fn duplicates(&mut self, entries: &[(Node, Node)]) {
+    /// Says which keys stand twice, and whether any does.
+    fn duplicates(&mut self, entries: &[(Node, Node)]) -> bool {
+        let known = self.findings.len();
         let mut keys: Vec<&Node> = entries.iter().map(|(key, _)| key).collect();
         // Stable, so that of two equal keys the one that stands first stays first.
         keys.sort_by_key(|key| key.text());
@@ -266,6 +270,7 @@ impl<'a> Reader<'a> {
                 self.findings.push(finding);
             }
         }
+        self.findings.len() > known
     }
 }
 
@@ -290,14 +295,19 @@ fn from(span: &granit_parser::Span) -> Span {
 mod tests {
     use super::*;
 
+    fn shown(findings: &[Finding]) -> String {
+        let line = |f: &Finding| {
+            let place = f.place.as_ref().map(|p| format!("{}:{}-{}", p.line, p.column, p.end_column));
+            format!("{} {} {}", place.unwrap_or_default(), f.code, f.message)
+        };
+        findings.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     fn read(text: &str) -> Result<Node, String> {
-        parse(&File::new("a.yaml", text)).map_err(|findings| {
-            let line = |f: &Finding| {
-                let place = f.place.as_ref().map(|p| format!("{}:{}-{}", p.line, p.column, p.end_column));
-                format!("{} {} {}", place.unwrap_or_default(), f.code, f.message)
-            };
-            findings.iter().map(line).collect::<Vec<_>>().join("\n")
-        })
+        match parse(&File::new("a.yaml", text)) {
+            Ok((node, findings)) if findings.is_empty() => Ok(node),
+            Ok((_, findings)) | Err(findings) => Err(shown(&findings)),
+        }
     }
 
     #[test]
@@ -307,6 +317,21 @@ mod tests {
         assert_eq!((text("port"), text("version"), text("keep")), (Some("0808"), Some("1.10"), Some("no")));
         assert_eq!(node.entry("version").unwrap().1.span, Span { line: 2, column: 10, end_column: 14 });
         assert_eq!(node.entry("q").unwrap().1.plain(), None);
+    }
+
+    #[test]
+    fn of_a_key_that_stands_twice_the_first_counts() {
+        let text = "a: 1\nb: {c: x, c: &c y, c: z}\na: 2\nd: *c\n";
+        let (node, findings) = parse(&File::new("a.yaml", text)).unwrap();
+        let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
+        let keys: Vec<_> = entries.iter().filter_map(|(key, _)| key.text()).collect();
+        assert_eq!(keys, ["a", "b", "d"]);
+        let text = |node: &Node, key| node.entry(key).and_then(|(_, value)| value.text().map(str::to_owned));
+        let inner = text(node.entry("b").unwrap().1, "c");
+        assert_eq!((text(&node, "a"), inner, text(&node, "d")), (Some("1".into()), Some("x".into()), Some("y".into())));
+        let lines = ["2:11-12", "2:20-21", "3:1-2"];
+        assert_eq!(findings.len(), lines.len());
+        assert!(shown(&findings).lines().zip(lines).all(|(line, place)| line.starts_with(place)), "{findings:?}");
     }
 
     #[test]

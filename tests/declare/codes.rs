@@ -43,6 +43,25 @@ fn every_code_as_people_see_it() {
         ("duplicate-key", vec![("services/a.yaml", a_and("port: 8101"))]),
         ("unknown-key", vec![("services/a.yaml", a_and("helth: {http: /}\nx-free: 1"))]),
         ("unknown-key", vec![("services/a.yaml", a_and("health: {http: /, grace: 5s}"))]),
+        ("duplicate-key", vec![("services/a.yaml", a_and("port: 8101\nhelth: {http: /}\nenv_file: a"))]),
+        ("unknown-key", vec![("services/a.yaml", a("{on: [h1]}", "{on: [h9], of: 1}"))]),
+        ("missing-user", vec![("fleet.yaml", "name: sophia\n".into()), ("services/a.yaml", a("exec", "usr: x, exec"))]),
+        (
+            "not-checked",
+            vec![
+                ("fleet.yaml", "name: sophia\nnme: sophia\n".into()),
+                ("instances/h1.yaml", H1.replace("8100", "x")),
+                ("services/a.yaml", a_and("port: 8101\nhelth: {http: /}")),
+            ],
+        ),
+        (
+            "not-checked",
+            vec![
+                ("instances/h1.yaml", format!("{H1}label: {{a: b}}\n")),
+                ("services/a.yaml", a("h1", "h9")),
+                ("services/b.yml", "port: x\nprt: 1\n".into()),
+            ],
+        ),
         ("missing-key", vec![("services/a.yaml", a("port: 8100\n", ""))]),
         ("missing-key", vec![("services/a.yaml", a("exec: /usr/bin/python3 server.py", "user: root"))]),
         ("wrong-type", vec![("services/a.yaml", a("8100", "0808"))]),

@@ -9,7 +9,7 @@ use crate::{
     model::{
         finding::{Finding, Place},
         fleet::{Fleet, Instance, Service, Site},
-        name::{InstanceName, ServiceName},
+        name::{InstanceName, ServiceName, SiteName},
     },
 };
 
@@ -48,32 +48,42 @@ impl Checker<'_> {
             for instance in service.on.iter().filter_map(|name| self.fleet.instances.get(name)) {
                 let first = *taken.entry((&instance.name, service.port)).or_insert(&service.name);
                 let found = if first == &service.name {
-                    self.port(service, instance)
+                    let found = self.port(service, instance);
+                    found.map(|finding| Finding { place: self.port_place(&service.name), ..finding })
                 } else {
                     Some(self.port_taken(first, service, instance))
                 };
-                if let Some(finding) = found.filter(|finding| said.insert((finding.code.clone(), first))) {
-                    findings.push(Finding { place: self.port_place(&service.name), ..finding });
-                }
+                findings.extend(found.filter(|finding| said.insert((finding.code.clone(), first))));
             }
         }
+    }
+
+    /// Of two that claim one thing, the one at which it is said, and the other. The second, unless the first alone has
+    /// errors of its own: then what it claims may not be what is meant.
+    fn at_one<'n, N: AsRef<str>>(&self, kind: Kind, first: &'n N, second: &'n N) -> (&'n N, &'n N) {
+        let broken = |name: &N| self.declaration.is_broken(kind, name.as_ref());
+        if broken(first) && !broken(second) { (first, second) } else { (second, first) }
     }
 
     fn port_taken(&self, first: &ServiceName, service: &Service, instance: &Instance) -> Finding {
         let message =
             format!("`{first}` and `{}` both have port {} on `{}`", service.name, service.port, instance.name);
-        let finding = Finding::error(codes::PORT_TAKEN, message).hint(self.free_port(instance));
-        match self.port_place(first) {
-            Some(place) => finding.also(place, format!("`{first}`")),
-            None => finding,
-        }
+        let (at, other) = self.at_one(Kind::Service, first, &service.name);
+        let mut finding = Finding::error(codes::PORT_TAKEN, message).hint(self.free_port(instance));
+        finding.place = self.port_place(at);
+        finding.related.extend(self.port_place(other).map(|place| (place, format!("`{other}`"))));
+        finding
     }
 
     /// Whether a service may have its port on `instance`, other services aside.
     fn port(&self, service: &Service, instance: &Instance) -> Option<Finding> {
         let (port, name) = (service.port, &instance.name);
-        let has_site = self.fleet.sites_on(name).next().is_some();
-        let has_tls = self.fleet.sites_on(name).any(|site| site.tls.is_some());
+        let sites = || {
+            let known = |site: &&Site| !self.declaration.is_broken(Kind::Site, site.name.as_str());
+            self.fleet.sites_on(name).filter(known)
+        };
+        let has_site = sites().next().is_some();
+        let has_tls = sites().any(|site| site.tls.is_some());
         let declared = self.declaration.instances.get(name).and_then(|file| file.ssh.port);
         let ssh = declared.or(self.declaration.fleet.ssh.port).unwrap_or(22);
         let holder = match port {
@@ -134,12 +144,13 @@ impl Checker<'_> {
                 format!("{both} answer for {paths} of `{}` on `{instance}`", site.domain),
             )
         };
-        let place = |site: &Site| {
-            let file = self.declaration.sites.get(&site.name)?;
+        let place = |name: &SiteName| {
+            let file = self.declaration.sites.get(name)?;
             Some(file.file.place(file.within(self.fleet.environment.name.as_str()).domain().span))
         };
-        finding.place = place(site);
-        finding.related.extend(place(first).map(|place| (place, format!("`{}`", first.name))));
+        let (at, other) = self.at_one(Kind::Site, &first.name, &site.name);
+        finding.place = place(at);
+        finding.related.extend(place(other).map(|place| (place, format!("`{other}`"))));
         finding.hint("make one site of the two, or give each a domain")
     }
 
@@ -151,8 +162,10 @@ impl Checker<'_> {
         }
         for file in self.fleet.sites.keys().filter_map(|name| self.declaration.sites.get(name)) {
             for (path, to) in file.within(environment).routes() {
-                let declared = self.declaration.services.contains_key(to.service.as_str());
-                if declared && !self.fleet.services.contains_key(to.service.as_str()) {
+                let service = to.service.as_str();
+                let known = self.declaration.services.contains_key(service)
+                    && !self.declaration.is_broken(Kind::Service, service);
+                if known && !self.fleet.services.contains_key(service) {
                     let message = format!("`{path}` leads to `{}`, which runs nowhere in {environment}", to.service);
                     let hint = format!("place `{}` in {environment}, or leave the route out there", to.service);
                     let place = file.file.place(to.service.span);
@@ -162,10 +175,21 @@ impl Checker<'_> {
         }
     }
 
+    /// Circles, each from a service on whose file there is something else to do, if there is one.
+    fn circles(&self, edges: &BTreeMap<ServiceName, BTreeSet<ServiceName>>) -> Vec<Vec<ServiceName>> {
+        let mut circles = cycles(edges);
+        for circle in &mut circles {
+            let broken = |name: &ServiceName| self.declaration.is_broken(Kind::Service, name.as_str());
+            let first = circle.iter().position(broken).unwrap_or(0);
+            circle.rotate_left(first);
+        }
+        circles
+    }
+
     fn after(&self, findings: &mut Vec<Finding>) {
         let services = self.fleet.services.values();
         let edges = services.map(|service| (service.name.clone(), service.after.clone())).collect();
-        for circle in cycles(&edges) {
+        for circle in self.circles(&edges) {
             let Some((first, file)) = circle.first().and_then(|name| self.declaration.services.get_key_value(name))
             else {
                 continue;
@@ -183,7 +207,7 @@ impl Checker<'_> {
     fn references(&self, outcome: &mut Outcome) {
         let places = &outcome.edges;
         let edges = places.iter().map(|(from, to)| (from.clone(), to.keys().cloned().collect())).collect();
-        for circle in cycles(&edges) {
+        for circle in self.circles(&edges) {
             let place = match circle.as_slice() {
                 [first, next, ..] => places.get(first).and_then(|to| to.get(next)),
                 _ => None,

@@ -1,7 +1,7 @@
 //! Every check beyond a single file's schema.
 //!
 //! `all` runs once over a declaration and, through [`super::resolve`], once per environment. Keeps true:
-//! one cause is one finding; nothing is said on the strength of a file that could not be read.
+//! one cause is one finding; nothing is said of a file on the strength of another that has errors of its own.
 
 mod cycle;
 mod environment;

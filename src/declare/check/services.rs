@@ -69,7 +69,7 @@ fn placement(declaration: &Declaration, name: &ServiceName, file: &Declared<Serv
             findings.push(finding.hint(format!("there is {}: an instance takes one replica", similar::list(&names))));
         }
     }
-    if !matched && !declaration.environments.is_empty() {
+    if !matched && !declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let message = format!("`{name}` is placed on no instance of any environment");
         let hint = "name an instance in `on`, or labels that one instance has together in `where`";
         findings.push(Finding::error(codes::PLACED_NOWHERE, message).at(file.file.place(file.place.span)).hint(hint));

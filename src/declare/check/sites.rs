@@ -52,6 +52,7 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
         let environments = &declaration.environments;
         if !names_unknown
             && !declaration.any_broken(Kind::Instance)
+            && !declaration.any_broken(Kind::Environment)
             && !environments.is_empty()
             && !environments.keys().any(placed)
         {
