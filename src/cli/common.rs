@@ -1,9 +1,10 @@
 //! What several subcommands share: common flags, colour, reading the fleet, the runtime.
 
 use std::{
+    ffi::OsStr,
     fs,
     future::Future,
-    io::IsTerminal as _,
+    io::{IsTerminal as _, Write as _},
     os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
@@ -26,6 +27,9 @@ use crate::{
     release::{Builds, Unfetched},
     report::Style,
 };
+
+/// What the program is called where it is installed.
+const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// Where the declared fleet lies.
 #[derive(Debug, Clone, clap::Args)]
@@ -83,6 +87,34 @@ pub fn style() -> Style {
 
 pub fn on_terminal() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// Says a line on standard error. Nothing ends half-way because nobody is there to read it.
+pub fn say(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// How this very program is called in a shell: by its name where that finds it, else by its path.
+pub fn program() -> String {
+    match std::env::current_exe() {
+        Ok(running) => called(&running, &std::env::var_os("PATH").unwrap_or_default()),
+        Err(_) => NAME.to_owned(),
+    }
+}
+
+fn called(running: &Path, path: &OsStr) -> String {
+    let found = std::env::split_paths(path).map(|folder| folder.join(NAME)).find(|file| file.is_file());
+    // What is found may be a link; what runs is told without any.
+    match found.and_then(|found| found.canonicalize().ok()) {
+        Some(found) if found == running => NAME.to_owned(),
+        _ => quoted(running),
+    }
+}
+
+/// A path as a word of a shell's line, from wherever that is run.
+pub fn quoted(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    shlex::try_quote(&path).map_or(path.clone(), |quoted| quoted.into_owned())
 }
 
 impl ReachArgs {
@@ -226,4 +258,32 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
     // A blocking call of git that hangs must not hold the exit up.
     runtime.shutdown_background();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_by_its_name_only_where_that_means_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let place = |name: &str| {
+            fs::create_dir(folder.join(name)).unwrap();
+            folder.join(name)
+        };
+        let (built, linked, others, empty) = (place("it is"), place("linked"), place("others"), place("empty"));
+        let running = built.join(NAME);
+        fs::write(&running, "").unwrap();
+        symlink(&running, linked.join(NAME)).unwrap();
+        fs::write(others.join(NAME), "").unwrap();
+        let called = |folders: &[&PathBuf]| called(&running, &std::env::join_paths(folders).unwrap());
+        assert_eq!(called(&[&empty, &built]), NAME);
+        assert_eq!(called(&[&linked, &others]), NAME);
+        let path = format!("'{}'", running.display());
+        assert_eq!(called(&[&empty]), path);
+        assert_eq!(called(&[&others, &built]), path, "another program comes first");
+    }
 }

@@ -3,10 +3,14 @@
 //! Boots a lab for the fleet folder, makes a config repository of it, runs the reconciler on that and
 //! shows the first deployment. With `--once`: then commits a change, waits until it is live, prints the
 //! history, tears everything down, and ends with 0 only if all of it worked.
+//!
+//! Keeps true: from the moment the lab begins to boot, a signal ends the demo in order, and the lab is taken down.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    future::Future,
+    io::Write as _,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,6 +27,7 @@ use super::{
     lab::{self, Say},
     progress,
     run::watch_local,
+    signals,
 };
 use crate::{
     decide::Policy,
@@ -66,32 +71,66 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Exit {
-    let shown = Shown::read(&args.fleet)?;
+    let shown = Arc::new(Shown::read(&args.fleet)?);
     let lab = Lab::open(&args.name)?.with_programs(shown.needs());
     let instances = lab::declared_instances(&args.fleet.fleet)?;
     lab::install_missing(&lab, args.yes)?;
-    let meanwhile = if shown.is_built() { ". Meanwhile what has to be built is built" } else { "" };
-    heading(&format!("Booting the lab: one real Debian host for each declared instance{meanwhile}"));
-    let (hosts, built) = std::thread::scope(|scope| {
-        let building = scope.spawn(|| shown.build(&args.fleet, &lab));
-        let hosts = lab.up(&instances, &Say);
-        let ended = || Err(Failure::new(ERROR, "the thread that builds ended by itself"));
-        (hosts, building.join().unwrap_or_else(|_| ended()))
-    });
-    let hosts = hosts?;
-    let ended = built.and_then(|()| inside(args, &lab, &hosts, shown));
-    heading("Tearing the lab down");
-    let down = lab.down(&Say);
-    ended?;
-    down?;
+    // Its threads wait for signals and build, so this one may be kept busy. A build that is not waited for ends with us.
+    common::block_on(in_order(args, &lab, &instances, &shown))?;
     if args.once {
         println!("\nAll of it worked.");
     }
     Ok(DONE)
 }
 
+/// Boots the lab, shows it, and takes it down however that ended.
+async fn in_order(args: &Args, lab: &Lab, instances: &[String], shown: &Arc<Shown>) -> Result<(), Failure> {
+    let remove = format!("{} lab --name {} down", common::program(), lab.name());
+    let interrupted = signals::interruption(
+        || heading("Interrupted: tearing the lab down (once more ends at once, and leaves it)"),
+        move || common::say(&format!("ended at once; `{remove}` removes what is left of the lab")),
+    )?;
+    let meanwhile = if shown.is_built() { ". Meanwhile what has to be built is built" } else { "" };
+    heading(&format!("Booting the lab: one real Debian host for each declared instance{meanwhile}"));
+    let building = tokio::task::spawn_blocking({
+        let (shown, fleet, lab) = (shown.clone(), args.fleet.clone(), lab.clone());
+        move || shown.build(&fleet, &lab)
+    });
+    let hosts = match lab.up(instances, &Say) {
+        // It stays as far as it got, to be looked at.
+        Err(error) if !interrupted.is_cancelled() => return Err(error.into()),
+        hosts => hosts,
+    };
+    let ready = unless(&interrupted, async {
+        building.await.unwrap_or_else(|_| Err(Failure::new(ERROR, "the thread that builds ended by itself")))?;
+        Ok(hosts?)
+    });
+    let ended = ready.await.and_then(|hosts| inside(args, lab, &hosts, shown, &interrupted));
+    if !interrupted.is_cancelled() {
+        heading("Tearing the lab down");
+    }
+    let down = lab.down(&Say);
+    ended?;
+    Ok(down?)
+}
+
+/// Does it to its end, or until a signal comes.
+async fn unless<T>(
+    interrupted: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let ended = interrupted.run_until_cancelled(work).await;
+    ended.unwrap_or_else(|| Err(Failure::new(ERROR, "the demo was interrupted before all of it was shown")))
+}
+
 /// Shows it, with the reconciler inside the lab's network.
-fn inside(args: &Args, lab: &Lab, hosts: &[LabHost], shown: Shown) -> Result<(), Failure> {
+fn inside(
+    args: &Args,
+    lab: &Lab,
+    hosts: &[LabHost],
+    shown: &Shown,
+    interrupted: &CancellationToken,
+) -> Result<(), Failure> {
     // Bound out here, where browsers are; what comes in is carried into the lab.
     let door =
         std::net::TcpListener::bind(("127.0.0.1", DOOR)).or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))?;
@@ -100,14 +139,15 @@ fn inside(args: &Args, lab: &Lab, hosts: &[LabHost], shown: Shown) -> Result<(),
     std::thread::scope(|scope| {
         let reconciling = scope.spawn(|| {
             lab.enter()?;
-            common::block_on(show(args, lab, hosts, shown, door))
+            common::block_on(show(args, lab, hosts, shown, door, interrupted))
         });
         reconciling.join().unwrap_or_else(|_| Err(Failure::new(ERROR, "the demo's thread ended by itself")))
     })
 }
 
 fn heading(text: &str) {
-    anstream::println!("\n{}", report::message::heading(text, common::style()));
+    // A terminal that was closed takes nothing any more, which is no reason to leave the lab.
+    let _ = writeln!(anstream::stdout().lock(), "\n{}", report::message::heading(text, common::style()));
 }
 
 /// The demo's repository and reconciler.
@@ -126,8 +166,9 @@ async fn show(
     args: &Args,
     lab: &Lab,
     hosts: &[LabHost],
-    shown: Shown,
+    shown: &Shown,
     door: std::net::TcpListener,
+    interrupted: &CancellationToken,
 ) -> Result<(), Failure> {
     let folder = empty_folder(lab)?;
     let stage = Stage::set(args, lab, shown, folder).await?;
@@ -141,7 +182,11 @@ async fn show(
     let looping = tokio::spawn(stage.reconciler.clone().run(stage.stop.clone(), pokes));
     let site = format!("http://{}", door.local_addr()?);
     let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
-    let ended = stage.show(args, lab, hosts, &site, began).await;
+    let ended = unless(interrupted, stage.show(args.once, began)).await;
+    if ended.is_ok() && !args.once {
+        stage.print_what_to_try(args, lab, hosts, &site);
+        interrupted.cancelled().await;
+    }
     if let Some(carrying) = carrying {
         carrying.abort();
     }
@@ -186,9 +231,9 @@ fn address(bare: &Path) -> Result<git::RemoteUrl, Failure> {
 }
 
 impl Stage {
-    async fn set(args: &Args, lab: &Lab, shown: Shown, folder: PathBuf) -> Result<Self, Failure> {
-        let Shown { environment, branch, fleet, .. } = shown;
-        let sites = fleet.sites.values().flat_map(|site| site.on.clone()).collect();
+    async fn set(args: &Args, lab: &Lab, shown: &Shown, folder: PathBuf) -> Result<Self, Failure> {
+        let (environment, branch) = (shown.environment.clone(), shown.branch.clone());
+        let sites = shown.fleet.sites.values().flat_map(|site| site.on.clone()).collect();
         let bare = folder.join("config.git");
         git::create_bare_from_folder(
             &bare,
@@ -228,12 +273,12 @@ impl Stage {
         hosts.iter().find(|host| self.sites.iter().any(|name| name.as_str() == host.instance))
     }
 
-    async fn show(&self, args: &Args, lab: &Lab, hosts: &[LabHost], site: &str, began: Instant) -> Result<(), Failure> {
+    async fn show(&self, once: bool, began: Instant) -> Result<(), Failure> {
         self.settled(1).await?;
         anstream::println!("\nEverything is live and healthy after {:.1} s.\n", began.elapsed().as_secs_f64());
         self.print_status();
-        if !args.once {
-            return self.stay(args, lab, hosts, site).await;
+        if !once {
+            return Ok(());
         }
         heading("A commit: one service's environment changes");
         let began = Instant::now();
@@ -312,10 +357,10 @@ impl Stage {
         Ok(())
     }
 
-    async fn stay(&self, args: &Args, lab: &Lab, hosts: &[LabHost], site: &str) -> Result<(), Failure> {
-        let (bare, state) = (self.bare.display(), self.folder.join("state"));
-        let here = format!("--repo {bare} --state {}", state.display());
-        let name = &args.name;
+    fn print_what_to_try(&self, args: &Args, lab: &Lab, hosts: &[LabHost], site: &str) {
+        let (bare, state) = (common::quoted(&self.bare), common::quoted(&self.folder.join("state")));
+        let here = format!("--repo {bare} --state {state}");
+        let (evenkeel, name) = (common::program(), &args.name);
         heading("It stays up. Things to try in another terminal");
         if self.site_host(hosts).is_some() {
             println!("  See the site:       {site}");
@@ -323,22 +368,20 @@ impl Stage {
         println!(
             "  Change something:   git clone {bare} /tmp/config && cd /tmp/config\n                      \
                edit fleet/services/gong_mcp.yaml, commit, push, and watch this terminal\n  \
-             Ask for the state:  evenkeel status {here}\n  \
+             Ask for the state:  {evenkeel} status {here}\n  \
              Read the history:   git -C {bare} log -p evenkeel/history/{}\n  \
-             See a plan:         evenkeel plan --fleet {} --override {}",
+             See a plan:         {evenkeel} plan --fleet {} --override {}",
             self.environment,
-            args.fleet.fleet.display(),
-            lab.override_file().display(),
+            common::quoted(&args.fleet.fleet),
+            common::quoted(&lab.override_file()),
         );
         if let Some(host) = hosts.first() {
-            let ssh = format!("ssh -i {} ubuntu@{}", lab.key_file().display(), host.address);
-            println!("  Look around:        evenkeel lab --name {name} exec -- {ssh}");
+            let ssh = format!("ssh -i {} ubuntu@{}", common::quoted(&lab.key_file()), host.address);
+            println!("  Look around:        {evenkeel} lab --name {name} exec -- {ssh}");
             println!("                      stop or edit something there: it is repaired within the observe_interval");
-            println!("  Power a host off:   evenkeel lab --name {name} kill {0}, and boot {0} again", host.lab_name);
+            println!("  Power a host off:   {evenkeel} lab --name {name} kill {0}, and boot {0} again", host.lab_name);
         }
         println!("\nCtrl-C ends the demo and removes the lab.");
-        tokio::signal::ctrl_c().await?;
-        Ok(())
     }
 }
 

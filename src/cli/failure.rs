@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{ERROR, REFUSED};
+use super::{ERROR, REFUSED, common};
 use crate::{
     engine::{ledger::LedgerError, pass::PassError, prepare::PrepareError},
     git::GitError,
@@ -37,12 +37,10 @@ impl Failure {
 
     pub fn print(&self) {
         if !self.findings.is_empty() {
-            anstream::eprint!("{}", report::findings::text(&self.findings, super::common::style().0));
+            let text = report::findings::text(&self.findings, common::style().0);
+            common::say(text.strip_suffix('\n').unwrap_or(&text));
         }
-        anstream::eprintln!(
-            "{}",
-            report::message::failure(&self.message, self.hint.as_deref(), super::common::style())
-        );
+        common::say(&report::message::failure(&self.message, self.hint.as_deref(), common::style()));
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Say;
 
 impl Progress for Say {
     fn say(&self, message: &str) {
-        anstream::eprintln!("{message}");
+        common::say(message);
     }
 }
 
@@ -111,7 +111,7 @@ fn up(lab: &Lab, fleet: Option<&PathBuf>, hosts: Option<usize>, yes: bool) -> Re
     lab.up(&instances, &Say)?;
     status(lab)?;
     let file = lab.override_file();
-    println!("\nUse them:  evenkeel plan --override {}", file.display());
+    println!("\nUse them:  {} plan --override {}", common::program(), common::quoted(&file));
     Ok(())
 }
 

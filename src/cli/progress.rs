@@ -51,7 +51,7 @@ pub fn print(event: &Event) {
     if matches!(event, Event::Connecting { .. } | Event::Observed { .. }) || is_start(event) {
         return;
     }
-    anstream::eprintln!("{}", report::progress::line(event, common::style()));
+    common::say(&report::progress::line(event, common::style()));
 }
 
 fn is_start(event: &Event) -> bool {

@@ -1,6 +1,8 @@
 //! `evenkeel run` as a process: what wakes it, what it tells systemd, what it logs. No host is needed: the
-//! fleet's one instance has no host key, and nothing connects to it.
+//! fleet's one instance has no host key, and nothing connects to it. Besides: the program's
+//! completions, as shells take them.
 
+mod completions;
 mod daemon;
 mod log;
 mod packaging;

@@ -16,7 +16,9 @@ pub fn applying_twice_plans_nothing_and_writes_nothing(world: &World) {
     );
     fleet.write("frontend/index.html", "hello");
     fleet.site("twice", &["h1"], "frontend: {source: {path: frontend}}\nroutes: {/api/: {service: alpha}}");
+    fleet.run("plan", &["--detailed-exitcode"]).ends_with(2);
     fleet.deploy().ends_with(0);
+    fleet.run("plan", &["--detailed-exitcode"]).ends_with(0);
 
     let (before, recorded) = (world.traces(), fleet.history().len());
     let plan = fleet.plan();

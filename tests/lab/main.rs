@@ -19,6 +19,7 @@ mod frontend;
 mod health;
 mod jump;
 mod kills;
+mod labs;
 mod load;
 mod moving;
 mod order;
@@ -258,6 +259,11 @@ const TESTS: &[Test] = tests! {
         a_jump_host_that_does_not_lead_there_is_told_with_the_next_move,
         an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host,
         a_jump_host_that_comes_back_leads_there_again,
+    }
+    labs {
+        a_lab_whose_boot_was_killed_is_taken_down_whole,
+        a_demo_that_is_interrupted_takes_its_lab_down,
+        a_lab_that_is_up_is_listed_and_entered,
     }
     faults {
         a_wrong_host_key_is_refused_by_name,
