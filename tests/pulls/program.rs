@@ -148,8 +148,14 @@ impl Daemon {
     /// Waits until it has logged something; answers that line.
     #[track_caller]
     pub fn says(&self, part: &str) -> String {
+        self.says_after(0, part)
+    }
+
+    /// As [`Self::says`], behind what the log was long before.
+    #[track_caller]
+    pub fn says_after(&self, before: usize, part: &str) -> String {
         wait_for(&format!("`{part}` in the log"), || {
-            let log = self.log();
+            let log = &self.log()[before..];
             log.split_inclusive('\n').find(|line| line.contains(part) && line.ends_with('\n')).map(str::to_owned)
         })
     }
