@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
     time::Duration,
 };
@@ -16,21 +15,17 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Asked, QUICK, Server, answer, said};
+use crate::{
+    server::{Answer, Asked, QUICK, Server, answer, said},
+    support::tls::openssl,
+};
 
 const APP: u64 = 4711;
-
-/// What it writes to its standard output.
-pub fn openssl(arguments: &[&str], folder: &Path) -> Vec<u8> {
-    let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl is installed");
-    assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
 
 /// With a key as GitHub gives it: PKCS#1. Making one takes a second, so all have the same.
 pub fn sign_in(folder: &Path) -> SignIn {
     static KEY: OnceLock<Vec<u8>> = OnceLock::new();
-    let key = KEY.get_or_init(|| openssl(&["genrsa", "-traditional", "2048"], folder));
+    let key = KEY.get_or_init(|| openssl(folder, &["genrsa", "-traditional", "2048"]));
     fs::write(folder.join("app.pem"), key).expect("it can be written");
     with_key(folder.join("app.pem"))
 }
@@ -79,7 +74,7 @@ async fn an_app_signs_in_with_its_key_and_asks_for_a_token_of_one_repository() {
 
 /// Whether a token for the App itself has the right claims, and is signed with its key.
 fn is_made_by(folder: &Path, token: &str) {
-    openssl(&["rsa", "-in", "app.pem", "-pubout", "-out", "public.pem"], folder);
+    openssl(folder, &["rsa", "-in", "app.pem", "-pubout", "-out", "public.pem"]);
     let public = SubjectPublicKeyInfoDer::from_pem_file(folder.join("public.pem")).expect("it is a key");
     // What ring reads begins after the 24 bytes that say that it is RSA.
     let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &public[24..]);
@@ -96,7 +91,7 @@ fn is_made_by(folder: &Path, token: &str) {
 async fn a_key_may_be_of_either_kind() {
     let server = github_with_apps().await;
     sign_in(&server.path(""));
-    openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", "app.pem", "-out", "pkcs8.pem"], &server.path(""));
+    openssl(&server.path(""), &["pkcs8", "-topk8", "-nocrypt", "-in", "app.pem", "-out", "pkcs8.pem"]);
     server.sign_in(with_key(server.path("pkcs8.pem")), QUICK).repository().await.expect("it is let in");
     is_made_by(&server.path(""), &bearers(&server, "GET /repos/o/r/installation")[0]);
 }

@@ -1,23 +1,21 @@
 //! `evenkeel github`, as a process: what it prints, behind a proxy and with a certificate of one's own, too.
 
 use std::{
-    io::Write as _,
-    net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Output},
-    sync::Arc,
-    thread,
 };
 
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
 use serde_json::{Value, json};
 
 use crate::{
     app,
-    server::{Server, TOKEN, answer},
+    server::{Server, answer},
+    support::{
+        github::{REPOSITORY, TOKEN_OWNER},
+        hosted::Hosted,
+        proxy,
+        tls::NAME,
+    },
 };
 
 fn evenkeel(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -31,7 +29,8 @@ fn evenkeel(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 fn printed(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is UTF-8");
     let text = format!("{}{}exit code {:?}\n", text(&output.stdout), text(&output.stderr), output.status.code());
-    assert!(!text.contains(TOKEN), "{text}");
+    // As all tokens of people begin here.
+    assert!(!text.contains("github_pat_"), "{text}");
     text
 }
 
@@ -133,78 +132,18 @@ fn without_a_sign_in_the_next_move_is_named() {
     assert!(said.contains("--github-repository OWNER/NAME"), "{said}");
 }
 
-/// A certificate for `git.acme.test`, and one of the authority that signed it.
-fn certify(folder: &Path) {
-    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
-    app::openssl(&[&new[..], &["-subj", "/CN=Acme", "-keyout", "ca.key", "-out", "ca.pem"]].concat(), folder);
-    let names = ["-addext", "subjectAltName=DNS:git.acme.test", "-addext", "basicConstraints=critical,CA:FALSE"];
-    let signed = ["-subj", "/CN=git.acme.test", "-CA", "ca.pem", "-CAkey", "ca.key"];
-    app::openssl(&[&new[..], &signed, &names, &["-keyout", "tls.key", "-out", "tls.pem"]].concat(), folder);
-}
-
-/// What a proxy is asked, up to the empty line.
-fn head(stream: &mut impl std::io::Read) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
-        head.push(byte[0]);
-    }
-    String::from_utf8_lossy(&head).into_owned()
-}
-
-/// A proxy that leads every connection to a GitHub of its own, over TLS. It hands back what it was asked for.
-fn proxy(folder: &Path) -> (String, std::sync::mpsc::Receiver<String>) {
-    // Another statement being faster is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let certificate = CertificateDer::from_pem_file(folder.join("tls.pem")).expect("it is a certificate");
-    let key = PrivateKeyDer::from_pem_file(folder.join("tls.key")).expect("it is a key");
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
-    let config = Arc::new(config.expect("they belong together"));
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
-    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let (tell, told) = std::sync::mpsc::channel();
-    let serve = move |mut stream: TcpStream| -> std::io::Result<()> {
-        let asked = head(&mut stream);
-        tell.send(asked.lines().next().unwrap_or_default().to_owned()).map_err(std::io::Error::other)?;
-        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-        let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
-        let mut stream = StreamOwned::new(connection, stream);
-        loop {
-            let asked = head(&mut stream);
-            let Some(line) = asked.lines().next() else { return Ok(()) };
-            let body = match line.split(' ').nth(1).unwrap_or_default() {
-                "/api/v3/user" => json!({"login": "ada"}),
-                "/api/v3/repos/o/r" => repository(),
-                path if path.contains("/status") => json!({"statuses": []}),
-                _ => json!([]),
-            };
-            let body = body.to_string();
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
-            stream.flush()?;
-        }
-    };
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = serve.clone();
-            // A connection that breaks off is the client's to tell.
-            thread::spawn(move || drop(serve(stream)));
-        }
-    });
-    (address, told)
-}
-
 #[test]
 fn a_proxy_is_used_and_only_an_authority_that_is_named_is_believed() {
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    certify(folder.path());
-    let (address, told) = proxy(folder.path());
-    let (token, authority) = (folder.path().join("token"), folder.path().join("ca.pem"));
-    std::fs::write(&token, TOKEN).expect("it can be written");
-    let arguments = ["github", "check", "--repo", "git@git.acme.test:o/r.git", "--github-token-file", path(&token)];
+    let hosted = Hosted::new();
+    let github = &hosted.github;
+    let (address, told) = proxy::leads(&github.address);
+    let (repository, token, authority) =
+        (format!("git@{NAME}:{REPOSITORY}.git"), github.token_file(), github.authority());
+    let arguments = ["github", "check", "--repo", &repository, "--github-token-file", path(&token)];
     let environment = [("HTTPS_PROXY", address.as_str())];
     let trusting = [&arguments[..], &["--github-ca-file", path(&authority)]].concat();
     let said = printed(&evenkeel(&trusting, &environment));
-    assert!(said.contains("signed in as ada") && said.ends_with("exit code Some(0)\n"), "{said}");
+    assert!(said.contains(&format!("signed in as {TOKEN_OWNER}")) && said.ends_with("exit code Some(0)\n"), "{said}");
     assert_eq!(told.try_recv().as_deref(), Ok("CONNECT git.acme.test:443 HTTP/1.1"));
     let said = printed(&evenkeel(&arguments, &environment));
     assert!(said.contains("GET /api/v3/user got no answer: "), "{said}");

@@ -307,6 +307,12 @@ async fn what_it_delivers_is_what_github_documents() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let actions = [
         "check_run rerequested",
+        "installation created",
+        "installation deleted",
+        "installation new_permissions_accepted",
+        "installation suspend",
+        "installation unsuspend",
+        "installation_repositories added",
         "issue_comment created",
         "issue_comment edited",
         "ping ",
@@ -342,4 +348,11 @@ fn everything_happens(hosted: Hosted, url: &str) {
     assert_eq!(github.does(Who::Installation, "POST", &path, "", run), 201);
     github.asks_again("alice", 1, "evenkeel/plan");
     github.merges(1);
+    github.suspends();
+    github.unsuspends();
+    github.allows_more();
+    github.uninstalls();
+    github.installs();
+    github.is_installed_elsewhere();
+    github.adds_a_repository();
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::{
+    git,
     reconciler::{self, Reconciler},
     told::{Begun, Plan, Ran},
     world::{EVENKEEL, Host, World, assert_is, wait_for},
@@ -142,21 +143,7 @@ impl<'a> Fleet<'a> {
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {
-        self.try_git(arguments).unwrap_or_else(|why| panic!("git {arguments:?}: {why}"))
-    }
-
-    /// What git says, or why it does not.
-    fn try_git(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new("git")
-            .args(["-c", "user.name=t", "-c", "user.email=t@localhost"])
-            .args(arguments)
-            .current_dir(self.repository.path())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .output()
-            .expect("git is installed");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        git::git(self.repository.path(), arguments)
     }
 
     /// Commits what has changed, and answers the commit.
@@ -245,7 +232,7 @@ impl<'a> Fleet<'a> {
         let remote = self.remote();
         wait_for(&format!("the end of generation {generation}"), || {
             let shown = ["-C", &remote, "show", "refs/heads/evenkeel/history/test:deployment.json"];
-            let newest: Value = serde_json::from_str(&self.try_git(&shown).ok()?).ok()?;
+            let newest: Value = serde_json::from_str(&git::try_git(self.repository.path(), &shown).ok()?).ok()?;
             let ended =
                 newest["generation"] == generation && newest["kind"] == "change" && newest["outcome"].is_string();
             (ended || newest["generation"].as_u64()? > generation).then_some(())

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use crate::{
+    dice::Dice,
     fleet::{Fleet, restarted, set},
     reconciler::Reconciler,
     world::{World, assert_is, wait_for},
@@ -29,7 +30,7 @@ pub fn seed() -> Option<u64> {
 /// Kills a controller in the middle of each of so many deployments.
 pub fn at_points(world: &World, name: &'static str, points: u32, seed: u64) {
     println!("seed {seed}; EVENKEEL_SEED={seed} draws the same points again");
-    let mut random = Random(seed);
+    let mut dice = Dice::new(seed);
     let fleet = Fleet::new(world, name);
     fleet.environment("");
     fleet.write("other/server.py", include_str!("server.py"));
@@ -41,7 +42,7 @@ pub fn at_points(world: &World, name: &'static str, points: u32, seed: u64) {
     drop(reconciler);
     let bystanders = bystanders(&fleet);
     for number in 1..=points {
-        let (lines, pause) = (random.below(LINES), Duration::from_millis(random.below(120)));
+        let (lines, pause) = (dice.below(LINES), Duration::from_millis(dice.below(120)));
         let before = fleet.invocations();
         declare(&fleet, number);
         let commit = fleet.commit();
@@ -103,18 +104,5 @@ fn one_end_each(fleet: &Fleet<'_>, point: &str) {
         let ends = ["applied", "rolled-back"].map(|end| format!("{generation} {end}"));
         let well = pair.len() == 2 && pair[0] == format!("{generation} begun") && ends.contains(&pair[1]);
         assert!(well, "{point}: of generation {generation} is recorded {pair:?}, in {told:?}");
-    }
-}
-
-/// Numbers that follow from a seed: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
     }
 }

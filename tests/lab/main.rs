@@ -53,7 +53,7 @@ use std::{
     time::Instant,
 };
 
-use support::waiting;
+use support::{dice, git, waiting};
 use world::World;
 
 type Test = (&'static str, fn(&World));

@@ -13,10 +13,9 @@ use crate::{
 /// Waits until both environments were deployed to, and GitHub was told.
 #[track_caller]
 fn both_are_live(story: &Story<'_>) {
+    let commit = story.github.head_of("main");
     for environment in ["test", "trial"] {
-        wait_for(&format!("{environment} deployed"), || {
-            story.github.deployments(environment).first().is_some_and(|(_, state)| state == "success").then_some(())
-        });
+        story.deployments_are(environment, &[(&commit, "success")]);
     }
 }
 

@@ -7,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use crate::{
     fleet::Fleet,
     reconciler::Reconciler,
     support::github::{APP, GitHub},
-    waiting::PATIENCE,
+    waiting::{PATIENCE, wait_for_or},
     world::{World, wait_for},
 };
 
@@ -175,6 +177,26 @@ impl<'a> Story<'a> {
         wait_for(&format!("{name} of {commit:.12} being {wanted}"), || {
             self.github.checks(commit).get(name).is_some_and(|found| found == wanted).then_some(())
         });
+    }
+
+    /// Waits until the deployments of an environment are these there, the newest first: commit and state.
+    #[track_caller]
+    pub fn deployments_are(&self, environment: &str, wanted: &[(&str, &str)]) {
+        let wanted: Vec<_> = wanted.iter().map(|(commit, state)| ((*commit).to_owned(), (*state).to_owned())).collect();
+        wait_for(&format!("{environment}: {wanted:?}"), || {
+            (self.github.deployments(environment) == wanted).then_some(())
+        });
+    }
+
+    /// Waits until `status` says this of what waits.
+    #[track_caller]
+    pub fn waiting_is(&self, wanted: &Value) {
+        let status = || self.fleet.run("status", &["--format", "json"]);
+        let is_so = || {
+            let views: Value = serde_json::from_str(&status().said).ok()?;
+            (views.as_array()?.first()?["waiting"] == *wanted).then_some(())
+        };
+        wait_for_or(&format!("{wanted} waiting"), is_so, || format!("{} {}", status().said, status().errors));
     }
 
     /// What alpha answers, once it answers so.

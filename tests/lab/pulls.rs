@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde_json::{Value, json};
+
 use crate::{
     fleet::Fleet,
     proposing::{As, Story, greets},
@@ -172,9 +174,7 @@ pub fn what_is_merged_is_told_where_people_look(world: &World) {
     let github = &story.github;
     let _reconciler = story.follows(As::App, "1s");
     let first = github.head_of("main");
-    wait_for("the first deployment being told", || {
-        (github.deployments("test") == [(first.clone(), "success".to_owned())]).then_some(())
-    });
+    story.deployments_are("test", &[(&first, "success")]);
 
     let number = story.proposes("greet", |_| story.declares("two"));
     story.is_told(number, &["2 instances change"]);
@@ -194,21 +194,17 @@ pub fn several_environments_of_one_branch_are_told_of_each(world: &World) {
     let github = &story.github;
     let _reconciler = story.follows(As::App, "1s");
     let first = github.head_of("main");
-    let is = |environment: &str, states: &[(&String, &str)]| {
-        let states: Vec<_> = states.iter().map(|(commit, state)| ((*commit).clone(), (*state).to_owned())).collect();
-        wait_for(&format!("{environment}: {states:?}"), || (github.deployments(environment) == states).then_some(()));
-    };
-    is("test", &[(&first, "success")]);
-    is("production", &[(&first, "success")]);
+    story.deployments_are("test", &[(&first, "success")]);
+    story.deployments_are("production", &[(&first, "success")]);
 
     let number = story.proposes("greet", |fleet| greets(fleet, "two"));
     story.is_told(number, &["3 instances change in 2 environments"]);
     let merged = github.merges(number);
     story.is_answered(number, &["Deployed to `test`"]);
     story.is_answered(number, &["Deployed to `production`"]);
-    is("test", &[(&merged, "success"), (&first, "inactive")]);
+    story.deployments_are("test", &[(&merged, "success"), (&first, "inactive")]);
     // GitHub does not do that by itself in production.
-    is("production", &[(&merged, "success"), (&first, "inactive")]);
+    story.deployments_are("production", &[(&merged, "success"), (&first, "inactive")]);
     // One check tells of both.
     let path = format!("commits/{merged}/check-runs?check_name=evenkeel/deploy");
     wait_for("a check of both", || {
@@ -325,30 +321,35 @@ pub fn what_is_merged_waits_for_the_checks_that_are_required(world: &World) {
     story.fleet.notes("waits for checks to be green");
     github.reports(&commit, "ci/test", "failure");
     story.fleet.looked_at_twice();
-    let is = |states: &[(&str, &str)]| {
-        let states: Vec<_> = states.iter().map(|(commit, state)| ((*commit).to_owned(), (*state).to_owned())).collect();
-        wait_for(&format!("{states:?}"), || (github.deployments("test") == states).then_some(()));
+    let waiting = |commit: &str, generation: u64| {
+        let why = "waits for checks to be green: `require_checks` of the environment names them";
+        json!({"commit": commit, "generation": generation, "why": format!("{} {why}", &commit[..7])})
     };
-    is(&[(&commit, "queued")]);
+    story.deployments_are("test", &[(&commit, "queued")]);
+    story.waiting_is(&waiting(&commit, 1));
     github.reports(&commit, "ci/test", "success");
     story.fleet.is_live(&commit);
-    is(&[(&commit, "success")]);
+    story.waiting_is(&Value::Null);
+    story.deployments_are("test", &[(&commit, "success")]);
 
     // What is live is looked after whatever anybody says of the next.
     let number = story.proposes("greet", |_| story.declares("two"));
     let merged = github.merges(number);
     story.fleet.notes("waits for checks to be green");
     story.is_heard("one");
-    is(&[(&merged, "queued"), (&commit, "success")]);
+    story.deployments_are("test", &[(&merged, "queued"), (&commit, "success")]);
+    story.waiting_is(&waiting(&merged, 2));
     story.check_is(&merged, "evenkeel/deploy", "queued");
     // What takes its place waits in its place.
     let newer = github.merges(story.proposes("words", |fleet| fleet.write("../README.md", "How we do things.\n")));
-    is(&[(&newer, "queued"), (&merged, "inactive"), (&commit, "success")]);
+    story.deployments_are("test", &[(&newer, "queued"), (&merged, "inactive"), (&commit, "success")]);
+    story.waiting_is(&waiting(&newer, 2));
     story.check_is(&merged, "evenkeel/deploy", "neutral");
     github.reports(&newer, "ci/test", "success");
     story.fleet.is_live(&newer);
     story.is_heard("two");
-    is(&[(&newer, "success"), (&merged, "inactive"), (&commit, "inactive")]);
+    story.deployments_are("test", &[(&newer, "success"), (&merged, "inactive"), (&commit, "inactive")]);
+    story.waiting_is(&Value::Null);
     story.check_is(&newer, "evenkeel/deploy", "success");
 }
 

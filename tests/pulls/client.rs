@@ -19,6 +19,7 @@ use crate::support::{
     git::git,
     github::{APP, GitHub, REPOSITORY, SLUG, TOKEN_OWNER, Trouble, Who},
     hosted::Hosted,
+    waiting::PATIENCE,
 };
 
 fn status(error: &GitHubError) -> u16 {
@@ -42,6 +43,14 @@ fn check(commit: &str, findings: u32) -> Check {
         text: None,
         findings: (1..=findings).map(finding).collect(),
     }
+}
+
+/// Asks as it likes: a client of HTTP that knows nothing of GitHub.
+fn stranger(forge: &Hosted) -> reqwest::Client {
+    let pem = std::fs::read(forge.github.authority()).expect("it is there");
+    let authority = reqwest::Certificate::from_pem(&pem).expect("it is PEM");
+    let client = reqwest::Client::builder().user_agent("tests").no_proxy().tls_certs_merge([authority]);
+    client.build().expect("it is made")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,10 +167,7 @@ async fn a_misspelt_field_is_refused_and_so_are_check_runs_of_people() {
     let forge = Hosted::new();
     let commit = forge.branch("ahoy");
     let number = forge.github.opens("Say ahoy", "alice", "ahoy", false);
-    let pem = std::fs::read(forge.github.authority()).expect("it is there");
-    let authority = reqwest::Certificate::from_pem(&pem).expect("it is PEM");
-    let client = reqwest::Client::builder().user_agent("tests").no_proxy().tls_certs_merge([authority]);
-    let client = client.build().expect("it is made");
+    let client = stranger(&forge);
     let token = std::fs::read_to_string(forge.github.token_file()).expect("it is there");
     let post = async |path: &str, body: serde_json::Value| {
         let url = format!("{}/repos/{REPOSITORY}/{path}", forge.github.api());
@@ -232,10 +238,7 @@ async fn every_list_has_a_tag_and_pages_of_at_most_a_hundred() {
         forge.github.comments(number, "alice", &each.to_string());
         forge.github.reports(&commit, &format!("ci/{each}"), "success");
     }
-    let pem = std::fs::read(forge.github.authority()).expect("it is there");
-    let authority = reqwest::Certificate::from_pem(&pem).expect("it is PEM");
-    let client = reqwest::Client::builder().user_agent("tests").no_proxy().tls_certs_merge([authority]);
-    let client = client.build().expect("it is made");
+    let client = stranger(&forge);
     let token = std::fs::read_to_string(forge.github.token_file()).expect("it is there");
     let get = async |path: &str, tag: Option<&str>| {
         let url = format!("{}/repos/{REPOSITORY}/{path}", forge.github.api());
@@ -309,9 +312,12 @@ async fn who_waits_while_it_hangs_is_answered_when_it_is_back() {
     let (github, client) = (&forge.github, forge.token());
     github.is_in_trouble(Trouble::Hangs);
     let asked = tokio::spawn(async move { client.repository().await });
-    while github.requests().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_asked = async {
+        while github.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_asked).await.expect("it asks");
     github.is_back();
     asked.await.expect("it runs").expect("what got 502 is asked again");
 }

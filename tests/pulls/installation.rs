@@ -1,4 +1,4 @@
-//! The App's installation is taken away, suspended and given back while the daemon runs.
+//! The App's installation is taken away, suspended, given back and allowed more while the daemon runs.
 
 use crate::{
     program::Story,
@@ -26,8 +26,10 @@ fn a_suspended_app_is_told_of_and_what_waited_is_done_when_it_is_back() {
     let waits = story.proposes("two");
     daemon.says("not planned, tried again in ");
     assert_eq!(github.comment_of_evenkeel(waits), None);
+    // Also before it was merged a fetch may have failed.
+    let before = daemon.log().len();
     let merged = github.merges(first);
-    daemon.says("cannot fetch from");
+    daemon.says_after(before, "cannot fetch from");
     assert_ne!(story.fetched(), merged);
 
     github.unsuspends();
@@ -69,4 +71,8 @@ fn only_what_becomes_of_our_own_installation_makes_us_sign_in_anew() {
     let signed_in = || daemon.log().lines().filter(|line| line.contains("signed in to GitHub anew")).count();
     wait_for("what is said of the repository", || daemon.log().contains("added").then_some(()));
     assert_eq!((asked(github), signed_in()), (before + 1, 1), "{}", daemon.log());
+
+    github.allows_more();
+    daemon.says("new_permissions_accepted");
+    assert_eq!((asked(github), signed_in()), (before + 2, 2), "{}", daemon.log());
 }

@@ -4,11 +4,9 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
     thread,
 };
 
@@ -17,7 +15,6 @@ use tempfile::TempDir;
 use crate::support::{
     git::git,
     github::{APP, GitHub},
-    tls::NAME,
     waiting::wait_for,
 };
 
@@ -148,8 +145,14 @@ impl Daemon {
     /// Waits until it has logged something; answers that line.
     #[track_caller]
     pub fn says(&self, part: &str) -> String {
+        self.says_after(0, part)
+    }
+
+    /// As [`Self::says`], behind what the log was long before.
+    #[track_caller]
+    pub fn says_after(&self, before: usize, part: &str) -> String {
         wait_for(&format!("`{part}` in the log"), || {
-            let log = self.log();
+            let log = &self.log()[before..];
             log.split_inclusive('\n').find(|line| line.contains(part) && line.ends_with('\n')).map(str::to_owned)
         })
     }
@@ -176,41 +179,6 @@ impl Drop for Daemon {
             eprintln!("{}", fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
-}
-
-/// A proxy behind which GitHub is called [`NAME`]. It hands back what it was asked for.
-pub fn proxy(github: &GitHub) -> (String, mpsc::Receiver<String>) {
-    let github = github.address.strip_prefix("https://").expect("it is HTTPS").to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
-    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (github, tell) = (github.clone(), tell.clone());
-            // A connection that breaks off is the client's to tell.
-            thread::spawn(move || drop(leads_on(stream, &github, &tell)));
-        }
-    });
-    (address, told)
-}
-
-fn leads_on(mut stream: TcpStream, github: &str, tell: &mpsc::Sender<String>) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
-        head.push(byte[0]);
-    }
-    let asked = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
-    let ours = asked == format!("CONNECT {NAME}:443 HTTP/1.1");
-    tell.send(asked).map_err(std::io::Error::other)?;
-    if !ours {
-        return stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n");
-    }
-    let mut there = TcpStream::connect(github)?;
-    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-    let (mut back, mut here) = (there.try_clone()?, stream.try_clone()?);
-    thread::spawn(move || std::io::copy(&mut back, &mut here));
-    std::io::copy(&mut stream, &mut there).map(|_| ())
 }
 
 /// All that lies in a folder, as text.

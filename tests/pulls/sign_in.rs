@@ -9,10 +9,11 @@ use evenkeel::{
 };
 
 use crate::{
-    program::{Story, everything, proxy, ran, shows_no_token},
+    program::{Story, everything, ran, shows_no_token},
     support::{
         git::git,
         github::{APP, GitHub, Who},
+        proxy,
         tls::NAME,
     },
 };
@@ -49,7 +50,7 @@ fn an_authority_that_nobody_named_is_not_believed() {
 #[test]
 fn git_and_the_api_go_by_the_proxy() {
     let story = Story::begins();
-    let (address, told) = proxy(&story.github);
+    let (address, told) = proxy::leads(&story.github.address);
     let authority = story.github.authority();
     let trusting = ["--ca-file", authority.to_str().expect("it is UTF-8")];
     let mut command = story.command("history", &format!("https://{NAME}"), &trusting);

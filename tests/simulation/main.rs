@@ -5,6 +5,7 @@
 
 mod controllers;
 mod deployments;
+#[path = "../support/dice.rs"]
 mod dice;
 mod ending;
 mod fleet;

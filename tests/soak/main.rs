@@ -8,9 +8,15 @@ use std::{
     process::ExitCode,
 };
 
+#[path = "../support/dice.rs"]
+#[expect(dead_code, reason = "shared with the simulation, which uses more of it")]
+mod dice;
 #[path = "../lab/fleet.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod fleet;
+#[path = "../support/git.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod git;
 #[path = "../lab/kills.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod kills;

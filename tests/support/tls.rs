@@ -53,9 +53,11 @@ impl Certificates {
     }
 }
 
-pub fn openssl(folder: &Path, arguments: &[&str]) {
+/// What it writes to its standard output.
+pub fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl is installed");
     assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 pub struct Listener {

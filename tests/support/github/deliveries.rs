@@ -53,16 +53,18 @@ fn example(event: &str) -> Value {
     serde_json::from_str(text).expect("an example is JSON")
 }
 
-/// What GitHub tells by now and did not when the examples were made.
-fn newer(event: &str) -> Value {
-    let mut newer = json!({"repository": {
+/// Lays over an example what GitHub tells by now and did not when it was made.
+fn renew(example: &mut Value) {
+    let repository = json!({
         "visibility": "private", "topics": [], "is_template": false, "web_commit_signoff_required": false,
         "custom_properties": {},
-    }});
-    if event == "ping" {
-        newer["hook"] = json!({"deliveries_url": "https://github.test/deliveries"});
+    });
+    let hook = json!({"deliveries_url": "https://github.test/deliveries"});
+    for (name, newer) in [("repository", repository), ("hook", hook)] {
+        if let Some(older) = example.get_mut(name) {
+            laid_over(older, &newer);
+        }
     }
-    newer
 }
 
 /// `over` laid over `under`, key by key.
@@ -159,7 +161,7 @@ impl GitHub {
             return;
         }
         let mut payload = example(event);
-        laid_over(&mut payload, &newer(event));
+        renew(&mut payload);
         laid_over(&mut payload, over);
         if let Some(fields) = payload.as_object_mut().filter(|_| event == "pull_request" && over["action"] != PUSHED) {
             // The example is of a push.

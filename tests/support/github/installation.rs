@@ -39,6 +39,14 @@ impl Installation {
         }))
     }
 
+    /// As GitHub tells of it.
+    fn told(&self) -> Value {
+        json!({
+            "id": self.id, "app_id": APP, "app_slug": SLUG, "account": user(OWNER), "suspended_at": self.suspended_at,
+            "suspended_by": self.suspended_at.as_ref().map(|_| user(OWNER)),
+        })
+    }
+
     /// Whether it may do anything.
     pub fn is_let_in(&self) -> Result<(), Answer> {
         let suspended = || Answer::refused(403, "This installation has been suspended");
@@ -60,6 +68,11 @@ impl GitHub {
         self.installation("unsuspend", |state| state.installation.suspended_at = None);
     }
 
+    /// Accepts what the App asks to be allowed besides.
+    pub fn allows_more(&self) {
+        self.installation("new_permissions_accepted", |_| {});
+    }
+
     /// Takes the App away.
     pub fn uninstalls(&self) {
         self.installation("deleted", |state| {
@@ -77,25 +90,24 @@ impl GitHub {
 
     /// Somebody else has installed the App, too.
     pub fn is_installed_elsewhere(&self) {
-        let over = json!({"action": "created", "installation": {"id": 1, "app_id": APP, "account": user("somebody")}});
+        let elsewhere = Installation { id: 1, ..Installation::default() };
+        let mut over = json!({"action": "created", "installation": elsewhere.told()});
+        over["installation"]["account"] = user("somebody");
         self.delivers("installation", &over, "somebody");
     }
 
     /// Lets it see one more repository.
     pub fn adds_a_repository(&self) {
-        let id = self.forge.state().installation.id;
-        let over = json!({"action": "added", "installation": {"id": id, "app_id": APP, "account": user(OWNER)}});
+        let installation = self.forge.state().installation.told();
+        let over = json!({"action": "added", "installation": installation, "requester": null});
         self.delivers("installation_repositories", &over, OWNER);
     }
 
     fn installation(&self, action: &str, change: impl FnOnce(&mut State)) {
-        let before = self.forge.state().installation.id;
-        change(&mut self.forge.state());
-        let state = self.forge.state();
-        let id = if action == "created" { state.installation.id } else { before };
-        let suspended_at = state.installation.suspended_at.clone();
+        let mut state = self.forge.state();
+        change(&mut state);
+        let installation = state.installation.told();
         drop(state);
-        let installation = json!({"id": id, "app_id": APP, "account": user(OWNER), "suspended_at": suspended_at});
         self.delivers("installation", &json!({"action": action, "installation": installation}), OWNER);
     }
 }
