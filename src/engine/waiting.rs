@@ -89,7 +89,7 @@ mod tests {
         engine::survey,
         model::{
             outcome::Deployment,
-            standing::{Good, Hold, Quarantined},
+            standing::{Good, Hold, Pin, Quarantined},
         },
     };
 
@@ -198,10 +198,28 @@ mod tests {
     #[test]
     fn what_comes_while_we_deploy_waits_for_the_end_of_that() {
         let open = |ours| Open { generation: 2, commits: commits("b"), started: String::new(), ours, limit: 0 };
-        assert_eq!(after(Some(&open(true)), &commits("c")), waits("c", 3, "waits for generation 2 to end"));
-        assert_eq!(after(Some(&open(true)), &commits("b")), None, "it is being deployed");
-        assert_eq!(after(Some(&open(false)), &commits("c")), None, "another controller tells of it");
-        assert_eq!(after(None, &commits("c")), None);
+        let standing = deployed(OURS).standing;
+        let behind = |ours, commit| after(Some(&open(ours)), &commits(commit), &standing);
+        assert_eq!(behind(true, "c"), waits("c", 3, "waits for generation 2 to end"));
+        assert_eq!(behind(true, "b"), None, "it is being deployed");
+        assert_eq!(behind(true, "a"), None, "it is live");
+        assert_eq!(behind(false, "c"), None, "another controller tells of it");
+        assert_eq!(after(None, &commits("c"), &standing), None);
+
+        let other_default = Commits::of_config(Some("f01".to_owned()), Some("b".to_owned()));
+        assert_eq!(after(Some(&open(true)), &other_default, &standing), None, "of b it is told already");
+    }
+
+    #[test]
+    fn what_is_being_rolled_back_does_not_wait_for_that() {
+        let back = Open { generation: 3, commits: commits("a"), started: String::new(), ours: true, limit: 0 };
+        let rolled_back = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".to_owned() };
+        let standing = Standing { good: Some(good("b", 2)), pin: Some(rolled_back), ..Standing::default() };
+        assert_eq!(after(Some(&back), &commits("b"), &standing), None);
+        assert_eq!(after(Some(&back), &commits("c"), &standing), waits("c", 4, "waits for generation 3 to end"));
+        let quarantined = Quarantined { commits: commits("c"), generation: 1, why: "h1: not healthy".to_owned() };
+        let standing = Standing { quarantine: vec![quarantined], ..standing };
+        assert_eq!(after(Some(&back), &commits("c"), &standing), None);
     }
 
     #[test]
@@ -216,6 +234,6 @@ mod tests {
             note(&status, &test, waits("b", 2, "held"));
         }
         let noted = status.lock().expect("nobody panicked")[&test].clone();
-        assert_eq!((noted.notes, noted.waiting), (vec!["b: held".to_owned()], waits("b", 2, "held")));
+        assert_eq!(noted.waiting, waits("b", 2, "held"));
     }
 }
