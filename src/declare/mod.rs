@@ -199,10 +199,12 @@ fn not_checked(has_fleet: bool, unread: &[String]) -> Option<Finding> {
     let message = match unread.as_slice() {
         _ if !has_fleet => "`fleet.yaml` cannot be read yet, so no file was checked against the others".to_owned(),
         [] => return None,
-        [only] => format!("`{only}` cannot be read yet, so it and the rest were not checked against one another"),
+        [only] => {
+            format!("`{only}` cannot be read yet, so it was not checked against the rest, nor the rest against it")
+        }
         several => {
             let files = similar::list(several);
-            format!("{files} cannot be read yet, so they and the rest were not checked against one another")
+            format!("{files} cannot be read yet, so they were not checked against the rest, nor the rest against them")
         }
     };
     Some(Finding::warning(codes::NOT_CHECKED, message))

@@ -116,7 +116,7 @@ fn what_lacks_no_more_than_keys_is_checked_against_the_rest_and_never_resolved()
         let (declaration, found) = read(&[("services/a.yaml", &(A.to_owned() + mistake))]);
         assert!(declaration.is_none() && found.len() == 1, "{}", shown(&found));
     }
-    // What is wanted is wanted, and the others may use it: a key that is free is none that is unknown.
+    // A key that is free is not an unknown one.
     let (declaration, found) = read(&[("services/a.yaml", &format!("{A}x-helth: 1\n"))]);
     assert!(declaration.is_some() && found.is_empty(), "{}", shown(&found));
 }
