@@ -391,9 +391,9 @@ fn with_variable(text: &str) -> String {
     for line in text.lines() {
         match line.strip_prefix("env:") {
             Some(rest) if rest.trim_start().starts_with('{') => {
-                changed += &format!("env: {{GREETING: hello, {}\n", rest.trim_start().trim_start_matches('{'));
+                changed += &format!("env: {{NEWCOMER: welcome, {}\n", rest.trim_start().trim_start_matches('{'));
             }
-            Some(_) => changed += &format!("{line}\n  GREETING: hello\n"),
+            Some(_) => changed += &format!("{line}\n  NEWCOMER: welcome\n"),
             None => changed += &format!("{line}\n"),
         }
     }
