@@ -188,13 +188,13 @@ impl<'a> Story<'a> {
         });
     }
 
-    /// Waits until `status` says this of what waits.
+    /// Waits until `status` says this of what waits in the one environment; null: that nothing does.
     #[track_caller]
     pub fn waiting_is(&self, wanted: &Value) {
         let status = || self.fleet.run("status", &["--format", "json"]);
         let is_so = || {
-            let views: Value = serde_json::from_str(&status().said).ok()?;
-            (views.as_array()?.first()?["waiting"] == *wanted).then_some(())
+            let view: Value = serde_json::from_str(&status().said).ok()?;
+            (view["waiting"] == *wanted).then_some(())
         };
         wait_for_or(&format!("{wanted} waiting"), is_so, || format!("{} {}", status().said, status().errors));
     }

@@ -58,6 +58,19 @@ struct Now {
     deployed: Option<(u64, Option<String>)>,
 }
 
+impl Now {
+    fn has_deployed(&self, told: &Waiting) -> bool {
+        self.deployed
+            .as_ref()
+            .is_some_and(|(generation, commit)| *generation >= told.generation && commit.as_ref() == Some(&told.commit))
+    }
+
+    /// Whether what was told to wait is deployed, or being deployed, now that `next` waits for a later generation.
+    fn goes_on_with(&self, told: &Waiting, next: &Waiting) -> bool {
+        self.has_deployed(told) || (self.is_deploying && told.generation < next.generation)
+    }
+}
+
 impl Queue {
     /// What is to be told of one environment.
     fn next(&mut self, environment: &EnvironmentName, now: &Now, at: Instant) -> Option<Next> {
@@ -74,6 +87,8 @@ impl Queue {
             place.since = at;
         }
         place.waiting = waiting.clone();
+        // It was deployed between two looks, or is just being: its deployment tells of it.
+        place.told.take_if(|told| !is_the_same(told) && now.goes_on_with(told, waiting));
         match &place.told {
             Some(told) if told == waiting => None,
             // Something else waits in its place.
@@ -89,10 +104,7 @@ impl Queue {
             self.0.remove(environment);
             return None;
         };
-        let is_deployed = now.deployed.as_ref().is_some_and(|(generation, commit)| {
-            *generation >= told.generation && commit.as_ref() == Some(&told.commit)
-        });
-        if is_deployed {
+        if now.has_deployed(told) {
             self.0.remove(environment);
             return None;
         }
@@ -294,6 +306,20 @@ mod tests {
         assert_eq!(clock.after(100, &Now { is_deploying: true, ..now(None, Some((1, "a"))) }), None);
         assert_eq!(clock.after(1, &now(None, Some((2, "b")))), None);
         assert_eq!(clock.after(100, &now(None, Some((2, "b")))), None);
+    }
+
+    #[test]
+    fn what_was_deployed_between_two_looks_is_not_let_go_for_the_next_that_waits() {
+        let next = || Some(waiting("c", 3));
+        let deploying = Now { is_deploying: true, ..now(next(), Some((1, "a"))) };
+        for later in [now(next(), Some((2, "b"))), deploying] {
+            let mut clock = begins();
+            let held = now(Some(waiting("b", 2)), Some((1, "a")));
+            clock.after(0, &held);
+            clock.after(2, &held).expect("it is told");
+            assert_eq!(clock.after(1, &later), None);
+            assert_eq!(clock.after(2, &later), Some(Next::Queued(environment(), waiting("c", 3))));
+        }
     }
 
     #[test]
