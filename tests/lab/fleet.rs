@@ -169,7 +169,7 @@ impl<'a> Fleet<'a> {
         let mut evenkeel = Command::new(EVENKEEL);
         evenkeel.arg(command).args(arguments).current_dir(self.repository.path()).env("NO_COLOR", "1");
         evenkeel.stdin(Stdio::null());
-        if matches!(command, "plan" | "apply" | "run" | "status" | "release") {
+        if matches!(command, "plan" | "apply" | "run" | "status" | "release" | "why") {
             evenkeel.arg("--override").arg(&self.overrides);
         }
         if !matches!(command, "plan" | "validate") {
