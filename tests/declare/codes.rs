@@ -164,6 +164,13 @@ fn every_code_as_people_see_it() {
         ("unknown-label", vec![("services/a.yaml", a("{on: [h1]}", "{where: {rol: web}}"))]),
         ("unknown-label", vec![("services/a.yaml", a("{on: [h1]}", "{where: {role: wbe}}"))]),
         ("placed-nowhere", vec![("services/a.yaml", a("[h1]", "[]"))]),
+        (
+            "placed-nowhere",
+            vec![
+                ("instances/h3.yaml", H3.replace("role: test", "role: test, zone: b")),
+                ("services/a.yaml", a("{on: [h1]}", "{where: {role: web, zone: b}}")),
+            ],
+        ),
         ("too-few-instances", vec![("services/a.yaml", a("{on: [h1]}", "{where: {role: web}, replicas: 3}"))]),
         ("not-placed", vec![("services/b.yaml", b("env: {URL: \"${service.a.url}\"}").replace("h1", "h3"))]),
         ("not-placed", vec![("sites/s.yaml", site.replace("h1", "h3"))]),
@@ -241,6 +248,7 @@ fn every_code_as_people_see_it() {
             "literal-address",
             vec![("services/b.yaml", b("env: {URL: \"http://10.0.0.1:8100/x\", DB: \"u@10.0.0.2/db\"}"))],
         ),
+        ("literal-address", vec![("services/a.yaml", a("server.py", "server.py --peer 10.0.0.2:8100"))]),
         (
             "port-reserved",
             vec![

@@ -47,6 +47,34 @@ fn the_fleet_of_this_repository_has_no_errors() {
     assert!(declaration.is_some() && others.is_empty(), "{}", findings::text(&others, false));
 }
 
+/// Editors check the example as it is written: each file names its schema, which is there.
+#[test]
+fn every_file_of_the_example_names_its_schema() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for (folder, kind) in [
+        ("fleet", "fleet"),
+        ("fleet/environments", "environment"),
+        ("fleet/instances", "instance"),
+        ("fleet/services", "service"),
+        ("fleet/sites", "site"),
+    ] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a file");
+            let named = text.lines().next().and_then(|line| line.split_once("yaml-language-server: $schema="));
+            let (_, named) = named.unwrap_or_else(|| panic!("{} names no schema", path.display()));
+            let schema = path.with_file_name(named.trim()).canonicalize().expect("the schema is there");
+            assert_eq!(schema, root.join(format!("schema/{kind}.json")), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 22, "{seen} files");
+}
+
 /// The schemas in `schema/` are what editors use; `EVENKEEL_UPDATE=1 cargo test` writes them anew.
 #[test]
 fn schemas_are_what_schema_holds() {
