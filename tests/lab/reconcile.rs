@@ -150,11 +150,14 @@ pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
         fleet.commit()
     };
     declare("{GREETING: one}");
-    let _reconciler = fleet.reconcile();
+    let reconciler = fleet.reconcile();
     wait_for("the first deployment", || (fleet.status()["sync"] == "synced").then_some(()));
 
     declare("{GREETING: two, SICK: 'yes'}");
     wait_for("the record of the failure", || (fleet.newest("/outcome") == "rolled-back").then_some(()));
+    // What goes wrong is logged with its instance and step.
+    reconciler.says("GET /health answered 500 deployment=2 environment=test instance=h1");
+    reconciler.says("generation 2 ended rolled-back: h1, h1/service/alpha/await-health/");
     wait_for("the old answer", || (h1.asks(port, "/") == "alpha h1 / one").then_some(()));
     wait_for("the status telling of it", || {
         fleet.status()["notes"].to_string().contains("is quarantined, generation 2 failed").then_some(())
