@@ -7,6 +7,7 @@ mod daemon;
 mod log;
 mod packaging;
 mod systemd;
+mod terminal;
 #[path = "../support/waiting.rs"]
 mod waiting;
 mod webhook;
