@@ -1,10 +1,10 @@
 //! What evenkeel does to real hosts, told as statements.
 //!
-//! One lab of five hosts is booted for all of them and taken down at the end, also when some fail. They
-//! run one after the other, each with a fleet of its own name and ports. Needs root, and what
-//! `evenkeel lab up` needs. Arguments are as `cargo test` takes them: parts of names, `--exact`,
-//! `--skip PART`, `--list`. With `KEEP_LAB=1` the lab stays up, to be looked at; with
-//! `SHOW=1` what evenkeel says is shown.
+//! Two labs of five hosts are booted for all of them and taken down at the end, also when some fail: most of
+//! a statement's time goes into waiting for hosts. In a lab one statement runs after the other, each with a
+//! fleet of its own name and ports. Needs root, and what `evenkeel lab up` needs. Arguments are as `cargo test`
+//! takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is one lab; with
+//! `KEEP_LAB=1` they stay up, to be looked at; with `SHOW=1` what evenkeel says is shown.
 
 mod asked;
 mod builds;
@@ -48,13 +48,18 @@ mod values;
 mod world;
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    iter,
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::Instant,
 };
 
 use support::{dice, git, waiting};
 use world::World;
+
+/// As many as make use of two cores.
+const LABS: usize = 2;
 
 type Test = (&'static str, fn(&World));
 
@@ -295,26 +300,46 @@ fn main() -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }
 
-/// The names of those that failed. The lab comes down whatever happens in between.
+/// The names of those that failed. The labs come down whatever happens in between.
 fn run(tests: &[&Test]) -> Vec<&'static str> {
-    let world = match World::boot() {
-        Ok(world) => world,
+    let labs = std::env::var("LABS").map_or(LABS, |labs| labs.parse().expect("LABS is a number"));
+    let worlds = world::take_turns().and_then(|turn| Ok((turn, boot(labs.clamp(1, tests.len()))?)));
+    let (_turn, worlds) = match worlds {
+        Ok(both) => both,
         Err(why) => {
-            eprintln!("these tests need a lab of real hosts: {why}");
+            eprintln!("these tests need labs of real hosts: {why}");
             return tests.iter().map(|(name, _)| *name).collect();
         }
     };
-    let mut failed = Vec::new();
-    for (name, test) in tests {
-        let began = Instant::now();
-        let ended_well = catch_unwind(AssertUnwindSafe(|| test(&world))).is_ok();
-        let word = if ended_well { "ok" } else { "FAILED" };
-        println!("test {name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
-        if !ended_well {
-            failed.push(*name);
-        }
-    }
-    failed
+    let next = AtomicUsize::new(0);
+    let failed_in = |world| {
+        let taken = iter::from_fn(|| tests.get(next.fetch_add(1, Ordering::Relaxed)));
+        taken.filter(|test| !holds(test, world)).map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let labs: Vec<_> = worlds.iter().map(|world| scope.spawn(move || failed_in(world))).collect();
+        labs.into_iter().flat_map(|lab| lab.join().expect("what panics is caught")).collect()
+    })
+}
+
+fn boot(labs: usize) -> Result<Vec<World>, String> {
+    thread::scope(|scope| {
+        let boots: Vec<_> =
+            (1..=labs).map(|number| scope.spawn(move || World::boot(&format!("itest{number}")))).collect();
+        boots.into_iter().map(|world| world.join().expect("a boot does not panic")).collect()
+    })
+}
+
+/// In a thread with the statement's name, which is what a panic is told with.
+fn holds((name, test): &Test, world: &World) -> bool {
+    let began = Instant::now();
+    let ended_well = thread::scope(|scope| {
+        let thread = thread::Builder::new().name((*name).to_owned());
+        thread.spawn_scoped(scope, || test(world)).expect("a thread can be started").join().is_ok()
+    });
+    let word = if ended_well { "ok" } else { "FAILED" };
+    println!("test {name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
+    ended_well
 }
 
 struct Arguments {

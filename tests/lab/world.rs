@@ -18,10 +18,9 @@ pub use crate::waiting::wait_for;
 /// The program under test.
 pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
 
-const NAME: &str = "itest";
 const HOSTS: usize = 5;
 
-/// Locked by the one run of these tests that has the lab.
+/// Locked by the one run of these tests that has the labs.
 const TURNS: &str = "/run/evenkeel-itest.lock";
 
 /// Five hosts. Dropping it takes them down.
@@ -32,8 +31,6 @@ pub struct World {
     pub fleets: AtomicU16,
     /// Each has a name of its own, too.
     pub names: Mutex<BTreeSet<&'static str>>,
-    /// Held as long as the lab is ours; the last to go.
-    _ours: File,
 }
 
 /// One host of the lab.
@@ -47,14 +44,12 @@ pub struct Host {
 }
 
 impl World {
-    pub fn boot() -> Result<Self, String> {
+    pub fn boot(name: &str) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("only root can boot one; run `sudo -E cargo test --test lab`".to_owned());
         }
-        let lab = Lab::open(NAME).map_err(|error| error.to_string())?;
-        let ours = take_turns().map_err(|error| format!("{TURNS}: {error}"))?;
-        let mut world =
-            Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), names: Mutex::default(), _ours: ours };
+        let lab = Lab::open(name).map_err(|error| error.to_string())?;
+        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), names: Mutex::default() };
         // What an earlier run left is not what these tests expect.
         world.evenkeel_lab(&["down"])?;
         world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string(), "--yes"])?;
@@ -75,7 +70,7 @@ impl World {
 
     /// `evenkeel lab …`.
     pub fn evenkeel_lab(&self, arguments: &[&str]) -> Result<(), String> {
-        let output = Command::new(EVENKEEL).args(["lab", "--name", NAME]).args(arguments).output();
+        let output = Command::new(EVENKEEL).args(["lab", "--name", self.lab.name()]).args(arguments).output();
         let output = output.map_err(|error| format!("{EVENKEEL} does not run: {error}"))?;
         let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() { Ok(()) } else { Err(format!("evenkeel lab {}: {}", arguments.join(" "), said())) }
@@ -143,19 +138,21 @@ impl Drop for World {
         if std::env::var_os("KEEP_LAB").is_none()
             && let Err(why) = self.evenkeel_lab(&["down"])
         {
-            eprintln!("the lab {NAME} is still there: {why}");
+            eprintln!("the lab {} is still there: {why}", self.lab.name());
         }
     }
 }
 
-/// Two runs at once would take each other's lab down: the later one waits.
-fn take_turns() -> std::io::Result<File> {
-    let file = File::create(TURNS)?;
-    if file.try_lock().is_err() {
-        eprintln!("another run of these tests has the lab; waiting for it");
-        file.lock()?;
-    }
-    Ok(file)
+/// Two runs at once would take each other's labs down: the later one waits. To be held until they are down.
+pub fn take_turns() -> Result<File, String> {
+    let taken = File::create(TURNS).and_then(|file| {
+        if file.try_lock().is_err() {
+            eprintln!("another run of these tests has the labs; waiting for it");
+            file.lock()?;
+        }
+        Ok(file)
+    });
+    taken.map_err(|error| format!("{TURNS}: {error}"))
 }
 
 /// Lines by host.

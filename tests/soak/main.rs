@@ -40,8 +40,9 @@ fn main() -> ExitCode {
         println!("soak: not run; ask for it with --soak, or EVENKEEL_SOAK=1");
         return ExitCode::SUCCESS;
     }
-    let world = match world::World::boot() {
-        Ok(world) => world,
+    let world = world::take_turns().and_then(|turn| Ok((turn, world::World::boot("soak")?)));
+    let (_turn, world) = match world {
+        Ok(both) => both,
         Err(why) => {
             eprintln!("this needs a lab of real hosts: {why}");
             return ExitCode::from(101);
