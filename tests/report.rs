@@ -1,6 +1,6 @@
 //! What people read, as they read it: sample values in, shown text out.
 
-use std::error::Error;
+use std::{collections::BTreeMap, error::Error};
 
 use evenkeel::{
     model::{
@@ -22,6 +22,7 @@ use evenkeel::{
 };
 use insta::assert_snapshot;
 use samples::*;
+use serde_json::Value;
 
 #[path = "report/hostile.rs"]
 mod hostile;
@@ -116,21 +117,26 @@ fn hostile_content_is_shown_and_never_obeyed() -> Tested {
 }
 
 #[test]
-fn json_is_as_its_schema_says() -> Tested {
-    let schema = serde_json::from_str(&report::plan::json_schema())?;
-    let validator = jsonschema::validator_for(&schema)?;
+fn a_plan_as_json() -> Tested {
     for plan in [first_deployment()?, env_change()?, deletion()?, drift()?, refused()?] {
-        let json = serde_json::from_str(&report::plan::json(&plan))?;
-        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{errors:?}");
+        as_its_schema_says("plan", &report::plan::json(&plan))?;
     }
-    let mut json: serde_json::Value = serde_json::from_str(&report::plan::json(&first_deployment()?))?;
+    let mut json: Value = serde_json::from_str(&report::plan::json(&first_deployment()?))?;
     assert_eq!(json["steps"][3]["needs"][0], "ai-core/site/app/stage/".to_owned() + &Digest::of("app").to_string());
     assert_eq!(json["steps"][9]["needs"], serde_json::json!([json["steps"][8]["id"]]));
     json["steps"][0]["phase"] = "first".into();
-    assert!(!validator.is_valid(&json), "a phase is a number");
+    assert!(as_its_schema_says("plan", &json.to_string()).is_err(), "a phase is a number");
     assert_snapshot!("plan_json", report::plan::json(&env_change()?));
     Ok(())
+}
+
+/// Whether what a command prints is what `schema/COMMAND.json` says; as it was read.
+fn as_its_schema_says(command: &str, json: &str) -> Result<Value, Box<dyn Error>> {
+    let file = format!("{}/schema/{command}.json", env!("CARGO_MANIFEST_DIR"));
+    let schema = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
+    let value = serde_json::from_str(json)?;
+    jsonschema::validate(&schema, &value).map_err(|error| format!("{file}: {error} at {}", error.instance_path()))?;
+    Ok(value)
 }
 
 const OUTCOMES: [Option<Outcome>; 8] = [
@@ -195,6 +201,8 @@ fn history_and_show() -> Tested {
     intent.deployment.outcome = None;
     records.insert(2, intent);
     records[7].deployment.commits.default = Some("0".repeat(40));
+    let of_an_end = HistoryEntry::Deployment(Box::new(records[3].clone()));
+    assert_snapshot!("history_json", report::deployment::json(&of_an_end));
     let show: Vec<String> = [0, 1, 5].iter().map(|index| report::deployment::show(&records[*index], PLAIN)).collect();
     let mut entries: Vec<HistoryEntry> =
         records.into_iter().map(|record| HistoryEntry::Deployment(Box::new(record))).collect();
@@ -203,6 +211,10 @@ fn history_and_show() -> Tested {
     }
     assert_snapshot!("history", report::deployment::history(&entries, PLAIN));
     assert_snapshot!("show", show.join("\n=====\n"));
+    for entry in &entries {
+        as_its_schema_says("history", &report::deployment::json(entry))?;
+    }
+    assert!(as_its_schema_says("history", r#"{"commit": "0f00", "by": "ann@laptop"}"#).is_err(), "it is nothing");
     assert_eq!(report::deployment::history(&[], PLAIN), "No deployments yet.\n");
     Ok(())
 }
@@ -279,7 +291,8 @@ fn status_and_why() -> Tested {
         ],
     }))?;
     assert_snapshot!("status", status::text(&view, PLAIN));
-    assert_eq!(serde_json::from_str::<StatusView>(&status::json(&view))?, view);
+    let json = as_its_schema_says("status", &status::json(&view))?;
+    assert_eq!((json["version"].as_u64(), serde_json::from_value::<StatusView>(json)?), (Some(1), view));
     let change = LastChange {
         generation: 12,
         commit: Some(COMMIT.into()),
@@ -301,6 +314,8 @@ fn status_and_why() -> Tested {
     };
     let mut why = WhyView { subject: "service/gong_mcp".into(), instances: vec![instance] };
     assert_snapshot!("why", why::text(&why, PLAIN));
+    let json = as_its_schema_says("why", &why::json(&why))?;
+    assert_eq!((json["version"].as_u64(), serde_json::from_value::<WhyView>(json)?), (Some(1), why.clone()));
     why.instances.clear();
     assert_snapshot!(why::text(&why, PLAIN), @"service/gong_mcp is on no instance: nothing declares it, and nothing of it was left behind.");
     Ok(())
@@ -349,9 +364,21 @@ fn quantities() {
 }
 
 #[test]
-fn the_plan_schema_in_the_repository_is_the_generated_one() {
-    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/plan.json")).unwrap();
-    assert!(written == report::plan::json_schema(), "run `evenkeel schema --write` and commit");
+fn the_schemas_in_the_repository_are_the_generated_ones() -> Tested {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schema");
+    let mut written = BTreeMap::new();
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        let name = file.file_name().to_str().ok_or("a name that is not UTF-8")?.to_owned();
+        written.insert(name, std::fs::read_to_string(file.path())?);
+    }
+    let generated = evenkeel::declare::schemas().into_iter().chain(report::json::schemas());
+    let generated: BTreeMap<_, _> = generated.map(|(name, text)| (name.to_owned(), text)).collect();
+    assert!(written.keys().eq(generated.keys()), "{:?} {:?}", written.keys(), generated.keys());
+    let other: Vec<_> =
+        generated.iter().filter(|(name, text)| written[*name] != **text).map(|(name, _)| name).collect();
+    assert!(other.is_empty(), "{other:?} differ: run `evenkeel schema --write` and commit");
+    Ok(())
 }
 
 #[test]

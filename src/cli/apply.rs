@@ -18,6 +18,7 @@ use crate::{
         recover::Case,
         wanted,
     },
+    git::WorkTree,
     host::SshHost,
     model::{
         name::EnvironmentName,
@@ -49,14 +50,14 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
-    let tree = args.hosts.fleet.read()?;
+    let mut tree = args.hosts.fleet.read()?;
     let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
     let Some(commit) = tree.commit.clone().filter(|_| tree.clean) else {
         return Err(Failure::new(REFUSED, "the work tree has changes that are not committed")
             .hint("commit them: what is deployed must have a name (`evenkeel plan` works without)"));
     };
-    let commits = Commits::of_config(Some(commit.clone()), Some(commit.clone()));
-    let prepared = args.hosts.prepare(&tree, &overrides, commits.clone(), || Ok(place.clone()))?;
+    // Refused before anybody is asked anything.
+    args.hosts.environment(&tree)?;
     let _claim = common::block_on(async {
         if server::is_running(&place.socket()).await {
             return Err(Failure::new(
@@ -67,6 +68,8 @@ pub fn run(args: &Args) -> Exit {
         }
         place.claim()
     })?;
+    let commits = common::block_on(compose(&place, &mut tree, &commit))?;
+    let prepared = args.hosts.prepare(&tree, &overrides, commits.clone(), || Ok(place.clone()))?;
     let plan = match common::block_on(deploy(args, &place, prepared, &commit))? {
         Next::Done(code) => return Ok(code),
         Next::Build(plan) => plan,
@@ -89,6 +92,31 @@ pub fn run(args: &Args) -> Exit {
     }
 }
 
+/// Puts into the tree what the default branch alone decides, as a reconciler does: a branch does not move where it
+/// is deployed to. Answers the commits that the tree is made of then.
+async fn compose(place: &Place, tree: &mut WorkTree, commit: &str) -> Result<Commits, Failure> {
+    let ledger = GitLedger::new(place.open()?);
+    let fetched = ledger.fetch().await?;
+    let id = commit.to_owned();
+    if ledger.call(move |repository| repository.commit_summary(&id)).await.is_err() {
+        return Err(Failure::new(REFUSED, format!("commit {commit:.12} is not at {}", place.url))
+            .hint("push it first: the record names it, and others must find it"));
+    }
+    let branch = &fetched.default_branch;
+    let Some(default) = fetched.branches.get(branch) else {
+        return Err(Failure::new(REFUSED, format!("{} has no branch {branch}", place.url))
+            .hint("push it: fleet.yaml, environments/ and instances/ are read from there"));
+    };
+    if default != commit {
+        let composed = ledger.tree(default, commit, &tree.fleet).await?;
+        if composed != tree.tree {
+            println!("fleet.yaml, environments/ and instances/ are those of {branch}, which differ from these here.");
+        }
+        tree.tree = composed;
+    }
+    Ok(Commits::of_config(Some(default.clone()), Some(commit.to_owned())))
+}
+
 /// What an attempt came to.
 enum Next {
     Done(u8),
@@ -99,11 +127,6 @@ enum Next {
 /// Plans and carries out, unless something has to be built first.
 async fn deploy(args: &Args, place: &Place, prepared: Prepared, commit: &str) -> Result<Next, Failure> {
     let ledger = place.ledger().await?;
-    let id = commit.to_owned();
-    if ledger.call(move |repository| repository.commit_summary(&id)).await.is_err() {
-        return Err(Failure::new(REFUSED, format!("commit {commit:.12} is not at {}", place.url))
-            .hint("push it first: the record names it, and others must find it"));
-    }
     let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
     let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
     let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);

@@ -106,8 +106,7 @@ impl Counter {
 
     /// The environment that is meant.
     pub async fn environment(&self, ledger: &GitLedger) -> Result<EnvironmentName, Failure> {
-        let found = desk::environment(ledger, self.folder(), self.environment.as_ref()).await;
-        found.map_err(|error| Failure::of(&error))
+        Ok(desk::environment(ledger, self.folder(), self.environment.as_ref()).await?)
     }
 
     pub fn ask(&self, ask: Ask) -> Exit {
@@ -122,13 +121,16 @@ impl Counter {
                     error => Failure::of(&error),
                 });
             }
-            if matches!(request.ask, Ask::Cancel { .. }) {
-                return Err(Failure::new(ERROR, "no reconciler runs here, so nothing runs that could be cancelled")
-                    .hint("ask where it runs; `evenkeel status` says which controller that is"));
+            if request.ask.needs_reconciler() {
+                let what = match request.ask {
+                    Ask::Cancel { .. } => "no reconciler runs here, so nothing runs that could be cancelled",
+                    _ => "no reconciler runs here that could take a deployment over",
+                };
+                return Err(Failure::new(ERROR, what)
+                    .hint("ask where one runs; `evenkeel status` says which controller that is"));
             }
             let ledger = place.ledger().await?;
-            let recorded = desk::record(&ledger, self.folder(), &request).await;
-            let (environment, said) = recorded.map_err(|error| Failure::of(&error))?;
+            let (environment, said) = desk::record(&ledger, self.folder(), &request).await?;
             Ok(format!("{environment}: {said} (recorded; no reconciler runs here)"))
         })?;
         anstream::println!("{said}");

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::{ERROR, REFUSED, common};
 use crate::{
-    engine::{ledger::LedgerError, pass::PassError, prepare::PrepareError},
+    engine::{desk::DeskError, ledger::LedgerError, pass::PassError, prepare::PrepareError},
     git::GitError,
     model::finding::Finding,
     report,
@@ -59,6 +59,13 @@ impl From<LedgerError> for Failure {
             LedgerError::Git(error) => error.into(),
             LedgerError::Panicked(_) | LedgerError::Unreadable { .. } => Self::of(&error),
         }
+    }
+}
+
+impl From<DeskError> for Failure {
+    fn from(error: DeskError) -> Self {
+        let code = if error.is_refusal() { REFUSED } else { ERROR };
+        Self { code, ..Self::of(&error) }
     }
 }
 

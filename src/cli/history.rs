@@ -49,7 +49,7 @@ pub fn run(args: &HistoryArgs) -> Exit {
     let entries = repository.history(&environment, args.number)?;
     match args.which.format {
         common::Format::Text => anstream::print!("{}", report::deployment::history(&entries, common::style())),
-        common::Format::Json => entries.iter().try_for_each(print_json)?,
+        common::Format::Json => entries.iter().for_each(|entry| print!("{}", report::deployment::json(entry))),
     }
     Ok(DONE)
 }
@@ -73,21 +73,9 @@ pub fn show(args: &ShowArgs) -> Exit {
     };
     match args.which.format {
         common::Format::Text => anstream::print!("{}", report::deployment::show(&record, common::style())),
-        common::Format::Json => print_json(&HistoryEntry::Deployment(Box::new(record)))?,
+        common::Format::Json => print!("{}", report::deployment::json(&HistoryEntry::Deployment(Box::new(record)))),
     }
     Ok(DONE)
-}
-
-/// One line: a deployment, or a control, which has `control`.
-fn print_json(entry: &HistoryEntry) -> Result<(), Failure> {
-    let (value, commit) = match entry {
-        HistoryEntry::Deployment(record) => (serde_json::to_value(&record.deployment), &record.commit),
-        HistoryEntry::Control { commit, event } => (serde_json::to_value(event), commit),
-    };
-    let mut value = value.map_err(|error| Failure::of(&error))?;
-    value["commit"] = commit.clone().into();
-    println!("{value}");
-    Ok(())
 }
 
 impl Which {

@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Exit {
         spinner.finish();
         match args.format {
             common::Format::Text => anstream::print!("{}", report::plan::text(&plan, common::style())),
-            common::Format::Json => println!("{}", report::plan::json(&plan)),
+            common::Format::Json => print!("{}", report::plan::json(&plan)),
         }
         Ok(exit(&plan, args.detailed_exitcode))
     })

@@ -3,7 +3,7 @@
 use super::{DONE, ERROR, Exit, Failure, REFUSED, common, controls::Counter};
 use crate::engine::{
     desk::Ask,
-    rollback::{self, RollbackError},
+    rollback::{self, Past, RollbackError},
 };
 
 /// Restore an earlier deployment's fleet, as a commit on a branch to be merged.
@@ -20,18 +20,28 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     let place = args.counter.place()?;
-    let (environment, target, branch) = common::block_on(async {
+    let (target, branch) = common::block_on(async {
         let ledger = place.ledger().await?;
         let environment = args.counter.environment(&ledger).await?;
         let target = rollback::earlier(&ledger, &environment, args.generation).await?;
-        let restored = rollback::restore(&ledger, args.counter.folder(), &environment, &target).await?;
-        Ok((environment, target, restored.branch))
+        match rollback::restore(&ledger, args.counter.folder(), &target).await {
+            Ok(restored) => Ok((target, Some(restored.branch))),
+            // Only what lies elsewhere has moved since: no commit here brings that back.
+            Err(error) if args.now && error.is_nothing_to_restore() => Ok((target, None)),
+            Err(error) => Err(error.into()),
+        }
     })?;
-    let commit = target.commits.environment.clone().unwrap_or_default();
-    anstream::println!(
-        "{environment}: branch {branch} holds the fleet as generation {} deployed it (commit {commit:.12}).",
-        target.generation
-    );
+    let Past { environment, generation, commits } = &target;
+    let commit = commits.environment.as_deref().unwrap_or_default();
+    match branch {
+        Some(branch) => anstream::println!(
+            "{environment}: branch {branch} holds the fleet as generation {generation} deployed it (commit {commit:.12})."
+        ),
+        None => anstream::println!(
+            "{environment}: the fleet is as generation {generation} deployed it (commit {commit:.12}); what has moved \
+             lies in other repositories."
+        ),
+    }
     if args.now {
         return args.counter.ask(Ask::Pin { generation: target.generation, commits: target.commits });
     }
@@ -47,7 +57,9 @@ impl From<RollbackError> for Failure {
                 Failure::new(ERROR, error.to_string()).hint("`evenkeel history` lists them")
             }
             RollbackError::NothingEarlier { .. } => Failure::new(REFUSED, error.to_string()),
-            RollbackError::NoCommit { .. } => Failure::new(ERROR, error.to_string()),
+            RollbackError::Unreadable { .. } => {
+                Failure::new(ERROR, error.to_string()).hint("restore its commit by hand, with git")
+            }
         }
     }
 }

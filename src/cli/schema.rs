@@ -18,7 +18,7 @@ pub struct Args {
 /// Every schema, by file name.
 pub fn all() -> Vec<(&'static str, String)> {
     let mut schemas = declare::schemas();
-    schemas.push(("plan.json", report::plan::json_schema()));
+    schemas.extend(report::json::schemas());
     schemas
 }
 

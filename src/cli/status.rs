@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, path::Path, time::Duration};
 
 use super::{
-    DONE, Exit, Failure, PARTIAL, common, progress,
+    DONE, ERROR, Exit, Failure, PARTIAL, common, progress,
     repository::{Place, RepositoryArgs},
 };
 use crate::{
@@ -66,8 +66,24 @@ impl Viewer<'_> {
         } else {
             vec![self.look().await?]
         };
-        views.retain(|view| self.args.hosts.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
+        let wanted = &self.args.hosts;
+        views.retain(|view| wanted.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
+        self.refuse_unknown_instances(&views)?;
+        if !wanted.instance.is_empty() {
+            views = views.into_iter().map(|view| survey::narrowed(view, &wanted.instance)).collect();
+        }
         Ok(views)
+    }
+
+    /// A reconciler that has looked at nothing yet knows no instances.
+    fn refuse_unknown_instances(&self, views: &[StatusView]) -> Result<(), Failure> {
+        let known: Vec<&str> = views.iter().flat_map(|view| &view.instances).map(|told| told.name.as_str()).collect();
+        let unknown = self.args.hosts.instance.iter().find(|name| !known.contains(&name.as_str()));
+        match unknown {
+            Some(name) if !known.is_empty() => Err(Failure::new(ERROR, format!("there is no instance {name}"))
+                .hint(format!("there are {}", known.join(", ")))),
+            _ => Ok(()),
+        }
     }
 
     /// Never ends by itself.
@@ -117,7 +133,7 @@ fn show(views: &[StatusView], format: common::Format) {
     for view in views {
         match format {
             common::Format::Text => anstream::print!("{}", report::status::text(view, common::style())),
-            common::Format::Json => println!("{}", report::status::json(view)),
+            common::Format::Json => print!("{}", report::status::json(view)),
         }
     }
     if views.is_empty() && format == common::Format::Text {

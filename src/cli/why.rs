@@ -1,6 +1,6 @@
 //! `evenkeel why`: from something on a host back to the commit that asked for it.
 
-use super::{DONE, Exit, Failure, PARTIAL, common, progress, repository::RepositoryArgs};
+use super::{DONE, Exit, PARTIAL, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{
         ledger::Ledger as _,
@@ -47,9 +47,7 @@ pub fn run(args: &Args) -> Exit {
         let view = why(&args.subject, &prepared, &plan, &observed, &records, &known.logs);
         match args.format {
             common::Format::Text => anstream::print!("{}", report::why::text(&view, common::style())),
-            common::Format::Json => {
-                println!("{}", serde_json::to_string_pretty(&view).map_err(|error| Failure::of(&error))?);
-            }
+            common::Format::Json => print!("{}", report::why::json(&view)),
         }
         let unknown = |name: &InstanceName| plan.unknown_instances().any(|(unknown, _)| unknown == name);
         Ok(if view.instances.iter().any(|told| unknown(&told.instance)) { PARTIAL } else { DONE })

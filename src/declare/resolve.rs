@@ -218,7 +218,7 @@ impl<'a> Resolver<'a> {
             .into_iter()
             .map(|(key, (text, span))| (key.to_owned(), self.targets.expand(text, written(span), &mut self.outcome)));
         let env = env.collect();
-        let health = effective.health().map(|health| self.health(health, &file.file, name));
+        let health = self.health(effective.health().map(|health| &**health), &file.file, name);
         let resources = effective.resources();
         let is_placed = |after: &ServiceName| self.targets.services.contains_key(after);
         Service {
@@ -263,7 +263,10 @@ impl<'a> Resolver<'a> {
         words.iter().map(|word| self.targets.expand(word, written, &mut self.outcome)).collect()
     }
 
-    fn health(&mut self, health: &HealthCheck, file: &File, service: &ServiceName) -> Health {
+    /// A service that declares none is healthy when its port takes a connection.
+    fn health(&mut self, declared: Option<&HealthCheck>, file: &File, service: &ServiceName) -> Health {
+        let nothing = HealthCheck::default();
+        let health = declared.unwrap_or(&nothing);
         let defaults = &self.declaration.fleet.defaults.health;
         let check = match (&health.http, &health.exec) {
             (Some(path), _) => Check::Http(path.to_string()),

@@ -133,8 +133,8 @@ pub async fn conclude<L: Ledger>(
         tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
         return Ok(false);
     }
-    if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment) {
-        ledger.mark_good(&deployment.environment, commit).await?;
+    if deployment.outcome == Some(Outcome::Applied) {
+        ledger.mark_good(&deployment.environment, &deployment.commits).await?;
     }
     Ok(true)
 }
@@ -164,10 +164,14 @@ pub async fn complete<L: Ledger>(
     event: &StandingEvent,
 ) -> Result<(), LedgerError> {
     let files = whole(ledger, environment, on).await?;
-    let files = record::event_files(&files, &on.standing.clone().after(event), event);
+    let standing = on.standing.clone().after(event);
+    let files = record::event_files(&files, &standing, event);
     let message = report::control::commit_message(environment, event);
     ledger.append(environment, on.commit.clone(), files, message).await?;
-    Ok(())
+    match standing.good {
+        Some(good) => ledger.mark_good(environment, &good.commits).await,
+        None => Ok(()),
+    }
 }
 
 /// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what

@@ -1,7 +1,7 @@
 //! What people ask of an environment: written into the history first, then done.
 //!
-//! Keeps true: what is asked here outlives this process; the same is asked with a daemon or without one,
-//! but for a cancellation, which needs one that deploys.
+//! Keeps true: what is recorded here outlives this process; the same is asked with a daemon or without one,
+//! but for what only a daemon can do: cancel what it deploys, and take over what another left open.
 
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,20 @@ pub enum DeskError {
     NothingRuns(EnvironmentName),
     #[error("{what} is not held; nothing to resume")]
     NotHeld { what: String },
+}
+
+impl DeskError {
+    /// Whether it says no, and not that something went wrong on the way.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Ledger(_))
+    }
+}
+
+impl Ask {
+    /// Whether it asks for what only a running reconciler can do.
+    pub fn needs_reconciler(&self) -> bool {
+        matches!(self, Self::Cancel { .. } | Self::Retry { take_over: true, .. })
+    }
 }
 
 /// Writes what is asked into the history, and says what will come of it.

@@ -8,21 +8,11 @@ use super::Watch;
 use crate::{
     host::{Health, HealthCheck, Host},
     model::{
-        fleet::{self, Check},
+        fleet,
         name::InstanceName,
         plan::{Action, Step},
-        quantity::Span,
     },
     report::progress::Event,
-};
-
-/// A replica that declares no health is healthy when its port takes a connection.
-const UNDECLARED: fleet::Health = fleet::Health {
-    check: Check::Tcp,
-    interval: Span(Duration::from_secs(1)),
-    timeout: Span(Duration::from_secs(2)),
-    retries: 3,
-    start_period: Span(Duration::from_secs(20)),
 };
 
 /// The first look comes soon, for most programs start fast; the pauses grow to the declared interval.
@@ -34,7 +24,6 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(60);
 /// What to ask about the replica a step waits for.
 pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
     let Action::AwaitHealth { port, user, directory, env_files, health, .. } = &step.action else { return None };
-    let health = health.clone().unwrap_or(UNDECLARED);
     let check = HealthCheck {
         check: health.check.clone(),
         port: *port,
@@ -43,7 +32,7 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
         directory: directory.clone(),
         env_files: env_files.clone(),
     };
-    Some((check, health))
+    Some((check, health.clone()))
 }
 
 /// The longest that a step waits; none for a step that does not wait.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     git::{Fetched, GitError, Repository, Tip},
-    model::{name::EnvironmentName, tree::Tree},
+    model::{name::EnvironmentName, plan::Commits, tree::Tree},
 };
 
 /// Files of a history commit, by path.
@@ -56,11 +56,11 @@ pub trait Ledger: Send + Sync + 'static {
         message: String,
     ) -> impl Future<Output = Result<String, LedgerError>> + Send;
 
-    /// Keeps the objects of the last good commit from being collected.
+    /// Keeps the objects of the last good commits from being collected.
     fn mark_good(
         &self,
         environment: &EnvironmentName,
-        commit: &str,
+        commits: &Commits,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Whether `commit` is `of` or among its ancestors, without the network.
@@ -165,9 +165,9 @@ impl Ledger for GitLedger {
         Ok(appended)
     }
 
-    async fn mark_good(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
-        let (environment, commit) = (environment.clone(), commit.to_owned());
-        self.call(move |repository| repository.mark_good(&environment, &commit)).await
+    async fn mark_good(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), LedgerError> {
+        let (environment, commits) = (environment.clone(), commits.clone());
+        self.call(move |repository| repository.mark_good(&environment, &commits)).await
     }
 
     async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {

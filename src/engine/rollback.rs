@@ -1,7 +1,9 @@
 //! Going back: which deployment to, and its fleet as a commit on a branch.
 //!
 //! Keeps true: going back is a commit that people merge; what is restored is all that the deployment was made from
-//! in the config repository, and nothing else.
+//! in the config repository, and nothing else. What it was made from is asked of its own commits, never of today's.
+
+use std::collections::BTreeSet;
 
 use chrono::Utc;
 use thiserror::Error;
@@ -15,8 +17,10 @@ use crate::{
     git::{GitError, Repository},
     model::{
         name::EnvironmentName,
-        outcome::{Deployment, Kind, Outcome},
+        outcome::{Kind, Outcome},
+        plan::Commits,
         source::Origin,
+        standing::{Control, HistoryEntry},
     },
     report,
 };
@@ -25,12 +29,19 @@ use crate::{
 pub enum RollbackError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("generation {generation} of {environment} was never applied")]
+    #[error("generation {generation} of {environment} was never live on all of its instances")]
     NeverApplied { environment: EnvironmentName, generation: u64 },
     #[error("{environment} has no earlier deployment to go back to")]
     NothingEarlier { environment: EnvironmentName },
-    #[error("generation {generation} names no commit")]
-    NoCommit { generation: u64 },
+    #[error("what generation {generation} of {environment} was made from cannot be told: {why}")]
+    Unreadable { environment: EnvironmentName, generation: u64, why: String },
+}
+
+impl RollbackError {
+    /// Whether the branch would hold nothing else than what it is to be merged to.
+    pub fn is_nothing_to_restore(&self) -> bool {
+        matches!(self, Self::Ledger(LedgerError::Git(GitError::NothingToRestore { .. })))
+    }
 }
 
 /// A branch that holds an earlier deployment's fleet.
@@ -41,25 +52,24 @@ pub struct Restored {
     pub base: String,
 }
 
-/// The deployment to go back to: of this generation, else the last one that was applied before what is live.
+/// What was live on all instances once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    pub environment: EnvironmentName,
+    pub generation: u64,
+    pub commits: Commits,
+}
+
+/// The deployment to go back to: of this generation, else the last one that was live before what is live.
 pub async fn earlier(
     ledger: &GitLedger,
     environment: &EnvironmentName,
     generation: Option<u64>,
-) -> Result<Deployment, RollbackError> {
-    let name = environment.clone();
-    let records = ledger.call(move |repository| repository.records(&name, usize::MAX)).await?;
+) -> Result<Past, RollbackError> {
     let good = chronicle::newest(ledger, environment).await?.standing.good;
-    let applied = records.into_iter().map(|record| record.deployment).filter(|deployment| {
-        deployment.outcome == Some(Outcome::Applied)
-            && deployment.kind == Kind::Change
-            && deployment.commits.environment.is_some()
-    });
-    let mut candidates = applied.filter(|deployment| match generation {
-        Some(generation) => deployment.generation == generation,
-        None => good
-            .as_ref()
-            .is_none_or(|good| deployment.generation < good.generation && deployment.commits != good.commits),
+    let mut candidates = applied(ledger, environment).await?.into_iter().filter(|past| match generation {
+        Some(generation) => past.generation == generation,
+        None => good.as_ref().is_none_or(|good| past.generation < good.generation && past.commits != good.commits),
     });
     let environment = environment.clone();
     candidates.next().ok_or(match generation {
@@ -68,50 +78,110 @@ pub async fn earlier(
     })
 }
 
-/// Makes the branch. `folder` is the fleet folder.
-pub async fn restore(
-    ledger: &GitLedger,
-    folder: &str,
-    environment: &EnvironmentName,
-    target: &Deployment,
-) -> Result<Restored, RollbackError> {
-    let no_commit = RollbackError::NoCommit { generation: target.generation };
-    let from = target.commits.environment.clone().ok_or(no_commit)?;
-    let (folder, name, generation) = (folder.to_owned(), environment.clone(), target.generation);
-    let branch = format!("evenkeel/rollback/{environment}-{generation}");
-    let message = report::deployment::restore_message(target);
-    let made = ledger.call(move |repository| {
-        let (base, at, paths) = taken(repository, &folder, &name, &from)?;
-        repository.restore(&branch, &at, &from, &paths, &message, Utc::now())?;
-        Ok(Restored { branch, base })
-    });
-    Ok(made.await?)
+/// What is live while nothing newer is good. A repair of it may bear the number of a deployment that failed.
+pub async fn last_good(ledger: &GitLedger, environment: &EnvironmentName) -> Result<Option<Past>, RollbackError> {
+    let Some(good) = chronicle::newest(ledger, environment).await?.standing.good else { return Ok(None) };
+    let deployed = applied(ledger, environment).await?.into_iter().find(|past| past.commits == good.commits);
+    let (environment, generation) = (environment.clone(), good.generation);
+    Ok(Some(deployed.unwrap_or(Past { environment, generation, commits: good.commits })))
 }
 
-/// The branch to merge to, the commit there, and the paths that a deployment was made from.
-fn taken(
-    repository: &Repository,
-    folder: &str,
-    environment: &EnvironmentName,
-    from: &str,
-) -> Result<(String, String, Vec<String>), GitError> {
+/// Newest first.
+async fn applied(ledger: &GitLedger, environment: &EnvironmentName) -> Result<Vec<Past>, RollbackError> {
+    let name = environment.clone();
+    let entries = ledger.call(move |repository| repository.history(&name, usize::MAX)).await?;
+    let everywhere: BTreeSet<u64> = entries.iter().filter_map(was_live_everywhere).collect();
+    let past = |entry| {
+        let HistoryEntry::Deployment(record) = entry else { return None };
+        let deployment = record.deployment;
+        let reached = matches!(deployment.outcome, Some(Outcome::Applied | Outcome::Partial));
+        (reached
+            && deployment.kind == Kind::Change
+            && everywhere.contains(&deployment.generation)
+            && deployment.commits.environment.is_some())
+        .then_some(Past {
+            environment: deployment.environment,
+            generation: deployment.generation,
+            commits: deployment.commits,
+        })
+    };
+    Ok(entries.iter().cloned().filter_map(past).collect())
+}
+
+/// The generation that was live on all instances then. One that was deployed in part comes to that later.
+fn was_live_everywhere(entry: &HistoryEntry) -> Option<u64> {
+    match entry {
+        HistoryEntry::Deployment(record) if record.deployment.outcome == Some(Outcome::Applied) => {
+            Some(record.deployment.generation)
+        }
+        HistoryEntry::Deployment(_) => None,
+        HistoryEntry::Control { event, .. } => match event.control {
+            Control::Complete { generation, .. } => Some(generation),
+            _ => None,
+        },
+    }
+}
+
+/// Makes the branch. `folder` is the fleet folder.
+pub async fn restore(ledger: &GitLedger, folder: &str, target: &Past) -> Result<Restored, RollbackError> {
+    let (folder, target) = (folder.to_owned(), target.clone());
+    let branch = format!("evenkeel/rollback/{}-{}", target.environment, target.generation);
+    let message = report::deployment::restore_message(&target.environment, target.generation, &target.commits);
+    let made = ledger.call(move |repository| {
+        let (base, at) = base(repository, &folder, &target.environment)?;
+        let made_from = match made_from(repository, &folder, &target)? {
+            Ok(made_from) => made_from,
+            Err(error) => return Ok(Err(error)),
+        };
+        repository.restore(&branch, &at, &made_from.commit, &made_from.paths, &message, Utc::now())?;
+        Ok(Ok(Restored { branch, base }))
+    });
+    made.await?
+}
+
+/// The branch to merge to, and the commit there: the one that the environment follows today.
+fn base(repository: &Repository, folder: &str, environment: &EnvironmentName) -> Result<(String, String), GitError> {
     let fetched = repository.fetch()?;
     let default = fetched.branches.get(&fetched.default_branch).cloned().unwrap_or_default();
-    let tree = repository.composed_tree(&default, from, folder)?;
-    let (declaration, _) = declare::read(&tree, folder);
+    let (declaration, _) = declare::read_shared(&repository.tree(&default)?, folder);
     let follows = declaration.as_ref().and_then(|declared| declared.environment_branch(environment));
-    let follows = follows.filter(|branch| fetched.branches.contains_key(*branch));
-    let base = follows.unwrap_or(&fetched.default_branch).to_owned();
-    let at = fetched.branches.get(&base).cloned().unwrap_or(default);
+    // One that is declared no more, or whose branch is gone, comes back with the default branch.
+    let follows = follows.and_then(|branch| Some((branch.to_owned(), fetched.branches.get(branch)?.clone())));
+    Ok(follows.unwrap_or((fetched.default_branch, default)))
+}
+
+/// All that a deployment was made from in the config repository.
+struct MadeFrom {
+    commit: String,
+    paths: Vec<String>,
+}
+
+fn made_from(
+    repository: &Repository,
+    folder: &str,
+    target: &Past,
+) -> Result<Result<MadeFrom, RollbackError>, GitError> {
+    let unreadable = |why: &str| {
+        let (environment, generation) = (target.environment.clone(), target.generation);
+        Ok(Err(RollbackError::Unreadable { environment, generation, why: why.to_owned() }))
+    };
+    let Some(commit) = target.commits.environment.clone() else { return unreadable("it names no commit") };
+    let default = target.commits.default.as_ref().unwrap_or(&commit);
+    let (declaration, findings) = declare::read(&repository.composed_tree(default, &commit, folder)?, folder);
+    let fleet =
+        declaration.ok_or(findings).and_then(|declared| declared.resolve(&target.environment, &Default::default()));
+    let fleet = match fleet {
+        Ok(fleet) => fleet,
+        Err(findings) => return unreadable(&report::findings::first(&findings)),
+    };
     // Code that lies outside of the fleet folder goes back with it.
-    let fleet = declaration.and_then(|declared| declared.resolve(environment, &Default::default()).ok());
     let mut paths = vec![folder.to_owned()];
-    for source in fleet.iter().flat_map(|fleet| fleet.sources().into_keys()) {
+    for source in fleet.sources().into_keys() {
         match &source.origin {
             Origin::Folder(path) if !path.starts_with(&format!("{folder}/")) => paths.push(path.clone()),
             // What lies elsewhere is found where it was.
             Origin::Folder(_) | Origin::Git(_) | Origin::Archive(_) => {}
         }
     }
-    Ok((base, at, paths))
+    Ok(Ok(MadeFrom { commit, paths }))
 }

@@ -260,7 +260,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let Some(deployment) = newest.deployment.as_ref().filter(|newest| Some(&newest.commits) != good) else {
             return;
         };
-        let (commits, generation) = (prepared.commits.clone(), deployment.generation);
+        let partial = newest.standing.partial.as_ref().filter(|partial| partial.commits == prepared.commits);
+        let generation = partial.map_or(deployment.generation, |partial| partial.generation);
+        let commits = prepared.commits.clone();
         let control = Control::Complete { commits, generation, desired: prepared.digest, builds: prepared.builds() };
         let (by, when) = (RECONCILER.to_owned(), pass::timestamp(chrono::Utc::now()));
         let event = StandingEvent { control, by, when };

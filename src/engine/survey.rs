@@ -41,8 +41,7 @@ pub async fn survey<H: Host>(
         InstanceStatus { name: name.clone(), address, sync, why, services: replicas }
     }))
     .await;
-    let sync = worst_sync(instances.iter().map(|instance| instance.sync));
-    let health = worst_health(instances.iter().flat_map(|instance| &instance.services).map(|service| service.health));
+    let (sync, health) = worst(&instances);
     StatusView {
         environment: plan.environment.clone(),
         branch: prepared.fleet.environment.branch.clone(),
@@ -57,6 +56,18 @@ pub async fn survey<H: Host>(
         waiting: None,
         observed_at: Some(now()),
     }
+}
+
+/// As if there were only these instances.
+pub fn narrowed(mut view: StatusView, to: &[InstanceName]) -> StatusView {
+    view.instances.retain(|instance| to.contains(&instance.name));
+    (view.sync, view.health) = worst(&view.instances);
+    view
+}
+
+fn worst(instances: &[InstanceStatus]) -> (Sync, Health) {
+    let services = instances.iter().flat_map(|instance| &instance.services);
+    (worst_sync(instances.iter().map(|instance| instance.sync)), worst_health(services.map(|service| service.health)))
 }
 
 pub fn as_deployed(deployment: &Deployment) -> Deployed {

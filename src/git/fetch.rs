@@ -11,7 +11,7 @@ use git2::{AutotagOption, Direction, FetchOptions, Oid, Reference, Remote, Remot
 use super::{
     error::{Context, GitError},
     local::{self, MoveFrom},
-    repository::{HISTORY, MIRRORED, Repository, descends},
+    repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, MIRRORED, Repository, descends},
     url::RemoteUrl,
 };
 
@@ -166,7 +166,8 @@ fn mirrored(heads: &[Head]) -> impl Iterator<Item = &Head> {
 
 /// What is never deleted here because it is gone there: the history, and the marks that keep its commits.
 fn is_kept(name: &str) -> bool {
-    name.starts_with(HISTORY) || (name.starts_with("refs/evenkeel/") && name.ends_with("/good"))
+    let marks = [GOOD, GOOD_DEFAULT].iter().any(|mark| name.ends_with(mark));
+    name.starts_with(HISTORY) || (name.starts_with(MARKS) && marks)
 }
 
 /// The history branches in whose new commits our newest one is not.

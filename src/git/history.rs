@@ -14,11 +14,12 @@ use super::{
     error::{Context, GitError},
     local::MoveFrom,
     publish::diverged,
-    repository::{HISTORY, Repository, find_commit},
+    repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, Repository, find_commit},
 };
 use crate::model::{
     name::EnvironmentName,
     outcome::Record,
+    plan::Commits,
     standing::{HistoryEntry, StandingEvent},
     tree::Entry,
 };
@@ -123,14 +124,19 @@ impl Repository {
         Ok(commit.to_string())
     }
 
-    /// Moves `refs/evenkeel/<environment>/good`, which keeps the last good commit from being collected.
-    pub fn mark_good(&self, environment: &EnvironmentName, commit: &str) -> Result<(), GitError> {
+    /// Moves `refs/evenkeel/<environment>/good`, which keeps the last good commit from being collected. Where the
+    /// environment has a branch of its own, `good-default` keeps the default branch's.
+    pub fn mark_good(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), GitError> {
         let _writing = self.writing()?;
-        let reference = format!("refs/evenkeel/{environment}/good");
         let mirror = self.mirror()?;
-        let commit = find_commit(&mirror, commit)?.id();
-        self.publish(&mirror, &reference, commit, MoveFrom::Anywhere)?;
-        mirror.reference(&reference, commit, true, "good").context("move", &reference)?;
+        let default = commits.default.as_ref().filter(|default| commits.environment.as_ref() != Some(default));
+        for (mark, commit) in [(GOOD, commits.environment.as_ref()), (GOOD_DEFAULT, default)] {
+            let Some(commit) = commit else { continue };
+            let reference = format!("{MARKS}{environment}{mark}");
+            let commit = find_commit(&mirror, commit)?.id();
+            self.publish(&mirror, &reference, commit, MoveFrom::Anywhere)?;
+            mirror.reference(&reference, commit, true, "good").context("move", &reference)?;
+        }
         Ok(())
     }
 

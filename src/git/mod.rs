@@ -33,7 +33,7 @@ pub use nearest::nearest;
 pub use plans::PLANS;
 pub use pull::Merged;
 pub use reach::{can_push, can_read};
-pub use repository::{CommitSummary, Repository};
+pub use repository::{CommitSummary, Repository, is_of_history};
 pub use transport::{Credentials, Limits, Token, TokenError, TokenSource, TransportError};
 pub use url::{HttpUrl, RemoteUrl, SshUrl};
 pub use work_tree::{WorkTree, work_tree};

@@ -25,8 +25,17 @@ use crate::model::tree::{Entry, Tree};
 
 /// History branches are state, not something declared.
 pub(super) const HISTORY: &str = "refs/heads/evenkeel/history/";
+/// Below it lie the marks that keep commits from being collected, by environment.
+pub(super) const MARKS: &str = "refs/evenkeel/";
+pub(super) const GOOD: &str = "/good";
+pub(super) const GOOD_DEFAULT: &str = "/good-default";
 /// What is mirrored; everything else at the remote (tags, pull requests) is left there.
-pub(super) const MIRRORED: [&str; 2] = ["refs/heads/", "refs/evenkeel/"];
+pub(super) const MIRRORED: [&str; 2] = ["refs/heads/", MARKS];
+
+/// Whether a reference, in full, is a history branch or one of the marks beside them.
+pub fn is_of_history(reference: &str) -> bool {
+    reference.starts_with(HISTORY) || reference.starts_with(MARKS)
+}
 
 /// The config repository.
 #[derive(Debug)]

@@ -38,12 +38,22 @@ pub(super) async fn dial(session: &Session, check: &HealthCheck) -> Dialled {
         Ok(Ok(channel)) => channel,
     };
     let Check::Http(path) = &check.check else { return Dialled::Answer(Health::Healthy) };
-    let answer = match timeout(check.timeout, get(channel.into_stream(), path)).await {
-        Err(_) => Health::Unhealthy(format!("GET {path} did not answer within {} ms", check.timeout.as_millis())),
-        Ok(Err(why)) => Health::Unhealthy(format!("GET {path}: {why}")),
-        Ok(Ok(status)) => verdict(path, status),
+    let why = match timeout(check.timeout, get(channel.into_stream(), path)).await {
+        Ok(Ok(status)) => return Dialled::Answer(verdict(path, status)),
+        Ok(Err(why)) => format!("GET {path}: {why}"),
+        Err(_) => format!("GET {path} did not answer within {} ms", check.timeout.as_millis()),
     };
-    Dialled::Answer(answer)
+    // What broke on the way there says nothing of the service.
+    Dialled::Answer(if is_alive(session).await {
+        Health::Unhealthy(why)
+    } else {
+        Health::Unknown(format!("{why}, and the connection to the host is broken"))
+    })
+}
+
+async fn is_alive(session: &Session) -> bool {
+    // A ping is also over when the connection is.
+    matches!(timeout(TUNNEL_LIMIT, session.send_ping()).await, Ok(Ok(()))) && !session.is_closed()
 }
 
 fn verdict(path: &str, status: u16) -> Health {

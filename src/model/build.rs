@@ -28,7 +28,7 @@ pub struct Build {
 pub type BuiltReleases = BTreeMap<Digest, BuiltRelease>;
 
 /// What a deployment's record says of a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BuiltRelease {
     pub release: Digest,
     /// The source, in words.

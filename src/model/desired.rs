@@ -118,7 +118,7 @@ pub struct Replica {
     pub env_path: String,
     /// On the host, not ours; a change of its digest restarts.
     pub env_file: Option<String>,
-    pub health: Option<Health>,
+    pub health: Health,
     pub after: BTreeSet<ServiceName>,
     pub replaces: Vec<String>,
     /// The directory the release lies in.

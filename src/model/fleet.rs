@@ -146,9 +146,9 @@ pub struct Service {
     pub env_file: Option<String>,
     pub memory: Option<Memory>,
     pub cpu: Option<CpuShare>,
-    pub health: Option<Health>,
+    pub health: Health,
     pub after: BTreeSet<ServiceName>,
-    /// Units that ran before evenkeel; stopped and disabled in the same step.
+    /// Units that ran before evenkeel; stopped and disabled in the same phase.
     pub replaces: Vec<String>,
     /// The file that declares it, from the repository's root.
     pub declared_in: String,

@@ -13,7 +13,7 @@ use super::{
     plan::{Commits, Summary},
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Applied,
@@ -49,7 +49,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// Why a deployment was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A commit asked for it.
@@ -60,7 +60,7 @@ pub enum Kind {
 
 /// `deployment.json` on the history branch: an intent while `outcome` is none, else the outcome.
 /// Times are RFC 3339 in UTC, durations milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deployment {
     pub version: u32,
     pub environment: EnvironmentName,
@@ -107,7 +107,7 @@ pub struct Deployment {
     pub not_undone: Vec<Failure>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TakenOver {
     /// The controller before.
     pub from: String,
@@ -115,7 +115,7 @@ pub struct TakenOver {
     pub at: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Failure {
     pub instance: InstanceName,
     pub step: String,
@@ -128,7 +128,7 @@ pub struct Failure {
 }
 
 /// What kind of failure it was: not each says something of the commit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// A step failed, or a replica did not become healthy.

@@ -166,7 +166,7 @@ pub enum Action {
         directory: String,
         /// What its process reads at its start, in order.
         env_files: Vec<String>,
-        health: Option<Health>,
+        health: Health,
     },
 }
 

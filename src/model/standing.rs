@@ -76,7 +76,7 @@ pub struct Pin {
 }
 
 /// What a person, or the reconciler for one, changed of it. `event.json` of the commit that records it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StandingEvent {
     pub control: Control,
     /// Who asked.
@@ -86,7 +86,7 @@ pub struct StandingEvent {
 }
 
 /// What can be asked of an environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Control {
     Hold {

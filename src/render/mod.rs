@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::model::{
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
-    fleet::{Check, Fleet, Health, Instance, Python, Service},
+    fleet::{Check, Fleet, Instance, Python, Service},
     name::InstanceName,
     paths,
     source::Source,
@@ -186,7 +186,7 @@ fn in_venv(service: &Service, programs: &str) -> Service {
         }
     };
     whole(&mut service.exec);
-    if let Some(Health { check: Check::Exec(words), .. }) = &mut service.health {
+    if let Check::Exec(words) = &mut service.health.check {
         whole(words);
     }
     service

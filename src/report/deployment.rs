@@ -8,11 +8,12 @@ use super::{
     words::{self, block, count, one_line, short, visible},
 };
 use crate::model::{
+    name::EnvironmentName,
     outcome::{Cause, Deployment, Failure, Kind, Outcome},
-    plan::Summary,
+    plan::{Commits, Summary},
 };
 
-pub use super::record::{history, show};
+pub use super::record::{history, json, show};
 
 /// What git and GitHub show of a subject without cutting it.
 const SUBJECT: usize = 72;
@@ -131,11 +132,11 @@ pub fn failure_line(failure: &Failure) -> String {
 }
 
 /// The message of the commit that restores what a deployment deployed.
-pub fn restore_message(target: &Deployment) -> String {
-    let from = commit(target).unwrap_or_else(|| "the work tree".to_owned());
+pub fn restore_message(environment: &EnvironmentName, generation: u64, commits: &Commits) -> String {
+    let from = commits.environment.as_deref().map_or_else(|| "the work tree".to_owned(), short);
     format!(
-        "Roll {} back to generation {}\n\nThe fleet as {from} declares it, which generation {} deployed.\n",
-        target.environment, target.generation, target.generation
+        "Roll {environment} back to generation {generation}\n\n\
+         The fleet as {from} declares it, which generation {generation} deployed.\n"
     )
 }
 

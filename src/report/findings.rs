@@ -3,8 +3,10 @@
 //! Owns how a finding looks; never what it says. Keeps true: the order given is the order shown.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::json::{VERSION, pretty, schema_of};
 use crate::model::finding::{Finding, Place, Severity};
 
 /// As a compiler would show them: the place, the line with a caret, related places, the next move; at
@@ -47,20 +49,24 @@ pub fn first(findings: &[Finding]) -> String {
     )
 }
 
-/// As an object: `version`, `findings`, `errors`, `warnings`.
+/// What `validate` finds.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "evenkeel validate")]
+struct FindingsView<'a> {
+    /// Of this format.
+    version: u32,
+    findings: &'a [Finding],
+    errors: usize,
+    warnings: usize,
+}
+
 pub fn json(findings: &[Finding]) -> String {
-    #[derive(Serialize)]
-    struct Findings<'a> {
-        version: u32,
-        findings: &'a [Finding],
-        errors: usize,
-        warnings: usize,
-    }
     let (errors, warnings) = counts(findings);
-    let object = Findings { version: 1, findings, errors, warnings };
-    // Texts and numbers always serialise.
-    let text = serde_json::to_string_pretty(&object).unwrap_or_default();
-    format!("{text}\n")
+    pretty(&FindingsView { version: VERSION, findings, errors, warnings })
+}
+
+pub(super) fn schema() -> String {
+    schema_of::<FindingsView<'_>>()
 }
 
 /// As workflow commands, which GitHub Actions turns into annotations on the changed lines.

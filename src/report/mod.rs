@@ -1,6 +1,6 @@
 //! Everything people read: plans, deployments, progress, status, in words.
 //!
-//! Owns all wording, and the JSON of a plan. Keeps true: the same values give the same text; nothing
+//! Owns all wording, and the JSON that commands print. Keeps true: the same values give the same text; nothing
 //! that came from a file or a host reaches a terminal raw (see [`words::visible`]). Never does: I/O,
 //! clocks, finding out what the terminal can do (that is [`Style`], given by the caller).
 
@@ -8,6 +8,7 @@ pub mod control;
 pub mod deployment;
 mod diff;
 pub mod findings;
+pub mod json;
 pub mod message;
 pub mod plan;
 mod plan_json;

@@ -49,13 +49,9 @@ pub fn text(plan: &Plan, style: Style) -> String {
     text + &style.bold(&sum(plan, " above")) + "\n"
 }
 
-/// The plan as JSON, as described by [`json_schema`].
+/// The plan as JSON, as described by `schema/plan.json`.
 pub fn json(plan: &Plan) -> String {
     plan_json::json(plan)
-}
-
-pub fn json_schema() -> String {
-    plan_json::schema()
 }
 
 /// The plan in one line: the last line of its text.

@@ -1,21 +1,17 @@
 //! A plan as JSON, and the schema of that JSON.
-//!
-//! Keeps true: the schema is made from the types that are written, so they cannot part. Fields are
-//! added, never renamed or given another meaning, within a version.
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::json::{VERSION, pretty, schema_of};
 use crate::model::{
     digest::Digest,
     finding::Finding,
     name::InstanceName,
     plan::{Action, Before, Commits, InstanceState, Plan, Step, Summary},
 };
-
-const VERSION: u32 = 1;
 
 /// What evenkeel would change in one environment.
 #[derive(Serialize, JsonSchema)]
@@ -59,7 +55,7 @@ struct StepView<'a> {
     instance: &'a str,
     /// Counts from 1. A phase begins when the one before is done and healthy everywhere.
     phase: u32,
-    /// install, stage, create, update, delete, stop, enable, start, restart, reload or await-health.
+    /// install, stage, build, create, update, delete, stop, enable, start, restart, reload or await-health.
     action: &'static str,
     /// service/NAME, site/NAME, nginx, packages or leftover/NAME.
     resource: String,
@@ -116,12 +112,7 @@ pub(super) fn json(plan: &Plan) -> String {
 }
 
 pub(super) fn schema() -> String {
-    pretty(&SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<PlanView<'_>>())
-}
-
-/// Plain data with string keys cannot fail to serialise.
-fn pretty(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+    schema_of::<PlanView<'_>>()
 }
 
 fn state(plan: &Plan, name: &InstanceName, state: &InstanceState) -> (StateView, Option<String>) {

@@ -234,10 +234,10 @@ fn mark_of(action: &Action) -> Mark {
 }
 
 /// What is asked of a replica.
-pub(super) fn check(port: u16, health: &Option<Health>) -> String {
-    match health.as_ref().map(|health| &health.check) {
-        Some(Check::Http(path)) => format!("GET {} on port {port}", visible(path)),
-        Some(Check::Tcp) | None => format!("port {port} takes a connection"),
-        Some(Check::Exec(command)) => format!("`{}` ends well", visible(&command.join(" "))),
+pub(super) fn check(port: u16, health: &Health) -> String {
+    match &health.check {
+        Check::Http(path) => format!("GET {} on port {port}", visible(path)),
+        Check::Tcp => format!("port {port} takes a connection"),
+        Check::Exec(command) => format!("`{}` ends well", visible(&command.join(" "))),
     }
 }

@@ -1,8 +1,12 @@
 //! Records of deployments: as a table, and one in full.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::{
     control,
     deployment::{body, commit, headline, what},
+    json::{line, schema_of},
     style::Style,
     words::{self, capital, clip, one_line, time, visible},
 };
@@ -13,6 +17,37 @@ use crate::model::{
 
 /// A table's last column but one: what is longer is cut, `show` has it in full.
 const WHAT: usize = 60;
+
+/// A line of `history` and `show`: a deployment, or a control, which has `control`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "evenkeel history")]
+struct EntryView<'a> {
+    /// Of the history branch.
+    commit: &'a str,
+    #[serde(flatten)]
+    entry: Entry<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Deployment(&'a Deployment),
+    Control(&'a StandingEvent),
+}
+
+/// A commit of the history branch as JSON, on one line.
+pub fn json(entry: &HistoryEntry) -> String {
+    line(&match entry {
+        HistoryEntry::Deployment(record) => {
+            EntryView { commit: &record.commit, entry: Entry::Deployment(&record.deployment) }
+        }
+        HistoryEntry::Control { commit, event } => EntryView { commit, entry: Entry::Control(event) },
+    })
+}
+
+pub(super) fn schema() -> String {
+    schema_of::<EntryView<'_>>()
+}
 
 /// A table of deployments and controls in the order given, which is newest first. An intent is shown only
 /// while it has no outcome.

@@ -1,11 +1,13 @@
 //! How an environment is: what `status` answers, in words and as JSON.
 //!
-//! Owns the view that the socket, the API and the dashboard share. Never does: finding out how things
+//! Owns the view that the socket answers with. Never does: finding out how things
 //! are, or from when to call a service degraded.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    json::{Versioned, pretty, schema_of},
     style::{Mark, Style},
     words::{one_line, short, time, visible},
 };
@@ -16,7 +18,8 @@ use crate::model::{
     standing::{Barred, Standing},
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "evenkeel status")]
 pub struct StatusView {
     pub environment: EnvironmentName,
     pub branch: String,
@@ -40,7 +43,7 @@ pub struct StatusView {
     pub observed_at: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployed {
     /// None for a work tree.
     pub commit: Option<String>,
@@ -52,7 +55,7 @@ pub struct Deployed {
 }
 
 /// A commit that nothing is wrong with, and whose deployment has to wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     pub commit: String,
     /// The generation that it will have, unless something comes in between.
@@ -61,7 +64,7 @@ pub struct Waiting {
     pub why: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceStatus {
     pub name: InstanceName,
     pub address: String,
@@ -71,7 +74,7 @@ pub struct InstanceStatus {
     pub services: Vec<ServiceStatus>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     pub name: ServiceName,
     pub port: u16,
@@ -82,7 +85,7 @@ pub struct ServiceStatus {
 }
 
 /// Whether live is as declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sync {
     Synced,
@@ -91,7 +94,7 @@ pub enum Sync {
 }
 
 /// Whether what runs works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     Healthy,
@@ -197,8 +200,11 @@ pub fn does_not_hold(times: u32) -> String {
 }
 
 pub fn json(view: &StatusView) -> String {
-    // Plain data with string keys cannot fail to serialise.
-    serde_json::to_string_pretty(view).unwrap_or_default() + "\n"
+    pretty(&Versioned::of(view))
+}
+
+pub(super) fn schema() -> String {
+    schema_of::<Versioned<StatusView>>()
 }
 
 /// Widths that hold for the whole environment, so that instances line up with each other.

@@ -1,21 +1,24 @@
 //! Why a service, path or site is as it is: from the host back to the commit.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    json::{Versioned, pretty, schema_of},
     style::Style,
     words::{one_line, short, time, visible},
 };
 use crate::model::{name::InstanceName, outcome::Outcome};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "evenkeel why")]
 pub struct WhyView {
     /// What was asked about: `service/gong_mcp`, `site/app` or a path.
     pub subject: String,
     pub instances: Vec<WhyInstance>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyInstance {
     pub instance: InstanceName,
     /// None for what has no process.
@@ -36,7 +39,7 @@ pub struct WhyInstance {
     pub live: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastChange {
     pub generation: u64,
     pub commit: Option<String>,
@@ -44,6 +47,14 @@ pub struct LastChange {
     pub when: String,
     pub outcome: Option<Outcome>,
     pub reason: String,
+}
+
+pub fn json(view: &WhyView) -> String {
+    pretty(&Versioned::of(view))
+}
+
+pub(super) fn schema() -> String {
+    schema_of::<Versioned<WhyView>>()
 }
 
 pub fn text(view: &WhyView, style: Style) -> String {

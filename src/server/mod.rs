@@ -51,6 +51,8 @@ pub enum ServerError {
     Ask { path: String, source: reqwest::Error },
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// Whether a daemon answers on the socket.
@@ -106,7 +108,10 @@ async fn control<H: Host, L: Ledger>(
 ) -> (StatusCode, Json<Said>) {
     match reconciler.asked(&request).await {
         Ok(said) => (StatusCode::OK, Json(Said { said })),
-        Err(error) => (StatusCode::CONFLICT, Json(Said { said: report::chain(&error) })),
+        Err(error) => {
+            let status = if error.is_refusal() { StatusCode::CONFLICT } else { StatusCode::INTERNAL_SERVER_ERROR };
+            (status, Json(Said { said: report::chain(&error) }))
+        }
     }
 }
 
@@ -115,13 +120,15 @@ pub async fn ask_control(socket: &Path, request: &Request) -> Result<String, Ser
     let ask = async {
         let client = reqwest::Client::builder().unix_socket(socket).timeout(CONTROL_LIMIT).build()?;
         let answer = client.post("http://evenkeel/control").json(request).send().await?;
-        let refused = answer.status() == StatusCode::CONFLICT.as_u16();
-        let answer = if refused { answer } else { answer.error_for_status()? };
-        Ok((refused, answer.json::<Said>().await?.said))
+        let status = answer.status();
+        let told = [StatusCode::CONFLICT, StatusCode::INTERNAL_SERVER_ERROR].contains(&status);
+        let answer = if told { answer } else { answer.error_for_status()? };
+        Ok((status, answer.json::<Said>().await?.said))
     };
     match ask.await {
-        Ok((false, said)) => Ok(said),
-        Ok((true, why)) => Err(ServerError::Refused(why)),
+        Ok((StatusCode::CONFLICT, why)) => Err(ServerError::Refused(why)),
+        Ok((StatusCode::INTERNAL_SERVER_ERROR, why)) => Err(ServerError::Failed(why)),
+        Ok((_, said)) => Ok(said),
         Err(source) => Err(ServerError::Ask { path: socket.display().to_string(), source }),
     }
 }

@@ -31,6 +31,7 @@ use secrets::Signature;
 pub use secrets::{SecretError, Secrets};
 
 use crate::{
+    git,
     github::event::Event,
     report::{self, words::visible},
 };
@@ -160,6 +161,11 @@ impl Webhook {
             Event::Ping => {
                 info!(event = name, delivery = delivered, "GitHub has found the webhook");
                 return (StatusCode::OK, "pong\n");
+            }
+            // A reconciler's own; whoever else writes there is found by polling. One that is gone is put back at once.
+            Event::Push(push) if git::is_of_history(&push.reference) && !push.deleted => {
+                debug!(event = name, delivery = delivered, "the webhook has no use for pushes to the history");
+                return (StatusCode::OK, "there is no use for this event\n");
             }
             Event::Push(push) => Some(told(&push.reference)),
             event if *event == Event::Unused || self.events.is_none() => {

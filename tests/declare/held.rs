@@ -74,15 +74,3 @@ fn every_file_of_the_example_names_its_schema() {
     }
     assert!(seen >= 22, "{seen} files");
 }
-
-/// The schemas in `schema/` are what editors use; `EVENKEEL_UPDATE=1 cargo test` writes them anew.
-#[test]
-fn schemas_are_what_schema_holds() {
-    for (name, text) in declare::schemas() {
-        let path = format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
-        if std::env::var_os("EVENKEEL_UPDATE").is_some() {
-            std::fs::write(&path, &text).expect("schema/ is there");
-        }
-        assert!(std::fs::read_to_string(&path).is_ok_and(|held| held == text), "{path} is not current");
-    }
-}

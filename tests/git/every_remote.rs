@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
 
 use evenkeel::git::{Credentials, GitError, RemoteUrl, Repository};
 
-use crate::helpers::{append, git, hook, must, noon, production, record, seen, text, told};
+use crate::helpers::{append, both, git, hook, must, noon, production, record, seen, text, told};
 
 /// What every remote must be good for: fetched, appended to, marked, and appended to by one only.
 pub fn reads_and_writes(folder: &Path, url: &RemoteUrl, credentials: &Credentials, bare: &Path) {
@@ -41,8 +41,8 @@ pub fn reads_and_writes(folder: &Path, url: &RemoteUrl, credentials: &Credential
     assert_eq!(one.records(&production(), 1).expect("it reads").len(), 1);
     assert_eq!(one.history_files(&production(), &first).expect("it reads"), record(1));
 
-    one.mark_good(&production(), &second).expect("it moves forward");
-    one.mark_good(&production(), &first).expect("it moves back");
+    one.mark_good(&production(), &both(&second)).expect("it moves forward");
+    one.mark_good(&production(), &both(&first)).expect("it moves back");
     let at = |reference: &str| git(bare, &["rev-parse", reference]);
     assert_eq!(at("refs/evenkeel/production/good"), first);
     assert_eq!(at("refs/heads/evenkeel/history/production"), second);
@@ -73,7 +73,7 @@ pub fn refusals_are_told(folder: &Path, url: &RemoteUrl, credentials: &Credentia
     hook(bare, "update", "case $1 in */history/*) echo GH006: protected branch; exit 1;; esac");
     let refused = told(&append(&repository, 2).expect_err("the branch is protected"));
     assert!(refused.contains("hook declined (GH006: protected branch "), "{refused}");
-    let refused = repository.mark_good(&production(), &first).map(|()| "other references may be moved");
+    let refused = repository.mark_good(&production(), &both(&first)).map(|()| "other references may be moved");
     assert!(refused.is_ok(), "{refused:?}");
 
     assert_eq!(seen(&repository), Some(first.clone()), "what was refused is not in the history");

@@ -12,6 +12,7 @@ use evenkeel::{
     git::{Credentials, GitError, RemoteUrl, Repository, create_bare_from_folder},
     model::{
         name::EnvironmentName,
+        plan::Commits,
         tree::{Entry, Tree},
     },
 };
@@ -35,6 +36,11 @@ pub fn noon() -> DateTime<Utc> {
 
 pub fn production() -> EnvironmentName {
     "production".parse().expect("it is a name")
+}
+
+/// Of an environment that follows the default branch.
+pub fn both(commit: &str) -> Commits {
+    Commits::of_config(Some(commit.to_owned()), Some(commit.to_owned()))
 }
 
 pub fn url(text: impl AsRef<str>) -> RemoteUrl {

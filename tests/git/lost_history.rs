@@ -2,12 +2,16 @@
 
 use std::{fs, path::PathBuf};
 
-use evenkeel::git::{Credentials, HistoryChange, Repository, commit_to_bare};
+use evenkeel::{
+    git::{Credentials, HistoryChange, Repository, commit_to_bare},
+    model::plan::Commits,
+};
 use tempfile::TempDir;
 
 use crate::{
     helpers::{
-        append, bare, changes, git, hook, local, must, noon, open, production, record, references, seen, temporary,
+        append, bare, both, changes, git, hook, local, must, noon, open, production, record, references, seen,
+        temporary,
     },
     http_server::{HttpServer, TOKEN, token},
     sshd::Sshd,
@@ -29,7 +33,7 @@ fn world() -> World {
     let main = must(repository.fetch()).branches["main"].clone();
     must(append(&repository, 1));
     must(append(&repository, 2));
-    must(repository.mark_good(&production(), &main));
+    must(repository.mark_good(&production(), &both(&main)));
     World { folder, remote, repository }
 }
 
@@ -158,8 +162,24 @@ fn the_mark_of_the_last_good_commit_is_kept_here() {
     assert_eq!(world.change(), None);
     assert!(world.mirrored().contains(mark) && !world.mirrored().contains("refs/evenkeel/other"));
     let main = must(world.repository.fetch()).branches["main"].clone();
-    must(world.repository.mark_good(&production(), &main));
+    must(world.repository.mark_good(&production(), &both(&main)));
     assert!(references(&world.remote).contains(mark), "and the next deployment writes it again");
+}
+
+#[test]
+fn of_an_environment_with_a_branch_of_its_own_both_commits_are_marked_and_kept_here() {
+    let world = world();
+    let default = must(world.repository.fetch()).branches["main"].clone();
+    let own = must(append(&world.repository, 3));
+    let commits = Commits::of_config(Some(default.clone()), Some(own.clone()));
+    must(world.repository.mark_good(&production(), &commits));
+    let marks = [("refs/evenkeel/production/good", own), ("refs/evenkeel/production/good-default", default)];
+    for (mark, commit) in marks {
+        assert_eq!(git(&world.remote, &["rev-parse", mark]), commit);
+        world.delete(mark);
+        assert_eq!(world.change(), None);
+        assert!(world.mirrored().contains(&format!("{mark} ")), "{mark} is gone here, too");
+    }
 }
 
 #[test]

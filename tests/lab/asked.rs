@@ -42,7 +42,7 @@ pub fn what_is_held_stays_as_it_is_until_it_is_resumed(world: &World) {
     let greeting = Greeting::new(world, "held", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let _reconciler = fleet.reconcile();
+    let reconciler = fleet.reconcile();
     fleet.is_live(&first);
 
     greeting.ask("hold", &["--reason", "the auditors are here", "--by", "ann"]);
@@ -69,8 +69,26 @@ pub fn what_is_held_stays_as_it_is_until_it_is_resumed(world: &World) {
     greeting.ask("resume", &["-i", "h2"]);
     greeting.is_heard("h2", "three");
     fleet.is_live(&fleet.commit());
-    let again = fleet.run("resume", &["-i", "h2"]).ends_with(4);
-    assert_is("that it is not held", again.errors.contains("h2 is not held"), true);
+    let shown = |arguments: &[&str]| {
+        let views = fleet.run("status", &[&["--format", "json"], arguments].concat());
+        let instances = serde_json::from_str::<serde_json::Value>(&views.said).map(|view| view["instances"].clone());
+        let names = instances.map(|all| all.as_array().into_iter().flatten().map(|one| one["name"].clone()).collect());
+        let names: Vec<serde_json::Value> = names.unwrap_or_else(|_| vec![views.errors.into()]);
+        (views.code, names)
+    };
+    assert_is("the status of h2", shown(&["-i", "h2"]), (Some(0), vec!["h2".into()]));
+    assert_is("the status of two", shown(&["-i", "h1", "-i", "h2"]), (Some(0), vec!["h1".into(), "h2".into()]));
+    let (code, said) = shown(&["-i", "h9"]);
+    assert!(code == Some(1) && said[0].to_string().contains("there is no instance h9"), "{code:?} {said:?}");
+
+    // The same is refused in the same way with a reconciler and without one.
+    for reconciler in [Some(reconciler), None] {
+        let again = fleet.run("resume", &["-i", "h2"]).ends_with(4);
+        assert_is("that it is not held", again.errors.contains("h2 is not held"), true);
+        drop(reconciler);
+    }
+    let alone = fleet.run("retry", &["--take-over"]).ends_with(1);
+    assert!(alone.errors.contains("no reconciler runs here that could take a deployment over"), "{}", alone.errors);
 }
 
 pub fn a_quarantined_commit_is_tried_again_when_somebody_asks(world: &World) {

@@ -76,6 +76,27 @@ pub fn an_apply_to_one_instance_is_not_recorded_as_all_done(world: &World) {
     assert_is("the generation", fleet.newest("/generation"), 2);
 }
 
+pub fn a_branch_is_applied_where_the_default_branch_says(world: &World) {
+    let fleet = Fleet::shared(world, "branches");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
+    let main = fleet.commit();
+    fleet.apply().ends_with(0);
+
+    fleet.git(&["checkout", "--quiet", "-b", "work"]);
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: ahoy}");
+    let named = std::fs::read_to_string(fleet.path().join("fleet.yaml")).expect("it can be read");
+    fleet.write("fleet.yaml", &named.replace("name: branches", "name: elsewhere"));
+    fleet.git(&["commit", "--quiet", "--all", "--message", "Another name"]);
+    fleet.git(&["push", "--quiet", "origin", "work"]);
+    let applied = fleet.apply().ends_with(0);
+    assert!(applied.said.contains("instances/ are those of main, which differ"), "{}", applied.said);
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / ahoy");
+    assert_is("its unit", h1.unit(&fleet.unit("alpha", port), "ActiveState"), "active");
+    assert_is("the default branch's commit", fleet.newest("/commits/default"), main);
+    assert_is("the other commit", fleet.newest("/commits/environment"), fleet.git(&["rev-parse", "HEAD"]));
+}
+
 pub fn a_port_is_taken_over_in_one_commit(world: &World) {
     let fleet = Fleet::new(world, "takeover");
     let (old, new) = (fleet.port(0), fleet.port(1));

@@ -115,3 +115,36 @@ pub fn an_unreachable_host_is_left_out_and_converges_when_it_is_back(world: &Wor
     assert_is("the outcome", fleet.newest("/outcome"), "applied");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
+
+pub fn what_turns_out_to_be_live_everywhere_can_be_gone_back_to(world: &World) {
+    let fleet = Fleet::shared(world, "followed");
+    fleet.environment("");
+    fleet.service("beta", fleet.port(1), &["h5"], "");
+    let says = |greeting: &str| {
+        fleet.service("alpha", fleet.port(0), &["h1"], &format!("env: {{GREETING: {greeting}}}"));
+        fleet.commit()
+    };
+    let _reconciler = fleet.reconcile();
+    fleet.is_live(&says("one"));
+    let off = world.off("h5");
+    let second = says("two");
+    fleet.ends(2, "partial");
+    drop(off);
+    // There was nothing to change on the one that had been away, so nothing more is deployed.
+    let (remote, good) = (fleet.remote(), "refs/evenkeel/test/good");
+    wait_for("the second commit to be good", || {
+        (fleet.git(&["-C", &remote, "rev-parse", good]) == second).then_some(())
+    });
+    fleet.is_live(&says("three"));
+    assert_is("what was deployed", fleet.outcomes(3), vec!["applied".to_owned()]);
+
+    let said = fleet.run("rollback", &[]).ends_with(0).said;
+    let branch = "evenkeel/rollback/test-2";
+    assert!(said.contains(branch), "the branch is not named: {said}");
+    fleet.git(&["fetch", "--quiet", "origin", branch]);
+    assert_is(
+        "what differs from the second commit",
+        fleet.git(&["diff", "--stat", &second, "FETCH_HEAD"]).as_str(),
+        "",
+    );
+}

@@ -74,6 +74,7 @@ const TESTS: &[Test] = tests! {
         a_change_of_one_services_environment_restarts_it_alone,
         a_change_of_an_env_file_on_the_host_restarts_its_service_alone,
         an_apply_to_one_instance_is_not_recorded_as_all_done,
+        a_branch_is_applied_where_the_default_branch_says,
         a_port_is_taken_over_in_one_commit,
         what_git_no_longer_declares_goes_and_nothing_else,
         a_declared_package_is_installed_once,
@@ -275,6 +276,7 @@ const TESTS: &[Test] = tests! {
         nothing_connects_to_an_instance_without_a_host_key,
         an_apply_that_is_killed_is_completed_by_the_next,
         an_unreachable_host_is_left_out_and_converges_when_it_is_back,
+        what_turns_out_to_be_live_everywhere_can_be_gone_back_to,
     }
 };
 

@@ -55,4 +55,11 @@ pub fn a_branch_of_another_repository_that_moves_is_deployed_like_a_commit(world
 
     greet("three");
     wait_for("what mends it going live", || (h1.asks(port, "/") == "alpha h1 / three").then_some(()));
+    wait_for("its record", || (fleet.newest("/outcome") == "applied").then_some(()));
+
+    // No commit of the config repository brings back what lies elsewhere.
+    let refused = fleet.run("rollback", &[]).ends_with(1);
+    assert!(refused.errors.contains("choose an earlier deployment"), "{}", refused.errors);
+    fleet.run("rollback", &["--now"]).ends_with(0);
+    wait_for("the commit before going live", || (h1.asks(port, "/") == "alpha h1 / two").then_some(()));
 }

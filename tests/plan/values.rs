@@ -237,14 +237,14 @@ proptest! {
             prop_assert!(path.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:@%?".contains(c)), "{}", path);
             let uri: Uri = path.parse().expect("a path");
             prop_assert_eq!(uri.to_string(), path.clone());
-            let health = prepared.fleet.services.values().next().and_then(|service| service.health.clone());
-            prop_assert_eq!(health.map(|health| health.check), Some(Check::Http(path)));
+            let health = prepared.fleet.services.values().next().map(|service| service.health.check.clone());
+            prop_assert_eq!(health, Some(Check::Http(path)));
             prop_assert!(read == *EVER);
         }
         let exec = format!("/bin/check {}", word(&value));
         if let Some((prepared, read)) = service(&format!("{RUN}health: {{exec: {}}}", yaml(&exec)))? {
-            let health = prepared.fleet.services.values().next().and_then(|service| service.health.clone());
-            prop_assert_eq!(health.map(|health| health.check), Some(Check::Exec(vec!["/bin/check".to_owned(), value.clone()])));
+            let health = prepared.fleet.services.values().next().map(|service| service.health.check.clone());
+            prop_assert_eq!(health, Some(Check::Exec(vec!["/bin/check".to_owned(), value.clone()])));
             // D-Bus, over which systemd is told, has no other text.
             prop_assert!(!value.contains('\0') && systemd::unit(&format!("[A]\nb={value:?}")).is_some(), "{:?}", value);
             prop_assert!(read == *EVER);

@@ -245,7 +245,7 @@ impl Ledger for SimLedger {
         Ok(id)
     }
 
-    async fn mark_good(&self, _: &EnvironmentName, _: &str) -> Result<(), LedgerError> {
+    async fn mark_good(&self, _: &EnvironmentName, _: &Commits) -> Result<(), LedgerError> {
         self.travel().await
     }
 

@@ -42,7 +42,7 @@ pub struct ServiceFile {
     /// Services that are started before it.
     #[serde(default)]
     pub after: Vec<At<String>>,
-    /// Units that ran before evenkeel did; stopped and disabled in the same step.
+    /// Units that ran before evenkeel did; stopped and disabled in the same phase.
     #[serde(default)]
     pub replaces: Vec<At<UnitName>>,
     /// What differs in an environment. Variables are merged, everything else replaces.
@@ -154,7 +154,7 @@ pub struct Resources {
 }
 
 /// How one sees that a service works: exactly one of `http`, `tcp` and `exec`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Health", extend("oneOf" = [{"required": ["http"]}, {"required": ["tcp"]}, {"required": ["exec"]}]))]
 pub struct HealthCheck {

@@ -245,10 +245,10 @@ impl<H: Host> PullRequests<H> {
         };
         let ledger = &self.reconciler.ledger;
         let target = rollback::earlier(ledger, &environment, generation).await?;
-        let restored = rollback::restore(ledger, &self.reconciler.folder, &environment, &target).await?;
+        let restored = rollback::restore(ledger, &self.reconciler.folder, &target).await?;
         let title = format!("Go back to what generation {} deployed to {environment}", target.generation);
         let new = NewPull {
-            body: report::deployment::restore_message(&target),
+            body: report::deployment::restore_message(&target.environment, target.generation, &target.commits),
             title,
             head: restored.branch,
             base: restored.base,

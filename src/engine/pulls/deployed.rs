@@ -16,7 +16,7 @@ use super::{
     pauses::{self, Pauses},
 };
 use crate::{
-    engine::{chronicle, ledger::Ledger as _, reconcile::lock, rollback},
+    engine::{ledger::Ledger as _, reconcile::lock, rollback},
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
     host::Host,
     model::{
@@ -324,9 +324,8 @@ impl<H: Host> PullRequests<H> {
         reverted: &PullRequest,
     ) -> Result<Option<PullRequest>, PullError> {
         let ledger = &self.reconciler.ledger;
-        let Some(good) = chronicle::newest(ledger, environment).await?.standing.good else { return Ok(None) };
-        let target = rollback::earlier(ledger, environment, Some(good.generation)).await?;
-        let restored = rollback::restore(ledger, &self.reconciler.folder, environment, &target).await?;
+        let Some(target) = rollback::last_good(ledger, environment).await? else { return Ok(None) };
+        let restored = rollback::restore(ledger, &self.reconciler.folder, &target).await?;
         let new = NewPull {
             title: report::pull::revert_title(view.deployment, reverted),
             body: report::pull::revert_body(view, reverted),

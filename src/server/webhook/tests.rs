@@ -133,6 +133,17 @@ async fn a_push_wakes_the_loop() {
 }
 
 #[tokio::test]
+async fn a_push_to_the_history_wakes_nothing_unless_it_takes_it_away() {
+    let mut hook = Hook::with(&[SECRET]);
+    let ours = r#"{"ref":"refs/heads/evenkeel/history/production","before":"1","after":"2","deleted":false}"#;
+    let gone = r#"{"ref":"refs/heads/evenkeel/history/production","before":"1","after":"0","deleted":true}"#;
+    assert_eq!(hook.status_of(delivery("push", "1", SECRET, ours)).await, 200);
+    assert!(!hook.woke() && hook.told().is_none());
+    assert_eq!(hook.status_of(delivery("push", "2", SECRET, gone)).await, 202);
+    assert!(hook.woke());
+}
+
+#[tokio::test]
 async fn a_push_that_comes_twice_wakes_the_loop_once() {
     let mut hook = Hook::with(&[SECRET]);
     assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202);
