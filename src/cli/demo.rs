@@ -7,7 +7,7 @@
 //! Keeps true: from the moment the lab begins to boot, a signal ends the demo in order, and the lab is taken down.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     future::Future,
     io::Write as _,
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DONE, ERROR, Exit, Failure, common,
     demo_builds::{self, Shown},
+    demo_change,
     lab::{self, Say},
     progress,
     run::watch_local,
@@ -86,9 +87,10 @@ pub fn run(args: &Args) -> Exit {
 /// Boots the lab, shows it, and takes it down however that ended.
 async fn in_order(args: &Args, lab: &Lab, instances: &[String], shown: &Arc<Shown>) -> Result<(), Failure> {
     let remove = format!("{} lab --name {} down", common::program(), lab.name());
+    let leftover = format!("ended at once; `{remove}` removes what is left of the lab");
     let interrupted = signals::interruption(
         || heading("Interrupted: tearing the lab down (once more ends at once, and leaves it)"),
-        move || common::say(&format!("ended at once; `{remove}` removes what is left of the lab")),
+        move || common::say(&leftover),
     )?;
     let meanwhile = if shown.is_built() { ". Meanwhile what has to be built is built" } else { "" };
     heading(&format!("Booting the lab: one real Debian host for each declared instance{meanwhile}"));
@@ -98,7 +100,10 @@ async fn in_order(args: &Args, lab: &Lab, instances: &[String], shown: &Arc<Show
     });
     let hosts = match lab.up(instances, &Say) {
         // It stays as far as it got, to be looked at.
-        Err(error) if !interrupted.is_cancelled() => return Err(error.into()),
+        Err(error) if !interrupted.is_cancelled() => {
+            common::say(&format!("`{remove}` removes what there is of the lab"));
+            return Err(error.into());
+        }
         hosts => hosts,
     };
     let ready = unless(&interrupted, async {
@@ -158,6 +163,8 @@ struct Stage {
     branch: String,
     /// Instances that serve a site.
     sites: BTreeSet<InstanceName>,
+    /// A file that people may try a change on.
+    service: String,
     reconciler: Arc<Reconciler<SshHost, GitLedger>>,
     stop: CancellationToken,
 }
@@ -234,6 +241,8 @@ impl Stage {
     async fn set(args: &Args, lab: &Lab, shown: &Shown, folder: PathBuf) -> Result<Self, Failure> {
         let (environment, branch) = (shown.environment.clone(), shown.branch.clone());
         let sites = shown.fleet.sites.values().flat_map(|site| site.on.clone()).collect();
+        let service = shown.fleet.services.keys().next().map(|name| format!("fleet/services/{name}.yaml"));
+        let service = service.unwrap_or_else(|| "fleet/fleet.yaml".to_owned());
         let bare = folder.join("config.git");
         git::create_bare_from_folder(
             &bare,
@@ -265,7 +274,7 @@ impl Stage {
         reconciler.fetcher = Arc::new(fetcher);
         reconciler.workshop = Some(Arc::new(demo_builds::workshop(lab)));
         let reconciler = Arc::new(reconciler);
-        Ok(Self { bare, folder, environment, branch, sites, reconciler, stop: CancellationToken::new() })
+        Ok(Self { bare, folder, environment, branch, sites, service, reconciler, stop: CancellationToken::new() })
     }
 
     /// The lab host that serves a site, where the fleet declares one.
@@ -282,7 +291,7 @@ impl Stage {
         }
         heading("A commit: one service's environment changes");
         let began = Instant::now();
-        self.commit_change()?;
+        demo_change::commit(&self.bare, &self.folder.join("edit.git"), &self.branch)?;
         let records = self.settled(2).await?;
         anstream::println!("\nLive and healthy {:.1} s after the commit.", began.elapsed().as_secs_f64());
         heading("The history, as git commits");
@@ -333,30 +342,6 @@ impl Stage {
         }
     }
 
-    /// Adds a variable to the first service's environment, as a person would in a commit.
-    fn commit_change(&self) -> Result<(), Failure> {
-        let repository =
-            Repository::open(&self.folder.join("edit.git"), &address(&self.bare)?, Credentials::default())?;
-        let fetched = repository.fetch()?;
-        let commit = fetched.branches.get(&self.branch).ok_or_else(|| Failure::new(ERROR, "the branch has gone"))?;
-        let tree = repository.tree(commit)?;
-        let files = tree.below("fleet/services").filter_map(|(path, entry)| match entry {
-            crate::model::tree::Entry::File { content, .. } => {
-                Some((path.to_owned(), String::from_utf8_lossy(content).into_owned()))
-            }
-            _ => None,
-        });
-        let Some((path, text)) = files.into_iter().find(|(_, text)| text.contains("\nenv:")) else {
-            return Err(Failure::new(ERROR, "no service declares an environment that the demo could change"));
-        };
-        let changed = with_variable(&text);
-        let path = format!("fleet/services/{path}");
-        anstream::print!("{}", report::message::change(&path, &text, &changed, common::style()));
-        let changes = BTreeMap::from([(path, Some(changed.into_bytes()))]);
-        git::commit_to_bare(&self.bare, &self.branch, &changes, "Greet the newcomer", Utc::now())?;
-        Ok(())
-    }
-
     fn print_what_to_try(&self, args: &Args, lab: &Lab, hosts: &[LabHost], site: &str) {
         let (bare, state) = (common::quoted(&self.bare), common::quoted(&self.folder.join("state")));
         let here = format!("--repo {bare} --state {state}");
@@ -367,10 +352,11 @@ impl Stage {
         }
         println!(
             "  Change something:   git clone {bare} /tmp/config && cd /tmp/config\n                      \
-               edit fleet/services/gong_mcp.yaml, commit, push, and watch this terminal\n  \
+               edit {}, commit, push, and watch this terminal\n  \
              Ask for the state:  {evenkeel} status {here}\n  \
              Read the history:   git -C {bare} log -p evenkeel/history/{}\n  \
              See a plan:         {evenkeel} plan --fleet {} --override {}",
+            self.service,
             self.environment,
             common::quoted(&args.fleet.fleet),
             common::quoted(&lab.override_file()),
@@ -383,19 +369,4 @@ impl Stage {
         }
         println!("\nCtrl-C ends the demo and removes the lab.");
     }
-}
-
-/// The service's text with one more variable in `env`, in whichever style that is written.
-fn with_variable(text: &str) -> String {
-    let mut changed = String::new();
-    for line in text.lines() {
-        match line.strip_prefix("env:") {
-            Some(rest) if rest.trim_start().starts_with('{') => {
-                changed += &format!("env: {{NEWCOMER: welcome, {}\n", rest.trim_start().trim_start_matches('{'));
-            }
-            Some(_) => changed += &format!("{line}\n  NEWCOMER: welcome\n"),
-            None => changed += &format!("{line}\n"),
-        }
-    }
-    changed
 }

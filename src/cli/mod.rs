@@ -9,6 +9,7 @@ mod completions;
 mod controls;
 mod demo;
 mod demo_builds;
+mod demo_change;
 mod failure;
 mod github;
 mod github_args;
