@@ -11,7 +11,11 @@ use rand::RngExt as _;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use tokio::time::{Instant, timeout_at};
 
-use super::{quote, scripts::script, ssh::Session};
+use super::{
+    quote,
+    scripts::script,
+    ssh::{SILENCE, Session},
+};
 
 /// More than any probe answers; a host that sends more is broken.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -24,8 +28,8 @@ pub(super) struct Shell {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum ShellError {
-    /// It went away, or is silent.
-    Lost(String),
+    /// It went away, or is silent; and when it was heard last in this call.
+    Lost { why: String, heard: Option<Instant> },
     /// The login user may not become root.
     NoRoot(String),
 }
@@ -60,13 +64,15 @@ impl Shell {
         line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Answer, ShellError> {
         let id = format!("{:032x}", rand::rng().random::<u128>());
-        let deadline = Instant::now() + limit;
-        let late = |_| ShellError::Lost(format!("no answer within {} s", limit.as_secs()));
+        let asked = Instant::now();
         let mut message = format!("{id} {} {}\n{script}", script.len(), input.len()).into_bytes();
         message.extend_from_slice(input);
         let mut output = Vec::new();
         let mut errors = Vec::new();
         let mut lines = Lines { seen: 0 };
+        let mut heard = None;
+        let late = |heard| ShellError::Lost { why: format!("no answer within {} s", limit.as_secs()), heard };
+        let lost = |why: String, heard| ShellError::Lost { why, heard };
 
         // Sending and receiving go on together: a script may answer before it has read all of its input.
         let send = self.writing.data(&message[..]);
@@ -76,12 +82,13 @@ impl Shell {
             tokio::select! {
                 // Cancel-safe: the send is pinned outside of the loop and polled again.
                 result = &mut send, if !sent => {
-                    result.map_err(|error| ShellError::Lost(format!("could not be asked: {error}")))?;
+                    result.map_err(|error| lost(format!("could not be asked: {error}"), until_now(asked, heard)))?;
                     sent = true;
                 }
                 // Cancel-safe: a message is either taken whole or left in the channel's queue.
-                message = timeout_at(deadline, self.reading.wait()) => match message.map_err(late)? {
+                message = timeout_at(asked + limit, self.reading.wait()) => match message.map_err(|_| late(heard))? {
                     Some(ChannelMsg::Data { data }) => {
+                        heard = Some(Instant::now());
                         output.extend_from_slice(&data);
                         lines.hand_out(&output, line);
                         if let Some((length, status)) = ended(&output, &id) {
@@ -90,14 +97,19 @@ impl Shell {
                             return Ok(Answer { status, output, errors });
                         }
                         if output.len() > LARGEST_ANSWER {
-                            return Err(ShellError::Lost(format!("more than {LARGEST_ANSWER} bytes of answer")));
+                            return Err(lost(format!("more than {LARGEST_ANSWER} bytes of answer"), None));
                         }
                     }
                     Some(ChannelMsg::ExtendedData { data, .. }) => errors.extend_from_slice(&data),
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
-                        return Err(closed(&format!("the root shell ended with status {exit_status}"), &errors));
+                        let ended = format!("the root shell ended with status {exit_status}");
+                        return Err(closed(&ended, &errors, until_now(asked, heard)));
                     }
-                    None | Some(ChannelMsg::Close) => return Err(closed("the connection closed", &errors)),
+                    // It takes what it is sent.
+                    Some(ChannelMsg::WindowAdjusted { .. }) => heard = Some(Instant::now()),
+                    None | Some(ChannelMsg::Close) => {
+                        return Err(closed("the connection closed", &errors, until_now(asked, heard)));
+                    }
                     Some(_) => {}
                 },
             }
@@ -128,7 +140,13 @@ fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
     Some((start, status))
 }
 
-fn closed(what: &str, errors: &[u8]) -> ShellError {
+/// When a connection that ends was heard last: one that was asked this long ago has answered until now, if only that
+/// it is alive.
+fn until_now(asked: Instant, heard: Option<Instant>) -> Option<Instant> {
+    if asked.elapsed() > SILENCE { Some(Instant::now()) } else { heard }
+}
+
+fn closed(what: &str, errors: &[u8], heard: Option<Instant>) -> ShellError {
     let errors = String::from_utf8_lossy(errors);
     let errors = errors.trim();
     if errors.contains("password is required") || errors.contains("a terminal is required") {
@@ -136,5 +154,6 @@ fn closed(what: &str, errors: &[u8]) -> ShellError {
                    `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel";
         return ShellError::NoRoot(why.to_owned());
     }
-    ShellError::Lost(if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") })
+    let why = if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") };
+    ShellError::Lost { why, heard }
 }

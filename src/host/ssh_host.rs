@@ -5,10 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
+use tokio::sync::Mutex;
 
 use super::{
     Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
@@ -16,6 +13,7 @@ use super::{
     apply_script, health,
     jump::Jumps,
     parse,
+    patience::Patience,
     quote::{assign, word},
     releases,
     scripts::script,
@@ -34,8 +32,6 @@ use crate::model::{
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
 /// For a release on its way to a host.
 pub const STAGE_LIMIT: Duration = Duration::from_secs(600);
-/// Between attempts to reach a host again that was lost while it was changed.
-const AGAIN: Duration = Duration::from_millis(500);
 
 pub struct SshHost {
     target: Target,
@@ -57,7 +53,7 @@ impl SshHost {
     }
 
     fn lost(&self, doing: &'static str, why: String) -> HostError {
-        HostError::Lost { doing, why }
+        HostError::Lost { doing, why, heard: None }
     }
 
     async fn run(
@@ -78,7 +74,7 @@ impl SshHost {
                 *slot = Some(connection);
                 Ok(answer)
             }
-            Err(ShellError::Lost(why)) => Err(self.lost(doing, why)),
+            Err(ShellError::Lost { why, heard }) => Err(HostError::Lost { doing, why, heard }),
             Err(ShellError::NoRoot(why)) => Err(HostError::NoRoot { why }),
         }
     }
@@ -173,8 +169,9 @@ impl Host for SshHost {
         let mut remembered = self.remembered.lock().await;
         let probed = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await;
         let answer = probed.map_err(|error| match error {
-            HostError::Lost { doing, why } if why.starts_with("no answer") => HostError::Lost {
+            HostError::Lost { doing, why, heard } if why.starts_with("no answer") => HostError::Lost {
                 doing,
+                heard,
                 why: why + "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
             },
             error => error,
@@ -239,7 +236,7 @@ impl Host for SshHost {
         let unit = unit(&work.fleet);
         let mut progress = Progress { told: 0, failed: None, end: None };
         let doing = "applying a phase";
-        let mut lost_at = None;
+        let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
         let answer = loop {
@@ -250,11 +247,8 @@ impl Host for SshHost {
             };
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
-                Err(error)
-                    if error.may_pass() && lost_at.get_or_insert_with(Instant::now).elapsed() < work.lost_after =>
-                {
+                Err(error) if patience.outlasts(&error).await => {
                     tracing::warn!("{error}; it goes on by itself, and is asked again");
-                    sleep(AGAIN).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -256,6 +256,7 @@ const TESTS: &[Test] = tests! {
         a_probe_that_hangs_or_babbles_holds_up_no_other_instance,
         a_host_that_reboots_in_the_middle_is_undone_and_then_deployed,
         a_network_that_comes_back_in_time_lets_the_deployment_complete,
+        a_network_that_blinks_again_and_again_lets_the_deployment_complete,
         hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back,
     }
     jump {
