@@ -11,6 +11,7 @@ mod jump;
 mod parse;
 mod patience;
 mod probe;
+mod progress;
 mod quote;
 mod releases;
 mod scripts;

@@ -9,11 +9,12 @@ use tokio::sync::Mutex;
 
 use super::{
     Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
-    apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
+    apply::{PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health,
     jump::Jumps,
     parse,
     patience::Patience,
+    progress::Progress,
     quote::{assign, word},
     releases,
     scripts::script,
@@ -234,17 +235,14 @@ impl Host for SshHost {
         let archive = apply_script::archive(work, steps)
             .map_err(|source| HostError::Pack { release: format!("of phase {}", work.phase), source })?;
         let unit = unit(&work.fleet);
-        let mut progress = Progress { told: 0, failed: None, end: None };
+        let mut progress = Progress::default();
         let doing = "applying a phase";
         let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
         let answer = loop {
-            let mut line_number = 0;
-            let mut on_line = |line: &str| {
-                line_number += 1;
-                progress.line(line_number, line, events);
-            };
+            progress.from_the_start();
+            let mut on_line = |line: &str| progress.line(line, events);
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
                 Err(error) if patience.outlasts(&error).await => {
@@ -317,53 +315,4 @@ fn base(fleet: &str) -> String {
 
 fn unit(fleet: &str) -> String {
     format!("evenkeel-{fleet}.service")
-}
-
-/// What the events of a phase have said so far.
-struct Progress {
-    /// Lines that were handed on; after a cut the file is read from its start again.
-    told: usize,
-    failed: Option<(String, String)>,
-    end: Option<String>,
-}
-
-impl Progress {
-    fn line(&mut self, number: usize, line: &str, events: &mut (dyn FnMut(StepEvent) + Send)) {
-        if number <= self.told {
-            return;
-        }
-        self.told = number;
-        match Line::parse(line) {
-            Some(Line::Event(event)) => {
-                if let StepEvent::Failed { step, message } = &event {
-                    self.failed = Some((step.clone(), message.clone()));
-                }
-                events(event);
-            }
-            Some(Line::End(result)) => self.end = Some(result),
-            None => {}
-        }
-    }
-
-    fn verdict(self, doing: &'static str, work: &PhaseWork, unit: String, answer: Answer) -> Result<(), HostError> {
-        match (answer.status, self.end, self.failed) {
-            (0, Some(result), _) if result == "success" => Ok(()),
-            (75, _, _) => Err(HostError::Busy { unit }),
-            // What a host that goes down makes fail on its way says nothing of the step.
-            (_, Some(result), _) if result == "cut-off" => Err(HostError::CutOff { phase: work.phase }),
-            (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
-                Err(HostError::Overtaken { step, message })
-            }
-            (_, Some(_), Some((step, message))) => Err(HostError::Step { step, message, log: Vec::new() }),
-            (_, Some(result), None) if result == "timeout" => {
-                let message = format!("phase {} was not done within {} s", work.phase, PHASE_LIMIT.as_secs());
-                Err(HostError::Step { step: String::new(), message, log: Vec::new() })
-            }
-            (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
-            (status, None, _) => {
-                let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors);
-                Err(HostError::Status { doing, status, output: output.trim().to_owned() })
-            }
-        }
-    }
 }
