@@ -19,6 +19,8 @@ use super::{
 
 /// More than any probe answers; a host that sends more is broken.
 const LARGEST_ANSWER: usize = 64 << 20;
+/// More than anybody reads of what a script complains of.
+const LARGEST_COMPLAINT: usize = 16 << 10;
 
 pub(super) struct Shell {
     reading: ChannelReadHalf,
@@ -65,14 +67,13 @@ impl Shell {
     ) -> Result<Answer, ShellError> {
         let id = format!("{:032x}", rand::rng().random::<u128>());
         let asked = Instant::now();
+        let deadline = asked + limit;
         let mut message = format!("{id} {} {}\n{script}", script.len(), input.len()).into_bytes();
         message.extend_from_slice(input);
         let mut output = Vec::new();
-        let mut errors = Vec::new();
+        let mut errors = Complaints::default();
         let mut lines = Lines { seen: 0 };
         let mut heard = None;
-        let late = |heard| ShellError::Lost { why: format!("no answer within {} s", limit.as_secs()), heard };
-        let lost = |why: String, heard| ShellError::Lost { why, heard };
 
         // Sending and receiving go on together: a script may answer before it has read all of its input.
         let send = self.writing.data(&message[..]);
@@ -86,29 +87,28 @@ impl Shell {
                     sent = true;
                 }
                 // Cancel-safe: a message is either taken whole or left in the channel's queue.
-                message = timeout_at(asked + limit, self.reading.wait()) => match message.map_err(|_| late(heard))? {
+                message = timeout_at(deadline, self.reading.wait()) => match message.map_err(|_| late(limit, heard))? {
                     Some(ChannelMsg::Data { data }) => {
                         heard = Some(Instant::now());
                         output.extend_from_slice(&data);
                         lines.hand_out(&output, line);
                         if let Some((length, status)) = ended(&output, &id) {
                             output.truncate(length);
-                            let errors = String::from_utf8_lossy(&errors).trim().to_owned();
-                            return Ok(Answer { status, output, errors });
+                            return Ok(Answer { status, output, errors: errors.text() });
                         }
                         if output.len() > LARGEST_ANSWER {
                             return Err(lost(format!("more than {LARGEST_ANSWER} bytes of answer"), None));
                         }
                     }
-                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.extend_from_slice(&data),
+                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.hear(&data),
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
                         let ended = format!("the root shell ended with status {exit_status}");
-                        return Err(closed(&ended, &errors, until_now(asked, heard)));
+                        return Err(closed(&ended, &errors.text(), until_now(asked, heard)));
                     }
                     // It takes what it is sent.
                     Some(ChannelMsg::WindowAdjusted { .. }) => heard = Some(Instant::now()),
                     None | Some(ChannelMsg::Close) => {
-                        return Err(closed("the connection closed", &errors, until_now(asked, heard)));
+                        return Err(closed("the connection closed", &errors.text(), until_now(asked, heard)));
                     }
                     Some(_) => {}
                 },
@@ -131,6 +131,26 @@ impl Lines {
     }
 }
 
+/// What comes on standard error. Of what goes on and on the beginning is kept: it says why.
+#[derive(Default)]
+struct Complaints {
+    kept: Vec<u8>,
+    more: bool,
+}
+
+impl Complaints {
+    fn hear(&mut self, data: &[u8]) {
+        let room = LARGEST_COMPLAINT - self.kept.len();
+        self.kept.extend_from_slice(&data[..data.len().min(room)]);
+        self.more |= data.len() > room;
+    }
+
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.kept);
+        if self.more { format!("{} … and more", text.trim()) } else { text.trim().to_owned() }
+    }
+}
+
 /// Where the output ends and with which status, once the closing line has come. The id is random, so
 /// nothing that a script prints can be taken for it.
 fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
@@ -140,20 +160,43 @@ fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
     Some((start, status))
 }
 
+fn lost(why: String, heard: Option<Instant>) -> ShellError {
+    ShellError::Lost { why, heard }
+}
+
+fn late(limit: Duration, heard: Option<Instant>) -> ShellError {
+    lost(format!("no answer within {} s", limit.as_secs()), heard)
+}
+
 /// When a connection that ends was heard last: one that was asked this long ago has answered until now, if only that
 /// it is alive.
 fn until_now(asked: Instant, heard: Option<Instant>) -> Option<Instant> {
     if asked.elapsed() > SILENCE { Some(Instant::now()) } else { heard }
 }
 
-fn closed(what: &str, errors: &[u8], heard: Option<Instant>) -> ShellError {
-    let errors = String::from_utf8_lossy(errors);
-    let errors = errors.trim();
+fn closed(what: &str, errors: &str, heard: Option<Instant>) -> ShellError {
     if errors.contains("password is required") || errors.contains("a terminal is required") {
         let why = "sudo asks for a password; allow the login user root without one: \
                    `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel";
         return ShellError::NoRoot(why.to_owned());
     }
-    let why = if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") };
-    ShellError::Lost { why, heard }
+    lost(if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") }, heard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_complaints_without_end_the_beginning_is_kept() {
+        let mut complaints = Complaints::default();
+        complaints.hear(b"sed: no such file\n");
+        assert_eq!(complaints.text(), "sed: no such file");
+        for _ in 0..100 {
+            complaints.hear(&[b'x'; 32 << 10]);
+        }
+        let text = complaints.text();
+        assert!(text.starts_with("sed: no such file\nxxx") && text.ends_with("x … and more"), "{text}");
+        assert!(text.len() < LARGEST_COMPLAINT + 32, "{} bytes are kept", text.len());
+    }
 }
