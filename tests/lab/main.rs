@@ -140,6 +140,7 @@ const TESTS: &[Test] = tests! {
         what_an_instance_holds_is_shared_and_not_sent_again,
         a_file_of_a_release_that_somebody_changed_is_mended,
         a_host_reads_releases_again_when_it_has_time,
+        neither_what_somebody_left_in_a_release_nor_its_folders_are_in_the_way_of_the_next,
         a_release_that_does_not_fit_is_refused_with_figures,
         an_upload_that_is_cut_off_leaves_no_half_release,
         releases_that_nothing_uses_any_more_are_collected,
