@@ -91,6 +91,7 @@ const TESTS: &[Test] = tests! {
     undo {
         a_service_that_never_becomes_healthy_is_rolled_back_everywhere,
         what_an_undo_cannot_start_again_is_started_by_the_next_apply,
+        what_was_finished_when_power_went_is_not_undone,
         a_service_whose_process_exits_at_once_is_rolled_back,
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
