@@ -22,7 +22,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// After a cut the file is read again.
-    pub fn from_the_start(&mut self) {
+    pub fn again(&mut self) {
         self.read = 0;
     }
 
@@ -80,7 +80,7 @@ mod tests {
     fn told(goes: &[&[&str]]) -> (Vec<StepEvent>, Option<String>) {
         let (mut progress, mut told) = (Progress::default(), Vec::new());
         for lines in goes {
-            progress.from_the_start();
+            progress.again();
             lines.iter().for_each(|line| progress.line(line, &mut |event| told.push(event)));
         }
         (told, progress.end)

@@ -241,7 +241,7 @@ impl Host for SshHost {
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
         let answer = loop {
-            progress.from_the_start();
+            progress.again();
             let mut on_line = |line: &str| progress.line(line, events);
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
