@@ -110,18 +110,18 @@ impl SshHost {
         Err(HostError::Status { doing, status: answer.status, output })
     }
 
-    /// Undoes a phase, or all where it is empty; `argument` is for the script.
+    /// Undoes a phase, or all where it is empty; `argument` is for the script. Empty lines tell that the host is there.
     async fn put_back(&self, fleet: &str, deployment: &str, phase: &str, argument: &str) -> Result<(), HostError> {
         let directory = format!("{}/deployments/{deployment}", base(fleet));
         let script = format!(
             "unit={unit}\ndeployment={directory}\nphase={phase}\n\
              [ -e \"$deployment/undo.sh\" ] || exit 0\n\
              runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
-             while runs; do sleep 0.02; done\n\
+             while runs; do echo; sleep 0.02; done\n\
              whole() {{ [ -e \"$1/undone\" ] && [ ! -e \"$1/not-running\" ]; }}\n\
              [ -e \"$deployment/undone\" ] && ! ls \"$deployment\"/*/not-running >/dev/null 2>&1 && exit 0\n\
              [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
-             set -e\n{run}while runs; do sleep 0.02; done\n\
+             set -e\n{run}while runs; do echo; sleep 0.02; done\n\
              [ {argument} != open ] || [ -e \"$deployment/undoing\" ] || exit 0\n\
              for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
                [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \

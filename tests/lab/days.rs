@@ -260,10 +260,10 @@ pub fn a_network_that_comes_back_in_time_lets_the_deployment_complete(world: &Wo
 pub fn a_network_that_blinks_again_and_again_lets_the_deployment_complete(world: &World) {
     let fleet = Fleet::new(world, "blinks");
     let h5 = world.host("h5");
-    fleet.environment("lost_after: 3s");
+    fleet.environment("lost_after: 6s");
     let declare = |greeting: &str| {
         for (number, service) in ["alpha", "beta", "gamma"].iter().enumerate() {
-            let env = format!("env: {{GREETING: {greeting}, STUBBORN: '4'}}");
+            let env = format!("env: {{GREETING: {greeting}, STUBBORN: '8'}}");
             fleet.service(service, fleet.port(number as u16), &["h5"], &env);
         }
         fleet.commit()

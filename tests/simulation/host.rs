@@ -181,11 +181,11 @@ impl SimHost {
         let mut shell = self.shell.lock().await;
         let boot = self.connected(&mut shell, doing).await?;
         let mut number = 0;
-        let (asked, mut line_came) = (Instant::now(), None);
-        let mut quiet = asked;
+        let mut quiet = Instant::now();
         loop {
             if !self.reaches(boot) {
-                return self.lost(&mut shell, doing, alive(asked).or(line_came)).await;
+                // Where nothing happens, empty lines come.
+                return self.lost(&mut shell, doing, Some(Instant::now())).await;
             }
             let (lines, runs) = {
                 let mut state = self.machine.state();
@@ -200,7 +200,6 @@ impl SimHost {
                 quiet = Instant::now();
             }
             for line in lines {
-                line_came = Some(Instant::now());
                 number += 1;
                 heard.line(number, line);
             }
