@@ -23,7 +23,7 @@ use super::{
     survey,
 };
 use crate::{
-    host::{Host, HostError, Trail, TrailState},
+    host::{Host, HostError, Patience, Trail, TrailState},
     model::{
         name::InstanceName,
         outcome::{Cause, Deployment, Failure},
@@ -32,7 +32,7 @@ use crate::{
     report,
 };
 
-/// Between two looks at a host that still runs something, or does not answer.
+/// Between two looks at a host that still runs something.
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// An intent without outcome, and what is needed to end it.
@@ -96,18 +96,21 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     async fn trails(&self) -> Trails {
         let fleet = self.prepared.fleet.name.as_str();
         let name = self.intent.generation.to_string();
-        let patience = self.prepared.fleet.environment.lost_after.0;
+        let lost_after = self.prepared.fleet.environment.lost_after.0;
         let asked = self.touched().map(|(instance, host)| {
             let name = name.clone();
             async move {
-                let began = Instant::now();
+                // What runs there has an end of its own.
+                let mut patience = Patience::new(lost_after, Duration::MAX);
                 loop {
                     match host.trail(fleet, &name).await {
-                        Ok(trail) if trail.state == TrailState::Running => {}
-                        Err(error) if error.may_pass() && began.elapsed() < patience => {}
+                        Ok(trail) if trail.state == TrailState::Running => {
+                            patience.hears();
+                            sleep(AGAIN).await;
+                        }
+                        Err(error) if patience.outlasts(&error).await => {}
                         trail => return (instance.clone(), trail),
                     }
-                    sleep(AGAIN).await;
                 }
             }
         });

@@ -9,14 +9,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, sleep},
-};
+use tokio::sync::OnceCell;
 
-use super::{reconcile::lock, undo::AGAIN};
+use super::reconcile::lock;
 use crate::{
-    host::{Host, HostError, Parcel},
+    host::{Host, HostError, Parcel, Patience, STAGE_LIMIT},
     model::{
         digest::Digest,
         release::{Compression, Holdings, Listed, Placed, Release, ReleaseFile},
@@ -48,17 +45,18 @@ impl<'a> Stage<'a> {
 
     /// Puts a release in place.
     pub async fn put<H: Host>(&self, host: &H, release: &Release) -> Result<(), HostError> {
-        let began = Instant::now();
+        let mut patience = Patience::new(self.patience, STAGE_LIMIT);
         loop {
-            match self.once(host, release).await {
-                Err(error) if error.may_pass() && began.elapsed() < self.patience => sleep(AGAIN).await,
+            match self.once(host, release, &mut patience).await {
+                Err(error) if patience.outlasts(&error).await => {}
                 result => return result,
             }
         }
     }
 
-    async fn once<H: Host>(&self, host: &H, release: &Release) -> Result<(), HostError> {
+    async fn once<H: Host>(&self, host: &H, release: &Release, patience: &mut Patience) -> Result<(), HostError> {
         let holdings = host.holdings(self.fleet, &release.digest).await?;
+        patience.hears();
         if holdings.whole {
             return Ok(());
         }

@@ -9,17 +9,13 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
 
 use super::{Watch, look::Hosts};
 use crate::{
-    host::Host,
+    host::{Host, PHASE_LIMIT, Patience},
     model::{name::InstanceName, outcome::Failure},
     report::{self, progress::Event},
 };
-
-/// Between attempts to reach an instance.
-pub const AGAIN: Duration = Duration::from_millis(500);
 
 pub struct Undo<'a, H> {
     pub fleet: &'a str,
@@ -63,12 +59,12 @@ impl<H: Host> Undo<'_, H> {
 
     async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
         let host = self.hosts.get(name)?;
-        let began = Instant::now();
         let patience = if self.lost.as_ref() == Some(name) { Duration::ZERO } else { self.patience };
+        let mut patience = Patience::new(patience, PHASE_LIMIT);
         loop {
             match host.undo(self.fleet, self.deployment, phase).await {
                 Ok(()) => return None,
-                Err(error) if error.may_pass() && began.elapsed() < patience => sleep(AGAIN).await,
+                Err(error) if patience.outlasts(&error).await => {}
                 Err(error) => {
                     let mut failure = error.failure(name);
                     failure.message = report::chain(&error);

@@ -198,7 +198,7 @@ tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
   mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
-/// went down under it, or somebody killed what systemd runs after it.
+/// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there.
 const FOLLOW: &str = r#"tries=0
 until [ -e "$events" ] || [ "$tries" = 200 ]; do tries=$((tries + 1)); sleep 0.02; done
 quiet=0
@@ -211,6 +211,7 @@ while :; do
     quiet=$((quiet + 1))
     if [ "$quiet" = 100 ]; then
       quiet=0
+      echo
       case $(systemctl show --value -p ActiveState "$unit") in
       active | activating | deactivating | reloading) ;;
       *) if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi

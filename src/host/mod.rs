@@ -9,7 +9,9 @@ mod apply_script;
 mod health;
 mod jump;
 mod parse;
+mod patience;
 mod probe;
+mod progress;
 mod quote;
 mod releases;
 mod scripts;
@@ -21,9 +23,11 @@ mod traces;
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use thiserror::Error;
+use tokio::time::Instant;
 
 pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
 pub use jump::Jumps;
+pub use patience::Patience;
 pub use probe::{Question, Remembered, question};
 pub use releases::Parcel;
 pub use ssh::{ConnectError, Target};
@@ -46,7 +50,12 @@ pub enum HostError {
     Connect(#[from] ConnectError),
     /// The connection is gone or silent: what the host did is not known.
     #[error("lost while {doing}: {why}")]
-    Lost { doing: &'static str, why: String },
+    Lost {
+        doing: &'static str,
+        why: String,
+        /// When it was heard last by who asked it this; none: not since.
+        heard: Option<Instant>,
+    },
     #[error("{why}")]
     NoRoot { why: String },
     /// The host answered that it could not.

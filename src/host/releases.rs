@@ -17,6 +17,10 @@ use crate::model::{
     release::{Compression, Difference, HeldRelease, Holdings, Listing, Placed, Release},
 };
 
+/// More than the listings of a dozen of the largest releases; a host that holds more is asked for nothing it can
+/// answer.
+const LARGEST_LISTINGS: u64 = 256 << 20;
+
 /// Status of `stage.sh` when what was shared is damaged.
 pub(super) const DAMAGED: i32 = 65;
 
@@ -77,19 +81,26 @@ pub(super) fn holdings(answer: &[u8]) -> Result<Holdings, String> {
     };
     let free: u64 = free.parse().map_err(|_| format!("`{free}` is no number of KiB"))?;
     let whole = state == "whole";
-    let listings = if whole { BTreeMap::new() } else { listings(&answer[end + 1..], compression)? };
+    let listings = if whole { BTreeMap::new() } else { listings(&answer[end + 1..], compression, LARGEST_LISTINGS)? };
     Ok(Holdings { whole, compression, free: free.saturating_mul(1024), listings })
 }
 
-fn listings(packed: &[u8], compression: Compression) -> Result<BTreeMap<Digest, Listing>, String> {
+/// Few bytes can unpack to very many: no more than `largest` are taken.
+fn listings(packed: &[u8], compression: Compression, largest: u64) -> Result<BTreeMap<Digest, Listing>, String> {
     let mut text = String::new();
     let read = match compression {
-        Compression::Gzip => flate2::read::GzDecoder::new(packed).read_to_string(&mut text),
-        Compression::Zstd => {
-            zstd::stream::read::Decoder::new(packed).and_then(|mut decoder| decoder.read_to_string(&mut text))
-        }
+        Compression::Gzip => flate2::read::GzDecoder::new(packed).take(largest + 1).read_to_string(&mut text),
+        Compression::Zstd => zstd::stream::read::Decoder::new(packed)
+            .and_then(|decoder| decoder.take(largest + 1).read_to_string(&mut text)),
     };
     read.map_err(|error| format!("its listings: {error}"))?;
+    if text.len() as u64 > largest {
+        return Err(format!(
+            "its listings unpack to more than {} MiB; look at what lies in its folder `listings`, and remove \
+             releases that nothing uses with `evenkeel release gc`",
+            largest >> 20
+        ));
+    }
     let text = format!("\n{text}");
     let each = text.split("\n= ").filter_map(|part| {
         let (digest, listing) = part.split_once('\n').unwrap_or((part, ""));
@@ -173,6 +184,8 @@ pub(super) fn collect_script(fleet: &str, unit: &str, keep: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
     use crate::model::release::Listed;
 
@@ -203,5 +216,19 @@ mod tests {
         assert_eq!(holdings.listings, [(content, Listing(listed.into()))].into());
         assert!(super::holdings(b"lacking\n").is_err());
         assert!(super::holdings(b"").is_err());
+    }
+
+    #[test]
+    fn what_unpacks_to_far_more_than_it_is_is_refused() {
+        let text = vec![b'x'; 8 << 20];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&text).expect("it is compressed");
+        let zstd = zstd::encode_all(&text[..], 3).expect("it is compressed");
+        for (packed, compression) in [(gzip.finish().expect("it ends"), Compression::Gzip), (zstd, Compression::Zstd)] {
+            assert!(packed.len() < 64 << 10, "it is small on its way");
+            let refused = listings(&packed, compression, 1 << 20).expect_err("it is too much");
+            assert!(refused.contains("more than 1 MiB") && refused.contains("release gc"), "{refused}");
+            assert!(listings(&packed, compression, 8 << 20).is_ok(), "as much as is allowed");
+        }
     }
 }

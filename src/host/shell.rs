@@ -11,10 +11,16 @@ use rand::RngExt as _;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use tokio::time::{Instant, timeout_at};
 
-use super::{quote, scripts::script, ssh::Session};
+use super::{
+    quote,
+    scripts::script,
+    ssh::{SILENCE, Session},
+};
 
 /// More than any probe answers; a host that sends more is broken.
 const LARGEST_ANSWER: usize = 64 << 20;
+/// More than anybody reads of what a script complains of.
+const LARGEST_COMPLAINT: usize = 16 << 10;
 
 pub(super) struct Shell {
     reading: ChannelReadHalf,
@@ -24,8 +30,8 @@ pub(super) struct Shell {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum ShellError {
-    /// It went away, or is silent.
-    Lost(String),
+    /// It went away, or is silent; and when it was heard last in this call.
+    Lost { why: String, heard: Option<Instant> },
     /// The login user may not become root.
     NoRoot(String),
 }
@@ -60,13 +66,14 @@ impl Shell {
         line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Answer, ShellError> {
         let id = format!("{:032x}", rand::rng().random::<u128>());
-        let deadline = Instant::now() + limit;
-        let late = |_| ShellError::Lost(format!("no answer within {} s", limit.as_secs()));
+        let asked = Instant::now();
+        let deadline = asked + limit;
         let mut message = format!("{id} {} {}\n{script}", script.len(), input.len()).into_bytes();
         message.extend_from_slice(input);
         let mut output = Vec::new();
-        let mut errors = Vec::new();
+        let mut errors = Complaints::default();
         let mut lines = Lines { seen: 0 };
+        let mut heard = None;
 
         // Sending and receiving go on together: a script may answer before it has read all of its input.
         let send = self.writing.data(&message[..]);
@@ -76,28 +83,33 @@ impl Shell {
             tokio::select! {
                 // Cancel-safe: the send is pinned outside of the loop and polled again.
                 result = &mut send, if !sent => {
-                    result.map_err(|error| ShellError::Lost(format!("could not be asked: {error}")))?;
+                    result.map_err(|error| lost(format!("could not be asked: {error}"), until_now(asked, heard)))?;
                     sent = true;
                 }
                 // Cancel-safe: a message is either taken whole or left in the channel's queue.
-                message = timeout_at(deadline, self.reading.wait()) => match message.map_err(late)? {
+                message = timeout_at(deadline, self.reading.wait()) => match message.map_err(|_| late(limit, heard))? {
                     Some(ChannelMsg::Data { data }) => {
+                        heard = Some(Instant::now());
                         output.extend_from_slice(&data);
                         lines.hand_out(&output, line);
                         if let Some((length, status)) = ended(&output, &id) {
                             output.truncate(length);
-                            let errors = String::from_utf8_lossy(&errors).trim().to_owned();
-                            return Ok(Answer { status, output, errors });
+                            return Ok(Answer { status, output, errors: errors.text() });
                         }
                         if output.len() > LARGEST_ANSWER {
-                            return Err(ShellError::Lost(format!("more than {LARGEST_ANSWER} bytes of answer")));
+                            return Err(lost(format!("more than {LARGEST_ANSWER} bytes of answer"), None));
                         }
                     }
-                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.extend_from_slice(&data),
+                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.hear(&data),
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
-                        return Err(closed(&format!("the root shell ended with status {exit_status}"), &errors));
+                        let ended = format!("the root shell ended with status {exit_status}");
+                        return Err(closed(&ended, &errors.text(), until_now(asked, heard)));
                     }
-                    None | Some(ChannelMsg::Close) => return Err(closed("the connection closed", &errors)),
+                    // It takes what it is sent.
+                    Some(ChannelMsg::WindowAdjusted { .. }) => heard = Some(Instant::now()),
+                    None | Some(ChannelMsg::Close) => {
+                        return Err(closed("the connection closed", &errors.text(), until_now(asked, heard)));
+                    }
                     Some(_) => {}
                 },
             }
@@ -119,6 +131,26 @@ impl Lines {
     }
 }
 
+/// What comes on standard error. Of what goes on and on the beginning is kept: it says why.
+#[derive(Default)]
+struct Complaints {
+    kept: Vec<u8>,
+    more: bool,
+}
+
+impl Complaints {
+    fn hear(&mut self, data: &[u8]) {
+        let room = LARGEST_COMPLAINT - self.kept.len();
+        self.kept.extend_from_slice(&data[..data.len().min(room)]);
+        self.more |= data.len() > room;
+    }
+
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.kept);
+        if self.more { format!("{} … and more", text.trim()) } else { text.trim().to_owned() }
+    }
+}
+
 /// Where the output ends and with which status, once the closing line has come. The id is random, so
 /// nothing that a script prints can be taken for it.
 fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
@@ -128,13 +160,43 @@ fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
     Some((start, status))
 }
 
-fn closed(what: &str, errors: &[u8]) -> ShellError {
-    let errors = String::from_utf8_lossy(errors);
-    let errors = errors.trim();
+fn lost(why: String, heard: Option<Instant>) -> ShellError {
+    ShellError::Lost { why, heard }
+}
+
+fn late(limit: Duration, heard: Option<Instant>) -> ShellError {
+    lost(format!("no answer within {} s", limit.as_secs()), heard)
+}
+
+/// When a connection that ends was heard last: one that was asked this long ago has answered until now, if only that
+/// it is alive.
+fn until_now(asked: Instant, heard: Option<Instant>) -> Option<Instant> {
+    if asked.elapsed() > SILENCE { Some(Instant::now()) } else { heard }
+}
+
+fn closed(what: &str, errors: &str, heard: Option<Instant>) -> ShellError {
     if errors.contains("password is required") || errors.contains("a terminal is required") {
         let why = "sudo asks for a password; allow the login user root without one: \
                    `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel";
         return ShellError::NoRoot(why.to_owned());
     }
-    ShellError::Lost(if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") })
+    lost(if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") }, heard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_complaints_without_end_the_beginning_is_kept() {
+        let mut complaints = Complaints::default();
+        complaints.hear(b"sed: no such file\n");
+        assert_eq!(complaints.text(), "sed: no such file");
+        for _ in 0..100 {
+            complaints.hear(&[b'x'; 32 << 10]);
+        }
+        let text = complaints.text();
+        assert!(text.starts_with("sed: no such file\nxxx") && text.ends_with("x … and more"), "{text}");
+        assert!(text.len() < LARGEST_COMPLAINT + 32, "{} bytes are kept", text.len());
+    }
 }

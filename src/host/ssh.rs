@@ -25,8 +25,12 @@ use crate::model::fleet::Instance;
 /// A TCP connect to a host that is off hangs for minutes otherwise.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const LOGIN_LIMIT: Duration = Duration::from_secs(15);
-/// A connection on which nothing comes back for three of these is dead.
+/// A connection on which nothing comes back is asked for a sign of life each time after so long,
 const KEEPALIVE: Duration = Duration::from_secs(5);
+/// so often; then it is dead.
+const KEEPALIVES: u32 = 3;
+/// A connection that is there for longer is alive, or was until just now.
+pub(super) const SILENCE: Duration = KEEPALIVE.saturating_mul(KEEPALIVES + 2);
 
 /// An sshd, and as whom one logs in there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -222,7 +226,7 @@ where
 fn config(pinned: Algorithm) -> client::Config {
     let mut config = client::Config {
         keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: 3,
+        keepalive_max: KEEPALIVES as usize,
         nodelay: true,
         ..client::Config::default()
     };

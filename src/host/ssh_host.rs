@@ -5,17 +5,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
+use tokio::sync::Mutex;
 
 use super::{
     Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
-    apply::{Line, OVERTAKEN, PHASE_LIMIT, TRAIL, Trail, run_unit},
+    apply::{PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health,
     jump::Jumps,
     parse,
+    patience::Patience,
+    progress::Progress,
     quote::{assign, word},
     releases,
     scripts::script,
@@ -34,8 +33,6 @@ use crate::model::{
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
 /// For a release on its way to a host.
 pub const STAGE_LIMIT: Duration = Duration::from_secs(600);
-/// Between attempts to reach a host again that was lost while it was changed.
-const AGAIN: Duration = Duration::from_millis(500);
 
 pub struct SshHost {
     target: Target,
@@ -57,7 +54,7 @@ impl SshHost {
     }
 
     fn lost(&self, doing: &'static str, why: String) -> HostError {
-        HostError::Lost { doing, why }
+        HostError::Lost { doing, why, heard: None }
     }
 
     async fn run(
@@ -78,7 +75,7 @@ impl SshHost {
                 *slot = Some(connection);
                 Ok(answer)
             }
-            Err(ShellError::Lost(why)) => Err(self.lost(doing, why)),
+            Err(ShellError::Lost { why, heard }) => Err(HostError::Lost { doing, why, heard }),
             Err(ShellError::NoRoot(why)) => Err(HostError::NoRoot { why }),
         }
     }
@@ -113,18 +110,18 @@ impl SshHost {
         Err(HostError::Status { doing, status: answer.status, output })
     }
 
-    /// Undoes a phase, or all where it is empty; `argument` is for the script.
+    /// Undoes a phase, or all where it is empty; `argument` is for the script. Empty lines tell that the host is there.
     async fn put_back(&self, fleet: &str, deployment: &str, phase: &str, argument: &str) -> Result<(), HostError> {
         let directory = format!("{}/deployments/{deployment}", base(fleet));
         let script = format!(
             "unit={unit}\ndeployment={directory}\nphase={phase}\n\
              [ -e \"$deployment/undo.sh\" ] || exit 0\n\
              runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
-             while runs; do sleep 0.02; done\n\
+             while runs; do echo; sleep 0.02; done\n\
              whole() {{ [ -e \"$1/undone\" ] && [ ! -e \"$1/not-running\" ]; }}\n\
              [ -e \"$deployment/undone\" ] && ! ls \"$deployment\"/*/not-running >/dev/null 2>&1 && exit 0\n\
              [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
-             set -e\n{run}while runs; do sleep 0.02; done\n\
+             set -e\n{run}while runs; do echo; sleep 0.02; done\n\
              [ {argument} != open ] || [ -e \"$deployment/undoing\" ] || exit 0\n\
              for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
                [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
@@ -173,8 +170,9 @@ impl Host for SshHost {
         let mut remembered = self.remembered.lock().await;
         let probed = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await;
         let answer = probed.map_err(|error| match error {
-            HostError::Lost { doing, why } if why.starts_with("no answer") => HostError::Lost {
+            HostError::Lost { doing, why, heard } if why.starts_with("no answer") => HostError::Lost {
                 doing,
+                heard,
                 why: why + "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
             },
             error => error,
@@ -237,24 +235,18 @@ impl Host for SshHost {
         let archive = apply_script::archive(work, steps)
             .map_err(|source| HostError::Pack { release: format!("of phase {}", work.phase), source })?;
         let unit = unit(&work.fleet);
-        let mut progress = Progress { told: 0, failed: None, end: None };
+        let mut progress = Progress::default();
         let doing = "applying a phase";
-        let mut lost_at = None;
+        let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
         let answer = loop {
-            let mut line_number = 0;
-            let mut on_line = |line: &str| {
-                line_number += 1;
-                progress.line(line_number, line, events);
-            };
+            progress.again();
+            let mut on_line = |line: &str| progress.line(line, events);
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
-                Err(error)
-                    if error.may_pass() && lost_at.get_or_insert_with(Instant::now).elapsed() < work.lost_after =>
-                {
+                Err(error) if patience.outlasts(&error).await => {
                     tracing::warn!("{error}; it goes on by itself, and is asked again");
-                    sleep(AGAIN).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -323,53 +315,4 @@ fn base(fleet: &str) -> String {
 
 fn unit(fleet: &str) -> String {
     format!("evenkeel-{fleet}.service")
-}
-
-/// What the events of a phase have said so far.
-struct Progress {
-    /// Lines that were handed on; after a cut the file is read from its start again.
-    told: usize,
-    failed: Option<(String, String)>,
-    end: Option<String>,
-}
-
-impl Progress {
-    fn line(&mut self, number: usize, line: &str, events: &mut (dyn FnMut(StepEvent) + Send)) {
-        if number <= self.told {
-            return;
-        }
-        self.told = number;
-        match Line::parse(line) {
-            Some(Line::Event(event)) => {
-                if let StepEvent::Failed { step, message } = &event {
-                    self.failed = Some((step.clone(), message.clone()));
-                }
-                events(event);
-            }
-            Some(Line::End(result)) => self.end = Some(result),
-            None => {}
-        }
-    }
-
-    fn verdict(self, doing: &'static str, work: &PhaseWork, unit: String, answer: Answer) -> Result<(), HostError> {
-        match (answer.status, self.end, self.failed) {
-            (0, Some(result), _) if result == "success" => Ok(()),
-            (75, _, _) => Err(HostError::Busy { unit }),
-            // What a host that goes down makes fail on its way says nothing of the step.
-            (_, Some(result), _) if result == "cut-off" => Err(HostError::CutOff { phase: work.phase }),
-            (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
-                Err(HostError::Overtaken { step, message })
-            }
-            (_, Some(_), Some((step, message))) => Err(HostError::Step { step, message, log: Vec::new() }),
-            (_, Some(result), None) if result == "timeout" => {
-                let message = format!("phase {} was not done within {} s", work.phase, PHASE_LIMIT.as_secs());
-                Err(HostError::Step { step: String::new(), message, log: Vec::new() })
-            }
-            (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
-            (status, None, _) => {
-                let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors);
-                Err(HostError::Status { doing, status, output: output.trim().to_owned() })
-            }
-        }
-    }
 }

@@ -257,6 +257,33 @@ pub fn a_network_that_comes_back_in_time_lets_the_deployment_complete(world: &Wo
     all_say(&fleet, "ahoy");
 }
 
+pub fn a_network_that_blinks_again_and_again_lets_the_deployment_complete(world: &World) {
+    let fleet = Fleet::new(world, "blinks");
+    let h5 = world.host("h5");
+    fleet.environment("lost_after: 6s");
+    let declare = |greeting: &str| {
+        for (number, service) in ["alpha", "beta", "gamma"].iter().enumerate() {
+            let env = format!("env: {{GREETING: {greeting}, STUBBORN: '8'}}");
+            fleet.service(service, fleet.port(number as u16), &["h5"], &env);
+        }
+        fleet.commit()
+    };
+    let commit = declare("hello");
+    let _reconciler = fleet.reconcile();
+    fleet.is_live(&commit);
+    let commit = declare("ahoy");
+    // One restart after the other, in one phase; at each the connection breaks.
+    for restarts in 1..=3 {
+        let begun = format!(
+            "[ $(cat /var/lib/evenkeel/blinks/deployments/2/*/events | grep -c '^started.*restart') = {restarts} ]"
+        );
+        wait_for("another restart", || h5.succeeds(&begun).then_some(()));
+        h5.run("pkill -u ubuntu sshd");
+    }
+    fleet.is_live(&commit);
+    fleet.ends(2, "applied");
+}
+
 pub fn hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back(world: &World) {
     let (fleet, _reconciler) = in_the_middle(world, "lost", "");
     let (cut, off) = (world.cut("h4"), world.off("h5"));

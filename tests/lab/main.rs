@@ -92,6 +92,7 @@ const TESTS: &[Test] = tests! {
     undo {
         a_service_that_never_becomes_healthy_is_rolled_back_everywhere,
         what_an_undo_cannot_start_again_is_started_by_the_next_apply,
+        what_was_finished_when_power_went_is_not_undone,
         a_service_whose_process_exits_at_once_is_rolled_back,
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
@@ -141,6 +142,7 @@ const TESTS: &[Test] = tests! {
         what_an_instance_holds_is_shared_and_not_sent_again,
         a_file_of_a_release_that_somebody_changed_is_mended,
         a_host_reads_releases_again_when_it_has_time,
+        neither_what_somebody_left_in_a_release_nor_its_folders_are_in_the_way_of_the_next,
         a_release_that_does_not_fit_is_refused_with_figures,
         an_upload_that_is_cut_off_leaves_no_half_release,
         releases_that_nothing_uses_any_more_are_collected,
@@ -257,6 +259,7 @@ const TESTS: &[Test] = tests! {
         a_probe_that_hangs_or_babbles_holds_up_no_other_instance,
         a_host_that_reboots_in_the_middle_is_undone_and_then_deployed,
         a_network_that_comes_back_in_time_lets_the_deployment_complete,
+        a_network_that_blinks_again_and_again_lets_the_deployment_complete,
         hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back,
     }
     jump {

@@ -1,7 +1,7 @@
 //! Releases on their way: what an instance holds is shared there, what is damaged is mended, and a release is
 //! whole or not there.
 
-use std::{fmt::Write as _, fs, thread};
+use std::{fmt::Write as _, fs, os::unix::fs::symlink, thread};
 
 use evenkeel::{
     declare,
@@ -157,6 +157,43 @@ pub fn a_host_reads_releases_again_when_it_has_time(world: &World) {
     wait_for("the next look that finds it", || changed().then_some(()));
     fleet.apply().ends_with(0);
     assert_is("the program", h1.run(&format!("cat '{live}/server.py'")).trim(), include_str!("server.py").trim());
+}
+
+pub fn neither_what_somebody_left_in_a_release_nor_its_folders_are_in_the_way_of_the_next(world: &World) {
+    let fleet = Fleet::new(world, "leftovers");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let lies = || {
+        let live = release(h1, &fleet, "alpha", port);
+        h1.run(&format!("cd '{live}' && find . -mindepth 1 | LC_ALL=C sort | tr '\\n' ' '"))
+    };
+    fleet.write("program/kept/large.txt", &noise(5, 1 << 16));
+    fleet.write("program/static/img/logo.txt", "a logo");
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.deploy().ends_with(0);
+
+    // As root's `./manage.py migrate` leaves it, and where a file is to come.
+    let live = release(h1, &fleet, "alpha", port);
+    h1.run(&format!("cd '{live}' && mkdir -p __pycache__ next && echo 1 | tee __pycache__/app.pyc >next/left"));
+    fleet.write("program/next", "a file");
+    fleet.deploy().ends_with(0);
+    let at_first = "./kept ./kept/large.txt ./next ./server.py ./static ./static/img ./static/img/logo.txt";
+    assert_is("what is there", lies().trim(), at_first);
+
+    // A folder with a folder becomes a link.
+    let link = fleet.path().join("program/static");
+    fs::remove_dir_all(&link).expect("it is there");
+    symlink("kept", &link).expect("it is made");
+    fleet.deploy().ends_with(0);
+    assert_is("what is there", lies().trim(), "./kept ./kept/large.txt ./next ./server.py ./static");
+    let live = release(h1, &fleet, "alpha", port);
+    assert_is("the link", h1.run(&format!("readlink '{live}/static'")).as_str(), "kept");
+
+    // And a folder again.
+    fs::remove_file(&link).expect("it is there");
+    fleet.write("program/static/img/logo.txt", "a logo");
+    fleet.deploy().ends_with(0);
+    assert_is("what is there", lies().trim(), at_first);
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
 pub fn a_release_that_does_not_fit_is_refused_with_figures(world: &World) {

@@ -44,6 +44,24 @@ pub fn a_service_that_never_becomes_healthy_is_rolled_back_everywhere(world: &Wo
     assert_is("the phases of what is still to be done", plan.steps().is_empty(), false);
 }
 
+pub fn what_was_finished_when_power_went_is_not_undone(world: &World) {
+    let fleet = Fleet::new(world, "finished");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    for greeting in ["hello", "ahoy"] {
+        fleet.service("alpha", port, &["h1"], &format!("env: {{GREETING: {greeting}}}"));
+        fleet.deploy().ends_with(0);
+    }
+    let before = fleet.invocations();
+    // The last but one thing that a deployment does was done, and the last was not.
+    h1.run("echo 2 >/var/lib/evenkeel/finished/open");
+    fleet.apply().ends_with(0);
+    assert_is("what runs", fleet.invocations(), before);
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / ahoy");
+    assert_is("whether it is open", h1.exists("/var/lib/evenkeel/finished/open"), false);
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+    assert_is("the newest generation", fleet.newest("/generation"), 2);
+}
+
 pub fn a_service_whose_process_exits_at_once_is_rolled_back(world: &World) {
     let fleet = Fleet::new(world, "exits");
     fleet.service("beta", fleet.port(1), &["h1"], "");

@@ -16,8 +16,8 @@ use std::{
 
 use evenkeel::{
     host::{
-        ConnectError, Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, StepEvent, Trace, Trail,
-        TrailState,
+        ConnectError, Health, HealthCheck, Host, HostError, PHASE_LIMIT, Parcel, Patience, PhaseWork, Question,
+        StepEvent, Trace, Trail, TrailState,
     },
     model::{
         digest::Digest,
@@ -36,7 +36,6 @@ use crate::{
     transient,
 };
 
-const AGAIN: Duration = Duration::from_millis(500);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Until a connection on which nothing comes back counts as dead.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -108,23 +107,24 @@ impl SimHost {
         let boot = self.connected(&mut shell, doing).await?;
         let snap = self.wire.next();
         let slow = self.machine.state().slow;
+        let asked = Instant::now();
         sleep(Duration::from_millis(10) * slow).await;
         if snap == Some(Snap::RequestLost) || !self.reaches(boot) {
-            return self.lost(&mut shell, doing).await;
+            return self.lost(&mut shell, doing, None).await;
         }
         let answer = self.machine.spawn(script);
         while !answer.is_finished() {
             if !self.reaches(boot) {
-                return self.lost(&mut shell, doing).await;
+                return self.lost(&mut shell, doing, alive(asked)).await;
             }
             sleep(LOOK).await;
         }
         if snap == Some(Snap::AnswerLost) || !self.reaches(boot) {
-            return self.lost(&mut shell, doing).await;
+            return self.lost(&mut shell, doing, alive(asked)).await;
         }
         match answer.await {
             Ok(answer) => Ok(answer),
-            Err(_) => self.lost(&mut shell, doing).await,
+            Err(_) => self.lost(&mut shell, doing, alive(asked)).await,
         }
     }
 
@@ -134,7 +134,7 @@ impl SimHost {
             if self.reaches(boot) {
                 return Ok(boot);
             }
-            return self.lost(shell, doing).await;
+            return self.lost(shell, doing, None).await;
         }
         *shell = None;
         if !self.reaches(boot) {
@@ -149,11 +149,16 @@ impl SimHost {
         Err(ConnectError::Unreachable { address, why: "it is off or cut off".to_owned() }.into())
     }
 
-    async fn lost<T>(&self, shell: &mut Option<u64>, doing: &'static str) -> Result<T, HostError> {
+    async fn lost<T>(
+        &self,
+        shell: &mut Option<u64>,
+        doing: &'static str,
+        heard: Option<Instant>,
+    ) -> Result<T, HostError> {
         self.machine.tale.count("lost connections");
         sleep(SILENCE).await;
         *shell = None;
-        Err(HostError::Lost { doing, why: "nothing was heard".to_owned() })
+        Err(HostError::Lost { doing, why: "nothing was heard".to_owned(), heard })
     }
 
     async fn put_back(&self, deployment: &str, phase: Option<u32>, if_open: bool) -> Result<(), HostError> {
@@ -179,7 +184,8 @@ impl SimHost {
         let mut quiet = Instant::now();
         loop {
             if !self.reaches(boot) {
-                return self.lost(&mut shell, doing).await;
+                // Where nothing happens, empty lines come.
+                return self.lost(&mut shell, doing, Some(Instant::now())).await;
             }
             let (lines, runs) = {
                 let mut state = self.machine.state();
@@ -265,15 +271,11 @@ impl Host for SimHost {
     ) -> Result<(), HostError> {
         let order = Order { work: work.clone(), steps: steps.iter().map(|step| (*step).clone()).collect() };
         let mut heard = Heard { told: 0, failed: None, end: None, events };
-        let mut lost_at = None;
+        let mut patience = Patience::new(work.lost_after, PHASE_LIMIT);
         let status = loop {
             match self.follow(order.clone(), &mut heard).await {
                 Ok(status) => break status,
-                Err(error)
-                    if error.may_pass() && lost_at.get_or_insert_with(Instant::now).elapsed() < work.lost_after =>
-                {
-                    sleep(AGAIN).await;
-                }
+                Err(error) if patience.outlasts(&error).await => {}
                 Err(error) => return Err(error),
             }
         };
@@ -337,6 +339,11 @@ impl Host for SimHost {
     async fn log(&self, unit: &str, _: u32) -> Result<Vec<String>, HostError> {
         Ok(vec![format!("{unit} says something")])
     }
+}
+
+/// A connection that stood for so long was answered on until now.
+fn alive(asked: Instant) -> Option<Instant> {
+    (asked.elapsed() > SILENCE).then(Instant::now)
 }
 
 fn trail(machine: &Machine, name: &str) -> Trail {

@@ -135,6 +135,7 @@ impl Script<'_> {
         }
         self.phase(|phase| phase.journal = Some(Vec::new()));
         self.machine.moment().await?;
+        self.machine.state().directory(&self.work.name).expect("it was sent").finished = false;
         self.machine.state().generation = Some(generation);
         self.machine.moment().await?;
         let mut state = self.machine.state();

@@ -86,7 +86,7 @@ async fn run(machine: &Arc<Machine>, job: Job) -> i32 {
     let task = tokio::spawn(async move {
         let succeeded = match job {
             Job::Phase(order) => script::run(&runs, &order).await,
-            Job::Undo(name, _, true) if runs.state().open.as_ref() != Some(&name) => true,
+            Job::Undo(name, _, true) if !is_broken(&runs, &name) => true,
             Job::Undo(name, phase, _) => restore::undo(&runs, &name, phase).await,
         };
         if let Some(transient) = &mut runs.state().transient {
@@ -98,6 +98,17 @@ async fn run(machine: &Arc<Machine>, job: Job) -> i32 {
         transient.task = Some(task.abort_handle());
     }
     0
+}
+
+/// Whether it is neither finished nor undone. One that is finished is open no more.
+fn is_broken(machine: &Machine, name: &str) -> bool {
+    let mut state = machine.state();
+    let open = state.open.as_deref() == Some(name);
+    if open && state.directory(name).is_some_and(|directory| directory.finished && !directory.undoing) {
+        state.open = None;
+        return false;
+    }
+    open
 }
 
 /// What systemd runs after a script, however it ended.

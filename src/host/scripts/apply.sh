@@ -197,6 +197,9 @@ begin() { # MANIFEST
   fi
   still "$base/manifest" "$1" || return 1
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
+  # One that goes on after its end, as a recovery may have it, is finished no more.
+  finished=$base/deployments/$name/finished
+  [ ! -e "$finished" ] || { rm -f -- "$finished" && sync "${finished%/*}"; } || return 1
   put "$base/generation" "$generation" && put "$base/last" "$name" && put "$base/open" "$name" &&
     keep "$base/manifest"
 }

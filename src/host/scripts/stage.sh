@@ -9,28 +9,18 @@ set -e
 umask 022
 tab=$(printf '\t')
 new=$releases/.$digest.new
+listing=$listings/$digest.new
 rm -rf -- "$new" "$releases/.$digest.old"
 mkdir -p -- "$new" "$listings"
 
 full() {
   echo "on the disk of $releases are free:$(df -h --output=avail -- "$releases" | tail -n 1)"
-  rm -rf -- "$new"
+  rm -rf -- "$new" "$listing"
   exit 1
 }
 lines() { if [ "$1" ]; then printf '%s\n' "$1"; fi; }
 share() { cp -a --reflink=always -T -- "$1" "$2" 2>/dev/null || { rm -rf -- "$2" && cp -al -T -- "$1" "$2"; }; }
 
-if [ "$base" ]; then share "$releases/$base" "$new" || full; fi
-lines "$removed" | (cd -- "$new" && tr '\n' '\0' | xargs -0 -r rm -f --)
-$decompress | tar -x -C "$new" --no-same-owner || full
-lines "$shared" | while IFS=$tab read -r release from to; do
-  case $release in -) from=$new/$from ;; *) from=$releases/$release/$from ;; esac
-  mkdir -p -- "$(dirname -- "$new/$to")" && share "$from" "$new/$to" || exit 1
-done || full
-find "$new" -mindepth 1 -type d -empty -delete
-find "$new" -type d -exec chmod 0755 {} +
-
-listing=$listings/$digest.new
 {
   if [ "$base" ]; then
     { lines "$removed" | sed 's/^/- /' && cat -- "$listings/$base"; } | awk '/^- / { gone[substr($0, 3)]; next }
@@ -44,6 +34,19 @@ if [ "${sum%% *}" != "$listed" ]; then
   rm -rf -- "$new" "$listing"
   exit 1
 fi
+if [ "$base" ]; then share "$releases/$base" "$new" || full; fi
+# What is not of this release goes before anything comes: what somebody left in the base too, and folders that are
+# empty then, for a file or a link may come in their place.
+{ lines "$removed" && misplaced "$listing" "$new" | sed -n 's/^+ //p'; } |
+  (cd -- "$new" && tr '\n' '\0' | xargs -0 -r rm -f --)
+find "$new" -mindepth 1 -type d -empty -delete
+$decompress | tar -x -C "$new" --no-same-owner || full
+lines "$shared" | while IFS=$tab read -r release from to; do
+  case $release in -) from=$new/$from ;; *) from=$releases/$release/$from ;; esac
+  mkdir -p -- "$(dirname -- "$new/$to")" && share "$from" "$new/$to" || exit 1
+done || full
+find "$new" -type d -exec chmod 0755 {} +
+
 differs=$(differing "$listing" "$new")
 if [ "$differs" ]; then
   rm -rf -- "$new" "$listing"

@@ -49,6 +49,11 @@ reload_nginx() { nginx -t && systemctl reload nginx.service; }
 if [ "${1:-}" = open ]; then
   shift
   [ -e "$base/open" ] && read -r open <"$base/open" && [ "$open" = "$name" ] || exit 0
+  # Power went between the two in `finish`: it is live, and recorded so.
+  if [ -e "$deployment/finished" ] && [ ! -e "$deployment/undoing" ]; then
+    rm -f -- "$base/open" "$deployment/reserve" && sync "$base"
+    exit
+  fi
 fi
 
 # What was set aside for this.

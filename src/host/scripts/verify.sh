@@ -8,6 +8,14 @@ differing() { # LISTING DIRECTORY
     cd -- "$2" || exit 1
     # shellcheck disable=SC2094 # it is only read
     awk '$1 != "link" { print $2 "  ./" substr($0, 71) }' "$1" | sha256sum --check --quiet 2>/dev/null | sed -n 's|^\./\(.*\): FAILED.*$|\1|p'
+  )
+  misplaced "$1" "$2"
+}
+
+# The same, as far as it is told without reading a file.
+misplaced() { # LISTING DIRECTORY
+  (
+    cd -- "$2" || exit 1
     find . -mindepth 1 ! -type d -printf '%y %m %u %P\t%l\n' | LC_ALL=C awk -F '\t' '
       NR == FNR {
         if ($0 ~ /^link /) { at = index($0, " -> "); wanted[substr($0, 6, at - 6)] = "l " substr($0, at + 4) }
