@@ -146,6 +146,7 @@ const TESTS: &[Test] = tests! {
     }
     processes {
         a_release_arrives_as_it_is_in_git,
+        a_process_that_changes_its_directory_goes_on,
         limits_are_in_force,
         state_survives_a_new_release,
     }
