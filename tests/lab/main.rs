@@ -174,6 +174,7 @@ const TESTS: &[Test] = tests! {
         drift_is_repaired_by_the_loop_without_a_new_generation,
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
+        what_is_tried_on_one_instance_goes_nowhere_else,
         a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
     }
     sources {
