@@ -224,6 +224,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         suspects: order.suspects.clone(),
         failure: None,
         unreached: unreached(order),
+        left_out: left_out(order).cloned().collect(),
         not_undone: Vec::new(),
     }
 }
@@ -274,6 +275,7 @@ pub async fn record_refusal<L: Ledger>(
         suspects: Vec::new(),
         failure: Some(failure),
         unreached: BTreeMap::new(),
+        left_out: BTreeSet::new(),
         not_undone: Vec::new(),
     };
     chronicle::conclude(ledger, &refusal, None).await.map(|_| ())
@@ -295,8 +297,12 @@ impl Seat {
 /// recorded is then no deployment of everything.
 fn unreached<H, L>(order: &Order<'_, H, L>) -> BTreeMap<InstanceName, String> {
     let unknown = order.plan.unknown_instances().map(|(name, why)| (name.clone(), why.to_owned()));
-    let left_out = order.prepared.fleet.instances.keys().filter(|name| !order.plan.instances.contains_key(*name));
-    unknown.chain(left_out.map(|name| (name.clone(), "left out by --instance".to_owned()))).collect()
+    unknown.chain(left_out(order).map(|name| (name.clone(), "left out by --instance".to_owned()))).collect()
+}
+
+fn left_out<'a, H, L>(order: &Order<'a, H, L>) -> impl Iterator<Item = &'a InstanceName> {
+    let plan = order.plan;
+    order.prepared.fleet.instances.keys().filter(|name| !plan.instances.contains_key(*name))
 }
 
 pub fn timestamp(time: DateTime<Utc>) -> String {

@@ -36,6 +36,11 @@ pub enum Reaction {
 }
 
 #[derive(Deserialize)]
+struct Given {
+    user: Option<Login>,
+}
+
+#[derive(Deserialize)]
 struct Written {
     id: u64,
     user: Option<Login>,
@@ -115,5 +120,13 @@ impl GitHub {
         let url = self.url(&["issues", "comments", &comment.to_string(), "reactions"])?;
         let ask = Ask::post(url, json!({"content": reaction.content()})).safe_to_repeat();
         self.rest.read::<Value>(&ask).await.map(drop)
+    }
+
+    /// Who reacted so to a comment.
+    /// <https://docs.github.com/en/rest/reactions/reactions#list-reactions-for-an-issue-comment>
+    pub async fn reacted(&self, comment: u64, reaction: Reaction) -> Result<Vec<String>, GitHubError> {
+        let url = self.url(&["issues", "comments", &comment.to_string(), "reactions"])?;
+        let given = self.rest.list::<Vec<Given>, _>(Ask::get(url).query("content", reaction.content())).await?;
+        Ok(given.into_iter().map(|given| login(given.user)).collect())
     }
 }

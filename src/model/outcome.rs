@@ -102,6 +102,9 @@ pub struct Deployment {
     pub failure: Option<Failure>,
     /// Instances that were not reached, each with the reason.
     pub unreached: BTreeMap<InstanceName, String>,
+    /// Of those, the ones that somebody left out by choice.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<InstanceName>,
     /// What was left half-way where undoing failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<Failure>,

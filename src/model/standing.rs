@@ -192,7 +192,12 @@ impl Standing {
                 // Something newer is live: what it was pinned instead of is past.
                 self.pin = self.pin.filter(|pin| pin.commits == deployment.commits);
             }
-            Some(Outcome::Partial) if deployment.kind == Kind::Change && commits.environment.is_some() => {
+            // Who leaves instances out by choice tries something there: nobody asked for it to go on elsewhere.
+            Some(Outcome::Partial)
+                if deployment.kind == Kind::Change
+                    && commits.environment.is_some()
+                    && deployment.left_out.is_empty() =>
+            {
                 self.partial = Some(live);
             }
             // That a repair failed says nothing of the commits: they ran before.
@@ -260,4 +265,45 @@ impl Standing {
 pub enum HistoryEntry {
     Deployment(Box<Record>),
     Control { commit: String, event: Box<StandingEvent> },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// As it is after `b` was deployed, where `a` was good, to all instances but these.
+    fn after(unreached: &[&str], left_out: &[&str]) -> Standing {
+        let all = unreached.iter().chain(left_out);
+        let unreached: serde_json::Map<_, _> = all.map(|name| ((*name).to_owned(), json!("a reason"))).collect();
+        let deployment = json!({
+            "version": 1, "environment": "test", "generation": 2, "kind": "change", "commits": commits("b"),
+            "plan_digest": Digest::of("a plan"), "triggered_by": "ada", "controller": "a laptop",
+            "started": "2026-11-21T13:14:05Z", "outcome": "partial",
+            "summary": super::super::plan::Summary::default(), "changes": [],
+            "unreached": unreached, "left_out": left_out,
+        });
+        let good = Good { commits: commits("a"), generation: 1, desired: None, builds: Default::default() };
+        let before = Standing { good: Some(good), ..Standing::default() };
+        before.concluded(&serde_json::from_value(deployment).expect("a deployment"))
+    }
+
+    fn commits(commit: &str) -> Commits {
+        Commits::of_config(Some("f00".to_owned()), Some(commit.to_owned()))
+    }
+
+    #[test]
+    fn what_not_every_instance_could_be_reached_for_is_kept_up() {
+        assert_eq!(after(&["h2"], &[]).kept_up().map(|good| &good.commits), Some(&commits("b")));
+    }
+
+    #[test]
+    fn what_was_tried_on_some_instances_by_choice_is_not_kept_up() {
+        for unreached in [&[][..], &["h3"]] {
+            let standing = after(unreached, &["h2"]);
+            assert_eq!((standing.kept_up(), &standing.partial), (standing.good.as_ref(), &None));
+            assert_eq!(standing.good.map(|good| good.commits), Some(commits("a")));
+        }
+    }
 }

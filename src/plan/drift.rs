@@ -2,7 +2,7 @@
 //! to what is declared.
 //!
 //! Keeps true: a resource is repaired whole or not at all, so that no process is restarted for a file
-//! that stays as it is.
+//! that stays as it is; what stays as it is stands in the manifest as it did before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use crate::model::{
     desired::Resource,
     drift::{Difference, DriftPolicy, DriftRule},
     finding::Finding,
+    manifest::Manifest,
     name::InstanceName,
     plan::{Action, Before, InstanceState, Plan, Step},
 };
@@ -20,6 +21,7 @@ pub type Spared = BTreeMap<(InstanceName, Resource), String>;
 /// Leaves in the plan what the policy has repaired; the rest becomes findings, or nothing where it is
 /// ignored. `spared` resources are left too, each with its reason.
 pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &Spared) {
+    let planned = plan.steps.clone();
     let groups: BTreeMap<(InstanceName, Resource), Vec<(Difference, String)>> = plan
         .by_resource()
         .into_iter()
@@ -49,7 +51,7 @@ pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &Spared) {
             plan.findings.push(Finding::warning("drift", message).on(&instance));
         }
     }
-    settle(plan);
+    settle(plan, &planned);
 }
 
 /// What is ignored stands in nobody's way: the resource's other differences are repaired. But a restart
@@ -84,8 +86,8 @@ fn is(step: &Step, instance: &InstanceName, resource: &Resource) -> bool {
     step.instance == *instance && step.resource == *resource
 }
 
-/// An instance on which nothing is left to do is as it should be.
-fn settle(plan: &mut Plan) {
+/// An instance on which nothing is left to do is as it should be. `planned` are the steps before some were taken out.
+fn settle(plan: &mut Plan, planned: &[Step]) {
     let busy: BTreeSet<InstanceName> = plan.steps.iter().map(|step| step.instance.clone()).collect();
     for (name, instance) in &mut plan.instances {
         if instance.state == InstanceState::Changes && !busy.contains(name) {
@@ -99,6 +101,41 @@ fn settle(plan: &mut Plan) {
         if let Some(before) = &instance.manifest_before {
             instance.manifest_after.certificates.clone_from(&before.certificates);
         }
+    }
+    let kept: BTreeSet<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+    for step in planned.iter().filter(|step| !kept.contains(step.id.as_str())) {
+        if let Some(instance) = plan.instances.get_mut(&step.instance) {
+            let before = instance.manifest_before.clone().unwrap_or_default();
+            as_before(&step.action, &before, &mut instance.manifest_after);
+        }
+    }
+}
+
+/// Has the manifest say the same as before of what a step that is not taken would have changed. Else the next look
+/// would find nothing to do about it.
+fn as_before(action: &Action, before: &Manifest, after: &mut Manifest) {
+    match action {
+        Action::StartUnit { unit } | Action::RestartUnit { unit } | Action::StopUnit { unit, .. } => {
+            keep(unit, &before.units, &mut after.units);
+        }
+        Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
+            keep(path, &before.files, &mut after.files);
+            keep(path, &before.links, &mut after.links);
+        }
+        Action::InstallPackages { .. }
+        | Action::StageRelease { .. }
+        | Action::BuildVenv { .. }
+        | Action::EnableUnit { .. }
+        | Action::ReloadNginx { .. }
+        | Action::ReleaseNginx
+        | Action::AwaitHealth { .. } => {}
+    }
+}
+
+fn keep<T: Clone>(name: &str, before: &BTreeMap<String, T>, after: &mut BTreeMap<String, T>) {
+    match before.get(name) {
+        Some(was) => _ = after.insert(name.to_owned(), was.clone()),
+        None => _ = after.remove(name),
     }
 }
 

@@ -160,7 +160,16 @@ fn process(
         return restart(&format!("{path} has changed since it was started"));
     }
     match &live.directory {
-        Some(directory) if *directory != replica.directory => restart(&format!("drift: it runs in {directory}")),
+        Some(directory) if is_another_release(directory, replica) => restart(&format!("drift: it runs in {directory}")),
         _ => None,
     }
+}
+
+/// Whether a process's working directory lies in another release than the replica's. One that changed to a
+/// directory outside of all releases says nothing of what it was started from.
+fn is_another_release(directory: &str, replica: &Replica) -> bool {
+    let Some((releases, own)) = replica.directory.rsplit_once('/') else { return false };
+    let Some(below) = directory.strip_prefix(releases).and_then(|rest| rest.strip_prefix('/')) else { return false };
+    // Linux says so of a directory that is gone, also where another has its name by now (proc_pid_cwd(5)).
+    below.split('/').next() != Some(own) || below.ends_with(" (deleted)")
 }

@@ -154,6 +154,7 @@ async fn as_an_app(github: &GitHub) {
     for reaction in [Reaction::Eyes, Reaction::ThumbsUp, Reaction::Confused] {
         github.react(1, reaction).await.expect("it is described");
     }
+    assert_eq!(github.reacted(1, Reaction::Eyes).await.expect("it is described"), ["octocat"]);
 
     for ended in [
         CheckState::Queued,

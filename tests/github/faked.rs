@@ -121,6 +121,8 @@ async fn comments(client: &GitHub) {
     for reaction in [Reaction::Eyes, Reaction::Eyes, Reaction::ThumbsUp, Reaction::Confused] {
         client.react(made.id, reaction).await.expect("it is taken");
     }
+    client.reacted(made.id, Reaction::Eyes).await.expect("it is told");
+    client.reacted(1, Reaction::Eyes).await.expect_err("there is no such comment");
 }
 
 async fn deployments(client: &GitHub, head: &str) {

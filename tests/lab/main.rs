@@ -149,6 +149,7 @@ const TESTS: &[Test] = tests! {
     }
     processes {
         a_release_arrives_as_it_is_in_git,
+        a_process_that_changes_its_directory_goes_on,
         limits_are_in_force,
         state_survives_a_new_release,
     }
@@ -176,6 +177,7 @@ const TESTS: &[Test] = tests! {
         drift_is_repaired_by_the_loop_without_a_new_generation,
         a_process_that_was_started_from_drifted_files_is_restarted,
         a_commit_goes_live_and_is_recorded,
+        what_is_tried_on_one_instance_goes_nowhere_else,
         a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
     }
     sources {

@@ -79,3 +79,23 @@ pub fn state_survives_a_new_release(world: &World) {
     assert_is("what it kept", host.run(&format!("cat {directory}/file")).as_str(), "kept");
     assert_is("its owner", host.run(&format!("stat -c %U {directory}/file")).as_str(), "ubuntu");
 }
+
+pub fn a_process_that_changes_its_directory_goes_on(world: &World) {
+    let fleet = Fleet::new(world, "wanders");
+    let host = world.host("h1");
+    fleet.write("program/below/empty", "");
+    let below = "cd below && exec /usr/bin/python3 ../server.py";
+    let away = "program=$PWD/server.py; cd / && exec /usr/bin/python3 $program";
+    for (number, name, command) in [(0, "alpha", below), (1, "beta", away)] {
+        let run = format!("run: {{exec: \"/bin/sh -c '{command}'\"}}");
+        fleet.service(name, fleet.port(number), &["h1"], &run);
+    }
+    fleet.deploy().ends_with(0);
+    let directory = |name, number| {
+        let process = host.unit(&fleet.unit(name, fleet.port(number)), "MainPID");
+        host.run(&format!("readlink /proc/{process}/cwd"))
+    };
+    assert!(directory("alpha", 0).ends_with("/below"), "alpha works in {}", directory("alpha", 0));
+    assert_is("where beta works", directory("beta", 1).as_str(), "/");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}

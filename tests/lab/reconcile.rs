@@ -141,6 +141,37 @@ pub fn a_commit_goes_live_and_is_recorded(world: &World) {
     assert_is("the good commit", fleet.git(&["rev-parse", "refs/evenkeel/test/good"]), commit);
 }
 
+pub fn what_is_tried_on_one_instance_goes_nowhere_else(world: &World) {
+    let fleet = Fleet::shared(world, "tried");
+    let (port, laptop) = (fleet.port(0), tempfile::tempdir().expect("a temporary folder can be made"));
+    let asks = |host| world.host(host).asks(port, "/");
+    fleet.environment("");
+    fleet.service("alpha", port, &["h1", "h2"], "env: {GREETING: hello}");
+    let main = fleet.commit();
+    let _reconciler = fleet.reconcile();
+    fleet.is_live(&main);
+    let before = fleet.invocations();
+
+    fleet.git(&["checkout", "--quiet", "-b", "feature"]);
+    fleet.service("alpha", port, &["h1", "h2"], "env: {GREETING: ahoy}");
+    let feature = fleet.commit();
+    fleet.git(&["push", "--quiet", "origin", "feature"]);
+    fleet.run_at(laptop.path(), "apply", &["--yes", "-i", "h1"]).ends_with(0);
+    assert_is("the outcome", fleet.newest("/outcome"), "partial");
+    assert_is("what was left out", fleet.newest("/left_out"), serde_json::json!(["h2", "h3", "h4", "h5"]));
+    wait_for("h1 brought back", || (asks("h1") == "alpha h1 / hello").then_some(()));
+    assert_is("h2's process", &fleet.invocations()["h2/alpha"], &before["h2/alpha"]);
+
+    // Its branch is not what the environment follows: what is merged without it is deployed.
+    fleet.git(&["checkout", "--quiet", "main"]);
+    fleet.service("alpha", port, &["h1", "h2"], "env: {GREETING: moin}");
+    let merged = fleet.commit();
+    fleet.is_live(&merged);
+    assert_is("the answer", asks("h2"), "alpha h2 / moin");
+    let deployed = fleet.history().into_iter().filter(|record| record["commits"]["environment"] == feature.as_str());
+    assert_is("how often it was deployed", deployed.filter(|record| record["outcome"].is_string()).count(), 1);
+}
+
 pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
     let fleet = Fleet::new(world, "badcommit");
     let (h1, port) = (world.host("h1"), fleet.port(0));

@@ -4,6 +4,7 @@
 mod arrived;
 mod certificates;
 mod declared;
+mod drift;
 mod frontends;
 mod host;
 mod moved;

@@ -193,18 +193,34 @@ fn a_crash_loop_is_restarted_when_something_changes() {
     assert!(verbs(&world.declare(&changed).plan()).contains(&format!("restart {GONG}")));
 }
 
-#[test]
-fn a_process_in_another_directory_is_restarted() {
-    let old = "/var/lib/evenkeel/sophia/releases/old (deleted)";
+/// What is planned where gong's process works in a directory; `OWN` is its release.
+fn working_in(directory: &str) -> String {
     let world = World::live(&example());
+    let own = &desired(&world.prepared, "business-tools").replicas[GONG].directory;
     let plan = world.plan_when("business-tools", |observation| match observation.units.get_mut(GONG) {
-        Some(evenkeel::model::seen::Seen::Known(unit)) => unit.directory = Some(old.to_owned()),
+        Some(evenkeel::model::seen::Seen::Known(unit)) => unit.directory = Some(directory.replace("OWN", own)),
         other => panic!("{other:?}"),
     });
-    insta::assert_snapshot!(steps(&plan), @r"
+    steps(&plan).replace(own, "OWN")
+}
+
+#[test]
+fn a_process_in_another_release_is_restarted() {
+    insta::assert_snapshot!(working_in("/var/lib/evenkeel/sophia/releases/old (deleted)"), @r"
     1 business-tools restart sophia-gong_mcp@8100.service (drift: it runs in /var/lib/evenkeel/sophia/releases/old (deleted))
     1 business-tools await-health sophia-gong_mcp@8100.service (what comes after waits until it is healthy)
     ");
+    for release in ["/var/lib/evenkeel/sophia/releases/old/server", "OWN0", "OWN (deleted)", "OWN/server (deleted)"] {
+        assert!(working_in(release).contains(&format!("(drift: it runs in {release})")), "{release}");
+    }
+}
+
+#[test]
+fn a_process_that_changed_its_directory_by_itself_goes_on() {
+    let elsewhere = ["/", "/var/lib/sophia/gong_mcp/gong", "/var/lib/evenkeel/sophia", "/tmp/x (deleted)"];
+    for directory in elsewhere.into_iter().chain(["OWN/server", "/var/lib/evenkeel/sophia/releases"]) {
+        assert_eq!(working_in(directory), "", "{directory}");
+    }
 }
 
 #[test]

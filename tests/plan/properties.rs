@@ -83,7 +83,10 @@ fn distort(host: &mut Host, desired: &Desired, distortion: &Distortion) {
         }
         Distortion::Stop(index, active) => host.unit(index.get::<&String>(&units)).active = (*active).to_owned(),
         Distortion::Disable(index) => host.unit(index.get::<&String>(&units)).enabled = false,
-        Distortion::RunElsewhere(index) => host.unit(index.get::<&String>(&units)).directory = Some("/tmp".to_owned()),
+        Distortion::RunElsewhere(index) => {
+            let older = format!("/var/lib/evenkeel/sophia/releases/{}", Digest::of("older"));
+            host.unit(index.get::<&String>(&units)).directory = Some(older);
+        }
         Distortion::ForgetFile(index) => _ = manifest.files.remove(*index.get(&files)),
         Distortion::LoseManifestOfUnit(index) => _ = manifest.units.remove(*index.get(&units)),
         Distortion::Leftover(number) => {

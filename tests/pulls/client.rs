@@ -148,6 +148,8 @@ async fn comments_are_made_changed_and_found_and_too_long_ones_refused() {
         client.react(asked, Reaction::Eyes).await.expect("it is made");
     }
     assert_eq!(github.reactions(asked), ["eyes"]);
+    assert_eq!(client.reacted(asked, Reaction::Eyes).await.expect("it is told").len(), 1);
+    assert_eq!(client.reacted(asked, Reaction::Confused).await.expect("it is told"), [""; 0]);
     let since = client.comments_since(Utc::now() - TimeDelta::minutes(1), None).await.expect("it is told");
     let since = since.expect("nobody had it").now;
     assert_eq!(since.iter().map(|comment| comment.number).collect::<Vec<_>>(), [number, number]);

@@ -1,8 +1,12 @@
-//! What people ask for while GitHub does not answer.
+//! What people ask for while GitHub does not answer, or nobody listens.
 
 use crate::{
     program::Story,
-    support::{github::Trouble, waiting::wait_for},
+    support::{
+        git::git,
+        github::{Trouble, Who},
+        waiting::wait_for,
+    },
 };
 
 #[test]
@@ -20,4 +24,52 @@ fn what_was_asked_for_while_github_was_away_is_answered_when_it_is_back() {
     wait_for("the answer", || {
         github.comments_of_evenkeel(number).iter().any(|comment| comment.contains("What it does")).then_some(())
     });
+}
+
+/// How often the environment was held, as its history tells.
+fn holds(story: &Story) -> usize {
+    let log = git(&story.path("config.git"), &["log", "--format=%s", "--branches=evenkeel/history/*"]);
+    log.lines().filter(|subject| subject.contains("hold")).count()
+}
+
+#[test]
+fn what_was_asked_for_while_evenkeel_was_started_again_is_done_once() {
+    let story = Story::begins();
+    let github = &story.github;
+    github.lets("alice", "write");
+    let number = story.proposes("one");
+    // Nobody is there to be told.
+    let asked = github.comments(number, "alice", "/evenkeel hold the demo");
+    let answers = || github.comments_of_evenkeel(number).iter().filter(|said| said.contains("/evenkeel hold")).count();
+    {
+        let _daemon = story.follows();
+        wait_for("the answer", || (answers() == 1).then_some(()));
+        assert_eq!((holds(&story), github.reactions(asked)), (1, vec!["eyes".to_owned()]));
+    }
+    let daemon = story.follows();
+    daemon.says("hold was obeyed before, and is not again");
+    assert_eq!((holds(&story), answers()), (1, 1));
+}
+
+#[test]
+fn what_was_seen_or_answered_by_the_process_before_is_not_done_again() {
+    let story = Story::begins();
+    let github = &story.github;
+    github.lets("alice", "write");
+    let number = story.proposes("one");
+    let (seen, answered) = (
+        github.comments(number, "alice", "/evenkeel hold the demo"),
+        github.comments(number, "alice", "/evenkeel hold the other demo"),
+    );
+    let path = format!("/repos/acme/config/issues/comments/{seen}/reactions");
+    let by_evenkeel = |path: &str, body| github.does(Who::Installation, "POST", path, "", body);
+    assert_eq!(by_evenkeel(&path, serde_json::json!({"content": "eyes"})), 201);
+    let answer = format!("Held.\n\n<!-- evenkeel: the answer to comment {answered} -->");
+    let path = format!("/repos/acme/config/issues/{number}/comments");
+    assert_eq!(by_evenkeel(&path, serde_json::json!({"body": answer})), 201);
+    let daemon = story.follows();
+    daemon.says(&format!("comment={seen}"));
+    daemon.says(&format!("comment={answered}"));
+    wait_for("the plan", || github.comments_of_evenkeel(number).iter().any(|said| said != &answer).then_some(()));
+    assert_eq!(holds(&story), 0);
 }

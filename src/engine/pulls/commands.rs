@@ -1,7 +1,8 @@
 //! `/evenkeel …` in comments: who may ask, and what is done.
 //!
 //! Keeps true: whether somebody may ask is asked of GitHub each time; a comment is obeyed once, as it was when it was
-//! made; what is asked is answered, unless GitHub does not say who may ask.
+//! made, also where another process has begun to obey it; what is asked is answered, unless GitHub does not say who may
+//! ask, or a process ended in the middle.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -78,6 +79,11 @@ impl Command {
         self.words.split_whitespace().next().unwrap_or("help")
     }
 
+    /// What its answer ends with.
+    fn marker(&self) -> String {
+        format!("<!-- evenkeel: the answer to comment {} -->", self.comment)
+    }
+
     /// The environment that is named with `-e`, and everything else after the name.
     fn arguments(&self) -> Result<(Option<EnvironmentName>, String), InvalidName> {
         let mut words = self.words.split_whitespace().skip(1);
@@ -116,13 +122,25 @@ async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
 impl<H: Host> PullRequests<H> {
     /// Does what a comment asks for. Answers whether its pull request is to be planned anew.
     pub(super) async fn obey(&self, command: &Command) -> Result<bool, PullError> {
-        // Writes take turns and may have to wait for long. A deployment that is cancelled does not wait with them.
-        let (seen, done) = tokio::join!(self.github.react(command.comment, Reaction::Eyes), self.done(command));
-        if let Err(error) = seen {
-            warn!(pull = command.number, "not said that a command was seen: {}", report::chain(&error));
-        }
         let name = command.name();
-        let done = done?;
+        if patiently(MEANT, command, || self.was_seen(command)).await? {
+            let name = report::words::visible(name);
+            info!(pull = command.number, comment = command.comment, "{name} was obeyed before, and is not again");
+            return Ok(false);
+        }
+        let see = async {
+            if let Err(error) = self.github.react(command.comment, Reaction::Eyes).await {
+                warn!(pull = command.number, "not said that a command was seen: {}", report::chain(&error));
+            }
+        };
+        // That it was seen keeps the next process from doing it again. But writes take turns and may have to wait for
+        // long: what stops something does not wait with them.
+        let done = if matches!(name, "hold" | "cancel") {
+            tokio::join!(see, self.done(command)).1?
+        } else {
+            see.await;
+            self.done(command).await?
+        };
         let said = match &done {
             Outcome::Plan => {
                 self.says_again(command.number);
@@ -141,17 +159,26 @@ impl<H: Host> PullRequests<H> {
         Ok(false)
     }
 
+    /// Whether evenkeel has begun to obey it, as GitHub knows: the process before, or one elsewhere.
+    async fn was_seen(&self, command: &Command) -> Result<bool, GitHubError> {
+        let ourselves = self.ourselves().await?;
+        let seen = self.github.reacted(command.comment, Reaction::Eyes).await?;
+        Ok(seen.iter().any(|login| login == ourselves) || self.is_answered(command).await?)
+    }
+
+    async fn is_answered(&self, command: &Command) -> Result<bool, GitHubError> {
+        let (ourselves, marker) = (self.ourselves().await?, command.marker());
+        let there = self.github.comments(command.number).await?;
+        Ok(there.iter().any(|comment| comment.author == ourselves && comment.body.ends_with(&marker)))
+    }
+
     /// A comment that GitHub took and never said so is found by its marker, and not made again.
     async fn answer(&self, command: &Command, said: &str) -> Result<(), GitHubError> {
-        let marker = format!("<!-- evenkeel: the answer to comment {} -->", command.comment);
-        let body = format!("{said}\n\n{marker}");
+        let body = format!("{said}\n\n{}", command.marker());
         let was_tried = AtomicBool::new(false);
         patiently(ANSWERED, command, || async {
-            if was_tried.swap(true, Ordering::Relaxed) {
-                let there = self.github.comments(command.number).await?;
-                if there.iter().any(|comment| comment.body.ends_with(&marker)) {
-                    return Ok(());
-                }
+            if was_tried.swap(true, Ordering::Relaxed) && self.is_answered(command).await? {
+                return Ok(());
             }
             self.github.create_comment(command.number, &body).await.map(drop)
         })

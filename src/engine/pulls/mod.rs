@@ -226,7 +226,7 @@ impl<H: Host> PullRequests<H> {
             Err(error) => return warn!("new comments are not known: {}", report::chain(&error)),
         };
         let began = read.began;
-        // One from before may be obeyed already, and one that was edited asks for what nobody has seen.
+        // Nobody waits for what was asked long before, and one that was edited asks for what nobody has seen.
         let fresh = comments.into_iter().filter(|it| it.created_at >= began && it.created_at == it.updated_at);
         for comment in fresh.filter(|comment| comment.url.contains("/pull/")) {
             state.commented(comment.number, comment.id, &comment.author, &comment.body);

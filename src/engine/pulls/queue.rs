@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     task::{AbortHandle, JoinSet},
     time::Instant,
@@ -27,6 +27,10 @@ use crate::{
 const BUNCH: Duration = Duration::from_millis(100);
 /// So long a bunch may hold up the plan.
 const LONGEST_BUNCH: Duration = Duration::from_secs(1);
+/// What was written so long before this process began is heard of too. GitHub does not repeat a delivery that nobody
+/// took, as while evenkeel or its machine was started again; and this machine's clock may run ahead. Whoever asked for
+/// something longer ago has seen that nothing came of it.
+const MISSED: TimeDelta = TimeDelta::minutes(10);
 /// So many comments are known to be obeyed.
 const REMEMBERED: usize = 1000;
 /// How many are planned at a time.
@@ -92,7 +96,7 @@ pub(super) struct State {
 /// costs nothing when it is asked again.
 #[derive(Debug)]
 pub(super) struct Comments {
-    /// When this process began to read them.
+    /// From when on they are read.
     pub(super) began: DateTime<Utc>,
     pub(super) since: DateTime<Utc>,
     pub(super) etag: Option<String>,
@@ -100,8 +104,8 @@ pub(super) struct Comments {
 
 impl Comments {
     pub(super) fn begin() -> Self {
-        let now = Utc::now();
-        Self { began: now, since: now, etag: None }
+        let began = Utc::now() - MISSED;
+        Self { began, since: began, etag: None }
     }
 
     pub(super) fn takes(&mut self, changed: Changed<Vec<Comment>>) -> Vec<Comment> {

@@ -152,9 +152,10 @@ impl Forge {
     pub fn comment_on(&self, state: &mut State, number: u64, author: &str, body: &str) -> u64 {
         let id = state.id();
         let api = format!("{}/api/v3/repos/{REPOSITORY}/issues", self.address);
+        let at = now();
         let comment = json!({
             "id": id, "body": body, "user": user(author), "author_association": "NONE",
-            "created_at": now(), "updated_at": now(), "issue_url": format!("{api}/{number}"),
+            "created_at": at, "updated_at": at, "issue_url": format!("{api}/{number}"),
             "url": format!("{api}/comments/{id}"),
             "html_url": format!("{}/{REPOSITORY}/pull/{number}#issuecomment-{id}", self.address),
         });

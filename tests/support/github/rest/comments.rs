@@ -13,10 +13,8 @@ use super::{
 
 /// Told by the API's answer to a longer one.
 const COMMENT: Shape = Shape { required: &[("body", Kind::Short(65_536))], optional: &[] };
-const REACTION: Shape = Shape {
-    required: &[("content", Kind::OneOf(&["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]))],
-    optional: &[],
-};
+pub(super) const CONTENTS: Kind = Kind::OneOf(&["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]);
+const REACTION: Shape = Shape { required: &[("content", CONTENTS)], optional: &[] };
 
 fn body(asked: &Asked) -> Result<&str, Answer> {
     asked.has(&COMMENT)?;
@@ -85,4 +83,13 @@ pub fn react(state: &mut State, asked: &Asked, id: &str) -> Answered {
     let reaction = json!({"id": number, "_comment": id, "content": asked.body["content"], "user": user(&login), "created_at": now()});
     state.reactions.insert(number, reaction.clone());
     Ok(Answer::created(reaction))
+}
+
+/// <https://docs.github.com/en/rest/reactions/reactions#list-reactions-for-an-issue-comment>
+pub fn reactions(state: &State, asked: &Asked, id: &str) -> Answered {
+    let id = number(id)?;
+    state.comments.get(&id).ok_or_else(Answer::missing)?;
+    let of_comment = state.reactions.values().filter(|reaction| reaction["_comment"] == id);
+    let is_asked = |reaction: &&Value| asked.query("content").is_none_or(|content| reaction["content"] == content);
+    Ok(Answer::ok(of_comment.filter(is_asked).cloned().collect::<Vec<_>>()))
 }

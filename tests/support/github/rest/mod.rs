@@ -148,6 +148,7 @@ fn of_the_repository(forge: &Forge, state: &mut State, asked: &Asked, method: &s
         ("GET", ["issues", "comments"]) => comments::since(state, asked),
         ("GET", ["issues", "comments", id]) => comments::one(state, id),
         ("PATCH", ["issues", "comments", id]) => comments::update(state, asked, id),
+        ("GET", ["issues", "comments", id, "reactions"]) => comments::reactions(state, asked, id),
         ("POST", ["issues", "comments", id, "reactions"]) => comments::react(state, asked, id),
         ("GET", ["issues", number, "comments"]) => comments::below(state, asked, number),
         ("POST", ["issues", number, "comments"]) => comments::create(forge, state, asked, number),
@@ -187,6 +188,7 @@ fn queries(method: &str, path: &[&str]) -> &'static [Field] {
             ("direction", DIRECTIONS),
             ("since", Kind::Time),
         ],
+        ("GET", ["issues", "comments", _, "reactions"]) => &[PER_PAGE, PAGE, ("content", comments::CONTENTS)],
         ("GET", ["issues", _, "comments"]) => &[PER_PAGE, PAGE, ("since", Kind::Time)],
         ("GET", ["commits", _, "check-runs"]) => &[
             PER_PAGE,
