@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Prepared, Watch};
 use crate::{
-    host::{self, Host},
+    host::{self, Host, HostError, Question},
     model::{
         desired::Desired,
         digest::Digest,
@@ -132,22 +132,29 @@ fn in_turn(releases: impl Iterator<Item = (Digest, usize)>, turn: u64) -> BTreeS
     parts.into_iter().nth(number as usize).map(|(_, part)| part).unwrap_or_default()
 }
 
+/// Looks at one instance for a plan of `desired`. `turn` is as in [`observe_promptly`]; None: all is compared.
 pub async fn one<H: Host>(
     prepared: &Prepared,
     host: &H,
     desired: &Desired,
     turn: Option<u64>,
-) -> Result<Observation, host::HostError> {
+) -> Result<Observation, HostError> {
     let mut question = host::question(&prepared.fleet, desired);
     if let Some(turn) = turn {
         let files = |digest| prepared.releases.get(digest).map_or(0, |release| release.files.len());
         let due = in_turn(desired.releases.iter().map(|digest| (*digest, files(digest))), turn);
         question.spared = &desired.releases - &due;
     }
-    let mut observation = host.probe(&question).await?;
-    let differing = host::differing(&observation, desired);
+    answer(host, &question, &[desired]).await
+}
+
+/// Has a host answer, and reads what is worth showing of files that differ from what any of `desired` says.
+pub async fn answer<H: Host>(host: &H, question: &Question, desired: &[&Desired]) -> Result<Observation, HostError> {
+    let mut observation = host.probe(question).await?;
+    let differing: BTreeSet<String> =
+        desired.iter().flat_map(|desired| host::differing(&observation, desired)).collect();
     if !differing.is_empty() {
-        for (path, live) in host.read(&differing).await? {
+        for (path, live) in host.read(&Vec::from_iter(differing)).await? {
             if let Some(Seen::Known(LiveFile::Regular { content, .. })) = observation.files.get_mut(&path) {
                 *content = Some(live);
             }

@@ -1,19 +1,12 @@
 //! The two plans of a pull request's environment, with it and without it, from one look at its hosts.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::join_all;
 
 use super::{proposal::Pair, trust};
 use crate::{
-    engine::look::{Hosts, plan_from},
-    host::{self, Host, Question},
-    model::{
-        name::InstanceName,
-        observation::{LiveFile, Observation},
-        plan::Plan,
-        seen::Seen,
-    },
+    engine::look::{Hosts, answer, plan_from},
+    host::{self, Host, HostError, Question},
+    model::{name::InstanceName, observation::Observation, plan::Plan},
     plan::Observed,
     report,
 };
@@ -42,30 +35,14 @@ pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
     Plans { with, without: plan_from(base, &observed) }
 }
 
-async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, host::HostError> {
-    let asked = |prepared: &crate::engine::Prepared| {
-        prepared.desired.get(name).map(|desired| (host::question(&prepared.fleet, desired), desired.clone()))
-    };
-    let (base, proposed) = (asked(&pair.base), asked(&pair.proposed));
-    let question_of = |of: &Option<(Question, _)>| of.as_ref().map(|(question, _)| question.clone());
-    let question = match (question_of(&base), question_of(&proposed)) {
-        (Some(base), Some(proposed)) => trust::question(base, proposed),
-        (base, proposed) => base.or(proposed).unwrap_or_default(),
+async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {
+    let both = [&pair.base, &pair.proposed].map(|of| Some((of, of.desired.get(name)?)));
+    let question = match both.map(|of| of.map(|(prepared, desired)| host::question(&prepared.fleet, desired))) {
+        [Some(base), Some(proposed)] => trust::question(base, proposed),
+        [base, proposed] => base.or(proposed).unwrap_or_default(),
     };
     // Comparing every file is the loop's business.
     let question = Question { spared: question.releases.clone(), ..question };
-    let mut seen = host.probe(&question).await?;
-    let desired = [&base, &proposed].into_iter().flatten().map(|(_, desired)| desired);
-    let mut differing: Vec<String> = desired.flat_map(|desired| host::differing(&seen, desired)).collect();
-    differing.sort();
-    differing.dedup();
-    if !differing.is_empty() {
-        let contents: BTreeMap<String, Vec<u8>> = host.read(&differing).await?.into_iter().collect();
-        for (path, live) in contents {
-            if let Some(Seen::Known(LiveFile::Regular { content, .. })) = seen.files.get_mut(&path) {
-                *content = Some(live);
-            }
-        }
-    }
-    Ok(seen)
+    let desired: Vec<_> = both.into_iter().flatten().map(|(_, desired)| desired).collect();
+    answer(host, &question, &desired).await
 }
