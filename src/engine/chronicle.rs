@@ -133,8 +133,15 @@ pub async fn conclude<L: Ledger>(
         tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
         return Ok(false);
     }
-    if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment) {
-        ledger.mark_good(&deployment.environment, commit).await?;
+    if let (Some(Outcome::Applied), Some(commit)) = (deployment.outcome, &deployment.commits.environment)
+        && let Err(error) = ledger.mark_good(&deployment.environment, commit).await
+    {
+        // The outcome is there, and the next that is applied moves the mark as well.
+        tracing::warn!(
+            deployment = deployment.generation,
+            "{commit:.12} is live, and is not marked as the last good commit: {}",
+            report::chain(&error)
+        );
     }
     Ok(true)
 }
