@@ -6,7 +6,7 @@ use evenkeel::model::outcome::{Deployment, Outcome};
 use tokio::time::Instant;
 
 use crate::{
-    fleet::{Declared, Sick},
+    fleet::{Declared, Sick, instance},
     judge::deployment,
     story::Story,
     tale::lock,
@@ -26,11 +26,17 @@ fn told(story: impl AsyncFnOnce(&mut Story)) {
 
 /// Somebody pushes a commit that every service is changed by, and that is well.
 fn commits(story: &mut Story) -> String {
+    pushes(story, |_| {})
+}
+
+/// As [`commits`], with a change of its own.
+fn pushes(story: &mut Story, change: impl FnOnce(&mut Declared)) -> String {
     let mut remote = lock(&story.remote);
     let mut next = Declared { rollback_on_failure: true, ..remote.declared().clone() };
     for service in next.services.values_mut() {
         (service.version, service.sick) = (service.version + 1, Sick::No);
     }
+    change(&mut next);
     let head = remote.head.clone();
     remote.push(next, Some(head))
 }
@@ -94,5 +100,43 @@ fn a_mark_that_is_refused_holds_up_no_deployment() {
             is_applied(story, &commit, "a0").await;
         }
         assert!(story.tale.counted("marks that are refused") >= 2);
+    });
+}
+
+#[test]
+fn what_was_begun_on_an_instance_that_is_gone_since_is_not_said_to_be_undone() {
+    told(async |story: &mut Story| {
+        let last = lock(&story.remote).declared().instances - 1;
+        let gone = instance(last);
+        let everywhere = |declared: &mut Declared, on: &[usize]| {
+            declared.site = None;
+            declared.services.values_mut().for_each(|service| service.on = on.iter().copied().collect());
+        };
+        let first = pushes(story, |declared| everywhere(declared, &[0, last]));
+        story.controllers.start(0);
+        is_applied(story, &first, "a0").await;
+
+        let second = pushes(story, |_| {});
+        story.controllers.poke();
+        let began = Instant::now();
+        while story.machines[&gone].state().open.is_none() {
+            assert!(began.elapsed() < LONGEST, "nothing is begun on {gone}");
+            story.pause(Duration::from_millis(10)).await;
+        }
+        story.controllers.crash(0);
+        pushes(story, |declared| {
+            everywhere(declared, &[0]);
+            declared.instances = last;
+        });
+        // Somebody has pushed by force: what the intent names is nowhere any more.
+        lock(&story.remote).lose(&second);
+        story.controllers.start(0);
+        let ended = until(story, "the end", |newest| newest.generation == 2 && newest.outcome.is_some()).await;
+        assert_eq!(ended.outcome, Some(Outcome::RollbackFailed));
+        let [not_undone] = ended.not_undone.as_slice() else { panic!("{:#?}", ended.not_undone) };
+        assert_eq!(not_undone.instance.as_str(), gone);
+        for words in ["declared no more", "sudo sh /var/lib/evenkeel/sim/deployments/2/undo.sh"] {
+            assert!(not_undone.message.contains(words), "{}", not_undone.message);
+        }
     });
 }

@@ -78,6 +78,11 @@ impl Remote {
         id
     }
 
+    /// A commit that no branch leads to any more, and that nobody has.
+    pub fn lose(&mut self, commit: &str) {
+        self.commits.remove(commit);
+    }
+
     pub fn declared(&self) -> &Declared {
         &self.commits[&self.head].declared
     }
