@@ -424,6 +424,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let put_off =
             matches!(self.goal, Goal::Observe { why: Barred::Later, .. } | Goal::Repair { why: Barred::Later, .. });
         let trouble = lock(&self.reconciler.trouble).clone();
+        let trouble = trouble.or_else(|| lock(&self.reconciler.untold).get(self.environment).cloned());
         let mut status = lock(&self.reconciler.status);
         let view = self.viewed(&mut status);
         let before = view.last_error.take().filter(|before| put_off && !before.starts_with(TROUBLE));

@@ -4,6 +4,10 @@
 
 mod completions;
 mod daemon;
+mod environments;
+#[path = "../support/git.rs"]
+#[expect(dead_code, reason = "shared with those who serve repositories")]
+mod git_program;
 mod log;
 mod packaging;
 mod systemd;

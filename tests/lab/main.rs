@@ -235,6 +235,7 @@ const TESTS: &[Test] = tests! {
         a_hook_that_refuses_the_history_leaves_everything_untouched,
         a_history_that_others_write_to_is_appended_to,
         a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up,
+        an_environment_whose_branch_is_gone_is_kept_up,
     }
     controllers {
         one_that_only_observes_changes_nothing,
