@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use git2::{ObjectType, Oid, Signature, Time};
 
 use super::{
+    durable,
     error::{Context, GitError},
     local,
     transport::{Credentials, Limits, Session},
@@ -59,6 +60,7 @@ pub struct CommitSummary {
 impl Repository {
     /// Opens the mirror, making it where there is none. Nothing is fetched yet.
     pub fn open(mirror: &Path, url: &RemoteUrl, credentials: Credentials) -> Result<Self, GitError> {
+        durable::ensure();
         let _making = lock(mirror)?;
         let opened = match git2::Repository::open_bare(mirror) {
             Err(error) if error.code() == git2::ErrorCode::NotFound => {
