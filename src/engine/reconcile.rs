@@ -243,6 +243,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             Ok(wants) => {
                 *lock(&self.trouble) = None;
                 self.note_untold(&wants);
+                self.let_go(&self.roster);
                 self.note_what_waits(&wants.known).await;
                 return Ok(wants.known);
             }
@@ -267,6 +268,14 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         warn!("{why}; going on with what is known");
         Ok(known)
+    }
+
+    /// Ends the connections to what belongs to an environment that is declared no more.
+    pub(super) fn let_go(&self, roster: &Roster<H>) {
+        let declared = lock(&self.declaration).as_ref().map(|(_, declaration)| declaration.clone());
+        if let Some(declaration) = declared {
+            roster.only(&declaration.environments());
+        }
     }
 
     /// What waits for a deployment that still goes on: to know what is wanted takes a while.

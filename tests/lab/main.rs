@@ -242,6 +242,7 @@ const TESTS: &[Test] = tests! {
         one_that_is_told_to_end_detaches_and_the_next_start_completes,
         of_two_one_deploys_and_the_other_stands_back_or_takes_over,
         hundreds_of_commits_end_at_the_last,
+        an_instance_that_is_declared_no_more_is_let_go_of,
         a_failure_is_undone_in_the_opposite_order_of_the_plan,
     }
     kills {
