@@ -31,7 +31,7 @@ use super::{
     roster::Roster,
     round,
     round_error::RoundError,
-    sources::Moving,
+    sources::{Asked, Moving},
     survey, waiting,
     wanted::{self, Untold, Wants},
 };
@@ -104,6 +104,7 @@ pub struct Reconciler<H, L> {
     /// from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Vec<Arc<Prepared>>>>,
     pub(super) moving: Mutex<Moving>,
+    pub(super) asked: Asked,
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// Why the repository does not say what is wanted; none while it does.
     pub(super) trouble: Mutex<Option<String>>,
@@ -151,6 +152,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             declaration: Mutex::default(),
             prepared,
             moving,
+            asked: Asked::default(),
             unrecorded,
             trouble,
             untold: Mutex::default(),
