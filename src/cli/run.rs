@@ -78,15 +78,18 @@ pub fn run(args: &Args) -> Exit {
         reconciler.workshop = Some(Arc::new(place.workshop()));
         reconciler.github = github.clone();
         let reconciler = Arc::new(reconciler);
-        let reloading = reconciler.clone();
-        signals::obey(stop.clone(), following.clone(), move || {
-            reloading.roster.forget();
-            info!("connections to instances are made anew");
-        })?;
         let pulls = github.map(|github| {
             let roster = args.reach.roster();
-            let pulls = PullRequests::new(reconciler.clone(), github, roster, args.poll.0, poke.clone());
-            let pulls = Arc::new(pulls);
+            Arc::new(PullRequests::new(reconciler.clone(), github, roster, args.poll.0, poke.clone()))
+        });
+        let reloading = (reconciler.clone(), pulls.clone());
+        signals::obey(stop.clone(), following.clone(), move || {
+            let (reconciler, pulls) = &reloading;
+            reconciler.roster.forget();
+            pulls.iter().for_each(|pulls| pulls.forget_connections());
+            info!("connections to instances are made anew");
+        })?;
+        let pulls = pulls.map(|pulls| {
             tokio::spawn(pulls.clone().tell(stop.clone()));
             tokio::spawn(pulls.clone().tell_what_waits(stop.clone()));
             tokio::spawn(pulls.run(events, stop.clone()))

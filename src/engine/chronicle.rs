@@ -14,6 +14,7 @@ use crate::{
         build::BuiltReleases,
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome},
+        plan::Commits,
         standing::{Standing, StandingEvent},
     },
     report,
@@ -134,7 +135,7 @@ pub async fn conclude<L: Ledger>(
         return Ok(false);
     }
     if deployment.outcome == Some(Outcome::Applied) {
-        ledger.mark_good(&deployment.environment, &deployment.commits).await?;
+        mark_good(ledger, &deployment.environment, &deployment.commits).await;
     }
     Ok(true)
 }
@@ -168,9 +169,16 @@ pub async fn complete<L: Ledger>(
     let files = record::event_files(&files, &standing, event);
     let message = report::control::commit_message(environment, event);
     ledger.append(environment, on.commit.clone(), files, message).await?;
-    match standing.good {
-        Some(good) => ledger.mark_good(environment, &good.commits).await,
-        None => Ok(()),
+    if let Some(good) = standing.good {
+        mark_good(ledger, environment, &good.commits).await;
+    }
+    Ok(())
+}
+
+/// What is recorded stands without it, and the next that is applied moves the mark as well.
+async fn mark_good<L: Ledger>(ledger: &L, environment: &EnvironmentName, commits: &Commits) {
+    if let Err(error) = ledger.mark_good(environment, commits).await {
+        tracing::warn!(%environment, "what is live is not marked as the last good commit: {}", report::chain(&error));
     }
 }
 

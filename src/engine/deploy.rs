@@ -99,7 +99,7 @@ impl<H: Host> Deployment<'_, H> {
         }
         let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
         let undo = Undo {
-            fleet: self.prepared.fleet.name.as_str(),
+            fleet: &self.prepared.fleet.name,
             deployment: &self.name,
             hosts: self.hosts,
             instances: steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect(),

@@ -44,8 +44,12 @@ impl NetworkFetcher {
     fn mirror(&self, source: &GitSource) -> Result<Repository, FetchError> {
         let url: RemoteUrl = source.url.parse().map_err(told)?;
         let credentials = self.credentials(source, &url)?;
-        let mirror = self.folder.join("git").join(format!("{}.git", Digest::of(&source.url).short()));
-        Repository::open(&mirror, &url, credentials).map_err(told)
+        Repository::open(&self.place(source), &url, credentials).map_err(told)
+    }
+
+    /// Where the source's mirror lies.
+    fn place(&self, source: &GitSource) -> PathBuf {
+        self.folder.join("git").join(format!("{}.git", Digest::of(&source.url).short()))
     }
 
     fn credentials(&self, source: &GitSource, url: &RemoteUrl) -> Result<Credentials, FetchError> {
@@ -75,7 +79,7 @@ impl Fetcher for NetworkFetcher {
     }
 
     fn last_commit(&self, source: &GitSource) -> Option<String> {
-        self.mirror(source).ok()?.last_resolved(name(source))
+        Repository::last_resolved(&self.place(source), name(source))
     }
 
     fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {

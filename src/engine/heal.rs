@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{name::InstanceName, observation::Observation},
+    model::{name::InstanceName, observation::Observation, paths},
     plan::Observed,
     report::{self, progress::Event},
 };
@@ -32,7 +32,11 @@ pub async fn heal<H: Host>(
         .collect();
     let healed = broken.iter().map(|(name, deployment)| async move {
         if ended.is_some_and(|ended| generation(deployment) > ended) {
-            let why = format!("deployment {deployment} was begun there, and the history does not tell how it ended");
+            let by_hand = paths::undo_script(&prepared.fleet.name, deployment);
+            let why = format!(
+                "deployment {deployment} was begun there, and the history does not tell how it ended; where no other \
+                 controller is at it, log in there, and undo it by hand: `sudo sh {by_hand}`"
+            );
             return (name.clone(), Err(why));
         }
         watch(Event::Undoing { instance: name.clone() });

@@ -1,11 +1,7 @@
 //! The config repository as the engine uses it: what is declared comes from there, and what happened is
 //! written there. [`GitLedger`] is the real one; tests put one in memory in its place.
 
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use chrono::Utc;
 use thiserror::Error;
@@ -88,17 +84,17 @@ impl LedgerError {
 }
 
 /// The config repository's mirror, shared by the passes of all environments. Git's blocking calls go to
-/// threads made for them, one after the other.
+/// threads made for them. Those that write take turns by themselves; those that read wait for nobody.
 #[derive(Clone)]
 pub struct GitLedger {
-    repository: Arc<Mutex<Repository>>,
+    repository: Arc<Repository>,
     /// Goes up with each commit that is appended to a history.
     appended: Arc<watch::Sender<u64>>,
 }
 
 impl GitLedger {
     pub fn new(repository: Repository) -> Self {
-        Self { repository: Arc::new(Mutex::new(repository)), appended: Arc::new(watch::Sender::new(0)) }
+        Self { repository: Arc::new(repository), appended: Arc::new(watch::Sender::new(0)) }
     }
 
     /// Changes with each commit that this process appends to a history.
@@ -112,8 +108,7 @@ impl GitLedger {
     ) -> Result<T, LedgerError> {
         let repository = self.repository.clone();
         // A call that panicked left git's own files consistent: they change by rename.
-        let run = move || call(&repository.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(tokio::task::spawn_blocking(run).await??)
+        Ok(tokio::task::spawn_blocking(move || call(&repository)).await??)
     }
 }
 

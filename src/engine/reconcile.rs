@@ -31,8 +31,9 @@ use super::{
     roster::Roster,
     round,
     round_error::RoundError,
-    sources::Moving,
-    waiting, wanted,
+    sources::{Asked, Moving},
+    survey, waiting,
+    wanted::{self, Untold, Wants},
 };
 use crate::{
     decide::{self, Effect, Event, Policy, State},
@@ -42,9 +43,13 @@ use crate::{
     model::{
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
+        plan::Commits,
     },
     release::{Fetcher, Unfetched, Workshop},
-    report::{self, status::StatusView},
+    report::{
+        self,
+        status::{self, StatusView},
+    },
 };
 
 /// How long what runs is waited for when the loop ends. Hosts go on by themselves.
@@ -99,9 +104,12 @@ pub struct Reconciler<H, L> {
     /// from there.
     pub(super) prepared: Mutex<BTreeMap<EnvironmentName, Vec<Arc<Prepared>>>>,
     pub(super) moving: Mutex<Moving>,
+    pub(super) asked: Asked,
     pub(super) unrecorded: Mutex<Unrecorded>,
     /// Why the repository does not say what is wanted; none while it does.
     pub(super) trouble: Mutex<Option<String>>,
+    /// The same of single environments.
+    pub(super) untold: Mutex<BTreeMap<EnvironmentName, String>>,
     /// When releases are read again next.
     pub(super) rereads: Mutex<BTreeMap<InstanceName, Instant>>,
     turns: Mutex<BTreeMap<EnvironmentName, u64>>,
@@ -144,8 +152,10 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             declaration: Mutex::default(),
             prepared,
             moving,
+            asked: Asked::default(),
             unrecorded,
             trouble,
+            untold: Mutex::default(),
             rereads,
             turns,
             halts,
@@ -232,10 +242,12 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             Err(error) => Err(error.into()),
         };
         let failure = match wanted {
-            Ok(wanted) => {
+            Ok(wants) => {
                 *lock(&self.trouble) = None;
-                self.note_what_waits(&wanted).await?;
-                return Ok(wanted);
+                self.note_untold(&wants);
+                self.let_go(&self.roster);
+                self.note_what_waits(&wants.known).await;
+                return Ok(wants.known);
             }
             Err(failure) => failure,
         };
@@ -246,12 +258,13 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         let known = match self.ledger.last_fetched().await? {
             Some(fetched) => wanted::wanted(self, &fetched).await.or_else(|failure| match failure {
-                RoundError::Invalid(_) => Ok(BTreeMap::new()),
+                RoundError::Invalid(_) => Ok(Wants::default()),
                 failure => Err(failure),
             })?,
-            None => BTreeMap::new(),
+            None => Wants::default(),
         };
-        let known = if known.is_empty() { wanted::last_good(self).await? } else { known };
+        self.note_untold(&known);
+        let known = if known.known.is_empty() { wanted::last_good(self).await? } else { known.known };
         if known.is_empty() {
             return Err(failure);
         }
@@ -259,14 +272,47 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         Ok(known)
     }
 
-    /// What waits for a deployment that still goes on: to know what is wanted takes a while.
-    async fn note_what_waits(&self, wanted: &BTreeMap<EnvironmentName, decide::Wanted>) -> Result<(), RoundError> {
-        for (environment, wanted) in wanted.iter().filter(|(_, wanted)| wanted.said.open.is_some()) {
-            let said = self.said(environment).await?;
-            let waiting = waiting::after(said.open.as_ref(), &wanted.commits, &said.standing);
-            waiting::note(&self.status, environment, waiting);
+    /// Ends the connections to what belongs to an environment that is declared no more.
+    pub(super) fn let_go(&self, roster: &Roster<H>) {
+        let declared = lock(&self.declaration).as_ref().map(|(_, declaration)| declaration.clone());
+        if let Some(declaration) = declared {
+            roster.only(&declaration.environments());
         }
-        Ok(())
+    }
+
+    /// What waits for a deployment that still goes on: to know what is wanted takes a while.
+    async fn note_what_waits(&self, wanted: &BTreeMap<EnvironmentName, decide::Wanted>) {
+        for (environment, wanted) in wanted.iter().filter(|(_, wanted)| wanted.said.open.is_some()) {
+            match self.said(environment).await {
+                Ok(said) => {
+                    let waiting = waiting::after(said.open.as_ref(), &wanted.commits, &said.standing);
+                    waiting::note(&self.status, environment, waiting);
+                }
+                Err(error) => warn!(%environment, "the history: {}", report::chain(&error)),
+            }
+        }
+    }
+
+    /// Why an environment's newest commits are not followed stands in its status until they are. Where nothing of it
+    /// is known to go on with nobody looks at its hosts either.
+    fn note_untold(&self, wants: &Wants) {
+        let of = |(name, untold): (&EnvironmentName, &Untold)| (name.clone(), format!("{TROUBLE}{}", untold.why));
+        let now: BTreeMap<_, _> = wants.untold.iter().map(of).collect();
+        let before = std::mem::replace(&mut *lock(&self.untold), now.clone());
+        let mut status = lock(&self.status);
+        for (name, why) in before {
+            if let Some(view) = status.get_mut(&name) {
+                view.last_error.take_if(|error| *error == why);
+            }
+        }
+        for (name, why) in now {
+            let nothing = || survey::nothing_known(&name, &Commits::default(), &self.seat);
+            let view = status.entry(name.clone()).or_insert_with(nothing);
+            view.last_error = Some(why);
+            if !wants.known.contains_key(&name) {
+                (view.sync, view.health) = (status::Sync::Unknown, status::Health::Unknown);
+            }
+        }
     }
 
     /// The number of the pass that the environment has now.

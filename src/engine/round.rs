@@ -321,12 +321,32 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         loop {
             let next = lock(&self.reconciler.unrecorded).get(self.environment).and_then(|due| due.first().cloned());
             let Some((deployment, prepared)) = next else { return Ok(()) };
-            pass::record(&self.reconciler.ledger, &deployment, &prepared).await?;
-            info!(deployment = deployment.generation, "its outcome is recorded now");
+            match pass::record(&self.reconciler.ledger, &deployment, &prepared).await {
+                Ok(()) => info!(deployment = deployment.generation, "its outcome is recorded now"),
+                // What the history says stands. To offer it again would only keep all that comes after it waiting.
+                Err(lost @ PassError::TakenOver { .. }) => self.tell_of_lost(&deployment, &lost).await?,
+                Err(error) => return Err(error.into()),
+            }
             if let Some(due) = lock(&self.reconciler.unrecorded).get_mut(self.environment) {
                 due.remove(0);
             }
         }
+    }
+
+    /// Says of an outcome that is never recorded whose it was, and who wrote in its place.
+    async fn tell_of_lost(&self, deployment: &Deployment, lost: &PassError) -> Result<(), RoundError> {
+        let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?.deployment;
+        let newest = newest.map_or("no deployment".to_owned(), |newest| {
+            format!("generation {} by {}", newest.generation, newest.controller)
+        });
+        let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+        warn!(
+            deployment = deployment.generation,
+            "it ended {outcome} under {}, which is not recorded: {}; the newest there is {newest}",
+            deployment.controller,
+            report::chain(lost)
+        );
+        Ok(())
     }
 
     /// Says why, and records it once for these commits.
@@ -406,6 +426,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let put_off =
             matches!(self.goal, Goal::Observe { why: Barred::Later, .. } | Goal::Repair { why: Barred::Later, .. });
         let trouble = lock(&self.reconciler.trouble).clone();
+        let trouble = trouble.or_else(|| lock(&self.reconciler.untold).get(self.environment).cloned());
         let mut status = lock(&self.reconciler.status);
         let view = self.viewed(&mut status);
         let before = view.last_error.take().filter(|before| put_off && !before.starts_with(TROUBLE));

@@ -27,6 +27,8 @@ pub enum RoundError {
     Deployment { generation: u64, outcome: Outcome, why: String },
     #[error("the default branch holds no environment that is complete enough to go on")]
     NoCommits,
+    #[error("the repository has no such branch")]
+    NoBranch,
     #[error("fetching what lies elsewhere did not end")]
     Panicked(#[from] tokio::task::JoinError),
 }
@@ -41,6 +43,15 @@ impl From<PrepareError> for RoundError {
 }
 
 impl RoundError {
+    /// The next move, where there is one to name besides what the error says.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            RoundError::Ledger(LedgerError::Git(error)) => error.hint(),
+            RoundError::NoBranch => Some("push it again, or name another one in the environment's file".to_owned()),
+            _ => None,
+        }
+    }
+
     /// A build that failed by its own fault.
     pub(super) fn failed_build(&self) -> Option<Refused> {
         match self {

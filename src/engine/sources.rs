@@ -5,7 +5,11 @@
 //! is keyed on what is wanted (a failure, a quarantine, what is good) is about those very files. A
 //! repository that is away stays where it was.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tracing::warn;
@@ -26,7 +30,7 @@ use crate::{
         source::{GitSource, SourceCommits},
         standing::Standing,
     },
-    release::{self, Builds},
+    release::{self, Builds, Fetcher},
 };
 
 /// How long one repository may hold up what all the others bring. It goes on being asked.
@@ -38,6 +42,47 @@ const PREPARED: usize = 2;
 /// What an environment's commits name of other repositories.
 pub(super) type Moving = BTreeMap<EnvironmentName, (Commits, Arc<BTreeMap<String, GitSource>>)>;
 
+/// The sources that were asked where they are, and have not answered yet.
+pub(super) type Asked = Arc<Mutex<BTreeSet<String>>>;
+
+/// That a source is being asked: for as long as this lives nobody asks it again.
+struct Asking {
+    asked: Asked,
+    name: String,
+}
+
+impl Asking {
+    /// None where it is being asked already.
+    fn begin(asked: &Asked, name: &str) -> Option<Self> {
+        let is_first = lock(asked).insert(name.to_owned());
+        is_first.then(|| Self { asked: asked.clone(), name: name.to_owned() })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        lock(&self.asked).remove(&self.name);
+    }
+}
+
+/// Where a source is now. What it does not say in time it may still find out: the mirror has it then. A thread that waits
+/// for it cannot be stopped, so there is never a second one.
+async fn ask(fetcher: &Arc<dyn Fetcher>, asked: &Asked, name: &str, source: &GitSource) -> Result<String, String> {
+    let Some(asking) = Asking::begin(asked, name) else {
+        return Err("it was asked before, and has not answered yet".to_owned());
+    };
+    let (fetcher, source) = (fetcher.clone(), source.clone());
+    let answer = tokio::task::spawn_blocking(move || {
+        let _asking = asking;
+        fetcher.commit(&source)
+    });
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => answer.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
 impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// The commit of each branch and tag that the environment takes files from.
     pub(super) async fn source_commits(
@@ -48,7 +93,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     ) -> Result<SourceCommits, RoundError> {
         let moving = self.moving(environment, commits).await?;
         let asked = moving.iter().map(|(name, source)| async move {
-            let commit = match self.ask_source(source).await {
+            let commit = match ask(&self.fetcher, &self.asked, name, source).await {
                 Ok(commit) => Some(commit),
                 Err(why) => {
                     let known = self.fetcher.last_commit(source);
@@ -62,16 +107,6 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             Some((name.clone(), commit?))
         });
         Ok(join_all(asked).await.into_iter().flatten().collect())
-    }
-
-    async fn ask_source(&self, source: &GitSource) -> Result<String, String> {
-        let (fetcher, source) = (self.fetcher.clone(), source.clone());
-        let asked = tokio::task::spawn_blocking(move || fetcher.commit(&source));
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => answer.map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
     }
 
     /// What these commits ask of hosts, with all their files, and what is deployed in their place. What is built
@@ -147,5 +182,74 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let moving = Arc::new(fleet.map(|(fleet, _)| release::moving(&fleet)).unwrap_or_default());
         lock(&self.moving).insert(environment.clone(), (commits.clone(), moving.clone()));
         Ok(moving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    use super::*;
+    use crate::{
+        model::{
+            source::{ArchiveSource, Revision},
+            tree::Tree,
+        },
+        release::FetchError,
+    };
+
+    /// Answers a question when it is told to, and tells when it is asked one.
+    struct Slow {
+        is_asked: UnboundedSender<()>,
+        may_answer: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Fetcher for Slow {
+        fn commit(&self, _: &GitSource) -> Result<String, FetchError> {
+            self.is_asked.send(()).expect("the test listens");
+            lock(&self.may_answer).recv().expect("the test tells");
+            Ok("c0ffee".to_owned())
+        }
+
+        fn last_commit(&self, _: &GitSource) -> Option<String> {
+            None
+        }
+
+        fn folder(&self, _: &GitSource, _: &str) -> Result<Tree, FetchError> {
+            Ok(Tree::default())
+        }
+
+        fn archive(&self, _: &ArchiveSource) -> Result<Tree, FetchError> {
+            Ok(Tree::default())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_slow_is_asked_once_at_a_time() {
+        let (is_asked, mut hears) = unbounded_channel();
+        let (tells, may_answer) = mpsc::channel();
+        let fetcher: Arc<dyn Fetcher> = Arc::new(Slow { is_asked, may_answer: Mutex::new(may_answer) });
+        let url = "https://git.example.org/other.git".to_owned();
+        let source = GitSource { url, revision: Revision::Default, folder: String::new(), credentials: None };
+        let asked = Asked::default();
+        let first = tokio::spawn({
+            let (fetcher, asked, source) = (fetcher.clone(), asked.clone(), source.clone());
+            async move { ask(&fetcher, &asked, "other", &source).await }
+        });
+        hears.recv().await.expect("it is asked");
+        // The wait for it may be over by now: the thread goes on, and no other joins it.
+        first.abort();
+        let again = ask(&fetcher, &asked, "other", &source).await;
+        assert_eq!(again, Err("it was asked before, and has not answered yet".to_owned()));
+        assert!(hears.try_recv().is_err(), "it is asked twice at once");
+        tells.send(()).expect("it listens");
+        while !lock(&asked).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tells.send(()).expect("it listens");
+        assert_eq!(ask(&fetcher, &asked, "other", &source).await, Ok("c0ffee".to_owned()));
+        assert!(hears.try_recv().is_ok(), "it is not asked again");
     }
 }

@@ -13,12 +13,16 @@ use futures_util::future::join_all;
 use super::{Watch, look::Hosts};
 use crate::{
     host::{Host, PHASE_LIMIT, Patience},
-    model::{name::InstanceName, outcome::Failure},
+    model::{
+        name::{FleetName, InstanceName},
+        outcome::{Cause, Failure},
+        paths,
+    },
     report::{self, progress::Event},
 };
 
 pub struct Undo<'a, H> {
-    pub fleet: &'a str,
+    pub fleet: &'a FleetName,
     /// The deployment's directory on the instances.
     pub deployment: &'a str,
     pub hosts: &'a Hosts<H>,
@@ -58,11 +62,11 @@ impl<H: Host> Undo<'_, H> {
     }
 
     async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
-        let host = self.hosts.get(name)?;
+        let Some(host) = self.hosts.get(name) else { return Some(self.out_of_reach(name)) };
         let patience = if self.lost.as_ref() == Some(name) { Duration::ZERO } else { self.patience };
         let mut patience = Patience::new(patience, PHASE_LIMIT);
         loop {
-            match host.undo(self.fleet, self.deployment, phase).await {
+            match host.undo(self.fleet.as_str(), self.deployment, phase).await {
                 Ok(()) => return None,
                 Err(error) if patience.outlasts(&error).await => {}
                 Err(error) => {
@@ -74,5 +78,14 @@ impl<H: Host> Undo<'_, H> {
                 }
             }
         }
+    }
+
+    /// Of an instance that is declared no more: nobody knows how to reach it, and what is there is there still.
+    fn out_of_reach(&self, name: &InstanceName) -> Failure {
+        let by_hand = paths::undo_script(self.fleet, self.deployment);
+        let message = format!("it is declared no more; log in there, and undo it by hand: `sudo sh {by_hand}`");
+        (self.watch)(Event::Warning(format!("{name} is not undone: {message}")));
+        let (instance, step) = (name.clone(), "undo".to_owned());
+        Failure { instance, step, message, cause: Cause::Interrupted, log: Vec::new() }
     }
 }

@@ -17,32 +17,71 @@ use crate::{
     git::{Fetched, HistoryChange},
     host::Host,
     model::{name::EnvironmentName, plan::Commits, standing::Standing},
+    report::chain,
 };
 
-/// The commits of each environment: the default branch's, and its own branch's; and what its history says.
-pub async fn wanted<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
-    fetched: &Fetched,
-) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
+/// What the repository wants, as far as it can be told.
+#[derive(Debug, Default)]
+pub struct Wants {
+    /// Of each environment. While its newest commits cannot be told, its last good ones are wanted on.
+    pub known: BTreeMap<EnvironmentName, Wanted>,
+    /// The environments whose newest commits cannot be told.
+    pub untold: BTreeMap<EnvironmentName, Untold>,
+}
+
+/// Why it cannot be told what an environment's branch holds, for people: the environment, the cause, the next move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    pub branch: String,
+    pub why: String,
+}
+
+/// The commits of each environment: the default branch's, and its own branch's; and what its history says. The
+/// trouble of one is none of the others'.
+pub async fn wanted<H: Host, L: Ledger>(reconciler: &Reconciler<H, L>, fetched: &Fetched) -> Result<Wants, RoundError> {
     let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(RoundError::NoCommits) };
     let declaration = declaration(reconciler, default).await?;
-    let mut wanted = BTreeMap::new();
+    let mut wants = Wants::default();
     for name in declaration.environments() {
         let Some(branch) = declaration.environment_branch(name) else { continue };
-        let Some(commit) = fetched.branches.get(branch) else {
-            warn!(environment = %name, "its branch {branch} is not in the repository");
-            continue;
+        let failure = match newest(reconciler, &declaration, fetched, name, default, branch).await {
+            Ok(newest) => {
+                wants.known.insert(name.clone(), newest);
+                continue;
+            }
+            Err(failure) => failure,
         };
-        let mut commits = Commits::of_config(Some(default.clone()), Some(commit.clone()));
-        let said = reconciler.said(name).await?;
-        commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
-        let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
-        let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-        let names = declaration.required_checks(name);
-        let missing_checks = required::missing(reconciler, names, &commits, &said.standing).await;
-        wanted.insert(name.clone(), Wanted { commits, observe_every, said, rewinds, missing_checks });
+        let kept_up =
+            kept_up(reconciler, name).await.inspect_err(|error| warn!(environment = %name, "{}", chain(error)));
+        let kept_up = kept_up.ok().flatten();
+        let then = if kept_up.is_some() { "its last good commits are kept up" } else { "it is not looked after" };
+        let next = failure.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let why = format!("{name}, branch {branch}: {}{next}; until then {then}", chain(&failure));
+        warn!(environment = %name, "{why}");
+        wants.untold.insert(name.clone(), Untold { branch: branch.to_owned(), why });
+        wants.known.extend(kept_up.map(|kept_up| (name.clone(), kept_up)));
     }
-    Ok(wanted)
+    Ok(wants)
+}
+
+/// What the branches of one environment hold now.
+async fn newest<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    declaration: &Declaration,
+    fetched: &Fetched,
+    name: &EnvironmentName,
+    default: &str,
+    branch: &str,
+) -> Result<Wanted, RoundError> {
+    let said = reconciler.said(name).await?;
+    let commit = fetched.branches.get(branch).ok_or(RoundError::NoBranch)?;
+    let mut commits = Commits::of_config(Some(default.to_owned()), Some(commit.clone()));
+    commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
+    let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
+    let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
+    let names = declaration.required_checks(name);
+    let missing_checks = required::missing(reconciler, names, &commits, &said.standing).await;
+    Ok(Wanted { commits, observe_every, said, rewinds, missing_checks })
 }
 
 /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
@@ -69,15 +108,26 @@ pub async fn last_good<H: Host, L: Ledger>(
 ) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
     let mut wanted = BTreeMap::new();
     for name in reconciler.ledger.histories().await? {
-        let said = reconciler.said(&name).await?;
-        let Some(commits) = said.standing.kept_up().map(|good| good.commits.clone()) else { continue };
-        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { continue };
-        let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
-        let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { continue };
-        let observe_every = declaration.observe_interval(&name).0.as_millis() as u64;
-        wanted.insert(name, Wanted { commits, observe_every, said, rewinds: false, missing_checks: Vec::new() });
+        match kept_up(reconciler, &name).await {
+            Ok(kept_up) => wanted.extend(kept_up.map(|kept_up| (name, kept_up))),
+            Err(failure) => warn!(environment = %name, "it is not looked after: {}", chain(&failure)),
+        }
     }
     Ok(wanted)
+}
+
+/// The last good commits of an environment, as what is wanted of it; none where nothing was ever good.
+async fn kept_up<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    name: &EnvironmentName,
+) -> Result<Option<Wanted>, RoundError> {
+    let said = reconciler.said(name).await?;
+    let Some(commits) = said.standing.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
+    let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { return Ok(None) };
+    let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
+    let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { return Ok(None) };
+    let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
+    Ok(Some(Wanted { commits, observe_every, said, rewinds: false, missing_checks: Vec::new() }))
 }
 
 /// Whether the commits leave out the deployed ones: somebody pushed by force.

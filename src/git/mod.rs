@@ -9,6 +9,7 @@
 //!
 //! Everything here blocks: call it where blocking is allowed (`spawn_blocking`), never from a task.
 
+mod durable;
 mod error;
 mod fetch;
 mod history;

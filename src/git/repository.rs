@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use git2::{ObjectType, Oid, Signature, Time};
 
 use super::{
+    durable,
     error::{Context, GitError},
     local,
     transport::{Credentials, Limits, Session},
@@ -66,17 +67,13 @@ pub struct CommitSummary {
 }
 
 impl Repository {
-    /// Opens the mirror, making it where there is none. Nothing is fetched yet.
+    /// Opens the mirror, making it where there is none. Nothing is fetched yet, nor is what writes to it waited for.
     pub fn open(mirror: &Path, url: &RemoteUrl, credentials: Credentials) -> Result<Self, GitError> {
-        let _making = lock(mirror)?;
-        let opened = match git2::Repository::open_bare(mirror) {
-            Err(error) if error.code() == git2::ErrorCode::NotFound => {
-                let mut options = git2::RepositoryInitOptions::new();
-                git2::Repository::init_opts(mirror, options.bare(true).external_template(false))
-            }
-            opened => opened,
-        };
-        opened.context("open the mirror", mirror.display())?;
+        durable::ensure();
+        // The last thing that is made of one is its HEAD, and without that it does not open.
+        if git2::Repository::open_bare(mirror).is_err() {
+            make(mirror)?;
+        }
         let author = (local::AUTHOR.0.to_owned(), local::AUTHOR.1.to_owned());
         let (mirror, url, limits) = (mirror.to_owned(), url.clone(), Limits::default());
         Ok(Self { mirror, url, limits, credentials, author, writing: Mutex::default() })
@@ -225,6 +222,19 @@ impl Repository {
         };
         read().context("read the references of", self.mirror.display())
     }
+}
+
+/// Makes the mirror where there is none, while no other process does.
+fn make(mirror: &Path) -> Result<(), GitError> {
+    let _making = lock(mirror)?;
+    let opened = match git2::Repository::open_bare(mirror) {
+        Err(error) if error.code() == git2::ErrorCode::NotFound => {
+            let mut options = git2::RepositoryInitOptions::new();
+            git2::Repository::init_opts(mirror, options.bare(true).external_template(false))
+        }
+        opened => opened,
+    };
+    opened.map(|_| ()).context("open the mirror", mirror.display())
 }
 
 /// Why something with a remote failed: what really happened, where the transport knows.

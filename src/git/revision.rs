@@ -3,6 +3,8 @@
 //! Keeps true: a commit that was had once needs no network any more; only what a revision needs is
 //! downloaded; a reference of the mirror moves when all that it needs is here.
 
+use std::path::Path;
+
 use git2::{AutotagOption, Direction, FetchOptions, ObjectType, Oid, Remote};
 
 use super::{
@@ -37,9 +39,10 @@ impl Repository {
         Ok(commit.to_string())
     }
 
-    /// The commit that [`Self::resolve`] answered last, without the network.
-    pub fn last_resolved(&self, revision: Option<&str>) -> Option<String> {
-        let found = self.mirror().ok()?.refname_to_id(&kept_as(revision)).ok()?;
+    /// The commit that [`Self::resolve`] answered last in the mirror, without the network and without waiting for who
+    /// writes there.
+    pub fn last_resolved(mirror: &Path, revision: Option<&str>) -> Option<String> {
+        let found = git2::Repository::open_bare(mirror).ok()?.refname_to_id(&kept_as(revision)).ok()?;
         Some(found.to_string())
     }
 

@@ -4,10 +4,18 @@
 
 mod completions;
 mod daemon;
+mod durable;
+mod environments;
+#[path = "../support/git.rs"]
+#[expect(dead_code, reason = "shared with those who serve repositories")]
+mod git_program;
 mod log;
 mod packaging;
 mod systemd;
 mod terminal;
+#[path = "../lab/trace.rs"]
+#[expect(dead_code, reason = "shared with the lab, which also shows that it reads what strace writes")]
+mod trace;
 #[path = "../support/waiting.rs"]
 mod waiting;
 mod webhook;

@@ -7,11 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use evenkeel::git::{Credentials, GitError, Limits, RemoteUrl, Repository, commit_to_bare};
+use evenkeel::{
+    engine::ledger::{GitLedger, Ledger as _},
+    git::{Credentials, GitError, Limits, RemoteUrl, Repository, commit_to_bare},
+};
 
 use crate::{
     bad_server::{BadServer, Manner},
-    helpers::{append, bare, changes, git, local, must, noon, open, references, told, url},
+    helpers::{append, bare, changes, git, local, must, noon, open, production, references, told, url},
     http_server::{HttpServer, TOKEN, garbage, token},
     sshd::Sshd,
 };
@@ -116,6 +119,42 @@ fn a_bad_remote_over_http_is_told_in_time() {
     let lacking = fault("nothing-later");
     assert!(lacking.starts_with("URL did not send the commit that it has refs/heads/"), "{lacking}");
     world.recovers();
+}
+
+#[test]
+fn reading_does_not_wait_for_a_remote_that_dribbles() {
+    let folder = crate::helpers::temporary();
+    let world = World::new(folder.path());
+    let server = HttpServer::start(folder.path());
+    let url = server.url("/bad-dribble/config.git");
+    let repository = world.open(&url, &token(folder.path(), TOKEN));
+    let long = Duration::from_secs(5);
+    let ledger = GitLedger::new(repository.with_limits(Limits { silence: long, fetch: long, push: long }));
+    let lock = fs::File::open(world.mirror.join("evenkeel.lock")).expect("the mirror has one");
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+        let fetching = tokio::spawn({
+            let ledger = ledger.clone();
+            async move { ledger.fetch().await }
+        });
+        // Until it has its turn: then it asks the remote.
+        while lock.try_lock().is_ok() {
+            lock.unlock().expect("it is ours");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let tip = ledger.tip(&production()).await.expect("it reads").expect("there is a history");
+        let head = ledger.head(&production(), &["deployment.json"]).await.expect("it reads").expect("there is one");
+        assert_eq!(tip.commit, head.commit);
+        assert_eq!(ledger.histories().await.expect("it reads"), [production()]);
+        let fetched = ledger.last_fetched().await.expect("it reads").expect("there was a fetch");
+        let main = &fetched.branches["main"];
+        assert!(ledger.is_ancestor(main, main).await.expect("it reads"));
+        assert_eq!(ledger.subject(main).await.as_deref(), Some("First"));
+        let tree = ledger.tree(main, main, "fleet").await.expect("it reads");
+        assert!(tree.get("fleet/fleet.yaml").is_some());
+        assert!(!fetching.is_finished(), "it was over before all was read");
+        let error = fetching.await.expect("it does not panic").expect_err("it must not fetch");
+        assert!(error.to_string().contains("cannot fetch from"), "{error}");
+    });
 }
 
 #[test]

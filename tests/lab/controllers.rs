@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    faults::all_overridden,
     fleet::{Fleet, restarted, set},
     reconciler::Reconciler,
     world::{World, assert_is, assert_same, wait_for},
@@ -152,6 +153,31 @@ pub fn hundreds_of_commits_end_at_the_last(world: &World) {
     let deployments = fleet.told().len() / 2;
     assert!(deployments < 50, "{deployments} deployments for 200 commits");
     assert!(!reconciler.log().contains("ERROR"), "something went wrong on the way");
+}
+
+pub fn an_instance_that_is_declared_no_more_is_let_go_of(world: &World) {
+    let mut fleet = Fleet::shared(world, "letgo");
+    fleet.environment("");
+    fleet.service("alpha", fleet.port(0), &["h1"], "");
+    // The override file names nothing that is declared no more.
+    let mut key = String::new();
+    all_overridden(&mut fleet, |instances| {
+        let h2 = instances.as_object_mut().and_then(|instances| instances.remove("h2")).expect("h2 is there");
+        key = h2["ssh"]["key"].as_str().expect("it has a key").to_owned();
+    });
+    let h2 = world.host("h2");
+    fleet.instance(h2, &format!("host_key: {}\n", h2.host_key));
+    let _reconciler = fleet.reconcile_at(fleet.state(), &["--ssh-key", &key]);
+    fleet.is_live(&fleet.commit());
+    let sessions = |host: &str| {
+        let from = world.lab.gateway();
+        world.host(host).run(&format!("ss -Htn state established '( sport = :22 )' dst {from}")).lines().count()
+    };
+    assert_is("the sessions on h1 and h2", [sessions("h1"), sessions("h2")], [1, 1]);
+    fleet.remove("instances/h2.yaml");
+    fleet.commit();
+    wait_for("the end of the session on h2", || (sessions("h2") == 0).then_some(()));
+    assert_is("the sessions on h1", sessions("h1"), 1);
 }
 
 pub fn a_failure_is_undone_in_the_opposite_order_of_the_plan(world: &World) {

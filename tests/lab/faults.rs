@@ -11,9 +11,14 @@ use crate::{
 
 /// The lab's override file with one instance's entry changed, as a file of its own.
 pub fn overridden(fleet: &mut Fleet<'_>, instance: &str, change: impl FnOnce(&mut Value)) {
+    all_overridden(fleet, |instances| change(&mut instances[instance]));
+}
+
+/// As [`overridden`], with all instances' entries.
+pub fn all_overridden(fleet: &mut Fleet<'_>, change: impl FnOnce(&mut Value)) {
     let text = fs::read_to_string(&fleet.overrides).expect("the lab has written it");
     let mut overrides: Value = serde_saphyr::from_str(&text).expect("it is YAML");
-    change(&mut overrides["instances"][instance]);
+    change(&mut overrides["instances"]);
     // Beside the repository: a file inside would make the work tree another one.
     let path = fleet.path().parent().expect("it lies in the repository").join(".git/override.yaml");
     fs::write(&path, serde_yaml::to_string(&overrides).expect("it can be written")).expect("it can be written");

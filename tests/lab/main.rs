@@ -240,12 +240,14 @@ const TESTS: &[Test] = tests! {
         a_hook_that_refuses_the_history_leaves_everything_untouched,
         a_history_that_others_write_to_is_appended_to,
         a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up,
+        an_environment_whose_branch_is_gone_is_kept_up,
     }
     controllers {
         one_that_only_observes_changes_nothing,
         one_that_is_told_to_end_detaches_and_the_next_start_completes,
         of_two_one_deploys_and_the_other_stands_back_or_takes_over,
         hundreds_of_commits_end_at_the_last,
+        an_instance_that_is_declared_no_more_is_let_go_of,
         a_failure_is_undone_in_the_opposite_order_of_the_plan,
     }
     kills {

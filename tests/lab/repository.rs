@@ -162,3 +162,27 @@ pub fn a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up(world: &Wo
     fleet.is_live(&says(&fleet, "two"));
     is_heard(&fleet, "two");
 }
+
+pub fn an_environment_whose_branch_is_gone_is_kept_up(world: &World) {
+    let fleet = Fleet::shared(world, "branchless");
+    fleet.environment("branch: live");
+    let merges = |greeting: &str| {
+        let commit = says(&fleet, greeting);
+        fleet.git(&["push", "--quiet", "origin", "main:live"]);
+        commit
+    };
+    let first = merges("one");
+    let mut reconciler = fleet.reconcile();
+    fleet.is_live(&first);
+    fleet.git(&["push", "--quiet", "origin", ":live"]);
+    fleet.notes("branch live: the repository has no such branch; push it again");
+    is_repaired(&fleet);
+
+    // Also by one that never saw it.
+    reconciler.terminate();
+    let _reconciler = fleet.reconcile();
+    is_repaired(&fleet);
+    fleet.notes("its last good commits are kept up");
+    fleet.is_live(&merges("two"));
+    is_heard(&fleet, "two");
+}

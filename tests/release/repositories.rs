@@ -95,6 +95,23 @@ fn a_repository_that_is_away_is_where_it_was_last_seen() {
 }
 
 #[test]
+fn where_it_was_last_seen_is_told_while_another_asks_it() {
+    let world = World::new();
+    let (url, first) = repository(&world);
+    let source = source(&url, named("main"));
+    assert_eq!(world.fetcher().commit(&source).expect("asked"), first);
+    let mirrors = fs::read_dir(world.path("state/sources/git")).expect("it is there");
+    let mirror = mirrors.map(|mirror| mirror.expect("it reads").path()).next().expect("there is one");
+    let writing = fs::File::open(mirror.join("evenkeel.lock")).expect("it is there");
+    writing.lock().expect("nobody else has it");
+    let (tell, told) = std::sync::mpsc::channel();
+    let fetcher = world.fetcher();
+    std::thread::spawn(move || tell.send(fetcher.last_commit(&source)));
+    let answer = told.recv_timeout(std::time::Duration::from_secs(30)).expect("it waits for nobody");
+    assert_eq!(answer, Some(first));
+}
+
+#[test]
 fn a_submodule_is_refused_by_name() {
     let world = World::new();
     let (url, commit) = repository(&world);

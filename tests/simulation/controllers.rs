@@ -73,8 +73,7 @@ impl Controllers {
         if self.running.contains_key(&number) {
             return;
         }
-        let moved = self.moved.get(&number).copied().unwrap_or(0);
-        let seat = format!("{}{moved}", ["a", "b"][number]);
+        let seat = self.seat(number);
         self.tale.tell(|| format!("controller {seat} starts"));
         let ledger = SimLedger {
             remote: self.remote.clone(),
@@ -108,6 +107,11 @@ impl Controllers {
         let task = tokio::spawn(reconciler.clone().run(stop.clone(), poked));
         self.tale.count("starts of controllers");
         self.running.insert(number, Controller { reconciler, stop, pokes, task });
+    }
+
+    /// Where a controller sits, or would.
+    pub fn seat(&self, number: usize) -> String {
+        format!("{}{}", ["a", "b"][number], self.moved.get(&number).copied().unwrap_or(0))
     }
 
     /// It dies in the middle of whatever it does.

@@ -62,7 +62,8 @@ fn mend(story: &mut Story) {
     }
     story.controllers.mend();
     let mut remote = lock(&story.remote);
-    (remote.down, remote.slow, remote.lost_answers) = (false, false, 0);
+    (remote.down, remote.slow, remote.unmarkable, remote.lost_answers) = (false, false, false, 0);
+    remote.cut_off.clear();
 }
 
 /// What people hold they let go at last.

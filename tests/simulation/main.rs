@@ -3,6 +3,7 @@
 //!
 //! `EVENKEEL_SEED=N` tells one story aloud; `EVENKEEL_STORIES=N` tells so many.
 
+mod apart;
 mod controllers;
 mod deployments;
 #[path = "../support/dice.rs"]
@@ -37,9 +38,10 @@ const THREADS: usize = 2;
 const RARE: [&str; 1] = ["refused generations"];
 const MANY: u64 = 10_000;
 /// What must have happened in some story, or they prove little.
-const HAPPENS: [&str; 26] = [
+const HAPPENS: [&str; 28] = [
     "applied",
     "changes of what is not ours",
+    "controllers that the remote is away for",
     "crashes of controllers",
     "cuts",
     "drifts by hand",
@@ -52,6 +54,7 @@ const HAPPENS: [&str; 26] = [
     "killed scripts",
     "lost connections",
     "lost races to write the history",
+    "marks that are refused",
     "orderly ends of controllers",
     "partial",
     "power losses in a phase or an undo",

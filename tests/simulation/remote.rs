@@ -1,7 +1,7 @@
 //! The config repository that controllers share, and what each of them last saw of it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -46,6 +46,10 @@ pub struct Remote {
     pub tip: Option<String>,
     pub down: bool,
     pub slow: bool,
+    /// The seats of controllers that do not reach it, while others do.
+    pub cut_off: BTreeSet<String>,
+    /// It takes the history, and no mark of a last good commit.
+    pub unmarkable: bool,
     /// So many pushes arrive, and their answers do not.
     pub lost_answers: u32,
     mirrors: BTreeMap<String, Mirror>,
@@ -72,6 +76,11 @@ impl Remote {
         self.commits.insert(id.clone(), Commit { number: self.counted, parent, declared, tree, prepared: None });
         self.head = id.clone();
         id
+    }
+
+    /// A commit that no branch leads to any more, and that nobody has.
+    pub fn lose(&mut self, commit: &str) {
+        self.commits.remove(commit);
     }
 
     pub fn declared(&self) -> &Declared {
@@ -135,7 +144,7 @@ impl SimLedger {
     async fn travel(&self) -> Result<(), LedgerError> {
         let (down, slow) = {
             let remote = lock(&self.remote);
-            (remote.down, remote.slow)
+            (remote.down || remote.cut_off.contains(&self.seat), remote.slow)
         };
         sleep(Duration::from_millis(if slow { 4_000 } else { 60 })).await;
         if down { Err(self.silence().await) } else { Ok(()) }
@@ -245,8 +254,14 @@ impl Ledger for SimLedger {
         Ok(id)
     }
 
-    async fn mark_good(&self, _: &EnvironmentName, _: &Commits) -> Result<(), LedgerError> {
-        self.travel().await
+    async fn mark_good(&self, environment: &EnvironmentName, _: &Commits) -> Result<(), LedgerError> {
+        self.travel().await?;
+        if !lock(&self.remote).unmarkable {
+            return Ok(());
+        }
+        self.tale.count("marks that are refused");
+        let (reference, why) = (format!("refs/evenkeel/{environment}/good"), "a hook says no".to_owned());
+        Err(GitError::Refused { url: URL.to_owned(), reference, why }.into())
     }
 
     async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {

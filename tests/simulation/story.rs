@@ -291,19 +291,26 @@ impl Story {
     fn remote_fault(&mut self) {
         let seconds = Duration::from_secs(self.dice.between(5, 150));
         let remote = self.remote.clone();
-        match self.dice.below(4) {
+        match self.dice.below(6) {
             0 => lock(&remote).slow = true,
             1 => {
                 lock(&remote).lost_answers = 1;
                 return;
             }
+            2 => {
+                let seat = self.controllers.seat(self.dice.below(2) as usize);
+                self.tale.count("controllers that the remote is away for");
+                lock(&remote).cut_off.insert(seat);
+            }
+            3 => lock(&remote).unmarkable = true,
             _ => lock(&remote).down = true,
         }
-        self.tale.tell(|| "the remote is down, or slow".to_owned());
+        self.tale.tell(|| "the remote is down, or slow, or away for one, or takes no mark".to_owned());
         tokio::spawn(async move {
             sleep(seconds).await;
             let mut remote = lock(&remote);
-            (remote.down, remote.slow) = (false, false);
+            (remote.down, remote.slow, remote.unmarkable) = (false, false, false);
+            remote.cut_off.clear();
         });
     }
 }

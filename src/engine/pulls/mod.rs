@@ -126,6 +126,11 @@ impl<H: Host> PullRequests<H> {
         }
     }
 
+    /// Every connection to an instance is made anew, with the keys that there are then.
+    pub fn forget_connections(&self) {
+        self.roster.forget();
+    }
+
     /// Runs until `stop`. `events` are hints: what they tell is asked for again.
     pub async fn run(self: Arc<Self>, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut state = State::default();
@@ -182,6 +187,7 @@ impl<H: Host> PullRequests<H> {
 
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
+        self.reconciler.let_go(&self.roster);
         self.poll_comments(state).await;
         let is_first = state.list.is_none();
         let open = self.github.open_pulls(state.list.as_deref()).await;

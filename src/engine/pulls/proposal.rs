@@ -84,7 +84,8 @@ pub async fn proposal<H: Host>(
     };
     let (mut pairs, mut is_followed) = (Vec::new(), false);
     let mut findings: Vec<Finding> = Vec::new();
-    for (name, wanted) in wanted::wanted(reconciler, base.fetched).await? {
+    let wants = wanted::wanted(reconciler, base.fetched).await?;
+    for (name, wanted) in wants.known {
         if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
             continue;
         }
@@ -108,6 +109,10 @@ pub async fn proposal<H: Host>(
             }
             Err(error) => return Ok(Proposal::Refused(report::chain(&error))),
         }
+    }
+    let untold = wants.untold.into_values().find(|untold| untold.branch == base.branch);
+    if let (false, Some(untold)) = (is_followed, untold) {
+        return Ok(Proposal::Refused(untold.why));
     }
     Ok(match (is_followed, findings.is_empty()) {
         (false, _) => Proposal::Unfollowed,
