@@ -3,8 +3,13 @@
 //! Keeps true: a schema is made from the types that are written, so they cannot part. Fields are added, never
 //! renamed or given another meaning, within a version.
 
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{
+    JsonSchema, Schema,
+    generate::SchemaSettings,
+    transform::{RecursiveTransform, Transform as _},
+};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{findings, plan_json, record, status, why};
 
@@ -48,5 +53,14 @@ pub(super) fn line(value: &impl Serialize) -> String {
 }
 
 pub(super) fn schema_of<T: JsonSchema>() -> String {
-    pretty(&SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>())
+    let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    RecursiveTransform(on_one_line).transform(&mut schema);
+    pretty(&schema)
+}
+
+/// A line of the source is none of the text.
+fn on_one_line(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
 }
