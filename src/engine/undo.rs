@@ -13,12 +13,15 @@ use futures_util::future::join_all;
 use super::{Watch, look::Hosts};
 use crate::{
     host::{Host, PHASE_LIMIT, Patience},
-    model::{name::InstanceName, outcome::Failure},
+    model::{
+        name::{FleetName, InstanceName},
+        outcome::Failure,
+    },
     report::{self, progress::Event},
 };
 
 pub struct Undo<'a, H> {
-    pub fleet: &'a str,
+    pub fleet: &'a FleetName,
     /// The deployment's directory on the instances.
     pub deployment: &'a str,
     pub hosts: &'a Hosts<H>,
