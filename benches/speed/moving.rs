@@ -73,8 +73,9 @@ pub fn measure(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Result {
 }
 
 fn put(runtime: &tokio::runtime::Runtime, hosts: &[Arc<SshHost>], release: &Release) -> Result {
+    let fleet = FLEET.parse()?;
     runtime.block_on(async {
-        let stage = Stage::new(FLEET, PATIENCE);
+        let stage = Stage::new(&fleet, PATIENCE);
         let each = hosts.iter().map(|host| stage.put(host.as_ref(), release));
         join_all(each).await.into_iter().collect::<std::result::Result<Vec<()>, _>>()
     })?;
@@ -171,7 +172,7 @@ fn ten_releases(table: &mut Table, host: &Arc<SshHost>, runtime: &tokio::runtime
     // As the loop asks: each time of one of them whether it is as it was.
     let question = |releases: BTreeSet<Digest>| {
         let spared = releases.iter().skip(1).copied().collect();
-        Question { fleet: FLEET.to_owned(), releases, spared, ..Question::default() }
+        Question { base: format!("/var/lib/evenkeel/{FLEET}"), releases, spared, ..Question::default() }
     };
     let none = question(Default::default());
     let all = question(releases.iter().map(|release| release.digest).collect());

@@ -128,7 +128,7 @@ fn exit(held: &Held) -> u8 {
 
 fn verify(args: &VerifyArgs) -> Exit {
     let (prepared, hosts) = args.at.reach()?;
-    let fleet = prepared.fleet.name.as_str();
+    let fleet = &prepared.fleet.name;
     let reading = progress::Spinner::start("reading every byte of what is deployed");
     let verified = common::block_on(async {
         let each = hosts.iter().map(|(name, host)| {
@@ -160,7 +160,7 @@ fn verify(args: &VerifyArgs) -> Exit {
 fn gc(args: &GcArgs) -> Exit {
     let (prepared, hosts) = args.at.reach()?;
     let keep = args.keep.unwrap_or(prepared.fleet.environment.keep_releases);
-    let fleet = prepared.fleet.name.as_str();
+    let fleet = &prepared.fleet.name;
     let removing = progress::Spinner::start("removing what nothing uses");
     let collected = common::block_on(async {
         let each = hosts.iter().map(|(name, host)| async move { (name.clone(), host.collect(fleet, keep).await) });
@@ -211,7 +211,7 @@ impl Where {
 
     fn look(&self) -> Result<(Held, Known), Failure> {
         let (prepared, hosts) = self.reach()?;
-        let fleet = prepared.fleet.name.as_str();
+        let fleet = &prepared.fleet.name;
         let _asking = progress::Spinner::start("asking the instances");
         let held = common::block_on(async {
             let each = hosts.iter().map(|(name, host)| async move {

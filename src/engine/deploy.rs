@@ -71,7 +71,7 @@ impl<H: Host> Deployment<'_, H> {
         if let Some(failure) = self.unbuilt() {
             return self.failed(failure, 0).await;
         }
-        let stage = Stage::new(self.prepared.fleet.name.as_str(), self.prepared.fleet.environment.lost_after.0);
+        let stage = Stage::new(&self.prepared.fleet.name, self.prepared.fleet.environment.lost_after.0);
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
         for phase in 1..=phases {
             if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
@@ -199,7 +199,7 @@ impl<H: Host> Deployment<'_, H> {
         let last = phases.last().is_none_or(|last| *last == phase);
         let manifest = self.manifest_until(phase, name).write();
         PhaseWork {
-            fleet: self.prepared.fleet.name.to_string(),
+            fleet: self.prepared.fleet.name.clone(),
             generation: self.generation,
             name: self.name.clone(),
             phase: self.begun.1 + phase,

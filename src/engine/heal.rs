@@ -63,7 +63,7 @@ async fn one<H: Host>(
     let (Some(host), Some(desired)) = (hosts.get(name), prepared.desired.get(name)) else {
         return Err("it is not declared".to_owned());
     };
-    host.heal(prepared.fleet.name.as_str(), deployment).await.map_err(|error| {
+    host.heal(&prepared.fleet.name, deployment).await.map_err(|error| {
         format!("deployment {deployment} was cut off there, and cannot be undone: {}", report::chain(&error))
     })?;
     look::one(prepared, host.as_ref(), desired, None).await.map_err(|error| report::chain(&error))

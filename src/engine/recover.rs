@@ -86,7 +86,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     }
 
     async fn fence(&self, name: &InstanceName, host: &H) {
-        if let Err(error) = host.fence(self.prepared.fleet.name.as_str(), self.intent.generation + 1).await {
+        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation + 1).await {
             tracing::warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
         }
     }
@@ -94,7 +94,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     /// Asks each instance, until it runs nothing of it any more. One that does not answer is waited for as
     /// long as any that is lost.
     async fn trails(&self) -> Trails {
-        let fleet = self.prepared.fleet.name.as_str();
+        let fleet = &self.prepared.fleet.name;
         let name = self.intent.generation.to_string();
         let lost_after = self.prepared.fleet.environment.lost_after.0;
         let asked = self.touched().map(|(instance, host)| {

@@ -38,7 +38,7 @@ pub async fn where_due<H: Host, L>(
             }
             due
         };
-        if due && let Err(error) = host.reread(prepared.fleet.name.as_str(), &desired.releases).await {
+        if due && let Err(error) = host.reread(&prepared.fleet.name, &desired.releases).await {
             warn!(instance = %name, "its releases are not read again: {}", report::chain(&error));
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     host::{Host, HostError, Parcel, Patience, STAGE_LIMIT},
     model::{
         digest::Digest,
+        name::FleetName,
         release::{Compression, Holdings, Listed, Placed, Release, ReleaseFile},
     },
     release,
@@ -32,14 +33,14 @@ type Stream = Arc<OnceCell<Arc<Vec<u8>>>>;
 
 /// The releases that a deployment puts in place, and the streams that are made for it.
 pub struct Stage<'a> {
-    pub fleet: &'a str,
+    pub fleet: &'a FleetName,
     /// How long a host that is lost is waited for.
     pub patience: Duration,
     packed: Mutex<BTreeMap<Key, Stream>>,
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(fleet: &'a str, patience: Duration) -> Self {
+    pub fn new(fleet: &'a FleetName, patience: Duration) -> Self {
         Self { fleet, patience, packed: Mutex::default() }
     }
 

@@ -66,7 +66,7 @@ impl<H: Host> Undo<'_, H> {
         let patience = if self.lost.as_ref() == Some(name) { Duration::ZERO } else { self.patience };
         let mut patience = Patience::new(patience, PHASE_LIMIT);
         loop {
-            match host.undo(self.fleet.as_str(), self.deployment, phase).await {
+            match host.undo(self.fleet, self.deployment, phase).await {
                 Ok(()) => return None,
                 Err(error) if patience.outlasts(&error).await => {}
                 Err(error) => {

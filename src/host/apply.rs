@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::quote::word;
-use crate::model::digest::Digest;
+use crate::model::{digest::Digest, name::FleetName, paths};
 
 /// How the scripts' refusals end of what has changed since the plan was made.
 pub(super) const OVERTAKEN: &str = "plan again";
@@ -14,7 +14,7 @@ pub const PHASE_LIMIT: Duration = Duration::from_secs(900);
 /// Everything about a phase besides its steps.
 #[derive(Debug, Clone)]
 pub struct PhaseWork {
-    pub fleet: String,
+    pub fleet: FleetName,
     pub generation: u64,
     /// Name of the deployment's directory: the generation, or for a drift repair one of its own.
     pub name: String,
@@ -126,7 +126,7 @@ impl Trail {
 
 impl PhaseWork {
     pub(super) fn base(&self) -> String {
-        format!("/var/lib/evenkeel/{}", self.fleet)
+        paths::base(&self.fleet)
     }
 
     /// The deployment's directory.

@@ -37,6 +37,7 @@ pub use traces::Trace;
 use crate::model::{
     digest::Digest,
     fleet::Check,
+    name::{FleetName, InstanceName},
     observation::Observation,
     outcome::{Cause, Failure},
     plan::Step,
@@ -94,7 +95,7 @@ impl HostError {
     }
 
     /// The failure as it is recorded.
-    pub fn failure(&self, instance: &crate::model::name::InstanceName) -> Failure {
+    pub fn failure(&self, instance: &InstanceName) -> Failure {
         let cause = match self {
             HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } => Cause::Lost,
             HostError::Busy { .. } | HostError::Overtaken { .. } => Cause::Overtaken,
@@ -144,14 +145,19 @@ pub trait Host: Send + Sync + 'static {
     fn read(&self, paths: &[String]) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, HostError>> + Send;
 
     /// What is held here before a release is put in place.
-    fn holdings(&self, fleet: &str, release: &Digest) -> impl Future<Output = Result<Holdings, HostError>> + Send;
+    fn holdings(&self, fleet: &FleetName, release: &Digest)
+    -> impl Future<Output = Result<Holdings, HostError>> + Send;
 
     /// Puts a release in place; nothing that runs changes.
-    fn stage(&self, fleet: &str, parcel: &Parcel<'_>) -> impl Future<Output = Result<Placed, HostError>> + Send;
+    fn stage(&self, fleet: &FleetName, parcel: &Parcel<'_>) -> impl Future<Output = Result<Placed, HostError>> + Send;
 
     /// Has the host read every byte of releases that lie there, when it has time. What is no longer as it was
     /// placed a later look finds changed.
-    fn reread(&self, fleet: &str, releases: &BTreeSet<Digest>) -> impl Future<Output = Result<(), HostError>> + Send;
+    fn reread(
+        &self,
+        fleet: &FleetName,
+        releases: &BTreeSet<Digest>,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Carries out the steps of one phase as the host's transient unit; on failure the host undoes itself.
     fn apply(
@@ -165,19 +171,19 @@ pub trait Host: Send + Sync + 'static {
     /// A deployment that never came here has nothing to undo.
     fn undo(
         &self,
-        fleet: &str,
+        fleet: &FleetName,
         deployment: &str,
         phase: Option<u32>,
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// As [`Self::undo`] of all phases, unless the deployment has been finished or undone when its turn comes.
-    fn heal(&self, fleet: &str, deployment: &str) -> impl Future<Output = Result<(), HostError>> + Send;
+    fn heal(&self, fleet: &FleetName, deployment: &str) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// What became of a deployment here.
-    fn trail(&self, fleet: &str, deployment: &str) -> impl Future<Output = Result<Trail, HostError>> + Send;
+    fn trail(&self, fleet: &FleetName, deployment: &str) -> impl Future<Output = Result<Trail, HostError>> + Send;
 
     /// Makes the host refuse every deployment older than `generation`, and ends what one of them runs.
-    fn fence(&self, fleet: &str, generation: u64) -> impl Future<Output = Result<(), HostError>> + Send;
+    fn fence(&self, fleet: &FleetName, generation: u64) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Who was there when these files were changed: logins and sudo lines of the minutes before.
     fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;

@@ -71,9 +71,8 @@ impl Sections {
 
 pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observation, String> {
     let sections = Sections::read(answer)?;
-    let base = format!("/var/lib/evenkeel/{}", question.fleet);
     let Stat { mut files, directories } = Stat::read(&sections)?;
-    let manifest_path = format!("{base}/manifest");
+    let manifest_path = format!("{}/manifest", question.base);
     let manifest_file = files.remove(&manifest_path).unwrap_or_else(|| missing(&sections, &manifest_path));
     let manifest = manifest(&sections, &manifest_file);
     let manifest_digest = manifest_file.known().and_then(LiveFile::digest);

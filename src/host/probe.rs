@@ -13,7 +13,8 @@ use crate::model::{
 /// Everything to look at on one instance, besides what its manifest names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Question {
-    pub fleet: String,
+    /// Where evenkeel keeps its own there.
+    pub base: String,
     pub paths: BTreeSet<String>,
     pub units: BTreeSet<String>,
     pub users: BTreeSet<String>,
@@ -32,7 +33,7 @@ pub struct Question {
 /// What has to be seen to plan `desired`.
 pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
     let mut question = Question {
-        fleet: fleet.name.to_string(),
+        base: paths::base(&fleet.name),
         paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
         units: desired.replicas.keys().cloned().collect(),
         users: desired.users.keys().cloned().collect(),
@@ -86,7 +87,7 @@ impl Question {
         let certificates = pairs.collect::<Vec<_>>().join("\n");
         let port = self.digest_port.map(|port| port.to_string()).unwrap_or_default();
         [
-            assign("fleet", &self.fleet),
+            assign("base", &self.base),
             assign("paths", &joined(&self.paths, "\n")),
             assign("units", &joined(&self.units, " ")),
             assign("users", &joined(&self.users, " ")),

@@ -14,11 +14,12 @@ use super::{
 };
 use crate::model::{
     digest::Digest,
+    name::FleetName,
+    paths,
     release::{Compression, Difference, HeldRelease, Holdings, Listing, Placed, Release},
 };
 
-/// More than the listings of a dozen of the largest releases; a host that holds more is asked for nothing it can
-/// answer.
+/// More than the listings of a dozen of the largest releases.
 const LARGEST_LISTINGS: u64 = 256 << 20;
 
 /// Status of `stage.sh` when what was shared is damaged.
@@ -34,24 +35,24 @@ pub struct Parcel<'a> {
     pub stream: &'a [u8],
 }
 
-fn variables(fleet: &str, digest: &Digest) -> String {
+fn variables(fleet: &FleetName, digest: &Digest) -> String {
     places(fleet) + &assign("digest", &digest.to_string()) + &script!("signature.sh") + &script!("verify.sh")
 }
 
-fn places(fleet: &str) -> String {
-    let base = format!("/var/lib/evenkeel/{fleet}");
+fn places(fleet: &FleetName) -> String {
+    let base = paths::base(fleet);
     assign("releases", &format!("{base}/releases")) + &assign("listings", &format!("{base}/listings"))
 }
 
 /// Reads releases, and prints those that are not as they were placed.
-pub(super) fn verify_script(fleet: &str, releases: &BTreeSet<Digest>) -> String {
+pub(super) fn verify_script(fleet: &FleetName, releases: &BTreeSet<Digest>) -> String {
     let digests: Vec<_> = releases.iter().map(Digest::to_string).collect();
     places(fleet) + &assign("digests", &digests.join(" ")) + &script!("verify.sh") + &script!("reread.sh")
 }
 
 /// Begins the same in a unit of its own, behind everything else that the host has to do. One that reads still
 /// goes on.
-pub(super) fn reread_script(fleet: &str, releases: &BTreeSet<Digest>) -> String {
+pub(super) fn reread_script(fleet: &FleetName, releases: &BTreeSet<Digest>) -> String {
     assign("unit", &format!("evenkeel-{fleet}-reread.service"))
         + "if systemctl is-active --quiet -- \"$unit\"; then exit 0; fi\n\
            systemd-run --quiet --collect --no-block --unit=\"$unit\" -p Nice=19 -p IOSchedulingClass=idle \
@@ -60,7 +61,7 @@ pub(super) fn reread_script(fleet: &str, releases: &BTreeSet<Digest>) -> String 
         + "\n"
 }
 
-pub(super) fn question(fleet: &str, digest: &Digest) -> String {
+pub(super) fn question(fleet: &FleetName, digest: &Digest) -> String {
     variables(fleet, digest) + &script!("holdings.sh")
 }
 
@@ -109,7 +110,7 @@ fn listings(packed: &[u8], compression: Compression, largest: u64) -> Result<BTr
     Ok(each.collect())
 }
 
-pub(super) fn script(fleet: &str, parcel: &Parcel<'_>) -> String {
+pub(super) fn script(fleet: &FleetName, parcel: &Parcel<'_>) -> String {
     let Parcel { release, difference, compression, .. } = parcel;
     let listing = release.listed();
     let mut sorted: Vec<String> = listing.lines(listing.0.keys()).lines().map(|line| format!("{line}\n")).collect();
@@ -145,8 +146,8 @@ pub(super) fn placed(status: i32, output: &str) -> Option<Placed> {
     }
 }
 
-pub(super) fn held_script(fleet: &str) -> String {
-    assign("base", &format!("/var/lib/evenkeel/{fleet}")) + &script!("held.sh")
+pub(super) fn held_script(fleet: &FleetName) -> String {
+    assign("base", &paths::base(fleet)) + &script!("held.sh")
 }
 
 /// What [`held_script`] said; none when that is not understood.
@@ -172,8 +173,8 @@ pub(super) fn held(text: &str) -> Option<Vec<HeldRelease>> {
 }
 
 /// Removes what nothing uses but the `keep` newest, unless a deployment is under way; prints each.
-pub(super) fn collect_script(fleet: &str, unit: &str, keep: u32) -> String {
-    assign("base", &format!("/var/lib/evenkeel/{fleet}"))
+pub(super) fn collect_script(fleet: &FleetName, unit: &str, keep: u32) -> String {
+    assign("base", &paths::base(fleet))
         + &assign("unit", unit)
         + "name=-\n[ ! -e \"$base/last\" ] || read -r name <\"$base/last\"\n\
            if [ -e \"$base/open\" ] || systemctl is-active --quiet -- \"$unit\"; then\n  \

@@ -25,7 +25,9 @@ use super::{
 use crate::model::{
     digest::Digest,
     fleet::Check,
+    name::FleetName,
     observation::Observation,
+    paths,
     plan::Step,
     release::{HeldRelease, Holdings, Placed},
 };
@@ -111,8 +113,14 @@ impl SshHost {
     }
 
     /// Undoes a phase, or all where it is empty; `argument` is for the script. Empty lines tell that the host is there.
-    async fn put_back(&self, fleet: &str, deployment: &str, phase: &str, argument: &str) -> Result<(), HostError> {
-        let directory = format!("{}/deployments/{deployment}", base(fleet));
+    async fn put_back(
+        &self,
+        fleet: &FleetName,
+        deployment: &str,
+        phase: &str,
+        argument: &str,
+    ) -> Result<(), HostError> {
+        let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
         let script = format!(
             "unit={unit}\ndeployment={directory}\nphase={phase}\n\
              [ -e \"$deployment/undo.sh\" ] || exit 0\n\
@@ -127,7 +135,7 @@ impl SshHost {
                [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
                  sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5\n    exit 1\n  }}\n\
              done",
-            unit = word(&unit(fleet)),
+            unit = word(&paths::apply_unit(fleet)),
             directory = word(&directory),
             run = run_unit(&format!("{directory}/undo.sh"), argument, None),
         );
@@ -135,7 +143,7 @@ impl SshHost {
     }
 
     /// The releases that lie there.
-    pub async fn held(&self, fleet: &str) -> Result<Vec<HeldRelease>, HostError> {
+    pub async fn held(&self, fleet: &FleetName) -> Result<Vec<HeldRelease>, HostError> {
         let doing = "listing releases";
         let answer = self.must(doing, &releases::held_script(fleet), b"", PROBE_LIMIT).await?;
         let text = String::from_utf8_lossy(&answer.output);
@@ -143,15 +151,15 @@ impl SshHost {
     }
 
     /// Removes the releases there that nothing uses, but for the `keep` newest; answers which.
-    pub async fn collect(&self, fleet: &str, keep: u32) -> Result<Vec<Digest>, HostError> {
-        let script = releases::collect_script(fleet, &unit(fleet), keep);
+    pub async fn collect(&self, fleet: &FleetName, keep: u32) -> Result<Vec<Digest>, HostError> {
+        let script = releases::collect_script(fleet, &paths::apply_unit(fleet), keep);
         let answer = self.must("collecting releases", &script, b"", PHASE_LIMIT).await?;
         let text = String::from_utf8_lossy(&answer.output).into_owned();
         Ok(text.split_whitespace().filter_map(|digest| digest.parse().ok()).collect())
     }
 
     /// Reads every byte of releases there; answers which are not as they were placed. A look finds them changed.
-    pub async fn verify(&self, fleet: &str, releases: &BTreeSet<Digest>) -> Result<Vec<Digest>, HostError> {
+    pub async fn verify(&self, fleet: &FleetName, releases: &BTreeSet<Digest>) -> Result<Vec<Digest>, HostError> {
         let script = releases::verify_script(fleet, releases);
         let answer = self.must("reading releases", &script, b"", STAGE_LIMIT).await?;
         let text = String::from_utf8_lossy(&answer.output).into_owned();
@@ -207,13 +215,13 @@ impl Host for SshHost {
         Ok(files)
     }
 
-    async fn holdings(&self, fleet: &str, release: &Digest) -> Result<Holdings, HostError> {
+    async fn holdings(&self, fleet: &FleetName, release: &Digest) -> Result<Holdings, HostError> {
         let doing = "asking which releases are held";
         let answer = self.must(doing, &releases::question(fleet, release), b"", STAGE_LIMIT).await?;
         releases::holdings(&answer.output).map_err(|why| HostError::Garbled { doing, why })
     }
 
-    async fn stage(&self, fleet: &str, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
+    async fn stage(&self, fleet: &FleetName, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
         let (doing, script) = ("staging a release", releases::script(fleet, parcel));
         let answer = self.run(doing, &script, parcel.stream, STAGE_LIMIT, &mut |_| {}).await?;
         let output = String::from_utf8_lossy(&answer.output).trim().to_owned();
@@ -221,7 +229,7 @@ impl Host for SshHost {
         releases::placed(status, &output).ok_or(HostError::Status { doing, status, output })
     }
 
-    async fn reread(&self, fleet: &str, releases: &BTreeSet<Digest>) -> Result<(), HostError> {
+    async fn reread(&self, fleet: &FleetName, releases: &BTreeSet<Digest>) -> Result<(), HostError> {
         let script = releases::reread_script(fleet, releases);
         self.must("having releases read again", &script, b"", PROBE_LIMIT).await.map(|_| ())
     }
@@ -234,7 +242,7 @@ impl Host for SshHost {
     ) -> Result<(), HostError> {
         let archive = apply_script::archive(work, steps)
             .map_err(|source| HostError::Pack { release: format!("of phase {}", work.phase), source })?;
-        let unit = unit(&work.fleet);
+        let unit = paths::apply_unit(&work.fleet);
         let mut progress = Progress::default();
         let doing = "applying a phase";
         let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
@@ -254,27 +262,27 @@ impl Host for SshHost {
         progress.verdict(doing, work, unit, answer)
     }
 
-    async fn undo(&self, fleet: &str, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
+    async fn undo(&self, fleet: &FleetName, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
         let phase = phase.map(|phase| phase.to_string()).unwrap_or_default();
         self.put_back(fleet, deployment, &phase, "$phase").await
     }
 
-    async fn heal(&self, fleet: &str, deployment: &str) -> Result<(), HostError> {
+    async fn heal(&self, fleet: &FleetName, deployment: &str) -> Result<(), HostError> {
         self.put_back(fleet, deployment, "", "open").await
     }
 
-    async fn trail(&self, fleet: &str, deployment: &str) -> Result<Trail, HostError> {
+    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<Trail, HostError> {
         let doing = "asking what became of a deployment";
-        let directory = format!("{}/deployments/{deployment}", base(fleet));
-        let script = assign("unit", &unit(fleet)) + &assign("deployment", &directory) + TRAIL;
+        let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
+        let script = assign("unit", &paths::apply_unit(fleet)) + &assign("deployment", &directory) + TRAIL;
         let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
         let output = String::from_utf8_lossy(&answer.output);
         Trail::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
     }
 
-    async fn fence(&self, fleet: &str, generation: u64) -> Result<(), HostError> {
-        let script = assign("unit", &unit(fleet))
-            + &assign("base", &base(fleet))
+    async fn fence(&self, fleet: &FleetName, generation: u64) -> Result<(), HostError> {
+        let script = assign("unit", &paths::apply_unit(fleet))
+            + &assign("base", &paths::base(fleet))
             + &format!("generation={generation}\n")
             + &script!("fence.sh");
         self.must("fencing off an older deployment", &script, b"", PHASE_LIMIT).await.map(|_| ())
@@ -307,12 +315,4 @@ impl Host for SshHost {
         let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;
         Ok(String::from_utf8_lossy(&answer.output).lines().map(str::to_owned).collect())
     }
-}
-
-fn base(fleet: &str) -> String {
-    format!("/var/lib/evenkeel/{fleet}")
-}
-
-fn unit(fleet: &str) -> String {
-    format!("evenkeel-{fleet}.service")
 }

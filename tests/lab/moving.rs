@@ -150,7 +150,7 @@ pub fn a_host_reads_releases_again_when_it_has_time(world: &World) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let instance = prepared.fleet.instances.values().find(|instance| instance.name.as_str() == "h1").expect("h1");
         let host = SshHost::new(Target::new(instance, None, None), &Jumps::default());
-        runtime.block_on(host.reread(prepared.fleet.name.as_str(), &prepared.desired[&instance.name].releases))
+        runtime.block_on(host.reread(&prepared.fleet.name, &prepared.desired[&instance.name].releases))
     });
     asked.join().expect("it does not panic").unwrap_or_else(|error| panic!("{error}"));
     let changed = || fleet.plan().json.to_string().contains("drift: files of it were changed on the instance");

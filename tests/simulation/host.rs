@@ -21,6 +21,7 @@ use evenkeel::{
     },
     model::{
         digest::Digest,
+        name::FleetName,
         observation::Observation,
         plan::Step,
         release::{Compression, Holdings, Placed},
@@ -238,7 +239,7 @@ impl Host for SimHost {
         self.run("reading files", read).await
     }
 
-    async fn holdings(&self, _: &str, release: &Digest) -> Result<Holdings, HostError> {
+    async fn holdings(&self, _: &FleetName, release: &Digest) -> Result<Holdings, HostError> {
         let (machine, digest) = (self.machine.clone(), *release);
         let whole =
             self.run("asking which releases are held", async move { machine.state().held.releases.contains(&digest) });
@@ -247,11 +248,11 @@ impl Host for SimHost {
     }
 
     /// Nothing damages a release there.
-    async fn reread(&self, _: &str, _: &BTreeSet<Digest>) -> Result<(), HostError> {
+    async fn reread(&self, _: &FleetName, _: &BTreeSet<Digest>) -> Result<(), HostError> {
         Ok(())
     }
 
-    async fn stage(&self, _: &str, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
+    async fn stage(&self, _: &FleetName, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
         let (machine, digest) = (self.machine.clone(), parcel.release.digest);
         let doing = "staging a release";
         let staged = async move {
@@ -282,20 +283,20 @@ impl Host for SimHost {
         heard.verdict(work, status)
     }
 
-    async fn undo(&self, _: &str, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
+    async fn undo(&self, _: &FleetName, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
         self.put_back(deployment, phase, false).await
     }
 
-    async fn heal(&self, _: &str, deployment: &str) -> Result<(), HostError> {
+    async fn heal(&self, _: &FleetName, deployment: &str) -> Result<(), HostError> {
         self.put_back(deployment, None, true).await
     }
 
-    async fn trail(&self, _: &str, deployment: &str) -> Result<Trail, HostError> {
+    async fn trail(&self, _: &FleetName, deployment: &str) -> Result<Trail, HostError> {
         let (machine, name) = (self.machine.clone(), deployment.to_owned());
         self.run("asking what became of a deployment", async move { trail(&machine, &name) }).await
     }
 
-    async fn fence(&self, _: &str, generation: u64) -> Result<(), HostError> {
+    async fn fence(&self, _: &FleetName, generation: u64) -> Result<(), HostError> {
         let machine = self.machine.clone();
         let fence = async move {
             machine.tale.count("fences");

@@ -32,7 +32,7 @@ fn digest(text: &str) -> Digest {
 /// What was asked of the host that has nginx. What its manifest names is looked at besides.
 fn of_ai_core() -> Question {
     Question {
-        fleet: "sophia".to_owned(),
+        base: "/var/lib/evenkeel/sophia".to_owned(),
         paths: set(&["/etc/nginx/sites-enabled/default"]),
         units: set(&["nginx.service"]),
         users: set(&["ubuntu", "nobody-of-this-name"]),
@@ -150,7 +150,7 @@ fn a_deployed_host_is_understood() {
 #[test]
 fn a_host_on_which_nothing_is_deployed_is_understood() {
     let question = Question {
-        fleet: "other".to_owned(),
+        base: "/var/lib/evenkeel/other".to_owned(),
         paths: set(&["/etc/systemd/system/other-api@8300.service", "/etc/other/api.env"]),
         units: set(&["other-api@8300.service"]),
         users: set(&["api", "ubuntu"]),

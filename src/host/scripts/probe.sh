@@ -1,4 +1,4 @@
-# What is live on this host, in one go. Set before: fleet, paths (one a line), units, users, packages,
+# What is live on this host, in one go. Set before: base, paths (one a line), units, users, packages,
 # releases, venvs, interpreters (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port
 # (empty: nginx is no business of ours); packages_said and packages_database (what an earlier answer said of the
 # very same packages, and of which state of dpkg's database). With interpreters, after venv.sh.
@@ -10,7 +10,6 @@
 #
 # shellcheck disable=SC2154,SC2086 # variables that are set before; lists of checked names, split on purpose
 export LC_ALL=C # lengths are in bytes, and messages the ones that the parser knows
-base=/var/lib/evenkeel/$fleet
 tab='	'
 newline='
 '
