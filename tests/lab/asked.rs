@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Checked often and given up soon.
-pub const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 1, start_period: 1s}";
+pub const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 1, start_period: 3s}";
 
 /// alpha on h1 and h2, declared with a greeting and whatever else.
 struct Greeting<'a> {

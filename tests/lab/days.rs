@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Checked often and given up soon.
-const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 2s}";
+const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 3s}";
 
 #[track_caller]
 pub fn says(text: &str, words: &[&str]) {

@@ -83,6 +83,7 @@ pub fn a_file_of_a_release_that_somebody_changed_is_mended(world: &World) {
     fleet.service("alpha", port, &["h1"], "");
     fleet.service("beta", fleet.port(1), &["h1"], "source: {path: other}");
     fleet.write("other/beta.txt", "beta's own");
+    std::os::unix::fs::symlink("server.py", fleet.path().join("program/link")).expect("it can be made");
     fleet.deploy().ends_with(0);
     let (live, before) = (release(h1, &fleet, "alpha", port), fleet.invocations());
 
@@ -119,12 +120,22 @@ pub fn a_file_of_a_release_that_somebody_changed_is_mended(world: &World) {
     assert_is("what was restarted", restarted(&before, &fleet.invocations()), set(&[]));
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 
+    for harm in ["rm link", "ln -sfn /etc/passwd link"] {
+        h1.run(&format!("cd '{live}' && {harm}"));
+        let plan = fleet.plan().json.to_string();
+        assert!(plan.contains("drift: files of it were changed on the instance"), "{harm}: {plan}");
+        fleet.apply().ends_with(0);
+        assert_is("the link", h1.run(&format!("readlink '{live}/link'")).trim(), "server.py");
+    }
+
     // What a file is shared from may be damaged itself.
-    h1.run(&format!("echo more >>'{live}/server.py'"));
+    h1.run(&format!("cd '{live}' && echo more >>server.py && rm link"));
     fleet.write("program/new.txt", "another release");
     fleet.deploy().ends_with(0);
     let shared = h1.run(&format!("cat '{}/server.py'", release(h1, &fleet, "alpha", port)));
     assert_is("the program", shared.trim(), include_str!("server.py").trim());
+    let link = h1.run(&format!("readlink '{}/link'", release(h1, &fleet, "alpha", port)));
+    assert_is("the link", link.trim(), "server.py");
 }
 
 /// As the reconciler has it do every hour.

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Checked often and given up soon.
-const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 2s}";
+const IMPATIENT: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 3s}";
 
 pub fn a_service_that_never_becomes_healthy_is_rolled_back_everywhere(world: &World) {
     let fleet = Fleet::new(world, "sick");

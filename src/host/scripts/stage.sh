@@ -45,6 +45,11 @@ lines "$shared" | while IFS=$tab read -r release from to; do
   case $release in -) from=$new/$from ;; *) from=$releases/$release/$from ;; esac
   mkdir -p -- "$(dirname -- "$new/$to")" && share "$from" "$new/$to" || exit 1
 done || full
+# Links have no content that could be sent again: whatever became of them in the base, they are made of the listing.
+sed -n 's/^link //p' "$listing" | while IFS= read -r link; do
+  path=$new/${link%% -> *}
+  mkdir -p -- "${path%/*}" && ln -sfT -- "${link#* -> }" "$path" || exit 1
+done || full
 find "$new" -type d -exec chmod 0755 {} +
 
 differs=$(differing "$listing" "$new")

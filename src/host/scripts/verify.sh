@@ -26,9 +26,12 @@ misplaced() { # LISTING DIRECTORY
         split($1, word, " ")
         path = substr($1, length(word[1]) + length(word[2]) + length(word[3]) + 4)
         is = word[1] == "l" ? "l " $2 : word[1] " " word[2] " " word[3]
+        seen[path]
         if (!(path in wanted)) print "+ " path
         else if (wanted[path] != is) print path
-      }' "$1" -
+      }
+      # A file that is missing is found by whoever reads it.
+      END { for (path in wanted) if (wanted[path] ~ /^l / && !(path in seen)) print path }' "$1" -
   )
 }
 
