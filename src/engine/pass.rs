@@ -200,7 +200,8 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
     let repair = is_repair(newest, order.prepared, order.plan);
     let kind = if repair { Kind::DriftRepair } else { Kind::Change };
     // A history branch that was lost does not make instances take an older generation.
-    let generation = newest.generation().max(seen(order.plan)) + u64::from(kind == Kind::Change);
+    // No instance's number makes it wrap: what is far from the history's is not believed (`model/generation.rs`).
+    let generation = newest.generation().max(seen(order.plan)).saturating_add(u64::from(kind == Kind::Change));
     Deployment {
         version: 1,
         environment: order.plan.environment.clone(),

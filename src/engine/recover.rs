@@ -86,7 +86,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     }
 
     async fn fence(&self, name: &InstanceName, host: &H) {
-        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation + 1).await {
+        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation.saturating_add(1)).await {
             tracing::warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
         }
     }
@@ -179,13 +179,13 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     }
 
     async fn undo(&self, failure: Failure, newest_phase: u32) -> Ended {
-        let nothing = look::plan_from(self.prepared, &BTreeMap::new());
+        let nothing = look::plan_from(self.prepared, &BTreeMap::new(), None);
         self.deployment(&nothing, newest_phase).failed(failure, 0).await
     }
 
     /// What is left is planned from what is live, and carried out as the same deployment.
     async fn complete(&self, newest_phase: u32, trails: &Trails) -> Ended {
-        let plan = look::look(self.prepared, self.hosts, self.watch).await;
+        let plan = look::look(self.prepared, self.hosts, Some(self.intent.generation), self.watch).await;
         let running = self.deployment(&plan, newest_phase);
         if let Some(failure) = self.unplannable(&plan) {
             return running.failed(failure, 0).await;

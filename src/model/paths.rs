@@ -40,6 +40,11 @@ pub fn manifest(fleet: &FleetName) -> String {
     format!("{}/manifest", base(fleet))
 }
 
+/// Holds the newest generation begun on a host.
+pub fn generation(fleet: &FleetName) -> String {
+    format!("{}/generation", base(fleet))
+}
+
 /// What undoes a deployment on a host, run by root there: evenkeel's own hand, and a person's where evenkeel has none.
 pub fn undo_script(fleet: &FleetName, deployment: &str) -> String {
     format!("{}/deployments/{deployment}/undo.sh", base(fleet))

@@ -18,8 +18,9 @@ pub struct Plans {
     pub without: Plan,
 }
 
-/// Looks at the hosts of the base, each where the base says that it is.
-pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
+/// Looks at the hosts of the base, each where the base says that it is. `newest` is the newest generation that the
+/// history tells of.
+pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>, newest: Option<u64>) -> Plans {
     let (base, proposed) = (&pair.base, &pair.proposed);
     let names = base.desired.keys().chain(proposed.desired.keys().filter(|name| !base.desired.contains_key(*name)));
     let seen = join_all(names.map(|name| async {
@@ -30,9 +31,9 @@ pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
         (name.clone(), seen)
     }));
     let observed: Observed = seen.await.into_iter().collect();
-    let mut with = plan_from(proposed, &observed);
+    let mut with = plan_from(proposed, &observed, newest);
     with.findings.extend(trust::findings(&base.fleet, &proposed.fleet));
-    Plans { with, without: plan_from(base, &observed) }
+    Plans { with, without: plan_from(base, &observed, newest) }
 }
 
 async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {

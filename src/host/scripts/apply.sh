@@ -183,6 +183,13 @@ begin() { # MANIFEST
   open=$name
   [ -e "$base/generation" ] && read -r newest <"$base/generation"
   [ -e "$base/open" ] && read -r open <"$base/open"
+  # More digits than a shell counts with would switch the comparison off.
+  case $newest in
+  '' | *[!0-9]* | ????????????????*)
+    echo "$base/generation holds no generation; log in there, write the last true one to it, and plan again"
+    return 1
+    ;;
+  esac
   if [ "$newest" -gt "$generation" ]; then
     echo "this instance has seen generation $newest; generation $generation is older; plan again"
     return 1
