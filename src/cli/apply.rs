@@ -284,7 +284,7 @@ fn exit(plan: &Plan, deployment: &Deployment) -> u8 {
     match deployment.outcome {
         Some(Outcome::Applied | Outcome::Unchanged) => DONE,
         // What `-i` left out was not asked for.
-        Some(Outcome::Partial) if plan.unknown_instances().next().is_none() => DONE,
+        Some(Outcome::Partial) if deployment.failed.is_empty() && plan.unknown_instances().next().is_none() => DONE,
         Some(Outcome::Partial) => PARTIAL,
         Some(Outcome::RolledBack) => ROLLED_BACK,
         Some(Outcome::Refused) => REFUSED,

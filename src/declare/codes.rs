@@ -113,6 +113,8 @@ codes! {
     INVALID_HOST_KEY = "invalid-host-key";
     /// An instance that is to be reached through itself.
     OWN_JUMP_HOST = "own-jump-host";
+    /// A key that means nothing without another one.
+    WITHOUT_EFFECT = "without-effect";
     /// `replaces` names a unit of evenkeel's own.
     REPLACES_OWN_UNIT = "replaces-own-unit";
 }

@@ -14,7 +14,7 @@ use super::{
     de::At,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{self, HealthCheck, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
+    kinds::{self, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
     place, source,
 };
@@ -22,7 +22,8 @@ use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
     fleet::{
-        Certificate, Check, Environment, Fleet, Health, Instance, Jump, Python, Route, Service, Serving, Site, Ssh,
+        Certificate, Check, Environment, Fleet, Health, Instance, Jump, OnInstanceFailure, Python, Route, Service,
+        Serving, Site, Ssh,
     },
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
@@ -75,6 +76,12 @@ pub fn environment(
             drift: DriftPolicy {
                 default: file.drift.unwrap_or_default(),
                 by_difference: file.drift_of.clone().unwrap_or_default(),
+            },
+            on_instance_failure: match file.on_instance_failure {
+                Some(InstanceFailureRule::LeaveOut) => {
+                    OnInstanceFailure::LeaveOut { at_most: file.leave_out_at_most.as_deref().copied().unwrap_or(1) }
+                }
+                Some(InstanceFailureRule::Undo) | None => OnInstanceFailure::Undo,
             },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
             keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),

@@ -23,8 +23,10 @@ use super::{
     survey,
 };
 use crate::{
+    decide::FailureScope,
     host::{Host, HostError, Patience, Trail, TrailState},
     model::{
+        fleet::OnInstanceFailure,
         name::InstanceName,
         outcome::{Cause, Deployment, Failure},
         plan::Plan,
@@ -173,6 +175,8 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             name: self.intent.generation.to_string(),
             begun: (self.intent.touches.clone(), newest_phase),
             undo_on_failure: self.prepared.fleet.environment.rollback_on_failure,
+            // What an earlier controller left out is not recorded: all of it is undone, or none.
+            scope: FailureScope { rule: OnInstanceFailure::Undo, touched: Default::default(), completes: false },
             halt: self.halt,
             watch: self.watch,
         }

@@ -236,7 +236,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let after = look::observe_promptly(prepared, &hosts, &absent.collect(), self.turn).await;
         let plan = look::plan_from(prepared, &after, Some(deployment.generation));
         self.publish(prepared, &plan, &hosts).await;
-        match &deployment.failure {
+        match deployment.failure.as_ref().or(deployment.failed.first()) {
             None => Ok(()),
             Some(failure) => {
                 if failure.cause == Cause::Lost {

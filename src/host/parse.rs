@@ -90,7 +90,7 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
     Ok(Observation {
         manifest,
         manifest_digest,
-        generation: newest_generation(&sections),
+        generation: newest_generation(&sections, &question.base),
         unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         files,
         listeners: listeners(&sections),
@@ -135,10 +135,12 @@ fn manifest(sections: &Sections, file: &Seen<LiveFile>) -> Seen<Manifest> {
     }
 }
 
-fn newest_generation(sections: &Sections) -> Seen<u64> {
+fn newest_generation(sections: &Sections, base: &str) -> Seen<u64> {
     match sections.told("generation").map(generation::parse) {
         Ok(Ok(generation)) => Seen::Known(generation),
-        Ok(Err(doubt)) => Seen::Unknown(doubt.to_string()),
+        Ok(Err(doubt)) => {
+            Seen::Unknown(format!("{doubt}; log in there, and write the last true one to {base}/generation"))
+        }
         Err(why) => Seen::Unknown(why),
     }
 }

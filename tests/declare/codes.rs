@@ -248,6 +248,7 @@ fn every_code_as_people_see_it() {
             "literal-address",
             vec![("services/b.yaml", b("env: {URL: \"http://10.0.0.1:8100/x\", DB: \"u@10.0.0.2/db\"}"))],
         ),
+        ("without-effect", vec![("environments/production.yaml", "branch: main\nleave_out_at_most: 2\n".into())]),
         ("literal-address", vec![("services/a.yaml", a("server.py", "server.py --peer 10.0.0.2:8100"))]),
         (
             "port-reserved",

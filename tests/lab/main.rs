@@ -6,6 +6,7 @@
 //! takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is one lab; with
 //! `KEEP_LAB=1` they stay up, to be looked at; with `SHOW=1` what evenkeel says is shown.
 
+mod apart;
 mod asked;
 mod builds;
 mod change;
@@ -97,6 +98,11 @@ const TESTS: &[Test] = tests! {
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
         a_reload_that_nginx_does_not_follow_rolls_the_site_back,
+    }
+    apart {
+        a_generation_that_nobody_made_concerns_its_instance_alone,
+        an_instance_that_fails_alone_is_left_out_where_that_is_declared,
+        more_failures_than_may_be_left_out_undo_a_deployment_everywhere,
     }
     frontend {
         a_site_serves_its_frontend_and_leads_to_its_services,

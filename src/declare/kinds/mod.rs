@@ -17,7 +17,7 @@ mod source;
 mod text;
 
 pub use build::BuildKeys;
-pub use environment::EnvironmentFile;
+pub use environment::{EnvironmentFile, InstanceFailureRule};
 pub use fleet::FleetFile;
 pub use instance::{Arch, InstanceFile, JumpHost};
 pub use overriding::OverrideFile;
