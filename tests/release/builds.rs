@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use evenkeel::{
     model::{
+        budget::Budget,
         build::Build,
         digest::Digest,
         quantity::Span,
@@ -187,6 +188,51 @@ fn memory_is_bounded_for_one_process_and_for_all_together() {
     );
     let many = failed(&world, &build("i=0; while [ $i -lt 700 ]; do i=$((i+1)); sleep 60 & done"));
     assert!(many.contains("processes at once") || many.contains("annot fork"), "{many}");
+}
+
+#[test]
+fn memory_that_no_process_maps_cannot_be_had() {
+    let world = World::new();
+    let python = "import os, ctypes\n\
+                  try: print('memfd', os.memfd_create('x'))\n\
+                  except OSError as error: print('memfd', error.errno)\n\
+                  libc = ctypes.CDLL(None, use_errno=True)\n\
+                  print('shm', libc.shmget(0, 1 << 20, 0o1600), ctypes.get_errno())\n\
+                  print('keys', libc.syscall(250, 0, 0, 0), ctypes.get_errno())";
+    let said = said(&world, &format!("/usr/bin/python3 -c \"{python}\""));
+    let absent = libc_enosys();
+    assert_eq!(said, format!("memfd {absent}\nshm -1 {absent}\nkeys -1 {absent}\n"));
+}
+
+/// What a kernel answers that does not have a system call.
+fn libc_enosys() -> i32 {
+    rustix::io::Errno::NOSYS.raw_os_error()
+}
+
+#[test]
+fn memory_that_processes_share_counts() {
+    let world = World::new();
+    let python = "import mmap, time; held = mmap.mmap(-1, 400 << 20)\n\
+                  for at in range(0, 400 << 20, 4096): held[at] = 1\n\
+                  time.sleep(60)";
+    let error = failed(&world, &build(&format!("/usr/bin/python3 -c \"{python}\"")));
+    assert!(error.contains("took more than 256 MiB of memory"), "{error}");
+}
+
+#[test]
+fn what_a_build_writes_is_bounded() {
+    let world = World::new();
+    let budget = Budget { build_bytes: 32 << 20, build_entries: 1000, ..Budget::STANDARD };
+    let workshop = workshop(&world).with_budget(budget);
+    let fault = |run: &str| make_in(&workshop, &build(run)).expect_err("it fails").to_string();
+    let bytes = fault("head -c 64000000 /dev/zero >/tmp/large; sleep 60");
+    assert!(bytes.contains("left more than") && bytes.contains("let it write less"), "{bytes}");
+    let files = fault("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); : >$HOME/$i; done; sleep 60");
+    assert!(files.contains("or 1000 files"), "{files}");
+    let full = Budget { disk_reserve: u64::MAX, ..Budget::STANDARD };
+    let workshop = workshop.with_budget(full);
+    let error = make_in(&workshop, &build("sleep 60")).expect_err("the disk is full");
+    assert!(!error.is_of_the_build() && error.to_string().contains("make room"), "{error}");
 }
 
 #[test]
