@@ -27,8 +27,10 @@ pub fn lacks(programs: &[&str]) -> bool {
 
 /// The programs that are not here, in words with the packages that have them.
 pub fn missing(programs: &[&str]) -> Option<String> {
-    let lacking = programs.iter().filter(|program| !is_here(program));
-    let named: Vec<_> = lacking.map(|program| format!("{program} (package {})", package(program))).collect();
+    // Looked up also where it is here: a program that the list forgets would be missed on other machines alone.
+    let packages = programs.iter().map(|program| (program, package(program)));
+    let lacking = packages.filter(|(program, _)| !is_here(program));
+    let named: Vec<_> = lacking.map(|(program, package)| format!("{program} (package {package})")).collect();
     (!named.is_empty()).then(|| format!("this machine has no {}", named.join(", no ")))
 }
 
