@@ -14,7 +14,10 @@ use evenkeel::{
 };
 use insta::assert_snapshot;
 
-use crate::world::{World, one};
+use crate::{
+    needs::lacks,
+    world::{World, one},
+};
 
 /// A build with limits that no honest test comes near.
 fn build(run: &str) -> Build {
@@ -68,6 +71,9 @@ fn failed(world: &World, build: &Build) -> String {
 
 #[test]
 fn a_build_has_its_source_a_home_and_a_cleared_environment() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     assert_snapshot!(said(&world, "pwd; cat in/file; id -un; id -u; hostname; echo \"$GREETING\"; ls -A ~ /tmp"), @r#"
     /build
@@ -92,6 +98,9 @@ fn a_build_has_its_source_a_home_and_a_cleared_environment() {
 
 #[test]
 fn nothing_of_this_machine_is_there_that_could_let_anybody_in() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let token = world.write("token", b"secret");
     for path in [token.as_str(), "/root", "/home/ubuntu", "/etc/shadow", "/etc/ssh", "/etc/ssl/private", "/run/systemd"]
@@ -107,6 +116,9 @@ fn nothing_of_this_machine_is_there_that_could_let_anybody_in() {
 
 #[test]
 fn nothing_outside_its_own_folders_can_be_written() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     for path in ["/x", "/usr/x", "/usr/local/etc/x", "/etc/x", "/dev/x", "/home/x", "/var/x", "/run/x"] {
         let said = said(&world, &format!("(echo x >'{path}') 2>/dev/null && echo written || echo refused"));
@@ -125,6 +137,9 @@ fn nothing_outside_its_own_folders_can_be_written() {
 
 #[test]
 fn without_a_network_there_is_none() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let devices = "grep -o '^ *[a-z0-9]*:' /proc/net/dev | tr -d ' :' | sort";
     assert_eq!(said(&world, devices), "lo\n");
@@ -137,6 +152,9 @@ fn without_a_network_there_is_none() {
 
 #[test]
 fn what_does_not_end_is_ended_with_all_its_processes() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let number = format!("98765.{}", std::process::id());
     let run = format!(
@@ -166,6 +184,9 @@ fn running(word: &str) -> usize {
 
 #[test]
 fn what_babbles_is_heard_to_the_end_but_not_kept() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let error = failed(&world, &build("yes babble | head -c 50000000; echo; echo 'the last word' >&2; exit 3"));
     assert!(error.contains("failed (exit status: 3); correct it and commit; its last lines:\n"), "{error}");
@@ -177,6 +198,9 @@ fn what_babbles_is_heard_to_the_end_but_not_kept() {
 
 #[test]
 fn memory_is_bounded_for_one_process_and_for_all_together() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let one = failed(&world, &build("head -c 400000000 /dev/zero | tail | wc -c; exit 1"));
     assert!(one.contains("memory exhausted"), "{one}");
@@ -237,6 +261,9 @@ fn what_a_build_writes_is_bounded() {
 
 #[test]
 fn what_cannot_be_deployed_is_refused_by_name() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let fault = |run: &str| {
         let error = failed(&world, &build(run));
@@ -281,6 +308,9 @@ fn what_cannot_be_deployed_is_refused_by_name() {
 
 #[test]
 fn a_build_is_made_once() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let random =
         build("mkdir out; head -c 8 /dev/urandom | od >out/number; ln -s number out/link; chmod +x out/number");
@@ -311,6 +341,9 @@ fn without_bubblewrap_nothing_is_built() {
 
 #[test]
 fn a_plan_builds_nothing_and_uses_what_was_built() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let workshop = workshop(&world);
     let source = "{path: /app, exclude: [tests], build: {run: \"mkdir out && cp serve out/ && ls | sort >out/seen\", output: out, network: false}}";
@@ -339,6 +372,9 @@ fn a_plan_builds_nothing_and_uses_what_was_built() {
 
 #[test]
 fn a_build_that_fails_is_told_with_who_needs_it() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let workshop = workshop(&world);
     let source = "{path: /app, build: {run: \"echo one; echo two >&2; false\", output: out}}";
@@ -355,6 +391,9 @@ fn a_build_that_fails_is_told_with_who_needs_it() {
 
 #[test]
 fn the_example_frontend_is_built_for_real() {
+    if lacks(&["bwrap", "node", "npm"]) {
+        return;
+    }
     let world = World::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fleet");
     let read = evenkeel::git::work_tree(&folder).expect("it can be read");
