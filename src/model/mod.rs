@@ -12,6 +12,7 @@ pub mod drift;
 pub mod exclude;
 pub mod finding;
 pub mod fleet;
+pub mod grants;
 pub mod headers;
 pub mod manifest;
 pub mod name;
