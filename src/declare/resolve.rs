@@ -14,7 +14,7 @@ use super::{
     de::At,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{self, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
+    kinds::{self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
     place, source,
 };
@@ -89,6 +89,7 @@ pub fn environment(
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
         digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),
+        grants: declaration.fleet.allow.as_ref().map(Allow::grants).unwrap_or_default(),
         instances,
         services,
         sites,
@@ -131,6 +132,7 @@ pub(super) fn instance(
         ports: *file.ports,
         labels: file.labels.clone(),
         packages: file.packages.iter().map(ToString::to_string).collect(),
+        grants: file.allow.as_ref().map(Allow::grants).unwrap_or_default(),
     }
 }
 
@@ -213,10 +215,11 @@ impl<'a> Resolver<'a> {
         let written = |span| Written { file: &file.file, span, service: name };
         let run = effective.run();
         let exec = self.command(&run.exec, written(run.exec.span));
-        let user = run.user.as_deref().or(self.declaration.fleet.defaults.user.as_ref().map(|user| &***user));
+        let user = run.user.as_ref().or(self.declaration.fleet.defaults.user.as_ref()).map(|user| &***user);
         if user.is_none() {
             let message = format!("nothing says which user runs `{name}`");
-            let hint = "add `user` to `run`, or `defaults: {user: …}` to fleet.yaml";
+            let hint =
+                "add `defaults: {user: …}` to fleet.yaml, or `user` to `run` and `allow: {users: […]}` to fleet.yaml";
             let finding = Finding::error(codes::MISSING_USER, message).at(file.file.place(run.exec.span));
             self.outcome.findings.push(finding.hint(hint));
         }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     desired::Resource,
     drift::DriftPolicy,
+    grants::Grants,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{BodySize, CpuShare, Memory, PortRange, Span},
     source::Source,
@@ -28,6 +29,8 @@ pub struct Fleet {
     pub sites: BTreeMap<SiteName, Site>,
     /// The loopback port on which nginx answers the digest of its files.
     pub digest_port: u16,
+    /// What services and sites may ask of root.
+    pub grants: Grants,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub struct Instance {
     pub labels: BTreeMap<String, String>,
     /// Debian packages that must be there; added, never removed.
     pub packages: BTreeSet<String>,
+    /// What of the fleet's grants holds here too.
+    pub grants: Grants,
 }
 
 /// How to log in. Without `host_key` nothing ever connects.

@@ -21,6 +21,11 @@ pub fn env_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
     format!("/etc/evenkeel/{fleet}/{service}@{port}.env")
 }
 
+/// The folder whose files a service may name without a grant. Its administrator makes it; evenkeel never writes there.
+pub fn own_folder(fleet: &FleetName, service: &ServiceName) -> String {
+    format!("/etc/evenkeel.d/{fleet}/{service}/")
+}
+
 pub fn site_file(fleet: &FleetName, site: &SiteName) -> String {
     format!("/etc/nginx/conf.d/evenkeel-{fleet}-{site}.conf")
 }

@@ -92,6 +92,9 @@ const TESTS: &[Test] = tests! {
         a_site_where_nginx_is_not_installed,
         a_user_that_does_not_exist,
         an_env_file_that_does_not_exist,
+        another_services_secret_and_the_hosts_own_units,
+        what_a_branch_grants_itself,
+        an_alias_of_what_keeps_the_host_reachable,
         a_file_of_somebody_else_in_the_way,
         a_second_apply_while_one_runs_on_the_host,
     }

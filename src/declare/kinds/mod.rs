@@ -6,6 +6,7 @@
 
 #![expect(dead_code, reason = "some keys are for people or have one value only: reading them checks them")]
 
+mod allow;
 mod build;
 mod environment;
 mod fleet;
@@ -16,6 +17,7 @@ mod site;
 mod source;
 mod text;
 
+pub use allow::Allow;
 pub use build::BuildKeys;
 pub use environment::{EnvironmentFile, InstanceFailureRule};
 pub use fleet::FleetFile;

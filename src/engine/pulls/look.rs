@@ -39,7 +39,7 @@ pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>, newest: Option<u64>) 
 async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {
     let both = [&pair.base, &pair.proposed].map(|of| Some((of, of.desired.get(name)?)));
     let question = match both.map(|of| of.map(|(prepared, desired)| host::question(&prepared.fleet, desired))) {
-        [Some(base), Some(proposed)] => trust::question(base, proposed),
+        [Some(base), Some(proposed)] => trust::question(base, proposed, &pair.base.fleet, &pair.proposed.fleet),
         [base, proposed] => base.or(proposed).unwrap_or_default(),
     };
     // Comparing every file is the loop's business.
