@@ -20,8 +20,9 @@ pub fn lacks(programs: &[&str]) -> bool {
     let Some(missing) = missing(programs) else { return false };
     let test = thread::current().name().unwrap_or_default().to_owned();
     assert!(!is_strict(), "{test}: {missing}");
-    // Not `eprintln!`: what a test that passes prints with it is not shown.
-    let _ = writeln!(io::stderr().lock(), "test {test} ... not run: {missing}; `tests/run` installs it");
+    // Not `eprintln!`: what a test that passes prints with it is not shown. At once, for other tests write there, too.
+    let line = format!("test {test} ... not run: {missing}; `tests/run` installs it\n");
+    let _ = io::stderr().write_all(line.as_bytes());
     true
 }
 
