@@ -211,7 +211,8 @@ impl<'a> Resolver<'a> {
         let user = run.user.as_ref().or(self.declaration.fleet.defaults.user.as_ref()).map(|user| &***user);
         if user.is_none() {
             let message = format!("nothing says which user runs `{name}`");
-            let hint = "add `defaults: {user: …}` to fleet.yaml, or `user` to `run` and `allow: {users: […]}` to fleet.yaml";
+            let hint =
+                "add `defaults: {user: …}` to fleet.yaml, or `user` to `run` and `allow: {users: […]}` to fleet.yaml";
             let finding = Finding::error(codes::MISSING_USER, message).at(file.file.place(run.exec.span));
             self.outcome.findings.push(finding.hint(hint));
         }

@@ -174,9 +174,9 @@ pub fn is_kept(unit: &str) -> bool {
 
 /// The same list as patterns of a shell's `case`, separated by spaces.
 pub fn kept_as_shell_patterns() -> String {
-    let patterns = KEPT_UNITS.iter().map(|kept| {
-        if kept.ends_with('*') { (*kept).to_owned() } else { format!("{kept}.service {kept}@*") }
-    });
+    let patterns = KEPT_UNITS
+        .iter()
+        .map(|kept| if kept.ends_with('*') { (*kept).to_owned() } else { format!("{kept}.service {kept}@*") });
     patterns.collect::<Vec<_>>().join(" ")
 }
 
@@ -213,12 +213,33 @@ mod tests {
     #[test]
     fn the_way_into_a_host_is_kept_under_every_name() {
         let kept = [
-            "ssh.service", "sshd.service", "ssh@1.service", "SSH.service", "systemd-journald.service", "dbus.service",
-            "dbus-broker.service", "dbus-org.freedesktop.login1.service", "nginx.service", "cron.service",
-            "getty@tty1.service", "autovt@tty1.service", "serial-getty@ttyS0.service", "NetworkManager.service",
-            "network-manager.service", "networking.service", "ifup@eth0.service", "wpa_supplicant@wlan0.service",
-            "cloud-init-local.service", "netplan-wpa-wlan0.service", "dhcpcd@eth0.service", "connman.service",
-            "user@0.service", "evenkeel.service", "evenkeel-sophia.service", "ssh", "ssh.service.service",
+            "ssh.service",
+            "sshd.service",
+            "ssh@1.service",
+            "SSH.service",
+            "systemd-journald.service",
+            "dbus.service",
+            "dbus-broker.service",
+            "dbus-org.freedesktop.login1.service",
+            "nginx.service",
+            "cron.service",
+            "getty@tty1.service",
+            "autovt@tty1.service",
+            "serial-getty@ttyS0.service",
+            "NetworkManager.service",
+            "network-manager.service",
+            "networking.service",
+            "ifup@eth0.service",
+            "wpa_supplicant@wlan0.service",
+            "cloud-init-local.service",
+            "netplan-wpa-wlan0.service",
+            "dhcpcd@eth0.service",
+            "connman.service",
+            "user@0.service",
+            "evenkeel.service",
+            "evenkeel-sophia.service",
+            "ssh",
+            "ssh.service.service",
         ];
         for unit in kept {
             assert!(is_kept(unit), "{unit}");

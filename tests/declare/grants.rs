@@ -131,11 +131,26 @@ fn a_grant_is_a_list_of_the_fleet() {
 #[test]
 fn what_keeps_a_host_reachable_is_replaced_by_nobody() {
     let kept = [
-        "ssh.service", "sshd.service", "ssh@1.service", "SSH.service", "systemd-journald.service",
-        "systemd-networkd.service", "dbus.service", "dbus-org.freedesktop.login1.service", "nginx.service",
-        "cron.service", "getty@tty1.service", "serial-getty@ttyS0.service", "NetworkManager.service",
-        "networking.service", "ifup@eth0.service", "wpa_supplicant.service", "cloud-init.service", "user@0.service",
-        "evenkeel.service", "evenkeel-sophia.service",
+        "ssh.service",
+        "sshd.service",
+        "ssh@1.service",
+        "SSH.service",
+        "systemd-journald.service",
+        "systemd-networkd.service",
+        "dbus.service",
+        "dbus-org.freedesktop.login1.service",
+        "nginx.service",
+        "cron.service",
+        "getty@tty1.service",
+        "serial-getty@ttyS0.service",
+        "NetworkManager.service",
+        "networking.service",
+        "ifup@eth0.service",
+        "wpa_supplicant.service",
+        "cloud-init.service",
+        "user@0.service",
+        "evenkeel.service",
+        "evenkeel-sophia.service",
     ];
     for unit in kept {
         let service = a_and(&format!("replaces: [old.service, {unit}]"));
@@ -235,10 +250,14 @@ fn a_refusal_names_the_line_and_the_file_that_would_grant_it() {
     let of = |fleet: &str, service: &str| hint(&[("fleet.yaml", fleet), ("services/a.yaml", service)]);
     assert!(of(FLEET, &env_file).contains("`allow: {env_files: [/etc/other.env]}` to fleet/fleet.yaml"));
     assert!(of(FLEET, &env_file).contains("/etc/evenkeel.d/sophia/a/"));
-    assert!(of(&allowing("users: [gong]"), &env_file).contains("`env_files: [/etc/other.env]` to `allow` in fleet/fleet.yaml"));
+    assert!(
+        of(&allowing("users: [gong]"), &env_file)
+            .contains("`env_files: [/etc/other.env]` to `allow` in fleet/fleet.yaml")
+    );
     assert!(of(&allowing("env_files: [/etc/a]"), &env_file).contains("`/etc/other.env` to the list `allow.env_files`"));
     let h1 = format!("{H1}allow: {{users: []}}\n");
-    let changes = [("fleet.yaml", &*allowing("users: [gong]")), ("instances/h1.yaml", &h1), ("services/a.yaml", &a_as("gong"))];
+    let changes =
+        [("fleet.yaml", &*allowing("users: [gong]")), ("instances/h1.yaml", &h1), ("services/a.yaml", &a_as("gong"))];
     assert!(hint(&changes).contains("`gong` to the list `allow.users` in fleet/instances/h1.yaml"));
 }
 

@@ -114,7 +114,8 @@ pub fn an_alias_of_what_keeps_the_host_reachable(world: &World) {
     let fleet = Fleet::new(world, "alias");
     let (h1, port) = (world.host("h1"), fleet.port(0));
     let link = "/etc/systemd/system/old-alias.service";
-    let alias = format!("ln -s $(systemctl show --value -p FragmentPath ssh.service) {link} && systemctl daemon-reload");
+    let alias =
+        format!("ln -s $(systemctl show --value -p FragmentPath ssh.service) {link} && systemctl daemon-reload");
     let gone = format!("rm -f {link} && systemctl daemon-reload");
     let _alias = h1.until_dropped(&alias, &gone);
     assert_is("the alias", h1.unit("old-alias.service", "Id"), "ssh.service");

@@ -95,12 +95,12 @@ impl<'a> Judge<'a> {
             let with_folder = |asked| Asked { own_folder: Some(&own_folder), ..asked };
             let defaults = &self.declaration.fleet;
             let user = run.user.as_ref().map(|user| asked(Request::Users, &***user, user.span));
-            let user = user.or(defaults.defaults.user.as_ref().map(|user| Asked {
-                file: &defaults.file,
-                ..asked(Request::Users, &***user, user.span)
-            }));
-            let env_file =
-                effective.env_file().map(|path| with_folder(asked(Request::EnvFiles, &***path, path.span)));
+            let user = user.or(defaults
+                .defaults
+                .user
+                .as_ref()
+                .map(|user| Asked { file: &defaults.file, ..asked(Request::Users, &***user, user.span) }));
+            let env_file = effective.env_file().map(|path| with_folder(asked(Request::EnvFiles, &***path, path.span)));
             let netrc = run.python.as_ref().and_then(|python| python.netrc.as_ref());
             let netrc = netrc.map(|path| with_folder(asked(Request::Netrc, &***path, path.span)));
             let replaces = effective.replaces().iter().filter(|unit| !grants::is_kept(unit));
@@ -131,8 +131,7 @@ impl<'a> Judge<'a> {
             let Some(declared) = self.declaration.instances.get(name) else { continue };
             for package in &declared.packages {
                 let (value, span) = (&***package, package.span);
-                let asked =
-                    Asked { request: Request::Packages, value, file: &declared.file, span, own_folder: None };
+                let asked = Asked { request: Request::Packages, value, file: &declared.file, span, own_folder: None };
                 self.judge(&asked, [name]);
             }
         }
@@ -208,7 +207,7 @@ fn refused(asked: &Asked<'_>, file: &File, allow: Option<&Allow>, instance: Opti
 
 /// An entry as it is written into a list in one line.
 fn yaml(entry: &str) -> String {
-    let plain = entry.starts_with(|c: char| c.is_ascii_alphanumeric() || "/_".contains(c))
-        && !entry.contains([',', ':', '#']);
+    let plain =
+        entry.starts_with(|c: char| c.is_ascii_alphanumeric() || "/_".contains(c)) && !entry.contains([',', ':', '#']);
     if plain { entry.to_owned() } else { format!("\"{entry}\"") }
 }
