@@ -117,13 +117,14 @@ impl Viewer<'_> {
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let plan = look(&prepared, &hosts, &spinner.watch()).await;
-        let newest = match self.place.ledger().await {
+        let newest = match self.place.ledger(&tree.fleet).await {
             Ok(ledger) => chronicle::newest(&ledger, &plan.environment).await?,
             // Without its history an environment has a status all the same.
             Err(_) => Newest::default(),
         };
         let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
         view.notes = report::status::standing(&newest.standing);
+        view.refused = newest.refusals;
         spinner.finish();
         Ok(view)
     }

@@ -3,6 +3,7 @@
 use super::{DONE, Exit, PARTIAL, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{
+        chronicle,
         ledger::Ledger as _,
         look::{observe, plan_from},
         why::{Subject, why},
@@ -38,11 +39,11 @@ pub fn run(args: &Args) -> Exit {
         let observed = observe(&prepared, &hosts, &spinner.watch()).await;
         let plan = plan_from(&prepared, &observed);
         let environment = plan.environment.clone();
-        let ledger = place.ledger().await?;
+        let ledger = place.ledger(&tree.fleet).await?;
         let mut known = Known::default();
         let newest = ledger.tip(&environment).await?.map(|tip| tip.files).unwrap_or_default();
         newest.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
-        let records = ledger.call(move |repository| repository.records(&environment, RECORDS)).await?;
+        let records = chronicle::records(&ledger, &environment, RECORDS).await?;
         spinner.finish();
         let view = why(&args.subject, &prepared, &plan, &observed, &records, &known.logs);
         match args.format {

@@ -13,9 +13,6 @@ use super::{
     plan::Commits,
 };
 
-/// Quarantined pairs of commits that are kept; older ones are of branches that have long moved on.
-const REMEMBERED: usize = 20;
-
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The newest deployment that ended `applied`, or was found live everywhere later.
@@ -142,6 +139,9 @@ pub enum Barred {
 }
 
 impl Standing {
+    /// Quarantined pairs of commits that are kept; older ones are of branches that have long moved on.
+    pub const QUARANTINED: usize = 20;
+
     /// As it is after the event. A cancellation changes nothing by itself: the outcome does.
     pub fn after(mut self, event: &StandingEvent) -> Self {
         match &event.control {
@@ -234,7 +234,7 @@ impl Standing {
         };
         self.quarantine.retain(|quarantined| quarantined.commits != *commits);
         self.quarantine.push(Quarantined { commits: commits.clone(), generation, why });
-        let surplus = self.quarantine.len().saturating_sub(REMEMBERED);
+        let surplus = self.quarantine.len().saturating_sub(Self::QUARANTINED);
         self.quarantine.drain(..surplus);
     }
 
