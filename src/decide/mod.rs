@@ -110,6 +110,8 @@ pub struct Open {
     pub started: String,
     /// Begun by this controller, before it was started again.
     pub ours: bool,
+    /// Its commits count. One whose commits do not is ended at once: nobody may go on with it.
+    pub counts: bool,
     /// The longest that it may last.
     pub limit: Millis,
 }

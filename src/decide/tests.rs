@@ -235,15 +235,39 @@ fn a_pin_holds_until_the_branch_moves_on() {
 
 #[test]
 fn an_open_deployment_of_ones_own_is_ended_before_anything_else() {
-    let open = Open { generation: 7, commits: commits("b"), started: "then".to_owned(), ours: true, limit: 60_000 };
+    let open = Open {
+        generation: 7,
+        commits: commits("b"),
+        started: "then".to_owned(),
+        ours: true,
+        counts: true,
+        limit: 60_000,
+    };
     let mine = Said { open: Some(open), ..said(good("a")) };
     let (_, effects) = Loop::of(Wanted { said: mine, ..wanted("b") });
     assert_eq!(effects, [pass(Goal::Recover { generation: 7, wanted: commits("b"), take_over: false })]);
 }
 
 #[test]
+fn an_open_deployment_whose_commits_do_not_count_is_ended_at_once() {
+    let (commits, started) = (Commits::default(), "then".to_owned());
+    let open = Open { generation: 7, commits, started, ours: false, counts: false, limit: u64::MAX };
+    let forged = Said { open: Some(open), ..said(good("a")) };
+    let (_, effects) = Loop::of(Wanted { said: forged, ..wanted("b") });
+    let recover = Goal::Recover { generation: 7, wanted: self::commits("b"), take_over: true };
+    assert_eq!(effects, [pass(recover)]);
+}
+
+#[test]
 fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
-    let open = Open { generation: 7, commits: commits("b"), started: "then".to_owned(), ours: false, limit: 60_000 };
+    let open = Open {
+        generation: 7,
+        commits: commits("b"),
+        started: "then".to_owned(),
+        ours: false,
+        counts: true,
+        limit: 60_000,
+    };
     let theirs = || Said { open: Some(open.clone()), ..said(good("a")) };
     let (mut l, effects) = Loop::of(Wanted { said: theirs(), ..wanted("b") });
     assert_eq!(effects, [pass(observe("b", Barred::StoodBack))]);

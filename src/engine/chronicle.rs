@@ -38,8 +38,8 @@ pub struct Newest {
     pub standing: Standing,
     /// The newest deployment that is believed: an intent while its outcome is none.
     pub deployment: Option<Deployment>,
-    /// The newest generation that the history tells of, also where its deployment is refused.
-    generation: u64,
+    /// The newest generation that the history tells of, also where its record is refused.
+    pub(super) generation: u64,
     /// Set where it is not known what is live: a person decides.
     pub doubt: Option<Doubt>,
     /// What of it is not believed.
@@ -47,7 +47,8 @@ pub struct Newest {
 }
 
 impl Newest {
-    /// A deployment that began, and of which nothing says how it ended.
+    /// A deployment that began, and of which nothing says how it ended. Where it is refused it names no commits, and
+    /// can only be undone.
     pub fn open(&self) -> Option<&Deployment> {
         self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
     }
@@ -111,7 +112,8 @@ impl Newest {
     fn purge(&mut self, claimed: Option<&Deployment>) {
         let carried = self.carried();
         record::put(&mut self.files, STANDING, &carried);
-        if self.deployment.as_ref() != claimed {
+        let of = |deployment: &Deployment| (deployment.environment.clone(), deployment.generation);
+        if self.deployment.as_ref().map(of) != claimed.map(of) {
             match &self.deployment {
                 Some(deployment) => record::put(&mut self.files, RECORD, deployment),
                 None => drop(self.files.remove(RECORD)),

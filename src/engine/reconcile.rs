@@ -359,6 +359,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             commits: open.commits.clone(),
             started: open.taken_over.as_ref().map_or(&open.started, |taken_over| &taken_over.at).clone(),
             ours: open.seat == self.seat.id,
+            counts: open.commits.environment.is_some(),
             limit: open.limit_ms,
         });
         let led_elsewhere = newest.deployment.as_ref().is_some_and(|newest| newest.seat != self.seat.id);

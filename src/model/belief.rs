@@ -36,8 +36,10 @@ pub struct Held {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Belief {
     pub standing: Standing,
+    /// Names no commits where they are refused. That it began or ended counts all the same: other controllers are
+    /// heeded.
     pub deployment: Option<Deployment>,
-    /// The newest generation that the history tells of, also where its deployment is refused.
+    /// The newest generation that the history tells of, also where its record is refused.
     pub generation: u64,
     /// Set where the deployed commits are refused and nothing is remembered in their place: what is live is not known,
     /// so a person decides.
@@ -160,12 +162,20 @@ pub fn believe(
     let told = if newest > limit { 0 } else { newest };
     let generation = told.max(before.deployment.as_ref().map_or(0, |before| before.generation));
     let deployment = match claimed.deployment {
-        Some(deployment) if judge.refuses_deployment(&deployment) => before.deployment,
+        Some(deployment) if judge.is_misplaced(&deployment) => before.deployment,
+        // That it began or ended counts; what it deployed does not, so nobody can take that from here.
+        Some(deployment) if judge.refuses(claim(&deployment), &deployment.commits, None) => {
+            Some(Deployment { commits: Commits::default(), desired: None, builds: Default::default(), ..deployment })
+        }
         deployment => deployment,
     };
     // Those of a long list are alike; the first of them say what happened.
     judge.refusals.truncate(budget.findings);
     Belief { standing, deployment, generation, doubt, refusals: judge.refusals }
+}
+
+fn claim(deployment: &Deployment) -> Claim {
+    if deployment.outcome.is_none() { Claim::Intent } else { Claim::Deployment }
 }
 
 struct Judge<'a> {
@@ -209,14 +219,17 @@ impl Judge<'_> {
         self.refuses(claim, &good.commits, Some(good.generation))
     }
 
-    fn refuses_deployment(&mut self, deployment: &Deployment) -> bool {
-        let claim = if deployment.outcome.is_none() { Claim::Intent } else { Claim::Deployment };
-        if deployment.environment != *self.environment {
-            let commit = deployment.commits.environment.clone();
-            self.refuse(claim, Reason::OtherEnvironment, commit, Some(deployment.generation));
-            return true;
-        }
-        self.refuses(claim, &deployment.commits, Some(deployment.generation))
+    /// Whether the record says nothing at all of this environment.
+    fn is_misplaced(&mut self, deployment: &Deployment) -> bool {
+        let reason = if deployment.environment != *self.environment {
+            Reason::OtherEnvironment
+        } else if deployment.generation > self.limit {
+            Reason::Generation
+        } else {
+            return false;
+        };
+        self.refuse(claim(deployment), reason, deployment.commits.environment.clone(), Some(deployment.generation));
+        true
     }
 
     fn refuses(&mut self, claim: Claim, commits: &Commits, generation: Option<u64>) -> bool {
@@ -306,8 +319,9 @@ mod tests {
         forged.standing.partial = Some(good("x", 4));
         forged.deployment = Some(deployment("x", 5, None));
         let belief = weigh(forged, Some(deployed()));
-        assert_eq!((belief.standing, belief.deployment), (deployed().standing, deployed().deployment));
-        assert_eq!((belief.generation, belief.doubt), (5, None));
+        assert_eq!((belief.standing, belief.generation, belief.doubt), (deployed().standing, 5, None));
+        let open = belief.deployment.expect("it is open all the same");
+        assert_eq!((open.commits, open.generation, open.outcome), (Commits::default(), 5, None));
         let claims: Vec<Claim> = belief.refusals.iter().map(|refusal| refusal.claim).collect();
         let all = [Claim::Good, Claim::Partial, Claim::Pin, Claim::Rewind, Claim::Quarantine, Claim::Intent];
         assert_eq!(claims, all);
@@ -330,7 +344,8 @@ mod tests {
         rewound.standing.good = Some(good("x", 4));
         rewound.deployment = Some(deployment("x", 4, Some("applied")));
         let belief = weigh(rewound, None);
-        assert_eq!((belief.standing.good, belief.deployment, belief.generation), (None, None, 4));
+        assert_eq!((belief.standing.good, belief.generation), (None, 4));
+        assert_eq!(belief.deployment.map(|newest| newest.commits), Some(Commits::default()));
         assert_eq!(belief.doubt, Some(Doubt { good: Some(good("x", 4)), partial: None }));
     }
 

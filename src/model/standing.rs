@@ -183,7 +183,8 @@ impl Standing {
         let builds = deployment.builds.clone();
         let live = Good { commits: commits.clone(), generation, desired: deployment.desired, builds };
         match deployment.outcome {
-            Some(Outcome::Applied) => {
+            // What names no commit was an intent whose commits did not count.
+            Some(Outcome::Applied) if commits.environment.is_some() => {
                 // What is live everywhere and well is not kept from being repaired.
                 self.quarantine.retain(|quarantined| quarantined.commits != *commits);
                 self.good = Some(live);

@@ -26,8 +26,12 @@ impl Unmerged {
         address.set_nonblocking(true).expect("it can be asked without waiting");
         git(&config.repository(), &["branch", "--force", "unmerged", "main"]);
         let port = address.local_addr().expect("it is bound").port();
-        let staging = format!("environment: staging\naddress: 127.0.0.1\nssh: {{port: {port}}}\nhost_key: {KEY}\n");
-        let commit = commits(config, "unmerged", "fleet/instances/elsewhere.yaml", staging.as_bytes());
+        let mut commit = String::new();
+        for environment in ["production", "staging"] {
+            let file =
+                format!("environment: {environment}\naddress: 127.0.0.1\nssh: {{port: {port}}}\nhost_key: {KEY}\n");
+            commit = commits(config, "unmerged", &format!("fleet/instances/at-{environment}.yaml"), file.as_bytes());
+        }
         Self { commit, address }
     }
 
@@ -152,13 +156,24 @@ fn forged_good_partial_rewind_and_quarantine_steer_nothing() {
 }
 
 #[test]
-fn a_forged_open_deployment_is_neither_ended_nor_waited_for() {
+fn a_forged_open_deployment_is_neither_gone_on_with_nor_waited_for() {
     let config = both();
-    let _daemon = deployed(&config);
+    let daemon = deployed(&config);
     let unmerged = Unmerged::of(&config);
-    writes(&config, "deployment.json", &record("staging", &unmerged.named(), 5, None));
-    refuses(&config, &[("intent", "not-on-branch")]);
-    goes_on(&config);
+    let history = "evenkeel/history/production";
+    let forged = record("production", &unmerged.named(), 5, None);
+    commits(&config, history, "deployment.json", forged.to_string().as_bytes());
+    daemon.wait_for_line("the open deployment of");
+    // It is fenced off and undone, so that no other waits for it; nothing names its commits any more.
+    let ended = wait_for("its end", || {
+        let record = git(&config.repository(), &["show", &format!("{history}:deployment.json")]);
+        let record: Value = serde_json::from_str(&record).expect("a record");
+        (record["outcome"] == "rolled-back").then_some(record)
+    });
+    assert_is("what it deployed", &ended["commits"]["environment"], &Value::Null);
+    let next = commits(&config, "main", "fleet/hello/more.txt", b"more\n");
+    is_at(&config, "production", &next);
+
     writes(&config, "deployment.json", &record("production", &wanted(&config), 5, None));
     refuses(&config, &[("intent", "other-environment")]);
     goes_on(&config);
