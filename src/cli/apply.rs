@@ -24,7 +24,6 @@ use crate::{
         name::EnvironmentName,
         outcome::{Deployment, Outcome},
         plan::{Commits, Plan},
-        standing::Standing,
     },
     plan::drift,
     report, server,
@@ -70,20 +69,20 @@ pub fn run(args: &Args) -> Exit {
     })?;
     let commits = common::block_on(compose(&place, &mut tree, &commit))?;
     let prepared = args.hosts.prepare(&tree, &overrides, commits.clone(), || Ok(place.clone()))?;
-    let plan = match common::block_on(deploy(args, &place, prepared, &commit))? {
+    let plan = match common::block_on(deploy(args, &place, &tree.fleet, prepared, &commit))? {
         Next::Done(code) => return Ok(code),
         Next::Build(plan) => plan,
     };
     println!("Building what is not built yet; no host is touched before that is done.");
     match args.hosts.build(&tree, &overrides, commits, &place)? {
-        Ok(built) => match common::block_on(deploy(args, &place, built, &commit))? {
+        Ok(built) => match common::block_on(deploy(args, &place, &tree.fleet, built, &commit))? {
             Next::Done(code) => Ok(code),
             Next::Build(_) => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
         },
         Err(error) => {
             if let Some(refused) = error.failed_build(&asked_by()) {
                 common::block_on(async {
-                    let ledger = place.ledger().await?;
+                    let ledger = place.ledger(&tree.fleet).await?;
                     Ok(pass::record_refusal(&ledger, &plan, &Seat::of(&place.state), &refused).await?)
                 })?;
             }
@@ -95,7 +94,7 @@ pub fn run(args: &Args) -> Exit {
 /// Puts into the tree what the default branch alone decides, as a reconciler does: a branch does not move where it
 /// is deployed to. Answers the commits that the tree is made of then.
 async fn compose(place: &Place, tree: &mut WorkTree, commit: &str) -> Result<Commits, Failure> {
-    let ledger = GitLedger::new(place.open()?);
+    let ledger = GitLedger::new(place.open()?, &tree.fleet);
     let fetched = ledger.fetch().await?;
     let id = commit.to_owned();
     if ledger.call(move |repository| repository.commit_summary(&id)).await.is_err() {
@@ -125,15 +124,17 @@ enum Next {
 }
 
 /// Plans and carries out, unless something has to be built first.
-async fn deploy(args: &Args, place: &Place, prepared: Prepared, commit: &str) -> Result<Next, Failure> {
-    let ledger = place.ledger().await?;
+async fn deploy(args: &Args, place: &Place, fleet: &str, prepared: Prepared, commit: &str) -> Result<Next, Failure> {
+    let ledger = place.ledger(fleet).await?;
+    // Whoever reaches the hosts from here needs no branch for it; controllers that follow one do.
+    ledger.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
     let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
     let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
     let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
     let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
     apply.close_what_is_open().await?;
     let on = chronicle::newest(&ledger, apply.environment()).await?;
-    apply.permitted(&on.standing).await?;
+    apply.permitted(&on).await?;
     let plan = apply.plan(&on).await?;
     if plan.needs_builds() && !plan.is_refused() {
         apply.merged(commit).await?;
@@ -184,7 +185,11 @@ impl Apply<'_> {
     }
 
     /// What stands against deploying these commits.
-    async fn permitted(&self, standing: &Standing) -> Result<(), Failure> {
+    async fn permitted(&self, on: &Newest) -> Result<(), Failure> {
+        let standing = &on.standing;
+        for refusal in &on.refusals {
+            anstream::eprintln!("{}", report::refusal::line(self.environment(), refusal));
+        }
         let refuse = |what: String, hint: &str| Err(Failure::new(REFUSED, what).hint(hint));
         if let Some(hold) = standing.hold() {
             return refuse(format!("{} is {}", self.environment(), report::control::held(hold)), "`evenkeel resume`");
@@ -205,6 +210,15 @@ impl Apply<'_> {
         let meant =
             self.args.allow_rewind || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
         let rewinds = wanted::rewinds(self.ledger, standing, commits).await.map_err(|error| Failure::of(&error))?;
+        if on.doubt.is_some() && !meant {
+            return refuse(
+                format!(
+                    "it is not known what is live in {}: the history names commits that do not count",
+                    self.environment()
+                ),
+                "look at `evenkeel history`, then deploy this commit all the same: --allow-rewind",
+            );
+        }
         if rewinds && !meant {
             return refuse(
                 "this commit leaves out the deployed one".to_owned(),

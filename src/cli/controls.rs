@@ -129,7 +129,7 @@ impl Counter {
                 return Err(Failure::new(ERROR, what)
                     .hint("ask where one runs; `evenkeel status` says which controller that is"));
             }
-            let ledger = place.ledger().await?;
+            let ledger = place.ledger(self.folder()).await?;
             let (environment, said) = desk::record(&ledger, self.folder(), &request).await?;
             Ok(format!("{environment}: {said} (recorded; no reconciler runs here)"))
         })?;

@@ -262,7 +262,7 @@ impl Stage {
         })?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
         let mut reconciler = Reconciler::new(
-            GitLedger::new(repository),
+            GitLedger::new(repository, "fleet"),
             reach.roster(),
             overrides,
             "fleet".to_owned(),

@@ -113,9 +113,9 @@ impl Place {
 
     /// What was made of builds, as the history says. Where that cannot be asked, what is not kept here counts as
     /// not built.
-    pub fn recorded_builds(&self, environment: &EnvironmentName) -> BuiltReleases {
+    pub fn recorded_builds(&self, fleet: &str, environment: &EnvironmentName) -> BuiltReleases {
         let newest = common::block_on(async {
-            let ledger = self.ledger().await?;
+            let ledger = self.ledger(fleet).await?;
             Ok(chronicle::newest(&ledger, environment).await?)
         });
         let told = |error: &Failure| {
@@ -152,9 +152,9 @@ impl Place {
         }
     }
 
-    /// Opened and fetched.
-    pub async fn ledger(&self) -> Result<GitLedger, Failure> {
-        let ledger = GitLedger::new(self.open()?);
+    /// Opened and fetched. `fleet` is the fleet folder in the repository.
+    pub async fn ledger(&self, fleet: &str) -> Result<GitLedger, Failure> {
+        let ledger = GitLedger::new(self.open()?, fleet);
         ledger.call(|repository| repository.fetch().map(|_| ())).await?;
         Ok(ledger)
     }

@@ -21,7 +21,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let place = args.counter.place()?;
     let (target, branch) = common::block_on(async {
-        let ledger = place.ledger().await?;
+        let ledger = place.ledger(args.counter.folder()).await?;
         let environment = args.counter.environment(&ledger).await?;
         let target = rollback::earlier(&ledger, &environment, args.generation).await?;
         match rollback::restore(&ledger, args.counter.folder(), &target).await {
@@ -56,6 +56,8 @@ impl From<RollbackError> for Failure {
             RollbackError::NeverApplied { .. } => {
                 Failure::new(ERROR, error.to_string()).hint("`evenkeel history` lists them")
             }
+            RollbackError::Refused { .. } => Failure::new(REFUSED, error.to_string())
+                .hint("`evenkeel show` says who recorded it; to go back there all the same, merge that commit"),
             RollbackError::NothingEarlier { .. } => Failure::new(REFUSED, error.to_string()),
             RollbackError::Unreadable { .. } => {
                 Failure::new(ERROR, error.to_string()).hint("restore its commit by hand, with git")

@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Exit {
         let following = format!("following {}", place.url);
         info!("{following}, state in {}", place.state.display());
         let mut reconciler = Reconciler::new(
-            GitLedger::new(repository),
+            GitLedger::new(repository, &args.fleet),
             args.reach.roster(),
             overrides,
             args.fleet.trim_matches('/').to_owned(),

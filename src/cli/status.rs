@@ -116,7 +116,7 @@ impl Viewer<'_> {
         let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.clone()))?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let newest = match self.place.ledger().await {
+        let newest = match self.place.ledger(&tree.fleet).await {
             Ok(ledger) => chronicle::newest(&ledger, &prepared.fleet.environment.name).await?,
             // Without its history an environment has a status all the same.
             Err(_) => Newest::default(),
@@ -124,6 +124,7 @@ impl Viewer<'_> {
         let plan = look(&prepared, &hosts, newest.newest_generation(), &spinner.watch()).await;
         let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
         view.notes = report::status::standing(&newest.standing);
+        view.refused = newest.refusals;
         spinner.finish();
         Ok(view)
     }

@@ -38,13 +38,13 @@ pub fn run(args: &Args) -> Exit {
         let spinner = progress::Spinner::start("observing");
         let observed = observe(&prepared, &hosts, &spinner.watch()).await;
         let environment = prepared.fleet.environment.name.clone();
-        let ledger = place.ledger().await?;
+        let ledger = place.ledger(&tree.fleet).await?;
         let recorded = chronicle::newest(&ledger, &environment).await?;
         let plan = plan_from(&prepared, &observed, recorded.newest_generation());
         let mut known = Known::default();
         let newest = ledger.tip(&environment).await?.map(|tip| tip.files).unwrap_or_default();
         newest.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
-        let records = ledger.call(move |repository| repository.records(&environment, RECORDS)).await?;
+        let records = chronicle::records(&ledger, &environment, RECORDS).await?;
         spinner.finish();
         let view = why(&args.subject, &prepared, &plan, &observed, &records, &known.logs);
         match args.format {

@@ -48,7 +48,7 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
     }
     if let Some(open) = &wanted.said.open {
         let abandoned = abandoned_at.is_some_and(|at| at <= now);
-        return if open.ours || abandoned {
+        return if open.ours || abandoned || !open.counts {
             Goal::Recover { generation: open.generation, wanted: target, take_over: !open.ours }
         } else {
             observe(Barred::StoodBack)
@@ -59,15 +59,21 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
     }
     let stands_by = wanted.said.led_elsewhere && neglected_at.is_none_or(|at| at > now);
     let put_off = failed.is_some_and(|(commits, wait)| *commits == target && wait.until > now);
+    let deployed = standing.kept_up().is_some_and(|kept_up| kept_up.commits == target);
     // A pin goes back on purpose, and what is deployed already goes nowhere.
     let meant = target != wanted.commits
         || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(&target))
-        || standing.kept_up().is_some_and(|kept_up| kept_up.commits == target);
+        || deployed && !wanted.said.doubted;
+    // Whoever may go back may not therefore deploy what was never checked.
+    let unchecked = wanted.checks.as_ref().is_some_and(|checks| checks.of != target || !checks.missing.is_empty());
     let why = if standing.quarantined(&target).is_some() {
         Barred::Quarantined
+    } else if wanted.said.doubted && !meant {
+        // What is live may be newer than anything that is known: to keep up what is known would go back, too.
+        return observe(Barred::Rewind);
     } else if wanted.rewinds && !meant {
         Barred::Rewind
-    } else if !wanted.missing_checks.is_empty() && !meant {
+    } else if unchecked && !deployed {
         Barred::Checks
     } else if put_off {
         Barred::Later

@@ -99,6 +99,8 @@ pub struct Said {
     /// Whether another controller deployed last. Drift is left to it, for two that repair the same would
     /// take each other's work for something that was cut off.
     pub led_elsewhere: bool,
+    /// The deployed commits are refused and nothing is remembered in their place: what is live is not known.
+    pub doubted: bool,
 }
 
 /// A deployment that began, and of which nothing says how it ended.
@@ -110,6 +112,8 @@ pub struct Open {
     pub started: String,
     /// Begun by this controller, before it was started again.
     pub ours: bool,
+    /// Its commits count. One whose commits do not is ended at once: nobody may go on with it.
+    pub counts: bool,
     /// The longest that it may last.
     pub limit: Millis,
 }
@@ -121,8 +125,17 @@ pub struct Wanted {
     pub said: Said,
     /// Whether these commits leave out the deployed one.
     pub rewinds: bool,
-    /// Checks that have to be green first, and are not.
-    pub missing_checks: Vec<String>,
+    /// Set where checks have to be green first.
+    pub checks: Option<Checks>,
+}
+
+/// What GitHub says of the checks that an environment asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checks {
+    /// The commits that were asked about. Of others nothing is known, so they are not green.
+    pub of: Commits,
+    /// Those that are not green.
+    pub missing: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,13 +18,7 @@ fn commits(id: &str) -> Commits {
 }
 
 fn wanted(id: &str) -> Wanted {
-    Wanted {
-        commits: commits(id),
-        observe_every: 30_000,
-        said: Said::default(),
-        rewinds: false,
-        missing_checks: Vec::new(),
-    }
+    Wanted { commits: commits(id), observe_every: 30_000, said: Said::default(), rewinds: false, checks: None }
 }
 
 fn good(id: &str) -> Standing {
@@ -34,8 +28,12 @@ fn good(id: &str) -> Standing {
     }
 }
 
+fn checks(id: &str, missing: &[&str]) -> Checks {
+    Checks { of: commits(id), missing: missing.iter().map(|name| (*name).to_owned()).collect() }
+}
+
 fn said(standing: Standing) -> Said {
-    Said { standing, open: None, led_elsewhere: false }
+    Said { standing, open: None, led_elsewhere: false, doubted: false }
 }
 
 fn fetched(wanted: Wanted) -> Event {
@@ -188,11 +186,7 @@ fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_rep
 
 #[test]
 fn a_commit_waits_for_the_checks_that_are_required_and_drift_is_repaired_meanwhile() {
-    let waits = |missing: &[&str]| Wanted {
-        missing_checks: missing.iter().map(|name| (*name).to_owned()).collect(),
-        said: said(good("a")),
-        ..wanted("b")
-    };
+    let waits = |missing: &[&str]| Wanted { checks: Some(checks("b", missing)), said: said(good("a")), ..wanted("b") };
     let (mut l, effects) = Loop::of(waits(&["ci/test"]));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Checks))]);
     l.at(10, ended(repair("a", "b", Barred::Checks), passed(End::Done, good("a"))));
@@ -241,15 +235,39 @@ fn a_pin_holds_until_the_branch_moves_on() {
 
 #[test]
 fn an_open_deployment_of_ones_own_is_ended_before_anything_else() {
-    let open = Open { generation: 7, commits: commits("b"), started: "then".to_owned(), ours: true, limit: 60_000 };
+    let open = Open {
+        generation: 7,
+        commits: commits("b"),
+        started: "then".to_owned(),
+        ours: true,
+        counts: true,
+        limit: 60_000,
+    };
     let mine = Said { open: Some(open), ..said(good("a")) };
     let (_, effects) = Loop::of(Wanted { said: mine, ..wanted("b") });
     assert_eq!(effects, [pass(Goal::Recover { generation: 7, wanted: commits("b"), take_over: false })]);
 }
 
 #[test]
+fn an_open_deployment_whose_commits_do_not_count_is_ended_at_once() {
+    let (commits, started) = (Commits::default(), "then".to_owned());
+    let open = Open { generation: 7, commits, started, ours: false, counts: false, limit: u64::MAX };
+    let forged = Said { open: Some(open), ..said(good("a")) };
+    let (_, effects) = Loop::of(Wanted { said: forged, ..wanted("b") });
+    let recover = Goal::Recover { generation: 7, wanted: self::commits("b"), take_over: true };
+    assert_eq!(effects, [pass(recover)]);
+}
+
+#[test]
 fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
-    let open = Open { generation: 7, commits: commits("b"), started: "then".to_owned(), ours: false, limit: 60_000 };
+    let open = Open {
+        generation: 7,
+        commits: commits("b"),
+        started: "then".to_owned(),
+        ours: false,
+        counts: true,
+        limit: 60_000,
+    };
     let theirs = || Said { open: Some(open.clone()), ..said(good("a")) };
     let (mut l, effects) = Loop::of(Wanted { said: theirs(), ..wanted("b") });
     assert_eq!(effects, [pass(observe("b", Barred::StoodBack))]);
@@ -392,4 +410,44 @@ fn a_pin_holds_while_the_config_repository_says_the_same() {
     let standing = Standing { pin: Some(pin), ..Standing::default() };
     assert_eq!(standing.target(&with_source("b", "7")), &with_source("a", "1"));
     assert_eq!(standing.target(&with_source("c", "7")), &with_source("c", "7"));
+}
+
+#[test]
+fn a_pin_waits_for_required_checks_like_any_deployment() {
+    let pin = Pin { commits: commits("a"), instead_of: commits("c"), owner: "ann".to_owned() };
+    let pinned = |checks| Wanted {
+        said: said(Standing { pin: Some(pin.clone()), ..good("b") }),
+        rewinds: true,
+        checks: Some(checks),
+        ..wanted("c")
+    };
+    let barred = pass(repair("b", "a", Barred::Checks));
+    assert_eq!(Loop::of(pinned(checks("a", &["ci/test"]))).1, [barred.clone()]);
+    assert_eq!(Loop::of(pinned(checks("c", &[]))).1, [barred], "nothing was asked about the pinned commit yet");
+    assert_eq!(Loop::of(pinned(checks("a", &[]))).1, [pass(deploy("a"))]);
+}
+
+#[test]
+fn leave_to_go_back_is_no_leave_to_deploy_what_is_not_checked() {
+    let meant = Standing { rewind_to: Some(commits("b")), ..good("a") };
+    let rewound = |missing: &[&str]| Wanted {
+        said: said(meant.clone()),
+        rewinds: true,
+        checks: Some(checks("b", missing)),
+        ..wanted("b")
+    };
+    assert_eq!(Loop::of(rewound(&["ci/test"])).1, [pass(repair("a", "b", Barred::Checks))]);
+    assert_eq!(Loop::of(rewound(&[])).1, [pass(deploy("b"))]);
+}
+
+#[test]
+fn while_it_is_in_doubt_what_is_live_it_only_looks_until_a_person_says_more() {
+    let doubted = |standing| Wanted { said: Said { doubted: true, ..said(standing) }, rewinds: true, ..wanted("b") };
+    let (mut l, effects) = Loop::of(doubted(Standing::default()));
+    assert_eq!(effects, [pass(observe("b", Barred::Rewind))]);
+    let none = Passed { said: Some(Said { doubted: true, ..Said::default() }), ..passed(End::Done, good("a")) };
+    l.at(10, ended(observe("b", Barred::Rewind), none));
+    assert_eq!(Loop::of(doubted(good("b"))).1, [pass(observe("b", Barred::Rewind))], "nor is a partial one undone");
+    let meant = Standing { rewind_to: Some(commits("b")), ..Standing::default() };
+    assert_eq!(l.at(20, fetched(doubted(meant))), [pass(deploy("b"))]);
 }

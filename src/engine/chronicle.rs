@@ -1,25 +1,30 @@
 //! The history as the engine reads and writes it: the newest record, what stands, and what is appended.
 //!
 //! Keeps true: what is appended was built on the newest commit there is; when somebody else was faster it
-//! is built again on theirs, but for an intent, whose plan is then no longer true.
+//! is built again on theirs, but for an intent, whose plan is then no longer true. What is read here was believed first
+//! (`model/belief.rs`), and what was refused is not written again.
 
 use super::{
     Prepared,
-    ledger::{Files, Ledger, LedgerError},
+    ledger::{Files, GitLedger, Ledger, LedgerError},
     record::{self, RECORD, STANDING},
 };
 use crate::{
     git::Tip,
     model::{
+        belief::{self, Belief, Claimed, Doubt, Held, Refusal},
+        budget::Budget,
         build::BuiltReleases,
         name::EnvironmentName,
-        outcome::{Deployment, Kind, Outcome},
+        outcome::{Deployment, Kind, Outcome, Record},
         plan::Commits,
         standing::{Standing, StandingEvent},
     },
     report,
 };
 
+/// The files of a history commit that say what stands.
+const HEAD: [&str; 2] = [STANDING, RECORD];
 /// How often something is offered to a history that others write to as well.
 const TRIES: u32 = 5;
 
@@ -29,20 +34,28 @@ pub struct Newest {
     /// None where there is no history yet.
     pub commit: Option<String>,
     pub files: Files,
+    /// What is believed of it.
     pub standing: Standing,
-    /// The newest deployment: an intent while its outcome is none.
+    /// The newest deployment that is believed: an intent while its outcome is none.
     pub deployment: Option<Deployment>,
+    /// The newest generation that the history tells of, also where its record is refused.
+    pub(super) generation: u64,
+    /// Set where it is not known what is live: a person decides.
+    pub doubt: Option<Doubt>,
+    /// What of it is not believed.
+    pub refusals: Vec<Refusal>,
 }
 
 impl Newest {
-    /// A deployment that began, and of which nothing says how it ended.
+    /// A deployment that began, and of which nothing says how it ended. Where it is refused it names no commits, and
+    /// can only be undone.
     pub fn open(&self) -> Option<&Deployment> {
         self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
     }
 
     /// The newest generation that the history tells of; 0: none.
     pub fn generation(&self) -> u64 {
-        self.deployment.as_ref().map_or(0, |newest| newest.generation)
+        self.deployment.as_ref().map_or(0, |newest| newest.generation).max(self.generation)
     }
 
     /// As [`Self::generation`]; None where there is no history.
@@ -52,7 +65,10 @@ impl Newest {
 
     /// The newest generation that is over, as far as is known; none where there is no history.
     pub fn ended(&self) -> Option<u64> {
-        let newest = self.deployment.as_ref()?;
+        let Some(newest) = self.deployment.as_ref() else {
+            // A deployment that is refused may be under way.
+            return (self.generation > 0).then(|| self.generation - 1);
+        };
         Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
     }
 
@@ -87,19 +103,83 @@ impl Newest {
         }
     }
 
-    fn read(tip: Option<Tip>) -> Result<Self, LedgerError> {
-        let Some(Tip { commit, files }) = tip else { return Ok(Self::default()) };
-        let parse = |path| move |source| LedgerError::Unreadable { path, source };
-        let standing = files.get(STANDING).map(|text| serde_json::from_slice(text)).transpose();
-        let deployment = files.get(RECORD).map(|text| serde_json::from_slice(text)).transpose();
-        let standing = standing.map_err(parse(STANDING))?.unwrap_or_default();
-        Ok(Self { commit: Some(commit), standing, deployment: deployment.map_err(parse(RECORD))?, files })
+    /// What the next commit says. Deployed commits that are in doubt stay written until somebody decides.
+    fn carried(&self) -> Standing {
+        let mut standing = self.standing.clone();
+        if let Some(doubt) = &self.doubt {
+            standing.good.clone_from(&doubt.good);
+            standing.partial.clone_from(&doubt.partial);
+        }
+        standing
     }
+
+    /// Takes what is refused out of the files, so that what is appended does not say it again.
+    fn purge(&mut self, claimed: Option<&Deployment>) {
+        let carried = self.carried();
+        record::put(&mut self.files, STANDING, &carried);
+        let of = |deployment: &Deployment| (deployment.environment.clone(), deployment.generation);
+        if self.deployment.as_ref().map(of) != claimed.map(of) {
+            match &self.deployment {
+                Some(deployment) => record::put(&mut self.files, RECORD, deployment),
+                None => drop(self.files.remove(RECORD)),
+            }
+        }
+    }
+}
+
+fn claimed(files: &Files) -> Result<Claimed, LedgerError> {
+    let parse = |path| move |source| LedgerError::Unreadable { path, source };
+    let standing = files.get(STANDING).map(|text| serde_json::from_slice(text)).transpose();
+    let deployment = files.get(RECORD).map(|text| serde_json::from_slice(text)).transpose();
+    let standing = standing.map_err(parse(STANDING))?.unwrap_or_default();
+    Ok(Claimed { standing, deployment: deployment.map_err(parse(RECORD))? })
 }
 
 /// The newest commit as last fetched or written, without what it keeps of instances.
 pub async fn newest<L: Ledger>(ledger: &L, environment: &EnvironmentName) -> Result<Newest, LedgerError> {
-    Newest::read(ledger.head(environment, &[STANDING, RECORD]).await?)
+    let tip = ledger.head(environment, &HEAD).await?;
+    believed(ledger, environment, tip).await
+}
+
+/// What is believed of a history whose newest commit is `tip`. Every reader of what a history says comes by here.
+async fn believed<L: Ledger>(
+    ledger: &L,
+    environment: &EnvironmentName,
+    tip: Option<Tip>,
+) -> Result<Newest, LedgerError> {
+    let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
+    let claimed = claimed(&files)?;
+    let held = ledger.held(environment, Held::asked(claimed.commits())).await?;
+    // What was believed once can be read.
+    let before = ledger.believed_before(environment, &commit, &HEAD).await?;
+    let before = before.and_then(|before| self::claimed(&before.files).ok());
+    let raw = claimed.deployment.clone();
+    let belief = belief::believe(environment, claimed, before, &held, &Budget::STANDARD);
+    let Belief { standing, deployment, generation, doubt, mut refusals } = belief;
+    refusals.iter_mut().for_each(|refusal| refusal.history = Some(commit.clone()));
+    if refusals.is_empty()
+        && let Err(error) = ledger.believe(environment, &commit).await
+    {
+        tracing::warn!(%environment, "what is believed of the history is not remembered: {}", report::chain(&error));
+    }
+    let mut newest = Newest { commit: Some(commit), files, standing, deployment, generation, doubt, refusals };
+    if !newest.refusals.is_empty() {
+        newest.purge(raw.as_ref());
+    }
+    Ok(newest)
+}
+
+/// Records of deployments whose commits count, newest first, of the newest `limit`.
+pub async fn records(
+    ledger: &GitLedger,
+    environment: &EnvironmentName,
+    limit: usize,
+) -> Result<Vec<Record>, LedgerError> {
+    let name = environment.clone();
+    let mut records = ledger.call(move |repository| repository.records(&name, limit)).await?;
+    let held = ledger.held(environment, Held::asked(records.iter().map(|record| &record.deployment.commits))).await?;
+    records.retain(|record| held.refuses(&record.deployment.commits).is_none());
+    Ok(records)
 }
 
 /// Appends an intent to the history that the plan was made on, and to no other.
@@ -114,7 +194,11 @@ pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment)
 /// finds out.
 async fn whole<L: Ledger>(ledger: &L, environment: &EnvironmentName, on: &Newest) -> Result<Files, LedgerError> {
     let tip = ledger.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
-    Ok(tip.map(|tip| tip.files).unwrap_or_default())
+    let mut files = tip.map(|tip| tip.files).unwrap_or_default();
+    // Without what is refused.
+    HEAD.iter().for_each(|name| drop(files.remove(*name)));
+    files.extend(on.files.clone());
+    Ok(files)
 }
 
 /// Appends an outcome, unless the history has gone on without it; answers whether it is there. `live` is what the
@@ -127,7 +211,7 @@ pub async fn conclude<L: Ledger>(
     let message = message(ledger, deployment).await;
     let appended = appended(ledger, &deployment.environment, |newest| {
         let deployment = newest.numbered(deployment);
-        let standing = newest.standing.clone().concluded(&deployment);
+        let standing = newest.carried().concluded(&deployment);
         newest
             .awaits(&deployment)
             .then(|| (record::outcome_files(&newest.files, &standing, &deployment, live), message.clone()))
@@ -153,7 +237,7 @@ pub async fn note<L: Ledger>(
 ) -> Result<Standing, LedgerError> {
     let message = report::control::commit_message(environment, event);
     let newest = appended(ledger, environment, |newest| {
-        let standing = newest.standing.clone().after(event);
+        let standing = newest.carried().after(event);
         Some((record::event_files(&newest.files, &standing, event), message.clone()))
     })
     .await?
@@ -170,7 +254,7 @@ pub async fn complete<L: Ledger>(
     event: &StandingEvent,
 ) -> Result<(), LedgerError> {
     let files = whole(ledger, environment, on).await?;
-    let standing = on.standing.clone().after(event);
+    let standing = on.carried().after(event);
     let files = record::event_files(&files, &standing, event);
     let message = report::control::commit_message(environment, event);
     ledger.append(environment, on.commit.clone(), files, message).await?;
@@ -197,7 +281,7 @@ async fn appended<L: Ledger>(
     let mut tries = 0;
     loop {
         tries += 1;
-        let newest = Newest::read(ledger.tip(environment).await?)?;
+        let newest = believed(ledger, environment, ledger.tip(environment).await?).await?;
         let Some((files, message)) = build(&newest) else { return Ok(None) };
         match ledger.append(environment, newest.commit.clone(), files, message).await {
             Ok(_) => return Ok(Some(newest)),

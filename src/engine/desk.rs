@@ -18,6 +18,7 @@ use crate::{
     git::Fetched,
     host::Host,
     model::{
+        belief::Held,
         name::{EnvironmentName, InstanceName},
         plan::Commits,
         standing::{Control, StandingEvent},
@@ -73,6 +74,8 @@ pub enum DeskError {
     UnknownInstance { environment: EnvironmentName, name: InstanceName, known: String },
     #[error("nothing is being deployed to {0} by this reconciler")]
     NothingRuns(EnvironmentName),
+    #[error("no branch that {environment} follows holds {commit:.12}; merge it first")]
+    Unmerged { environment: EnvironmentName, commit: String },
     #[error("{what} is not held; nothing to resume")]
     NotHeld { what: String },
 }
@@ -121,6 +124,10 @@ pub async fn record<L: Ledger>(
         }
         Ask::Cancel { reason } => Control::Cancel { reason: reason.clone() },
         Ask::Pin { generation, commits } => {
+            let held = ledger.held(&environment, Held::asked([commits].into_iter())).await?;
+            if let Some((_, commit)) = held.refuses(commits) {
+                return Err(DeskError::Unmerged { environment, commit });
+            }
             Control::Pin { commits: commits.clone(), instead_of: place.wanted, generation: *generation }
         }
     };

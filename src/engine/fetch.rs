@@ -3,7 +3,8 @@
 //!
 //! Keeps true: the config repository's token goes to the config repository's own host and to no other, for
 //! an address is named by whoever may write a service's file. What signs in to GitHub is for the config repository
-//! itself and for no source: it may see more there than whoever wrote the address.
+//! itself and for no source: it may see more there than whoever wrote the address. A commit of a branch or tag comes
+//! from that branch or tag, whoever names it: a history that somebody wrote brings in none that is not merged there.
 
 use std::path::{Path, PathBuf};
 
@@ -83,7 +84,12 @@ impl Fetcher for NetworkFetcher {
     }
 
     fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
-        self.mirror(source)?.folder(commit, &source.folder).map_err(told)
+        let mirror = self.mirror(source)?;
+        if source.moving().is_some() && !mirror.revision_holds(name(source), commit).map_err(told)? {
+            let (url, revision, commit) = (source.url.clone(), source.revision.to_string(), commit.to_owned());
+            return Err(told(GitError::NotHeld { url, revision, commit }));
+        }
+        mirror.folder(commit, &source.folder).map_err(told)
     }
 
     fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError> {

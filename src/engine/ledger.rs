@@ -1,15 +1,20 @@
 //! The config repository as the engine uses it: what is declared comes from there, and what happened is
 //! written there. [`GitLedger`] is the real one; tests put one in memory in its place.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex},
+};
 
 use chrono::Utc;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::{followed::Followed, reconcile::lock};
 use crate::{
     git::{Fetched, GitError, Repository, Tip},
-    model::{name::EnvironmentName, plan::Commits, tree::Tree},
+    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},
 };
 
 /// Files of a history commit, by path.
@@ -59,6 +64,30 @@ pub trait Ledger: Send + Sync + 'static {
         commits: &Commits,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// Which of the commits the branches that the environment follows hold, or held when this controller looked;
+    /// without the network.
+    fn held(
+        &self,
+        environment: &EnvironmentName,
+        commits: Held,
+    ) -> impl Future<Output = Result<Held, LedgerError>> + Send;
+
+    /// The newest history commit that this controller believed as a whole, with the named files. None where it is
+    /// `newest`, or there is none.
+    fn believed_before(
+        &self,
+        environment: &EnvironmentName,
+        newest: &str,
+        files: &'static [&'static str],
+    ) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
+
+    /// Remembers that a history commit is believed as a whole.
+    fn believe(
+        &self,
+        environment: &EnvironmentName,
+        commit: &str,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// Whether `commit` is `of` or among its ancestors, without the network.
     fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
@@ -90,16 +119,36 @@ pub struct GitLedger {
     repository: Arc<Repository>,
     /// Goes up with each commit that is appended to a history.
     appended: Arc<watch::Sender<u64>>,
+    /// Which branch each environment follows.
+    followed: Arc<Followed>,
+    /// The history commits that this process found remembered or remembered itself.
+    remembered: Arc<Mutex<BTreeMap<EnvironmentName, String>>>,
 }
 
 impl GitLedger {
-    pub fn new(repository: Repository) -> Self {
-        Self { repository: Arc::new(repository), appended: Arc::new(watch::Sender::new(0)) }
+    /// `folder` is the fleet folder: the default branch says there which branch an environment follows.
+    pub fn new(repository: Repository, folder: &str) -> Self {
+        Self {
+            repository: Arc::new(repository),
+            appended: Arc::new(watch::Sender::new(0)),
+            followed: Arc::new(Followed::new(folder)),
+            remembered: Arc::default(),
+        }
+    }
+
+    /// A person deploys these commits from here, whatever branch holds them: to this controller they were seen.
+    pub async fn vouch(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), LedgerError> {
+        let (environment, commits) = (environment.clone(), commits.clone());
+        self.call(move |repository| repository.vouch(&environment, &commits)).await
     }
 
     /// Changes with each commit that this process appends to a history.
     pub fn appended(&self) -> watch::Receiver<u64> {
         self.appended.subscribe()
+    }
+
+    fn remembers(&self, environment: &EnvironmentName, commit: &str) -> bool {
+        lock(&self.remembered).get(environment).is_some_and(|remembered| remembered == commit)
     }
 
     pub async fn call<T: Send + 'static>(
@@ -163,6 +212,38 @@ impl Ledger for GitLedger {
     async fn mark_good(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), LedgerError> {
         let (environment, commits) = (environment.clone(), commits.clone());
         self.call(move |repository| repository.mark_good(&environment, &commits)).await
+    }
+
+    async fn held(&self, environment: &EnvironmentName, commits: Held) -> Result<Held, LedgerError> {
+        let (environment, followed) = (environment.clone(), self.followed.clone());
+        let held = move |repository: &Repository| {
+            repository.held(&environment, &commits, |default| followed.branch(repository, &environment, default))
+        };
+        self.call(held).await
+    }
+
+    async fn believed_before(
+        &self,
+        environment: &EnvironmentName,
+        newest: &str,
+        files: &'static [&'static str],
+    ) -> Result<Option<Tip>, LedgerError> {
+        if self.remembers(environment, newest) {
+            return Ok(None);
+        }
+        let environment = environment.clone();
+        let tip = self.call(move |repository| repository.believed(&environment, files)).await?;
+        Ok(tip.filter(|tip| tip.commit != newest))
+    }
+
+    async fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
+        if self.remembers(environment, commit) {
+            return Ok(());
+        }
+        let (name, id) = (environment.clone(), commit.to_owned());
+        self.call(move |repository| repository.believe(&name, &id)).await?;
+        lock(&self.remembered).insert(environment.clone(), commit.to_owned());
+        Ok(())
     }
 
     async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {

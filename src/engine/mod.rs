@@ -8,6 +8,7 @@ pub mod chronicle;
 pub mod deploy;
 pub mod desk;
 pub mod fetch;
+mod followed;
 pub mod halt;
 pub mod heal;
 pub mod health;

@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{
-    Prepared, Watch, chronicle,
+    Prepared, Watch,
+    chronicle::{self, Newest},
     halt::{Halt, Halting},
     ledger::{Ledger, LedgerError},
     pass::Seat,
@@ -41,6 +42,7 @@ use crate::{
     github::GitHub,
     host::Host,
     model::{
+        belief::Refusal,
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
         plan::Commits,
@@ -110,6 +112,8 @@ pub struct Reconciler<H, L> {
     pub(super) trouble: Mutex<Option<String>>,
     /// The same of single environments.
     pub(super) untold: Mutex<BTreeMap<EnvironmentName, String>>,
+    /// What of each history does not count, as it was told last.
+    refused: Mutex<BTreeMap<EnvironmentName, Vec<Refusal>>>,
     /// When releases are read again next.
     pub(super) rereads: Mutex<BTreeMap<InstanceName, Instant>>,
     turns: Mutex<BTreeMap<EnvironmentName, u64>>,
@@ -156,6 +160,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             unrecorded,
             trouble,
             untold: Mutex::default(),
+            refused: Mutex::default(),
             rereads,
             turns,
             halts,
@@ -348,15 +353,31 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// What the history says of an environment.
     pub(super) async fn said(&self, environment: &EnvironmentName) -> Result<decide::Said, LedgerError> {
         let newest = chronicle::newest(&self.ledger, environment).await?;
+        self.tell_of_refusals(environment, &newest);
         let open = newest.open().map(|open| decide::Open {
             generation: open.generation,
             commits: open.commits.clone(),
             started: open.taken_over.as_ref().map_or(&open.started, |taken_over| &taken_over.at).clone(),
             ours: open.seat == self.seat.id,
+            counts: open.commits.environment.is_some(),
             limit: open.limit_ms,
         });
         let led_elsewhere = newest.deployment.as_ref().is_some_and(|newest| newest.seat != self.seat.id);
-        Ok(decide::Said { standing: newest.standing, open, led_elsewhere })
+        Ok(decide::Said { standing: newest.standing, open, led_elsewhere, doubted: newest.doubt.is_some() })
+    }
+
+    /// Says what of a history does not count: in the log once, in the status as long as it is so.
+    fn tell_of_refusals(&self, environment: &EnvironmentName, newest: &Newest) {
+        if let Some(view) = lock(&self.status).get_mut(environment) {
+            view.refused.clone_from(&newest.refusals);
+        }
+        let mut refused = lock(&self.refused);
+        if refused.get(environment).is_none_or(|before| *before != newest.refusals) {
+            for refusal in &newest.refusals {
+                warn!(%environment, "{}", report::refusal::line(environment, refusal));
+            }
+            refused.insert(environment.clone(), newest.refusals.clone());
+        }
     }
 
     fn note_trouble(&self) {

@@ -98,7 +98,7 @@ fn keeps(path: &str, prepared: &Prepared, deployment: &Deployment) -> bool {
     declared && !changed
 }
 
-fn put(files: &mut Files, path: &str, value: &impl serde::Serialize) {
+pub(super) fn put(files: &mut Files, path: &str, value: &impl serde::Serialize) {
     // Plain data; it cannot fail to serialise.
     let json = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     files.insert(path.to_owned(), json.into_bytes());

@@ -12,6 +12,7 @@ use super::{
     reconcile::{Reconciler, lock},
 };
 use crate::{
+    decide::Checks,
     host::Host,
     model::{plan::Commits, pull::Conclusion, standing::Standing},
     report,
@@ -20,14 +21,27 @@ use crate::{
 /// So many commits are known to be green.
 const REMEMBERED: usize = 100;
 
+/// How the checks of these names are on the commits; none where there are no names.
+pub async fn checks<H: Host, L: Ledger>(
+    reconciler: &Reconciler<H, L>,
+    names: &[String],
+    commits: &Commits,
+    standing: &Standing,
+) -> Option<Checks> {
+    if names.is_empty() {
+        return None;
+    }
+    Some(Checks { of: commits.clone(), missing: missing(reconciler, names, commits, standing).await })
+}
+
 /// Those of the names that are not green on the environment's commit.
-pub async fn missing<H: Host, L: Ledger>(
+async fn missing<H: Host, L: Ledger>(
     reconciler: &Reconciler<H, L>,
     names: &[String],
     commits: &Commits,
     standing: &Standing,
 ) -> Vec<String> {
-    let (Some(commit), false) = (&commits.environment, names.is_empty()) else { return Vec::new() };
+    let Some(commit) = &commits.environment else { return Vec::new() };
     if standing.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(commit)) {
         return Vec::new();
     }

@@ -10,12 +10,13 @@ use thiserror::Error;
 
 use super::{
     chronicle,
-    ledger::{GitLedger, LedgerError},
+    ledger::{GitLedger, Ledger as _, LedgerError},
 };
 use crate::{
     declare,
     git::{GitError, Repository},
     model::{
+        belief::Held,
         name::EnvironmentName,
         outcome::{Kind, Outcome},
         plan::Commits,
@@ -31,6 +32,11 @@ pub enum RollbackError {
     Ledger(#[from] LedgerError),
     #[error("generation {generation} of {environment} was never live on all of its instances")]
     NeverApplied { environment: EnvironmentName, generation: u64 },
+    #[error(
+        "generation {generation} of {environment} is refused: its commit {commit:.12} is on no branch that {environment} \
+         follows, and never was when this controller looked"
+    )]
+    Refused { environment: EnvironmentName, generation: u64, commit: String },
     #[error("{environment} has no earlier deployment to go back to")]
     NothingEarlier { environment: EnvironmentName },
     #[error("what generation {generation} of {environment} was made from cannot be told: {why}")]
@@ -67,12 +73,22 @@ pub async fn earlier(
     generation: Option<u64>,
 ) -> Result<Past, RollbackError> {
     let good = chronicle::newest(ledger, environment).await?.standing.good;
-    let mut candidates = applied(ledger, environment).await?.into_iter().filter(|past| match generation {
+    let applied = applied(ledger, environment).await?;
+    // What the history says was deployed is brought back only if somebody merged it.
+    let held = ledger.held(environment, Held::asked(applied.iter().map(|past| &past.commits))).await?;
+    if let Some(named) = applied.iter().find(|past| Some(past.generation) == generation)
+        && let Some((_, commit)) = held.refuses(&named.commits)
+    {
+        let (environment, generation) = (environment.clone(), named.generation);
+        return Err(RollbackError::Refused { environment, generation, commit });
+    }
+    let mut candidates = applied.into_iter().filter(|past| held.refuses(&past.commits).is_none());
+    let candidate = candidates.find(|past| match generation {
         Some(generation) => past.generation == generation,
         None => good.as_ref().is_none_or(|good| past.generation < good.generation && past.commits != good.commits),
     });
     let environment = environment.clone();
-    candidates.next().ok_or(match generation {
+    candidate.ok_or(match generation {
         Some(generation) => RollbackError::NeverApplied { environment, generation },
         None => RollbackError::NothingEarlier { environment },
     })

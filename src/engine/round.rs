@@ -150,7 +150,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
         let claimed = pass::claim(&self.reconciler.ledger, &newest, &self.reconciler.seat).await?;
         let Some(intent) = claimed.as_ref() else { return Ok(()) };
-        let prepared = match self.prepared(&intent.commits).await {
+        let of = if intent.commits.environment.is_some() { &intent.commits } else { wanted };
+        let prepared = match self.prepared(of).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 // Its hosts are reached by what is declared now; it can only be undone then.

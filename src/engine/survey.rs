@@ -53,6 +53,7 @@ pub async fn survey<H: Host>(
         controller: None,
         last_error: None,
         notes: Vec::new(),
+        refused: Vec::new(),
         waiting: None,
         observed_at: Some(now()),
     }
@@ -82,6 +83,7 @@ pub fn as_deployed(deployment: &Deployment) -> Deployed {
 /// Adds what the loop knows besides: why the newest commits are not live, who holds what, what does not hold.
 pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTreeMap<(InstanceName, Resource), u32>) {
     let standing = &newest.standing;
+    view.refused.clone_from(&newest.refusals);
     if let Goal::Observe { commits, why } | Goal::Repair { instead_of: commits, why, .. } = goal {
         // What is live may be as the last good commits say, but not as the newest do.
         if standing.good.as_ref().is_none_or(|good| good.commits != *commits) && view.sync == Sync::Synced {
@@ -136,6 +138,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Se
         controller: Some(seat.controller.clone()),
         last_error: None,
         notes: Vec::new(),
+        refused: Vec::new(),
         waiting: None,
         observed_at: None,
     }

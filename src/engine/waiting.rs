@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn what_comes_while_we_deploy_waits_for_the_end_of_that() {
-        let open = |ours| Open { generation: 2, commits: commits("b"), started: String::new(), ours, limit: 0 };
+        let open =
+            |ours| Open { generation: 2, commits: commits("b"), started: String::new(), ours, counts: true, limit: 0 };
         let standing = deployed(OURS).standing;
         let behind = |ours, commit| after(Some(&open(ours)), &commits(commit), &standing);
         assert_eq!(behind(true, "c"), waits("c", 3, "waits for generation 2 to end"));
@@ -216,7 +217,8 @@ mod tests {
 
     #[test]
     fn what_is_being_rolled_back_does_not_wait_for_that() {
-        let back = Open { generation: 3, commits: commits("a"), started: String::new(), ours: true, limit: 0 };
+        let back =
+            Open { generation: 3, commits: commits("a"), started: String::new(), ours: true, counts: true, limit: 0 };
         let rolled_back = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".to_owned() };
         let standing = Standing { good: Some(good("b", 2)), pin: Some(rolled_back), ..Standing::default() };
         assert_eq!(after(Some(&back), &commits("b"), &standing), None);

@@ -77,11 +77,11 @@ async fn newest<H: Host, L: Ledger>(
     let commit = fetched.branches.get(branch).ok_or(RoundError::NoBranch)?;
     let mut commits = Commits::of_config(Some(default.to_owned()), Some(commit.clone()));
     commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
-    let rewinds = rewinds(&reconciler.ledger, &said.standing, &commits).await?;
+    let rewinds = said.doubted || rewinds(&reconciler.ledger, &said.standing, &commits).await?;
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
     let names = declaration.required_checks(name);
-    let missing_checks = required::missing(reconciler, names, &commits, &said.standing).await;
-    Ok(Wanted { commits, observe_every, said, rewinds, missing_checks })
+    let checks = required::checks(reconciler, names, said.standing.target(&commits), &said.standing).await;
+    Ok(Wanted { commits, observe_every, said, rewinds, checks })
 }
 
 /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
@@ -127,7 +127,7 @@ async fn kept_up<H: Host, L: Ledger>(
     let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
     let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { return Ok(None) };
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-    Ok(Some(Wanted { commits, observe_every, said, rewinds: false, missing_checks: Vec::new() }))
+    Ok(Some(Wanted { commits, observe_every, said, rewinds: false, checks: None }))
 }
 
 /// Whether the commits leave out the deployed ones: somebody pushed by force.

@@ -46,6 +46,9 @@ pub enum GitError {
     #[error("{url} has no branch, tag or commit {revision}")]
     NoRevision { url: String, revision: String },
 
+    #[error("{revision} of {url} does not hold commit {commit}, and never did when this controller looked")]
+    NotHeld { url: String, revision: String, commit: String },
+
     #[error("{url} has several things called {revision}")]
     AmbiguousRevision { url: String, revision: String },
 
@@ -94,6 +97,9 @@ impl GitError {
             )),
             GitError::NoRevision { .. } => {
                 Some("correct it, or push it there; a commit is named by all of its 40 digits".to_owned())
+            }
+            GitError::NotHeld { .. } => {
+                Some("merge it there, or name the commit itself as the source's `rev`".to_owned())
             }
             GitError::AmbiguousRevision { revision, .. } => Some(format!("write heads/{revision} or tags/{revision}")),
             GitError::NothingToRestore { .. } => Some("choose an earlier deployment".to_owned()),

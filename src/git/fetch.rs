@@ -132,7 +132,9 @@ impl Repository {
             let below = |folder: &str, name: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
             kept.iter().any(|kept| below(kept, name) || below(name, kept))
         };
-        for head in mirrored(heads).filter(|head| before.get(&head.name) != Some(&head.at)) {
+        // The history last: whoever reads it finds the commits that it names on their branches.
+        let (history, others): (Vec<_>, Vec<_>) = mirrored(heads).partition(|head| head.name.starts_with(HISTORY));
+        for head in others.into_iter().chain(history).filter(|head| before.get(&head.name) != Some(&head.at)) {
             if !in_the_way(&head.name) && !set_back.contains_key(&head.name) {
                 mirror.reference(&head.name, head.at, true, "fetch").context("move", &head.name)?;
             }

@@ -47,15 +47,8 @@ impl Repository {
     /// As [`Self::tip`], with none but the named files of the root.
     pub fn head(&self, environment: &EnvironmentName, files: &[&str]) -> Result<Option<Tip>, GitError> {
         let mirror = self.mirror()?;
-        let Some(commit) = position(&mirror, &branch(environment))? else { return Ok(None) };
-        let tree = mirror.find_commit(commit).and_then(|commit| commit.tree()).context("read the tree of", commit)?;
-        let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
-        for name in files {
-            let Some(entry) = tree.get_name(name) else { continue };
-            let blob = mirror.find_blob(entry.id()).context("read", name)?;
-            tip.files.insert((*name).to_owned(), blob.content().to_vec());
-        }
-        Ok(Some(tip))
+        let commit = position(&mirror, &branch(environment))?;
+        commit.map(|commit| tip_at(&mirror, commit, files)).transpose()
     }
 
     /// The environments that have a history, as last fetched or written.
@@ -197,6 +190,18 @@ impl HistoryCommit<'_> {
         let (branch, commit) = (self.branch.to_owned(), self.id.to_string());
         parsed.map(Some).map_err(|source| GitError::Record { branch, commit, file, source })
     }
+}
+
+/// A commit of a history with the named files of its root.
+pub(super) fn tip_at(mirror: &git2::Repository, commit: Oid, files: &[&str]) -> Result<Tip, GitError> {
+    let tree = mirror.find_commit(commit).and_then(|commit| commit.tree()).context("read the tree of", commit)?;
+    let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
+    for name in files {
+        let Some(entry) = tree.get_name(name) else { continue };
+        let blob = mirror.find_blob(entry.id()).context("read", name)?;
+        tip.files.insert((*name).to_owned(), blob.content().to_vec());
+    }
+    Ok(tip)
 }
 
 fn branch(environment: &EnvironmentName) -> String {

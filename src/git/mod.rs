@@ -22,6 +22,7 @@ mod reach;
 mod repository;
 mod restore;
 mod revision;
+mod seen;
 mod transport;
 mod url;
 mod work_tree;

@@ -19,6 +19,7 @@ use super::{
     durable,
     error::{Context, GitError},
     local,
+    seen::Memory,
     transport::{Credentials, Limits, Session},
     url::RemoteUrl,
 };
@@ -47,6 +48,7 @@ pub struct Repository {
     credentials: Credentials,
     author: (String, String),
     writing: Mutex<()>,
+    pub(super) memory: Memory,
 }
 
 /// The right to write to the mirror: other threads wait, and other processes (a `history` beside the
@@ -76,7 +78,7 @@ impl Repository {
         }
         let author = (local::AUTHOR.0.to_owned(), local::AUTHOR.1.to_owned());
         let (mirror, url, limits) = (mirror.to_owned(), url.clone(), Limits::default());
-        Ok(Self { mirror, url, limits, credentials, author, writing: Mutex::default() })
+        Ok(Self { mirror, url, limits, credentials, author, writing: Mutex::default(), memory: Memory::default() })
     }
 
     /// How long a remote may take, where that is not [`Limits::default`].
@@ -147,6 +149,13 @@ impl Repository {
             Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
             Err(error) => Err(error).context("find commit", commit),
         }
+    }
+
+    /// The first parent of a commit.
+    pub fn parent(&self, commit: &str) -> Result<Option<String>, GitError> {
+        let mirror = self.mirror()?;
+        let parent = find_commit(&mirror, commit)?.parent_ids().next();
+        Ok(parent.map(|parent| parent.to_string()))
     }
 
     /// What to watch for a new commit in a repository on this machine; for others there is nothing to

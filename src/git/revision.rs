@@ -10,8 +10,10 @@ use git2::{AutotagOption, Direction, FetchOptions, ObjectType, Oid, Remote};
 use super::{
     error::{Context, GitError},
     fetch::{Head, default_branch, list},
+    history::position,
     local,
     repository::{Repository, add_tree, find_commit},
+    seen::Line,
     url::RemoteUrl,
 };
 use crate::model::{digest::Digest, tree::Tree};
@@ -35,8 +37,26 @@ impl Repository {
         let commit = mirror.find_object(at, None).and_then(|object| object.peel_to_commit());
         let commit = commit.context("find the commit of", &named)?.id();
         let kept = kept_as(revision);
+        // Where it was before counts on when it was moved by force.
+        self.seen(&mirror, &line(revision), position(&mirror, &kept)?)?;
         mirror.reference(&kept, commit, true, "resolve").context("move", &named)?;
+        self.seen(&mirror, &line(revision), Some(commit))?;
         Ok(commit.to_string())
+    }
+
+    /// Whether the branch or tag holds the commit, or held it when it was resolved here. Asks the remote only where
+    /// what is here does not say so.
+    pub fn revision_holds(&self, revision: Option<&str>, commit: &str) -> Result<bool, GitError> {
+        let id = Oid::from_str(commit).context("find commit", commit)?;
+        let here = || {
+            let mirror = self.mirror()?;
+            let heads = self.seen(&mirror, &line(revision), position(&mirror, &kept_as(revision))?)?;
+            heads.into_iter().try_fold(false, |holds, head| Ok(holds || self.contains(&mirror, head, id)?))
+        };
+        Ok(here()? || {
+            self.resolve(revision)?;
+            here()?
+        })
     }
 
     /// The commit that [`Self::resolve`] answered last in the mirror, without the network and without waiting for who
@@ -112,6 +132,10 @@ impl Repository {
             Remote::download(connection.remote(), refspecs, Some(&mut options))
         })
     }
+}
+
+fn line(revision: Option<&str>) -> Line {
+    Line::Revision(Digest::of(revision.unwrap_or_default()).short().to_owned())
 }
 
 /// What a name may stand for, as git looks for it; `heads/x` and `tags/x` leave no doubt.

@@ -45,6 +45,12 @@ pub struct Budget {
     pub objects: usize,
     /// Bytes that one git object may have when it is inflated.
     pub object_bytes: u64,
+    /// The largest generation that a history may tell of.
+    pub generation: u64,
+    /// How far a generation may lie beyond the newest one that was believed.
+    pub generation_jump: u64,
+    /// Heads of one branch that are remembered after forced pushes.
+    pub seen_heads: usize,
 }
 
 impl Budget {
@@ -70,6 +76,9 @@ impl Budget {
         disk_reserve: 512 << 20,
         objects: 1_000_000,
         object_bytes: 256 << 20,
+        generation: 1 << 40,
+        generation_jump: 100_000,
+        seen_heads: 64,
     };
 }
 

@@ -4,6 +4,7 @@
 //! observed, what is planned, how a deployment ended. Keeps true: a value that exists is valid.
 //! Never does: I/O, clocks, randomness, wording for people (that is `report`).
 
+pub mod belief;
 pub mod budget;
 pub mod build;
 pub mod desired;

@@ -13,9 +13,6 @@ use super::{
     plan::Commits,
 };
 
-/// Quarantined pairs of commits that are kept; older ones are of branches that have long moved on.
-const REMEMBERED: usize = 20;
-
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The newest deployment that ended `applied`, or was found live everywhere later.
@@ -142,6 +139,9 @@ pub enum Barred {
 }
 
 impl Standing {
+    /// Quarantined pairs of commits that are kept; older ones are of branches that have long moved on.
+    pub const QUARANTINED: usize = 20;
+
     /// As it is after the event. A cancellation changes nothing by itself: the outcome does.
     pub fn after(mut self, event: &StandingEvent) -> Self {
         match &event.control {
@@ -183,7 +183,8 @@ impl Standing {
         let builds = deployment.builds.clone();
         let live = Good { commits: commits.clone(), generation, desired: deployment.desired, builds };
         match deployment.outcome {
-            Some(Outcome::Applied) => {
+            // What names no commit was an intent whose commits did not count.
+            Some(Outcome::Applied) if commits.environment.is_some() => {
                 // What is live everywhere and well is not kept from being repaired.
                 self.quarantine.retain(|quarantined| quarantined.commits != *commits);
                 self.good = Some(live);
@@ -234,7 +235,7 @@ impl Standing {
         };
         self.quarantine.retain(|quarantined| quarantined.commits != *commits);
         self.quarantine.push(Quarantined { commits: commits.clone(), generation, why });
-        let surplus = self.quarantine.len().saturating_sub(REMEMBERED);
+        let surplus = self.quarantine.len().saturating_sub(Self::QUARANTINED);
         self.quarantine.drain(..surplus);
     }
 

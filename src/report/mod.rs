@@ -16,6 +16,7 @@ mod plan_steps;
 pub mod progress;
 pub mod pull;
 mod record;
+pub mod refusal;
 pub mod release;
 pub mod status;
 mod style;

@@ -12,6 +12,7 @@ use super::{
     words::{one_line, short, time, visible},
 };
 use crate::model::{
+    belief::Refusal,
     name::{EnvironmentName, InstanceName, ServiceName},
     outcome::{Deployment, Outcome},
     plan::Commits,
@@ -36,6 +37,9 @@ pub struct StatusView {
     /// Why the newest commits are not live, and who holds what.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What of the history does not count. Nothing is deployed from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refusal>,
     /// What will be deployed, and is not begun yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
@@ -132,6 +136,9 @@ pub fn text(view: &StatusView, style: Style) -> String {
     }
     if let Some(error) = &view.last_error {
         text += &format!("  {} {}\n", style.bad("last error:"), one_line(error));
+    }
+    for refusal in &view.refused {
+        text += &format!("  {}\n", style.bad(&super::refusal::line(&view.environment, refusal)));
     }
     for note in &view.notes {
         text += &format!("  {}\n", style.warn(&one_line(note)));

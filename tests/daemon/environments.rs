@@ -14,10 +14,11 @@ use crate::{
     git_program::git,
 };
 
-const HISTORY: &str = "evenkeel/history/staging";
+/// The history branch of staging.
+pub const HISTORY: &str = "evenkeel/history/staging";
 
 /// production follows `main` and staging a branch of its name, with nobody's hosts.
-fn both() -> Config {
+pub fn both() -> Config {
     let config = Config::new();
     commits(&config, "main", "fleet/environments/staging.yaml", b"branch: staging\n");
     git(&config.repository(), &["branch", "staging", "main"]);
@@ -25,7 +26,7 @@ fn both() -> Config {
 }
 
 /// Commits a file of the repository, and answers the commit.
-fn commits(config: &Config, branch: &str, path: &str, content: &[u8]) -> String {
+pub fn commits(config: &Config, branch: &str, path: &str, content: &[u8]) -> String {
     let change = [(path.to_owned(), Some(content.to_vec()))].into();
     commit_to_bare(&config.repository(), branch, &change, "A change", Utc::now()).expect("it commits")
 }
@@ -42,7 +43,7 @@ fn commits_in_latin_1(config: &Config) -> String {
 }
 
 /// What the daemon says of an environment.
-fn status(config: &Config, environment: &str) -> Option<Value> {
+pub fn status(config: &Config, environment: &str) -> Option<Value> {
     let mut stream = UnixStream::connect(config.path("state/socket")).ok()?;
     stream.write_all(b"GET /status HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -52,7 +53,7 @@ fn status(config: &Config, environment: &str) -> Option<Value> {
 }
 
 #[track_caller]
-fn is_at(config: &Config, environment: &str, commit: &str) {
+pub fn is_at(config: &Config, environment: &str, commit: &str) {
     wait_for(&format!("{environment} at {commit}"), || {
         status(config, environment).filter(|view| view["commit"] == commit && !view["observed_at"].is_null())
     });
@@ -60,7 +61,7 @@ fn is_at(config: &Config, environment: &str, commit: &str) {
 
 /// Waits until the environment's last error says all of this, and answers the view.
 #[track_caller]
-fn says(config: &Config, environment: &str, words: &[&str]) -> Value {
+pub fn says(config: &Config, environment: &str, words: &[&str]) -> Value {
     wait_for(&format!("{words:?} of {environment}"), || {
         let view = status(config, environment)?;
         let error = view["last_error"].as_str()?;
@@ -74,7 +75,7 @@ fn is_silent(config: &Config, environment: &str) {
     assert!(!error.contains("the repository: "), "{environment} has another's trouble: {error}");
 }
 
-fn follow(config: &Config) -> Daemon {
+pub fn follow(config: &Config) -> Daemon {
     config.run(&[])
 }
 

@@ -2,6 +2,7 @@
 //! fleet's one instance has no host key, and nothing connects to it. Besides: the program's
 //! completions, as shells take them.
 
+mod believed;
 mod completions;
 mod daemon;
 mod durable;

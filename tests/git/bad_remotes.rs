@@ -129,7 +129,7 @@ fn reading_does_not_wait_for_a_remote_that_dribbles() {
     let url = server.url("/bad-dribble/config.git");
     let repository = world.open(&url, &token(folder.path(), TOKEN));
     let long = Duration::from_secs(5);
-    let ledger = GitLedger::new(repository.with_limits(Limits { silence: long, fetch: long, push: long }));
+    let ledger = GitLedger::new(repository.with_limits(Limits { silence: long, fetch: long, push: long }), "fleet");
     let lock = fs::File::open(world.mirror.join("evenkeel.lock")).expect("the mirror has one");
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let fetching = tokio::spawn({

@@ -14,7 +14,7 @@ use evenkeel::{
         prepare,
     },
     git::{Fetched, GitError, Tip, TransportError},
-    model::{name::EnvironmentName, plan::Commits, tree::Tree},
+    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},
     release::Unfetched,
 };
 use tokio::time::sleep;
@@ -61,6 +61,16 @@ pub struct Remote {
 struct Mirror {
     head: Option<String>,
     tip: Option<String>,
+    /// The heads that the branch had when it was fetched.
+    seen: BTreeSet<String>,
+    /// The newest history commit that was believed as a whole.
+    believed: Option<String>,
+}
+
+impl Mirror {
+    fn reads(&self, commit: &str) -> bool {
+        [&self.tip, &self.believed].iter().any(|read| read.as_deref() == Some(commit))
+    }
 }
 
 impl Remote {
@@ -108,8 +118,7 @@ impl Remote {
     /// What nobody reads any more.
     fn forget(&mut self) {
         let Self { history, mirrors, tip, commits, .. } = self;
-        history
-            .retain(|id, _| tip.as_ref() == Some(id) || mirrors.values().any(|mirror| mirror.tip.as_ref() == Some(id)));
+        history.retain(|id, _| tip.as_ref() == Some(id) || mirrors.values().any(|mirror| mirror.reads(id)));
         let surplus = commits.len().saturating_sub(REMEMBERED);
         // Ids do not tell their order.
         let mut by_age: Vec<&mut Commit> = commits.values_mut().collect();
@@ -174,8 +183,10 @@ impl Ledger for SimLedger {
         self.travel().await?;
         {
             let mut remote = lock(&self.remote);
-            let now = Mirror { head: Some(remote.head.clone()), tip: remote.tip.clone() };
-            remote.mirrors.insert(self.seat.clone(), now);
+            let (head, tip) = (remote.head.clone(), remote.tip.clone());
+            let mirror = remote.mirrors.entry(self.seat.clone()).or_default();
+            (mirror.head, mirror.tip) = (Some(head.clone()), tip);
+            mirror.seen.insert(head);
         }
         Ok(self.last_fetched().await?.expect("it was fetched"))
     }
@@ -262,6 +273,32 @@ impl Ledger for SimLedger {
         self.tale.count("marks that are refused");
         let (reference, why) = (format!("refs/evenkeel/{environment}/good"), "a hook says no".to_owned());
         Err(GitError::Refused { url: URL.to_owned(), reference, why }.into())
+    }
+
+    async fn held(&self, _: &EnvironmentName, asked: Held) -> Result<Held, LedgerError> {
+        let remote = lock(&self.remote);
+        let seen = remote.mirrors.get(&self.seat).map(|mirror| mirror.seen.clone()).unwrap_or_default();
+        let held = |commits: BTreeSet<String>| {
+            commits.into_iter().filter(|commit| seen.iter().any(|head| remote.is_ancestor(commit, head))).collect()
+        };
+        Ok(Held { default: held(asked.default), environment: held(asked.environment) })
+    }
+
+    async fn believed_before(
+        &self,
+        _: &EnvironmentName,
+        newest: &str,
+        _: &'static [&'static str],
+    ) -> Result<Option<Tip>, LedgerError> {
+        let remote = lock(&self.remote);
+        let commit = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.believed.clone());
+        let commit = commit.filter(|commit| commit != newest);
+        Ok(commit.map(|commit| Tip { files: remote.history[&commit].clone(), commit }))
+    }
+
+    async fn believe(&self, _: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
+        lock(&self.remote).mirrors.entry(self.seat.clone()).or_default().believed = Some(commit.to_owned());
+        Ok(())
     }
 
     async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {

@@ -316,8 +316,7 @@ impl<H: Host> PullRequests<H> {
         let observed = look::observe(&prepared, &hosts, &|_| {}).await;
         let newest = chronicle::newest(&self.reconciler.ledger, environment).await?;
         let plan = look::plan_from(&prepared, &observed, newest.newest_generation());
-        let name = environment.clone();
-        let records = self.reconciler.ledger.call(move |repository| repository.records(&name, RECORDS)).await?;
+        let records = chronicle::records(&self.reconciler.ledger, environment, RECORDS).await?;
         let mut known = Known::default();
         let files = self.reconciler.ledger.tip(environment).await?.map(|tip| tip.files).unwrap_or_default();
         files.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));

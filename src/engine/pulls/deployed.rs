@@ -16,7 +16,7 @@ use super::{
     pauses::{self, Pauses},
 };
 use crate::{
-    engine::{ledger::Ledger as _, reconcile::lock, rollback},
+    engine::{chronicle, ledger::Ledger as _, reconcile::lock, rollback},
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
     host::Host,
     model::{
@@ -84,8 +84,7 @@ impl<H: Host> PullRequests<H> {
 
     async fn tell_what_is_new(&self, told: &mut Told) -> Result<(), PullError> {
         for environment in self.reconciler.ledger.histories().await? {
-            let name = environment.clone();
-            let records = self.reconciler.ledger.call(move |repository| repository.records(&name, RECORDS)).await?;
+            let records = chronicle::records(&self.reconciler.ledger, &environment, RECORDS).await?;
             for untold in self.untold(&environment, records, told).await? {
                 let _turn = self.telling.lock().await;
                 self.tell_one(&untold).await?;
