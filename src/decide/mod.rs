@@ -6,6 +6,7 @@
 
 mod environment;
 mod goal;
+pub mod rights;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
