@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_asked_for_of_the_commit_that_was_told_before_and_of_none_that_came_later() {
-        let at = |second| DateTime::from_timestamp(1_800_000_000 + second, 0).expect("it is a time");
+        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).expect("it is a time");
         let told = Told { head: "a".repeat(40), since: at(10) };
         assert_eq!(meant(None, Some(&told), at(11)), Some(told.head.as_str()));
         assert_eq!(meant(None, Some(&told), at(10)), None, "within a second nobody knows which came first");
