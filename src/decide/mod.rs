@@ -7,6 +7,7 @@
 mod environment;
 mod goal;
 mod left_out;
+pub mod rights;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};

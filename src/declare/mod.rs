@@ -48,6 +48,7 @@ use crate::model::{
     finding::{Finding, any_error},
     fleet::Fleet,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
+    rights::Rights,
     tree::Tree,
 };
 
@@ -240,6 +241,11 @@ impl Declaration {
     pub fn required_checks(&self, environment: &EnvironmentName) -> &[String] {
         let declared = self.environments.get(environment);
         declared.and_then(|declared| declared.require_checks.as_deref()).unwrap_or_default()
+    }
+
+    /// Who may give which command in a comment for `environment`. None where it is not declared.
+    pub fn rights(&self, environment: &EnvironmentName) -> Option<Rights> {
+        self.environments.get(environment).map(|declared| declared.commands.rights())
     }
 
     /// Whether a pull request from a fork is planned before somebody who may write here asks for it.

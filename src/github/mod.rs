@@ -31,7 +31,7 @@ pub use comments::{Comment, Reaction};
 pub use deployments::{Deployment, DeploymentState, DeploymentStatus, NewDeployment, NewDeploymentStatus};
 pub use error::{Call, GitHubError};
 pub use limits::Pace;
-pub use people::Permission;
+pub use crate::model::rights::Permission;
 pub use pulls::NewPull;
 pub use repository::Repository;
 pub use rest::Changed;

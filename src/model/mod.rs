@@ -26,6 +26,7 @@ pub mod pull;
 pub mod quantity;
 pub mod release;
 pub mod requirements;
+pub mod rights;
 pub mod seen;
 pub mod source;
 pub mod standing;

@@ -1,11 +1,12 @@
 //! The daemon's TCP listener, for those who come from elsewhere.
 //!
 //! Keeps true: one connection is one request; the number of connections and the time of each are
-//! bounded, so strangers cannot take the file descriptors that the hosts' connections need.
+//! bounded, so strangers cannot take the file descriptors that the hosts' connections need; and no slow stranger
+//! keeps out whoever comes after.
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -18,6 +19,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
+
+use super::room::{Room, Sender};
 
 /// What strangers may hold.
 #[derive(Debug, Clone, Copy)]
@@ -37,26 +40,24 @@ const LIMITS: Limits = Limits {
     grace: Duration::from_secs(2),
 };
 
-/// Answers until `stop`. Whoever comes when all places are taken waits in the kernel's queue.
+/// Answers until `stop`. Whoever comes when all places are taken gets the place of a slow one. Handlers find the
+/// [`Sender`] among the extensions of a request.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     serve_within(LIMITS, listener, router, stop).await;
 }
 
 async fn serve_within(limits: Limits, listener: TcpListener, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let room = Room::of(limits.connections);
+    // Whoever loses a place holds its connection until its task has ended: that is waited for.
+    let open = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
-    let accept = async || {
-        let place = Arc::clone(&places).acquire_owned().await;
-        (place, listener.accept().await)
-    };
     loop {
-        let (place, accepted) = tokio::select! {
-            // What the other branch loses then is a place that nobody needs any more.
+        let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept() => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, sender) = match accepted {
+            Ok((stream, peer)) => (stream, Sender::at(peer.ip())),
             Err(error) => {
                 warn!("cannot take a connection: {error}");
                 // Without file descriptors the next try fails at once.
@@ -64,16 +65,21 @@ async fn serve_within(limits: Limits, listener: TcpListener, router: Router, sto
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        let place = room.enter(Some(sender));
+        let Ok(permit) = Arc::clone(&open).acquire_owned().await else { break };
+        let service = TowerToHyperService::new(router.clone().layer(Extension(sender)));
         connections.spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             // How a stranger's connection ends is nobody's business.
-            let _ = timeout(limits.connection, connection).await;
+            tokio::select! {
+                _ = timeout(limits.connection, connection) => {}
+                () = place.is_taken() => {}
+            }
         });
     }
     connections.close();
@@ -139,13 +145,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_are_too_many_wait_their_turn() {
+    async fn whoever_comes_is_answered_at_once_and_the_slowest_makes_room() {
         let (address, ..) = open(PATIENT).await;
-        let (first, _second) = (says(address, "").await, says(address, "").await);
-        let mut third = says(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(timeout(SOON, third.read_u8()).await.is_err(), "a third one is answered");
-        drop(first);
-        assert!(timeout(LATE, hears(third)).await.is_ok_and(|heard| heard.ends_with("answer")));
+        let (first, second) = (says(address, "").await, says(address, "GET / HTTP/1.1\r\nHo").await);
+        let third = says(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(timeout(LATE / 2, hears(third)).await.is_ok_and(|heard| heard.ends_with("answer")));
+        assert!(timeout(LATE / 2, hears(first)).await.is_ok_and(|heard| heard.is_empty()), "the oldest is there still");
+        let mut second = second;
+        second.write_all(b"st: x\r\n\r\n").await.expect("it is there still");
+        assert!(timeout(LATE / 2, hears(second)).await.is_ok_and(|heard| heard.ends_with("answer")));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! is not a daemon.
 
 pub mod door;
+mod room;
 pub mod systemd;
 pub mod webhook;
 

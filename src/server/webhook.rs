@@ -2,7 +2,7 @@
 //!
 //! Keeps true: nothing of a delivery is parsed, told or acted on before a secret vouches for its body as it
 //! came; one whom no secret vouches for learns only that; each delivery counts once; GitHub never waits for what
-//! comes of one. Never does: acting on a payload's content. Whoever takes the event asks GitHub what is so. What is
+//! comes of one; a slow stranger keeps no delivery out. Never does: acting on a payload's content. Whoever takes the event asks GitHub what is so. What is
 //! told in the log is bounded and has its control characters visible.
 
 mod secrets;
@@ -20,16 +20,14 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::{get, post},
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::timeout,
-};
+use http_body_util::BodyExt as _;
+use tokio::{sync::mpsc, time::timeout};
 use tracing::{debug, error, info, warn};
 
 use secrets::Signature;
 pub use secrets::{SecretError, Secrets};
 
+use super::room::{Room, Sender};
 use crate::{
     git,
     github::event::Event,
@@ -44,8 +42,10 @@ const LARGEST_BODY: usize = 25 << 20;
 /// <https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks>.
 const LONGEST_BODY: Duration = Duration::from_secs(10);
 
-/// Anybody can send a body, and it is held until its signature is known to be wrong.
-const BODIES_AT_ONCE: usize = 4;
+/// Anybody can send a body, and it is held until its signature is known to be wrong. Of those that say at once that
+/// they are small there are as many as there are connections (`door.rs`); nearly all of GitHub's are.
+const SMALL_BODY: usize = 1 << 20;
+const LARGE_BODIES_AT_ONCE: usize = 4;
 
 const REMEMBERED: usize = 1000;
 
@@ -71,7 +71,8 @@ pub struct Webhook {
     /// None where nobody wants to know more than that a branch moved.
     events: Option<mpsc::Sender<Event>>,
     limits: Limits,
-    room: Semaphore,
+    /// For bodies that are large or do not say how large they are.
+    room: Arc<Room>,
     /// The newest deliveries that were used, the newest last.
     seen: Mutex<VecDeque<String>>,
     warned: Mutex<Option<Instant>>,
@@ -79,6 +80,7 @@ pub struct Webhook {
 
 type Answer = (StatusCode, &'static str);
 
+const TOO_LARGE: Answer = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
 const NOT_VOUCHED_FOR: Answer = (StatusCode::UNAUTHORIZED, "no valid signature\n");
 
 impl Webhook {
@@ -89,7 +91,7 @@ impl Webhook {
             poke,
             events,
             limits: Limits { body: LARGEST_BODY, time: LONGEST_BODY },
-            room: Semaphore::new(BODIES_AT_ONCE),
+            room: Room::of(LARGE_BODIES_AT_ONCE),
             seen: Mutex::default(),
             warned: Mutex::default(),
         }
@@ -104,14 +106,25 @@ impl Webhook {
     }
 
     /// The body, when a secret vouches for it.
-    async fn vouched_for(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
+    async fn vouched_for(&self, headers: &HeaderMap, body: Body, sender: Option<Sender>) -> Result<Bytes, Answer> {
         let Some(signature) = header(headers, "x-hub-signature-256").and_then(Signature::parse) else {
             return Err(self.turned_away());
         };
-        let Ok(_room) = self.room.try_acquire() else {
-            return Err((StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at once\n"));
+        // What is announced too large is not waited for.
+        if body.size_hint().lower() > self.limits.body as u64 {
+            return Err(TOO_LARGE);
+        }
+        let is_small = body.size_hint().exact().is_some_and(|size| size <= SMALL_BODY as u64);
+        let place = (!is_small).then(|| self.room.enter(sender));
+        let body = match &place {
+            None => self.read(body).await?,
+            Some(place) => tokio::select! {
+                body = self.read(body) => body?,
+                () = place.is_taken() => {
+                    return Err((StatusCode::SERVICE_UNAVAILABLE, "too many large deliveries at once\n"));
+                }
+            },
         };
-        let body = self.read(body).await?;
         let (secrets, signed) = (self.secrets.clone(), body.clone());
         // Reading files and hashing megabytes is not for a thread that drives async tasks.
         let vouched = tokio::task::spawn_blocking(move || secrets.vouch_for(&signature, &signed)).await;
@@ -129,18 +142,22 @@ impl Webhook {
         }
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Answer> {
-        let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
-        // What is announced too large is not waited for.
-        if body.size_hint().lower() > self.limits.body as u64 {
-            return Err(too_large);
-        }
-        match timeout(self.limits.time, Limited::new(body, self.limits.body).collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
-            Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, "the body breaks off\n")),
-            Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body takes too long\n")),
-        }
+    async fn read(&self, mut body: Body) -> Result<Bytes, Answer> {
+        // Copied together: who sends byte by byte would have each of them held with a buffer of its own.
+        let whole = async {
+            let mut read = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame else { return Err((StatusCode::BAD_REQUEST, "the body breaks off\n")) };
+                let Ok(data) = frame.into_data() else { continue };
+                if data.len() > self.limits.body - read.len() {
+                    return Err(TOO_LARGE);
+                }
+                read.extend_from_slice(&data);
+            }
+            Ok(Bytes::from(read))
+        };
+        let too_long = (StatusCode::REQUEST_TIMEOUT, "the body takes too long\n");
+        timeout(self.limits.time, whole).await.unwrap_or(Err(too_long))
     }
 
     fn turned_away(&self) -> Answer {
@@ -216,7 +233,8 @@ impl Webhook {
 
 async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let body = match webhook.vouched_for(&parts.headers, body).await {
+    let sender = parts.extensions.get::<Sender>().copied();
+    let body = match webhook.vouched_for(&parts.headers, body, sender).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };

@@ -210,7 +210,7 @@ const TESTS: &[Test] = tests! {
         what_is_merged_is_told_where_people_look,
         several_environments_of_one_branch_are_told_of_each,
         what_fails_is_taken_back_and_a_pull_request_says_so,
-        a_command_is_obeyed_for_whoever_may_write_here,
+        a_command_is_obeyed_for_whoever_has_the_right,
         a_command_goes_back_and_tries_again,
         what_is_merged_waits_for_the_checks_that_are_required,
         while_github_is_away_what_is_merged_goes_live_and_is_told_later,

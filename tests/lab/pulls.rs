@@ -247,17 +247,17 @@ pub fn what_fails_is_taken_back_and_a_pull_request_says_so(world: &World) {
     story.is_heard("one");
 }
 
-pub fn a_command_is_obeyed_for_whoever_may_write_here(world: &World) {
+pub fn a_command_is_obeyed_for_whoever_has_the_right(world: &World) {
     let story = Story::begins(world, "asking");
     let github = &story.github;
     let _reconciler = story.follows(As::App, "1h");
-    github.lets("alice", "write");
-    github.lets("bob", "read");
+    github.lets("alice", "maintain");
+    github.lets("bob", "write");
     let number = story.proposes("greet", |_| story.declares("two"));
     story.is_told(number, &["2 instances change"]);
 
     let refused = github.comments(number, "bob", "/evenkeel hold the demo");
-    story.is_answered(number, &["bob", "`read`", "`write` or more"]);
+    story.is_answered(number, &["bob", "`write`", "`maintain` or a higher one"]);
     assert_is("how it is met", github.reactions(refused), ["eyes"]);
     assert_is("what is held", story.fleet.status()["hold"].is_null(), true);
 

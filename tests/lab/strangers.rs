@@ -50,6 +50,7 @@ pub fn a_fork_waits_until_somebody_asks_for_its_plan(world: &World) {
     github.comments(number, STRANGER, "/evenkeel plan");
     story.is_answered(number, &[STRANGER, "no permission"]);
     story.is_told(number, &["another repository"]);
+    let seen = github.head(number);
     github.comments(number, "alice", "/evenkeel plan");
     story.is_told(number, &["GREETING=\"two\""]);
     story.checked(number, "success", "success");
@@ -59,6 +60,11 @@ pub fn a_fork_waits_until_somebody_asks_for_its_plan(world: &World) {
     github.pushes(number);
     story.checked(number, "action_required", "action_required");
     story.is_told(number, &["another repository"]);
+    github.comments(number, "alice", &format!("/evenkeel plan {seen}"));
+    story.is_answered(number, &["was refused", &github.head(number)]);
+    story.is_told(number, &["another repository"]);
+    github.comments(number, "alice", &format!("/evenkeel plan {}", github.head(number)));
+    story.is_told(number, &["GREETING=\"three\""]);
 }
 
 pub fn hosts_are_looked_at_where_the_base_says_and_with_its_keys(world: &World) {

@@ -36,7 +36,7 @@ fn holds(story: &Story) -> usize {
 fn what_was_asked_for_while_evenkeel_was_started_again_is_done_once() {
     let story = Story::begins();
     let github = &story.github;
-    github.lets("alice", "write");
+    github.lets("alice", "maintain");
     let number = story.proposes("one");
     // Nobody is there to be told.
     let asked = github.comments(number, "alice", "/evenkeel hold the demo");
@@ -55,7 +55,7 @@ fn what_was_asked_for_while_evenkeel_was_started_again_is_done_once() {
 fn what_was_seen_or_answered_by_the_process_before_is_not_done_again() {
     let story = Story::begins();
     let github = &story.github;
-    github.lets("alice", "write");
+    github.lets("alice", "maintain");
     let number = story.proposes("one");
     let (seen, answered) = (
         github.comments(number, "alice", "/evenkeel hold the demo"),

@@ -3,8 +3,10 @@
 
 mod client;
 mod commands;
+mod forks;
 mod installation;
 mod program;
+mod rights;
 mod sign_in;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]

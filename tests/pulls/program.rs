@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::support::{
-    git::git,
+    git::{git, try_git},
     github::{APP, GitHub},
     waiting::wait_for,
 };
@@ -50,17 +50,63 @@ impl Story {
         fs::read_to_string(self.path("state/mirror.git/refs/heads/main")).expect("it has fetched").trim().to_owned()
     }
 
+    /// Adds lines to a file of the fleet, on the default branch.
+    pub fn declares(&self, file: &str, lines: &str) {
+        let (clone, path) = (self.path("clone"), self.path("clone/fleet").join(file));
+        let text = fs::read_to_string(&path).expect("it can be read");
+        fs::write(&path, format!("{text}\n{lines}\n")).expect("it can be written");
+        git(&clone, &["commit", "--quiet", "--all", "--message", lines]);
+        git(&clone, &["push", "--quiet", "../config.git", "main"]);
+    }
+
     /// A branch with a change, proposed by somebody who works here.
     pub fn proposes(&self, branch: &str) -> u64 {
+        self.changes(branch, branch);
+        self.github.opens(branch, "alice", branch, false)
+    }
+
+    /// A branch with a change, which a stranger proposes from a fork.
+    pub fn a_stranger_proposes(&self, branch: &str) -> u64 {
+        self.changes(branch, branch);
+        self.github.opens(branch, "mallory", branch, true)
+    }
+
+    /// One more commit on a branch, pushed to what proposes it. Answers the commit.
+    pub fn pushes(&self, number: u64, branch: &str, greeting: &str) -> String {
+        self.changes(branch, greeting);
+        self.github.pushes(number)
+    }
+
+    /// Waits until a comment is answered; answers with what.
+    #[track_caller]
+    pub fn answer(&self, number: u64, comment: u64) -> String {
+        let marker = format!("the answer to comment {comment} ");
+        wait_for("the answer", || {
+            self.github.comments_of_evenkeel(number).into_iter().find(|said| said.contains(&marker))
+        })
+    }
+
+    /// Waits until the check with the plan of a commit has ended in one of these ways.
+    #[track_caller]
+    pub fn plan_ends(&self, commit: &str, ways: &[&str]) {
+        wait_for(&format!("the plan of {commit} being one of {ways:?}"), || {
+            let checks = self.github.checks(commit);
+            checks.get("evenkeel/plan").is_some_and(|how| ways.contains(&how.as_str())).then_some(())
+        });
+    }
+
+    fn changes(&self, branch: &str, greeting: &str) {
         let clone = self.path("clone");
-        git(&clone, &["checkout", "--quiet", "-b", branch, "main"]);
+        let is_new = try_git(&clone, &["rev-parse", "--verify", "--quiet", branch]).is_err();
+        let checkout: &[&str] = if is_new { &["-b", branch, "main"] } else { &[branch] };
+        git(&clone, &[&["checkout", "--quiet"], checkout].concat());
         let service = fs::read_dir(clone.join("fleet/services")).expect("there are services").next();
         let path = service.expect("there is one").expect("it can be read").path();
         let text = fs::read_to_string(&path).expect("it can be read");
-        fs::write(&path, format!("{text}\nenv: {{GREETING: {branch}}}\n")).expect("it can be written");
-        git(&clone, &["commit", "--quiet", "--all", "--message", branch]);
+        let text = text.lines().filter(|line| !line.starts_with("env: {GREETING")).collect::<Vec<_>>().join("\n");
+        fs::write(&path, format!("{text}\nenv: {{GREETING: {greeting}}}\n")).expect("it can be written");
+        git(&clone, &["commit", "--quiet", "--all", "--message", greeting]);
         git(&clone, &["checkout", "--quiet", "main"]);
-        self.github.opens(branch, "alice", branch, false)
     }
 
     /// A command for the repository at this address, as the App. No login, authority or proxy of this machine is heeded.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Branch;
+use super::{Branch, Commands};
 use crate::{
     declare::de::At,
     model::{
@@ -50,6 +50,9 @@ pub struct EnvironmentFile {
     /// Names of checks that must be green on a commit before it is deployed; none if not given. GitHub is asked, so
     /// the reconciler has to be signed in there.
     pub require_checks: Option<Vec<String>>,
+    /// Who may give which command in a comment on a pull request.
+    #[serde(default)]
+    pub commands: Commands,
 }
 
 /// What becomes of the other instances when one fails.

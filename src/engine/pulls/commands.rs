@@ -12,7 +12,12 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{PullError, PullRequests, pauses::Pauses};
+use super::{
+    PullError, PullRequests,
+    pauses::Pauses,
+    rights::{Refusal, Ruling},
+    trust,
+};
 use crate::{
     engine::{
         chronicle,
@@ -21,16 +26,17 @@ use crate::{
         look, rollback,
         why::{Subject, why},
     },
-    github::{GitHubError, NewPull, Permission, Reaction},
+    github::{GitHubError, NewPull, Reaction},
     host::Host,
     model::{
         name::{EnvironmentName, InvalidName},
         plan::Commits,
         pull::PullState,
+        rights::Verb,
     },
     report::{
         self, Style,
-        pull::{Answer, COMMANDS, answer},
+        pull::{Answer, answer},
         release::Known,
     },
 };
@@ -39,7 +45,7 @@ use crate::{
 const RECORDS: usize = 200;
 
 /// How long whoever asked still means it, while it is not known whether they may.
-const MEANT: Duration = Duration::from_secs(600);
+pub(super) const MEANT: Duration = Duration::from_secs(600);
 /// How long it is tried to say what was done.
 const ANSWERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -54,15 +60,21 @@ pub struct Command {
     words: String,
 }
 
+/// A plan that somebody who may ask for it has asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The commit that the person saw, where it matters: whatever is pushed later was not asked for.
+    pub(super) head: Option<String>,
+}
+
 /// What a command came to.
 enum Outcome {
     /// The plan is its answer.
-    Plan,
+    Plan(Asked),
     Help,
     Unknown,
     Misused(String),
-    /// With what the person may do here; none: nothing, as far as it can be known.
-    NotAllowed(Option<String>),
+    NotAllowed(Refusal),
     Refused(String),
     Done(String, Vec<String>),
 }
@@ -75,7 +87,7 @@ impl Command {
         Some(Self { number, comment, author: author.to_owned(), words: words.trim().to_owned() })
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.words.split_whitespace().next().unwrap_or("help")
     }
 
@@ -99,7 +111,7 @@ impl Command {
 }
 
 /// Asks GitHub again while it is away or takes no more, for so long.
-async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
+pub(super) async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
     most: Duration,
     command: &Command,
     ask: impl Fn() -> F,
@@ -120,13 +132,13 @@ async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
 }
 
 impl<H: Host> PullRequests<H> {
-    /// Does what a comment asks for. Answers whether its pull request is to be planned anew.
-    pub(super) async fn obey(&self, command: &Command) -> Result<bool, PullError> {
+    /// Does what a comment asks for. Answers the plan that is to be made for it.
+    pub(super) async fn obey(&self, command: &Command) -> Result<Option<Asked>, PullError> {
         let name = command.name();
         if patiently(MEANT, command, || self.was_seen(command)).await? {
             let name = report::words::visible(name);
             info!(pull = command.number, comment = command.comment, "{name} was obeyed before, and is not again");
-            return Ok(false);
+            return Ok(None);
         }
         let see = async {
             if let Err(error) = self.github.react(command.comment, Reaction::Eyes).await {
@@ -142,21 +154,26 @@ impl<H: Host> PullRequests<H> {
             self.done(command).await?
         };
         let said = match &done {
-            Outcome::Plan => {
+            Outcome::Plan(asked) => {
                 self.says_again(command.number);
-                return Ok(true);
+                return Ok(Some(asked.clone()));
             }
             Outcome::Help => Answer::Help,
             Outcome::Unknown => Answer::Unknown { word: name },
             Outcome::Misused(why) => Answer::Misused { command: name, why },
-            Outcome::NotAllowed(permission) => {
-                Answer::NotAllowed { login: &command.author, permission: permission.as_deref() }
-            }
+            Outcome::NotAllowed(refusal) => Answer::NotAllowed {
+                command: name,
+                login: &command.author,
+                permission: refusal.permission,
+                needed: &refusal.needed,
+                unknown: &refusal.unknown,
+                unread: refusal.is_unread,
+            },
             Outcome::Refused(why) => Answer::Refused { command: name, why },
             Outcome::Done(what, lines) => Answer::Done { command: name, what, lines },
         };
         self.answer(command, &answer(&said)).await?;
-        Ok(false)
+        Ok(None)
     }
 
     /// Whether evenkeel has begun to obey it, as GitHub knows: the process before, or one elsewhere.
@@ -186,39 +203,42 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn done(&self, command: &Command) -> Result<Outcome, PullError> {
-        let permission = patiently(MEANT, command, || self.github.permission(&command.author)).await?;
-        let name = report::words::visible(command.name());
-        info!(pull = command.number, by = command.author, ?permission, "asked for {name}");
-        if permission < Permission::Write {
-            let permission = (permission > Permission::None).then(|| format!("{permission:?}").to_lowercase());
-            return Ok(Outcome::NotAllowed(permission));
-        }
-        Ok(self.outcome(command).await.unwrap_or_else(|error| {
+        let verb = Verb::named(command.name());
+        let arguments = command.arguments();
+        let named = arguments.as_ref().ok().and_then(|(environment, _)| environment.as_ref());
+        let environment = match self.rule(command, verb, named).await? {
+            Ruling::Refused(refusal) => return Ok(Outcome::NotAllowed(refusal)),
+            // From here on it is about the environment whose rules allowed it, whatever is pushed meanwhile.
+            Ruling::Allowed { environment } => environment.or_else(|| named.cloned()),
+        };
+        let (Some(verb), Ok((_, rest))) = (verb, &arguments) else {
+            let misused = arguments.err().map(|error| Outcome::Misused(error.to_string()));
+            return Ok(misused.filter(|_| verb.is_some()).unwrap_or(Outcome::Unknown));
+        };
+        Ok(self.outcome(command, verb, environment, rest.clone()).await.unwrap_or_else(|error| {
             warn!(pull = command.number, "{}", report::chain(&error));
             Outcome::Refused(report::chain(&error))
         }))
     }
 
-    async fn outcome(&self, command: &Command) -> Result<Outcome, PullError> {
-        let name = command.name();
-        if !COMMANDS.iter().any(|(known, _)| *known == name) {
-            return Ok(Outcome::Unknown);
-        }
-        let (environment, rest) = match command.arguments() {
-            Ok(arguments) => arguments,
-            Err(error) => return Ok(Outcome::Misused(error.to_string())),
-        };
-        let ask = match name {
-            "help" => return Ok(Outcome::Help),
-            "plan" => return self.plan_again(command).await,
-            "apply" => return self.apply(command, environment).await,
-            "rollback" => return self.roll_back(environment, &rest).await,
-            "why" => return self.why(environment, &rest).await,
-            "hold" if rest.is_empty() => return Ok(Outcome::Misused("a hold needs a reason".to_owned())),
-            "hold" => Ask::Hold { instance: None, reason: rest },
-            "resume" => Ask::Resume { instance: None },
-            "retry" => Ask::Retry { allow_rewind: false, take_over: false },
-            _ => {
+    async fn outcome(
+        &self,
+        command: &Command,
+        verb: Verb,
+        environment: Option<EnvironmentName>,
+        rest: String,
+    ) -> Result<Outcome, PullError> {
+        let ask = match verb {
+            Verb::Help => return Ok(Outcome::Help),
+            Verb::Plan => return self.plan_again(command, &rest).await,
+            Verb::Apply => return self.apply(command, environment).await,
+            Verb::Rollback => return self.roll_back(environment, &rest).await,
+            Verb::Why => return self.why(environment, &rest).await,
+            Verb::Hold if rest.is_empty() => return Ok(Outcome::Misused("a hold needs a reason".to_owned())),
+            Verb::Hold => Ask::Hold { instance: None, reason: rest },
+            Verb::Resume => Ask::Resume { instance: None },
+            Verb::Retry => Ask::Retry { allow_rewind: false, take_over: false },
+            Verb::Cancel => {
                 let reason =
                     if rest.is_empty() { format!("asked for on pull request {}", command.number) } else { rest };
                 Ask::Cancel { reason }
@@ -231,14 +251,39 @@ impl<H: Host> PullRequests<H> {
         })
     }
 
-    async fn plan_again(&self, command: &Command) -> Result<Outcome, PullError> {
-        Ok(match self.github.pull(command.number).await?.state {
-            PullState::Open => Outcome::Plan,
-            PullState::Closed => Outcome::Refused("it is closed, so there is nothing to plan; reopen it".to_owned()),
-            PullState::Merged { .. } => {
-                Outcome::Refused("it is merged, so there is nothing to plan; what was deployed is told here".to_owned())
+    /// A pull request of this repository is planned as it is now. One from a fork is planned as the person saw it:
+    /// the commit that follows the command, or else the one that was told here before the command was written.
+    async fn plan_again(&self, command: &Command, rest: &str) -> Result<Outcome, PullError> {
+        let pull = self.github.pull(command.number).await?;
+        match pull.state {
+            PullState::Open => {}
+            PullState::Closed => {
+                return Ok(Outcome::Refused("it is closed, so there is nothing to plan; reopen it".to_owned()));
             }
-        })
+            PullState::Merged { .. } => {
+                let why = "it is merged, so there is nothing to plan; what was deployed is told here";
+                return Ok(Outcome::Refused(why.to_owned()));
+            }
+        }
+        let named = match rest {
+            "" => None,
+            commit if trust::is_commit(commit) => Some(commit),
+            _ => return Ok(Outcome::Misused("what follows is a commit, with all of its digits".to_owned())),
+        };
+        let is_fork = self.is_fork(&pull);
+        if named.is_none() && (!is_fork || self.plans_forks_now().await?) {
+            return Ok(Outcome::Plan(Asked { head: None }));
+        }
+        let told = self.told(command.number).await?;
+        let written = self.github.comment(command.comment).await?.created_at;
+        if trust::meant(named, told.as_ref(), written).is_some_and(|meant| meant == pull.head) {
+            return Ok(Outcome::Plan(Asked { head: Some(pull.head) }));
+        }
+        Ok(Outcome::Refused(format!(
+            "the newest commit is {head}, and the command does not mean that one; look at it, then write \
+             /evenkeel plan {head}",
+            head = pull.head
+        )))
     }
 
     /// What is merged is deployed without waiting for the next look. What is not is never.

@@ -14,6 +14,7 @@ mod proposal;
 mod publish;
 mod queue;
 mod queued;
+mod rights;
 mod trust;
 
 use std::{
@@ -155,7 +156,7 @@ impl<H: Host> PullRequests<H> {
                     Err(error) => warn!("planning a pull request ended in a panic, which is a fault of evenkeel: {error}"),
                 },
                 Some(obeyed) = commands.join_next() => match obeyed {
-                    Ok((number, Ok(plans))) => state.allowed(number, plans),
+                    Ok((number, Ok(asked))) => asked.into_iter().for_each(|asked| state.asked(number, asked)),
                     Ok((number, Err(error))) => warn!(pull = number, "not answered: {}", report::chain(&error)),
                     Err(error) => warn!("a command ended in a panic, which is a fault of evenkeel: {error}"),
                 },
@@ -259,19 +260,17 @@ impl<H: Host> PullRequests<H> {
         }
         let fetched = self.reconciler.ledger.fetch().await?;
         let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(Planned::NoBase) };
-        let is_fork = pull.from.as_deref() != Some(self.github.name().to_string().as_str());
-        let plans_forks = !is_fork || self.plans_forks(&fetched).await?;
+        let plans_forks = !self.is_fork(&pull) || self.plans_forks(&fetched).await?;
         if !plans_forks && !approved.is_for(&pull.head) {
             // Not even downloaded.
-            let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer: false };
+            let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit };
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
             return Ok(Planned::Told(made));
         }
         let head = self.reconciler.ledger.call(move |repository| repository.fetch_pull(number)).await?;
         let pull = PullRequest { head, ..pull };
-        let for_maintainer = approved.is_for(&pull.head);
-        let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit, for_maintainer };
-        if !plans_forks && !for_maintainer {
+        let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit };
+        if !plans_forks && !approved.is_for(&pull.head) {
             // Somebody has pushed since: it is another commit than the one that was asked for.
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
             return Ok(Planned::Told(made));
@@ -306,6 +305,19 @@ impl<H: Host> PullRequests<H> {
                 publish::Content::Planned(futures_util::future::try_join_all(planned).await?)
             }
         })
+    }
+
+    /// Whether somebody who may not write here can change what is proposed.
+    fn is_fork(&self, pull: &PullRequest) -> bool {
+        pull.from.as_deref() != Some(self.github.name().to_string().as_str())
+    }
+
+    /// As [`Self::plans_forks`], of what was fetched last.
+    async fn plans_forks_now(&self) -> Result<bool, PullError> {
+        match self.reconciler.ledger.last_fetched().await? {
+            Some(fetched) => self.plans_forks(&fetched).await,
+            None => Ok(false),
+        }
     }
 
     /// Whether the fleet, as the default branch has it, lets anybody's proposal be looked at.

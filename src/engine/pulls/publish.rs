@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{SecondsFormat, Utc};
 
-use super::{PullError, PullRequests, look::Plans, proposal::Pair};
+use super::{PullError, PullRequests, look::Plans, proposal::Pair, trust::Told};
 use crate::{
     engine::{Prepared, reconcile::lock},
     git::{PLANS, Repository},
+    github::Comment,
     host::Host,
     model::{
         desired::Resource,
@@ -48,6 +49,8 @@ pub struct Said {
     /// The body, but for when the hosts were looked at.
     body: String,
     checks: Vec<Check>,
+    /// The newest commit that the comment tells of.
+    told: Option<Told>,
 }
 
 impl<H: Host> PullRequests<H> {
@@ -75,8 +78,7 @@ impl<H: Host> PullRequests<H> {
             if let (Rest::File(_), Some(whole)) = (rest, comment.rest) {
                 self.keep(pull.number, file, whole).await?;
             }
-            self.put_comment(pull.number, &comment.body, timeless, matches!(content, Content::Untouched { .. }))
-                .await?;
+            self.put_comment(pull, &comment.body, timeless, matches!(content, Content::Untouched { .. })).await?;
         }
         let checks = |when| [report::pull::validate_check(&view(when)), report::pull::plan_check(&view(when))];
         for (check, timeless) in checks(&when).into_iter().zip(checks(NO_TIME)) {
@@ -106,34 +108,52 @@ impl<H: Host> PullRequests<H> {
     /// `only_if_there`: what there is to say is not worth a new comment.
     async fn put_comment(
         &self,
-        number: u64,
+        pull: &PullRequest,
         body: &str,
         timeless: String,
         only_if_there: bool,
     ) -> Result<(), PullError> {
-        let said = lock(&self.said).get(&number).and_then(|said| said.comment);
-        let known = match said {
-            Some(id) => Some(id),
-            None => self.find_comment(number).await?,
+        let number = pull.number;
+        let said = lock(&self.said).get(&number).cloned().unwrap_or_default();
+        let (known, told) = match said.comment {
+            Some(id) => (Some(id), said.told),
+            None => {
+                let found = self.find_comment(number).await?;
+                (found.as_ref().map(|comment| comment.id), found.as_ref().and_then(Told::by))
+            }
         };
-        let id = match known {
-            Some(id) => Some(self.github.update_comment(id, body).await?.id),
+        let put = match known {
+            Some(id) => Some(self.github.update_comment(id, body).await?),
             None if only_if_there => None,
-            None => Some(self.github.create_comment(number, body).await?.id),
+            None => Some(self.github.create_comment(number, body).await?),
         };
         let mut all = lock(&self.said);
         let said = all.entry(number).or_default();
-        (said.comment, said.body) = (id, timeless);
+        // Of the same commit it is told since it was told first.
+        said.told = match (told, &put) {
+            (Some(told), _) if told.head == pull.head => Some(told),
+            (_, Some(comment)) => Some(Told { head: pull.head.clone(), since: comment.updated_at }),
+            (told, None) => told,
+        };
+        (said.comment, said.body) = (put.map(|comment| comment.id), timeless);
         Ok(())
     }
 
+    /// The commit that our comment tells of.
+    pub(super) async fn told(&self, number: u64) -> Result<Option<Told>, PullError> {
+        let known = lock(&self.said).get(&number).and_then(|said| said.told.clone());
+        match known {
+            Some(told) => Ok(Some(told)),
+            None => Ok(self.find_comment(number).await?.as_ref().and_then(Told::by)),
+        }
+    }
+
     /// Our comment with the plan, from before this process began.
-    async fn find_comment(&self, number: u64) -> Result<Option<u64>, PullError> {
+    async fn find_comment(&self, number: u64) -> Result<Option<Comment>, PullError> {
         let ourselves = self.ourselves().await?;
         let comments = self.github.comments(number).await?;
-        let ours =
-            |comment: &&crate::github::Comment| comment.author == ourselves && report::pull::is_plan(&comment.body);
-        Ok(comments.iter().find(ours).map(|comment| comment.id))
+        let is_ours = |comment: &Comment| comment.author == ourselves && report::pull::is_plan(&comment.body);
+        Ok(comments.into_iter().find(is_ours))
     }
 
     async fn put_check(&self, number: u64, check: Check, timeless: Check) -> Result<(), PullError> {

@@ -16,7 +16,11 @@ use tokio::{
 };
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::{Ended, Planned, PullRequests, commands::Command, pauses::Pauses};
+use super::{
+    Ended, Planned, PullRequests,
+    commands::{Asked, Command},
+    pauses::Pauses,
+};
 use crate::{
     github::{Changed, Comment, event::Event},
     host::Host,
@@ -42,27 +46,16 @@ pub(super) struct Made {
     pub(super) head: String,
     pub(super) base: String,
     pub(super) commit: String,
-    pub(super) for_maintainer: bool,
 }
 
-/// What somebody who may write here has asked to have looked at. It is what that person saw: of what is pushed later
-/// nobody has said anything.
+/// The commit that somebody who may ask for it has asked to have looked at. It is what that person saw: of what is
+/// pushed before or later nobody has said anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Approved {
-    #[default]
-    Nothing,
-    /// Asked for just now, and not looked at yet.
-    Newest,
-    Commit(String),
-}
+pub(super) struct Approved(Option<String>);
 
 impl Approved {
     pub(super) fn is_for(&self, head: &str) -> bool {
-        match self {
-            Approved::Nothing => false,
-            Approved::Newest => true,
-            Approved::Commit(commit) => commit == head,
-        }
+        self.0.as_deref() == Some(head)
     }
 }
 
@@ -131,8 +124,7 @@ impl State {
             Event::PullRequest(event) => {
                 debug!(pull = event.number, action = event.action, "a pull request was changed");
                 match event.action.as_str() {
-                    "synchronize" => self.known.entry(event.number).or_default().approved = Approved::Nothing,
-                    "opened" | "reopened" | "ready_for_review" | "edited" => {}
+                    "synchronize" | "opened" | "reopened" | "ready_for_review" | "edited" => {}
                     "closed" => {
                         // What runs ends; the next look finds it closed, and lets go of it.
                         self.known.entry(event.number).or_default().heard = None;
@@ -167,12 +159,12 @@ impl State {
         self.commands.push(command);
     }
 
-    /// Somebody who may write here has asked for its plan.
-    pub(super) fn allowed(&mut self, number: u64, plans: bool) {
-        if plans {
-            self.known.entry(number).or_default().approved = Approved::Newest;
-            self.asked_again(number);
+    /// Somebody who may has asked for its plan.
+    pub(super) fn asked(&mut self, number: u64, asked: Asked) {
+        if asked.head.is_some() {
+            self.known.entry(number).or_default().approved = Approved(asked.head);
         }
+        self.asked_again(number);
     }
 
     /// What failed need not wait any longer: its cause may be gone.
@@ -260,9 +252,6 @@ impl State {
         match ended.result {
             Ok(Planned::Told(made)) => {
                 info!(pull = ended.number, "its plan is told");
-                if made.for_maintainer {
-                    known.approved = Approved::Commit(made.head.clone());
-                }
                 known.made = Some(made);
                 known.pauses.begin_anew();
             }

@@ -4,19 +4,23 @@
 //! follows the pull request is told of it.
 
 use super::markdown::{clipped, code, code_line, fence, paragraphs};
-use crate::report::words::clip;
+use crate::{
+    model::rights::{Permission, Right, Team, Verb},
+    report::words::clip,
+};
 
 /// What can be asked, and what comes of it.
-pub const COMMANDS: [(&str, &str); 9] = [
-    ("plan", "Looks at the hosts again, and brings the plan up to date."),
-    ("apply", "Deploys what is merged now, without waiting for the next look."),
-    ("rollback", "Opens a pull request that brings back what was deployed before."),
-    ("retry", "Tries again what failed and was put into quarantine."),
-    ("cancel", "Ends the deployment that runs at the next safe step, and undoes it."),
-    ("hold", "Keeps the environment as it is. What follows is the reason: `/evenkeel hold the demo`."),
-    ("resume", "Ends a hold."),
-    ("why", "Tells why a service or a site is as it is: `/evenkeel why service/NAME`."),
-    ("help", "This."),
+pub const COMMANDS: [(Verb, &str); 9] = [
+    (Verb::Plan, "Looks at the hosts again, and brings the plan up to date. What follows is the commit that is meant: one from \
+     a fork is planned for the commit that was looked at."),
+    (Verb::Apply, "Deploys what is merged now, without waiting for the next look."),
+    (Verb::Rollback, "Opens a pull request that brings back what was deployed before."),
+    (Verb::Retry, "Tries again what failed and was put into quarantine."),
+    (Verb::Cancel, "Ends the deployment that runs at the next safe step, and undoes it."),
+    (Verb::Hold, "Keeps the environment as it is. What follows is the reason: `/evenkeel hold the demo`."),
+    (Verb::Resume, "Ends a hold."),
+    (Verb::Why, "Tells why a service or a site is as it is: `/evenkeel why service/NAME`."),
+    (Verb::Help, "This."),
 ];
 
 /// Lines that tell more, and how far each is shown.
@@ -24,6 +28,8 @@ const LINES: usize = 40;
 const LINE: usize = 300;
 /// How much of what was typed is repeated.
 const WORD: usize = 60;
+/// How many rights are named of those that would be enough.
+const RIGHTS: usize = 20;
 
 /// What to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +44,16 @@ pub enum Answer<'a> {
         command: &'a str,
         why: &'a str,
     },
-    /// The person may not write here. None: they have no permission at all, as far as it can be known.
+    /// The person has none of the rights that the command takes.
     NotAllowed {
+        command: &'a str,
         login: &'a str,
-        permission: Option<&'a str>,
+        permission: Permission,
+        needed: &'a [Right],
+        /// Teams of which GitHub did not say whether the person is in them.
+        unknown: &'a [Team],
+        /// The default branch says nothing readable of rights.
+        unread: bool,
     },
     /// It was done; what came of it in a sentence, and the lines that tell more.
     Done {
@@ -63,12 +75,8 @@ pub fn answer(answer: &Answer<'_>) -> String {
         Answer::Misused { command, why } => {
             format!("{} was not understood: {}. `/evenkeel help` tells how it is used.", typed(command), code_line(why))
         }
-        Answer::NotAllowed { login, permission } => {
-            let has = permission.map_or("no permission".to_owned(), |permission| code(&clip(permission, WORD)));
-            format!(
-                "Not done: {} has {has} here, and this takes `write` or more. Whoever has it can ask for the same.",
-                code(&clip(login, WORD))
-            )
+        Answer::NotAllowed { command, login, permission, needed, unknown, unread } => {
+            not_allowed(command, login, permission, needed, unknown, unread)
         }
         Answer::Done { command, what, lines } => {
             let said = format!("{}: {}", typed(command), code_line(what));
@@ -81,17 +89,64 @@ pub fn answer(answer: &Answer<'_>) -> String {
     text + "\n"
 }
 
+fn not_allowed(
+    command: &str,
+    login: &str,
+    permission: Permission,
+    needed: &[Right],
+    unknown: &[Team],
+    unread: bool,
+) -> String {
+    let who = code(&clip(login, WORD));
+    let has = match permission {
+        Permission::None => "no permission".to_owned(),
+        permission => format!("the permission {}", code(permission.name())),
+    };
+    let rights: Vec<String> = needed.iter().take(RIGHTS).map(right).collect();
+    let more = needed.len().saturating_sub(RIGHTS);
+    let more = if more > 0 { format!(", or one of {more} more rights") } else { String::new() };
+    let said = format!("Not done: {who} has {has} here. {} takes {}{more}.", typed(command), rights.join(", or "));
+    let unread = if unread {
+        "The rules of commands cannot be read: `evenkeel validate` tells what is wrong with the fleet on the default \
+         branch."
+    } else {
+        ""
+    };
+    let teams: Vec<String> = unknown.iter().take(RIGHTS).map(|team| code(&team.to_string())).collect();
+    let unknown = match teams.as_slice() {
+        [] => String::new(),
+        teams => format!(
+            "GitHub does not say whether {who} is in {}: the App needs the permission Members (read), which \
+             `evenkeel github check` shows.",
+            teams.join(", ")
+        ),
+    };
+    let next = "Whoever has the right can write the same comment; `commands` in the environment's file names it.";
+    [said.as_str(), unread, &unknown, next].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Who has it.
+fn right(right: &Right) -> String {
+    match right {
+        Right::Permission(Permission::Admin) => "the permission `admin`".to_owned(),
+        Right::Permission(least) => format!("the permission {} or a higher one", code(least.name())),
+        Right::Team(team) => format!("membership in the team {}", code(&team.to_string())),
+        Right::Person(login) => format!("being {}", code(login)),
+    }
+}
+
 fn typed(command: &str) -> String {
     code(&format!("/evenkeel {}", clip(command, WORD)))
 }
 
 fn help() -> String {
     let rows: Vec<String> =
-        COMMANDS.iter().map(|(command, what)| format!("| `/evenkeel {command}` | {what} |")).collect();
+        COMMANDS.iter().map(|(command, what)| format!("| `/evenkeel {}` | {what} |", command.name())).collect();
     paragraphs([
         format!("| Comment | What it does |\n|---|---|\n{}", rows.join("\n")),
-        "A comment of yours that begins so is read once; editing it later does nothing. It takes the permission \
-         `write` or more."
+        "A comment of yours that begins so is read once; editing it later does nothing. `plan`, `why` and `help` take \
+         the permission `write` or a higher one, the others `maintain`, unless `commands` in the environment's file says \
+         otherwise."
             .to_owned(),
     ])
 }
@@ -107,7 +162,7 @@ fn nearest(word: &str) -> Option<&'static str> {
     let furthest = (word.chars().count() / 3).max(1);
     COMMANDS
         .iter()
-        .map(|(command, _)| (strsim::damerau_levenshtein(&word, command), *command))
+        .map(|(command, _)| (strsim::damerau_levenshtein(&word, command.name()), command.name()))
         .filter(|(distance, _)| *distance <= furthest)
         .min()
         .map(|(_, command)| command)

@@ -38,10 +38,18 @@ use crate::model::{
 
 /// What the comment with the plan begins with, not shown to people: it is found by it, and updated in place.
 pub const MARKER: &str = "<!-- evenkeel:plan -->";
+/// What follows that at once where the plan waits: then the commit, and an end of the comment.
+const WAITS_FOR: &str = "\n<!-- evenkeel:waits ";
 
 /// Whether a comment is the one with the plan. Anybody can begin theirs so: whose it is has to be asked too.
 pub fn is_plan(comment: &str) -> bool {
     comment.trim_start().starts_with(MARKER)
+}
+
+/// The commit for which a comment waits until somebody asks for its plan. It stands where nothing from outside can.
+pub fn waits_for(comment: &str) -> Option<&str> {
+    let rest = comment.trim_start().strip_prefix(MARKER)?.strip_prefix(WAITS_FOR)?;
+    rest.split_once(" -->").map(|(commit, _)| commit)
 }
 
 /// The longest comment that GitHub takes, in characters. Bytes are counted here, which are never fewer.

@@ -4,7 +4,7 @@
 //! then drift, then what to type next.
 
 use super::{
-    LONGEST_COMMENT, MARKER, PlannedEnvironment, PullContent, PullView, Rest, blocks,
+    LONGEST_COMMENT, MARKER, PlannedEnvironment, PullContent, PullView, Rest, WAITS_FOR, blocks,
     changes::{Change, Changes, Tally},
     document::{Document, Piece, Section},
     headline::{changes_anything, headline, refusals},
@@ -52,7 +52,11 @@ pub(super) fn where_it_is(view: &PullView<'_>) -> String {
 }
 
 pub(super) fn document(view: &PullView<'_>) -> Document {
-    let title = format!("{MARKER}\n### {}", heading(view));
+    let waits = match view.content {
+        PullContent::Fork => format!("{WAITS_FOR}{} -->", view.pull.head),
+        _ => String::new(),
+    };
+    let title = format!("{MARKER}{waits}\n### {}", heading(view));
     let (said, mut sections) = match &view.content {
         PullContent::Untouched { followed: true } => ("Merging it deploys nothing.".to_owned(), Vec::new()),
         PullContent::Untouched { followed: false } => {
@@ -86,8 +90,10 @@ fn heading(view: &PullView<'_>) -> String {
 fn fork(view: &PullView<'_>) -> String {
     let from = view.pull.from.as_deref().map_or("a repository that is gone".to_owned(), code);
     format!(
-        "It comes from {from}, and its plan would be made by connecting to hosts. Whoever may write here can look \
-         at it first, and then ask for the plan by a comment: `/evenkeel plan`"
+        "It comes from {from}, and its plan would be made by connecting to hosts. Whoever may ask for plans here can \
+         look at it first, and then ask for the plan of this commit by a comment:\n\n{}\n\nWhatever is pushed later \
+         waits again.",
+        fence("", [format!("/evenkeel plan {}", view.pull.head)])
     )
 }
 

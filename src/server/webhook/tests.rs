@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,9 +14,14 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use sha2::Sha256;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::github::event::InstallationEvent;
+use crate::{github::event::InstallationEvent, server::door};
 
 const SECRET: &str = "It's a Secret to Everybody";
 const PUSH: &str = r#"{"ref":"refs/heads/main","before":"01","after":"0123456789","deleted":false}"#;
@@ -294,21 +300,90 @@ async fn a_body_that_takes_too_long_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn strangers_hold_only_so_much_at_once() {
+async fn of_large_bodies_so_many_are_held_and_the_oldest_makes_room() {
     let hook = Arc::new(Hook::with(&[SECRET]));
     let mut slow = Vec::new();
-    for _ in 0..BODIES_AT_ONCE {
+    for _ in 0..=LARGE_BODIES_AT_ONCE {
         let hook = Arc::clone(&hook);
         let never = Body::from_stream(stream::pending::<Result<Vec<u8>, axum::Error>>());
         slow.push(tokio::spawn(async move { hook.status_of(signed("push", "1", &signature("", b""), never)).await }));
     }
-    tokio::task::yield_now().await;
-    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 503);
+    assert_eq!(slow.remove(0).await.expect("it does not panic"), 503);
+    assert!(slow.iter().all(|one| !one.is_finished()), "there is room for the others");
+    let large = format!("{PUSH}{}", " ".repeat(SMALL_BODY));
+    let genuine = signed("push", "1", &signature(SECRET, large.as_bytes()), Body::from(large.clone()));
+    assert_eq!(hook.status_of(genuine).await, 202);
     slow.iter().for_each(tokio::task::JoinHandle::abort);
-    for ended in slow {
-        assert!(ended.await.is_err_and(|error| error.is_cancelled()));
+}
+
+/// A webhook behind its door, on loopback.
+async fn opened(hook: &Hook) -> (SocketAddr, CancellationToken) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a port");
+    let (address, stop) = (listener.local_addr().expect("it is bound"), CancellationToken::new());
+    tokio::spawn(door::serve(listener, hook.router.clone(), stop.clone()));
+    (address, stop)
+}
+
+async fn connects(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("there is room for it");
+    socket.bind((from, 0).into()).expect("all of 127.0.0.0/8 is this machine");
+    socket.connect(to).await.expect("the door is open")
+}
+
+fn head(signature: &str, size: &str) -> String {
+    format!(
+        "POST /webhook/github HTTP/1.1\r\nHost: x\r\nX-GitHub-Event: push\r\nX-GitHub-Delivery: 1\r\n\
+         X-Hub-Signature-256: {signature}\r\n{size}\r\n\r\n"
+    )
+}
+
+/// Strangers who send the beginning of a body and then nothing, each in a way of its own.
+async fn dribble(strangers: usize, to: SocketAddr) -> Vec<TcpStream> {
+    let forged = signature("guessed", b"");
+    let mut all = Vec::new();
+    for number in 0..strangers {
+        let mut stream = connects([127, 0, 0, 2], to).await;
+        let text = match number % 4 {
+            0 => head(&forged, "Content-Length: 1000"),
+            1 => head(&forged, "Content-Length: 20000000"),
+            2 => head(&forged, "Transfer-Encoding: chunked"),
+            _ => "POST /webhook/github HTTP/1.1\r\nHo".to_owned(),
+        };
+        // One that was put out already does not take it.
+        let _ = stream.write_all(text.as_bytes()).await;
+        all.push(stream);
     }
-    assert_eq!(hook.status_of(delivery("push", "1", SECRET, PUSH)).await, 202);
+    all
+}
+
+async fn heard(mut stream: TcpStream) -> String {
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).await.expect("it is answered");
+    heard
+}
+
+#[tokio::test]
+async fn strangers_who_dribble_keep_no_delivery_out() {
+    let mut hook = Hook::with(&[SECRET]);
+    let (address, _stop) = opened(&hook).await;
+    let signature = signature(SECRET, PUSH.as_bytes());
+    // As GitHub sends it, of which the end is still on its way.
+    let mut begun = connects([127, 0, 0, 1], address).await;
+    let (size, (first, rest)) = (format!("Content-Length: {}", PUSH.len()), PUSH.split_at(7));
+    begun.write_all(format!("{}{first}", head(&signature, &size)).as_bytes()).await.expect("it is taken");
+
+    let _strangers = dribble(200, address).await;
+    let came = Instant::now();
+    let mut genuine = connects([127, 0, 0, 1], address).await;
+    genuine.write_all(format!("{}{PUSH}", head(&signature, &size)).as_bytes()).await.expect("it is taken");
+    let answer = heard(genuine).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert!(came.elapsed() < LONGEST_BODY / 2, "it waited for strangers");
+    assert!(hook.woke());
+
+    begun.write_all(rest.as_bytes()).await.expect("strangers have not put it out");
+    let answer = heard(begun).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "it is the same delivery: {answer}");
 }
 
 #[tokio::test]

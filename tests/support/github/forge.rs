@@ -76,6 +76,10 @@ pub struct State {
     pub reactions: Objects,
     /// Collaborators, each with the name of the role.
     pub permissions: BTreeMap<String, String>,
+    /// Roles of the organisation's own making, each with what it comes to.
+    pub roles: BTreeMap<String, String>,
+    /// Members of teams, each with `active` or `pending`.
+    pub teams: BTreeMap<(String, String), String>,
     pub installation: Installation,
     /// Installations' tokens, each with its end.
     pub tokens: BTreeMap<String, DateTime<Utc>>,

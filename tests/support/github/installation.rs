@@ -17,11 +17,13 @@ pub struct Installation {
     /// Installed at all.
     is_there: bool,
     suspended_at: Option<String>,
+    /// Whether it may read who is in which team.
+    pub reads_members: bool,
 }
 
 impl Default for Installation {
     fn default() -> Self {
-        Self { id: 4242, is_there: true, suspended_at: None }
+        Self { id: 4242, is_there: true, suspended_at: None, reads_members: true }
     }
 }
 
@@ -32,7 +34,7 @@ impl Installation {
             return Err(Answer::missing());
         }
         Ok(json!({
-            "id": self.id, "app_id": APP, "app_slug": SLUG, "permissions": permissions(),
+            "id": self.id, "app_id": APP, "app_slug": SLUG, "permissions": permissions(self.reads_members),
             "suspended_at": self.suspended_at, "account": user(OWNER), "events": EVENTS,
             "target_type": "Organization", "repository_selection": "selected", "created_at": now(), "updated_at": now(),
             "html_url": format!("https://github.test/organizations/{OWNER}/settings/installations/{}", self.id),
@@ -71,6 +73,11 @@ impl GitHub {
     /// Accepts what the App asks to be allowed besides.
     pub fn allows_more(&self) {
         self.installation("new_permissions_accepted", |_| {});
+    }
+
+    /// Who is in which team is not its business any more.
+    pub fn hides_members(&self) {
+        self.forge.state().installation.reads_members = false;
     }
 
     /// Takes the App away.

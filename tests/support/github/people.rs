@@ -129,6 +129,17 @@ impl GitHub {
         self.forge.state().permissions.insert(login.to_owned(), role.to_owned());
     }
 
+    /// A role of the organisation's own making, and what it comes to.
+    pub fn lets_by_role(&self, login: &str, role: &str, permission: &str) {
+        self.lets(login, role);
+        self.forge.state().roles.insert(role.to_owned(), permission.to_owned());
+    }
+
+    /// Somebody is in a team, `active`, or invited to it, `pending`.
+    pub fn is_in_team(&self, login: &str, team: &str, membership: &str) {
+        self.forge.state().teams.insert((team.to_owned(), login.to_owned()), membership.to_owned());
+    }
+
     /// Somebody else's program says of a commit how it is: `pending`, `success`, `failure` or `error`.
     pub fn reports(&self, commit: &str, context: &str, state: &str) {
         let mut all = self.forge.state();

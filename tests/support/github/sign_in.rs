@@ -101,15 +101,19 @@ pub fn installation_token(state: &mut State) -> Value {
     let token = format!("ghs_{:036}", state.id());
     let ends = Utc::now() + HOUR;
     state.tokens.insert(token.clone(), ends);
-    json!({"token": token, "expires_at": ends.to_rfc3339(), "permissions": permissions(), "repository_selection": "selected"})
+    json!({"token": token, "expires_at": ends.to_rfc3339(), "permissions": permissions(state.installation.reads_members), "repository_selection": "selected"})
 }
 
 /// What the App may do.
-pub fn permissions() -> Value {
-    json!({
+pub fn permissions(reads_members: bool) -> Value {
+    let mut permissions = json!({
         "checks": "write", "contents": "write", "deployments": "write", "issues": "write", "metadata": "read",
         "pull_requests": "write", "statuses": "write",
-    })
+    });
+    if reads_members {
+        permissions["members"] = "read".into();
+    }
+    permissions
 }
 
 /// Under which name somebody writes.

@@ -132,6 +132,9 @@ fn done(forge: &Forge, state: &mut State, asked: &Asked) -> Answered {
         _ if asked.who == Who::Nobody => Err(Answer::refused(401, "Requires authentication")),
         ("GET", ["user"]) if asked.who == Who::Token => Ok(Answer::ok(token_owner())),
         ("GET", ["user"]) => Err(Answer::refused(403, "Resource not accessible by integration")),
+        ("GET", ["orgs", organisation, "teams", slug, "memberships", login]) => {
+            membership(forge, state, asked, &format!("{organisation}/{slug}"), login)
+        }
         (method, ["repos", OWNER, NAME, rest @ ..]) => of_the_repository(forge, state, asked, method, rest),
         _ => Err(Answer::missing()),
     }
@@ -243,7 +246,7 @@ const TOKEN: Shape = Shape {
 
 fn app(forge: &Forge) -> Value {
     json!({
-        "id": APP, "slug": SLUG, "name": SLUG, "owner": user(OWNER), "permissions": permissions(), "events": EVENTS,
+        "id": APP, "slug": SLUG, "name": SLUG, "owner": user(OWNER), "permissions": permissions(true), "events": EVENTS,
         "html_url": format!("{}/apps/{SLUG}", forge.address), "created_at": now(), "updated_at": now(),
     })
 }
@@ -273,11 +276,23 @@ fn permission(state: &State, login: &str) -> Answered {
     let permission = match role {
         "maintain" => "write",
         "triage" => "read",
-        role => role,
+        role => state.roles.get(role).map_or(role, String::as_str),
     };
     let mut who = user(login);
     who["role_name"] = role.into();
     Ok(Answer::ok(json!({"permission": permission, "role_name": role, "user": who})))
+}
+
+/// Of a team that is not there, or that one may not see, GitHub says the same as of somebody who is not in it.
+/// <https://docs.github.com/en/rest/teams/members#get-team-membership-for-a-user>
+fn membership(forge: &Forge, state: &State, asked: &Asked, team: &str, login: &str) -> Answered {
+    if asked.who == Who::Installation && !state.installation.reads_members {
+        return Err(Answer::refused(403, "Resource not accessible by integration"));
+    }
+    let membership = state.teams.get(&(team.to_owned(), login.to_owned())).ok_or_else(Answer::missing)?;
+    let (organisation, slug) = team.split_once('/').unwrap_or_default();
+    let url = format!("{}/api/v3/orgs/{organisation}/teams/{slug}/memberships/{login}", forge.address);
+    Ok(Answer::ok(json!({"url": url, "role": "member", "state": membership})))
 }
 
 /// A number in a path.
