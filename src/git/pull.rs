@@ -8,16 +8,13 @@
 
 use std::collections::BTreeSet;
 
-use git2::{MergeOptions, ObjectType, Odb, Oid, Tree};
+use git2::{MergeOptions, Oid};
 
 use super::{
     error::{Context, GitError},
-    repository::{Repository, find_commit},
+    objects::measure,
+    repository::{Repository, commit_of, find_commit},
 };
-
-/// What of a proposal is read.
-const MOST_FILES: usize = 20_000;
-const MOST_BYTES: usize = 256 << 20;
 
 /// What the base would be with a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +23,6 @@ pub enum Merged {
     Clean(String),
     /// These paths were changed on both sides.
     Conflict(Vec<String>),
-    /// It is more than is read of what strangers propose.
-    TooLarge(String),
 }
 
 impl Repository {
@@ -95,9 +90,9 @@ impl Repository {
         let _writing = self.writing()?;
         let mirror = self.mirror()?;
         let (base, head) = (find_commit(&mirror, base)?, find_commit(&mirror, head)?);
-        let proposed = head.tree().context("read the tree of", head.id())?;
-        if let Some(why) = too_large(&mirror, &proposed)? {
-            return Ok(Merged::TooLarge(why));
+        for side in [&base, &head] {
+            // Merging calls itself for each folder inside another.
+            measure(&mirror, side.tree_id(), &commit_of(&self.url, &side.id().to_string()), &self.budget)?;
         }
         let doing = || format!("{} and {}", base.id(), head.id());
         let mut index = mirror.merge_commits(&base, &head, Some(&MergeOptions::new())).context("merge", doing())?;
@@ -114,57 +109,10 @@ impl Repository {
         }
         let tree = index.write_tree_to(&mirror).context("merge", doing())?;
         // Two files of an attribute's or a rename's making can be more than either side had.
-        if let Some(why) = too_large(&mirror, &mirror.find_tree(tree).context("read", tree)?)? {
-            return Ok(Merged::TooLarge(why));
-        }
+        measure(&mirror, tree, &format!("{}, merged", commit_of(&self.url, &head.id().to_string())), &self.budget)?;
         let message = format!("merge {} here, to look at it", head.id());
         let when = chrono::DateTime::from_timestamp(head.time().seconds(), 0).unwrap_or_default();
         let merged = self.commit(&mirror, Some(base.id()), tree, &message, when).context("merge", doing())?;
         Ok(Merged::Clean(merged.to_string()))
-    }
-}
-
-/// Why a tree is not read; none where it may be. Sizes come from the objects' headers.
-fn too_large(mirror: &git2::Repository, root: &Tree<'_>) -> Result<Option<String>, GitError> {
-    let objects = mirror.odb().context("read", mirror.path().display())?;
-    let mut count = Count { files: 0, bytes: 0 };
-    count.add(mirror, &objects, root.id())?;
-    Ok(match count {
-        Count { files, .. } if files > MOST_FILES => {
-            Some(format!("it has more than {MOST_FILES} files, which is more than is read of a pull request"))
-        }
-        Count { bytes, .. } if bytes > MOST_BYTES => {
-            Some(format!("it has more than {} MiB, which is more than is read of a pull request", MOST_BYTES >> 20))
-        }
-        Count { .. } => None,
-    })
-}
-
-struct Count {
-    files: usize,
-    bytes: usize,
-}
-
-impl Count {
-    /// Ends as soon as it is too much: one tree may be named by many.
-    fn add(&mut self, mirror: &git2::Repository, objects: &Odb<'_>, tree: Oid) -> Result<(), GitError> {
-        let mut open = vec![tree];
-        while let Some(next) = open.pop() {
-            let tree = mirror.find_tree(next).context("read", next)?;
-            for item in &tree {
-                self.files += 1;
-                match item.kind() {
-                    Some(ObjectType::Tree) => open.push(item.id()),
-                    Some(ObjectType::Blob) => {
-                        self.bytes += objects.read_header(item.id()).context("read", item.id())?.0
-                    }
-                    _ => {}
-                }
-                if self.files > MOST_FILES || self.bytes > MOST_BYTES {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -13,16 +13,17 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use git2::{ObjectType, Oid, Signature, Time};
+use git2::{Oid, Signature, Time};
 
 use super::{
     durable,
     error::{Context, GitError},
     local,
+    objects::read_tree,
     transport::{Credentials, Limits, Session},
     url::RemoteUrl,
 };
-use crate::model::tree::{Entry, Tree};
+use crate::model::{budget::Budget, source::short_commit, tree::Tree};
 
 /// History branches are state, not something declared.
 pub(super) const HISTORY: &str = "refs/heads/evenkeel/history/";
@@ -44,6 +45,7 @@ pub struct Repository {
     pub(super) mirror: PathBuf,
     pub(super) url: RemoteUrl,
     pub(super) limits: Limits,
+    pub(super) budget: Budget,
     credentials: Credentials,
     author: (String, String),
     writing: Mutex<()>,
@@ -76,12 +78,18 @@ impl Repository {
         }
         let author = (local::AUTHOR.0.to_owned(), local::AUTHOR.1.to_owned());
         let (mirror, url, limits) = (mirror.to_owned(), url.clone(), Limits::default());
-        Ok(Self { mirror, url, limits, credentials, author, writing: Mutex::default() })
+        Ok(Self { mirror, url, limits, budget: Budget::STANDARD, credentials, author, writing: Mutex::default() })
     }
 
     /// How long a remote may take, where that is not [`Limits::default`].
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How much of the remote is downloaded and read, where that is not [`Budget::STANDARD`].
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -95,9 +103,7 @@ impl Repository {
     pub fn tree(&self, commit: &str) -> Result<Tree, GitError> {
         let mirror = self.mirror()?;
         let root = find_commit(&mirror, commit)?.tree().context("read the tree of", commit)?;
-        let mut tree = Tree::default();
-        add_tree(&mirror, &root, "", &mut tree)?;
-        Ok(tree)
+        read_tree(&mirror, root.id(), "", &commit_of(&self.url, commit), &self.budget)
     }
 
     /// The environment's commit, with what the default branch alone decides taken from there:
@@ -265,35 +271,7 @@ pub(super) fn find_commit<'r>(mirror: &'r git2::Repository, commit: &str) -> Res
     Oid::from_str(commit).and_then(|oid| mirror.find_commit(oid)).context("find commit", commit)
 }
 
-pub(super) fn add_tree(
-    mirror: &git2::Repository,
-    from: &git2::Tree<'_>,
-    folder: &str,
-    tree: &mut Tree,
-) -> Result<(), GitError> {
-    for item in from {
-        let name = std::str::from_utf8(item.name_bytes())
-            .map_err(|_| GitError::Name { path: format!("{folder}{}", String::from_utf8_lossy(item.name_bytes())) })?;
-        let path = format!("{folder}{name}");
-        let entry = match item.kind() {
-            Some(ObjectType::Tree) => {
-                let below = mirror.find_tree(item.id()).context("read", &path)?;
-                add_tree(mirror, &below, &format!("{path}/"), tree)?;
-                continue;
-            }
-            Some(ObjectType::Commit) => Entry::Submodule,
-            _ => {
-                let blob = mirror.find_blob(item.id()).context("read", &path)?;
-                match item.filemode() {
-                    0o120_000 => Entry::Symlink {
-                        target: String::from_utf8(blob.content().to_vec())
-                            .map_err(|_| GitError::Name { path: path.clone() })?,
-                    },
-                    mode => Entry::File { content: blob.content().into(), executable: mode & 0o100 != 0 },
-                }
-            }
-        };
-        tree.insert(&path, entry).map_err(|path| GitError::Name { path })?;
-    }
-    Ok(())
+/// A commit of a repository, in words.
+pub(super) fn commit_of(url: &RemoteUrl, commit: &str) -> String {
+    format!("{url} at commit {}", short_commit(commit))
 }

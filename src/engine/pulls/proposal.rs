@@ -10,12 +10,12 @@ use crate::{
     decide,
     engine::{
         PrepareError, Prepared, declared, gathered,
-        ledger::{GitLedger, Ledger as _},
+        ledger::{GitLedger, Ledger as _, LedgerError},
         reconcile::Reconciler,
         round_error::RoundError,
         wanted,
     },
-    git::{Fetched, Merged},
+    git::{Fetched, GitError, Merged},
     host::Host,
     model::{
         finding::Finding,
@@ -77,10 +77,13 @@ pub async fn proposal<H: Host>(
     head: &str,
 ) -> Result<Proposal, RoundError> {
     let (onto, proposed) = (base.commit.to_owned(), head.to_owned());
-    let merged = match reconciler.ledger.call(move |repository| repository.merged(&onto, &proposed)).await? {
-        Merged::Clean(commit) => commit,
-        Merged::Conflict(paths) => return Ok(Proposal::Conflict(paths)),
-        Merged::TooLarge(why) => return Ok(Proposal::Refused(why)),
+    let merged = match reconciler.ledger.call(move |repository| repository.merged(&onto, &proposed)).await {
+        Ok(Merged::Clean(commit)) => commit,
+        Ok(Merged::Conflict(paths)) => return Ok(Proposal::Conflict(paths)),
+        Err(LedgerError::Git(error @ GitError::OverBudget { .. })) => {
+            return Ok(Proposal::Refused(report::chain(&error)));
+        }
+        Err(error) => return Err(error.into()),
     };
     let (mut pairs, mut is_followed) = (Vec::new(), false);
     let mut findings: Vec<Finding> = Vec::new();
