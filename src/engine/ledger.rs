@@ -1,7 +1,7 @@
 //! The config repository as the engine uses it: what is declared comes from there, and what happened is
 //! written there. [`GitLedger`] is the real one; tests put one in memory in its place.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
 use thiserror::Error;
@@ -95,6 +95,12 @@ pub struct GitLedger {
 impl GitLedger {
     pub fn new(repository: Repository) -> Self {
         Self { repository: Arc::new(repository), appended: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Where the mirror lies, and the address of the repository that it is of.
+    pub fn place(&self) -> (PathBuf, String) {
+        let (mirror, url) = self.repository.place();
+        (mirror.to_owned(), url.to_string())
     }
 
     /// Changes with each commit that this process appends to a history.

@@ -5,6 +5,7 @@
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
 pub mod chronicle;
+pub mod confined;
 pub mod deploy;
 pub mod desk;
 pub mod fetch;

@@ -99,6 +99,16 @@ impl Repository {
         self
     }
 
+    /// Where the mirror lies, and the repository that it is of.
+    pub fn place(&self) -> (&Path, &RemoteUrl) {
+        (&self.mirror, &self.url)
+    }
+
+    /// Whether the mirror has a commit.
+    pub fn has(&self, commit: &str) -> bool {
+        self.mirror().is_ok_and(|mirror| find_commit(&mirror, commit).is_ok())
+    }
+
     /// Every file of a commit.
     pub fn tree(&self, commit: &str) -> Result<Tree, GitError> {
         let mirror = self.mirror()?;
@@ -113,21 +123,7 @@ impl Repository {
         if default == environment {
             return Ok(own);
         }
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let shared = |path: &str| {
-            path.strip_prefix(&prefix).is_some_and(|path| {
-                // Also when somebody makes a file or a link of the folder's name.
-                matches!(path.split('/').next(), Some("fleet.yaml" | "environments" | "instances"))
-            })
-        };
-        let default = self.tree(default)?;
-        let entries =
-            own.iter().filter(|(path, _)| !shared(path)).chain(default.iter().filter(|(path, _)| shared(path)));
-        let mut composed = Tree::default();
-        for (path, entry) in entries {
-            composed.insert(path, entry.clone()).map_err(|path| GitError::Name { path })?;
-        }
-        Ok(composed)
+        compose(&own, &self.tree(default)?, folder)
     }
 
     pub fn commit_summary(&self, commit: &str) -> Result<CommitSummary, GitError> {
@@ -274,4 +270,22 @@ pub(super) fn find_commit<'r>(mirror: &'r git2::Repository, commit: &str) -> Res
 /// A commit of a repository, in words.
 pub(super) fn commit_of(url: &RemoteUrl, commit: &str) -> String {
     format!("{url} at commit {}", short_commit(commit))
+}
+
+/// The tree of an environment's branch, with what the default branch alone decides taken from that one's.
+pub fn compose(own: &Tree, default: &Tree, folder: &str) -> Result<Tree, GitError> {
+    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let shared = |path: &str| {
+        path.strip_prefix(&prefix).is_some_and(|path| {
+            // Also when somebody makes a file or a link of the folder's name.
+            matches!(path.split('/').next(), Some("fleet.yaml" | "environments" | "instances"))
+        })
+    };
+    let entries =
+        own.iter().filter(|(path, _)| !shared(path)).chain(default.iter().filter(|(path, _)| shared(path)));
+    let mut composed = Tree::default();
+    for (path, entry) in entries {
+        composed.insert(path, entry.clone()).map_err(|path| GitError::Name { path })?;
+    }
+    Ok(composed)
 }

@@ -38,6 +38,8 @@ pub struct Budget {
     pub download_bytes: u64,
     /// Bytes of all objects of one download together when they are inflated: bounds the time that reading them takes.
     pub inflated_bytes: u64,
+    /// Bytes of one answer of a process that reads what nobody trusts.
+    pub answer_bytes: u64,
 }
 
 impl Budget {
@@ -58,6 +60,7 @@ impl Budget {
         object_bytes: 256 << 20,
         download_bytes: 1 << 30,
         inflated_bytes: 32 << 30,
+        answer_bytes: 256 << 20,
     };
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// One environment of the declared fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {
     pub name: FleetName,
     pub environment: Environment,
@@ -30,7 +30,7 @@ pub struct Fleet {
     pub digest_port: u16,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     pub name: EnvironmentName,
     pub branch: String,
@@ -48,7 +48,7 @@ pub struct Environment {
 }
 
 /// One host, and how it is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     pub name: InstanceName,
     pub address: IpAddr,
@@ -60,7 +60,7 @@ pub struct Instance {
 }
 
 /// How to log in. Without `host_key` nothing ever connects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ssh {
     pub user: String,
     pub port: u16,
@@ -74,7 +74,7 @@ pub struct Ssh {
 
 /// A jump host, and how to log in there. It is trusted with nothing but bytes: the session to the instance goes
 /// through it as a whole. Without `host_key` nothing ever connects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jump {
     pub address: IpAddr,
     pub port: u16,
@@ -124,7 +124,7 @@ fn port_flag(port: u16) -> String {
 }
 
 /// A program kept running by systemd.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub name: ServiceName,
     pub description: String,
@@ -155,7 +155,7 @@ pub struct Service {
 }
 
 /// What a service's virtual environment is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
     /// The file of the release that says what is installed.
     pub requirements: String,
@@ -190,7 +190,7 @@ pub enum Check {
 }
 
 /// An nginx server: a static frontend plus routes to services.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     pub name: SiteName,
     pub domain: String,
@@ -212,7 +212,7 @@ pub struct Site {
 }
 
 /// How a frontend's files are served.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// Whether `index.html` answers for every path that is no file.
     pub spa: bool,
@@ -227,7 +227,7 @@ pub struct Certificate {
     pub key: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     pub service: ServiceName,
     /// Whether the service sees the whole path; else the route's prefix is taken off.

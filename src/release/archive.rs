@@ -113,6 +113,13 @@ pub fn fetch(source: &ArchiveSource, cache: &Path, limits: Limits) -> Result<Tre
     unpack(BufReader::new(file), &limits.budget).map_err(|source| ArchiveError::Unpack { source })
 }
 
+/// The files of an archive that was fetched before; None where it is not kept.
+pub fn kept(source: &ArchiveSource, cache: &Path, budget: &Budget) -> Result<Option<Tree>, ArchiveError> {
+    let Some(file) = open(&cache.join(source.sha256.to_string()), source.sha256)? else { return Ok(None) };
+    let tree = unpack(BufReader::new(file), budget).map_err(|source| ArchiveError::Unpack { source })?;
+    Ok(Some(tree))
+}
+
 /// What is kept, when it is there and what it should be. A disk may forget in the middle.
 fn open(kept: &Path, declared: Digest) -> Result<Option<File>, ArchiveError> {
     let told = |source| ArchiveError::File { doing: "read", path: kept.to_owned(), source };

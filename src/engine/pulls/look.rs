@@ -2,7 +2,11 @@
 
 use futures_util::future::join_all;
 
-use super::{proposal::Pair, trust};
+use super::{
+    proposal::Pair,
+    reader::{Reader, ReaderError},
+    trust,
+};
 use crate::{
     engine::look::{Hosts, answer, plan_from},
     host::{self, Host, HostError, Question},
@@ -19,7 +23,7 @@ pub struct Plans {
 }
 
 /// Looks at the hosts of the base, each where the base says that it is.
-pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
+pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>, reader: &Reader) -> Result<Plans, ReaderError> {
     let (base, proposed) = (&pair.base, &pair.proposed);
     let names = base.desired.keys().chain(proposed.desired.keys().filter(|name| !base.desired.contains_key(*name)));
     let seen = join_all(names.map(|name| async {
@@ -30,9 +34,10 @@ pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
         (name.clone(), seen)
     }));
     let observed: Observed = seen.await.into_iter().collect();
-    let mut with = plan_from(proposed, &observed);
+    let without = plan_from(base, &observed);
+    let mut with = reader.plan(pair.environment(), observed).await?;
     with.findings.extend(trust::findings(&base.fleet, &proposed.fleet));
-    Plans { with, without: plan_from(base, &observed) }
+    Ok(Plans { with, without })
 }
 
 async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {

@@ -5,6 +5,7 @@
 //! a time, of its newest commit; a proposal is never trusted (`trust.rs`); what could not be said is said
 //! later; GitHub being away is no trouble for the loop.
 
+mod apart;
 mod commands;
 mod deployed;
 mod installation;
@@ -14,6 +15,7 @@ mod proposal;
 mod publish;
 mod queue;
 mod queued;
+mod reader;
 mod trust;
 
 use std::{
@@ -49,6 +51,9 @@ use crate::{
     },
     report,
 };
+pub use apart::{COMMAND as READ_PROPOSAL, serve as read_proposal};
+pub use reader::ReaderSetup;
+
 use proposal::{Base, Proposal, proposal};
 use queue::{Approved, Comments, Made, State};
 
@@ -73,6 +78,7 @@ pub struct PullRequests<H> {
     github: Arc<GitHub>,
     /// Connections of its own: what strangers have hosts look for must not be in the way of the loop.
     roster: Roster<H>,
+    reading: ReaderSetup,
     poll_every: Duration,
     /// Wakes the loop.
     poke: mpsc::Sender<()>,
@@ -108,6 +114,7 @@ impl<H: Host> PullRequests<H> {
         reconciler: Arc<Reconciler<H, GitLedger>>,
         github: Arc<GitHub>,
         roster: Roster<H>,
+        reading: ReaderSetup,
         poll_every: Duration,
         poke: mpsc::Sender<()>,
     ) -> Self {
@@ -115,6 +122,7 @@ impl<H: Host> PullRequests<H> {
             reconciler,
             github,
             roster,
+            reading,
             poll_every,
             poke,
             said: Mutex::default(),
@@ -288,7 +296,7 @@ impl<H: Host> PullRequests<H> {
         commit: &str,
     ) -> Result<publish::Content, PullError> {
         let base = Base { fetched, branch: &pull.base, commit };
-        let proposal = proposal(&self.reconciler, &base, &pull.head).await?;
+        let (proposal, reader) = proposal(&self.reconciler, &self.reading, &base, &pull.head).await?;
         Ok(match proposal {
             Proposal::Conflict(paths) => publish::Content::Conflict(paths),
             Proposal::Refused(why) => publish::Content::Refused(why),
@@ -296,12 +304,17 @@ impl<H: Host> PullRequests<H> {
             Proposal::Unfollowed => publish::Content::Untouched { followed: false },
             Proposal::Changes(pairs) if pairs.is_empty() => publish::Content::Untouched { followed: true },
             Proposal::Changes(pairs) => {
+                let Some(reader) = reader else { return Ok(publish::Content::Refused("nothing has read it".to_owned())) };
                 let planned = pairs.into_iter().map(|pair| async {
                     let hosts = self.roster.hosts(&pair.base.fleet);
-                    let plans = look::plans(&pair, &hosts).await;
-                    (pair, plans)
+                    let plans = look::plans(&pair, &hosts, &reader).await?;
+                    Ok((pair, plans))
                 });
-                publish::Content::Planned(futures_util::future::join_all(planned).await)
+                let planned = futures_util::future::join_all(planned).await;
+                match planned.into_iter().collect::<Result<Vec<_>, reader::ReaderError>>() {
+                    Ok(planned) => publish::Content::Planned(planned),
+                    Err(error) => publish::Content::Refused(report::chain(&error)),
+                }
             }
         })
     }
