@@ -11,6 +11,7 @@ use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signal
 use crate::{
     decide::Policy,
     engine::{
+        attempts::Attempts,
         confined::Limits,
         ledger::GitLedger,
         pass::Seat,
@@ -88,6 +89,7 @@ pub fn run(args: &Args) -> Exit {
         );
         reconciler.fetcher = Arc::new(place.fetcher());
         reconciler.workshop = Some(Arc::new(place.workshop()));
+        reconciler.attempts = Arc::new(Attempts::open(&place.state));
         reconciler.github = github.clone();
         let reconciler = Arc::new(reconciler);
         let pulls = github.map(|github| {
@@ -113,6 +115,7 @@ pub fn run(args: &Args) -> Exit {
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
         tokio::spawn(systemd::watchdog(systemd::beats(reconciler.pulse.clone()), stop.clone()));
         systemd::ready(&following);
+        let attempts = reconciler.attempts.clone();
         let ended = reconciler.run(stop.clone(), pokes).await;
         // Also when the loop ended by itself.
         stop.cancel();
@@ -128,6 +131,7 @@ pub fn run(args: &Args) -> Exit {
         }
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());
+        attempts.close();
         info!("ended");
         ended.map(|()| DONE).map_err(|error| Failure::of(&error))
     })

@@ -190,3 +190,47 @@ pub fn write(to: &mut impl Write, answer: &[u8]) -> io::Result<()> {
     to.write_all(answer)?;
     to.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    /// A program that does this, instead of reading what nobody trusts.
+    async fn ends(script: &str, limits: Limits) -> ConfinedError {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("program");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+        let mut confined = Confined::start(&program, "command", limits).expect("it starts");
+        confined.ask(b"a question", 100).await.expect_err("no answer")
+    }
+
+    #[tokio::test]
+    async fn however_the_process_ends_it_is_told() {
+        let limits = Limits { memory: 1 << 20, time: Duration::from_secs(2) };
+        let ended = ends("echo why >&2; kill -SEGV $$", limits).await;
+        assert!(matches!(&ended, ConfinedError::Ended { how, said } if how.signal() == Some(11) && said == "why"));
+        assert!(matches!(ends("kill -XCPU $$", limits).await, ConfinedError::Processor(_)));
+        assert!(matches!(ends("exec sleep 60", limits).await, ConfinedError::Time(_)));
+        let short = ends("printf '\\0\\0\\0\\0\\0\\0\\0\\011short'", limits).await;
+        assert!(matches!(short, ConfinedError::Ended { how, .. } if how.success()), "{short}");
+        let long = ends("printf '\\0\\0\\0\\0\\0\\0\\1\\0'; exec sleep 60", limits).await;
+        assert!(matches!(long, ConfinedError::Answer(100)), "{long}");
+        // It sees no variable of ours, and gets its limits as numbers.
+        let told = ends("[ $# = 3 ] && [ $2 = 1048576 ] && [ -z \"$HOME$USER\" ] && exit 7", limits).await;
+        assert!(matches!(told, ConfinedError::Ended { how, .. } if how.code() == Some(7)), "{told}");
+    }
+
+    #[test]
+    fn questions_and_answers_are_told_from_one_another_by_their_length() {
+        let mut sent = Vec::new();
+        write(&mut sent, b"one").and_then(|()| write(&mut sent, b"")).expect("into memory");
+        let mut from = &sent[..];
+        assert_eq!(read(&mut from, 3).expect("a question").as_deref(), Some(&b"one"[..]));
+        assert_eq!(read(&mut from, 3).expect("a question").as_deref(), Some(&b""[..]));
+        assert_eq!(read(&mut from, 3).expect("the end"), None);
+        assert!(read(&mut &sent[..], 2).is_err() && read(&mut &sent[..9], 3).is_err());
+    }
+}

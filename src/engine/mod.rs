@@ -4,16 +4,20 @@
 //! Keeps true: data flows one way; nothing is applied that was not planned and nothing planned that
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
+pub mod attempts;
 pub mod chronicle;
 pub mod confined;
 pub mod deploy;
 pub mod desk;
 pub mod fetch;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod halt;
 pub mod heal;
 pub mod health;
 pub mod ledger;
 mod limits;
+mod off;
 pub mod look;
 pub mod pass;
 pub mod prepare;

@@ -37,6 +37,8 @@ pub use plans::PLANS;
 pub use pull::{Merged, Proposed};
 pub use reach::{can_push, can_read};
 pub use repository::{CommitSummary, Repository, compose, is_of_history};
+#[doc(hidden)]
+pub use transport::is_known_host;
 pub use transport::{Credentials, Limits, Token, TokenError, TokenSource, TransportError};
 pub use url::{HttpUrl, RemoteUrl, SshUrl};
 pub use work_tree::{WorkTree, work_tree, work_tree_within};

@@ -4,6 +4,7 @@
 
 mod completions;
 mod daemon;
+mod deaths;
 mod durable;
 mod environments;
 #[path = "../support/git.rs"]

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod installation;
 mod program;
+mod reading;
 mod sign_in;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]

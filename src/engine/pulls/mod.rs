@@ -35,6 +35,7 @@ use tracing::warn;
 
 use super::{
     ledger::{GitLedger, Ledger as _, LedgerError},
+    off::off,
     reconcile::Reconciler,
     rollback::RollbackError,
     roster::Roster,
@@ -322,9 +323,10 @@ impl<H: Host> PullRequests<H> {
     /// Whether the fleet, as the default branch has it, lets anybody's proposal be looked at.
     async fn plans_forks(&self, fetched: &Fetched) -> Result<bool, PullError> {
         let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Ok(false) };
-        let folder = &self.reconciler.folder;
-        let tree = self.reconciler.ledger.tree(default, default, folder).await?;
-        let (declaration, _) = declare::read_shared(&tree, folder);
+        let folder = self.reconciler.folder.clone();
+        let tree = self.reconciler.ledger.tree(default, default, &folder).await?;
+        let read = off(move || declare::read_shared(&tree, &folder)).await;
+        let (declaration, _) = read.map_err(LedgerError::from)?;
         Ok(declaration.is_some_and(|declaration| declaration.plans_forks()))
     }
 
