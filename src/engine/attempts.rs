@@ -1,7 +1,7 @@
 //! Which commits are being prepared, so that a commit that ends the process is not tried for ever.
 //!
 //! A file in the state directory names each commit while it is read, and how often a start found it so. Keeps true: the
-//! file is on the disk before the commit is read; what ends well, or with an error, is not in it; a normal end of the
+//! file is on the disk before the commit is read; what was prepared, or found not to be valid, is not in it; a normal end of the
 //! process leaves none. Deleting it loses nothing but the count.
 
 use std::{
@@ -55,7 +55,7 @@ pub struct Attempts {
     entries: Mutex<Vec<Entry>>,
 }
 
-/// One commit being prepared. Dropping it says that the process has survived it.
+/// One commit being prepared. Dropping it says that nothing is done with it just now.
 pub struct Attempt {
     attempts: Arc<Attempts>,
     environment: Option<EnvironmentName>,
@@ -145,10 +145,22 @@ impl Attempts {
     }
 }
 
+impl Attempt {
+    /// All of it is done, and the process lives: what happened before was not the commits' doing.
+    pub fn survived(self) {
+        let (environment, commits) = (self.environment.as_ref(), &self.commits);
+        self.attempts.change(|entries| entries.retain(|entry| !entry.is(environment, commits)));
+    }
+}
+
 impl Drop for Attempt {
     fn drop(&mut self) {
         let (environment, commits) = (self.environment.as_ref(), &self.commits);
-        self.attempts.change(|entries| entries.retain(|entry| !entry.is(environment, commits)));
+        self.attempts.change(|entries| {
+            entries.retain(|entry| !entry.is(environment, commits) || entry.deaths > 0);
+            let of = |entry: &&mut Entry| entry.is(environment, commits);
+            entries.iter_mut().filter(of).for_each(|entry| entry.in_progress = false);
+        });
     }
 }
 
@@ -196,6 +208,8 @@ mod tests {
         Arc::new(Attempts::open(state.path())).close();
         dies("bad");
         assert_eq!(condemned("bad"), None, "a normal end in between forgets what was begun");
+        // One part of it that goes well is not all of it.
+        drop(Arc::new(Attempts::open(state.path())).begin(Some(&production), &commits("bad")));
         dies("bad");
         assert!(condemned("bad").is_some_and(|condemned| !condemned.recorded));
         assert_eq!((condemned("good"), condemned("other")), (None, None));
@@ -203,6 +217,10 @@ mod tests {
         assert!(condemned("bad").is_some_and(|condemned| condemned.recorded));
         Attempts::open(state.path()).pardon(&production, &commits("bad"));
         assert_eq!(condemned("bad"), None);
+        dies("bad");
+        Arc::new(Attempts::open(state.path())).begin(Some(&production), &commits("bad")).survived();
+        dies("bad");
+        assert_eq!(condemned("bad"), None, "it was prepared in between");
     }
 
     #[test]

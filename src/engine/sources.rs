@@ -157,10 +157,11 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let (wanted, fetcher) = (commits.clone(), self.fetcher.clone());
         let (workshop, recorded) = (self.workshop.clone(), recorded.clone());
         let prepare = move || {
-            let _attempt = attempt;
-            let fleet = declared(&tree, &folder, &name, &overrides)?;
             let builds = Builds { workshop: workshop.as_deref(), recorded: Some(&recorded), run };
-            gathered(fleet, &tree, wanted, &*fetcher, builds)
+            let prepared = declared(&tree, &folder, &name, &overrides)
+                .and_then(|fleet| gathered(fleet, &tree, wanted, &*fetcher, builds));
+            attempt.survived();
+            prepared
         };
         let prepared = Arc::new(off(prepare).await??);
         let mut cache = lock(&self.prepared);

@@ -110,8 +110,9 @@ async fn declaration<H: Host, L: Ledger>(
     let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
     let folder = reconciler.folder.clone();
     let read = move || {
-        let _attempt = attempt;
-        declare::read_shared(&tree, &folder)
+        let read = declare::read_shared(&tree, &folder);
+        attempt.survived();
+        read
     };
     let (declaration, findings) = off(read).await?;
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());

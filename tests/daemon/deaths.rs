@@ -36,9 +36,12 @@ fn commits_of_whose_preparation_the_process_died_twice_are_quarantined() {
     let file = |number: u32| (format!("code/{}/{number}", number % 100), Some(b"x".to_vec()));
     let many = (0..60_000).map(file).collect();
     let commit = commit_to_bare(&config.repository(), "main", &many, "Many", Utc::now()).expect("committed");
-    for _ in 0..2 {
+    for deaths in 0..2 {
         let mut daemon = config.run(&[]);
-        wait_for("the commit being prepared", || in_progress(&state));
+        wait_for("the commit being prepared", || {
+            // What was begun by the process before is counted first.
+            preparing(&state).iter().any(|it| it["in_progress"] == true && it["deaths"] == deaths).then_some(())
+        });
         daemon.signal(Signal::KILL);
         daemon.ends();
     }

@@ -2,13 +2,13 @@
 
 use crate::{program::Story, support::waiting::wait_for};
 
-/// Waits until the plan of a pull request ended so; answers what is said of it.
+/// Waits until a pull request was found so; answers what is said of it. Nothing connects to its host, so no plan succeeds.
 #[track_caller]
 fn ends(story: &Story, number: u64, conclusion: &str) -> String {
     let head = story.github.head(number);
     wait_for(&format!("#{number} ending in {conclusion}"), || {
-        let plan = story.github.checks(&head).get("evenkeel/plan").cloned()?;
-        (plan == conclusion).then_some(())
+        let found = story.github.checks(&head).get("evenkeel/validate").cloned()?;
+        (found == conclusion).then_some(())
     });
     wait_for("the comment", || story.github.comment_of_evenkeel(number))
 }
