@@ -79,6 +79,20 @@ const VALUES: &[&str] = &[
 /// Exceptions, each with its module: whether a pinned key is a key can only be told by parsing it.
 const ALLOWED: &[(&str, &str)] = &[("declare", "russh::keys")];
 
+/// Modules that read what others wrote as it comes: nothing in them calls itself, for the depth of what is read is others'
+/// choice. What only looks so, or is bounded, is named with its reason.
+const UNROLLED: &[&str] = &["git", "release", "host", "github", "plan", "engine", "server"];
+const NOT_RECURSION: &[(&str, &str)] = &[
+    // A value of the same name is called.
+    ("src/engine/attempts.rs", "change"),
+    ("src/engine/ledger.rs", "call"),
+    ("src/host/health.rs", "script"),
+    // Once more after a build, and then nothing is left to be built.
+    ("src/engine/round.rs", "bring"),
+    // As deep as the path that a person names.
+    ("src/git/restore.rs", "replaced"),
+];
+
 const LONG: usize = 400;
 const TOO_LONG: usize = 800;
 
@@ -103,6 +117,16 @@ fn no_file_is_long() {
         }
     }
     assert_eq!(complaints(&files, length), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_calls_itself_over_outside_data() {
+    assert_eq!(complaints(&sources(), recursion), Vec::<String>::new());
+    let found = |text: &str| complaints(&[("src/git/a.rs".to_owned(), text.to_owned())], recursion);
+    assert_eq!(found("fn f(x: u8) { g(x); self.h.f(x); A::f(); }\nfn g() { f() }"), Vec::<String>::new());
+    for text in ["fn f() { if x { f(); } }", "fn f(&self) { self.f(1) }", "fn f() { Self::f (1) }"] {
+        assert_eq!(found(text), ["src/git/a.rs: `f` calls itself; walk with a stack of your own"], "{text}");
+    }
 }
 
 #[test]
@@ -238,6 +262,38 @@ fn imports(path: &str, text: &str, complaints: &mut Vec<String>) {
         }
         if row <= LAST_PURE_ROW && is_impure(&found, module) {
             complaints.push(format!("{path}:{line} names `{found}`; {module} (row {row}) is pure"));
+        }
+    }
+}
+
+/// Functions that call themselves by name. That two call one another is not seen.
+fn recursion(path: &str, text: &str, complaints: &mut Vec<String>) {
+    let module = path.strip_prefix("src/").and_then(|rest| rest.split_once('/')).map(|(module, _)| module);
+    if module.is_none_or(|module| !UNROLLED.contains(&module)) {
+        return;
+    }
+    let code = without_tests(&code(text));
+    for (at, _) in code.match_indices("fn ") {
+        let rest = &code[at + 3..];
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let (Some(open), end) = (rest.find('{'), rest.find(';').unwrap_or(usize::MAX)) else { continue };
+        if name.is_empty() || end < open || NOT_RECURSION.contains(&(path, name.as_str())) {
+            continue;
+        }
+        let mut depth = 0;
+        let body = rest[open..].find(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            depth == 0
+        });
+        let body = &rest[open..open + body.unwrap_or(rest.len() - open)];
+        let calls = body.match_indices(&name).any(|(at, _)| {
+            let (before, after) = (&body[..at], body[at + name.len()..].trim_start());
+            let is_own = before.ends_with("self.") && !before.ends_with("..self.") || before.ends_with("Self::");
+            let is_alone = !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':'));
+            after.starts_with('(') && (is_own || is_alone && !before.ends_with("fn "))
+        });
+        if calls {
+            complaints.push(format!("{path}: `{name}` calls itself; walk with a stack of your own"));
         }
     }
 }

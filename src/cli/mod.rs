@@ -15,6 +15,7 @@ mod github;
 mod github_args;
 mod history;
 mod init;
+mod internal;
 mod lab;
 mod log;
 mod plan;
@@ -73,6 +74,8 @@ enum Command {
     Demo(demo::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    #[command(name = crate::engine::pulls::READ_PROPOSAL, hide = true)]
+    ReadProposal(internal::Args),
 }
 
 /// What a command that ended well exits with.
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::ReadProposal(args) => internal::proposal(&args),
     };
     match exit {
         Ok(code) => ExitCode::from(code),

@@ -10,9 +10,16 @@ use tracing::{error, info, warn};
 use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
     decide::Policy,
-    engine::{ledger::GitLedger, pass::Seat, pulls::PullRequests, reconcile::Reconciler},
+    engine::{
+        attempts::Attempts,
+        confined::Limits,
+        ledger::GitLedger,
+        pass::Seat,
+        pulls::{PullRequests, ReaderSetup},
+        reconcile::Reconciler,
+    },
     git::Repository,
-    model::quantity::Span,
+    model::quantity::{Memory, Span},
     report::{
         self,
         progress::{Event, StepState},
@@ -41,6 +48,12 @@ pub struct Args {
     observe_only: bool,
     #[command(flatten)]
     webhook: WebhookArgs,
+    /// The most memory that reading and planning one pull request may take, in a process of its own.
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    proposal_memory: Memory,
+    /// The longest that reading or planning one pull request may take, of the processor and of the clock.
+    #[arg(long, value_name = "SPAN", default_value = "1m")]
+    proposal_time: Span,
     /// How records on stderr look. In JSON, what a record is about has a field of its own, as in `jq .instance`.
     #[arg(long, default_value = "text")]
     log_format: common::Format,
@@ -76,11 +89,15 @@ pub fn run(args: &Args) -> Exit {
         );
         reconciler.fetcher = Arc::new(place.fetcher());
         reconciler.workshop = Some(Arc::new(place.workshop()));
+        reconciler.attempts = Arc::new(Attempts::open(&place.state));
         reconciler.github = github.clone();
         let reconciler = Arc::new(reconciler);
         let pulls = github.map(|github| {
             let roster = args.reach.roster();
-            Arc::new(PullRequests::new(reconciler.clone(), github, roster, args.poll.0, poke.clone()))
+            let limits = Limits { memory: args.proposal_memory.bytes(), time: args.proposal_time.0 };
+            let mut reading = ReaderSetup::new(place.state.clone(), limits);
+            reading.overrides.clone_from(&args.reach.overrides);
+            Arc::new(PullRequests::new(reconciler.clone(), github, roster, reading, args.poll.0, poke.clone()))
         });
         let reloading = (reconciler.clone(), pulls.clone());
         signals::obey(stop.clone(), following.clone(), move || {
@@ -98,6 +115,7 @@ pub fn run(args: &Args) -> Exit {
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
         tokio::spawn(systemd::watchdog(systemd::beats(reconciler.pulse.clone()), stop.clone()));
         systemd::ready(&following);
+        let attempts = reconciler.attempts.clone();
         let ended = reconciler.run(stop.clone(), pokes).await;
         // Also when the loop ended by itself.
         stop.cancel();
@@ -113,6 +131,7 @@ pub fn run(args: &Args) -> Exit {
         }
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());
+        attempts.close();
         info!("ended");
         ended.map(|()| DONE).map_err(|error| Failure::of(&error))
     })

@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::{
     chronicle,
     ledger::{Ledger, LedgerError},
+    off::off,
     pass::timestamp,
     reconcile::Reconciler,
 };
@@ -163,7 +164,9 @@ impl Counter {
     ) -> Result<Self, DeskError> {
         let default = fetched.branches.get(&fetched.default_branch).ok_or(DeskError::NotFetched)?;
         let tree = ledger.tree(default, default, folder).await?;
-        let (declaration, _) = declare::read_shared(&tree, folder);
+        let folder = folder.to_owned();
+        let read = off(move || declare::read_shared(&tree, &folder)).await;
+        let (declaration, _) = read.map_err(LedgerError::from)?;
         let environments: Vec<EnvironmentName> =
             declaration.iter().flat_map(|declared| declared.environments()).cloned().collect();
         let known = || list(environments.iter().map(EnvironmentName::as_str));

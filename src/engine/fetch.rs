@@ -97,6 +97,53 @@ impl Fetcher for NetworkFetcher {
     }
 }
 
+/// What [`NetworkFetcher`] has fetched into the same state directory, and nothing more: it goes nowhere.
+#[derive(Debug)]
+pub struct CachedFetcher(NetworkFetcher);
+
+#[derive(Debug, thiserror::Error)]
+#[error("it was not fetched yet")]
+struct NotFetched;
+
+impl CachedFetcher {
+    pub fn new(state: &Path, config: &RemoteUrl) -> Self {
+        Self(NetworkFetcher::new(state, config, Credentials::default()))
+    }
+}
+
+impl Fetcher for CachedFetcher {
+    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+        match &source.revision {
+            Revision::Commit(commit) => Ok(commit.clone()),
+            Revision::Default | Revision::Named(_) => {
+                self.last_commit(source).ok_or_else(|| FetchError::new(NotFetched, None))
+            }
+        }
+    }
+
+    fn last_commit(&self, source: &GitSource) -> Option<String> {
+        self.0.last_commit(source)
+    }
+
+    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+        let place = self.0.place(source);
+        if !place.exists() {
+            return Err(FetchError::new(NotFetched, None));
+        }
+        let url: RemoteUrl = source.url.parse().map_err(told)?;
+        let mirror = Repository::open(&place, &url, Credentials::default()).map_err(told)?;
+        if !mirror.has(commit) {
+            return Err(FetchError::new(NotFetched, None));
+        }
+        mirror.folder(commit, &source.folder).map_err(told)
+    }
+
+    fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError> {
+        let kept = archive::kept(source, &self.0.folder.join("archives"), &self.0.limits.budget)?;
+        kept.ok_or_else(|| FetchError::new(NotFetched, None))
+    }
+}
+
 fn name(source: &GitSource) -> Option<&str> {
     match &source.revision {
         Revision::Named(name) => Some(name),

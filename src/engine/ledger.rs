@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -140,6 +141,12 @@ impl GitLedger {
     pub async fn vouch(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), LedgerError> {
         let (environment, commits) = (environment.clone(), commits.clone());
         self.call(move |repository| repository.vouch(&environment, &commits)).await
+    }
+
+    /// Where the mirror lies, and the address of the repository that it is of.
+    pub fn place(&self) -> (PathBuf, String) {
+        let (mirror, url) = self.repository.place();
+        (mirror.to_owned(), url.to_string())
     }
 
     /// Changes with each commit that this process appends to a history.

@@ -4,17 +4,22 @@
 //! Keeps true: data flows one way; nothing is applied that was not planned and nothing planned that
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
+pub mod attempts;
 pub mod chronicle;
+pub mod confined;
 pub mod deploy;
 pub mod desk;
 pub mod fetch;
 mod followed;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod halt;
 pub mod heal;
 pub mod health;
 pub mod ledger;
 mod limits;
 pub mod look;
+mod off;
 pub mod pass;
 pub mod prepare;
 pub mod pulls;

@@ -25,6 +25,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{
     Prepared, Watch,
+    attempts::Attempts,
     chronicle::{self, Newest},
     halt::{Halt, Halting},
     ledger::{Ledger, LedgerError},
@@ -90,6 +91,8 @@ pub struct Reconciler<H, L> {
     pub fetcher: Arc<dyn Fetcher>,
     /// Where builds are run and kept; without it none is.
     pub workshop: Option<Arc<Workshop>>,
+    /// Which commits are being prepared.
+    pub attempts: Arc<Attempts>,
     /// Where checks are asked for, when it is signed in to.
     pub github: Option<Arc<GitHub>>,
     /// Why GitHub cannot be asked or told anything, where it takes a person to mend that. `status` shows it.
@@ -148,6 +151,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             jitter: Box::new(|| rand::rng().random()),
             fetcher: Arc::new(Unfetched),
             workshop: None,
+            attempts: Arc::default(),
             github: None,
             shut_out: Mutex::default(),
             green: Mutex::default(),

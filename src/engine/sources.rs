@@ -11,14 +11,20 @@ use std::{
     time::Duration,
 };
 
+use chrono::Utc;
 use futures_util::future::join_all;
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use super::{
-    Prepared, chronicle,
+    Prepared,
+    attempts::Attempt,
+    chronicle,
     ledger::Ledger,
+    off::off,
+    pass::timestamp,
     prepare::{declared, gathered},
     reconcile::{Reconciler, lock},
+    round::RECONCILER,
     round_error::RoundError,
 };
 use crate::{
@@ -28,7 +34,7 @@ use crate::{
         name::EnvironmentName,
         plan::Commits,
         source::{GitSource, SourceCommits},
-        standing::Standing,
+        standing::{Control, Standing, StandingEvent},
     },
     release::{self, Builds, Fetcher},
 };
@@ -145,23 +151,60 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
             return Err(RoundError::NoCommits);
         };
+        let attempt = self.attempt(environment, commits).await?;
         let tree = self.ledger.tree(default, branch, &self.folder).await?;
-        let fleet = declared(&tree, &self.folder, environment, &self.overrides)?;
-        let waits = fleet.0.sources().keys().any(|source| source.is_elsewhere() || source.build.is_some());
+        let (name, folder, overrides) = (environment.clone(), self.folder.clone(), self.overrides.clone());
         let (wanted, fetcher) = (commits.clone(), self.fetcher.clone());
         let (workshop, recorded) = (self.workshop.clone(), recorded.clone());
-        let gather = move || {
+        let prepare = move || {
             let builds = Builds { workshop: workshop.as_deref(), recorded: Some(&recorded), run };
-            gathered(fleet, &tree, wanted, &*fetcher, builds)
+            let prepared = declared(&tree, &folder, &name, &overrides)
+                .and_then(|fleet| gathered(fleet, &tree, wanted, &*fetcher, builds));
+            attempt.survived();
+            prepared
         };
-        let prepared = if waits { tokio::task::spawn_blocking(gather).await? } else { gather() }?;
-        let prepared = Arc::new(prepared);
+        let prepared = Arc::new(off(prepare).await??);
         let mut cache = lock(&self.prepared);
         let latest = cache.entry(environment.clone()).or_default();
         latest.retain(|known| known.commits != prepared.commits);
         latest.insert(0, prepared.clone());
         latest.truncate(PREPARED);
         Ok(prepared)
+    }
+
+    /// Says that these commits are being prepared, unless this process died of them.
+    async fn attempt(&self, environment: &EnvironmentName, commits: &Commits) -> Result<Attempt, RoundError> {
+        if let Some(condemned) = self.attempts.condemned(Some(environment), commits) {
+            return Err(RoundError::Refused(condemned.why));
+        }
+        let (attempts, environment, commits) = (self.attempts.clone(), environment.clone(), commits.clone());
+        Ok(off(move || attempts.begin(Some(&environment), &commits)).await?)
+    }
+
+    /// What the history says of commits that this process died of, said there where it is not yet. None: they may be
+    /// prepared.
+    pub(super) async fn quarantined_for_dying(
+        &self,
+        environment: &EnvironmentName,
+        commits: &Commits,
+        standing: &Standing,
+    ) -> Result<Option<Standing>, RoundError> {
+        let Some(condemned) = self.attempts.condemned(Some(environment), commits) else { return Ok(None) };
+        if standing.quarantined(commits).is_some() {
+            self.attempts.recorded(environment, commits);
+            return Ok(Some(standing.clone()));
+        }
+        if condemned.recorded {
+            info!(%environment, "the quarantine was lifted; the commits are tried again");
+            self.attempts.pardon(environment, commits);
+            return Ok(None);
+        }
+        error!(%environment, "{}; they are quarantined", condemned.why);
+        let control = Control::Quarantine { commits: commits.clone(), why: condemned.why };
+        let event = StandingEvent { control, by: RECONCILER.to_owned(), when: timestamp(Utc::now()) };
+        let standing = chronicle::note(&self.ledger, environment, &event).await?;
+        self.attempts.recorded(environment, commits);
+        Ok(Some(standing))
     }
 
     /// Which branches and tags there are to ask for. Nothing where the fleet does not validate: the pass says so.
@@ -177,9 +220,15 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
             return Err(RoundError::NoCommits);
         };
+        let attempt = self.attempt(environment, commits).await?;
         let tree = self.ledger.tree(default, branch, &self.folder).await?;
-        let fleet = declared(&tree, &self.folder, environment, &self.overrides);
-        let moving = Arc::new(fleet.map(|(fleet, _)| release::moving(&fleet)).unwrap_or_default());
+        let (name, folder, overrides) = (environment.clone(), self.folder.clone(), self.overrides.clone());
+        let moving = move || {
+            let _attempt = attempt;
+            let fleet = declared(&tree, &folder, &name, &overrides);
+            fleet.map(|(fleet, _)| release::moving(&fleet)).unwrap_or_default()
+        };
+        let moving = Arc::new(off(moving).await?);
         lock(&self.moving).insert(environment.clone(), (commits.clone(), moving.clone()));
         Ok(moving)
     }

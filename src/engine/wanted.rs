@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::{
     ledger::Ledger,
+    off::off,
     prepare::PrepareError,
     reconcile::{Reconciler, lock},
     required,
@@ -73,9 +74,15 @@ async fn newest<H: Host, L: Ledger>(
     default: &str,
     branch: &str,
 ) -> Result<Wanted, RoundError> {
-    let said = reconciler.said(name).await?;
+    let mut said = reconciler.said(name).await?;
     let commit = fetched.branches.get(branch).ok_or(RoundError::NoBranch)?;
     let mut commits = Commits::of_config(Some(default.to_owned()), Some(commit.clone()));
+    if let Some(standing) = reconciler.quarantined_for_dying(name, &commits, &said.standing).await? {
+        // Nothing of them is read, so nobody knows which other repositories they name.
+        said.standing = standing;
+        let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
+        return Ok(Wanted { commits, observe_every, said, rewinds: false, checks: None });
+    }
     commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
     let rewinds = said.doubted || rewinds(&reconciler.ledger, &said.standing, &commits).await?;
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
@@ -94,8 +101,20 @@ async fn declaration<H: Host, L: Ledger>(
     {
         return Ok(declaration.clone());
     }
+    let commits = Commits::of_config(Some(commit.to_owned()), None);
+    if let Some(condemned) = reconciler.attempts.condemned(None, &commits) {
+        return Err(RoundError::Invalid(format!("commit {commit:.12}: {}", condemned.why)));
+    }
+    let attempts = reconciler.attempts.clone();
+    let attempt = off(move || attempts.begin(None, &commits)).await?;
     let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
-    let (declaration, findings) = declare::read_shared(&tree, &reconciler.folder);
+    let folder = reconciler.folder.clone();
+    let read = move || {
+        let read = declare::read_shared(&tree, &folder);
+        attempt.survived();
+        read
+    };
+    let (declaration, findings) = off(read).await?;
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
     let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
     *lock(&reconciler.declaration) = Some((commit.to_owned(), declaration.clone()));
@@ -125,7 +144,8 @@ async fn kept_up<H: Host, L: Ledger>(
     let Some(commits) = said.standing.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
     let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { return Ok(None) };
     let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
-    let (Some(declaration), _) = declare::read_shared(&tree, &reconciler.folder) else { return Ok(None) };
+    let folder = reconciler.folder.clone();
+    let (Some(declaration), _) = off(move || declare::read_shared(&tree, &folder)).await? else { return Ok(None) };
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
     Ok(Some(Wanted { commits, observe_every, said, rewinds: false, checks: None }))
 }

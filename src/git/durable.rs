@@ -5,7 +5,9 @@
 
 use std::{ffi::c_int, sync::Once};
 
-/// From now on this process syncs every object, pack and reference that it writes, and the folder that it is in: here,
+use crate::model::budget::Budget;
+
+/// From now on this process refuses larger packs and objects than the budget has, and syncs every object, pack and reference that it writes, and the folder that it is in: here,
 /// and in another repository on this machine.
 pub(super) fn ensure() {
     static TOLD: Once = Once::new();
@@ -15,5 +17,13 @@ pub(super) fn ensure() {
         // SAFETY: the option takes one number, and sets one of libgit2's own that is only read elsewhere. It knows the
         // option (git2/common.h), so there is no error to be told.
         unsafe { libgit2_sys::git_libgit2_opts(option, 1 as c_int) };
+        let limits = [
+            (libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECTS, Budget::STANDARD.objects),
+            (libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, Budget::STANDARD.object_bytes as usize),
+        ];
+        for (option, most) in limits {
+            // SAFETY: as above; these two take a size.
+            unsafe { libgit2_sys::git_libgit2_opts(option as c_int, most) };
+        }
     });
 }

@@ -7,6 +7,7 @@ use std::{error::Error as _, io, path::PathBuf};
 use thiserror::Error;
 
 use super::transport::TransportError;
+use crate::model::budget::Exceeded;
 
 #[derive(Debug, Error)]
 pub enum GitError {
@@ -28,6 +29,10 @@ pub enum GitError {
     /// What the remote said, git could not use.
     #[error("cannot {doing} {url}{}", heard.as_ref().map(|heard| format!(" ({heard})")).unwrap_or_default())]
     RemoteGit { doing: &'static str, url: String, heard: Option<String>, source: git2::Error },
+
+    /// `from` is what was read, and `place` the path in it; empty where the whole is meant.
+    #[error("{from}{}{place} has {limit}, which is more than evenkeel reads", if place.is_empty() { "" } else { ": " })]
+    OverBudget { from: String, place: String, limit: Exceeded },
 
     #[error("{url} did not send the commit that it has {reference} at")]
     Incomplete { url: String, reference: String },
@@ -86,6 +91,9 @@ impl GitError {
             )),
             GitError::Git { source, what, .. } if source.code() == git2::ErrorCode::Owner => {
                 Some(format!("another user owns it: git config --global --add safe.directory {what}"))
+            }
+            GitError::OverBudget { .. } => {
+                Some("make it smaller, or keep it elsewhere; in a work tree, name it in .gitignore".to_owned())
             }
             GitError::Name { .. } => Some("rename the file, or ignore it".to_owned()),
             GitError::Remote { source, .. } => source.hint(),

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{AutotagOption, Direction, FetchOptions, Oid, Reference, Remote, RemoteConnection};
+use git2::{Direction, Oid, Reference, RemoteConnection};
 
 use super::{
     error::{Context, GitError},
+    intake::Intake,
     local::{self, MoveFrom},
     repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, MIRRORED, Repository, descends},
     url::RemoteUrl,
@@ -96,15 +97,15 @@ impl Repository {
             RemoteUrl::Local(path) => Some(local::heads(path)?),
             RemoteUrl::Http(_) | RemoteUrl::Ssh(_) => None,
         };
-        let heads = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
+        let intake = Intake::new(mirror, &self.url, &self.budget);
+        let done = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
             let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
             let heads = listed.map_or_else(|| list(&connection), Ok)?;
             let refspecs = MIRRORED.map(|prefix| format!("+{prefix}*:{prefix}*"));
-            let mut options = FetchOptions::new();
-            options.download_tags(AutotagOption::None);
-            Remote::download(connection.remote(), &refspecs, Some(&mut options))?;
+            intake.download(connection.remote(), &refspecs)?;
             Ok(heads)
-        })?;
+        });
+        let heads = intake.outcome(done)?;
         let objects = mirror.odb().context("read", self.mirror.display())?;
         if let Some(head) = mirrored(&heads).find(|head| !objects.exists(head.at)) {
             return Err(GitError::Incomplete { url: self.url.to_string(), reference: head.name.clone() });

@@ -13,10 +13,12 @@ use serde::de::DeserializeOwned;
 use super::{
     error::{Context, GitError},
     local::MoveFrom,
+    objects::read_blob,
     publish::diverged,
     repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, Repository, find_commit},
 };
 use crate::model::{
+    budget::Budget,
     name::EnvironmentName,
     outcome::Record,
     plan::Commits,
@@ -148,7 +150,7 @@ impl Repository {
             let found = mirror.find_commit(id).context("find commit", id)?;
             next = found.parent_ids().next();
             let tree = found.tree().context("read the tree of", id)?;
-            let commit = HistoryCommit { mirror: &mirror, branch: &branch, id, tree };
+            let commit = HistoryCommit { mirror: &mirror, budget: &self.budget, branch: &branch, id, tree };
             // Somebody else's commit has the record that was there before it, and is none.
             let before = next.map(|parent| mirror.find_commit(parent).and_then(|parent| parent.tree()));
             let before = before.transpose().context("read the tree before", id)?;
@@ -163,6 +165,7 @@ impl Repository {
 /// A commit of a history branch, as it is read.
 struct HistoryCommit<'m> {
     mirror: &'m git2::Repository,
+    budget: &'m Budget,
     branch: &'m str,
     id: Oid,
     tree: Tree<'m>,
@@ -185,8 +188,8 @@ impl HistoryCommit<'_> {
 
     fn parse<T: DeserializeOwned>(&self, file: &'static str) -> Result<Option<T>, GitError> {
         let Some(entry) = self.tree.get_name(file) else { return Ok(None) };
-        let blob = self.mirror.find_blob(entry.id()).context("read the record of", self.id)?;
-        let parsed = serde_json::from_slice(blob.content());
+        let content = read_blob(self.mirror, entry.id(), file, self.budget)?;
+        let parsed = serde_json::from_slice(&content);
         let (branch, commit) = (self.branch.to_owned(), self.id.to_string());
         parsed.map(Some).map_err(|source| GitError::Record { branch, commit, file, source })
     }
@@ -198,8 +201,7 @@ pub(super) fn tip_at(mirror: &git2::Repository, commit: Oid, files: &[&str]) -> 
     let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
     for name in files {
         let Some(entry) = tree.get_name(name) else { continue };
-        let blob = mirror.find_blob(entry.id()).context("read", name)?;
-        tip.files.insert((*name).to_owned(), blob.content().to_vec());
+        tip.files.insert((*name).to_owned(), read_blob(mirror, entry.id(), name, &Budget::STANDARD)?);
     }
     Ok(tip)
 }

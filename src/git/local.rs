@@ -17,7 +17,10 @@ use super::{
     publish::diverged,
     work_tree::read_folder,
 };
-use crate::model::tree::{Entry, Tree};
+use crate::model::{
+    budget::Budget,
+    tree::{Entry, Tree},
+};
 
 pub(super) const AUTHOR: (&str, &str) = ("evenkeel", "evenkeel@localhost");
 
@@ -122,19 +125,31 @@ fn is_checked_out(repository: &Repository, reference: &str) -> Result<bool, git2
     }))
 }
 
+/// Copies a tree with all below it, each object after those that it names.
 fn copy_tree(from: &Repository, source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
-    if target.exists(id) {
-        return Ok(());
+    enum Next {
+        Below(Oid),
+        Itself(Oid),
     }
-    for entry in &from.find_tree(id)? {
-        match entry.kind() {
-            Some(ObjectType::Tree) => copy_tree(from, source, target, entry.id())?,
-            // A submodule's commit lies in another repository.
-            Some(ObjectType::Commit) => {}
-            _ => copy_object(source, target, entry.id())?,
+    let mut open = vec![Next::Below(id)];
+    while let Some(next) = open.pop() {
+        match next {
+            Next::Itself(id) => copy_object(source, target, id)?,
+            Next::Below(id) if target.exists(id) => {}
+            Next::Below(id) => {
+                open.push(Next::Itself(id));
+                for entry in &from.find_tree(id)? {
+                    match entry.kind() {
+                        Some(ObjectType::Tree) => open.push(Next::Below(entry.id())),
+                        // A submodule's commit lies in another repository.
+                        Some(ObjectType::Commit) => {}
+                        _ => copy_object(source, target, entry.id())?,
+                    }
+                }
+            }
         }
     }
-    copy_object(source, target, id)
+    Ok(())
 }
 
 fn copy_object(source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
@@ -156,7 +171,7 @@ pub fn create_bare_from_folder(
 ) -> Result<String, GitError> {
     let mut tree = Tree::default();
     for (folder, place) in folders {
-        for (path, entry) in read_folder(folder)?.iter() {
+        for (path, entry) in read_folder(folder, &Budget::STANDARD)?.iter() {
             let path = if place.is_empty() { path.to_owned() } else { format!("{place}/{path}") };
             tree.insert(&path, entry.clone()).map_err(|path| GitError::Name { path })?;
         }

@@ -6,28 +6,48 @@
 //! GitHub's own merge commit (`refs/pull/N/merge`) comes late, so it is not used:
 //! <https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request>.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
-use git2::{MergeOptions, ObjectType, Odb, Oid, Tree};
+use git2::{MergeOptions, Oid};
 
 use super::{
     error::{Context, GitError},
-    repository::{Repository, find_commit},
+    objects::{measure, read_tree},
+    repository::{Repository, commit_of, find_commit},
 };
+use crate::model::{budget::Budget, tree::Tree};
 
-/// What of a proposal is read.
-const MOST_FILES: usize = 20_000;
-const MOST_BYTES: usize = 256 << 20;
+/// Before every other place that objects are written to and read from.
+const IN_MEMORY: i32 = 999;
 
 /// What the base would be with a pull request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Merged {
-    /// As this commit, which is known here only.
-    Clean(String),
+    Clean(Proposed),
     /// These paths were changed on both sides.
     Conflict(Vec<String>),
-    /// It is more than is read of what strangers propose.
-    TooLarge(String),
+}
+
+/// A merge that was made here. Its objects are in memory: the mirror does not know of it.
+pub struct Proposed {
+    mirror: git2::Repository,
+    from: String,
+    budget: Budget,
+    pub commit: String,
+}
+
+impl fmt::Debug for Proposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proposed({})", self.commit)
+    }
+}
+
+impl Proposed {
+    /// Every file of a commit: of the merge, or of one that the mirror has.
+    pub fn tree(&self, commit: &str) -> Result<Tree, GitError> {
+        let tree = find_commit(&self.mirror, commit)?.tree_id();
+        read_tree(&self.mirror, tree, "", &self.from, &self.budget)
+    }
 }
 
 impl Repository {
@@ -90,16 +110,18 @@ impl Repository {
         walk().context("follow the parents of", to)
     }
 
-    /// The base with what is proposed, as a merge would make it.
+    /// The base with what is proposed, as a merge would make it. Nothing is written and nobody is waited for.
     pub fn merged(&self, base: &str, head: &str) -> Result<Merged, GitError> {
-        let _writing = self.writing()?;
         let mirror = self.mirror()?;
         let (base, head) = (find_commit(&mirror, base)?, find_commit(&mirror, head)?);
-        let proposed = head.tree().context("read the tree of", head.id())?;
-        if let Some(why) = too_large(&mirror, &proposed)? {
-            return Ok(Merged::TooLarge(why));
+        let from = commit_of(&self.url, &head.id().to_string());
+        for side in [&base, &head] {
+            // Merging calls itself for each folder inside another.
+            measure(&mirror, side.tree_id(), &commit_of(&self.url, &side.id().to_string()), &self.budget)?;
         }
         let doing = || format!("{} and {}", base.id(), head.id());
+        let objects = mirror.odb().context("merge", doing())?;
+        objects.add_new_mempack_backend(IN_MEMORY).context("merge", doing())?;
         let mut index = mirror.merge_commits(&base, &head, Some(&MergeOptions::new())).context("merge", doing())?;
         if index.has_conflicts() {
             let mut paths = Vec::new();
@@ -113,58 +135,10 @@ impl Repository {
             return Ok(Merged::Conflict(paths));
         }
         let tree = index.write_tree_to(&mirror).context("merge", doing())?;
-        // Two files of an attribute's or a rename's making can be more than either side had.
-        if let Some(why) = too_large(&mirror, &mirror.find_tree(tree).context("read", tree)?)? {
-            return Ok(Merged::TooLarge(why));
-        }
         let message = format!("merge {} here, to look at it", head.id());
         let when = chrono::DateTime::from_timestamp(head.time().seconds(), 0).unwrap_or_default();
-        let merged = self.commit(&mirror, Some(base.id()), tree, &message, when).context("merge", doing())?;
-        Ok(Merged::Clean(merged.to_string()))
-    }
-}
-
-/// Why a tree is not read; none where it may be. Sizes come from the objects' headers.
-fn too_large(mirror: &git2::Repository, root: &Tree<'_>) -> Result<Option<String>, GitError> {
-    let objects = mirror.odb().context("read", mirror.path().display())?;
-    let mut count = Count { files: 0, bytes: 0 };
-    count.add(mirror, &objects, root.id())?;
-    Ok(match count {
-        Count { files, .. } if files > MOST_FILES => {
-            Some(format!("it has more than {MOST_FILES} files, which is more than is read of a pull request"))
-        }
-        Count { bytes, .. } if bytes > MOST_BYTES => {
-            Some(format!("it has more than {} MiB, which is more than is read of a pull request", MOST_BYTES >> 20))
-        }
-        Count { .. } => None,
-    })
-}
-
-struct Count {
-    files: usize,
-    bytes: usize,
-}
-
-impl Count {
-    /// Ends as soon as it is too much: one tree may be named by many.
-    fn add(&mut self, mirror: &git2::Repository, objects: &Odb<'_>, tree: Oid) -> Result<(), GitError> {
-        let mut open = vec![tree];
-        while let Some(next) = open.pop() {
-            let tree = mirror.find_tree(next).context("read", next)?;
-            for item in &tree {
-                self.files += 1;
-                match item.kind() {
-                    Some(ObjectType::Tree) => open.push(item.id()),
-                    Some(ObjectType::Blob) => {
-                        self.bytes += objects.read_header(item.id()).context("read", item.id())?.0
-                    }
-                    _ => {}
-                }
-                if self.files > MOST_FILES || self.bytes > MOST_BYTES {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        let commit = self.commit(&mirror, Some(base.id()), tree, &message, when).context("merge", doing())?.to_string();
+        drop((base, head, objects));
+        Ok(Merged::Clean(Proposed { mirror, from: format!("{from}, merged"), budget: self.budget, commit }))
     }
 }

@@ -13,17 +13,22 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use git2::{ObjectType, Oid, Signature, Time};
+use git2::{Oid, Signature, Time};
 
 use super::{
     durable,
     error::{Context, GitError},
     local,
+    objects::read_tree,
     seen::Memory,
     transport::{Credentials, Limits, Session},
     url::RemoteUrl,
 };
-use crate::model::tree::{Entry, Tree, followed};
+use crate::model::{
+    budget::Budget,
+    source::short_commit,
+    tree::{Entry, Tree, followed},
+};
 
 /// History branches are state, not something declared.
 pub(super) const HISTORY: &str = "refs/heads/evenkeel/history/";
@@ -45,6 +50,7 @@ pub struct Repository {
     pub(super) mirror: PathBuf,
     pub(super) url: RemoteUrl,
     pub(super) limits: Limits,
+    pub(super) budget: Budget,
     credentials: Credentials,
     author: (String, String),
     writing: Mutex<()>,
@@ -78,12 +84,19 @@ impl Repository {
         }
         let author = (local::AUTHOR.0.to_owned(), local::AUTHOR.1.to_owned());
         let (mirror, url, limits) = (mirror.to_owned(), url.clone(), Limits::default());
-        Ok(Self { mirror, url, limits, credentials, author, writing: Mutex::default(), memory: Memory::default() })
+        let (budget, writing, memory) = (Budget::STANDARD, Mutex::default(), Memory::default());
+        Ok(Self { mirror, url, limits, budget, credentials, author, writing, memory })
     }
 
     /// How long a remote may take, where that is not [`Limits::default`].
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How much of the remote is downloaded and read, where that is not [`Budget::STANDARD`].
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -93,13 +106,21 @@ impl Repository {
         self
     }
 
+    /// Where the mirror lies, and the repository that it is of.
+    pub fn place(&self) -> (&Path, &RemoteUrl) {
+        (&self.mirror, &self.url)
+    }
+
+    /// Whether the mirror has a commit.
+    pub fn has(&self, commit: &str) -> bool {
+        self.mirror().is_ok_and(|mirror| find_commit(&mirror, commit).is_ok())
+    }
+
     /// Every file of a commit.
     pub fn tree(&self, commit: &str) -> Result<Tree, GitError> {
         let mirror = self.mirror()?;
         let root = find_commit(&mirror, commit)?.tree().context("read the tree of", commit)?;
-        let mut tree = Tree::default();
-        add_tree(&mirror, &root, "", &mut tree)?;
-        Ok(tree)
+        read_tree(&mirror, root.id(), "", &commit_of(&self.url, commit), &self.budget)
     }
 
     /// The environment's commit, with what the default branch alone decides taken from there:
@@ -109,22 +130,7 @@ impl Repository {
         if default == environment {
             return Ok(own);
         }
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let shared = |path: &str| {
-            path.strip_prefix(&prefix).is_some_and(|path| {
-                // Also when somebody makes a file or a link of the folder's name.
-                matches!(path.split('/').next(), Some("fleet.yaml" | "fleet.yml" | "environments" | "instances"))
-            })
-        };
-        let default = self.tree(default)?;
-        let own = own.iter().filter(|(path, _)| !shared(path)).map(|(path, entry)| (path, entry.clone()));
-        let taken = default.iter().filter(|(path, _)| shared(path));
-        let taken = taken.map(|(path, entry)| (path, without_link(&default, folder, path, entry)));
-        let mut composed = Tree::default();
-        for (path, entry) in own.chain(taken) {
-            composed.insert(path, entry).map_err(|path| GitError::Name { path })?;
-        }
-        Ok(composed)
+        compose(&own, &self.tree(default)?, folder)
     }
 
     pub fn commit_summary(&self, commit: &str) -> Result<CommitSummary, GitError> {
@@ -275,37 +281,28 @@ pub(super) fn find_commit<'r>(mirror: &'r git2::Repository, commit: &str) -> Res
     Oid::from_str(commit).and_then(|oid| mirror.find_commit(oid)).context("find commit", commit)
 }
 
-pub(super) fn add_tree(
-    mirror: &git2::Repository,
-    from: &git2::Tree<'_>,
-    folder: &str,
-    tree: &mut Tree,
-) -> Result<(), GitError> {
-    for item in from {
-        let name = std::str::from_utf8(item.name_bytes())
-            .map_err(|_| GitError::Name { path: format!("{folder}{}", String::from_utf8_lossy(item.name_bytes())) })?;
-        let path = format!("{folder}{name}");
-        let entry = match item.kind() {
-            Some(ObjectType::Tree) => {
-                let below = mirror.find_tree(item.id()).context("read", &path)?;
-                add_tree(mirror, &below, &format!("{path}/"), tree)?;
-                continue;
-            }
-            Some(ObjectType::Commit) => Entry::Submodule,
-            _ => {
-                let blob = mirror.find_blob(item.id()).context("read", &path)?;
-                match item.filemode() {
-                    0o120_000 => Entry::Symlink {
-                        target: String::from_utf8(blob.content().to_vec())
-                            .map_err(|_| GitError::Name { path: path.clone() })?,
-                    },
-                    mode => Entry::File { content: blob.content().into(), executable: mode & 0o100 != 0 },
-                }
-            }
-        };
-        tree.insert(&path, entry).map_err(|path| GitError::Name { path })?;
+/// A commit of a repository, in words.
+pub(super) fn commit_of(url: &RemoteUrl, commit: &str) -> String {
+    format!("{url} at commit {}", short_commit(commit))
+}
+
+/// The tree of an environment's branch, with what the default branch alone decides taken from that one's.
+pub fn compose(own: &Tree, default: &Tree, folder: &str) -> Result<Tree, GitError> {
+    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let shared = |path: &str| {
+        path.strip_prefix(&prefix).is_some_and(|path| {
+            // Also when somebody makes a file or a link of the folder's name.
+            matches!(path.split('/').next(), Some("fleet.yaml" | "fleet.yml" | "environments" | "instances"))
+        })
+    };
+    let own = own.iter().filter(|(path, _)| !shared(path)).map(|(path, entry)| (path, entry.clone()));
+    let taken = default.iter().filter(|(path, _)| shared(path));
+    let taken = taken.map(|(path, entry)| (path, without_link(default, folder, path, entry)));
+    let mut composed = Tree::default();
+    for (path, entry) in own.chain(taken) {
+        composed.insert(path, entry).map_err(|path| GitError::Name { path })?;
     }
-    Ok(())
+    Ok(composed)
 }
 
 /// What the default branch has at `path`, as the file itself where that is a link: beside an environment's files a link

@@ -5,14 +5,16 @@
 
 use std::path::Path;
 
-use git2::{AutotagOption, Direction, FetchOptions, ObjectType, Oid, Remote};
+use git2::{Direction, ObjectType, Oid};
 
 use super::{
     error::{Context, GitError},
     fetch::{Head, default_branch, list},
     history::position,
+    intake::Intake,
     local,
-    repository::{Repository, add_tree, find_commit},
+    objects::read_tree,
+    repository::{Repository, commit_of, find_commit},
     seen::Line,
     url::RemoteUrl,
 };
@@ -79,16 +81,16 @@ impl Repository {
         let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: commit.to_owned() };
         let found = find_commit(&mirror, commit).map_err(|_| lacking())?;
         let root = found.tree().context("read the tree of", commit)?;
-        let mut tree = Tree::default();
+        let from = commit_of(&self.url, commit);
         if folder.is_empty() {
-            add_tree(&mirror, &root, "", &mut tree)?;
-        } else if let Ok(entry) = root.get_path(folder.as_ref())
-            && entry.kind() == Some(ObjectType::Tree)
-        {
-            let below = mirror.find_tree(entry.id()).context("read", folder)?;
-            add_tree(&mirror, &below, &format!("{folder}/"), &mut tree)?;
+            return read_tree(&mirror, root.id(), "", &from, &self.budget);
         }
-        Ok(tree)
+        match root.get_path(folder.as_ref()) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => {
+                read_tree(&mirror, entry.id(), &format!("{folder}/"), &from, &self.budget)
+            }
+            _ => Ok(Tree::default()),
+        }
     }
 
     /// Downloads one reference of the remote with all that it needs, unless that is here; answers where it is.
@@ -125,12 +127,12 @@ impl Repository {
 
     /// Downloads references with all that they need.
     fn get(&self, mirror: &git2::Repository, refspecs: &[String]) -> Result<(), GitError> {
-        self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
+        let intake = Intake::new(mirror, &self.url, &self.budget);
+        let done = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
             let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-            let mut options = FetchOptions::new();
-            options.download_tags(AutotagOption::None);
-            Remote::download(connection.remote(), refspecs, Some(&mut options))
-        })
+            intake.download(connection.remote(), refspecs)
+        });
+        intake.outcome(done)
     }
 }
 

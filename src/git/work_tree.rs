@@ -4,15 +4,22 @@
 //! is there although a pattern ignores it. Never writes.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use ignore::WalkBuilder;
 
-use super::error::{Context, GitError};
-use crate::model::tree::{Entry, Tree};
+use super::{
+    error::{Context, GitError},
+    objects,
+};
+use crate::model::{
+    budget::{Budget, Exceeded, Tally},
+    tree::{Entry, Tree},
+};
 
 /// A work tree, read.
 #[derive(Debug, Clone)]
@@ -31,33 +38,48 @@ pub struct WorkTree {
 
 /// Reads the work tree that the fleet folder lies in.
 pub fn work_tree(folder: &Path) -> Result<WorkTree, GitError> {
+    work_tree_within(folder, &Budget::STANDARD)
+}
+
+/// As [`work_tree`], within another budget than the standard one.
+pub fn work_tree_within(folder: &Path, budget: &Budget) -> Result<WorkTree, GitError> {
     let folder = fs::canonicalize(folder).map_err(|source| file_error("open", folder, source))?;
     if !folder.is_dir() {
         return Err(file_error("open", &folder, std::io::ErrorKind::NotADirectory.into()));
     }
     match git2::Repository::discover(&folder) {
         Ok(repository) => match repository.workdir().map(fs::canonicalize) {
-            Some(root) => {
-                in_repository(&repository, &root.map_err(|source| file_error("open", &folder, source))?, &folder)
-            }
-            None => alone(&folder),
+            Some(root) => in_repository(
+                &repository,
+                &root.map_err(|source| file_error("open", &folder, source))?,
+                &folder,
+                budget,
+            ),
+            None => alone(&folder, budget),
         },
-        Err(error) if error.code() == git2::ErrorCode::NotFound => alone(&folder),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => alone(&folder, budget),
         Err(error) => Err(error).context("open", folder.display()),
     }
 }
 
-fn in_repository(repository: &git2::Repository, root: &Path, folder: &Path) -> Result<WorkTree, GitError> {
+fn in_repository(
+    repository: &git2::Repository,
+    root: &Path,
+    folder: &Path,
+    budget: &Budget,
+) -> Result<WorkTree, GitError> {
     let context = |result: Result<_, git2::Error>| result.context("read", root.display());
-    let mut tree = read_folder(root)?;
+    let mut reader = Reader::new(root, budget);
+    reader.folder()?;
     // Git tracks what it was told to, whatever the patterns say.
     for entry in context(repository.index().map(|index| index.iter().collect::<Vec<_>>()))? {
         let path = String::from_utf8(entry.path)
             .map_err(|error| GitError::Name { path: String::from_utf8_lossy(error.as_bytes()).into_owned() })?;
-        if tree.get(&path).is_none() && entry.mode & 0o170_000 != 0o160_000 {
-            add(&mut tree, root, &root.join(&path))?;
+        if reader.tree.get(&path).is_none() && entry.mode & 0o170_000 != 0o160_000 {
+            reader.add(&root.join(&path))?;
         }
     }
+    let tree = reader.tree;
     let commit = match repository.head().and_then(|head| head.peel_to_commit()) {
         Ok(commit) => Some(commit.id().to_string()),
         Err(error) if matches!(error.code(), git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound) => None,
@@ -71,76 +93,118 @@ fn in_repository(repository: &git2::Repository, root: &Path, folder: &Path) -> R
 }
 
 /// Without a repository only the folder is read: what lies beside it may be anything.
-fn alone(folder: &Path) -> Result<WorkTree, GitError> {
+fn alone(folder: &Path, budget: &Budget) -> Result<WorkTree, GitError> {
     let root = folder.parent().unwrap_or(folder);
     let fleet = relative(root, folder)?;
     let mut tree = Tree::default();
-    for (path, entry) in read_folder(folder)?.iter() {
-        insert(&mut tree, &if fleet.is_empty() { path.to_owned() } else { format!("{fleet}/{path}") }, entry.clone())?;
+    for (path, entry) in read_folder(folder, budget)?.iter() {
+        let path = if fleet.is_empty() { path.to_owned() } else { format!("{fleet}/{path}") };
+        tree.insert(&path, entry.clone()).map_err(|path| GitError::Name { path })?;
     }
     Ok(WorkTree { tree, root: root.to_owned(), fleet, commit: None, clean: false })
 }
 
 /// Every file below `root` that git would take.
-pub(super) fn read_folder(root: &Path) -> Result<Tree, GitError> {
-    let walk_error = |source| GitError::Walk { folder: root.to_owned(), source };
-    let mut tree = Tree::default();
-    let walk = WalkBuilder::new(root)
-        .hidden(false)
-        .ignore(false)
-        // Git takes no notice of patterns above the repository's root.
-        .parents(false)
-        .require_git(false)
-        .follow_links(false)
-        .filter_entry({
-            let root = root.to_owned();
-            // Another repository in here is named, as a submodule is, and not entered.
-            move |entry| {
-                entry.file_name() != ".git" && !entry.path().parent().is_some_and(|parent| is_submodule(&root, parent))
-            }
-        })
-        .build();
-    for entry in walk {
-        let entry = entry.map_err(walk_error)?;
-        let path = entry.path();
-        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
-            if is_submodule(root, path) {
-                insert(&mut tree, &relative(root, path)?, Entry::Submodule)?;
-            }
-        } else {
-            add(&mut tree, root, path)?;
-        }
+pub(super) fn read_folder(root: &Path, budget: &Budget) -> Result<Tree, GitError> {
+    let mut reader = Reader::new(root, budget);
+    reader.folder()?;
+    Ok(reader.tree)
+}
+
+struct Reader<'a> {
+    root: &'a Path,
+    budget: &'a Budget,
+    tally: Tally,
+    tree: Tree,
+}
+
+impl<'a> Reader<'a> {
+    fn new(root: &'a Path, budget: &'a Budget) -> Self {
+        Self { root, budget, tally: Tally::new(budget), tree: Tree::default() }
     }
-    Ok(tree)
+
+    fn folder(&mut self) -> Result<(), GitError> {
+        let walk_error = |source| GitError::Walk { folder: self.root.to_owned(), source };
+        let walk = WalkBuilder::new(self.root)
+            .hidden(false)
+            .ignore(false)
+            // Git takes no notice of patterns above the repository's root.
+            .parents(false)
+            .require_git(false)
+            .follow_links(false)
+            // One more than is read, so that what lies deeper is seen and refused.
+            .max_depth(Some(self.budget.depth + 2))
+            .filter_entry({
+                let root = self.root.to_owned();
+                // Another repository in here is named, as a submodule is, and not entered.
+                move |entry| {
+                    entry.file_name() != ".git"
+                        && !entry.path().parent().is_some_and(|parent| is_submodule(&root, parent))
+                }
+            })
+            .build();
+        for entry in walk {
+            let entry = entry.map_err(walk_error)?;
+            let path = entry.path();
+            if path == self.root {
+                continue;
+            }
+            if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                let path = relative(self.root, path)?;
+                self.counted(&path)?;
+                if is_submodule(self.root, entry.path()) {
+                    self.insert(&path, Entry::Submodule)?;
+                }
+            } else {
+                self.add(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds one path, if git would keep what is there. A file that has just gone is not there.
+    fn add(&mut self, path: &Path) -> Result<(), GitError> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Ok(());
+            }
+            Err(source) => return Err(file_error("read", path, source)),
+        };
+        let name = relative(self.root, path)?;
+        self.counted(&name)?;
+        let entry = if metadata.is_symlink() {
+            let target = fs::read_link(path).map_err(|source| file_error("read", path, source))?;
+            Entry::Symlink { target: plain(&target)? }
+        } else if metadata.is_file() {
+            let size = metadata.len();
+            self.tally.content(size).map_err(|limit| self.over(&name, limit))?;
+            let mut content = Vec::new();
+            // A file that grows meanwhile is read as it was counted.
+            let read = File::open(path).and_then(|file| file.take(size).read_to_end(&mut content));
+            read.map_err(|source| file_error("read", path, source))?;
+            Entry::File { content: content.into(), executable: metadata.permissions().mode() & 0o100 != 0 }
+        } else {
+            return Ok(());
+        };
+        self.insert(&name, entry)
+    }
+
+    fn counted(&mut self, path: &str) -> Result<(), GitError> {
+        self.tally.entry(path).map_err(|limit| self.over(path, limit))
+    }
+
+    fn over(&self, path: &str, limit: Exceeded) -> GitError {
+        objects::over(&self.root.display().to_string(), path, limit)
+    }
+
+    fn insert(&mut self, path: &str, entry: Entry) -> Result<(), GitError> {
+        self.tree.insert(path, entry).map_err(|path| GitError::Name { path })
+    }
 }
 
 fn is_submodule(root: &Path, folder: &Path) -> bool {
     folder != root && folder.starts_with(root) && folder.join(".git").exists()
-}
-
-/// Adds one path, if git would keep what is there. A file that has just gone is not there.
-fn add(tree: &mut Tree, root: &Path, path: &Path) -> Result<(), GitError> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            return Ok(());
-        }
-        Err(source) => return Err(file_error("read", path, source)),
-    };
-    let entry = if metadata.is_symlink() {
-        let target = fs::read_link(path).map_err(|source| file_error("read", path, source))?;
-        Entry::Symlink { target: plain(&target)? }
-    } else if metadata.is_file() {
-        let content = fs::read(path).map_err(|source| file_error("read", path, source))?;
-        Entry::File { content: content.into(), executable: metadata.permissions().mode() & 0o100 != 0 }
-    } else {
-        return Ok(());
-    };
-    insert(tree, &relative(root, path)?, entry)
-}
-
-fn insert(tree: &mut Tree, path: &str, entry: Entry) -> Result<(), GitError> {
-    tree.insert(path, entry).map_err(|path| GitError::Name { path })
 }
 
 fn relative(root: &Path, path: &Path) -> Result<String, GitError> {

@@ -26,12 +26,12 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
+pub use crate::model::rights::Permission;
 pub use checks::CheckRun;
 pub use comments::{Comment, Reaction};
 pub use deployments::{Deployment, DeploymentState, DeploymentStatus, NewDeployment, NewDeploymentStatus};
 pub use error::{Call, GitHubError};
 pub use limits::Pace;
-pub use crate::model::rights::Permission;
 pub use pulls::NewPull;
 pub use repository::Repository;
 pub use rest::Changed;

@@ -7,6 +7,7 @@ use crate::model::{
     desired::Desired,
     digest::Digest,
     fleet::{Certificate, Fleet},
+    observation::Observation,
     paths,
 };
 
@@ -76,6 +77,11 @@ impl Remembered {
 }
 
 impl Question {
+    /// What an answer says.
+    pub fn understand(&self, answer: &[u8]) -> Result<Observation, String> {
+        parse::observation(self, answer)
+    }
+
     /// What is sent: the question as variables, what is remembered of an earlier answer of that host, and the script
     /// that answers.
     pub fn script(&self, remembered: &Remembered) -> String {

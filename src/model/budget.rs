@@ -3,6 +3,8 @@
 //! Owns the limits and their names. Keeps true: every limit has one value, here, so a reader and its test mean the
 //! same one; what exceeds a limit is a finding or an error that names it. Never does: reading anything.
 
+use std::fmt;
+
 /// The limits of one reading. [`Budget::STANDARD`] is what the program uses; tests hand in smaller ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -43,7 +45,7 @@ pub struct Budget {
     pub disk_reserve: u64,
     /// Objects of git that one fetch may bring.
     pub objects: usize,
-    /// Bytes that one git object may have when it is inflated.
+    /// Bytes that one git object, or one file of a work tree, may have when it is inflated.
     pub object_bytes: u64,
     /// The largest generation that a history may tell of.
     pub generation: u64,
@@ -51,6 +53,12 @@ pub struct Budget {
     pub generation_jump: u64,
     /// Heads of one branch that are remembered after forced pushes.
     pub seen_heads: usize,
+    /// Bytes that one download may bring, packed as they travel.
+    pub download_bytes: u64,
+    /// Bytes of all objects of one download together when they are inflated: bounds the time that reading them takes.
+    pub inflated_bytes: u64,
+    /// Bytes of one answer of a process that reads what nobody trusts.
+    pub answer_bytes: u64,
 }
 
 impl Budget {
@@ -79,11 +87,109 @@ impl Budget {
         generation: 1 << 40,
         generation_jump: 100_000,
         seen_heads: 64,
+        download_bytes: 1 << 30,
+        inflated_bytes: 32 << 30,
+        answer_bytes: 256 << 20,
     };
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self::STANDARD
+    }
+}
+
+/// A limit of trees and downloads that was exceeded, with its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    Depth(usize),
+    Entries(usize),
+    TreeBytes(u64),
+    Objects(usize),
+    ObjectBytes(u64),
+    DownloadBytes(u64),
+    InflatedBytes(u64),
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Exceeded::Depth(most) => write!(f, "more than {most} folders inside one another"),
+            Exceeded::Entries(most) => write!(f, "more than {most} files, folders and links"),
+            Exceeded::TreeBytes(most) => write!(f, "more than {} in all files together", bytes(most)),
+            Exceeded::Objects(most) => write!(f, "more than {most} objects in one download"),
+            Exceeded::ObjectBytes(most) => write!(f, "more than {} in one file", bytes(most)),
+            Exceeded::DownloadBytes(most) => write!(f, "more than {} in one download", bytes(most)),
+            Exceeded::InflatedBytes(most) => write!(f, "more than {} in one download, unpacked", bytes(most)),
+        }
+    }
+}
+
+/// A limit as people write it.
+fn bytes(most: u64) -> String {
+    let (mut number, mut units) = (most, ["bytes", "KiB", "MiB", "GiB"].into_iter());
+    let mut unit = units.next().unwrap_or_default();
+    while let (true, Some(next)) = (number >= 1024 && number.is_multiple_of(1024), units.clone().next()) {
+        (number, unit) = (number / 1024, next);
+        units.next();
+    }
+    format!("{number} {unit}")
+}
+
+/// Counts what is read of one tree. Every reader of a tree asks it before it reads the next entry.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    budget: Budget,
+    entries: usize,
+    bytes: u64,
+}
+
+impl Tally {
+    pub fn new(budget: &Budget) -> Self {
+        Self { budget: *budget, entries: 0, bytes: 0 }
+    }
+
+    /// One more file, folder or link, at its path from the tree's root.
+    pub fn entry(&mut self, path: &str) -> Result<(), Exceeded> {
+        if path.bytes().filter(|byte| *byte == b'/').count() > self.budget.depth {
+            return Err(Exceeded::Depth(self.budget.depth));
+        }
+        if self.entries >= self.budget.entries {
+            return Err(Exceeded::Entries(self.budget.entries));
+        }
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// The content of one more file.
+    pub fn content(&mut self, bytes: u64) -> Result<(), Exceeded> {
+        if bytes > self.budget.object_bytes {
+            return Err(Exceeded::ObjectBytes(self.budget.object_bytes));
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > self.budget.tree_bytes { Err(Exceeded::TreeBytes(self.budget.tree_bytes)) } else { Ok(()) }
+    }
+
+    /// How many bytes the files that are still to come may have together.
+    pub fn bytes_left(&self) -> u64 {
+        self.budget.tree_bytes.saturating_sub(self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_says_which_limit_of_a_tree_is_exceeded() {
+        let budget = Budget { depth: 2, entries: 3, object_bytes: 2048, tree_bytes: 3 << 10, ..Budget::STANDARD };
+        let mut tally = Tally::new(&budget);
+        assert_eq!((tally.entry("a/b/c"), tally.entry("a/b/c/d")), (Ok(()), Err(Exceeded::Depth(2))));
+        assert_eq!((tally.content(2048), tally.content(2049)), (Ok(()), Err(Exceeded::ObjectBytes(2048))));
+        assert_eq!((tally.content(1024), tally.content(1)), (Ok(()), Err(Exceeded::TreeBytes(3072))));
+        assert_eq!((tally.entry("b"), tally.entry("c"), tally.entry("d")), (Ok(()), Ok(()), Err(Exceeded::Entries(3))));
+        assert_eq!(Exceeded::TreeBytes(3072).to_string(), "more than 3 KiB in all files together");
+        assert_eq!(Exceeded::ObjectBytes(256 << 20).to_string(), "more than 256 MiB in one file");
+        assert_eq!(Exceeded::ObjectBytes(1000).to_string(), "more than 1000 bytes in one file");
     }
 }

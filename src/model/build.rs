@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{digest::Digest, quantity::Span};
 
 /// What is declared of a build.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Build {
     /// A line for the shell.
     pub run: String,

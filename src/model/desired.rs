@@ -12,7 +12,7 @@ use super::{
 };
 
 /// What a path on a host belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Resource {
     Service(ServiceName),
     Site(SiteName),
@@ -36,7 +36,7 @@ impl std::fmt::Display for Resource {
 }
 
 /// Everything one instance should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
     pub instance: InstanceName,
     pub files: BTreeMap<String, DesiredFile>,
@@ -82,7 +82,7 @@ pub fn digest(desired: &BTreeMap<InstanceName, Desired>) -> Digest {
 }
 
 /// A regular file owned by root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredFile {
     pub resource: Resource,
     pub content: Vec<u8>,
@@ -96,7 +96,7 @@ impl DesiredFile {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredLink {
     pub resource: Resource,
     pub target: String,
@@ -105,7 +105,7 @@ pub struct DesiredLink {
 }
 
 /// One running copy of a service. Keyed by its unit's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replica {
     pub service: ServiceName,
     pub port: u16,

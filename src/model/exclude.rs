@@ -4,11 +4,27 @@
 //! would, wherever the tree comes from.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Patterns, the last that matches decides.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Exclude(Vec<String>);
+
+impl TryFrom<Vec<String>> for Exclude {
+    type Error = InvalidPattern;
+
+    fn try_from(patterns: Vec<String>) -> Result<Self, InvalidPattern> {
+        Self::new(patterns)
+    }
+}
+
+impl From<Exclude> for Vec<String> {
+    fn from(exclude: Exclude) -> Self {
+        exclude.0
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{pattern}` is not a pattern of a .gitignore")]

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// One environment of the declared fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {
     pub name: FleetName,
     pub environment: Environment,
@@ -33,7 +33,7 @@ pub struct Fleet {
     pub grants: Grants,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     pub name: EnvironmentName,
     pub branch: String,
@@ -53,7 +53,7 @@ pub struct Environment {
 }
 
 /// What becomes of a deployment on the other instances when one fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnInstanceFailure {
     /// It is undone everywhere.
     #[default]
@@ -63,7 +63,7 @@ pub enum OnInstanceFailure {
 }
 
 /// One host, and how it is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     pub name: InstanceName,
     pub address: IpAddr,
@@ -77,7 +77,7 @@ pub struct Instance {
 }
 
 /// How to log in. Without `host_key` nothing ever connects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ssh {
     pub user: String,
     pub port: u16,
@@ -91,7 +91,7 @@ pub struct Ssh {
 
 /// A jump host, and how to log in there. It is trusted with nothing but bytes: the session to the instance goes
 /// through it as a whole. Without `host_key` nothing ever connects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jump {
     pub address: IpAddr,
     pub port: u16,
@@ -141,7 +141,7 @@ fn port_flag(port: u16) -> String {
 }
 
 /// A program kept running by systemd.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub name: ServiceName,
     pub description: String,
@@ -172,7 +172,7 @@ pub struct Service {
 }
 
 /// What a service's virtual environment is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
     /// The file of the release that says what is installed.
     pub requirements: String,
@@ -207,7 +207,7 @@ pub enum Check {
 }
 
 /// An nginx server: a static frontend plus routes to services.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     pub name: SiteName,
     pub domain: String,
@@ -229,7 +229,7 @@ pub struct Site {
 }
 
 /// How a frontend's files are served.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// Whether `index.html` answers for every path that is no file.
     pub spa: bool,
@@ -244,7 +244,7 @@ pub struct Certificate {
     pub key: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     pub service: ServiceName,
     /// Whether the service sees the whole path; else the route's prefix is taken off.

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 
 /// A kind of request, named as the key of `allow` that grants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Request {
     /// A user that a service runs as.
     Users,
@@ -44,7 +45,7 @@ impl Request {
 }
 
 /// The lists of one `allow`; a kind of request without a list is not in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grants(pub BTreeMap<Request, Vec<String>>);
 
 impl Grants {

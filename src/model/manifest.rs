@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
+use serde::{Deserialize, Serialize};
+
 use super::digest::Digest;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub files: BTreeMap<String, Digest>,
     /// Symbolic links and their targets.
@@ -26,7 +28,7 @@ pub struct Manifest {
 }
 
 /// What evenkeel last (re)started a unit with: a difference to what is desired is a reason to restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedWith {
     /// Digest over the unit file, the environment file and the release. None: not known, because a
     /// deployment failed, and undoing could not start it again or its virtual environment is another now.

@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod name;
 pub mod observation;
 pub mod outcome;
+pub mod pairs;
 pub mod paths;
 pub mod plan;
 pub mod pull;

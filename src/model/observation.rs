@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{digest::Digest, fleet::Certificate, manifest::Manifest, seen::Seen};
 
 /// What one instance said, part by part. An instance that could not be reached has no observation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     pub manifest: Seen<Manifest>,
     /// Digest of the manifest's bytes: a script refuses to go on when it has changed since.
@@ -32,11 +32,12 @@ pub struct Observation {
     /// What the interpreters asked about are, as in `cpython-311`.
     pub interpreters: BTreeMap<String, Seen<String>>,
     /// Certificates asked about, each with its key.
+    #[serde(with = "super::pairs")]
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
 }
 
 /// A virtual environment, as it lies there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiveVenv {
     /// As it was made, with an interpreter of this kind.
     Whole { made_with: String },
@@ -45,7 +46,7 @@ pub enum LiveVenv {
 }
 
 /// A certificate and its key, links followed. Of the key nothing is ever read off the instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveCertificate {
     /// Of the certificate's file.
     pub digest: Seen<Digest>,
@@ -56,7 +57,7 @@ pub struct LiveCertificate {
 }
 
 /// What openssl says of a certificate and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     pub belong_together: bool,
     /// When the certificate ends, as openssl writes it.
@@ -65,7 +66,7 @@ pub struct Checked {
     pub seconds_left: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiveFile {
     Regular {
         digest: Digest,
@@ -93,7 +94,7 @@ impl LiveFile {
 }
 
 /// A release that lies on the instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiveRelease {
     /// Nobody has touched it since every byte of it was checked.
     Whole,

@@ -17,7 +17,7 @@ use super::{
     source::SourceCommits,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub environment: EnvironmentName,
     pub commits: Commits,
@@ -60,7 +60,7 @@ impl Commits {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstancePlan {
     pub state: InstanceState,
     /// The manifest as it was seen; what undo restores.
@@ -72,7 +72,7 @@ pub struct InstancePlan {
     pub generation: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InstanceState {
     AsDeclared,
     Changes,
@@ -83,7 +83,7 @@ pub enum InstanceState {
 }
 
 /// One change on one instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Unique within the plan and readable: `ai-core/service/gong_mcp/write/etc/…`.
     pub id: String,
@@ -96,7 +96,7 @@ pub struct Step {
 }
 
 /// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     InstallPackages {
         names: Vec<String>,
@@ -171,7 +171,7 @@ pub enum Action {
 }
 
 /// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Before {
     Absent,
     /// The content is there to show a diff; None where it was not fetched.

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     digest::Digest,
     source::{Pinned, Source},
@@ -20,7 +22,7 @@ pub struct Release {
 }
 
 /// How a release came to be. No part of the digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Making {
     /// Its files are the source's.
     Taken,
@@ -116,10 +118,10 @@ impl Release {
 }
 
 /// What a release holds, without the contents. An instance keeps it beside the release.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing(pub BTreeMap<String, Listed>);
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Listed {
     File { digest: Digest, executable: bool },
     Symlink { target: String },

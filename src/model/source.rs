@@ -4,10 +4,12 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::{build::Build, digest::Digest, exclude::Exclude};
 
 /// What is declared, with everything that says which files it stands for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Source {
     pub origin: Origin,
     /// What of it does not travel; where it is built, what the build does not see.
@@ -16,7 +18,7 @@ pub struct Source {
     pub build: Option<Build>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Origin {
     /// A folder of the config repository, from its root.
     Folder(String),
@@ -25,7 +27,7 @@ pub enum Origin {
 }
 
 /// A folder of another git repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GitSource {
     pub url: String,
     pub revision: Revision,
@@ -34,7 +36,7 @@ pub struct GitSource {
     pub credentials: Option<SourceCredentials>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Revision {
     /// The remote's default branch.
     Default,
@@ -45,7 +47,7 @@ pub enum Revision {
 }
 
 /// A folder of a file that holds a tree, `tar` compressed with gzip or zstd.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ArchiveSource {
     pub url: String,
     pub sha256: Digest,
@@ -55,7 +57,7 @@ pub struct ArchiveSource {
 }
 
 /// What lets us in: a file on the machine that runs evenkeel, read at each use.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SourceCredentials {
     /// Holds a token, for HTTPS.
     TokenFile(PathBuf),
@@ -68,7 +70,7 @@ pub enum SourceCredentials {
 pub type SourceCommits = BTreeMap<String, String>;
 
 /// What a source resolved to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pinned {
     Folder(String),
     Git {

@@ -111,6 +111,11 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "BuiltReleases::is_empty")]
         builds: BuiltReleases,
     },
+    /// The controller's process died again and again while it prepared these commits.
+    Quarantine {
+        commits: Commits,
+        why: String,
+    },
     /// Keeps the environment at an earlier deployment.
     Pin {
         commits: Commits,
@@ -167,6 +172,10 @@ impl Standing {
                 self.good = Some(Good { commits, generation: *generation, desired: Some(*desired), builds });
                 self.partial = None;
                 self.rewind_to = None;
+            }
+            Control::Quarantine { commits, why } => {
+                let generation = self.good.as_ref().map_or(0, |good| good.generation);
+                self.put_in_quarantine(Quarantined { commits: commits.clone(), generation, why: why.clone() });
             }
             Control::Pin { commits, instead_of, .. } => {
                 self.quarantine.retain(|quarantined| quarantined.commits != *commits);
@@ -233,8 +242,12 @@ impl Standing {
             Cause::Build => first_line.to_owned(),
             _ => format!("{}: {first_line}", failure.instance),
         };
-        self.quarantine.retain(|quarantined| quarantined.commits != *commits);
-        self.quarantine.push(Quarantined { commits: commits.clone(), generation, why });
+        self.put_in_quarantine(Quarantined { commits: commits.clone(), generation, why });
+    }
+
+    fn put_in_quarantine(&mut self, quarantined: Quarantined) {
+        self.quarantine.retain(|before| before.commits != quarantined.commits);
+        self.quarantine.push(quarantined);
         let surplus = self.quarantine.len().saturating_sub(Self::QUARANTINED);
         self.quarantine.drain(..surplus);
     }

@@ -1,9 +1,11 @@
 //! Virtual environments of Python services: what one is made of, and what makes two the same.
 
+use serde::{Deserialize, Serialize};
+
 use super::digest::Digest;
 
 /// What is to be made on a host. Services that agree in the key share one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Venv {
     /// The interpreter that it is made with: a path on the host. What lies there only the host knows, so what
     /// it was made with is noted in it, and looked at beside what it holds.

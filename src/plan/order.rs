@@ -20,24 +20,23 @@ pub(super) const PRUNE: u32 = TRAFFIC + 1;
 /// The phase of each service: one more than the latest of those it comes after.
 pub(super) fn levels(fleet: &Fleet) -> BTreeMap<ServiceName, u32> {
     let mut levels = BTreeMap::new();
-    for name in fleet.services.keys() {
-        level(fleet, name, &mut levels);
+    // Each service lies below those that it comes after, and is met a second time when they are done.
+    let mut open: Vec<(&ServiceName, bool)> = fleet.services.keys().map(|name| (name, false)).collect();
+    while let Some((name, is_second)) = open.pop() {
+        let after = fleet.services.get(name).into_iter().flat_map(|service| &service.after);
+        let known = after.filter(|other| fleet.services.contains_key(*other));
+        if is_second {
+            let latest = known.filter_map(|other| levels.get(other)).max().copied().unwrap_or(PREPARE);
+            levels.insert(name.clone(), latest + 1);
+        } else if !levels.contains_key(name) {
+            // Stands while the service's own `after` are looked at, so that even a cycle ends here
+            // (declaring refuses cycles).
+            levels.insert(name.clone(), PREPARE + 1);
+            open.push((name, true));
+            open.extend(known.map(|other| (other, false)));
+        }
     }
     levels
-}
-
-fn level(fleet: &Fleet, name: &ServiceName, levels: &mut BTreeMap<ServiceName, u32>) -> u32 {
-    if let Some(level) = levels.get(name) {
-        return *level;
-    }
-    // Stands while the service's own `after` are looked at, so that even a cycle ends here
-    // (declaring refuses cycles).
-    levels.insert(name.clone(), PREPARE + 1);
-    let after = fleet.services.get(name).map(|service| service.after.clone()).unwrap_or_default();
-    let known = after.iter().filter(|other| fleet.services.contains_key(*other));
-    let latest = known.map(|other| level(fleet, other, levels)).max().unwrap_or(PREPARE);
-    levels.insert(name.clone(), latest + 1);
-    latest + 1
 }
 
 /// Sorts the steps, and numbers the phases that have steps from 1.

@@ -16,8 +16,9 @@ use reqwest::{Client, StatusCode, Url, header, redirect};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::{Bounds, FetchError, UnpackError, unpack};
+use super::{FetchError, UnpackError, unpack};
 use crate::model::{
+    budget::Budget,
     digest::Digest,
     source::{ArchiveSource, SourceCredentials},
     tree::Tree,
@@ -33,16 +34,14 @@ pub struct Limits {
     pub silence: Duration,
     /// All of it.
     pub total: Duration,
-    /// As it travels, packed.
-    pub bytes: u64,
-    /// As it comes out.
-    pub unpacked: Bounds,
+    /// As it travels, and as it comes out.
+    pub budget: Budget,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let (silence, total) = (Duration::from_secs(30), Duration::from_secs(600));
-        Self { silence, total, bytes: 1 << 30, unpacked: Bounds::default() }
+        Self { silence, total, budget: Budget::STANDARD }
     }
 }
 
@@ -111,7 +110,14 @@ pub fn fetch(source: &ArchiveSource, cache: &Path, limits: Limits) -> Result<Tre
             })?
         }
     };
-    unpack(BufReader::new(file), limits.unpacked).map_err(|source| ArchiveError::Unpack { source })
+    unpack(BufReader::new(file), &limits.budget).map_err(|source| ArchiveError::Unpack { source })
+}
+
+/// The files of an archive that was fetched before; None where it is not kept.
+pub fn kept(source: &ArchiveSource, cache: &Path, budget: &Budget) -> Result<Option<Tree>, ArchiveError> {
+    let Some(file) = open(&cache.join(source.sha256.to_string()), source.sha256)? else { return Ok(None) };
+    let tree = unpack(BufReader::new(file), budget).map_err(|source| ArchiveError::Unpack { source })?;
+    Ok(Some(tree))
 }
 
 /// What is kept, when it is there and what it should be. A disk may forget in the middle.
@@ -148,7 +154,13 @@ fn download(source: &ArchiveSource, cache: &Path, kept: &Path, limits: Limits) -
     };
     fs::create_dir_all(cache).map_err(told("make", cache))?;
     let file = File::create(&part).map_err(told("write", &part))?;
-    let mut sink = Sink { file, path: &part, hasher: Sha256::new(), left: limits.bytes, most: limits.bytes };
+    let mut sink = Sink {
+        file,
+        path: &part,
+        hasher: Sha256::new(),
+        left: limits.budget.download_bytes,
+        most: limits.budget.download_bytes,
+    };
     let written = match source.url.strip_prefix("file://") {
         Some(_) => copy(&source.url, &mut sink),
         None => get(source, limits, &mut sink),

@@ -25,7 +25,7 @@ pub use fetcher::{FetchError, Fetcher, Known, Unfetched};
 pub use pack::pack;
 pub use requirements::requirements;
 pub use resolve::{moving, resolve};
-pub use unpack::{Bounds, UnpackError, unpack};
+pub use unpack::{UnpackError, unpack};
 
 use crate::model::{
     build::{Build, BuiltRelease},

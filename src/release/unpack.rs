@@ -7,26 +7,18 @@
 use std::{
     cell::Cell,
     io::{self, BufRead, Read},
-    sync::Arc,
 };
 
 use tar::EntryType;
 use thiserror::Error;
 
-use crate::model::tree::{Entry, Tree};
+use crate::model::{
+    budget::{Budget, Exceeded, Tally},
+    tree::{Entry, Tree},
+};
 
-/// How much may come out of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    pub entries: usize,
-    pub bytes: u64,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { entries: 100_000, bytes: 2 << 30 }
-    }
-}
+/// What the headers of one entry may take, with its name and what it links to.
+const HEADERS: u64 = 64 << 10;
 
 #[derive(Debug, Error)]
 pub enum UnpackError {
@@ -34,10 +26,10 @@ pub enum UnpackError {
     Format,
     #[error("it cannot be unpacked")]
     Broken(#[source] io::Error),
-    #[error("it holds more than {0} entries")]
-    Entries(usize),
-    #[error("it unpacks to more than {0} bytes")]
-    Size(u64),
+    #[error("it has {limit}, which is more than evenkeel reads{}", if place.is_empty() { String::new() } else { format!(": {place}") })]
+    Over { place: String, limit: Exceeded },
+    #[error("the name of an entry in it is longer than {HEADERS} bytes")]
+    Headers,
     #[error("a name in it is not UTF-8: {0}")]
     Name(String),
     #[error("{0:?} in it has a line break or tab in its name")]
@@ -55,47 +47,45 @@ pub enum UnpackError {
 }
 
 /// Reads all of it. Which compression it is, its first bytes say.
-pub fn unpack(mut from: impl BufRead, bounds: Bounds) -> Result<Tree, UnpackError> {
+pub fn unpack(mut from: impl BufRead, budget: &Budget) -> Result<Tree, UnpackError> {
     let first = from.fill_buf().map_err(UnpackError::Broken)?;
     match first {
-        [0x1f, 0x8b, ..] => entries(flate2::bufread::MultiGzDecoder::new(from), bounds),
+        [0x1f, 0x8b, ..] => entries(flate2::bufread::MultiGzDecoder::new(from), budget),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            entries(zstd::stream::read::Decoder::with_buffer(from).map_err(UnpackError::Broken)?, bounds)
+            entries(zstd::stream::read::Decoder::with_buffer(from).map_err(UnpackError::Broken)?, budget)
         }
         _ => Err(UnpackError::Format),
     }
 }
 
-fn entries(from: impl Read, bounds: Bounds) -> Result<Tree, UnpackError> {
-    let spent = Cell::new(false);
-    // Headers count too, for a name may be as long as the archive says. Each entry has some of its own.
-    let allowed = bounds.bytes.saturating_add(bounds.entries as u64 * 4096);
-    let from = Bounded { from, left: allowed, spent: &spent };
-    let broken = |error| if spent.get() { UnpackError::Size(bounds.bytes) } else { UnpackError::Broken(error) };
+fn entries(from: impl Read, budget: &Budget) -> Result<Tree, UnpackError> {
+    // A name may be as long as the archive says; only what is counted comes out.
+    let (allowed, spent) = (Cell::new(HEADERS), Cell::new(false));
+    let from = Bounded { from, left: &allowed, spent: &spent };
+    let broken = |error| if spent.get() { UnpackError::Headers } else { UnpackError::Broken(error) };
     let mut archive = tar::Archive::new(from);
-    let mut tree = Tree::default();
-    let mut left = bounds.bytes;
-    for (number, entry) in archive.entries().map_err(broken)?.enumerate() {
+    let (mut tree, mut tally) = (Tree::default(), Tally::new(budget));
+    for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        if number >= bounds.entries {
-            return Err(UnpackError::Entries(bounds.entries));
-        }
         let kind = entry.header().entry_type();
-        // What git-archive and others say of the archive as a whole.
-        if kind == EntryType::XGlobalHeader {
+        let written = name(&entry.path_bytes())?;
+        let path = inside(&written)?.unwrap_or_default();
+        let over = |limit| UnpackError::Over { place: beginning(&path), limit };
+        tally.entry(&path).map_err(over)?;
+        // What it says that it has is counted before it is read, or passed over.
+        let stored = entry.header().entry_size().map_err(broken)?.max(entry.size());
+        tally.content(stored).map_err(over)?;
+        allowed.set(HEADERS.saturating_add(stored).saturating_add(512));
+        // What git-archive and others say of the archive as a whole; the folder that it is of.
+        if kind == EntryType::XGlobalHeader || path.is_empty() {
             continue;
         }
-        let written = name(&entry.path_bytes())?;
-        let Some(path) = inside(&written)? else { continue };
         let found = match kind {
             EntryType::Directory => continue,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let size = entry.size();
-                if size > left {
-                    return Err(UnpackError::Size(bounds.bytes));
-                }
                 let mut content = Vec::new();
-                (&mut entry).take(left).read_to_end(&mut content).map_err(broken)?;
+                (&mut entry).take(stored).read_to_end(&mut content).map_err(broken)?;
                 if content.len() as u64 != size {
                     return Err(UnpackError::Short(path));
                 }
@@ -107,19 +97,24 @@ fn entries(from: impl Read, bounds: Bounds) -> Result<Tree, UnpackError> {
                 let target = name(&entry.link_name_bytes().unwrap_or_default())?;
                 let file = inside(&target).ok().flatten().and_then(|target| tree.get(&target)).cloned();
                 match file {
-                    Some(file @ Entry::File { .. }) => file,
+                    Some(Entry::File { content, executable }) => {
+                        tally.content(content.len() as u64).map_err(over)?;
+                        Entry::File { content, executable }
+                    }
                     _ => return Err(UnpackError::HardLink { path, target }),
                 }
             }
             other => return Err(UnpackError::Kind { path, kind: called(other) }),
         };
-        if let Entry::File { content, .. } = &found {
-            left = left.checked_sub(Arc::as_ref(content).len() as u64).ok_or(UnpackError::Size(bounds.bytes))?;
-        }
         // A name that comes twice: the later one counts, as for every tar.
         tree.insert(&path, found).map_err(UnpackError::Leaves)?;
     }
     Ok(tree)
+}
+
+/// Enough of a path to find it by.
+fn beginning(path: &str) -> String {
+    path.chars().take(Budget::STANDARD.line_text).collect()
 }
 
 fn name(bytes: &[u8]) -> Result<String, UnpackError> {
@@ -153,19 +148,20 @@ fn called(kind: EntryType) -> &'static str {
 /// Ends with an error instead of going on without end.
 struct Bounded<'a, R> {
     from: R,
-    left: u64,
+    left: &'a Cell<u64>,
     spent: &'a Cell<bool>,
 }
 
 impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
+        let left = self.left.get();
+        if left == 0 {
             self.spent.set(true);
             return Err(io::Error::other("too much comes out of it"));
         }
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = self.from.read(&mut buffer[..most])?;
-        self.left -= read as u64;
+        self.left.set(left - read as u64);
         Ok(read)
     }
 }

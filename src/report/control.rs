@@ -10,7 +10,9 @@ use crate::model::{
 /// The message of the history branch's commit.
 pub fn commit_message(environment: &EnvironmentName, event: &StandingEvent) -> String {
     let reason = match &event.control {
-        Control::Hold { reason, .. } | Control::Cancel { reason } => format!("{}\n\n", one_line(reason)),
+        Control::Hold { reason, .. } | Control::Cancel { reason } | Control::Quarantine { why: reason, .. } => {
+            format!("{}\n\n", one_line(reason))
+        }
         _ => String::new(),
     };
     let by = one_line(&event.by);
@@ -33,6 +35,7 @@ pub fn line(control: &Control) -> String {
             format!("retry {}, though it leaves out the deployed commit", commit(commits))
         }
         Control::Cancel { .. } => "cancel the running deployment".to_owned(),
+        Control::Quarantine { commits, .. } => format!("quarantine {}", commit(commits)),
         Control::Complete { commits, .. } => format!("complete: {} is live on every instance", commit(commits)),
         Control::Pin { commits, generation, .. } => {
             format!("pin to {} of generation {generation}, until a newer commit", commit(commits))
@@ -50,6 +53,7 @@ pub(super) fn in_table(event: &StandingEvent) -> (&'static str, String) {
         Control::Resume { instance } => instance.as_ref().map(ToString::to_string).unwrap_or_default(),
         Control::Retry { commits, .. } | Control::Complete { commits, .. } => commit(commits),
         Control::Cancel { reason } => one_line(reason),
+        Control::Quarantine { commits, why } => format!("{}: {}", commit(commits), one_line(why)),
         Control::Pin { commits, generation, .. } => format!("to {} of generation {generation}", commit(commits)),
     };
     let by = format!("by {}", one_line(&event.by));
@@ -63,6 +67,7 @@ fn word(control: &Control) -> &'static str {
         Control::Retry { .. } => "retry",
         Control::Cancel { .. } => "cancel",
         Control::Complete { .. } => "complete",
+        Control::Quarantine { .. } => "quarantine",
         Control::Pin { .. } => "pin",
     }
 }

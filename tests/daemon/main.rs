@@ -5,6 +5,7 @@
 mod believed;
 mod completions;
 mod daemon;
+mod deaths;
 mod durable;
 mod environments;
 #[path = "../support/git.rs"]

@@ -10,6 +10,7 @@ mod helpers;
 mod history;
 mod http;
 mod http_server;
+mod limits;
 mod local;
 mod lost_history;
 #[path = "../support/needs.rs"]

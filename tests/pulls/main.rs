@@ -6,6 +6,7 @@ mod commands;
 mod forks;
 mod installation;
 mod program;
+mod reading;
 mod rights;
 mod sign_in;
 #[path = "../support/mod.rs"]

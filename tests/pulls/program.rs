@@ -59,6 +59,21 @@ impl Story {
         git(&clone, &["push", "--quiet", "../config.git", "main"]);
     }
 
+    /// A branch with these files besides, proposed by somebody who works here.
+    pub fn proposes_files(&self, branch: &str, files: impl Iterator<Item = (String, String)>) -> u64 {
+        let clone = self.path("clone");
+        git(&clone, &["checkout", "--quiet", "-b", branch, "main"]);
+        for (path, text) in files {
+            let path = clone.join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+            fs::write(path, text).expect("it can be written");
+        }
+        git(&clone, &["add", "--all"]);
+        git(&clone, &["commit", "--quiet", "--message", branch]);
+        git(&clone, &["checkout", "--quiet", "main"]);
+        self.github.opens(branch, "alice", branch, false)
+    }
+
     /// A branch with a change, proposed by somebody who works here.
     pub fn proposes(&self, branch: &str) -> u64 {
         self.changes(branch, branch);
@@ -142,11 +157,16 @@ impl Story {
 
     /// Starts the daemon, and has GitHub tell it what happens. It asks once an hour by itself, so within a test once.
     pub fn follows(&self) -> Daemon {
+        self.follows_with(&[])
+    }
+
+    /// As [`Self::follows`], with other flags besides.
+    pub fn follows_with(&self, more: &[&str]) -> Daemon {
         let (authority, secret) = (self.github.authority(), self.github.secret_file());
         let text = |path: &'_ PathBuf| path.to_str().expect("it is UTF-8").to_owned();
         let (authority, secret) = (text(&authority), text(&secret));
         let listen = ["--poll", "1h", "--listen", "127.0.0.1:0", "--webhook-secret-file", &secret];
-        let arguments = [&listen[..], &["--ca-file", &authority]].concat();
+        let arguments = [&listen[..], &["--ca-file", &authority], more].concat();
         let log = self.path("log");
         let mut command = self.command("run", &self.github.address, &arguments);
         command.stdout(Stdio::null()).stderr(fs::File::create(&log).expect("the log can be made"));

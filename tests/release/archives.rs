@@ -1,15 +1,18 @@
 //! What comes out of an archive.
 
 use evenkeel::{
-    model::tree::{Entry, Tree},
-    release::{Bounds, unpack},
+    model::{
+        budget::Budget,
+        tree::{Entry, Tree},
+    },
+    release::unpack,
 };
 use tar::EntryType;
 
 use crate::world::{file, gzip, special, tar, tarred};
 
 fn unpacked(tar: &[u8]) -> Tree {
-    unpack(&gzip(tar)[..], Bounds::default()).unwrap_or_else(|error| panic!("{error:?}"))
+    unpack(&gzip(tar)[..], &Budget::STANDARD).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn an_archive_in_several_pieces_is_read_to_its_end() {
     let whole = tarred();
     let (first, second) = whole.split_at(700);
     let gz = [gzip(first), gzip(second)].concat();
-    assert_eq!(unpack(&gz[..], Bounds::default()).expect("unpacked").len(), 7);
+    assert_eq!(unpack(&gz[..], &Budget::STANDARD).expect("unpacked").len(), 7);
     let zst = |bytes| zstd::encode_all(bytes, 1).expect("into memory");
-    assert_eq!(unpack(&[zst(first), zst(second)].concat()[..], Bounds::default()).expect("unpacked").len(), 7);
+    assert_eq!(unpack(&[zst(first), zst(second)].concat()[..], &Budget::STANDARD).expect("unpacked").len(), 7);
 }

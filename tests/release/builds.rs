@@ -10,7 +10,7 @@ use evenkeel::{
         quantity::Span,
         release::{Making, ReleaseFile},
     },
-    release::{Bounds, BuildError, Builds, Job, Made, Workshop},
+    release::{BuildError, Builds, Job, Made, Workshop},
 };
 use insta::assert_snapshot;
 
@@ -294,16 +294,31 @@ fn what_cannot_be_deployed_is_refused_by_name() {
     `mkdir out; echo a >out/$(printf 'a\tb')` left something that cannot be deployed: "a\tb" in out has a line break or tab in its name; rename it
     `mkdir out; echo a >out/$(printf '\377')` left something that cannot be deployed: a name in it is not UTF-8: \xff
     "#);
-    let bounds = Bounds { entries: 5, bytes: 1000 };
-    let narrow = workshop(&world).with_bounds(bounds);
+    let narrow = workshop(&world).with_budget(Budget { entries: 5, tree_bytes: 1000, ..Budget::STANDARD });
     for run in ["mkdir out; head -c 2000 /dev/zero >out/a", "mkdir out; touch out/1 out/2 out/3 out/4 out/5 out/6"] {
         let error = make_in(&narrow, &build(run)).expect_err("too much").to_string();
-        assert!(error.contains("there are more than"), "{error}");
+        assert!(error.contains("more than evenkeel reads"), "{error}");
     }
     // Whatever it has closed to everybody is removed all the same.
     assert!(failed(&world, &build("mkdir -p a/b; chmod 0 a/b a; exit 1")).contains("failed"));
     assert!(make(&world, &build("mkdir out; echo ok >out/a")).is_ok());
     assert!(!world.path("state/builds/work").exists(), "the folders of a build are removed");
+}
+
+#[test]
+fn a_build_that_leaves_a_folder_15000_deep_fails_and_is_removed() {
+    let world = World::new();
+    let dig = r#"perl -e 'mkdir "out"; chdir "out"; for (1..15000) { mkdir "d" or die; chdir "d" or die }'"#;
+    let small = std::thread::Builder::new().stack_size(256 << 10);
+    let failed = small.spawn(move || {
+        let error = make(&world, &build(dig)).expect_err("too deep").to_string();
+        let mut folders: Vec<_> = fs::read_dir("/var/tmp").expect("a folder").flatten().map(|it| it.path()).collect();
+        folders.push(world.path("state/builds/work"));
+        assert!(!folders.iter().any(|at| at.join("source/out/d/d").exists()), "the folders of a build are removed");
+        error
+    });
+    let failed = failed.expect("it starts").join().expect("it ends");
+    assert!(failed.contains("more than 64 folders"), "{failed}");
 }
 
 #[test]

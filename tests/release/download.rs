@@ -3,7 +3,10 @@
 use std::{fs, time::Duration};
 
 use evenkeel::{
-    model::source::{ArchiveSource, SourceCredentials},
+    model::{
+        budget::Budget,
+        source::{ArchiveSource, SourceCredentials},
+    },
     release::{
         Fetcher,
         archive::{Limits, fetch},
@@ -48,7 +51,7 @@ fn what_is_not_what_was_declared_is_never_unpacked() {
         "/bomb" => Answer::body(&body),
         _ => Answer::status(404),
     });
-    let limits = Limits { bytes: 100, ..Limits::default() };
+    let limits = Limits { budget: Budget { download_bytes: 100, ..Budget::STANDARD }, ..Limits::default() };
     let cache = world.path("cache");
     let mut said = String::new();
     let mut told = |source: &ArchiveSource, limits| {

@@ -1,12 +1,12 @@
 //! Archives that somebody made to do harm, or that are broken.
 
-use evenkeel::release::{Bounds, unpack};
+use evenkeel::{model::budget::Budget, release::unpack};
 use tar::EntryType;
 
 use crate::world::{Item, World, file, gzip, sha256, special, tar};
 
 fn refused(archive: &[u8]) -> String {
-    let bounds = Bounds { entries: 100, bytes: 1 << 20 };
+    let bounds = &Budget { entries: 100, tree_bytes: 1 << 20, ..Budget::STANDARD };
     let error = unpack(archive, bounds).expect_err("refused");
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
@@ -55,21 +55,34 @@ fn links_that_leave_the_tree_are_refused_with_the_service() {
     insta::assert_snapshot!(said);
 }
 
+/// 65 folders inside one another.
+const DEEP: &str = "d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/\
+     d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/";
+
 #[test]
 fn however_small_it_is_what_comes_out_of_it_is_bounded() {
     let zeros = |path, megabytes: usize| Item { content: vec![0; megabytes << 20], ..file(path, "") };
     let two = tar(&[zeros("a", 1), file("b", "x")]);
     assert!(gzip(&two).len() < 20_000);
-    assert_eq!(refused(&gzip(&two)), "it unpacks to more than 1048576 bytes");
-    assert_eq!(refused(&zstd::encode_all(&two[..], 1).expect("into memory")), "it unpacks to more than 1048576 bytes");
+    let large = "it has more than 1 MiB in all files together, which is more than evenkeel reads: b";
+    assert_eq!(refused(&gzip(&two)), large);
+    assert_eq!(refused(&zstd::encode_all(&two[..], 1).expect("into memory")), large);
     // Links to one large file are as many large files on a host.
     let linked = tar(&[zeros("a", 1), special("b", EntryType::Link, "a")]);
-    assert_eq!(refused(&gzip(&linked)), "it unpacks to more than 1048576 bytes");
-    // A name may be as long as the archive says: it counts, too.
+    assert_eq!(refused(&gzip(&linked)), large);
+    // A name may be as long as the archive says.
     let long = Item { kind: EntryType::GNULongName, ..zeros("././@LongLink", 8) };
-    assert_eq!(refused(&gzip(&tar(&[long, file("a", "x")]))), "it unpacks to more than 1048576 bytes");
+    assert_eq!(refused(&gzip(&tar(&[long, file("a", "x")]))), "the name of an entry in it is longer than 65536 bytes");
     let many: Vec<Item> = (0..101).map(|_| file("a", "")).collect();
-    assert_eq!(refused(&gzip(&tar(&many))), "it holds more than 100 entries");
+    assert_eq!(
+        refused(&gzip(&tar(&many))),
+        "it has more than 100 files, folders and links, which is more than evenkeel reads: a"
+    );
+    let deep = Item { kind: EntryType::GNULongName, content: DEEP.into(), ..file("././@LongLink", "") };
+    assert_eq!(
+        refused(&gzip(&tar(&[deep, special("d", EntryType::Directory, "")]))).split(", ").next(),
+        Some("it has more than 64 folders inside one another")
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What takes too long for every day: a controller killed at two hundred points.
+//! What takes too long for every day: a minute of made-up inputs for each fuzz target, and a controller killed at two
+//! hundred points.
 //!
 //! Runs only when asked for, with `--soak` or EVENKEEL_SOAK=1; needs what the lab's tests need.
 //! EVENKEEL_SEED draws the points of an earlier run again, EVENKEEL_POINTS another number of them.
@@ -6,6 +7,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 #[path = "../support/dice.rs"]
@@ -20,6 +22,8 @@ mod git;
 #[path = "../lab/kills.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod kills;
+#[path = "../support/mutate.rs"]
+mod mutate;
 #[path = "../support/needs.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod needs;
@@ -43,6 +47,19 @@ fn main() -> ExitCode {
         println!("soak: not run; ask for it with --soak, or EVENKEEL_SOAK=1");
         return ExitCode::SUCCESS;
     }
+    let seed = kills::seed().unwrap_or_else(|| u64::from(std::process::id()));
+    for (target, inputs) in mutate::corpora() {
+        println!("soak: a minute of {target}, seed {seed}");
+        let (inputs, mut dice) = (inputs.values().collect::<Vec<_>>(), dice::Dice::new(seed));
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            let input = mutate::mutated(&mut dice, &inputs);
+            if catch_unwind(|| evenkeel::engine::fuzz::feed(&target, &input)).is_err() {
+                eprintln!("{target}: {}", input.escape_ascii());
+                return ExitCode::from(101);
+            }
+        }
+    }
     let world = world::take_turns().and_then(|turn| Ok((turn, world::World::boot("soak")?)));
     let (_turn, world) = match world {
         Ok(both) => both,
@@ -53,8 +70,6 @@ fn main() -> ExitCode {
     };
     let points = std::env::var("EVENKEEL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(POINTS);
     // The lab comes down whatever happens in between.
-    let soaked = catch_unwind(AssertUnwindSafe(|| {
-        kills::at_points(&world, "soak", points, kills::seed().unwrap_or_else(|| u64::from(std::process::id())))
-    }));
+    let soaked = catch_unwind(AssertUnwindSafe(|| kills::at_points(&world, "soak", points, seed)));
     if soaked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }

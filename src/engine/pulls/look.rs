@@ -2,7 +2,11 @@
 
 use futures_util::future::join_all;
 
-use super::{proposal::Pair, trust};
+use super::{
+    proposal::Pair,
+    reader::{Reader, ReaderError},
+    trust,
+};
 use crate::{
     engine::look::{Hosts, answer, plan_from},
     host::{self, Host, HostError, Question},
@@ -20,7 +24,12 @@ pub struct Plans {
 
 /// Looks at the hosts of the base, each where the base says that it is. `newest` is the newest generation that the
 /// history tells of.
-pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>, newest: Option<u64>) -> Plans {
+pub async fn plans<H: Host>(
+    pair: &Pair,
+    hosts: &Hosts<H>,
+    reader: &Reader,
+    newest: Option<u64>,
+) -> Result<Plans, ReaderError> {
     let (base, proposed) = (&pair.base, &pair.proposed);
     let names = base.desired.keys().chain(proposed.desired.keys().filter(|name| !base.desired.contains_key(*name)));
     let seen = join_all(names.map(|name| async {
@@ -31,9 +40,10 @@ pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>, newest: Option<u64>) 
         (name.clone(), seen)
     }));
     let observed: Observed = seen.await.into_iter().collect();
-    let mut with = plan_from(proposed, &observed, newest);
+    let without = plan_from(base, &observed, newest);
+    let mut with = reader.plan(pair.environment(), observed, newest).await?;
     with.findings.extend(trust::findings(&base.fleet, &proposed.fleet));
-    Plans { with, without: plan_from(base, &observed, newest) }
+    Ok(Plans { with, without })
 }
 
 async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {

@@ -5,6 +5,7 @@
 //! a time, of its newest commit; a proposal is never trusted (`trust.rs`); what could not be said is said
 //! later; GitHub being away is no trouble for the loop.
 
+mod apart;
 mod commands;
 mod deployed;
 mod installation;
@@ -14,6 +15,7 @@ mod proposal;
 mod publish;
 mod queue;
 mod queued;
+mod reader;
 mod rights;
 mod trust;
 
@@ -35,6 +37,7 @@ use tracing::warn;
 use super::{
     chronicle,
     ledger::{GitLedger, Ledger as _, LedgerError},
+    off::off,
     reconcile::Reconciler,
     rollback::RollbackError,
     roster::Roster,
@@ -51,6 +54,9 @@ use crate::{
     },
     report,
 };
+pub use apart::{COMMAND as READ_PROPOSAL, serve as read_proposal};
+pub use reader::ReaderSetup;
+
 use proposal::{Base, Proposal, proposal};
 use queue::{Approved, Comments, Made, State};
 
@@ -75,6 +81,7 @@ pub struct PullRequests<H> {
     github: Arc<GitHub>,
     /// Connections of its own: what strangers have hosts look for must not be in the way of the loop.
     roster: Roster<H>,
+    reading: ReaderSetup,
     poll_every: Duration,
     /// Wakes the loop.
     poke: mpsc::Sender<()>,
@@ -110,6 +117,7 @@ impl<H: Host> PullRequests<H> {
         reconciler: Arc<Reconciler<H, GitLedger>>,
         github: Arc<GitHub>,
         roster: Roster<H>,
+        reading: ReaderSetup,
         poll_every: Duration,
         poke: mpsc::Sender<()>,
     ) -> Self {
@@ -117,6 +125,7 @@ impl<H: Host> PullRequests<H> {
             reconciler,
             github,
             roster,
+            reading,
             poll_every,
             poke,
             said: Mutex::default(),
@@ -288,7 +297,7 @@ impl<H: Host> PullRequests<H> {
         commit: &str,
     ) -> Result<publish::Content, PullError> {
         let base = Base { fetched, branch: &pull.base, commit };
-        let proposal = proposal(&self.reconciler, &base, &pull.head).await?;
+        let (proposal, reader) = proposal(&self.reconciler, &self.reading, &base, &pull.head).await?;
         Ok(match proposal {
             Proposal::Conflict(paths) => publish::Content::Conflict(paths),
             Proposal::Refused(why) => publish::Content::Refused(why),
@@ -296,13 +305,20 @@ impl<H: Host> PullRequests<H> {
             Proposal::Unfollowed => publish::Content::Untouched { followed: false },
             Proposal::Changes(pairs) if pairs.is_empty() => publish::Content::Untouched { followed: true },
             Proposal::Changes(pairs) => {
+                let Some(reader) = reader else {
+                    return Ok(publish::Content::Refused("nothing has read it".to_owned()));
+                };
                 let planned = pairs.into_iter().map(|pair| async {
                     let hosts = self.roster.hosts(&pair.base.fleet);
                     let newest = chronicle::newest(&self.reconciler.ledger, &pair.base.fleet.environment.name).await?;
-                    let plans = look::plans(&pair, &hosts, newest.newest_generation()).await;
-                    Ok::<_, PullError>((pair, plans))
+                    let plans = look::plans(&pair, &hosts, &reader, newest.newest_generation()).await;
+                    Ok::<_, PullError>(plans.map(|plans| (pair, plans)))
                 });
-                publish::Content::Planned(futures_util::future::try_join_all(planned).await?)
+                let planned = futures_util::future::try_join_all(planned).await?;
+                match planned.into_iter().collect::<Result<Vec<_>, reader::ReaderError>>() {
+                    Ok(planned) => publish::Content::Planned(planned),
+                    Err(error) => publish::Content::Refused(report::chain(&error)),
+                }
             }
         })
     }
@@ -323,9 +339,10 @@ impl<H: Host> PullRequests<H> {
     /// Whether the fleet, as the default branch has it, lets anybody's proposal be looked at.
     async fn plans_forks(&self, fetched: &Fetched) -> Result<bool, PullError> {
         let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Ok(false) };
-        let folder = &self.reconciler.folder;
-        let tree = self.reconciler.ledger.tree(default, default, folder).await?;
-        let (declaration, _) = declare::read_shared(&tree, folder);
+        let folder = self.reconciler.folder.clone();
+        let tree = self.reconciler.ledger.tree(default, default, &folder).await?;
+        let read = off(move || declare::read_shared(&tree, &folder)).await;
+        let (declaration, _) = read.map_err(LedgerError::from)?;
         Ok(declaration.is_some_and(|declaration| declaration.plans_forks()))
     }
 

@@ -2,28 +2,21 @@
 //!
 //! Keeps true: a proposal is not trusted. Nothing of it is run or built; nothing is fetched that the base does not
 //! fetch already; what it says of instances changes nothing of how they are reached. Its files are those of a
-//! merge that is made here.
+//! merge that is made here. A process of its own reads and plans it (`apart.rs`): what that runs into is told on the pull
+//! request, and is no trouble for the controller.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
+use super::{
+    apart::{Answer, Asked, Outcome, Reading, contents_of},
+    reader::{Reader, ReaderError, ReaderSetup},
+};
 use crate::{
     decide,
-    engine::{
-        PrepareError, Prepared, declared, gathered,
-        ledger::{GitLedger, Ledger as _},
-        reconcile::Reconciler,
-        round_error::RoundError,
-        wanted,
-    },
-    git::{Fetched, Merged},
+    engine::{Prepared, ledger::GitLedger, reconcile::Reconciler, round_error::RoundError, wanted},
+    git::Fetched,
     host::Host,
-    model::{
-        finding::Finding,
-        name::EnvironmentName,
-        plan::Commits,
-        standing::{Good, Standing},
-    },
-    release::{Builds, Known},
+    model::{finding::Finding, name::EnvironmentName, standing::Standing},
     report,
 };
 
@@ -70,21 +63,22 @@ impl Base<'_> {
     }
 }
 
-/// Works out what the proposed commit would change.
+/// One environment that a proposal may change, as the base has it.
+struct Followed {
+    before: Arc<Prepared>,
+    wanted: decide::Wanted,
+    asked: Asked,
+}
+
+/// Works out what the proposed commit would change. What reads it goes on to plan what it changes.
 pub async fn proposal<H: Host>(
     reconciler: &Reconciler<H, GitLedger>,
+    setup: &ReaderSetup,
     base: &Base<'_>,
     head: &str,
-) -> Result<Proposal, RoundError> {
-    let (onto, proposed) = (base.commit.to_owned(), head.to_owned());
-    let merged = match reconciler.ledger.call(move |repository| repository.merged(&onto, &proposed)).await? {
-        Merged::Clean(commit) => commit,
-        Merged::Conflict(paths) => return Ok(Proposal::Conflict(paths)),
-        Merged::TooLarge(why) => return Ok(Proposal::Refused(why)),
-    };
-    let (mut pairs, mut is_followed) = (Vec::new(), false);
-    let mut findings: Vec<Finding> = Vec::new();
+) -> Result<(Proposal, Option<Reader>), RoundError> {
     let wants = wanted::wanted(reconciler, base.fetched).await?;
+    let mut followed = Vec::new();
     for (name, wanted) in wants.known {
         if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
             continue;
@@ -93,32 +87,69 @@ pub async fn proposal<H: Host>(
             Ok(before) => before,
             Err(failure) => {
                 let why = format!("what the base holds of {name} cannot be prepared: {}", report::chain(&failure));
-                return Ok(Proposal::Refused(why));
+                return Ok((Proposal::Refused(why), None));
             }
         };
-        let Some(commits) = with(&merged, &wanted.commits, &before, base) else { continue };
-        is_followed = true;
-        match propose(reconciler, commits, &before, wanted.said.standing.good.as_ref()).await? {
-            Ok(after) if after.digest == before.digest && same_rules(&after, &before) => {}
-            Ok(after) => {
-                let proposed = Arc::new(after);
-                pairs.push(Pair { base: before, proposed, standing: wanted.said.standing });
+        followed.extend(asked(&wanted, &before, base).map(|asked| Followed { before, wanted, asked }));
+    }
+    let (mirror, url) = reconciler.ledger.place();
+    let reading = Reading {
+        mirror,
+        url,
+        state: setup.state.clone(),
+        builds: setup.builds.clone(),
+        overrides: setup.overrides.clone(),
+        folder: reconciler.folder.clone(),
+        base: base.commit.to_owned(),
+        head: head.to_owned(),
+        environments: followed.iter().map(|followed| followed.asked.clone()).collect(),
+    };
+    let (reader, outcomes) = match Reader::start(setup, reading).await {
+        Ok((reader, Answer::Environments(outcomes))) => (reader, outcomes),
+        Ok((_, Answer::Conflict(paths))) => return Ok((Proposal::Conflict(paths), None)),
+        Ok((_, Answer::Refused(why))) => return Ok((Proposal::Refused(why), None)),
+        Err(error) => return Ok((Proposal::Refused(report::chain(&error)), None)),
+    };
+    let untold = wants.untold.into_values().find(|untold| untold.branch == base.branch);
+    let proposal = match (followed.is_empty(), untold) {
+        (true, Some(untold)) => Proposal::Refused(untold.why),
+        (true, None) => Proposal::Unfollowed,
+        (false, _) => match changes(&reader, followed, outcomes).await {
+            Ok(proposal) => proposal,
+            Err(error) => Proposal::Refused(report::chain(&error)),
+        },
+    };
+    Ok((proposal, Some(reader)))
+}
+
+/// What of the environments is another than it is without the proposal.
+async fn changes(
+    reader: &Reader,
+    followed: Vec<Followed>,
+    outcomes: Vec<(EnvironmentName, Outcome)>,
+) -> Result<Proposal, ReaderError> {
+    let known = contents_of(followed.iter().map(|followed| &*followed.before));
+    let mut outcomes: BTreeMap<EnvironmentName, Outcome> = outcomes.into_iter().collect();
+    let (mut pairs, mut findings) = (Vec::new(), Vec::<Finding>::new());
+    for Followed { before, wanted, asked } in followed {
+        match outcomes.remove(&asked.name).ok_or(ReaderError::Lacking)? {
+            Outcome::Prepared(row) => {
+                let lacking = row.contents().into_iter().filter(|digest| !known.contains_key(digest)).collect();
+                let mut contents = reader.contents(lacking).await?;
+                contents.extend(known.iter().map(|(digest, content)| (*digest, content.clone())));
+                let after = row.with(&contents).ok_or(ReaderError::Lacking)?;
+                if after.digest != before.digest || !same_rules(&after, &before) {
+                    let (proposed, standing) = (Arc::new(after), wanted.said.standing);
+                    pairs.push(Pair { base: before, proposed, standing });
+                }
             }
-            Err(PrepareError::Invalid { findings: found }) => {
+            Outcome::Invalid(found) => {
                 findings.extend(found.into_iter().filter(|found| !findings.contains(found)).collect::<Vec<_>>());
             }
-            Err(error) => return Ok(Proposal::Refused(report::chain(&error))),
+            Outcome::Refused(why) => return Ok(Proposal::Refused(why)),
         }
     }
-    let untold = wants.untold.into_values().find(|untold| untold.branch == base.branch);
-    if let (false, Some(untold)) = (is_followed, untold) {
-        return Ok(Proposal::Refused(untold.why));
-    }
-    Ok(match (is_followed, findings.is_empty()) {
-        (false, _) => Proposal::Unfollowed,
-        (true, true) => Proposal::Changes(pairs),
-        (true, false) => Proposal::Invalid(findings),
-    })
+    Ok(if findings.is_empty() { Proposal::Changes(pairs) } else { Proposal::Invalid(findings) })
 }
 
 /// What the base declares. Where that does not validate, which a pull request may be about to mend, what was good
@@ -134,42 +165,20 @@ async fn without<H: Host>(
     }
 }
 
-/// The commits of an environment as they would be; none where the branch is none of its.
-fn with(merged: &str, wanted: &Commits, before: &Prepared, base: &Base<'_>) -> Option<Commits> {
+/// The environment as the reader is asked for it; none where the branch is none of its.
+fn asked(wanted: &decide::Wanted, before: &Prepared, base: &Base<'_>) -> Option<Asked> {
     let of_default = base.is_of_all();
     let of_environment = base.branch == before.fleet.environment.branch;
-    let commit = |moves: bool, was: &Option<String>| if moves { Some(merged.to_owned()) } else { was.clone() };
-    (of_default || of_environment).then(|| Commits {
-        default: commit(of_default, &wanted.default),
-        environment: commit(of_environment, &wanted.environment),
-        sources: wanted.sources.clone(),
+    let kept = |moves: bool, was: &Option<String>| if moves { None } else { was.clone() };
+    let recorded = wanted.said.standing.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
+    (of_default || of_environment).then(|| Asked {
+        name: before.fleet.environment.name.clone(),
+        default: kept(of_default, &wanted.commits.default),
+        environment: kept(of_environment, &wanted.commits.environment),
+        sources: wanted.commits.sources.clone(),
+        origins: before.fleet.sources().into_keys().map(|source| source.origin.clone()).collect(),
+        recorded,
     })
-}
-
-/// What the environment would be. Its builds are looked up and never run.
-async fn propose<H: Host>(
-    reconciler: &Reconciler<H, GitLedger>,
-    commits: Commits,
-    before: &Prepared,
-    good: Option<&Good>,
-) -> Result<Result<Prepared, PrepareError>, RoundError> {
-    let (Some(default), Some(environment)) = (&commits.default, &commits.environment) else {
-        return Err(RoundError::NoCommits);
-    };
-    let tree = reconciler.ledger.tree(default, environment, &reconciler.folder).await?;
-    let name = before.fleet.environment.name.clone();
-    let fleet = match declared(&tree, &reconciler.folder, &name, &reconciler.overrides) {
-        Ok(fleet) => fleet,
-        Err(error) => return Ok(Err(error)),
-    };
-    let origins: BTreeSet<_> = before.fleet.sources().into_keys().map(|source| source.origin.clone()).collect();
-    let (fetcher, workshop) = (reconciler.fetcher.clone(), reconciler.workshop.clone());
-    let recorded = good.map(|good| good.builds.clone()).unwrap_or_default();
-    let gather = move || {
-        let builds = Builds { workshop: workshop.as_deref(), recorded: Some(&recorded), run: false };
-        gathered(fleet, &tree, commits, &Known { fetcher: &*fetcher, origins }, builds)
-    };
-    Ok(tokio::task::spawn_blocking(gather).await?)
 }
 
 /// Whether it is deployed to the same hosts by the same rules, grants among them.

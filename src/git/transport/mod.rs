@@ -183,6 +183,13 @@ impl Drop for Session {
     }
 }
 
+/// Whether `known_hosts` trusts a key for a host: for those who try what it makes of any text.
+#[doc(hidden)]
+pub fn is_known_host(text: &str, host: &str, port: u16, key: &str) -> bool {
+    let known = known_hosts::KnownHost::find(text, host, port);
+    russh::keys::PublicKey::from_openssh(key).is_ok_and(|key| known.judge(&key) == known_hosts::Verdict::Trusted)
+}
+
 fn register() -> Result<(), TransportError> {
     static REGISTERED: OnceLock<Result<(), String>> = OnceLock::new();
     REGISTERED

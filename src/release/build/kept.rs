@@ -3,18 +3,19 @@
 //! Keeps true: a folder is there whole or not at all; what is read is what was put there, else it is not there.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
-use super::{BuildError, Made};
+use super::{BuildError, Made, remove::remove};
 use crate::{
     model::{
+        budget::Budget,
         digest::Digest,
         release::{Compression, Release},
         source::Pinned,
     },
-    release::{Bounds, pack, travelling, unpack},
+    release::{pack, travelling, unpack},
 };
 
 /// How many are kept: some for each environment, and what was live before.
@@ -33,11 +34,11 @@ impl<'a> Kept<'a> {
         self.folder.join("made").join(key.to_string())
     }
 
-    pub fn find(&self, key: &Digest, bounds: Bounds) -> Option<Made> {
+    pub fn find(&self, key: &Digest, budget: &Budget) -> Option<Made> {
         let place = self.place(key);
         let digest: Digest = fs::read_to_string(place.join("digest")).ok()?.trim().parse().ok()?;
         let archive = fs::read(place.join("output.tar.gz")).ok()?;
-        let files = travelling("what was built", &unpack(&archive[..], bounds).ok()?).ok()?;
+        let files = travelling("what was built", &unpack(&archive[..], budget).ok()?).ok()?;
         let release = Release::new(Pinned::Folder(String::new()), files);
         let log = fs::read_to_string(place.join("log")).ok()?;
         if release.digest != digest {
@@ -54,8 +55,8 @@ impl<'a> Kept<'a> {
         let told = |source| BuildError::File { doing: "write", path: part.clone(), source };
         let release = Release::new(Pinned::Folder(String::new()), made.files.clone());
         let write = || {
-            clear(&part)?;
-            clear(&place)?;
+            remove(&part)?;
+            remove(&place)?;
             fs::create_dir_all(&part)?;
             fs::write(part.join("output.tar.gz"), pack(&release, release.files.keys(), Compression::Gzip)?)?;
             fs::write(part.join("digest"), format!("{}\n", release.digest))?;
@@ -80,7 +81,7 @@ impl<'a> Kept<'a> {
 
     /// What cannot be removed now is removed another time.
     fn prune(&self) {
-        oldest(&self.folder.join("made"), |path| path.join("used")).for_each(|old| drop(clear(&old)));
+        oldest(&self.folder.join("made"), |path| path.join("used")).for_each(|old| drop(remove(&old)));
     }
 }
 
@@ -92,11 +93,4 @@ fn oldest(folder: &Path, told_by: impl Fn(&Path) -> PathBuf) -> impl Iterator<It
     entries.sort();
     let surplus = entries.len().saturating_sub(MOST);
     entries.into_iter().take(surplus).map(|(_, path)| path)
-}
-
-fn clear(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

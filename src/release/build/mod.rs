@@ -9,6 +9,7 @@ mod error;
 mod kept;
 mod log;
 mod output;
+mod remove;
 mod sandbox;
 mod seccomp;
 mod usage;
@@ -28,7 +29,7 @@ use self::{
     sandbox::{Ended, Ending},
     work::Work,
 };
-use super::{Bounds, travelling};
+use super::travelling;
 use crate::model::{
     budget::Budget,
     build::{Build, BuiltReleases},
@@ -54,7 +55,6 @@ pub struct Builds<'a> {
 #[derive(Debug)]
 pub struct Workshop {
     folder: PathBuf,
-    bounds: Bounds,
     budget: Budget,
     bubblewrap: PathBuf,
     /// One at a time: a build may take all of the machine.
@@ -83,8 +83,7 @@ impl Workshop {
         let folder = folder.into();
         // The sandbox is made from elsewhere.
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        let (bounds, budget) = Default::default();
-        Self { folder, bounds, budget, bubblewrap: "bwrap".into(), building: Mutex::default() }
+        Self { folder, budget: Budget::STANDARD, bubblewrap: "bwrap".into(), building: Mutex::default() }
     }
 
     /// Another program than the `bwrap` of the system.
@@ -93,13 +92,7 @@ impl Workshop {
         self
     }
 
-    /// How much may come out of a build.
-    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
-        self.bounds = bounds;
-        self
-    }
-
-    /// How much a build may leave in its folders while it runs.
+    /// How much a build may leave in its folders while it runs, and how much may come out of it.
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
@@ -107,7 +100,7 @@ impl Workshop {
 
     /// What was made earlier, if it is still there as it was.
     pub fn kept(&self, key: &Digest) -> Option<Made> {
-        Kept::new(&self.folder).find(key, self.bounds)
+        Kept::new(&self.folder).find(key, &self.budget)
     }
 
     /// What was made earlier, else made now. Blocks for as long as the build may take.
@@ -128,7 +121,7 @@ impl Workshop {
         };
         let files = match fault {
             Some(fault) => Err(fault),
-            None => output::read(&work.source(), &job.build.output, self.bounds).and_then(|tree| {
+            None => output::read(&work.source(), &job.build.output, &self.budget).and_then(|tree| {
                 travelling(job.build.output_name(), &tree).map_err(|why| Fault::Output(why.to_string()))
             }),
         };

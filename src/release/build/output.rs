@@ -3,16 +3,21 @@
 //! Keeps true: no link is followed, so nothing outside the build's folder is read, whatever the build made of
 //! it; what is read is bounded.
 
-use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::Fault;
-use crate::{
-    model::tree::{Entry, Tree},
-    release::Bounds,
+use crate::model::{
+    budget::{Budget, Exceeded, Tally},
+    tree::{Entry, Tree},
 };
 
 /// The files below `output`, which is a folder below `source`. No process of the build runs any more.
-pub fn read(source: &Path, output: &str, bounds: Bounds) -> Result<Tree, Fault> {
+pub fn read(source: &Path, output: &str, budget: &Budget) -> Result<Tree, Fault> {
     let mut folder = source.to_owned();
     for part in output.split('/').filter(|part| !part.is_empty()) {
         folder.push(part);
@@ -22,8 +27,11 @@ pub fn read(source: &Path, output: &str, bounds: Bounds) -> Result<Tree, Fault> 
             Ok(_) | Err(_) => return Err(Fault::NoOutput(output.to_owned())),
         }
     }
-    let mut reader = Reader { tree: Tree::default(), bounds, entries: bounds.entries, left: bounds.bytes };
-    reader.folder(&folder, "")?;
+    let mut reader = Reader { root: folder, tree: Tree::default(), tally: Tally::new(budget), open: Vec::new() };
+    reader.open.push(String::new());
+    while let Some(below) = reader.open.pop() {
+        reader.folder(&below)?;
+    }
     if reader.tree.is_empty() {
         let named = if output.is_empty() { "." } else { output };
         return Err(Fault::Output(format!("there is no file in {named}")));
@@ -32,25 +40,24 @@ pub fn read(source: &Path, output: &str, bounds: Bounds) -> Result<Tree, Fault> 
 }
 
 struct Reader {
+    root: PathBuf,
     tree: Tree,
-    bounds: Bounds,
-    entries: usize,
-    left: u64,
+    tally: Tally,
+    /// Folders that are still to be read, below the root.
+    open: Vec<String>,
 }
 
 impl Reader {
-    fn folder(&mut self, folder: &Path, below: &str) -> Result<(), Fault> {
+    fn folder(&mut self, below: &str) -> Result<(), Fault> {
         let told = |error| Fault::Output(format!("{below} cannot be read: {error}"));
-        for entry in fs::read_dir(folder).map_err(told)? {
+        for entry in fs::read_dir(self.root.join(below)).map_err(told)? {
             let entry = entry.map_err(told)?;
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                 let name = entry.file_name().as_encoded_bytes().escape_ascii().to_string();
                 return Err(Fault::Output(format!("a name in it is not UTF-8: {name}")));
             };
             let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-            self.entries = self.entries.checked_sub(1).ok_or_else(|| {
-                Fault::Output(format!("there are more than {} files and folders", self.bounds.entries))
-            })?;
+            self.tally.entry(&path).map_err(|limit| over(&path, limit))?;
             self.entry(&entry.path(), path)?;
         }
         Ok(())
@@ -61,14 +68,14 @@ impl Reader {
         // Of the link, not of what it leads to.
         let found = fs::symlink_metadata(at).map_err(told)?;
         let entry = if found.is_dir() {
-            return self.folder(at, &path);
+            self.open.push(path);
+            return Ok(());
         } else if found.is_symlink() {
             let target = fs::read_link(at).map_err(told)?;
             let target = target.to_str().ok_or_else(|| Fault::Output(format!("{path} links to what is not UTF-8")))?;
             Entry::Symlink { target: target.to_owned() }
         } else if found.is_file() {
-            let too_much = || Fault::Output(format!("there are more than {} bytes", self.bounds.bytes));
-            self.left = self.left.checked_sub(found.len()).ok_or_else(too_much)?;
+            self.tally.content(found.len()).map_err(|limit| over(&path, limit))?;
             let mut content = Vec::new();
             fs::File::open(at).and_then(|file| file.take(found.len()).read_to_end(&mut content)).map_err(told)?;
             Entry::File { content: content.into(), executable: found.permissions().mode() & 0o100 != 0 }
@@ -77,4 +84,9 @@ impl Reader {
         };
         self.tree.insert(&path, entry).map_err(|path| Fault::Output(format!("{path} is no plain path")))
     }
+}
+
+fn over(path: &str, limit: Exceeded) -> Fault {
+    let path: String = path.chars().take(Budget::STANDARD.line_text).collect();
+    Fault::Output(format!("it has {limit}, which is more than evenkeel reads: {path}"))
 }

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::BuildError;
+use super::{BuildError, remove::remove};
 use crate::model::{budget::Budget, release::ReleaseFile};
 
 #[derive(Debug)]
@@ -118,33 +118,14 @@ fn write(path: &Path, file: &ReleaseFile) -> io::Result<()> {
 }
 
 /// Gives all of it to the user; of links the links, not what they lead to.
-fn lend(path: &Path, user: u32) -> io::Result<()> {
-    lchown(path, Some(user), Some(user))?;
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            lend(&entry?.path(), user)?;
-        }
-    }
-    Ok(())
-}
-
-/// Also what a build has closed to everybody.
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-        ended => return ended,
-    }
-    open(folder)?;
-    fs::remove_dir_all(folder)
-}
-
-fn open(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open(&entry.path())?;
+fn lend(folder: &Path, user: u32) -> io::Result<()> {
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        lchown(&path, Some(user), Some(user))?;
+        if fs::symlink_metadata(&path)?.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                open.push(entry?.path());
+            }
         }
     }
     Ok(())

@@ -1,0 +1,4 @@
+//! Any bytes for `unit`: see `evenkeel::engine::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| evenkeel::engine::fuzz::feed("unit", input));

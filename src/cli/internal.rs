@@ -1,0 +1,22 @@
+//! The commands that evenkeel starts for itself: a process with limits, for work on what nobody trusts.
+
+use std::io::{stdin, stdout};
+
+use super::{DONE, ERROR, Exit, Failure};
+use crate::engine::{confined, pulls::read_proposal};
+
+/// For evenkeel itself: read and plan one proposal, asked on standard input.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Bytes of memory.
+    memory: u64,
+    /// Seconds of the processor.
+    seconds: u64,
+}
+
+pub fn proposal(args: &Args) -> Exit {
+    let told = |doing| move |error: std::io::Error| Failure::new(ERROR, format!("cannot {doing}: {error}"));
+    confined::confine(args.memory, args.seconds).map_err(told("put this process under its limits"))?;
+    read_proposal(stdin().lock(), stdout().lock()).map_err(told("read a proposal"))?;
+    Ok(DONE)
+}
