@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    confinement::Confinement,
     digest::Digest,
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
@@ -118,6 +119,8 @@ pub struct Replica {
     pub env_path: String,
     /// On the host, not ours; a change of its digest restarts.
     pub env_file: Option<String>,
+    /// What its unit confines it by, and the command that checks its health.
+    pub confined_by: BTreeSet<Confinement>,
     pub health: Health,
     pub after: BTreeSet<ServiceName>,
     pub replaces: Vec<String>,

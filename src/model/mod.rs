@@ -6,6 +6,7 @@
 
 pub mod budget;
 pub mod build;
+pub mod confinement;
 pub mod desired;
 pub mod digest;
 pub mod drift;

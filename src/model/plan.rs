@@ -3,11 +3,12 @@
 //! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    confinement::{self, Confinement},
     desired::Resource,
     digest::Digest,
     finding::Finding,
@@ -166,6 +167,9 @@ pub enum Action {
         directory: String,
         /// What its process reads at its start, in order.
         env_files: Vec<String>,
+        /// What a command that asks for its health is confined by, as the replica is; its unit says the same.
+        #[serde(skip)]
+        confined_by: BTreeSet<Confinement>,
         health: Health,
     },
 }
@@ -214,6 +218,15 @@ impl Action {
             Action::ReloadNginx { .. } | Action::ReleaseNginx => "reload",
             Action::AwaitHealth { .. } => "await-health",
         }
+    }
+
+    /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
+    pub fn only_confines(&self) -> Option<usize> {
+        let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
+        let unit = path.starts_with("/etc/systemd/system/").then(|| confinement::without(content))?;
+        let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
+        let added = lines(content) - lines(&unit);
+        (added > 0 && *digest == Digest::of(unit)).then_some(added)
     }
 
     /// The path, unit, release or package list it is about.

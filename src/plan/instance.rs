@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Inputs, links, order};
+use super::{Inputs, confined, links, order};
 use crate::model::{
     desired::{Desired, DesiredLink, Resource},
     finding::{Finding, any_error},
@@ -247,6 +247,7 @@ impl<'a> Differ<'a> {
             let reason = self.declared(&file.resource, reason);
             let action =
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
+            let reason = if action.only_confines().is_some() { confined::REASON } else { reason };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
         }
         for path in desired.links.values().flat_map(|link| &link.previous) {

@@ -4,6 +4,7 @@
 //! every step says why. Applying makes no choice that is not made here.
 
 mod certificates;
+mod confined;
 pub mod drift;
 mod guard;
 mod instance;
@@ -70,6 +71,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         plan.findings.extend(found.findings);
     }
     order::arrange(&mut plan.steps);
+    plan.findings.extend(confined::told_once(&plan.steps));
     plan
 }
 

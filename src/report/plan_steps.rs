@@ -130,7 +130,10 @@ impl Group<'_> {
         let line = |words: String| vec![format!("{} {words}", style.mark(mark_of(&step.action)))];
         match &step.action {
             _ if self.is_told_elsewhere(step) => Vec::new(),
-            Action::WriteFile { path, before, content, mode } => diff::written(path, before, content, *mode, style),
+            Action::WriteFile { path, before, content, mode } => match diff::confined(&step.action) {
+                Some(confined) => line(confined),
+                None => diff::written(path, before, content, *mode, style),
+            },
             Action::WriteLink { path, before, target } => vec![diff::linked(path, before, target, style)],
             Action::RemoveFile { path, .. } => line(style.as_mark(Mark::Delete, &visible(path))),
             Action::InstallPackages { names } => {

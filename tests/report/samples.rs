@@ -81,6 +81,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         user: "ubuntu".into(),
         directory: "/var/lib/evenkeel/sophia/releases/x".into(),
         env_files: vec![ENV.into()],
+        confined_by: Default::default(),
         health,
     })
 }
