@@ -16,6 +16,8 @@ pub struct Question {
     /// Where evenkeel keeps its own there.
     pub base: String,
     pub paths: BTreeSet<String>,
+    /// Those of the paths that are not ours, and may hold secrets: their digests are sealed.
+    pub secrets: BTreeSet<String>,
     pub units: BTreeSet<String>,
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
@@ -35,6 +37,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
     let mut question = Question {
         base: paths::base(&fleet.name),
         paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
+        secrets: BTreeSet::new(),
         units: desired.replicas.keys().cloned().collect(),
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
@@ -49,6 +52,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
     question.units.insert(paths::apply_unit(&fleet.name));
     for replica in desired.replicas.values() {
         question.paths.extend(replica.env_file.clone());
+        question.secrets.extend(replica.env_file.clone().filter(|path| !desired.files.contains_key(path)));
         question.units.extend(replica.replaces.iter().cloned());
     }
     if desired.nginx.is_some() {

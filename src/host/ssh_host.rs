@@ -30,6 +30,7 @@ use crate::model::{
     paths,
     plan::Step,
     release::{HeldRelease, Holdings, Placed},
+    seal::Key,
 };
 
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
@@ -186,7 +187,8 @@ impl Host for SshHost {
             error => error,
         })?;
         *remembered = Remembered::of(question, &answer.output);
-        parse::observation(question, &answer.output).map_err(|why| HostError::Garbled {
+        let fresh = Key::from_bytes(rand::random());
+        parse::observation(question, &answer.output, &fresh).map_err(|why| HostError::Garbled {
             doing,
             why: if answer.errors.is_empty() { why } else { format!("{why} ({})", answer.errors) },
         })

@@ -20,6 +20,8 @@ pub enum Resource {
     /// What all sites of an instance share: the server that answers the digest.
     Nginx,
     Packages,
+    /// What evenkeel itself keeps on an instance.
+    Manifest,
     /// Something in the manifest that nothing declares any more, by its unit or file name.
     Leftover(String),
 }
@@ -31,6 +33,7 @@ impl std::fmt::Display for Resource {
             Resource::Site(name) => write!(f, "site/{name}"),
             Resource::Nginx => write!(f, "nginx"),
             Resource::Packages => write!(f, "packages"),
+            Resource::Manifest => write!(f, "manifest"),
             Resource::Leftover(name) => write!(f, "leftover/{name}"),
         }
     }

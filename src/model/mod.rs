@@ -24,6 +24,7 @@ pub mod pull;
 pub mod quantity;
 pub mod release;
 pub mod requirements;
+pub mod seal;
 pub mod seen;
 pub mod source;
 pub mod standing;

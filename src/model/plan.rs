@@ -15,6 +15,7 @@ use super::{
     fleet::Health,
     manifest::Manifest,
     name::{EnvironmentName, InstanceName, ServiceName},
+    seal::Key,
     source::SourceCommits,
 };
 
@@ -67,6 +68,8 @@ pub struct InstancePlan {
     /// The manifest as it was seen; what undo restores.
     pub manifest_before: Option<Manifest>,
     pub manifest_digest: Option<Digest>,
+    /// With which digests in the manifest are sealed, where the instance has no key yet.
+    pub new_key: Option<Key>,
     /// The manifest once every step is done.
     pub manifest_after: Manifest,
     /// The newest generation seen on the instance.
@@ -156,6 +159,10 @@ pub enum Action {
         digest: Digest,
         port: u16,
     },
+    /// Makes the manifest root's alone, and its digests sealed. Each phase writes it so: the step says why.
+    SealManifest {
+        path: String,
+    },
     /// nginx has no site of ours any more: reload without an answer to wait for.
     ReleaseNginx,
     /// Waits until the replica is healthy.
@@ -209,7 +216,7 @@ impl Action {
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
                 "create"
             }
-            Action::WriteFile { .. } | Action::WriteLink { .. } => "update",
+            Action::WriteFile { .. } | Action::WriteLink { .. } | Action::SealManifest { .. } => "update",
             Action::RemoveFile { .. } => "delete",
             Action::StopUnit { .. } => "stop",
             Action::EnableUnit { .. } => "enable",
@@ -235,9 +242,10 @@ impl Action {
             Action::InstallPackages { names } => names.join(" "),
             Action::StageRelease { release, .. } => release.to_string(),
             Action::BuildVenv { key, .. } => key.to_string(),
-            Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
-                path.clone()
-            }
+            Action::WriteFile { path, .. }
+            | Action::WriteLink { path, .. }
+            | Action::RemoveFile { path, .. }
+            | Action::SealManifest { path } => path.clone(),
             Action::StopUnit { unit, .. }
             | Action::EnableUnit { unit }
             | Action::StartUnit { unit }
@@ -355,7 +363,7 @@ pub fn fate(steps: &[&Step]) -> Fate {
                 created = true;
             }
             Action::InstallPackages { .. } => created = true,
-            Action::WriteFile { .. } | Action::WriteLink { .. } => updated = true,
+            Action::WriteFile { .. } | Action::WriteLink { .. } | Action::SealManifest { .. } => updated = true,
             Action::RemoveFile { .. } => deleted = true,
             Action::StageRelease { .. }
             | Action::BuildVenv { .. }

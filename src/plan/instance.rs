@@ -12,6 +12,7 @@ use crate::model::{
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Step},
     release::Making,
+    seal::Broken,
     seen::Seen,
 };
 
@@ -72,6 +73,7 @@ impl<'a> Differ<'a> {
     pub fn run(mut self) -> Found {
         let generation = self.known("the generation", &self.live.generation).copied().unwrap_or(0);
         self.known("the manifest", &self.live.manifest);
+        self.seal();
         self.packages();
         self.releases();
         self.venvs();
@@ -96,6 +98,7 @@ impl<'a> Differ<'a> {
             state,
             manifest_before: self.live.owned().cloned(),
             manifest_digest: self.live.manifest_digest,
+            new_key: self.live.seal.new_key.clone(),
             manifest_after: self.after,
             generation,
         };
@@ -145,11 +148,22 @@ impl<'a> Differ<'a> {
     /// The phase in which a resource's files change.
     pub fn phase_of(&self, resource: &Resource) -> u32 {
         match resource {
-            Resource::Packages => order::PREPARE,
+            Resource::Packages | Resource::Manifest => order::PREPARE,
             Resource::Service(service) => self.levels.get(service).copied().unwrap_or(order::PRUNE),
             Resource::Site(_) | Resource::Nginx => order::TRAFFIC,
             Resource::Leftover(_) => order::PRUNE,
         }
+    }
+
+    /// What others can learn from the manifest, or have it say.
+    fn seal(&mut self) {
+        let reason = match self.live.seal.broken {
+            None => return,
+            Some(Broken::Plain) => "from now on nobody guesses a secret by the digests in it",
+            Some(Broken::Open) => "drift: others than root can read it",
+        };
+        let action = Action::SealManifest { path: paths::manifest(&self.inputs.fleet.name) };
+        self.step(order::PREPARE, &Resource::Manifest, action, reason);
     }
 
     fn packages(&mut self) {

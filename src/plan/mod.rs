@@ -81,6 +81,7 @@ impl InstancePlan {
             state: InstanceState::Unknown(why),
             manifest_before: None,
             manifest_digest: None,
+            new_key: None,
             manifest_after: Default::default(),
             generation: 0,
         }

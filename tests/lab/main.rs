@@ -33,6 +33,7 @@ mod reconcile;
 mod reconciler;
 mod refuse;
 mod repository;
+mod secrets;
 mod server;
 mod serving;
 mod sources;
@@ -169,6 +170,11 @@ const TESTS: &[Test] = tests! {
         what_a_service_says_that_it_needs_is_lifted,
         a_command_that_checks_health_sees_what_its_service_sees,
         a_fleet_that_ran_unconfined_is_confined_by_one_deployment,
+    }
+    secrets {
+        no_digest_of_a_secret_is_told_anywhere,
+        a_manifest_that_somebody_opened_is_closed_without_a_restart,
+        a_manifest_of_before_is_taken_over_without_a_restart,
     }
     order {
         the_trace_of_a_host_is_read_as_it_is_written,

@@ -27,6 +27,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
             state: state.clone(),
             manifest_before: None,
             manifest_digest: None,
+            new_key: None,
             manifest_after: Manifest::default(),
             generation: 11,
         };

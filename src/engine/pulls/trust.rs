@@ -12,6 +12,7 @@ use crate::{
 pub fn question(base: Question, proposed: Question) -> Question {
     Question {
         paths: &base.paths | &proposed.paths,
+        secrets: &base.secrets | &proposed.secrets,
         units: &base.units | &proposed.units,
         users: &base.users | &proposed.users,
         packages: &base.packages | &proposed.packages,

@@ -125,6 +125,7 @@ fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
         Action::WriteFile { .. } => return Vec::new(),
         Action::WriteLink { path, before, target } => return link(path, before, target),
         Action::RemoveFile { path, .. } => format!("- {path}"),
+        Action::SealManifest { path } => format!("~ {path}: root alone reads it ({reason})"),
         Action::InstallPackages { names } => {
             format!("+ installs {} (added, never removed, not undone)", names.join(", "))
         }
