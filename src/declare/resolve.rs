@@ -238,6 +238,7 @@ impl<'a> Resolver<'a> {
             exec,
             python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
+            unconfined: run.unconfined.iter().copied().collect(),
             state: run.state.iter().map(ToString::to_string).collect(),
             on: on.clone(),
             port,

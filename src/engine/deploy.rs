@@ -235,6 +235,7 @@ impl<H: Host> Deployment<'_, H> {
             name: self.name.clone(),
             phase: self.begun.1 + phase,
             manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&manifest)) },
+            new_key: instance.new_key.clone(),
             manifest_during: manifest,
             manifest_after: match last {
                 true => instance.manifest_after.write(),

@@ -17,6 +17,7 @@ use crate::{
         outcome::Deployment,
         plan::Commits,
         requirements,
+        seal::Key,
         standing::{Standing, StandingEvent},
         tree::{Entry, Tree},
     },
@@ -101,7 +102,7 @@ fn host_answer(input: &[u8]) {
     question.units = ["nginx.service".to_owned()].into();
     question.packages = ["nginx-light".to_owned()].into();
     question.users = ["www-data".to_owned()].into();
-    if let Ok(observation) = question.understand(input) {
+    if let Ok(observation) = question.understand(input, &Key::from_bytes([7; 32])) {
         assert!(observation.files.contains_key("/etc/nginx/sites-enabled/default"), "what was asked for has an answer");
         let text = serde_json::to_vec(&observation).expect("it can be written");
         let again: crate::model::observation::Observation = serde_json::from_slice(&text).expect("it can be read");

@@ -23,7 +23,9 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to ask about the replica a step waits for.
 pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
-    let Action::AwaitHealth { port, user, directory, env_files, health, .. } = &step.action else { return None };
+    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, .. } = &step.action else {
+        return None;
+    };
     let check = HealthCheck {
         check: health.check.clone(),
         port: *port,
@@ -31,6 +33,8 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
         user: user.clone(),
         directory: directory.clone(),
         env_files: env_files.clone(),
+        unit: unit.clone(),
+        confined_by: confined_by.clone(),
     };
     Some((check, health.clone()))
 }

@@ -195,6 +195,7 @@ pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
             user: replica.user.clone(),
             directory: replica.directory.clone(),
             env_files: replica.env_files(),
+            confined_by: replica.confined_by.clone(),
             health: replica.health.clone(),
         },
         reason: String::new(),

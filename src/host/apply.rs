@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::quote::word;
-use crate::model::{budget::Budget, digest::Digest, name::FleetName, paths, text};
+use crate::model::{budget::Budget, digest::Digest, name::FleetName, paths, seal::Key, text};
 
 /// How the scripts' refusals end of what has changed since the plan was made.
 pub(super) const OVERTAKEN: &str = "plan again";
@@ -22,6 +22,8 @@ pub struct PhaseWork {
     pub phase: u32,
     /// What the manifest must be when the phase begins; None: there must be none.
     pub manifest_before: Option<Digest>,
+    /// With which the digests in these are sealed, where there is no key yet.
+    pub new_key: Option<Key>,
     /// Old and new together, in force before the first change.
     pub manifest_during: String,
     /// In force once all of the phase is done.

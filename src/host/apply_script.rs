@@ -84,6 +84,10 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
     let union = store(work.manifest_during.as_bytes());
     let _ = writeln!(script, "step begin begin {}", word(&expected));
+    if let Some(key) = &work.new_key {
+        let key = store(key.write().as_bytes());
+        let _ = writeln!(script, "step key take_key {key}");
+    }
     let _ = writeln!(script, "step own own {union}");
     let units: Vec<String> = steps.iter().filter_map(|step| process(&step.action)).map(word).collect();
     if !units.is_empty() {
@@ -151,6 +155,7 @@ fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<St
             format!("write_link {} {} {}", word(path), word(target), before_word(before))
         }
         Action::RemoveFile { path, before } => format!("remove_file {} {}", word(path), before_word(before)),
+        Action::SealManifest { .. } => "seal".to_owned(),
         Action::StopUnit { unit, foreign: true } => format!("stop_foreign {}", word(unit)),
         Action::StopUnit { unit, foreign: false } => format!("stop_unit {}", word(unit)),
         Action::EnableUnit { unit } => format!("enable_unit {}", word(unit)),

@@ -104,9 +104,13 @@ pub(super) fn script(check: &HealthCheck) -> String {
                 .iter()
                 .map(|path| format!("-p {} ", word(&format!("EnvironmentFile={path}"))))
                 .collect();
+            let confined: String =
+                check.confined_by.iter().map(|confinement| format!("-p {} ", confinement.line())).collect();
+            // Its `/tmp` is the service's, where that has one of its own.
+            let joins = word(&format!("JoinsNamespaceOf={}", check.unit));
             format!(
                 "systemd-run --quiet --collect --wait --pipe -p User={user} -p WorkingDirectory={directory} \
-                 {env}-p RuntimeMaxSec={seconds} -- {command} 2>&1",
+                 {env}-p {joins} {confined}-p RuntimeMaxSec={seconds} -- {command} 2>&1",
                 user = word(&check.user),
                 directory = word(&check.directory),
             )
@@ -136,7 +140,7 @@ pub(super) fn script_verdict(check: &HealthCheck, status: i32, output: &str) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{collections::BTreeSet, process::Command};
 
     use proptest::prelude::*;
 
@@ -152,7 +156,16 @@ mod tests {
         assert!(Command::new("/bin/sh").args(["-c", write]).arg(&path).status().unwrap().success());
         let timeout = Duration::from_secs(1);
         let (user, directory) = ("nobody".to_owned(), "/srv".to_owned());
-        let check = HealthCheck { check, port: 80, timeout, user, directory, env_files: Vec::new() };
+        let check = HealthCheck {
+            check,
+            port: 80,
+            timeout,
+            user,
+            directory,
+            env_files: Vec::new(),
+            unit: "a@1.service".to_owned(),
+            confined_by: BTreeSet::new(),
+        };
         let script = script(&check);
         let output = Command::new("/bin/sh").args(["-c", &script]).env("PATH", folder.path()).output().unwrap();
         let words = String::from_utf8(output.stdout).unwrap();

@@ -35,6 +35,7 @@ pub use ssh_host::{STAGE_LIMIT, SshHost};
 pub use traces::Trace;
 
 use crate::model::{
+    confinement::Confinement,
     digest::Digest,
     fleet::Check,
     name::{FleetName, InstanceName},
@@ -134,6 +135,9 @@ pub struct HealthCheck {
     pub user: String,
     pub directory: String,
     pub env_files: Vec<String>,
+    /// And in which unit's view of the host: what the service cannot do, the command cannot either.
+    pub unit: String,
+    pub confined_by: BTreeSet<Confinement>,
 }
 
 /// A host as the engine knows it. Tests put stateful stand-ins behind it.

@@ -4,6 +4,7 @@
 //! whole, never a host on which things are absent.
 
 mod certificates;
+mod seal;
 mod venvs;
 
 use std::{
@@ -18,6 +19,7 @@ use crate::model::{
     generation,
     manifest::Manifest,
     observation::{Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
+    seal::{Key, Seal},
     seen::Seen,
 };
 
@@ -71,12 +73,22 @@ impl Sections {
     }
 }
 
-pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observation, String> {
+/// `fresh` is the key of a host that has none yet.
+pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Result<Observation, String> {
     let sections = Sections::read(answer)?;
     let Stat { mut files, directories } = Stat::read(&sections)?;
     let manifest_path = format!("{}/manifest", question.base);
     let manifest_file = files.remove(&manifest_path).unwrap_or_else(|| missing(&sections, &manifest_path));
-    let manifest = manifest(&sections, &manifest_file);
+    let key_file = files.remove(&format!("{}/key", question.base));
+    let (manifest, key, seal) = match seal::key(&sections, fresh) {
+        Ok((key, new_key)) => {
+            let manifest = manifest(&sections, &manifest_file, &key);
+            let broken = seal::broken(&sections, &manifest_file, key_file.as_ref());
+            (manifest, key, Seal { new_key, broken })
+        }
+        Err(why) => (Seen::Unknown(why), fresh.clone(), Seal::default()),
+    };
+    seal::secrets(question, &manifest, &key, &mut files);
     let manifest_digest = manifest_file.known().and_then(LiveFile::digest);
     let paths =
         question.paths.iter().chain(manifest.known().into_iter().flat_map(|m| m.files.keys().chain(m.links.keys())));
@@ -89,6 +101,7 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
     let nginx = nginx(&sections, question, &units);
     Ok(Observation {
         manifest,
+        seal,
         manifest_digest,
         generation: newest_generation(&sections, &question.base),
         unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
@@ -100,7 +113,7 @@ pub(super) fn observation(question: &Question, answer: &[u8]) -> Result<Observat
         releases: releases(&sections, question),
         venvs: venvs::venvs(&sections, question),
         interpreters: venvs::interpreters(&sections, question),
-        certificates: certificates::certificates(&sections, question),
+        certificates: certificates::certificates(&sections, question, &key),
         units,
     })
 }
@@ -114,7 +127,7 @@ pub(super) fn remembered(question: &Question, answer: &[u8]) -> Option<Remembere
 }
 
 /// Read and hashed by two programs one after the other: only what fits together is known.
-fn manifest(sections: &Sections, file: &Seen<LiveFile>) -> Seen<Manifest> {
+fn manifest(sections: &Sections, file: &Seen<LiveFile>, key: &Key) -> Seen<Manifest> {
     let text = match (sections.told("manifest"), file) {
         (Ok(text), _) if text.len() > Budget::STANDARD.manifest_bytes => {
             let limit = Budget::STANDARD.manifest_bytes >> 20;
@@ -131,6 +144,7 @@ fn manifest(sections: &Sections, file: &Seen<LiveFile>) -> Seen<Manifest> {
         Ok(_) if file.known().and_then(LiveFile::digest) != Some(digest) => {
             Seen::Unknown("the manifest changed while it was looked at".to_owned())
         }
+        Ok(manifest) if Manifest::is_plain(text) => Seen::Known(manifest.sealed(key)),
         Ok(manifest) => Seen::Known(manifest),
     }
 }

@@ -9,6 +9,7 @@ use crate::model::{
     fleet::{Certificate, Fleet},
     observation::Observation,
     paths,
+    seal::Key,
 };
 
 /// Everything to look at on one instance, besides what its manifest names.
@@ -17,6 +18,8 @@ pub struct Question {
     /// Where evenkeel keeps its own there.
     pub base: String,
     pub paths: BTreeSet<String>,
+    /// Those of the paths that are not ours, and may hold secrets: their digests are sealed.
+    pub secrets: BTreeSet<String>,
     pub units: BTreeSet<String>,
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
@@ -36,6 +39,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
     let mut question = Question {
         base: paths::base(&fleet.name),
         paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
+        secrets: BTreeSet::new(),
         units: desired.replicas.keys().cloned().collect(),
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
@@ -50,6 +54,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
     question.units.insert(paths::apply_unit(&fleet.name));
     for replica in desired.replicas.values() {
         question.paths.extend(replica.env_file.clone());
+        question.secrets.extend(replica.env_file.clone().filter(|path| !desired.files.contains_key(path)));
         question.units.extend(replica.replaces.iter().cloned());
     }
     if desired.nginx.is_some() {
@@ -77,9 +82,9 @@ impl Remembered {
 }
 
 impl Question {
-    /// What an answer says.
-    pub fn understand(&self, answer: &[u8]) -> Result<Observation, String> {
-        parse::observation(self, answer)
+    /// What an answer says; `fresh` is a host's key where it has none yet.
+    pub fn understand(&self, answer: &[u8], fresh: &Key) -> Result<Observation, String> {
+        parse::observation(self, answer, fresh)
     }
 
     /// What is sent: the question as variables, what is remembered of an earlier answer of that host, and the script

@@ -31,6 +31,7 @@ use crate::model::{
     paths,
     plan::Step,
     release::{HeldRelease, Holdings, Placed},
+    seal::Key,
     text,
 };
 
@@ -188,7 +189,8 @@ impl Host for SshHost {
             error => error,
         })?;
         *remembered = Remembered::of(question, &answer.output);
-        parse::observation(question, &answer.output).map_err(|why| HostError::Garbled {
+        let fresh = Key::from_bytes(rand::random());
+        parse::observation(question, &answer.output, &fresh).map_err(|why| HostError::Garbled {
             doing,
             why: if answer.errors.is_empty() { why } else { format!("{why} ({})", answer.errors) },
         })

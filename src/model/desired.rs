@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    confinement::Confinement,
     digest::Digest,
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
@@ -19,6 +20,8 @@ pub enum Resource {
     /// What all sites of an instance share: the server that answers the digest.
     Nginx,
     Packages,
+    /// What evenkeel itself keeps on an instance.
+    Manifest,
     /// Something in the manifest that nothing declares any more, by its unit or file name.
     Leftover(String),
 }
@@ -30,6 +33,7 @@ impl std::fmt::Display for Resource {
             Resource::Site(name) => write!(f, "site/{name}"),
             Resource::Nginx => write!(f, "nginx"),
             Resource::Packages => write!(f, "packages"),
+            Resource::Manifest => write!(f, "manifest"),
             Resource::Leftover(name) => write!(f, "leftover/{name}"),
         }
     }
@@ -118,6 +122,8 @@ pub struct Replica {
     pub env_path: String,
     /// On the host, not ours; a change of its digest restarts.
     pub env_file: Option<String>,
+    /// What its unit confines it by, and the command that checks its health.
+    pub confined_by: BTreeSet<Confinement>,
     pub health: Health,
     pub after: BTreeSet<ServiceName>,
     pub replaces: Vec<String>,

@@ -37,6 +37,10 @@ impl Digest {
         Self(bytes)
     }
 
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// The first twelve digits: enough for people.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()

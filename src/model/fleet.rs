@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    confinement::Confinement,
     desired::Resource,
     drift::DriftPolicy,
     grants::Grants,
@@ -152,6 +153,8 @@ pub struct Service {
     pub exec: Vec<String>,
     pub python: Option<Python>,
     pub user: String,
+    /// What of its confinement is lifted.
+    pub unconfined: BTreeSet<Confinement>,
     /// Names of state directories, kept across releases.
     pub state: Vec<String>,
     /// Where its replicas run: one per instance.

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
+use super::{digest::Digest, seal::Key};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -23,7 +23,7 @@ pub struct Manifest {
     pub releases: BTreeSet<Digest>,
     /// Virtual environments, by their key.
     pub venvs: BTreeSet<Digest>,
-    /// Certificates, which are not ours, as they were when nginx read them last.
+    /// Certificates, which are not ours, as they were when nginx read them last: sealed digests.
     pub certificates: BTreeMap<String, Digest>,
 }
 
@@ -33,17 +33,19 @@ pub struct StartedWith {
     /// Digest over the unit file, the environment file and the release. None: not known, because a
     /// deployment failed, and undoing could not start it again or its virtual environment is another now.
     pub inputs: Option<Digest>,
-    /// Digest of the foreign `env_file` at that time; None where the service has none.
+    /// Sealed digest of the foreign `env_file` at that time; None where the service has none.
     pub env_file: Option<Digest>,
 }
 
-const HEADER: &str = "evenkeel manifest 1";
+const HEADER: &str = "evenkeel manifest 2";
+/// Whose digests of what is not ours are not sealed.
+const PLAIN: &str = "evenkeel manifest 1";
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line} of the manifest is not understood: `{text}`")]
+// What the line holds may be a digest of a secret.
+#[error("line {line} of the manifest is not understood")]
 pub struct InvalidManifest {
     pub line: usize,
-    pub text: String,
 }
 
 impl Manifest {
@@ -75,16 +77,28 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, InvalidManifest> {
         let mut manifest = Manifest::default();
         for (index, line) in text.lines().enumerate() {
-            manifest
-                .read_line(index, line)
-                .ok_or_else(|| InvalidManifest { line: index + 1, text: line.to_owned() })?;
+            manifest.read_line(index, line).ok_or(InvalidManifest { line: index + 1 })?;
         }
-        if text.is_empty() { Err(InvalidManifest { line: 1, text: String::new() }) } else { Ok(manifest) }
+        if text.is_empty() { Err(InvalidManifest { line: 1 }) } else { Ok(manifest) }
+    }
+
+    /// Whether this is one from before digests were sealed.
+    pub fn is_plain(text: &str) -> bool {
+        text.lines().next() == Some(PLAIN)
+    }
+
+    /// One whose digests were plain, with them sealed: what they are compared with is.
+    pub fn sealed(mut self, key: &Key) -> Self {
+        let env_files = self.units.values_mut().filter_map(|started| started.env_file.as_mut());
+        for digest in env_files.chain(self.certificates.values_mut()) {
+            *digest = key.seal(digest);
+        }
+        self
     }
 
     fn read_line(&mut self, index: usize, line: &str) -> Option<()> {
         if index == 0 {
-            return (line == HEADER).then_some(());
+            return [HEADER, PLAIN].contains(&line).then_some(());
         }
         match line.split('\t').collect::<Vec<_>>()[..] {
             ["file", digest, path] => {
@@ -154,6 +168,17 @@ mod tests {
             certificates: [("/etc/ssl/a.pem".to_owned(), digest)].into(),
         };
         assert_eq!(Manifest::parse(&manifest.write()), Ok(manifest));
+    }
+
+    #[test]
+    fn one_of_before_is_read_and_sealed() {
+        let digest = Digest::of("PASSWORD=1234");
+        let text = format!("{PLAIN}\nunit\t-\t{digest}\ta@1.service\ncertificate\t{digest}\t/etc/ssl/a.pem\n");
+        let key = Key::from_bytes([1; 32]);
+        let sealed = Manifest::parse(&text).unwrap().sealed(&key);
+        assert!(Manifest::is_plain(&text) && !Manifest::is_plain(&sealed.write()));
+        assert!(!sealed.write().contains(&digest.to_string()));
+        assert_eq!(sealed.write().matches(&key.seal(&digest).to_string()).count(), 2);
     }
 
     #[test]

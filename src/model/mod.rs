@@ -7,6 +7,7 @@
 pub mod belief;
 pub mod budget;
 pub mod build;
+pub mod confinement;
 pub mod desired;
 pub mod digest;
 pub mod drift;
@@ -28,6 +29,7 @@ pub mod quantity;
 pub mod release;
 pub mod requirements;
 pub mod rights;
+pub mod seal;
 pub mod seen;
 pub mod source;
 pub mod standing;

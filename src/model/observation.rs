@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, fleet::Certificate, manifest::Manifest, seen::Seen};
+use super::{digest::Digest, fleet::Certificate, manifest::Manifest, seal::Seal, seen::Seen};
 
 /// What one instance said, part by part. An instance that could not be reached has no observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     pub manifest: Seen<Manifest>,
+    /// Whether the manifest tells others anything.
+    pub seal: Seal,
     /// Digest of the manifest's bytes: a script refuses to go on when it has changed since.
     pub manifest_digest: Option<Digest>,
     /// The newest generation begun here; 0 where none was.

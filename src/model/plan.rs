@@ -3,17 +3,19 @@
 //! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    confinement::{self, Confinement},
     desired::Resource,
     digest::Digest,
     finding::Finding,
     fleet::Health,
     manifest::Manifest,
     name::{EnvironmentName, InstanceName, ServiceName},
+    seal::Key,
     source::SourceCommits,
 };
 
@@ -66,6 +68,9 @@ pub struct InstancePlan {
     /// The manifest as it was seen; what undo restores.
     pub manifest_before: Option<Manifest>,
     pub manifest_digest: Option<Digest>,
+    /// With which digests in the manifest are sealed, where the instance has no key yet.
+    #[serde(skip)]
+    pub new_key: Option<Key>,
     /// The manifest once every step is done.
     pub manifest_after: Manifest,
     /// The newest generation seen on the instance.
@@ -155,6 +160,10 @@ pub enum Action {
         digest: Digest,
         port: u16,
     },
+    /// Makes the manifest root's alone, and its digests sealed. Each phase writes it so: the step says why.
+    SealManifest {
+        path: String,
+    },
     /// nginx has no site of ours any more: reload without an answer to wait for.
     ReleaseNginx,
     /// Waits until the replica is healthy.
@@ -166,6 +175,9 @@ pub enum Action {
         directory: String,
         /// What its process reads at its start, in order.
         env_files: Vec<String>,
+        /// What a command that asks for its health is confined by, as the replica is; its unit says the same.
+        #[serde(skip)]
+        confined_by: BTreeSet<Confinement>,
         health: Health,
     },
 }
@@ -205,7 +217,7 @@ impl Action {
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
                 "create"
             }
-            Action::WriteFile { .. } | Action::WriteLink { .. } => "update",
+            Action::WriteFile { .. } | Action::WriteLink { .. } | Action::SealManifest { .. } => "update",
             Action::RemoveFile { .. } => "delete",
             Action::StopUnit { .. } => "stop",
             Action::EnableUnit { .. } => "enable",
@@ -216,15 +228,25 @@ impl Action {
         }
     }
 
+    /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
+    pub fn only_confines(&self) -> Option<usize> {
+        let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
+        let unit = path.starts_with("/etc/systemd/system/").then(|| confinement::without(content))?;
+        let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
+        let added = lines(content) - lines(&unit);
+        (added > 0 && *digest == Digest::of(unit)).then_some(added)
+    }
+
     /// The path, unit, release or package list it is about.
     pub fn subject(&self) -> String {
         match self {
             Action::InstallPackages { names } => names.join(" "),
             Action::StageRelease { release, .. } => release.to_string(),
             Action::BuildVenv { key, .. } => key.to_string(),
-            Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
-                path.clone()
-            }
+            Action::WriteFile { path, .. }
+            | Action::WriteLink { path, .. }
+            | Action::RemoveFile { path, .. }
+            | Action::SealManifest { path } => path.clone(),
             Action::StopUnit { unit, .. }
             | Action::EnableUnit { unit }
             | Action::StartUnit { unit }
@@ -342,7 +364,7 @@ pub fn fate(steps: &[&Step]) -> Fate {
                 created = true;
             }
             Action::InstallPackages { .. } => created = true,
-            Action::WriteFile { .. } | Action::WriteLink { .. } => updated = true,
+            Action::WriteFile { .. } | Action::WriteLink { .. } | Action::SealManifest { .. } => updated = true,
             Action::RemoveFile { .. } => deleted = true,
             Action::StageRelease { .. }
             | Action::BuildVenv { .. }

@@ -125,6 +125,7 @@ fn as_before(action: &Action, before: &Manifest, after: &mut Manifest) {
         Action::InstallPackages { .. }
         | Action::StageRelease { .. }
         | Action::BuildVenv { .. }
+        | Action::SealManifest { .. }
         | Action::EnableUnit { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx
@@ -149,6 +150,7 @@ fn difference(step: &Step) -> Option<Difference> {
         {
             Difference::Modes
         }
+        Action::SealManifest { .. } => Difference::Modes,
         Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. } => Difference::Files,
         Action::StopUnit { .. } | Action::StartUnit { .. } | Action::RestartUnit { .. } => Difference::Processes,
         Action::EnableUnit { .. } => Difference::Enabled,

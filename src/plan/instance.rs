@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Inputs, links, order};
+use super::{Inputs, confined, links, order};
 use crate::model::{
     desired::{Desired, DesiredLink, Resource},
     finding::{Finding, any_error},
@@ -13,6 +13,7 @@ use crate::model::{
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Step},
     release::Making,
+    seal::Broken,
     seen::Seen,
 };
 
@@ -73,6 +74,7 @@ impl<'a> Differ<'a> {
     pub fn run(mut self) -> Found {
         let generation = self.generation();
         self.known("the manifest", &self.live.manifest);
+        self.seal();
         self.packages();
         self.releases();
         self.venvs();
@@ -97,6 +99,7 @@ impl<'a> Differ<'a> {
             state,
             manifest_before: self.live.owned().cloned(),
             manifest_digest: self.live.manifest_digest,
+            new_key: self.live.seal.new_key.clone(),
             manifest_after: self.after,
             generation,
         };
@@ -160,11 +163,22 @@ impl<'a> Differ<'a> {
     /// The phase in which a resource's files change.
     pub fn phase_of(&self, resource: &Resource) -> u32 {
         match resource {
-            Resource::Packages => order::PREPARE,
+            Resource::Packages | Resource::Manifest => order::PREPARE,
             Resource::Service(service) => self.levels.get(service).copied().unwrap_or(order::PRUNE),
             Resource::Site(_) | Resource::Nginx => order::TRAFFIC,
             Resource::Leftover(_) => order::PRUNE,
         }
+    }
+
+    /// What others can learn from the manifest, or have it say.
+    fn seal(&mut self) {
+        let reason = match self.live.seal.broken {
+            None => return,
+            Some(Broken::Plain) => "from now on nobody guesses a secret by the digests in it",
+            Some(Broken::Open) => "drift: others than root can read it",
+        };
+        let action = Action::SealManifest { path: paths::manifest(&self.inputs.fleet.name) };
+        self.step(order::PREPARE, &Resource::Manifest, action, reason);
     }
 
     fn packages(&mut self) {
@@ -262,6 +276,7 @@ impl<'a> Differ<'a> {
             let reason = self.declared(&file.resource, reason);
             let action =
                 Action::WriteFile { path: path.clone(), before, content: file.content.clone(), mode: file.mode };
+            let reason = if action.only_confines().is_some() { confined::REASON } else { reason };
             self.step(self.phase_of(&file.resource), &file.resource, action, reason);
         }
         for path in desired.links.values().flat_map(|link| &link.previous) {

@@ -4,6 +4,7 @@
 //! every step says why. Applying makes no choice that is not made here.
 
 mod certificates;
+mod confined;
 pub mod drift;
 mod guard;
 mod instance;
@@ -72,6 +73,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         plan.findings.extend(found.findings);
     }
     order::arrange(&mut plan.steps);
+    plan.findings.extend(confined::told_once(&plan.steps));
     plan
 }
 
@@ -81,6 +83,7 @@ impl InstancePlan {
             state: InstanceState::Unknown(why),
             manifest_before: None,
             manifest_digest: None,
+            new_key: None,
             manifest_after: Default::default(),
             generation: 0,
         }

@@ -72,7 +72,7 @@ fn age(action: &Action) -> u32 {
 /// Within a phase on one instance: what must be out of the way stops first, then files, then processes.
 fn rank(action: &Action) -> u32 {
     match action {
-        Action::InstallPackages { .. } => 0,
+        Action::InstallPackages { .. } | Action::SealManifest { .. } => 0,
         Action::StageRelease { .. } | Action::BuildVenv { .. } => 1,
         Action::StopUnit { .. } => 2,
         Action::RemoveFile { .. } => 3,

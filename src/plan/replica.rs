@@ -43,6 +43,7 @@ impl Differ<'_> {
             user: replica.user.clone(),
             directory: replica.directory.clone(),
             env_files: replica.env_files(),
+            confined_by: replica.confined_by.clone(),
             health: replica.health.clone(),
         };
         self.step(phase, &resource, action, "what comes after waits until it is healthy");

@@ -15,6 +15,7 @@ use std::{
 use thiserror::Error;
 
 use crate::model::{
+    confinement,
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
     fleet::{Check, Fleet, Instance, Python, Service},
@@ -102,6 +103,7 @@ fn add_service(
         unit_path: paths::unit_file(&fleet.name, &service.name, service.port),
         env_path: paths::env_file(&fleet.name, &service.name, service.port),
         env_file: service.env_file.clone(),
+        confined_by: confinement::of(service),
         health: service.health.clone(),
         after: service.after.clone(),
         replaces: service.replaces.clone(),

@@ -52,6 +52,9 @@ pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Res
     if let Some(cpu) = &service.cpu {
         line(format!("CPUQuota={cpu}"));
     }
+    for confinement in &replica.confined_by {
+        line(confinement.line().into());
+    }
     line(String::new());
     line("[Install]".into());
     line("WantedBy=multi-user.target".into());

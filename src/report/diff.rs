@@ -9,7 +9,10 @@ use super::{
     style::{Mark, Style},
     words::{self, visible},
 };
-use crate::model::{digest::Digest, plan::Before};
+use crate::model::{
+    digest::Digest,
+    plan::{Action, Before},
+};
 
 /// Unchanged lines around a change, as in `diff -u`.
 const CONTEXT: usize = 3;
@@ -21,6 +24,12 @@ const DIFF_LINES: usize = 200;
 const LINE: usize = 300;
 /// How many lines are compared: finding the shortest diff takes their product in time.
 const DIFFABLE: usize = 5_000;
+
+/// A unit that only gets what confines it: the plan says once what that is.
+pub(super) fn confined(action: &Action) -> Option<String> {
+    let lines = action.only_confines()?;
+    Some(format!("{}: {} that confine it", visible(&action.subject()), words::count(lines, "line")))
+}
 
 /// A file about to be written: a header, and what changes in it, without indentation.
 pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, style: Style) -> Vec<String> {

@@ -184,6 +184,7 @@ fn files(action: &Action) -> (Option<FileView<'_>>, Option<FileView<'_>>) {
         Action::InstallPackages { .. }
         | Action::StageRelease { .. }
         | Action::BuildVenv { .. }
+        | Action::SealManifest { .. }
         | Action::StopUnit { .. }
         | Action::EnableUnit { .. }
         | Action::StartUnit { .. }

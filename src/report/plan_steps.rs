@@ -130,7 +130,10 @@ impl Group<'_> {
         let line = |words: String| vec![format!("{} {words}", style.mark(mark_of(&step.action)))];
         match &step.action {
             _ if self.is_told_elsewhere(step) => Vec::new(),
-            Action::WriteFile { path, before, content, mode } => diff::written(path, before, content, *mode, style),
+            Action::WriteFile { path, before, content, mode } => match diff::confined(&step.action) {
+                Some(confined) => line(confined),
+                None => diff::written(path, before, content, *mode, style),
+            },
             Action::WriteLink { path, before, target } => vec![diff::linked(path, before, target, style)],
             Action::RemoveFile { path, .. } => line(style.as_mark(Mark::Delete, &visible(path))),
             Action::InstallPackages { names } => {
@@ -152,6 +155,7 @@ impl Group<'_> {
                 visible(requirements.rsplit('/').next().unwrap_or(requirements)),
                 visible(interpreter)
             )),
+            Action::SealManifest { path } => line(format!("{}: root alone reads it", visible(path))),
             Action::StopUnit { unit, foreign: true } => {
                 line(format!("stops and disables {}, which it replaces", visible(unit)))
             }
@@ -179,6 +183,7 @@ impl Group<'_> {
             Action::BuildVenv { key, .. } => Some(format!("virtual environment {}", key.short())),
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => None,
             Action::WriteFile { path, .. } | Action::WriteLink { path, .. } => Some(path.clone()),
+            Action::SealManifest { .. } => None,
             Action::RemoveFile { path, .. } => (fate != Fate::Delete).then(|| format!("delete {path}")),
             Action::StopUnit { unit, foreign: true } => Some(format!("replaces {unit}")),
             Action::StopUnit { unit, foreign: false } => Some(format!("stop {unit}")),
@@ -197,6 +202,7 @@ fn says_its_reason(action: &Action) -> bool {
         Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }
+        | Action::SealManifest { .. }
         | Action::StopUnit { foreign: false, .. }
         | Action::EnableUnit { .. }
         | Action::StartUnit { .. }
@@ -224,6 +230,7 @@ fn mark_of(action: &Action) -> Mark {
         | Action::BuildVenv { .. } => Mark::Create,
         Action::WriteFile { .. }
         | Action::WriteLink { .. }
+        | Action::SealManifest { .. }
         | Action::EnableUnit { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx => Mark::Update,

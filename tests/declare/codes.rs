@@ -78,6 +78,13 @@ fn every_code_as_people_see_it() {
         ("invalid-value", vec![("services/a.yaml", a("8100", "81000"))]),
         ("invalid-value", vec![("services/a.yaml", a_and("env: {MY-VAR: x}\nenv_file: /etc/../a\nreplaces: [a]"))]),
         ("invalid-value", vec![("services/a.yaml", a_and("rollout: {strategy: blue-green}"))]),
+        (
+            "invalid-value",
+            vec![(
+                "services/a.yaml",
+                a("server.py", "server.py, unconfined: [ProtectHome, NoNewPrivilege, PrivateDevices]"),
+            )],
+        ),
         ("invalid-value", vec![("services/a.yaml", a_and("health: {tcp: true, interval: 0s}"))]),
         ("invalid-value", vec![("instances/h1.yaml", H1.replace("8100-8199", "8199-8100"))]),
         ("invalid-value", vec![("instances/h1.yaml", H1.replace("10.0.0.1", "10.0.0"))]),

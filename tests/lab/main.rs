@@ -12,6 +12,7 @@ mod apart;
 mod asked;
 mod builds;
 mod change;
+mod confined;
 mod controller;
 mod controllers;
 mod days;
@@ -35,6 +36,7 @@ mod reconcile;
 mod reconciler;
 mod refuse;
 mod repository;
+mod secrets;
 mod server;
 mod serving;
 mod sources;
@@ -176,6 +178,17 @@ const TESTS: &[Test] = tests! {
         domains_are_answered_by_their_site_and_no_other,
         what_cannot_arrive_is_refused_by_name,
         a_package_that_is_like_another_is_not_that_one,
+    }
+    confined {
+        a_service_sees_of_its_host_what_it_needs,
+        what_a_service_says_that_it_needs_is_lifted,
+        a_command_that_checks_health_sees_what_its_service_sees,
+        a_fleet_that_ran_unconfined_is_confined_by_one_deployment,
+    }
+    secrets {
+        no_digest_of_a_secret_is_told_anywhere,
+        a_manifest_that_somebody_opened_is_closed_without_a_restart,
+        a_manifest_of_before_is_taken_over_without_a_restart,
     }
     order {
         the_trace_of_a_host_is_read_as_it_is_written,

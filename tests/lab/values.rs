@@ -138,7 +138,9 @@ pub fn a_health_command_gets_exactly_the_arguments_that_are_declared(world: &Wor
     fleet.service("alpha", port, &["h1"], &yaml("health", health.into()));
     fleet.deploy().ends_with(0);
 
-    let written = host.output("cat /tmp/checked", b"").stdout;
+    // In the `/tmp` that it shares with its service.
+    let process = host.unit(&fleet.unit("alpha", port), "MainPID");
+    let written = host.output(&format!("cat /proc/{process}/root/tmp/checked"), b"").stdout;
     let arguments = String::from_utf8(written).expect("it is UTF-8");
     let arguments: Vec<&str> = arguments.split_terminator('\0').collect();
     assert_is("what the check was called with", arguments, &words[1..]);

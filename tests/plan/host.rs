@@ -16,6 +16,7 @@ use evenkeel::{
             Checked, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation,
         },
         plan::{Action, Before, Step},
+        seal::Seal,
         seen::Seen,
     },
 };
@@ -175,6 +176,7 @@ impl Host {
         let units = question.units.iter().chain(owned.units.keys());
         Observation {
             manifest: if self.manifest.is_some() { Seen::Known(owned.clone()) } else { Seen::Absent },
+            seal: Seal::default(),
             manifest_digest: self.manifest.as_ref().map(Digest::of),
             generation: Seen::Known(self.generation),
             unfinished: None,
@@ -271,6 +273,7 @@ impl Host {
                     self.nginx = Some(Nginx { running: true, serving: None });
                 }
             }
+            Action::SealManifest { .. } => {}
             Action::StageRelease { release, .. } => _ = self.releases.insert(*release),
             Action::BuildVenv { key, requirements, .. } => {
                 let is_staged = self.releases.iter().any(|release| requirements.contains(&format!("/{release}/")));

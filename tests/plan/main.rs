@@ -3,6 +3,7 @@
 
 mod arrived;
 mod certificates;
+mod confinement;
 mod declared;
 mod drift;
 mod frontends;

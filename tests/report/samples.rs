@@ -27,6 +27,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
             state: state.clone(),
             manifest_before: None,
             manifest_digest: None,
+            new_key: None,
             manifest_after: Manifest::default(),
             generation: 11,
         };
@@ -81,6 +82,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         user: "ubuntu".into(),
         directory: "/var/lib/evenkeel/sophia/releases/x".into(),
         env_files: vec![ENV.into()],
+        confined_by: Default::default(),
         health,
     })
 }

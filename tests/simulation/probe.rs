@@ -46,6 +46,7 @@ fn observe(state: &State, question: &Question) -> Observation {
     let units = question.units.iter().chain(owned.iter().flat_map(|manifest| manifest.units.keys()));
     Observation {
         manifest: owned.clone().map_or(Seen::Absent, Seen::Known),
+        seal: evenkeel::model::seal::Seal::default(),
         manifest_digest: state.manifest_text().map(Digest::of),
         generation: Seen::Known(state.generation.unwrap_or(0)),
         unfinished: state.open.clone(),

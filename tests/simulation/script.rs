@@ -259,7 +259,8 @@ impl Script<'_> {
 
     async fn action(&self, step: &Step) -> Result<(), String> {
         match &step.action {
-            Action::StageRelease { .. } | Action::AwaitHealth { .. } => Ok(()),
+            // The manifest is written by each phase.
+            Action::StageRelease { .. } | Action::AwaitHealth { .. } | Action::SealManifest { .. } => Ok(()),
             Action::InstallPackages { names } => {
                 self.machine.moment().await?;
                 self.machine.state().packages.extend(names.iter().cloned());

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use super::{EnvFile, HostPath, IndexUrl, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
 use crate::{
     declare::de::At,
-    model::quantity::{CpuShare, Memory, Span},
+    model::{
+        confinement::Confinement,
+        quantity::{CpuShare, Memory, Span},
+    },
 };
 
 /// A program kept running by systemd.
@@ -115,6 +118,10 @@ pub struct Run {
     /// Names of state directories, kept across releases.
     #[serde(default)]
     pub state: Vec<StateName>,
+    /// What systemd does not keep it from, by the names of systemd's directives. Units are confined by default;
+    /// `NoNewPrivileges` lifts those that need it with it.
+    #[serde(default)]
+    pub unconfined: Vec<Confinement>,
 }
 
 /// A virtual environment, made on the instance before anything that runs is touched.

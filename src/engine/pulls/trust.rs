@@ -52,6 +52,7 @@ pub fn question(base: Question, proposed: Question, base_fleet: &Fleet, proposed
     let (env_files, certificates) = ungranted(base_fleet, proposed_fleet);
     Question {
         paths: &base.paths | &(&proposed.paths - &env_files),
+        secrets: &base.secrets | &(&proposed.secrets - &env_files),
         units: &base.units | &proposed.units,
         users: &base.users | &proposed.users,
         packages: &base.packages | &proposed.packages,

@@ -10,10 +10,15 @@ use crate::model::{
     digest::Digest,
     fleet::Certificate,
     observation::{Checked, LiveCertificate},
+    seal::Key,
     seen::Seen,
 };
 
-pub(super) fn certificates(sections: &Sections, question: &Question) -> BTreeMap<Certificate, Seen<LiveCertificate>> {
+pub(super) fn certificates(
+    sections: &Sections,
+    question: &Question,
+    key: &Key,
+) -> BTreeMap<Certificate, Seen<LiveCertificate>> {
     let told = sections.told("certificates");
     let now = sections.told("now").ok().and_then(|now| now.trim().parse().ok());
     let seen = |pair: &Certificate| match &told {
@@ -21,7 +26,9 @@ pub(super) fn certificates(sections: &Sections, question: &Question) -> BTreeMap
         Ok(text) => {
             let prefix = format!("{}\t{}\t", pair.certificate, pair.key);
             let said = text.lines().find_map(|line| line.strip_prefix(&prefix));
-            let live = said.and_then(|said| live(pair, said, digest(sections, &pair.certificate), now));
+            let live = said.and_then(|said| {
+                live(pair, said, digest(sections, &pair.certificate).map(|digest| key.seal(&digest)), now)
+            });
             live.map_or_else(|| Seen::Unknown(format!("nothing was said of {}", pair.certificate)), Seen::Known)
         }
     };

@@ -8,6 +8,7 @@ use super::*;
 use crate::model::{
     fleet::Certificate,
     observation::{Checked, LiveCertificate, LiveVenv},
+    seal::Broken,
 };
 
 const AI_CORE: &[u8] = include_bytes!("../../../tests/fixtures/probe/ai-core.txt");
@@ -21,6 +22,9 @@ const GONG: &str = "sophia-gong_mcp@8100.service";
 const RELEASE: &str = "d3cf6530510f8a28e097e2bd2ee69e5ffe05c5e84cf87a8bcad6ae638a353718";
 const NOT_THERE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
+/// With which digests are sealed on hosts that have no key yet.
+const KEY: Key = Key::from_bytes([7; 32]);
+
 fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -32,6 +36,7 @@ fn digest(text: &str) -> Digest {
 /// What was asked of the host that has nginx. What its manifest names is looked at besides.
 fn of_ai_core() -> Question {
     Question {
+        secrets: BTreeSet::new(),
         base: "/var/lib/evenkeel/sophia".to_owned(),
         paths: set(&["/etc/nginx/sites-enabled/default"]),
         units: set(&["nginx.service"]),
@@ -55,7 +60,7 @@ fn of_business_tools() -> Question {
 }
 
 fn seen(question: &Question, answer: &[u8]) -> Observation {
-    observation(question, answer).unwrap_or_else(|why| panic!("{why}"))
+    observation(question, answer, &KEY).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// The answer with a section's text replaced, or with the section taken out.
@@ -213,9 +218,9 @@ fn an_answer_that_is_cut_anywhere_is_an_error() {
         (of_business_tools(), FEW_TOOLS),
         (of_business_tools(), FAILING_TOOLS),
     ] {
-        assert!(observation(&question, answer).is_ok());
+        assert!(observation(&question, answer, &KEY).is_ok());
         for length in 0..answer.len() {
-            assert!(observation(&question, &answer[..length]).is_err(), "cut after {length} bytes");
+            assert!(observation(&question, &answer[..length], &KEY).is_err(), "cut after {length} bytes");
         }
     }
 }
@@ -223,7 +228,7 @@ fn an_answer_that_is_cut_anywhere_is_an_error() {
 /// Whatever is wrong with an answer: what was known may become unknown, never absent.
 fn assert_nothing_disappears(damaged: &[u8], how: &str) {
     let whole = absent(&seen(&of_ai_core(), AI_CORE));
-    if let Ok(observation) = observation(&of_ai_core(), damaged) {
+    if let Ok(observation) = observation(&of_ai_core(), damaged, &KEY) {
         let new: Vec<String> = absent(&observation).into_iter().filter(|part| !whole.contains(part)).collect();
         assert_eq!(new, Vec::<String>::new(), "{how}");
     }
@@ -278,6 +283,54 @@ fn a_manifest_that_is_garbage_or_has_changed_meanwhile_is_unknown() {
     assert_eq!(observation.manifest.unknown(), Some("the manifest changed while it was looked at"));
 }
 
+/// The answer with another section, and the files as `stat` and `sha256sum` tell them.
+fn with_key(manifest: &str, modes: [&str; 2], key: Option<&Key>) -> Vec<u8> {
+    let [env_file, path] = ["/etc/gong.env", "/var/lib/evenkeel/sophia/manifest"];
+    let files = format!("81{} root:root {path}\n81{} root:root /var/lib/evenkeel/sophia/key\n", modes[0], modes[1])
+        + &format!("8180 root:root {env_file}");
+    let digests = format!("{}  {path}\n{SECRET}  {env_file}\n", Digest::of(format!("{manifest}\n")))
+        + &format!("{}  /var/lib/evenkeel/sophia/key", Digest::of("a key"));
+    let answer = with(BUSINESS_TOOLS, "files", Some(&files));
+    let answer = with(&with(&answer, "digests", Some(&digests)), "manifest", Some(manifest));
+    let key = key.map(Key::write).unwrap_or_default();
+    [format!("key {}\n{key}\n", key.len()).as_bytes(), &answer].concat()
+}
+
+const SECRET: &str = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+
+fn of_a_secret() -> Question {
+    Question { paths: set(&["/etc/gong.env"]), secrets: set(&["/etc/gong.env"]), ..of_business_tools() }
+}
+
+#[test]
+fn digests_of_secrets_are_sealed_with_the_hosts_key() {
+    let key = Key::from_bytes([9; 32]);
+    let observation = seen(&of_a_secret(), &with_key("evenkeel manifest 2", ["80", "80"], Some(&key)));
+    assert_eq!(observation.files["/etc/gong.env"].known().and_then(LiveFile::digest), Some(key.seal(&digest(SECRET))));
+    assert_eq!(observation.seal, Seal::default());
+    assert!(!format!("{observation:?}").contains(&digest(SECRET).short()));
+    // What others read, or could have written, is put right.
+    for modes in [["a4", "80"], ["80", "a4"]] {
+        let observation = seen(&of_a_secret(), &with_key("evenkeel manifest 2", modes, Some(&key)));
+        assert_eq!(observation.seal.broken, Some(Broken::Open), "{modes:?}");
+    }
+    let garbled = with(&with_key("evenkeel manifest 2", ["80", "80"], Some(&key)), "key", Some("no key"));
+    assert!(seen(&of_a_secret(), &garbled).manifest.unknown().is_some());
+}
+
+#[test]
+fn a_manifest_with_plain_digests_says_the_same_as_a_sealed_one() {
+    let manifest = format!("evenkeel manifest 1\nunit\t-\t{SECRET}\t{GONG}");
+    let observation = seen(&of_a_secret(), &with_key(&manifest, ["a4", "80"], None));
+    let (live, sealed) = (observation.files["/etc/gong.env"].known(), KEY.seal(&digest(SECRET)));
+    assert_eq!(observation.seal, Seal { new_key: Some(KEY), broken: Some(Broken::Plain) });
+    assert_eq!(live.and_then(LiveFile::digest), Some(sealed));
+    let started = &observation.manifest.known().expect("a manifest").units[GONG];
+    assert_eq!(started.env_file, Some(sealed), "so nothing is restarted");
+    // Scripts compare the manifest as it lies there.
+    assert_eq!(observation.manifest_digest, Some(Digest::of(format!("{manifest}\n"))));
+}
+
 #[test]
 fn what_stat_did_not_say_of_a_path_is_unknown() {
     let path = "/etc/nginx/sites-enabled/default";
@@ -301,15 +354,15 @@ fn what_stat_did_not_say_of_a_path_is_unknown() {
         assert!(of(&other).unknown().is_some(), "{other}");
     }
     let answer = with(AI_CORE, "files", Some("stat is not what it was"));
-    assert!(observation(&of_ai_core(), &answer).is_err());
+    assert!(observation(&of_ai_core(), &answer, &KEY).is_err());
 }
 
 #[test]
 fn units_are_never_mixed_up() {
     let fewer = with(AI_CORE, "states", Some("LoadState=loaded\nActiveState=active"));
-    assert!(observation(&of_ai_core(), &fewer).is_err());
+    assert!(observation(&of_ai_core(), &fewer, &KEY).is_err());
     let none = with(AI_CORE, "states", Some(""));
-    assert!(observation(&of_ai_core(), &none).is_err());
+    assert!(observation(&of_ai_core(), &none, &KEY).is_err());
 }
 
 #[test]
@@ -325,7 +378,7 @@ fn a_name_that_is_no_text_does_not_hide_the_host() {
 fn a_section_that_comes_twice_is_an_error() {
     let mut answer = b"files 0\n\n".to_vec();
     answer.extend_from_slice(AI_CORE);
-    assert!(observation(&of_ai_core(), &answer).is_err());
+    assert!(observation(&of_ai_core(), &answer, &KEY).is_err());
 }
 
 #[test]
@@ -341,7 +394,7 @@ fn a_certificate_and_its_key_are_as_openssl_says() {
         let answer = format!("digests {}\n{digests}\n{answer}", digests.len());
         seen(&question, answer.as_bytes()).certificates[&pair].clone()
     };
-    let digest = Seen::Known(digest(NOT_THERE));
+    let digest = Seen::Known(KEY.seal(&digest(NOT_THERE)));
     let fine = |belong_together, until: &str, seconds_left| {
         let checked = Seen::Known(Checked { belong_together, until: until.to_owned(), seconds_left });
         Seen::Known(LiveCertificate { digest: digest.clone(), key: Seen::Known(()), checked })

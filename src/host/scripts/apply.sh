@@ -234,7 +234,18 @@ begin() { # MANIFEST
     keep "$base/manifest"
 }
 
-own() { install_file "$1" "$base/manifest" 0644; } # PAYLOAD
+own() { install_file "$1" "$base/manifest" 0600; } # PAYLOAD
+
+# The key of the digests in the manifest, before the first of them. Another one would tell other digests.
+take_key() { # PAYLOAD
+  [ -e "$base/key" ] || install_file "$1" "$base/key" 0600 || return 1
+  cmp -s -- "$payload/$1" "$base/key" && return 0
+  echo "$base/key was made by another deployment meanwhile; plan again"
+  return 1
+}
+
+# The manifest has been written anew by then.
+seal() { [ ! -e "$base/key" ] || { chown root:root -- "$base/key" && chmod 0600 -- "$base/key"; }; }
 
 # The last phase here is done. Of older deployments the ten newest are kept.
 finish() { # KEEP

@@ -18,6 +18,11 @@ section() { answer="$answer$1 ${#2}$newline$2$newline"; }
 # Names that come back in words and paths are names, not patterns.
 set -f
 
+# With which the digests of what is not ours are sealed, once they have arrived.
+key=
+if [ -e "$base/key" ]; then read -r key <"$base/key"; fi
+section key "$key"
+
 manifest=
 if [ -e "$base/manifest" ]; then
   if manifest=$(cat "$base/manifest" 2>&1); then
@@ -60,9 +65,9 @@ fi
 # Files: type and mode, owner, name, where a link points; the working directories of units are links too.
 # What is absent stat says so of.
 IFS=$newline
-section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" $directories 2>&1)"
+section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" "$base/key" $directories 2>&1)"
 set --
-for path in $paths "$base/manifest"; do
+for path in $paths "$base/manifest" "$base/key"; do
   if [ -f "$path" ] && [ ! -L "$path" ]; then set -- "$@" "$path"; fi
 done
 # A certificate is somebody else's, and as a rule a link to the newest one.

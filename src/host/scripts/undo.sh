@@ -113,8 +113,9 @@ started_with() { # UNIT
   awk -F "$tab" -v unit="$1" '$1 == "unit" && $4 == unit { print $2 }' "$base/manifest" 2>/dev/null
 }
 set_started_with() { # UNIT INPUTS
-  awk -F "$tab" -v OFS="$tab" -v unit="$1" -v inputs="$2" '$1 == "unit" && $4 == unit { $2 = inputs } { print }' \
-    "$base/manifest" >"$base/manifest.evenkeel-new" && sync "$base/manifest.evenkeel-new" &&
+  # No moment in which others read it.
+  (umask 077 && awk -F "$tab" -v OFS="$tab" -v unit="$1" -v inputs="$2" '$1 == "unit" && $4 == unit { $2 = inputs } { print }' \
+    "$base/manifest" >"$base/manifest.evenkeel-new") && sync "$base/manifest.evenkeel-new" &&
     mv -fT -- "$base/manifest.evenkeel-new" "$base/manifest" && sync "$base"
 }
 # What could not be started again may run from what is undone here: the manifest must not say otherwise.

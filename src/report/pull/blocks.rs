@@ -32,7 +32,10 @@ pub(super) fn change(change: &Change<'_>, changes: &Changes<'_>) -> String {
             Action::WriteFile { path, before, content, mode } => {
                 let live = before.digest();
                 let shown = live.is_some_and(|live| changes.was_declared(&step.instance, path, &live));
-                let lines = file(path, before, content, *mode, shown);
+                let lines = match diff::confined(&step.action) {
+                    Some(confined) => vec![format!("~ {confined}")],
+                    None => file(path, before, content, *mode, shown),
+                };
                 parts.push(fence("diff", lines.into_iter().map(|line| changes.without_made_up(line))));
             }
             _ => rest.extend(lines(step, &change.steps).into_iter().map(|line| changes.without_made_up(line))),
@@ -122,6 +125,7 @@ fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
         Action::WriteFile { .. } => return Vec::new(),
         Action::WriteLink { path, before, target } => return link(path, before, target),
         Action::RemoveFile { path, .. } => format!("- {path}"),
+        Action::SealManifest { path } => format!("~ {path}: root alone reads it ({reason})"),
         Action::InstallPackages { names } => {
             format!("+ installs {} (added, never removed, not undone)", names.join(", "))
         }

@@ -68,6 +68,7 @@ fn what(name: &InstanceName, instance: &InstancePlan, changes: &Changes<'_>) -> 
             Resource::Site(name) => name.to_string(),
             Resource::Nginx => "nginx".to_owned(),
             Resource::Packages => "packages".to_owned(),
+            Resource::Manifest => "the manifest".to_owned(),
             Resource::Leftover(_) => "a leftover".to_owned(),
         })
         .collect();

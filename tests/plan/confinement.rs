@@ -1,0 +1,179 @@
+//! What units are confined by, what lifts it, and how a fleet that ran unconfined gets there.
+
+use std::process::Command;
+
+use evenkeel::{
+    engine::pass,
+    model::{confinement, desired, digest::Digest, manifest::StartedWith, standing::Good, standing::Standing},
+};
+
+use crate::{
+    declared::{Declared, example},
+    host::file,
+    text::{findings, shown, steps, without_digests},
+    world::World,
+};
+
+const GONG_UNIT: &str = "/etc/systemd/system/sophia-gong_mcp@8100.service";
+const GONG: &str = "services/gong_mcp.yaml";
+
+/// `systemd-analyze security` of systemd 252 says 4.8 of the example's unit, and 9.2 of one that is not confined.
+const EXPOSURE: f64 = 4.8;
+
+fn unit(declared: &Declared) -> String {
+    World::live(declared).wanted("business-tools", GONG_UNIT)
+}
+
+fn confining(declared: &Declared) -> Vec<&'static str> {
+    confinement::confining(unit(declared).as_bytes()).map(confinement::Confinement::line).collect()
+}
+
+/// What a tool of systemd's says of a unit; None where it is not there.
+fn analysed(unit: &str, arguments: &[&str]) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sophia-gong_mcp@8100.service");
+    std::fs::write(&path, unit).unwrap();
+    let output = Command::new("systemd-analyze").args(arguments).arg(&path).output().ok()?;
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    Some(said.concat())
+}
+
+fn exposure(unit: &str) -> Option<f64> {
+    let said = analysed(unit, &["security", "--offline=true", "--no-pager"])?;
+    // Before systemd 250 there is no `--offline`.
+    let (_, figure) = said.split_once("Overall exposure level for")?;
+    let figure = figure.split_once(": ").and_then(|(_, rest)| rest.split_whitespace().next());
+    Some(figure.and_then(|figure| figure.parse().ok()).unwrap_or_else(|| panic!("{said}")))
+}
+
+#[test]
+fn a_unit_is_exposed_no_more_than_it_was() {
+    let confined = unit(&example());
+    let unconfined = String::from_utf8(confinement::without(confined.as_bytes())).unwrap();
+    let (Some(confined), Some(unconfined)) = (exposure(&confined), exposure(&unconfined)) else {
+        return println!("skipped: systemd-analyze of systemd 250 or newer is not here");
+    };
+    assert!(confined <= EXPOSURE, "{confined}");
+    assert!(unconfined > confined + 2.0, "{unconfined} without what confines it");
+}
+
+#[test]
+fn systemd_knows_every_line_of_a_unit() {
+    let unit = unit(&example().edit(GONG, "state: [gong]", "state: [gong], user: root"));
+    let Some(said) = analysed(&unit, &["verify", "--man=no"]) else {
+        return println!("skipped: systemd-analyze is not here");
+    };
+    // It looks for the program, too.
+    let complaints: Vec<&str> = said.lines().filter(|line| line.contains("sophia-gong_mcp@8100.service:")).collect();
+    let of_lines = complaints.iter().filter(|line| line.contains("Unknown") || line.contains("Failed to parse"));
+    assert_eq!(of_lines.count(), 0, "{said}");
+}
+
+#[test]
+fn what_a_service_needs_is_lifted_and_nothing_else() {
+    let all = confining(&example());
+    let lifted = |declared: Declared| {
+        let left = confining(&declared);
+        all.iter().filter(|line| !left.contains(line)).copied().collect::<Vec<_>>().join(" ")
+    };
+    let declared =
+        |names: &str| example().edit(GONG, "state: [gong]", &format!("state: [gong], unconfined: [{names}]"));
+    assert_eq!(lifted(declared("ProtectSystem")), "ProtectSystem=full");
+    assert_eq!(lifted(declared("PrivateTmp, RestrictSUIDSGID")), "PrivateTmp=yes RestrictSUIDSGID=yes");
+    let root = |names: &str| declared(names).edit(GONG, "state: [gong]", "state: [gong], user: root");
+    assert_eq!(lifted(root("NoNewPrivileges")), "NoNewPrivileges=yes CapabilityBoundingSet=");
+    assert_eq!(lifted(root("")), "CapabilityBoundingSet=", "root is root for the sake of those");
+}
+
+/// systemd sets it for whatever it keeps by a filter of system calls, where the process is not root's.
+#[test]
+fn a_service_that_gains_privileges_keeps_nothing_that_forbids_it() {
+    let declared = example().edit(GONG, "state: [gong]", "state: [gong], unconfined: [NoNewPrivileges]");
+    insta::assert_debug_snapshot!(confining(&declared), @r#"
+    [
+        "PrivateTmp=yes",
+        "ProtectSystem=full",
+        "ProtectHome=read-only",
+        "ProtectProc=invisible",
+        "ProtectControlGroups=yes",
+    ]
+    "#);
+}
+
+#[test]
+fn a_service_that_works_in_a_home_may_write_there() {
+    let home = "ProtectHome=read-only";
+    for exec in ["/home/ubuntu/gong/run", "/usr/bin/python3 server.py --cache=/home/ubuntu/.cache", "/bin/x /root"] {
+        let declared = example().edit(GONG, "/usr/bin/python3 server.py", exec);
+        assert!(!confining(&declared).contains(&home), "{exec}");
+    }
+    let variable = |value: &str| example().edit(GONG, "ENVIRONMENT: prod", &format!("ENVIRONMENT: {value:?}"));
+    assert!(!confining(&variable("/usr/bin:/home/ubuntu/bin")).contains(&home));
+    for elsewhere in ["/srv/home/x", "/homes", "https://example.com/home/x", "rooted"] {
+        assert!(confining(&variable(elsewhere)).contains(&home), "{elsewhere}");
+    }
+}
+
+/// Every host as an evenkeel left it that did not confine units.
+fn unconfined() -> World {
+    let mut world = World::live(&example());
+    for (name, desired) in &world.prepared.desired {
+        let host = world.hosts.get_mut(name).expect("a host");
+        let mut manifest = host.owned();
+        for replica in desired.replicas.values() {
+            let unit = confinement::without(&desired.files[&replica.unit_path].content);
+            let inputs = Digest::of_fields([&unit[..], &desired.files[&replica.env_path].content]);
+            manifest.files.insert(replica.unit_path.clone(), Digest::of(&unit));
+            host.files.insert(replica.unit_path.clone(), file(unit, 0o644));
+            manifest.units.insert(replica.unit.clone(), StartedWith { inputs: Some(inputs), env_file: None });
+        }
+        host.manifest = Some(manifest.write());
+    }
+    world
+}
+
+#[test]
+fn a_fleet_that_ran_unconfined_is_told_of_it_once_and_restarted_once() {
+    let mut world = unconfined();
+    let plan = world.plan();
+    insta::assert_snapshot!(findings(&plan));
+    let restarts = steps(&plan).lines().filter(|line| line.contains(" restart ")).count();
+    assert_eq!(restarts, world.prepared.desired.values().map(|desired| desired.replicas.len()).sum::<usize>());
+    let shown = shown(&plan);
+    assert_eq!(shown.matches("NoNewPrivileges=yes").count(), 1, "{shown}");
+    assert_eq!(shown.matches("15 lines that confine it").count(), restarts, "{shown}");
+    world.apply(&plan);
+    assert_eq!((steps(&world.plan()), findings(&world.plan())), (String::new(), String::new()));
+}
+
+#[test]
+fn what_else_changes_in_a_unit_is_shown_as_ever() {
+    let changed = example().edit(GONG, "/usr/bin/python3 server.py", "/usr/bin/python3 -u server.py");
+    let plan = unconfined().declare(&changed).plan();
+    let text = without_digests(&shown(&plan));
+    assert!(text.contains("+ExecStart=:/usr/bin/python3 -u server.py"), "{text}");
+    assert_eq!(text.matches("+NoNewPrivileges=yes").count(), 1, "gong's alone: {text}");
+}
+
+/// Of the same commit: yet it is a deployment, with an intent, and undone as a whole where it fails.
+#[test]
+fn confining_a_fleet_is_a_deployment_and_no_repair_of_drift() {
+    let world = unconfined();
+    let mut before = world.prepared.desired.clone();
+    for file in before.values_mut().flat_map(|desired| desired.files.values_mut()) {
+        file.content = confinement::without(&file.content);
+    }
+    let mut prepared = world.prepared.clone();
+    prepared.commits.environment = Some("1".repeat(40));
+    let standing = |desired| Standing {
+        good: Some(Good {
+            commits: prepared.commits.clone(),
+            generation: 1,
+            desired: Some(desired),
+            builds: Default::default(),
+        }),
+        ..Standing::default()
+    };
+    assert!(!pass::is_settled(&standing(desired::digest(&before)), &prepared));
+    assert!(pass::is_settled(&standing(prepared.digest), &prepared), "and what is deployed is");
+}
