@@ -120,7 +120,7 @@ impl<'a> Judge<'a> {
             let acme = declared.acme_root.iter().map(|path| (Request::Acme, path));
             for (request, path) in tls.chain(acme) {
                 let file = &declared.file;
-                let asked = Asked { request, value: &***path, file, span: path.span, own_folder: None };
+                let asked = Asked { request, value: path, file, span: path.span, own_folder: None };
                 self.judge(&asked, &site.on);
             }
         }
