@@ -41,6 +41,7 @@ pub async fn end(story: &mut Story) {
         why = unsettled(story);
         quiet = if why.is_empty() { quiet + 1 } else { 0 };
         resume(story);
+        dispel(story, one);
         story.controllers.start(one);
     }
     for why in why {
@@ -73,6 +74,24 @@ fn resume(story: &Story) {
     let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
     for hold in standing.holds {
         story.controllers.ask(Ask::Resume { instance: hold.instance });
+    }
+}
+
+/// Where the controller never saw what is live on the branch, a person says that the newest commit may be deployed.
+fn dispel(story: &Story, number: usize) {
+    let is_doubted = {
+        let remote = lock(&story.remote);
+        let Some(text) = remote.tip_files().get("standing.json").cloned() else { return };
+        let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
+        let live = standing.good.iter().chain(&standing.partial).filter_map(|live| live.commits.environment.as_ref());
+        let is_meant = standing.rewind_to.is_some_and(|to| to.environment.as_ref() == Some(&remote.head));
+        let seat = story.controllers.seat(number);
+        let is_doubted = live.into_iter().any(|commit| !remote.saw(&seat, commit));
+        is_doubted && !is_meant
+    };
+    if is_doubted {
+        story.tale.count("doubts of what is live");
+        story.controllers.ask(Ask::Retry { allow_rewind: true, take_over: false });
     }
 }
 

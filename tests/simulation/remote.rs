@@ -126,6 +126,12 @@ impl Remote {
         by_age.into_iter().take(surplus).for_each(|commit| commit.prepared = None);
     }
 
+    /// Whether a head that the controller of this seat fetched holds the commit.
+    pub fn saw(&self, seat: &str, commit: &str) -> bool {
+        let heads = self.mirrors.get(seat).into_iter().flat_map(|mirror| &mirror.seen);
+        heads.into_iter().any(|head| self.is_ancestor(commit, head))
+    }
+
     pub fn is_ancestor(&self, commit: &str, of: &str) -> bool {
         let mut next = VecDeque::from([of.to_owned()]);
         while let Some(id) = next.pop_front() {
@@ -277,10 +283,8 @@ impl Ledger for SimLedger {
 
     async fn held(&self, _: &EnvironmentName, asked: Held) -> Result<Held, LedgerError> {
         let remote = lock(&self.remote);
-        let seen = remote.mirrors.get(&self.seat).map(|mirror| mirror.seen.clone()).unwrap_or_default();
-        let held = |commits: BTreeSet<String>| {
-            commits.into_iter().filter(|commit| seen.iter().any(|head| remote.is_ancestor(commit, head))).collect()
-        };
+        let held =
+            |commits: BTreeSet<String>| commits.into_iter().filter(|commit| remote.saw(&self.seat, commit)).collect();
         Ok(Held { default: held(asked.default), environment: held(asked.environment) })
     }
 
