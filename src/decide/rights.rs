@@ -163,8 +163,12 @@ mod tests {
 
     fn rules(holds: [(&str, &str, Option<Right>); 2]) -> Rules {
         let environments = holds.map(|(name, branch, hold)| {
-            let rights = Rights(hold.into_iter().flat_map(|right| [(Verb::Hold, right.clone()), (Verb::Plan, right)])
-                .map(|(verb, right)| (verb, vec![right])).collect());
+            let rights = Rights(
+                hold.into_iter()
+                    .flat_map(|right| [(Verb::Hold, right.clone()), (Verb::Plan, right)])
+                    .map(|(verb, right)| (verb, vec![right]))
+                    .collect(),
+            );
             (name.parse().expect("a name"), (branch.to_owned(), rights))
         });
         Rules { default_branch: "main".to_owned(), environments: environments.into() }

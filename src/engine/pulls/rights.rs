@@ -12,8 +12,8 @@ use super::{
     commands::{Command, MEANT, patiently},
 };
 use crate::{
-    declare,
     decide::rights::{Needed, Person, Rules, Scope, Verdict, decide, needed, teams},
+    declare,
     engine::ledger::{Ledger as _, LedgerError},
     host::Host,
     model::{

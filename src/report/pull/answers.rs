@@ -11,8 +11,11 @@ use crate::{
 
 /// What can be asked, and what comes of it.
 pub const COMMANDS: [(Verb, &str); 9] = [
-    (Verb::Plan, "Looks at the hosts again, and brings the plan up to date. What follows is the commit that is meant: one from \
-     a fork is planned for the commit that was looked at."),
+    (
+        Verb::Plan,
+        "Looks at the hosts again, and brings the plan up to date. What follows is the commit that is meant: one from \
+     a fork is planned for the commit that was looked at.",
+    ),
     (Verb::Apply, "Deploys what is merged now, without waiting for the next look."),
     (Verb::Rollback, "Opens a pull request that brings back what was deployed before."),
     (Verb::Retry, "Tries again what failed and was put into quarantine."),
