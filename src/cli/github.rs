@@ -1,6 +1,6 @@
 //! `evenkeel github`: what is to be set up there, and what of it is missing.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use clap::Subcommand;
 
@@ -11,11 +11,17 @@ use super::{
 use crate::{
     git::{self, Credentials, GitError, RemoteUrl},
     github::{
-        GitHub, GitHubError, settings,
+        GitHub, GitHubError,
+        rules::{self, Actor, Fault, Ruleset},
+        settings,
         setup::{self, Needed, NewApp},
     },
     report::{self, words::visible},
 };
+
+/// What no ruleset can do.
+const REFS: &str = "GitHub has no rules for refs/evenkeel/**, as they are neither branches nor tags: whoever may push may \
+    write there.\nevenkeel takes no commit from there that the branches it follows do not hold.";
 
 /// Set up GitHub for plans in pull requests, and look whether it is.
 #[derive(clap::Args)]
@@ -43,6 +49,9 @@ struct SetupArgs {
     /// Where GitHub reaches `evenkeel run --listen`: https://HOST/webhook/github. Without one, evenkeel only polls.
     #[arg(long, value_name = "URL")]
     webhook_url: Option<String>,
+    /// The App's ID, once it is registered: it stands in the ruleset then.
+    #[arg(long, value_name = "N")]
+    github_app_id: Option<u64>,
     /// The address of GitHub's API.
     #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
     github_url: String,
@@ -52,6 +61,11 @@ struct SetupArgs {
 struct CheckArgs {
     #[command(flatten)]
     repository: RepositoryArgs,
+    /// Somebody besides the App who may write to evenkeel's branches, as the ruleset names them: User:ID, Team:ID,
+    /// Integration:ID, RepositoryRole:ID, OrganizationAdmin or DeployKey. GitHub says who may bypass a ruleset only to
+    /// those who may change it.
+    #[arg(long, value_name = "ACTOR")]
+    may_bypass: Vec<Actor>,
 }
 
 pub fn run(args: &Args) -> Exit {
@@ -79,9 +93,23 @@ fn setup(args: &SetupArgs) -> Exit {
     println!("Where the repository's address is an https one, that lets git in, too; it needs no other token.");
     println!("GitHub tells an App by itself when it is suspended, removed or allowed more.\n");
     print_needed(setup::APP);
+    print_needed(&[setup::TEAMS]);
+    println!("\nThe last one is a permission of the organisation; allow it only where it is needed.");
     println!("\nThe same as an App manifest, for tools that take one:\n");
     let manifest = serde_json::to_string_pretty(&app.manifest(&web)).map_err(|error| Failure::of(&error))?;
     println!("{manifest}\n");
+    println!("{}\n", style.bold("The branches of evenkeel"));
+    println!("The history lies on branches below evenkeel/. Whoever else may push there forges it, so a ruleset");
+    println!("keeps them for the App. Write this into ruleset.json, with the App's ID as the actor_id:\n");
+    let ruleset =
+        serde_json::to_string_pretty(&rules::ruleset(args.github_app_id)).map_err(|error| Failure::of(&error))?;
+    println!("{ruleset}\n");
+    println!("Import the file in the repository's settings, below Rules > Rulesets, or run:\n");
+    println!("    gh api --method POST repos/OWNER/NAME/rulesets --input ruleset.json\n");
+    println!("The pattern ends in /**/*: for GitHub, evenkeel/** does not cover evenkeel/history/production.");
+    println!("People who use `apply`, `hold` and the like without the daemon push there, too. Add each of them as an");
+    println!("actor of the type User, and name them to `evenkeel github check` with --may-bypass User:ID.");
+    println!("{REFS}\n");
     println!("{}\n", style.bold("With a fine-grained token"));
     println!("What is found is then said in commit statuses: GitHub has check runs for Apps only.");
     println!("Make one for the config repository alone: {web}settings/personal-access-tokens/new\n");
@@ -109,6 +137,8 @@ fn check(args: &CheckArgs) -> Exit {
     common::block_on(async {
         let mut lines = Lines { missing: false };
         look(&github, &mut lines).await?;
+        let listed: Vec<Actor> = args.may_bypass.iter().cloned().chain(github.app_id().map(Actor::app)).collect();
+        look_at_rules(&github, &listed, &mut lines).await;
         try_git(url, credentials, &mut lines).await?;
         Ok(if lines.missing { ERROR } else { DONE })
     })
@@ -182,11 +212,66 @@ async fn look(github: &GitHub, lines: &mut Lines) -> Result<(), Failure> {
                 // Polling finds all of it, later.
                 println!("{}     the App is not told of {event}: it is found out later, by polling", note());
             }
+            if !installation.reads_teams() {
+                let Needed { title, access, .. } = setup::TEAMS;
+                println!("{}     {title}: {access} is not allowed: `commands` cannot name teams", note());
+            }
             lines.tried(&format!("{} can be read", github.name()), github.repository().await);
         }
         None => try_token(github, lines).await,
     }
     Ok(())
+}
+
+/// Whether others than the listed may write to evenkeel's branches.
+async fn look_at_rules(github: &GitHub, listed: &[Actor], lines: &mut Lines) {
+    let (mut rules, mut rulesets) = (BTreeMap::new(), BTreeMap::new());
+    for branch in rules::PROBES {
+        let found = match github.rules_of_branch(branch).await {
+            Ok(found) => found,
+            Err(error) => return lines.failed(&format!("the rules of {branch}"), &error, error.hint()),
+        };
+        for id in found.iter().filter(|rule| rules::NEEDED.contains(&&*rule.kind)).filter_map(|rule| rule.ruleset_id) {
+            if rulesets.contains_key(&id) {
+                continue;
+            }
+            match github.ruleset(id).await {
+                Ok(ruleset) => drop(rulesets.insert(id, ruleset)),
+                Err(error) => return lines.failed(&format!("ruleset {id}"), &error, error.hint()),
+            }
+        }
+        rules.insert(branch.to_owned(), found);
+    }
+    let rulesets: Vec<Ruleset> = rulesets.into_values().collect();
+    let faults = rules::faults(&rules, &rulesets, listed);
+    if faults.is_empty() {
+        lines.good("evenkeel/** is kept by a ruleset, which lets us by");
+    }
+    for fault in &faults {
+        lines.missing(&match fault {
+            Fault::Missing { branch, rule } => format!("no ruleset has the rule {rule} for {branch}"),
+            Fault::Open { rule, ruleset, others } => {
+                let others = others.join(", ");
+                format!(
+                    "the rule {rule} of ruleset {ruleset} lets by {others}: remove them, or name them with --may-bypass"
+                )
+            }
+            Fault::KeepsUsOut { ruleset } => {
+                format!("ruleset {ruleset} does not let us by, as far as GitHub says: add us to its bypass list")
+            }
+        });
+    }
+    if !faults.is_empty() {
+        println!("         {} `evenkeel github setup` prints the ruleset to register", common::style().note("hint:"));
+    }
+    if rulesets.iter().any(|ruleset| ruleset.bypass_actors.is_none()) {
+        println!(
+            "{}     who else may bypass a ruleset GitHub says only to those who may change it: look at it in the \
+             repository's settings",
+            note()
+        );
+    }
+    REFS.lines().for_each(|line| println!("{}     {line}", note()));
 }
 
 /// GitHub does not say what a token may do, so what changes nothing is tried.

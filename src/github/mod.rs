@@ -15,6 +15,7 @@ mod people;
 mod pulls;
 mod repository;
 mod rest;
+pub mod rules;
 mod secret;
 pub mod settings;
 pub mod setup;

@@ -32,7 +32,8 @@ const PULLS: Needed = needed("pull_requests", "Pull requests", "write", "the com
 /// and so does hearing of one.
 const ISSUES: Needed = needed("issues", "Issues", "write", "hearing of commands in comments, and reacting to them");
 const DEPLOYMENTS: Needed = needed("deployments", "Deployments", "write", "what is deployed where, and how it ended");
-const METADATA: Needed = needed("metadata", "Metadata", "read", "the default branch; who may give commands");
+const METADATA: Needed =
+    needed("metadata", "Metadata", "read", "the default branch; who may give commands; the rules of branches");
 
 pub const APP: &[Needed] = &[
     CONTENTS,
@@ -53,6 +54,10 @@ pub const TOKEN: &[Needed] = &[
     DEPLOYMENTS,
     METADATA,
 ];
+
+/// What is needed only where `commands` of an environment names teams: a permission of the organisation, not of the
+/// repository.
+pub const TEAMS: Needed = needed("members", "Members", "read", "teams in `commands`, if any are named there");
 
 /// What of its installation an App is told besides.
 pub const EVENTS: &[&str] = &["push", "pull_request", "issue_comment", "check_run", "check_suite"];
@@ -141,6 +146,11 @@ pub fn web(api: &Url) -> Result<Url, SettingsError> {
 }
 
 impl Installation {
+    /// Whether GitHub tells it who is in a team.
+    pub fn reads_teams(&self) -> bool {
+        self.permissions.contains_key(TEAMS.name)
+    }
+
     /// What it should be allowed and is not, with what it is allowed of it.
     pub fn lacks(&self) -> Vec<(Needed, Option<&str>)> {
         let rank = |access: &str| ["read", "write", "admin"].iter().position(|one| *one == access);

@@ -17,6 +17,11 @@ fn built(build: &str) -> String {
     a("path: code", &format!("path: code, build: {{{build}}}"))
 }
 
+/// An environment, and who may give commands there.
+fn commands(rules: &str) -> String {
+    format!("branch: main\ncommands: {{{rules}}}\n")
+}
+
 /// Service A and more keys.
 fn a_and(more: &str) -> String {
     format!("{A}{more}\n")
@@ -43,6 +48,14 @@ fn every_code_as_people_see_it() {
         ("duplicate-key", vec![("services/a.yaml", a_and("port: 8101"))]),
         ("unknown-key", vec![("services/a.yaml", a_and("helth: {http: /}\nx-free: 1"))]),
         ("unknown-key", vec![("services/a.yaml", a_and("health: {http: /, grace: 5s}"))]),
+        ("unknown-key", vec![("environments/production.yaml", commands("hodl: write"))]),
+        ("invalid-value", vec![("environments/production.yaml", commands("hold: owner"))]),
+        ("invalid-value", vec![("environments/production.yaml", commands("hold: none"))]),
+        ("invalid-value", vec![("environments/production.yaml", commands("hold: {team: ops}"))]),
+        ("unknown-key", vec![("environments/production.yaml", commands("hold: {tem: acme/ops}"))]),
+        ("invalid-value", vec![("environments/production.yaml", commands("hold: {team: acme/ops, person: ada}"))]),
+        ("invalid-value", vec![("environments/production.yaml", commands("hold: [write, {person: a b}]"))]),
+        ("invalid-value", vec![("environments/production.yaml", commands("hold: []"))]),
         ("duplicate-key", vec![("services/a.yaml", a_and("port: 8101\nhelth: {http: /}\nenv_file: a"))]),
         ("unknown-key", vec![("services/a.yaml", a("{on: [h1]}", "{on: [h9], of: 1}"))]),
         ("missing-user", vec![("fleet.yaml", "name: sophia\n".into()), ("services/a.yaml", a("exec", "usr: x, exec"))]),

@@ -5,6 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
+use evenkeel::github::rules;
 use serde_json::{Value, json};
 
 use crate::{
@@ -49,6 +50,15 @@ async fn checked(server: &Server, sign_in: Vec<String>) -> String {
     tokio::task::spawn_blocking(run).await.expect("it does not panic")
 }
 
+/// As they should be.
+fn rules() -> Value {
+    rules::NEEDED.iter().map(|kind| json!({"type": kind, "ruleset_id": 42})).collect()
+}
+
+fn ruleset() -> Value {
+    json!({"id": 42, "name": "evenkeel", "source": "o/r", "enforcement": "active", "current_user_can_bypass": "always"})
+}
+
 fn repository() -> Value {
     json!({"full_name": "o/r", "default_branch": "main", "html_url": "https://h/o/r"})
 }
@@ -63,6 +73,8 @@ async fn with_app(permissions: Value, events: Value) -> Server {
         "POST /app/installations/7/access_tokens" => {
             answer(201, &json!({"token": "ghs_1", "expires_at": "2100-01-01T00:00:00Z"}))
         }
+        line if line.contains("/rules/") => answer(200, &rules()),
+        line if line.contains("/rulesets/") => answer(200, &ruleset()),
         _ => answer(200, &repository()),
     })
     .await
@@ -97,6 +109,8 @@ async fn checked_with_token(refused: Option<&'static str>) -> String {
         "GET /user" => answer(200, &json!({"login": "ada"})),
         "GET /repos/o/r" => answer(200, &repository()),
         line if line.contains("/status") => answer(200, &json!({"statuses": []})),
+        line if line.contains("/rules/") => answer(200, &rules()),
+        line if line.contains("/rulesets/") => answer(200, &ruleset()),
         _ => answer(200, &json!([])),
     })
     .await;
@@ -149,4 +163,73 @@ fn a_proxy_is_used_and_only_an_authority_that_is_named_is_believed() {
     assert!(said.contains("GET /api/v3/user got no answer: "), "{said}");
     assert!(said.to_lowercase().contains("certificate"), "{said}");
     assert!(said.contains("--ca-file") && said.ends_with("exit code Some(1)\n"), "{said}");
+}
+
+/// With the token, for which the fake has a ruleset that is as it should be.
+fn checked_at(hosted: &Hosted, more: &[&str]) -> String {
+    let github = &hosted.github;
+    let (repository, token, authority) = (github.repository(), github.token_file(), github.authority());
+    let sign_in = ["github", "check", "--repo", &repository, "--github-token-file", path(&token)];
+    let arguments = [&sign_in[..], &["--github-ca-file", path(&authority)], more].concat();
+    printed(&evenkeel(&arguments, &[]))
+}
+
+#[test]
+fn a_check_fails_where_others_may_write_to_the_branches_of_evenkeel() {
+    let hosted = Hosted::new();
+    let github = &hosted.github;
+    let is_good = |said: &str| said.ends_with("exit code Some(0)\n");
+    let said = checked_at(&hosted, &[]);
+    assert!(is_good(&said) && said.contains("refs/evenkeel/**"), "{said}");
+
+    let usual = || {
+        let mut usual = Value::Null;
+        github.rules(|ruleset| usual = ruleset.clone());
+        usual
+    };
+    let whole = usual();
+    let pattern = |text: &str| json!({"ref_name": {"include": [text], "exclude": []}});
+    for (name, broken) in [
+        ("enforcement", json!("disabled")),
+        ("enforcement", json!("evaluate")),
+        ("target", json!("tag")),
+        // For GitHub it stands for one folder only.
+        ("conditions", pattern("refs/heads/evenkeel/**")),
+        ("conditions", pattern("refs/heads/evenkeel/history/*")),
+        ("conditions", json!({"ref_name": {"include": ["~ALL"], "exclude": ["refs/heads/evenkeel/plans"]}})),
+        ("rules", json!([{"type": "creation"}, {"type": "update"}, {"type": "deletion"}])),
+        ("rules", json!([{"type": "creation"}, {"type": "deletion"}, {"type": "non_fast_forward"}])),
+        // That would keep evenkeel out as well.
+        ("bypass_actors", json!([])),
+    ] {
+        github.rules(|ruleset| ruleset[name] = broken.clone());
+        let said = checked_at(&hosted, &[]);
+        assert!(said.contains("missing") && said.ends_with("exit code Some(1)\n"), "{name} {broken}: {said}");
+        github.rules(|ruleset| *ruleset = whole.clone());
+    }
+    assert!(is_good(&checked_at(&hosted, &[])));
+}
+
+#[test]
+fn where_github_tells_who_may_bypass_a_ruleset_only_the_listed_are_taken() {
+    let hosted = Hosted::new();
+    hosted.github.tells_who_bypasses(true);
+    let said = checked_at(&hosted, &[]);
+    assert!(said.ends_with("exit code Some(1)\n"), "the token's owner is not listed: {said}");
+    let mut actors = Vec::new();
+    hosted.github.rules(|ruleset| {
+        let all = ruleset["bypass_actors"].as_array().into_iter().flatten();
+        actors = all
+            .map(|actor| format!("{}:{}", actor["actor_type"].as_str().unwrap_or_default(), actor["actor_id"]))
+            .collect();
+    });
+    let listed: Vec<&str> = actors.iter().flat_map(|actor| ["--may-bypass", actor.as_str()]).collect();
+    let said = checked_at(&hosted, &listed);
+    assert!(said.ends_with("exit code Some(0)\n"), "{said}");
+    hosted.github.rules(|ruleset| {
+        let role = json!({"actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "always"});
+        ruleset["bypass_actors"].as_array_mut().expect("it is a list").push(role);
+    });
+    let said = checked_at(&hosted, &listed);
+    assert!(said.contains("RepositoryRole:5") && said.ends_with("exit code Some(1)\n"), "{said}");
 }

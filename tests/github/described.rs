@@ -194,6 +194,13 @@ async fn as_an_app(github: &GitHub) {
     let statuses = github.deployment_statuses(1).await.expect("it is described");
     assert_eq!(statuses[0].state, DeploymentState::Success);
     assert_eq!(github.permission("octocat").await.expect("it is described"), Permission::Admin);
+    let team = "acme/ops".parse().expect("it is a team");
+    assert!(github.is_in_team(&team, "octocat").await.expect("it is described"));
+    let rules = github.rules_of_branch("evenkeel/history/production").await.expect("it is described");
+    assert_eq!((rules[0].kind.as_str(), rules[0].ruleset_id), ("commit_message_pattern", Some(42)));
+    let ruleset = github.ruleset(42).await.expect("it is described");
+    let actors = ruleset.bypass_actors.expect("the example has some");
+    assert_eq!((ruleset.name.as_str(), actors[0].to_string().as_str()), ("super cool ruleset", "Team:234"));
 }
 
 async fn with_a_token(github: &GitHub) {

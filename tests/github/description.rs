@@ -35,7 +35,13 @@ pub const OPERATIONS: &[&str] = &[
     "GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
     "POST /repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
     "GET /repos/{owner}/{repo}/collaborators/{username}/permission",
+    "GET /orgs/{org}/teams/{team_slug}/memberships/{username}",
+    "GET /repos/{owner}/{repo}/rules/branches/{branch}",
+    "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}",
 ];
+
+/// What people are told to ask by themselves.
+const BY_PEOPLE: &[&str] = &["POST /repos/{owner}/{repo}/rulesets"];
 
 /// Those of them, with all that they refer to.
 pub fn of_github() -> &'static Value {
@@ -43,7 +49,7 @@ pub fn of_github() -> &'static Value {
     PRUNED.get_or_init(|| {
         let whole = npm::modules().join("node_modules/@octokit/openapi/generated/api.github.com.json");
         let whole = whole.to_str().expect("it is UTF-8");
-        let arguments: Vec<&str> = [whole].into_iter().chain(OPERATIONS.iter().copied()).collect();
+        let arguments: Vec<&str> = [whole].into_iter().chain(OPERATIONS.iter().chain(BY_PEOPLE).copied()).collect();
         serde_json::from_slice(&npm::node("prune.mjs", &arguments)).expect("it is JSON")
     })
 }
@@ -74,7 +80,8 @@ fn followed(value: &'static Value) -> &'static Value {
 /// described to be always there. None where it does not describe that it would answer so.
 pub fn answer(operation: &str, status: u16, needed: &[&str]) -> Option<Validator> {
     let answers = followed(described(operation).get("responses")?.get(status.to_string())?);
-    validator(&answers["content"]["application/json"]["schema"], Some(needed))
+    // Of some refusals it says only that they are answered so.
+    validator(answers.pointer("/content/application~1json/schema")?, Some(needed))
 }
 
 /// What is described by a name.

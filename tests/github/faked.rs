@@ -33,7 +33,8 @@ use crate::{
 /// What the client reads of answers: where GitHub always says it, the fake has to.
 const READ: &str = "number title user login head base ref sha repo full_name draft state merged_at merge_commit_sha \
     html_url id body created_at updated_at issue_url check_runs statuses name status conclusion context environment \
-    payload permission role_name slug default_branch permissions events suspended_at token expires_at message";
+    payload permission role_name slug default_branch permissions events suspended_at token expires_at message \
+    state type ruleset_id enforcement source";
 
 /// A commit that nobody has.
 const NOWHERE: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -84,9 +85,19 @@ async fn everything(hosted: &Hosted) {
     pulls(&app, &head).await;
     comments(&app).await;
     deployments(&app, &head).await;
+    hosted.github.is_in_team("alice", "acme/ops", "active");
+    let team = "acme/ops".parse().expect("it is a team");
     for login in ["alice", "mallory"] {
         app.permission(login).await.expect("it is told");
+        assert_eq!(app.is_in_team(&team, login).await.expect("it is told"), login == "alice");
     }
+    for tells in [false, true] {
+        hosted.github.tells_who_bypasses(tells);
+        let rules = app.rules_of_branch("evenkeel/history/production").await.expect("they are told");
+        let ruleset = app.ruleset(rules[0].ruleset_id.expect("it is told")).await.expect("it is told");
+        assert_eq!(ruleset.bypass_actors.is_some(), tells);
+    }
+    app.ruleset(1).await.expect_err("there is none");
     for trouble in
         [Trouble::Limited(403, 1), Trouble::Limited(429, 1), Trouble::UsedUp(403, 1), Trouble::UsedUp(429, 1)]
     {
@@ -187,6 +198,13 @@ async fn what_it_answers_is_what_github_describes() {
     for operation in OPERATIONS {
         assert!(asked.contains(operation), "{operation} was not asked");
     }
+}
+
+#[test]
+fn the_ruleset_to_register_is_one_that_github_takes() {
+    let judge = description::body("POST /repos/{owner}/{repo}/rulesets").expect("it is described");
+    let found = wrongs(&judge, &evenkeel::github::rules::ruleset(Some(7)));
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// Every value that differs from a given one in one place, with that place: something is missing there, or is

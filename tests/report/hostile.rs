@@ -10,6 +10,7 @@ use evenkeel::{
         plan::{Action, Before, InstanceState, Plan},
         pull::PullRequest,
         release::ReleaseFile,
+        rights::{Permission, Right, Team},
         source::{Origin, Pinned, Source},
     },
     report::pull::{self, Answer, DeployedView, PullContent, PullView, Replicas, Rest},
@@ -21,6 +22,19 @@ use super::{
     proposals::{Sample, many, pull_request, release, view},
     samples::*,
 };
+
+/// Whatever a right could hold, were it not checked.
+fn refused(text: &str) -> String {
+    let team = Team { organisation: text.to_owned(), slug: text.to_owned() };
+    pull::answer(&Answer::NotAllowed {
+        command: text,
+        login: text,
+        permission: Permission::Read,
+        needed: &[Right::Person(text.to_owned()), Right::Team(team.clone())],
+        unknown: &[team],
+        unread: true,
+    })
+}
 
 /// In each hostile text, so that a leak of any is seen.
 const CANARY: &str = "CANARY";
@@ -286,7 +300,7 @@ proptest! {
         let lines = |text: &str| vec![text.to_owned()];
         stays_in_code(&text, |text| pull::answer(&Answer::Unknown { word: &format!("zzzzzzzz{text}") }))?;
         stays_in_code(&text, |text| pull::answer(&Answer::Misused { command: text, why: text }))?;
-        stays_in_code(&text, |text| pull::answer(&Answer::NotAllowed { login: text, permission: Some(text) }))?;
+        stays_in_code(&text, refused)?;
         stays_in_code(&text, |text| pull::answer(&Answer::Done { command: text, what: text, lines: &lines(text) }))?;
         stays_in_code(&text, |text| pull::answer(&Answer::Refused { command: text, why: text }))?;
         stays_in_code(&text, |text| told(text, false))?;

@@ -6,6 +6,7 @@ use evenkeel::{
     model::{
         outcome::{Cause, Outcome},
         pull::{Check, CheckState, Conclusion, PullRequest},
+        rights::{Permission, Right, Team},
     },
     report::{
         pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
@@ -80,13 +81,30 @@ fn a_revert_tells_what_failed_and_what_merging_it_does() -> Tested {
 #[test]
 fn answers_say_what_was_done_or_why_not_and_what_to_type() {
     let lines = ["service/gong_mcp on business-tools: as declared".to_owned()];
+    let unknown: [Team; 1] = ["sophia/ops".parse().expect("it is a team")];
+    let needed =
+        [Right::Permission(Permission::Maintain), Right::Team(unknown[0].clone()), Right::Person("ada".to_owned())];
     let answers = [
         Answer::Help,
         Answer::Unknown { word: "pln" },
         Answer::Unknown { word: "make-coffee" },
         Answer::Misused { command: "why", why: "it takes service/NAME or site/NAME" },
-        Answer::NotAllowed { login: "stranger", permission: Some("read") },
-        Answer::NotAllowed { login: "stranger", permission: None },
+        Answer::NotAllowed {
+            command: "hold",
+            login: "stranger",
+            permission: Permission::Read,
+            needed: &needed,
+            unknown: &unknown,
+            unread: false,
+        },
+        Answer::NotAllowed {
+            command: "plan",
+            login: "stranger",
+            permission: Permission::None,
+            needed: &[Right::Permission(Permission::Admin)],
+            unknown: &[],
+            unread: true,
+        },
         Answer::Done { command: "why service/gong_mcp", what: "it was deployed by 4f3a2b1", lines: &lines },
         Answer::Refused { command: "cancel", why: "no deployment runs in production" },
     ];

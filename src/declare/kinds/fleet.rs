@@ -37,7 +37,7 @@ pub struct FleetFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "PullRequests")]
 pub struct PullRequestRules {
-    /// Whether one from a fork is planned at once; false if not given: then somebody who may write to the repository
+    /// Whether one from a fork is planned at once; false if not given: then somebody with the right to `plan`
     /// has to ask for it with `/evenkeel plan`. Nothing of it is run either way.
     pub plan_forks: Option<bool>,
 }

@@ -16,6 +16,7 @@ use super::{
     REPOSITORY,
     deliveries::Webhook,
     installation::Installation,
+    rest::usual_rules,
     sign_in::App,
 };
 
@@ -80,6 +81,9 @@ pub struct State {
     pub roles: BTreeMap<String, String>,
     /// Members of teams, each with `active` or `pending`.
     pub teams: BTreeMap<(String, String), String>,
+    pub rulesets: Objects,
+    /// Whether who asks may change rulesets, and so see who may bypass them.
+    pub tells_who_bypasses: bool,
     pub installation: Installation,
     /// Installations' tokens, each with its end.
     pub tokens: BTreeMap<String, DateTime<Utc>>,
@@ -105,7 +109,8 @@ pub struct Forge {
 
 impl Forge {
     pub fn new(bare: &Path, address: &str, app: App) -> Self {
-        let state = Mutex::default();
+        let rulesets = Objects::from([(42, usual_rules())]);
+        let state = Mutex::new(State { rulesets, ..State::default() });
         Self { bare: bare.to_owned(), address: address.to_owned(), app, back: Notify::new(), state }
     }
 

@@ -140,6 +140,18 @@ impl GitHub {
         self.forge.state().teams.insert((team.to_owned(), login.to_owned()), membership.to_owned());
     }
 
+    /// Changes the ruleset that keeps the branches of evenkeel.
+    pub fn rules(&self, change: impl FnOnce(&mut Value)) {
+        if let Some(ruleset) = self.forge.state().rulesets.get_mut(&42) {
+            change(ruleset);
+        }
+    }
+
+    /// Whether who signs in may change rulesets, and so see who may bypass them.
+    pub fn tells_who_bypasses(&self, tells: bool) {
+        self.forge.state().tells_who_bypasses = tells;
+    }
+
     /// Somebody else's program says of a commit how it is: `pending`, `success`, `failure` or `error`.
     pub fn reports(&self, commit: &str, context: &str, state: &str) {
         let mut all = self.forge.state();

@@ -8,11 +8,13 @@ mod checks;
 mod comments;
 mod deployments;
 mod pulls;
+mod rules;
 mod shape;
 
 use std::collections::BTreeMap;
 
 pub use deployments::newest as newest_of_deployment;
+pub use rules::usual as usual_rules;
 
 use serde_json::{Value, json};
 
@@ -148,6 +150,8 @@ fn of_the_repository(forge: &Forge, state: &mut State, asked: &Asked, method: &s
         ("GET", ["pulls", number]) => pulls::one(forge, state, number),
         ("GET", ["commits", commit, "pulls"]) => pulls::of_commit(forge, state, commit),
         ("GET", ["collaborators", login, "permission"]) => permission(state, login),
+        ("GET", ["rules", "branches", branch]) => rules::of_branch(state, branch),
+        ("GET", ["rulesets", id]) => rules::one(state, asked, id),
         ("GET", ["issues", "comments"]) => comments::since(state, asked),
         ("GET", ["issues", "comments", id]) => comments::one(state, id),
         ("PATCH", ["issues", "comments", id]) => comments::update(state, asked, id),
@@ -209,7 +213,10 @@ fn queries(method: &str, path: &[&str]) -> &'static [Field] {
             ("task", Kind::Text),
             ("environment", Kind::Text),
         ],
-        ("GET", ["commits", _, "pulls" | "status"] | ["deployments", _, "statuses"]) => &[PER_PAGE, PAGE],
+        ("GET", ["rulesets", _]) => &[("includes_parents", Kind::Flag)],
+        ("GET", ["rules", "branches", _] | ["commits", _, "pulls" | "status"] | ["deployments", _, "statuses"]) => {
+            &[PER_PAGE, PAGE]
+        }
         _ => &[],
     }
 }
