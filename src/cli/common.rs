@@ -206,7 +206,7 @@ impl HostArgs {
             let place = place()?;
             // What is built tells of itself.
             let _fetching = (!run).then(|| progress::Spinner::start("fetching what lies elsewhere"));
-            let (fetcher, workshop) = (place.fetcher(), place.workshop());
+            let (fetcher, workshop) = (place.fetcher()?, place.workshop());
             let recorded = if built { place.recorded_builds(&environment) } else { BuiltReleases::new() };
             let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };
             gathered(declared, &tree.tree, commits, &fetcher, builds)

@@ -75,6 +75,35 @@ enum Command {
     Completions(completions::Args),
 }
 
+impl Command {
+    /// Whether what it writes is the controller's own. The others write what people asked for, as their umask says.
+    fn keeps_state(&self) -> bool {
+        match self {
+            Command::Plan(_)
+            | Command::Apply(_)
+            | Command::Run(_)
+            | Command::Status(_)
+            | Command::History(_)
+            | Command::Show(_)
+            | Command::Why(_)
+            | Command::Hold(_)
+            | Command::Resume(_)
+            | Command::Retry(_)
+            | Command::Cancel(_)
+            | Command::Rollback(_)
+            | Command::Release(_)
+            | Command::Github(_) => true,
+            Command::Init(_)
+            | Command::Validate(_)
+            | Command::Render(_)
+            | Command::Lab(_)
+            | Command::Demo(_)
+            | Command::Schema(_)
+            | Command::Completions(_) => false,
+        }
+    }
+}
+
 /// What a command that ended well exits with.
 type Exit = Result<u8, Failure>;
 
@@ -103,6 +132,10 @@ pub fn main() -> ExitCode {
         }
     };
     common::choose_colour(cli.color);
+    if cli.command.keeps_state() {
+        // Mirrors, archives, builds, the socket: nobody's but ours. A repository on this machine keeps its own ways.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    }
     if !matches!(cli.command, Command::Apply(_) | Command::Run(_) | Command::Lab(_) | Command::Demo(_)) {
         end_with_the_reader();
     }

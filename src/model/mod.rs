@@ -4,6 +4,7 @@
 //! observed, what is planned, how a deployment ended. Keeps true: a value that exists is valid.
 //! Never does: I/O, clocks, randomness, wording for people (that is `report`).
 
+pub mod address;
 pub mod budget;
 pub mod build;
 pub mod desired;
@@ -15,12 +16,14 @@ pub mod fleet;
 pub mod headers;
 pub mod manifest;
 pub mod name;
+pub mod netrc;
 pub mod observation;
 pub mod outcome;
 pub mod paths;
 pub mod plan;
 pub mod pull;
 pub mod quantity;
+pub mod reach;
 pub mod release;
 pub mod requirements;
 pub mod seen;

@@ -9,6 +9,7 @@ mod download;
 #[allow(dead_code)] // its server is for others
 mod git_program;
 mod hostile;
+mod reach;
 mod repositories;
 mod server;
 mod sources;

@@ -7,6 +7,7 @@
 #![expect(dead_code, reason = "some keys are for people or have one value only: reading them checks them")]
 
 mod build;
+mod credentials;
 mod environment;
 mod fleet;
 mod instance;
@@ -17,13 +18,14 @@ mod source;
 mod text;
 
 pub use build::BuildKeys;
+pub use credentials::{CredentialKeys, CredentialsFile};
 pub use environment::EnvironmentFile;
 pub use fleet::FleetFile;
 pub use instance::{Arch, InstanceFile, JumpHost};
 pub use overriding::OverrideFile;
 pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
-pub use source::{Archive, CredentialFile, SourceKeys};
+pub use source::{Archive, SourceKeys};
 pub use text::*;
 
 /// The kinds that have a folder, in the order in which findings about them read best.
