@@ -11,6 +11,7 @@ mod environments;
 mod git_program;
 mod log;
 mod packaging;
+mod private;
 mod systemd;
 mod terminal;
 #[path = "../lab/trace.rs"]
