@@ -133,8 +133,7 @@ pub fn main() -> ExitCode {
     };
     common::choose_colour(cli.color);
     if cli.command.keeps_state() {
-        // Mirrors, archives, builds, the socket: nobody's but ours. A repository on this machine keeps its own ways.
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        common::write_for_the_owner_alone();
     }
     if !matches!(cli.command, Command::Apply(_) | Command::Run(_) | Command::Lab(_) | Command::Demo(_)) {
         end_with_the_reader();

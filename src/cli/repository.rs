@@ -1,8 +1,8 @@
 //! Which repository, and where its mirror is kept.
 
 use std::{
-    fs::Permissions,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -53,7 +53,7 @@ pub struct RepositoryArgs {
     pub github: GitHubArgs,
 }
 
-/// What a state directory of ours holds from its first use on.
+/// What a state directory holds; the first of them nothing else does.
 const OURS: [&str; 5] = ["mirror.git", "sources", "builds", "deploying.lock", "socket"];
 
 /// The repository in question.
@@ -121,6 +121,20 @@ fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {
     Ok(base.join("evenkeel").join(Digest::of(url.to_string()).short()))
 }
 
+/// Whether a folder is a state directory and nothing else: closing one that others use, /var/lib say, would break what
+/// is there.
+fn is_ours(state: &Path) -> io::Result<bool> {
+    let mut all = true;
+    for entry in fs::read_dir(state)? {
+        let name = entry?.file_name();
+        if name == OURS[0] {
+            return Ok(true);
+        }
+        all &= OURS.iter().any(|ours| name == *ours);
+    }
+    Ok(all)
+}
+
 impl From<AccessError> for Failure {
     fn from(error: AccessError) -> Self {
         let mut failure = Failure::of(&error);
@@ -146,31 +160,24 @@ impl Place {
 
     /// Mirrors of private repositories and archives lie there: it is closed to others, also one that was made open.
     fn make_state(&self) -> Result<(), Failure> {
-        let told = |error: std::io::Error| {
+        let told = |error: io::Error| {
             Failure::new(ERROR, format!("cannot make the state directory {}: {error}", self.state.display()))
                 .hint("name another with --state DIR")
         };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state).map_err(told)?;
-        let mode = std::fs::metadata(&self.state).map_err(told)?.permissions().mode();
-        if mode & 0o077 == 0 {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state).map_err(told)?;
+        let found = fs::metadata(&self.state).map_err(told)?;
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            common::write_as_before();
+        }
+        if found.mode() & 0o077 == 0 {
             return Ok(());
         }
-        // Closing a folder that others use, /var/lib say, would break what is there.
-        let names: Vec<_> = std::fs::read_dir(&self.state)
-            .map_err(told)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect::<Result<_, _>>()
-            .map_err(told)?;
-        if mode & 0o1000 != 0
-            || !(names.is_empty() || names.iter().any(|name| OURS.contains(&&*name.to_string_lossy())))
-        {
-            let message = format!(
-                "the state directory {} is open to others and holds what is not evenkeel's",
-                self.state.display()
-            );
+        if !is_ours(&self.state).map_err(told)? {
+            let state = self.state.display();
+            let message = format!("the state directory {state} is open to others and holds what is not evenkeel's");
             return Err(Failure::new(ERROR, message).hint("name a folder of its own with --state DIR"));
         }
-        std::fs::set_permissions(&self.state, Permissions::from_mode(0o700)).map_err(told)
+        fs::set_permissions(&self.state, fs::Permissions::from_mode(0o700)).map_err(told)
     }
 
     /// Where builds are run and kept.

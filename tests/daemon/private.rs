@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use rustix::process::geteuid;
+
 use crate::daemon::{Config, EVENKEEL};
 
 fn mode(path: &Path) -> u32 {
@@ -87,5 +89,27 @@ fn what_is_pushed_to_a_repository_of_this_machine_is_as_open_as_its_own_objects(
     open(&repository.join("objects"), 0o700);
     for path in hold("bob") {
         assert_eq!(mode(&path) & 0o077, 0, "{} has mode {:o}", path.display(), mode(&path));
+    }
+}
+
+/// packaging/README.md says to ask as root, and the daemon is somebody else.
+#[test]
+fn what_root_keeps_in_another_users_state_that_user_can_read() {
+    const OTHER: u32 = 12_345;
+    if !geteuid().is_root() {
+        return;
+    }
+    let config = Config::new();
+    let state = config.path("state");
+    fs::create_dir(&state).expect("it can be made");
+    open(&state, 0o700);
+    std::os::unix::fs::chown(&state, Some(OTHER), Some(OTHER)).expect("root may");
+    let mut command = Command::new(EVENKEEL);
+    command.args(["history", "--repo"]).arg(config.repository()).arg("--state").arg(&state);
+    command.current_dir(config.folder.path()).output().expect("evenkeel runs");
+    let made = below(&state);
+    assert!(made.iter().any(|path| path.ends_with("mirror.git/HEAD")), "{made:?}");
+    for path in made {
+        assert_eq!(mode(&path) & 0o044, 0o044, "{} has mode {:o}", path.display(), mode(&path));
     }
 }
