@@ -53,8 +53,8 @@ pub struct RepositoryArgs {
     pub github: GitHubArgs,
 }
 
-/// What a state directory holds; the first of them nothing else does.
-const OURS: [&str; 5] = ["mirror.git", "sources", "builds", "deploying.lock", "socket"];
+/// The folders of a state.
+const OURS: [&str; 3] = ["mirror.git", "sources", "builds"];
 
 /// The repository in question.
 #[derive(Clone)]
@@ -121,18 +121,15 @@ fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {
     Ok(base.join("evenkeel").join(Digest::of(url.to_string()).short()))
 }
 
-/// Whether a folder is a state directory and nothing else: closing one that others use, /var/lib say, would break what
-/// is there.
+/// Whether a folder holds no others but a state's: closing one that others use, /var/lib say, would break what is there.
 fn is_ours(state: &Path) -> io::Result<bool> {
-    let mut all = true;
     for entry in fs::read_dir(state)? {
-        let name = entry?.file_name();
-        if name == OURS[0] {
-            return Ok(true);
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && !OURS.iter().any(|ours| entry.file_name() == *ours) {
+            return Ok(false);
         }
-        all &= OURS.iter().any(|ours| name == *ours);
     }
-    Ok(all)
+    Ok(true)
 }
 
 impl From<AccessError> for Failure {
@@ -158,7 +155,8 @@ impl Place {
         Ok(NetworkFetcher::new(&self.state, &self.credentials, self.access.clone()))
     }
 
-    /// Mirrors of private repositories and archives lie there: it is closed to others, also one that was made open.
+    /// Mirrors of private repositories and archives lie there: it is closed to others, also one that was made open. Where
+    /// it holds what is not ours too, ours is closed.
     fn make_state(&self) -> Result<(), Failure> {
         let told = |error: io::Error| {
             Failure::new(ERROR, format!("cannot make the state directory {}: {error}", self.state.display()))
@@ -172,12 +170,12 @@ impl Place {
         if found.mode() & 0o077 == 0 {
             return Ok(());
         }
-        if !is_ours(&self.state).map_err(told)? {
-            let state = self.state.display();
-            let message = format!("the state directory {state} is open to others and holds what is not evenkeel's");
-            return Err(Failure::new(ERROR, message).hint("name a folder of its own with --state DIR"));
+        let closed = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+        if is_ours(&self.state).map_err(told)? {
+            return closed(&self.state).map_err(told);
         }
-        fs::set_permissions(&self.state, fs::Permissions::from_mode(0o700)).map_err(told)
+        let folders = OURS.map(|name| self.state.join(name)).into_iter().filter(|path| path.is_dir());
+        folders.map(|folder| closed(&folder)).collect::<io::Result<()>>().map_err(told)
     }
 
     /// Where builds are run and kept.

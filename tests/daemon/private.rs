@@ -58,12 +58,17 @@ fn the_state_directory_is_closed_to_others_with_all_that_comes_into_it() {
 fn a_folder_that_others_use_is_not_closed_to_them() {
     let config = Config::new();
     let state = config.path("state");
-    fs::create_dir_all(state.join("of-others")).expect("it can be made");
+    for folder in ["of-others", "sources"] {
+        fs::create_dir_all(state.join(folder)).expect("it can be made");
+        open(&state.join(folder), 0o755);
+    }
     open(&state, 0o755);
-    let mut daemon = config.run(&[]);
-    assert_eq!(daemon.ends().code(), Some(1));
-    assert_eq!(mode(&state), 0o755);
-    daemon.wait_for_line("is open to others");
+    let daemon = config.run(&[]);
+    daemon.wait_for_line("following");
+    assert_eq!([mode(&state), mode(&state.join("of-others"))], [0o755; 2]);
+    for ours in ["sources", "mirror.git", "socket"] {
+        assert_eq!(mode(&state.join(ours)) & 0o077, 0, "{ours}");
+    }
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -144,4 +147,44 @@ fn an_rsa_key_in_a_file_is_refused_in_favour_of_an_agent() {
     // A key of another kind is used, so this is what stood against it.
     new_key(&sshd.at("second"));
     assert!(!plan("second").contains("an RSA key"));
+}
+
+/// There the proxy resolves names, so what they say is all that can be judged.
+#[test]
+fn behind_a_proxy_names_and_addresses_of_private_networks_are_refused() {
+    let sshd = Sshd::start();
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+    let address = proxy.local_addr().expect("it is bound");
+    let (tell, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in proxy.incoming().flatten() {
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            let _ = (&stream).write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n");
+            if tell.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let render = |source: &str| {
+        fleet(&sshd, source);
+        let mut command = Command::new(EVENKEEL);
+        command.args(["render", "--repo", ".", "--state", "state"]).current_dir(sshd.folder.path());
+        command.env("https_proxy", format!("http://{address}")).env_remove("no_proxy").env_remove("NO_PROXY");
+        said(&command.output().expect("evenkeel runs"))
+    };
+    let sha256 = "0".repeat(64);
+    for host in ["10.0.0.5", "vault", "vault.internal", "metadata.google.internal", "printer.local"] {
+        for source in [
+            format!("{{archive: \"https://{host}/a.tar.gz\", sha256: \"{sha256}\"}}"),
+            format!("{{git: \"https://{host}/a.git\"}}"),
+        ] {
+            let said = render(&source);
+            assert!(said.contains("out of reach"), "{source}: {said}");
+        }
+    }
+    assert!(heard.try_recv().is_err(), "the proxy was asked");
+    render("{git: \"https://git.example.org/a.git\"}");
+    let asked = heard.recv_timeout(Duration::from_secs(20)).expect("the proxy is asked");
+    assert!(asked.starts_with("CONNECT git.example.org:443"), "{asked}");
 }
