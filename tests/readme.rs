@@ -12,6 +12,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("### `services/NAME.yaml`", "service"),
     ("### `sites/NAME.yaml`", "site"),
     ("### Override files", "override"),
+    ("### Credentials file", "credentials"),
 ];
 
 #[test]
@@ -44,6 +45,9 @@ fn keys(root: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) 
         found.insert(path.to_owned());
         return;
     };
+    if let Some(of) = schema.get("additionalProperties").filter(|of| resolved(root, of).get("properties").is_some()) {
+        keys(root, of, &if path.is_empty() { "NAME".to_owned() } else { format!("{path}.NAME") }, found);
+    }
     for (key, below) in properties {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         let below = resolved(root, below);

@@ -7,10 +7,14 @@ use std::{
     io::{IsTerminal as _, Write as _},
     os::fd::AsFd as _,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use clap::{ColorChoice, ValueEnum};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    fs::Mode,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
@@ -87,6 +91,21 @@ pub fn style() -> Style {
 
 pub fn on_terminal() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// What the umask was that somebody started us with.
+static FORMER_UMASK: OnceLock<Mode> = OnceLock::new();
+
+/// Mirrors, archives, builds, the socket: what is written from now on is nobody's but its owner's.
+pub fn write_for_the_owner_alone() {
+    let _ = FORMER_UMASK.set(rustix::process::umask(Mode::from_raw_mode(0o077)));
+}
+
+/// For root at a state that is another user's: what root alone can read there, that user's daemon cannot.
+pub fn write_as_before() {
+    if let Some(umask) = FORMER_UMASK.get() {
+        rustix::process::umask(*umask);
+    }
 }
 
 /// Says a line on standard error. Nothing ends half-way because nobody is there to read it.
@@ -206,7 +225,7 @@ impl HostArgs {
             let place = place()?;
             // What is built tells of itself.
             let _fetching = (!run).then(|| progress::Spinner::start("fetching what lies elsewhere"));
-            let (fetcher, workshop) = (place.fetcher(), place.workshop());
+            let (fetcher, workshop) = (place.fetcher()?, place.workshop());
             let recorded = if built { place.recorded_builds(&tree.fleet, &environment) } else { BuiltReleases::new() };
             let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };
             gathered(declared, &tree.tree, commits, &fetcher, builds)

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     decide::Policy,
     declare,
-    engine::{NetworkFetcher, ledger::GitLedger, pass::Seat, reconcile::Reconciler},
+    engine::{NetworkFetcher, access::AccessFile, ledger::GitLedger, pass::Seat, reconcile::Reconciler},
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},
@@ -95,8 +95,8 @@ async fn in_order(args: &Args, lab: &Lab, instances: &[String], shown: &Arc<Show
     let meanwhile = if shown.is_built() { ". Meanwhile what has to be built is built" } else { "" };
     heading(&format!("Booting the lab: one real Debian host for each declared instance{meanwhile}"));
     let building = tokio::task::spawn_blocking({
-        let (shown, fleet, lab) = (shown.clone(), args.fleet.clone(), lab.clone());
-        move || shown.build(&fleet, &lab)
+        let (shown, lab) = (shown.clone(), lab.clone());
+        move || shown.build(&lab)
     });
     let hosts = match lab.up(instances, &Say) {
         // It stays as far as it got, to be looked at.
@@ -270,7 +270,7 @@ impl Stage {
             Seat::of(&folder.join("state")),
             Box::new(|event| progress::print(&event)),
         );
-        let fetcher = NetworkFetcher::new(&folder.join("state"), &address(&bare)?, Credentials::default());
+        let fetcher = NetworkFetcher::new(&folder.join("state"), &Credentials::default(), AccessFile::default());
         reconciler.fetcher = Arc::new(fetcher);
         reconciler.workshop = Some(Arc::new(demo_builds::workshop(lab)));
         let reconciler = Arc::new(reconciler);

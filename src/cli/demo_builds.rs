@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{ERROR, Failure, common::FleetArgs};
 use crate::{
     declare::{self, Declaration},
-    engine::NetworkFetcher,
+    engine::{NetworkFetcher, access::AccessFile},
     git::{Credentials, WorkTree},
     lab::Lab,
     model::{build::Build, fleet::Fleet, name::EnvironmentName},
@@ -60,12 +60,11 @@ impl Shown {
     }
 
     /// Builds what is not kept from an earlier demo.
-    pub fn build(&self, args: &FleetArgs, lab: &Lab) -> Result<(), Failure> {
+    pub fn build(&self, lab: &Lab) -> Result<(), Failure> {
         if !self.is_built() {
             return Ok(());
         }
-        let config = args.fleet.display().to_string().parse()?;
-        let fetcher = NetworkFetcher::new(&lab.kept("demo"), &config, Credentials::default());
+        let fetcher = NetworkFetcher::new(&lab.kept("demo"), &Credentials::default(), AccessFile::default());
         let workshop = workshop(lab);
         let builds = Builds { workshop: Some(&workshop), recorded: None, run: true };
         release::gather(&self.fleet, &self.tree.tree, &Default::default(), &fetcher, builds)

@@ -78,6 +78,37 @@ enum Command {
     ReadProposal(internal::Args),
 }
 
+impl Command {
+    /// Whether what it writes is the controller's own. The others write what people asked for, as their umask says.
+    fn keeps_state(&self) -> bool {
+        match self {
+            Command::Plan(_)
+            | Command::Apply(_)
+            | Command::Run(_)
+            | Command::Status(_)
+            | Command::History(_)
+            | Command::Show(_)
+            | Command::Why(_)
+            | Command::Hold(_)
+            | Command::Resume(_)
+            | Command::Retry(_)
+            | Command::Cancel(_)
+            | Command::Rollback(_)
+            | Command::Release(_)
+            | Command::Github(_) => true,
+            Command::Init(_)
+            | Command::Validate(_)
+            | Command::Render(_)
+            | Command::Lab(_)
+            | Command::Demo(_)
+            | Command::Schema(_)
+            | Command::Completions(_)
+            // It writes nothing at all.
+            | Command::ReadProposal(_) => false,
+        }
+    }
+}
+
 /// What a command that ended well exits with.
 type Exit = Result<u8, Failure>;
 
@@ -106,6 +137,9 @@ pub fn main() -> ExitCode {
         }
     };
     common::choose_colour(cli.color);
+    if cli.command.keeps_state() {
+        common::write_for_the_owner_alone();
+    }
     if !matches!(cli.command, Command::Apply(_) | Command::Run(_) | Command::Lab(_) | Command::Demo(_)) {
         end_with_the_reader();
     }

@@ -1,13 +1,21 @@
 //! Which repository, and where its mirror is kept.
 
 use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::{ERROR, Failure, REFUSED, common, github_args::GitHubArgs};
 use crate::{
-    engine::{NetworkFetcher, chronicle, ledger::GitLedger, sign_in},
+    engine::{
+        NetworkFetcher,
+        access::{AccessError, AccessFile},
+        chronicle,
+        ledger::GitLedger,
+        sign_in,
+    },
     git::{self, Credentials, RemoteUrl, Repository, Token},
     github::GitHub,
     model::{build::BuiltReleases, digest::Digest, name::EnvironmentName},
@@ -31,9 +39,22 @@ pub struct RepositoryArgs {
     /// The public keys of servers of ssh repositories. Default: ~/.ssh/known_hosts.
     #[arg(long, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
+    /// The private key for an ssh repository. Default: --ssh-key, which is for hosts.
+    #[arg(long, value_name = "FILE")]
+    pub repo_key: Option<PathBuf>,
+    /// A file that lists what lets sources in, and what they may reach besides public addresses over https and ssh.
+    ///
+    /// It is yours, and not in git: a service's file names a credential, this one says which file that is and for which
+    /// addresses, as in `shop: {token_file: /etc/shop-token, for: ["https://github.com/org/*"]}`. With
+    /// `reach: ["file:///srv/mirrors/*"]` sources may also be files, plain http and private addresses. Read at each use.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
     #[command(flatten)]
     pub github: GitHubArgs,
 }
+
+/// The folders of a state.
+const OURS: [&str; 3] = ["mirror.git", "sources", "builds"];
 
 /// The repository in question.
 #[derive(Clone)]
@@ -43,6 +64,7 @@ pub struct Place {
     /// Signed in to, where a flag says with what.
     pub github: Option<Arc<GitHub>>,
     credentials: Credentials,
+    access: AccessFile,
 }
 
 impl RepositoryArgs {
@@ -54,7 +76,9 @@ impl RepositoryArgs {
             None => default_state(&url)?,
         };
         let (github, credentials) = self.login(&url, ssh_key)?;
-        Ok(Place { url, state, github, credentials })
+        let access =
+            AccessFile::new(self.credentials.clone(), std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into));
+        Ok(Place { url, state, github, credentials, access })
     }
 
     /// What lets us in at this address: on GitHub, and with git.
@@ -70,7 +94,8 @@ impl RepositoryArgs {
             (None, None) => Token::None,
         };
         let (ca_file, known_hosts) = (self.ca_file.clone(), self.known_hosts.clone());
-        let credentials = Credentials { token, ca_file, ssh_key: ssh_key.map(Path::to_owned), known_hosts };
+        let ssh_key = self.repo_key.as_deref().or(ssh_key).map(Path::to_owned);
+        let credentials = Credentials { token, ca_file, ssh_key, known_hosts, scope: None };
         Ok((github, credentials))
     }
 }
@@ -96,14 +121,61 @@ fn default_state(url: &RemoteUrl) -> Result<PathBuf, Failure> {
     Ok(base.join("evenkeel").join(Digest::of(url.to_string()).short()))
 }
 
+/// Whether a folder holds no others but a state's: closing one that others use, /var/lib say, would break what is there.
+fn is_ours(state: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(state)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && !OURS.iter().any(|ours| entry.file_name() == *ours) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        let mut failure = Failure::of(&error);
+        failure.hint = error.hint();
+        if let AccessError::Invalid { findings, .. } = error {
+            failure.findings = findings;
+        }
+        failure
+    }
+}
+
 impl Place {
     pub fn socket(&self) -> PathBuf {
         self.state.join("socket")
     }
 
-    /// The way to sources that lie elsewhere.
-    pub fn fetcher(&self) -> NetworkFetcher {
-        NetworkFetcher::new(&self.state, &self.url, self.credentials.clone())
+    /// The way to sources that lie elsewhere. A file of credentials that cannot be used is told at once.
+    pub fn fetcher(&self) -> Result<NetworkFetcher, Failure> {
+        self.access.read()?;
+        self.make_state()?;
+        Ok(NetworkFetcher::new(&self.state, &self.credentials, self.access.clone()))
+    }
+
+    /// Mirrors of private repositories and archives lie there: it is closed to others, also one that was made open. Where
+    /// it holds what is not ours too, ours is closed.
+    fn make_state(&self) -> Result<(), Failure> {
+        let told = |error: io::Error| {
+            Failure::new(ERROR, format!("cannot make the state directory {}: {error}", self.state.display()))
+                .hint("name another with --state DIR")
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state).map_err(told)?;
+        let found = fs::metadata(&self.state).map_err(told)?;
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            common::write_as_before();
+        }
+        if found.mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        let closed = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+        if is_ours(&self.state).map_err(told)? {
+            return closed(&self.state).map_err(told);
+        }
+        let folders = OURS.map(|name| self.state.join(name)).into_iter().filter(|path| path.is_dir());
+        folders.map(|folder| closed(&folder)).collect::<io::Result<()>>().map_err(told)
     }
 
     /// Where builds are run and kept.
@@ -125,10 +197,7 @@ impl Place {
     }
 
     pub fn open(&self) -> Result<Repository, Failure> {
-        std::fs::create_dir_all(&self.state).map_err(|error| {
-            Failure::new(ERROR, format!("cannot make the state directory {}: {error}", self.state.display()))
-                .hint("name another with --state DIR")
-        })?;
+        self.make_state()?;
         Ok(Repository::open(&self.state.join("mirror.git"), &self.url, self.credentials.clone())?)
     }
 
@@ -139,7 +208,7 @@ impl Place {
         let told = |error: &dyn std::error::Error| {
             Failure::new(ERROR, format!("cannot lock {}: {error}", path.display())).hint("name another --state DIR")
         };
-        std::fs::create_dir_all(&self.state).map_err(|error| told(&error))?;
+        self.make_state()?;
         let file = std::fs::File::create(&path).map_err(|error| told(&error))?;
         match file.try_lock() {
             Ok(()) => Ok(file),

@@ -63,6 +63,7 @@ pub fn run(args: &Args) -> Exit {
     log::start(args.log_format);
     let overrides = args.reach.overrides()?;
     let place = args.repository.place(Path::new("."), args.reach.ssh_key.as_deref())?;
+    let fetcher = place.fetcher()?;
     common::block_on(async {
         let repository = place.open()?;
         let listener = server::bind(&place.socket())
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Exit {
             Seat::of(&place.state),
             Box::new(log_event),
         );
-        reconciler.fetcher = Arc::new(place.fetcher());
+        reconciler.fetcher = Arc::new(fetcher);
         reconciler.workshop = Some(Arc::new(place.workshop()));
         reconciler.attempts = Arc::new(Attempts::open(&place.state));
         reconciler.github = github.clone();

@@ -9,6 +9,7 @@
 mod access;
 mod check;
 pub mod codes;
+mod credentials;
 mod de;
 mod effective;
 mod expand;
@@ -33,16 +34,17 @@ use std::{
 
 use serde::Deserialize;
 
-use self::{
-    file::File,
-    files::Files,
-    kinds::{EnvironmentFile, FleetFile, InstanceFile, Kind, ServiceFile, SiteFile},
-};
 pub use self::{
+    credentials::read_credentials,
     kinds::Arch,
     overrides::{InstanceOverride, Overrides, SshOverride, read_overrides},
     schema::schemas,
     starter::starter,
+};
+use self::{
+    file::File,
+    files::Files,
+    kinds::{EnvironmentFile, FleetFile, InstanceFile, Kind, ServiceFile, SiteFile},
 };
 use crate::model::{
     finding::{Finding, any_error},

@@ -13,7 +13,9 @@ use schemars::{
 };
 use serde_json::{Value, json};
 
-use super::kinds::{EnvironmentFile, FleetFile, InstanceFile, Kind, OverrideFile, ServiceFile, SiteFile};
+use super::kinds::{
+    CredentialsFile, EnvironmentFile, FleetFile, InstanceFile, Kind, OverrideFile, ServiceFile, SiteFile,
+};
 
 /// A schema and its compiled form.
 pub struct Compiled {
@@ -42,6 +44,7 @@ static INSTANCE: LazyLock<Compiled> = LazyLock::new(Compiled::of::<InstanceFile>
 static SERVICE: LazyLock<Compiled> = LazyLock::new(Compiled::of::<ServiceFile>);
 static SITE: LazyLock<Compiled> = LazyLock::new(Compiled::of::<SiteFile>);
 static OVERRIDE: LazyLock<Compiled> = LazyLock::new(Compiled::of::<OverrideFile>);
+static CREDENTIALS: LazyLock<Compiled> = LazyLock::new(Compiled::of::<CredentialsFile>);
 
 pub fn fleet() -> &'static Compiled {
     &FLEET
@@ -60,6 +63,10 @@ pub fn overriding() -> &'static Compiled {
     &OVERRIDE
 }
 
+pub fn credentials() -> &'static Compiled {
+    &CREDENTIALS
+}
+
 /// Every schema by its file name in `schema/`.
 pub fn schemas() -> Vec<(&'static str, String)> {
     [
@@ -69,6 +76,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         ("service.json", &SERVICE),
         ("site.json", &SITE),
         ("override.json", &OVERRIDE),
+        ("credentials.json", &CREDENTIALS),
     ]
     .map(|(name, compiled)| (name, format!("{:#}\n", compiled.schema)))
     .into()
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_schema_compiles() {
-        for compiled in [&FLEET, &ENVIRONMENT, &INSTANCE, &SERVICE, &SITE, &OVERRIDE] {
+        for compiled in [&FLEET, &ENVIRONMENT, &INSTANCE, &SERVICE, &SITE, &OVERRIDE, &CREDENTIALS] {
             assert!(compiled.validator.is_some(), "{:#}", compiled.schema);
         }
     }
@@ -149,7 +157,7 @@ mod tests {
                 _ => {}
             }
         }
-        for compiled in [&FLEET, &ENVIRONMENT, &INSTANCE, &SERVICE, &SITE, &OVERRIDE] {
+        for compiled in [&FLEET, &ENVIRONMENT, &INSTANCE, &SERVICE, &SITE, &OVERRIDE, &CREDENTIALS] {
             let mut found = Vec::new();
             references(&compiled.schema, &mut found);
             for reference in found {

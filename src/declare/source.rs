@@ -9,7 +9,7 @@ use super::{
     Declaration, codes,
     de::At,
     file::File,
-    kinds::{Arch, Archive, BuildKeys, CredentialFile, SourceKeys},
+    kinds::{Arch, Archive, BuildKeys, SourceKeys},
     overrides::Overrides,
     similar,
 };
@@ -20,7 +20,7 @@ use crate::model::{
     finding::Finding,
     name::InstanceName,
     quantity::Span,
-    source::{ArchiveSource, GitSource, Origin, Revision, Source, SourceCredentials},
+    source::{ArchiveSource, GitSource, Origin, Revision, Source},
     tree,
 };
 
@@ -39,13 +39,16 @@ pub fn folder(declaration: &Declaration, path: &str) -> Option<String> {
 /// What is written, for an instance with this processor. None when it makes no source there.
 pub fn source(declaration: &Declaration, keys: &SourceKeys, arch: Option<Arch>) -> Option<Source> {
     let path = keys.path.as_ref().map_or("", |path| path.as_str());
-    let credentials = || keys.credentials.as_ref().and_then(|file| credentials(file));
+    let credentials = match &keys.credentials {
+        Some(name) => Some(name.parse().ok()?),
+        None => None,
+    };
     let origin = match (&keys.git, &keys.archive) {
         (Some(git), None) => Origin::Git(GitSource {
             url: git.to_string(),
             revision: revision(keys.rev.as_ref().map(|rev| &***rev)),
             folder: tree::join("", path)?,
-            credentials: credentials(),
+            credentials,
         }),
         (None, Some(archive)) => {
             let (url, sha256) = match &archive.value {
@@ -54,7 +57,7 @@ pub fn source(declaration: &Declaration, keys: &SourceKeys, arch: Option<Arch>) 
             };
             let sha256: Digest = sha256.parse().ok()?;
             let folder = tree::join("", path)?;
-            Origin::Archive(ArchiveSource { url: url.to_string(), sha256, folder, credentials: credentials() })
+            Origin::Archive(ArchiveSource { url: url.to_string(), sha256, folder, credentials })
         }
         (None, None) => Origin::Folder(folder(declaration, &keys.path.as_ref()?.value)?),
         (Some(_), Some(_)) => return None,
@@ -90,11 +93,6 @@ fn revision(written: Option<&str>) -> Revision {
         }
         Some(name) => Revision::Named(name.to_owned()),
     }
-}
-
-fn credentials(file: &CredentialFile) -> Option<SourceCredentials> {
-    let token = file.token_file.as_ref().map(|path| SourceCredentials::TokenFile((&**path).into()));
-    token.or_else(|| file.ssh_key.as_ref().map(|path| SourceCredentials::SshKey((&**path).into())))
 }
 
 /// Says when an archive cannot be chosen for an instance.

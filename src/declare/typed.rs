@@ -250,6 +250,10 @@ impl<'a> Refusal<'a> {
                 Some(format!("write {}", plain.trim_start_matches('0')))
             }
             ("a whole number", None) if whole(text).is_some() => Some(format!("write {text} without quotes")),
+            // What the text should be, where the whole shape is another.
+            ("text", None) if self.node.text().is_none() => {
+                self.schema.get("description").and_then(Json::as_str).map(str::to_owned)
+            }
             ("true or false", _) => self.schema.get("const").map(|only| format!("write {only}")),
             ("a list", _) if !text.is_empty() => Some(format!("write [{text}]")),
             _ => None,

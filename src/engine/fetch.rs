@@ -1,23 +1,26 @@
 //! The way to sources that lie elsewhere: other git repositories, each with a mirror of its own, and
 //! archives. Both are kept below the state directory; deleting them loses nothing.
 //!
-//! Keeps true: the config repository's token goes to the config repository's own host and to no other, for
-//! an address is named by whoever may write a service's file. What signs in to GitHub is for the config repository
-//! itself and for no source: it may see more there than whoever wrote the address. A commit of a branch or tag comes
-//! from that branch or tag, whoever names it: a history that somebody wrote brings in none that is not merged there.
+//! Keeps true: an address is named by whoever may write a service's file, so nothing lets a source in but the credential
+//! that it names, at addresses that the controller's operator listed for it; neither the config repository's token, nor
+//! what signs in to GitHub, nor the key of hosts. What was fetched with one credential, or from one address, is kept
+//! for sources that name the same. A commit of a branch or tag comes from that branch or tag, whoever names it: a history
+//! that somebody wrote brings in none that is not merged there.
 
 use std::path::{Path, PathBuf};
 
+use super::access::{AccessError, AccessFile};
 use crate::{
-    git::{Credentials, GitError, RemoteUrl, Repository, Token},
+    git::{self, Credentials, GitError, RemoteUrl, Repository, Token},
     model::{
         digest::Digest,
-        source::{ArchiveSource, GitSource, Revision, SourceCredentials},
+        reach::{Scope, Secret},
+        source::{ArchiveSource, GitSource, Revision},
         tree::Tree,
     },
     release::{
         FetchError, Fetcher,
-        archive::{self, Limits},
+        archive::{self, Access, Limits},
     },
 };
 
@@ -25,15 +28,19 @@ use crate::{
 #[derive(Debug)]
 pub struct NetworkFetcher {
     folder: PathBuf,
-    config: RemoteUrl,
-    credentials: Credentials,
+    access: AccessFile,
+    /// By what servers are known.
+    servers: Credentials,
     limits: Limits,
 }
 
 impl NetworkFetcher {
-    /// `state` is the state directory; `credentials` are those of the config repository at `config`.
-    pub fn new(state: &Path, config: &RemoteUrl, credentials: Credentials) -> Self {
-        Self { folder: state.join("sources"), config: config.clone(), credentials, limits: Limits::default() }
+    /// `state` is the state directory. Of `config`, which is for the config repository, sources are given what servers
+    /// are known by and nothing that lets anybody in.
+    pub fn new(state: &Path, config: &Credentials, access: AccessFile) -> Self {
+        let (ca_file, known_hosts) = (config.ca_file.clone(), config.known_hosts.clone());
+        let servers = Credentials { ca_file, known_hosts, ..Credentials::default() };
+        Self { folder: state.join("sources"), access, servers, limits: Limits::default() }
     }
 
     /// How long an archive may take, and how large it may be.
@@ -44,27 +51,31 @@ impl NetworkFetcher {
 
     fn mirror(&self, source: &GitSource) -> Result<Repository, FetchError> {
         let url: RemoteUrl = source.url.parse().map_err(told)?;
-        let credentials = self.credentials(source, &url)?;
+        let (scope, secret) = self.access.entry(source.credentials.as_ref(), url.address())?;
+        if let RemoteUrl::Local(path) = &url {
+            self.access.admit_places(&scope, &git::places(path).map_err(told)?)?;
+        }
+        let credentials = self.credentials(scope, secret)?;
         Repository::open(&self.place(source), &url, credentials).map_err(told)
     }
 
-    /// Where the source's mirror lies.
+    /// Where the source's mirror lies. Not in `git`, where mirrors were kept by their address alone once.
     fn place(&self, source: &GitSource) -> PathBuf {
-        self.folder.join("git").join(format!("{}.git", Digest::of(&source.url).short()))
+        let credential = source.credentials.as_ref().map_or("", |name| name.as_str());
+        let name = Digest::of(format!("{}\n{credential}", source.url));
+        self.folder.join("repositories").join(format!("{name}.git"))
     }
 
-    fn credentials(&self, source: &GitSource, url: &RemoteUrl) -> Result<Credentials, FetchError> {
-        let mut credentials = self.credentials.clone();
-        if !url.same_host(&self.config) || matches!(credentials.token, Token::Source(_)) {
-            credentials.token = Token::None;
-        }
-        match &source.credentials {
-            Some(SourceCredentials::TokenFile(path)) => {
+    fn credentials(&self, scope: Scope, secret: Option<Secret>) -> Result<Credentials, FetchError> {
+        let mut credentials = Credentials { scope: Some(scope.into()), ..self.servers.clone() };
+        match secret {
+            Some(Secret::Token(path)) => {
                 // Looked at here: git's transport takes a file for a token whatever is in it.
-                archive::token(path)?;
-                credentials.token = Token::File(path.clone());
+                archive::token(&path)?;
+                credentials.token = Token::File(path);
             }
-            Some(SourceCredentials::SshKey(path)) => credentials.ssh_key = Some(path.clone()),
+            Some(Secret::Netrc(path)) => credentials.token = Token::Netrc(path),
+            Some(Secret::SshKey(path)) => credentials.ssh_key = Some(path),
             None => {}
         }
         Ok(credentials)
@@ -93,7 +104,14 @@ impl Fetcher for NetworkFetcher {
     }
 
     fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError> {
-        Ok(archive::fetch(source, &self.folder.join("archives"), self.limits)?)
+        // Of those that an archive may have, git takes each for the same place.
+        let url: RemoteUrl = source.url.parse().map_err(told)?;
+        let (scope, secret) = self.access.entry(source.credentials.as_ref(), url.address())?;
+        if let RemoteUrl::Local(path) = &url {
+            self.access.admit_places(&scope, std::slice::from_ref(path))?;
+        }
+        let access = Access { scope: &scope, secret: secret.as_ref(), client: git::client };
+        Ok(archive::fetch(source, &self.folder.join("archives"), self.limits, access)?)
     }
 }
 
@@ -106,8 +124,8 @@ pub struct CachedFetcher(NetworkFetcher);
 struct NotFetched;
 
 impl CachedFetcher {
-    pub fn new(state: &Path, config: &RemoteUrl) -> Self {
-        Self(NetworkFetcher::new(state, config, Credentials::default()))
+    pub fn new(state: &Path) -> Self {
+        Self(NetworkFetcher::new(state, &Credentials::default(), AccessFile::default()))
     }
 }
 
@@ -154,4 +172,11 @@ fn name(source: &GitSource) -> Option<&str> {
 fn told(error: GitError) -> FetchError {
     let next = error.hint();
     FetchError::new(error, next)
+}
+
+impl From<AccessError> for FetchError {
+    fn from(error: AccessError) -> Self {
+        let next = error.hint();
+        Self::new(error, next)
+    }
 }

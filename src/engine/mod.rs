@@ -4,6 +4,7 @@
 //! Keeps true: data flows one way; nothing is applied that was not planned and nothing planned that
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
+pub mod access;
 pub mod attempts;
 pub mod chronicle;
 pub mod confined;

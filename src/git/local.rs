@@ -6,10 +6,18 @@
 //! Keeps true: an object is written after everything it refers to, so a cut leaves no holes; a
 //! repository's work tree, index and checked-out branch are never touched.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read as _},
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, Utc};
 use git2::{FileMode, ObjectType, Odb, Oid, Repository, Signature, Sort, Time, build::TreeUpdateBuilder};
+use rustix::fs::Mode;
 
 use super::{
     error::{Context, GitError},
@@ -24,6 +32,10 @@ use crate::model::{
 
 pub(super) const AUTHOR: (&str, &str) = ("evenkeel", "evenkeel@localhost");
 
+/// As much is read of a list of repositories whose objects another borrows, and so many places are looked at.
+const LONGEST_LIST: u64 = 1 << 16;
+const MOST_PLACES: usize = 100;
+
 /// What a reference may be moved from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum MoveFrom {
@@ -35,6 +47,36 @@ pub(super) enum MoveFrom {
 /// Opens the repository at this very path.
 pub(super) fn open(path: &Path) -> Result<Repository, GitError> {
     Repository::open(path).context("open the repository", path.display())
+}
+
+/// Where a repository at this path takes what it gives: itself, the one that it is a work tree of, and those whose
+/// objects it borrows. All of it is named by files that whoever made it wrote.
+pub fn places(path: &Path) -> Result<Vec<PathBuf>, GitError> {
+    let mut places = vec![path.to_owned()];
+    // Nothing is there, or nothing that opens: whoever asks it for something says so.
+    let Ok(repository) = Repository::open(path) else { return Ok(places) };
+    places.extend([repository.path().to_owned(), repository.commondir().to_owned()]);
+    let mut objects = vec![repository.commondir().join("objects")];
+    while let Some(folder) = objects.pop() {
+        let list = folder.join("info/alternates");
+        let told = |source| GitError::File { doing: "read", path: list.clone(), source };
+        let mut text = Vec::new();
+        match File::open(&list) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(told)?.take(LONGEST_LIST).read_to_end(&mut text).map_err(told)?,
+        };
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
+            let borrowed = folder.join(OsStr::from_bytes(line));
+            if places.len() > MOST_PLACES {
+                return Err(told(io::ErrorKind::FileTooLarge.into()));
+            }
+            if !places.contains(&borrowed) {
+                places.push(borrowed.clone());
+                objects.push(borrowed);
+            }
+        }
+    }
+    Ok(places)
 }
 
 /// As libgit2 takes it: a plain path with a colon in it would be taken for a host.
@@ -74,6 +116,30 @@ pub(super) fn publish(
     commit: Oid,
     from: MoveFrom,
 ) -> Result<(), GitError> {
+    // A thread of its own, for it writes as the other repository's owner shares it.
+    let mirror = mirror.path();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            share_as(path);
+            let mirror = Repository::open(mirror).context("open the mirror", mirror.display())?;
+            write(&mirror, path, reference, commit, from)
+        });
+        writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// What this thread writes from now on is as open as the objects of the repository at `path`: it is not ours, and others
+/// read it. Where the kernel does not let it, it stays as closed as all that we write.
+fn share_as(path: &Path) {
+    let objects = Repository::open(path).ok().map(|repository| repository.commondir().join("objects"));
+    let Some(mode) = objects.and_then(|objects| objects.metadata().ok()).map(|found| found.mode()) else { return };
+    // SAFETY: only this thread's own copy of working directory and umask comes of it; no descriptor is shared less.
+    if unsafe { libc::unshare(libc::CLONE_FS) } == 0 {
+        rustix::process::umask(Mode::from_raw_mode(!mode & 0o077));
+    }
+}
+
+fn write(mirror: &Repository, path: &Path, reference: &str, commit: Oid, from: MoveFrom) -> Result<(), GitError> {
     let to = open(path)?;
     let url = path.display().to_string();
     if is_checked_out(&to, reference).context("open the repository", &url)? {

@@ -32,7 +32,7 @@ mod work_tree;
 pub use error::GitError;
 pub use fetch::{Fetched, HistoryChange};
 pub use history::Tip;
-pub use local::{commit_to_bare, create_bare_from_folder};
+pub use local::{commit_to_bare, create_bare_from_folder, places};
 pub use nearest::nearest;
 pub use plans::PLANS;
 pub use pull::{Merged, Proposed};
@@ -40,6 +40,6 @@ pub use reach::{can_push, can_read};
 pub use repository::{CommitSummary, Repository, compose, is_of_history};
 #[doc(hidden)]
 pub use transport::is_known_host;
-pub use transport::{Credentials, Limits, Token, TokenError, TokenSource, TransportError};
+pub use transport::{Credentials, Limits, Token, TokenError, TokenSource, TransportError, client};
 pub use url::{HttpUrl, RemoteUrl, SshUrl};
 pub use work_tree::{WorkTree, work_tree, work_tree_within};

@@ -6,6 +6,7 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::error::GitError;
+use crate::model::address::{Address, InvalidAddress};
 
 /// A repository's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,12 +175,12 @@ impl RemoteUrl {
         }
     }
 
-    /// Whether what lets us in at one is meant for the other, too: the same scheme, host and port.
-    pub fn same_host(&self, other: &Self) -> bool {
-        match (self, other) {
-            (RemoteUrl::Http(one), RemoteUrl::Http(other)) => one.url.origin() == other.url.origin(),
-            (RemoteUrl::Ssh(one), RemoteUrl::Ssh(other)) => (&one.host, one.port) == (&other.host, other.port),
-            _ => false,
+    /// As it is compared with what a controller's operator lists.
+    pub fn address(&self) -> Result<Address, InvalidAddress> {
+        match self {
+            RemoteUrl::Http(http) => Address::of_url(&http.url),
+            RemoteUrl::Ssh(ssh) => Ok(Address::of_ssh(ssh.user.as_deref(), &ssh.host, ssh.port, &ssh.path)),
+            RemoteUrl::Local(path) => Address::of_path(path),
         }
     }
 }

@@ -272,9 +272,13 @@ async fn authenticate(session: &mut Session, login: &Login) -> Result<(), Connec
                 continue;
             }
         };
+        if key.algorithm().is_rsa() {
+            // RUSTSEC-2023-0071: what signs with it here could be timed from afar.
+            tried.push(format!("{} (an RSA key: load it into ssh-agent, or use an ed25519 key)", path.display()));
+            continue;
+        }
         tried.push(path.display().to_string());
-        let hash = rsa_hash(session, &key.algorithm()).await.map_err(protocol)?;
-        let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+        let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
         if session.authenticate_publickey(login.user.clone(), key).await.map_err(protocol)?.success() {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! observed, what is planned, how a deployment ended. Keeps true: a value that exists is valid.
 //! Never does: I/O, clocks, randomness, wording for people (that is `report`).
 
+pub mod address;
 pub mod belief;
 pub mod budget;
 pub mod build;
@@ -19,6 +20,7 @@ pub mod grants;
 pub mod headers;
 pub mod manifest;
 pub mod name;
+pub mod netrc;
 pub mod observation;
 pub mod outcome;
 pub mod pairs;
@@ -26,6 +28,7 @@ pub mod paths;
 pub mod plan;
 pub mod pull;
 pub mod quantity;
+pub mod reach;
 pub mod release;
 pub mod requirements;
 pub mod rights;

@@ -97,6 +97,10 @@ name!(EnvironmentName, "environment", 63, true, RULE);
 name!(InstanceName, "instance", 63, true, RULE);
 name!(ServiceName, "service", 63, true, RULE);
 name!(SiteName, "site", 63, true, RULE);
+name!(
+    /// What lets a source in, by the name that the controller's operator gave it.
+    CredentialName, "credential", 63, true, RULE
+);
 
 #[cfg(test)]
 mod tests {

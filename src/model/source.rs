@@ -1,12 +1,13 @@
 //! Where a release's files come from: as declared, and as it resolved to.
 //!
-//! Keeps true: an address holds no credential; what is pinned is the same files for ever.
+//! Keeps true: an address holds no credential, and a source names one without saying where it is; what is pinned is the
+//! same files for ever.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{build::Build, digest::Digest, exclude::Exclude};
+use super::{build::Build, digest::Digest, exclude::Exclude, name::CredentialName};
 
 /// What is declared, with everything that says which files it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub struct GitSource {
     pub revision: Revision,
     /// From the repository's root; empty is the root itself.
     pub folder: String,
-    pub credentials: Option<SourceCredentials>,
+    pub credentials: Option<CredentialName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,16 +54,7 @@ pub struct ArchiveSource {
     pub sha256: Digest,
     /// From the archive's root; empty is the root itself.
     pub folder: String,
-    pub credentials: Option<SourceCredentials>,
-}
-
-/// What lets us in: a file on the machine that runs evenkeel, read at each use.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum SourceCredentials {
-    /// Holds a token, for HTTPS.
-    TokenFile(PathBuf),
-    /// A private key, for SSH.
-    SshKey(PathBuf),
+    pub credentials: Option<CredentialName>,
 }
 
 /// The commit of each moving revision, by [`GitSource::moving`]. What is deployed is told by the config
@@ -111,13 +103,16 @@ impl Source {
 }
 
 impl GitSource {
-    /// The address and the revision, where that may stand for another commit tomorrow.
+    /// The address and the revision, where that may stand for another commit tomorrow. With the credential: what one
+    /// sees there, another may not.
     pub fn moving(&self) -> Option<String> {
-        match &self.revision {
-            Revision::Default => Some(format!("{} HEAD", self.url)),
-            Revision::Named(name) => Some(format!("{} {name}", self.url)),
-            Revision::Commit(_) => None,
-        }
+        let revision = match &self.revision {
+            Revision::Default => "HEAD",
+            Revision::Named(name) => name,
+            Revision::Commit(_) => return None,
+        };
+        let with = self.credentials.as_ref().map(|name| format!(" with {name}")).unwrap_or_default();
+        Some(format!("{} {revision}{with}", self.url))
     }
 }
 

@@ -1,31 +1,41 @@
 //! Archives: downloaded once, kept by their digest, unpacked in memory.
 //!
 //! Keeps true: a file is unpacked only when it is what its digest says, also one that was kept; a download
-//! that breaks leaves nothing that could be taken for an archive; every wait ends; a token goes to the
-//! address that is declared and to no other host; no text holds what stands in an address behind `?`.
+//! that breaks leaves nothing that could be taken for an archive; every wait ends; a credential goes to addresses that
+//! it is for, and each address that a redirect leads to is judged anew; who names another address or credential gets
+//! nothing of what was kept for these; no text holds what stands in an address behind `?`.
 
 use std::{
     fs::{self, File},
     io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use reqwest::{Client, StatusCode, Url, header, redirect};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url, header};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::{FetchError, UnpackError, unpack};
 use crate::model::{
+    address::Address,
     budget::Budget,
     digest::Digest,
-    source::{ArchiveSource, SourceCredentials},
+    netrc,
+    reach::{OutOfReach, Scope, Secret},
+    source::ArchiveSource,
     tree::Tree,
 };
 
 /// How much of a file is read at once.
 const CHUNK: usize = 1 << 16;
+
+/// How often one is sent on.
+const REDIRECTS: usize = 5;
+
+/// The longest file with a token or logins.
+const LONGEST_SECRET: u64 = 8192;
 
 /// How much a download may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +53,17 @@ impl Default for Limits {
         let (silence, total) = (Duration::from_secs(30), Duration::from_secs(600));
         Self { silence, total, budget: Budget::STANDARD }
     }
+}
+
+/// How one gets to an archive.
+#[derive(Debug, Clone, Copy)]
+pub struct Access<'a> {
+    /// What may be reached.
+    pub scope: &'a Scope,
+    /// What lets us in, where the scope says.
+    pub secret: Option<&'a Secret>,
+    /// Makes what asks for an address: it connects to what the scope admits, and follows no redirect.
+    pub client: fn(Option<&Scope>, &Url) -> Result<ClientBuilder, OutOfReach>,
 }
 
 #[derive(Debug, Error)]
@@ -63,6 +84,10 @@ pub enum ArchiveError {
     Digest { declared: Digest, found: Digest },
     #[error("{path} does not hold one line with a token")]
     Token { path: PathBuf },
+    #[error("the source is out of reach")]
+    OutOfReach(#[from] OutOfReach),
+    #[error("{path} has no login for {host}")]
+    NoLogin { path: PathBuf, host: String },
     #[error("it cannot be used")]
     Unpack { source: UnpackError },
 }
@@ -71,13 +96,17 @@ impl ArchiveError {
     /// The next move, where there is one to name.
     fn next(&self) -> Option<&'static str> {
         Some(match self {
+            ArchiveError::OutOfReach(_) => {
+                "where that is meant, list the address under `reach` in the file given with --credentials"
+            }
+            ArchiveError::NoLogin { .. } => "write `machine HOST login … password …` into it",
             ArchiveError::File { .. } | ArchiveError::NoFile { .. } => "check that it is there, and may be read",
             ArchiveError::Token { .. } => "write the token into it, and nothing else",
             ArchiveError::Http { .. } => {
                 "check the address, and that the way there is free: name, port, proxy, firewall"
             }
             ArchiveError::Status { status, .. } if matches!(status.as_u16(), 401 | 403 | 404) => {
-                "check the address; where it asks for a token, name its file in source.credentials.token_file"
+                "check the address; where it asks for a token, name a credential in source.credentials"
             }
             ArchiveError::Status { .. } => "try again when the server is well",
             ArchiveError::TooLarge { .. } => "publish a smaller one, or split it",
@@ -98,12 +127,12 @@ impl From<ArchiveError> for FetchError {
 }
 
 /// The files of an archive. `cache` is a folder of our own, where it is kept.
-pub fn fetch(source: &ArchiveSource, cache: &Path, limits: Limits) -> Result<Tree, ArchiveError> {
-    let kept = cache.join(source.sha256.to_string());
+pub fn fetch(source: &ArchiveSource, cache: &Path, limits: Limits, access: Access<'_>) -> Result<Tree, ArchiveError> {
+    let kept = cache.join(kept_as(source));
     let file = match open(&kept, source.sha256)? {
         Some(file) => file,
         None => {
-            download(source, cache, &kept, limits)?;
+            download(source, cache, &kept, limits, access)?;
             open(&kept, source.sha256)?.ok_or_else(|| {
                 let path = kept.clone();
                 ArchiveError::File { doing: "read", path, source: io::ErrorKind::InvalidData.into() }
@@ -115,9 +144,15 @@ pub fn fetch(source: &ArchiveSource, cache: &Path, limits: Limits) -> Result<Tre
 
 /// The files of an archive that was fetched before; None where it is not kept.
 pub fn kept(source: &ArchiveSource, cache: &Path, budget: &Budget) -> Result<Option<Tree>, ArchiveError> {
-    let Some(file) = open(&cache.join(source.sha256.to_string()), source.sha256)? else { return Ok(None) };
+    let Some(file) = open(&cache.join(kept_as(source)), source.sha256)? else { return Ok(None) };
     let tree = unpack(BufReader::new(file), budget).map_err(|source| ArchiveError::Unpack { source })?;
     Ok(Some(tree))
+}
+
+/// Its digest is no secret, so knowing it brings nobody what was had from elsewhere, or with a credential.
+fn kept_as(source: &ArchiveSource) -> String {
+    let credential = source.credentials.as_ref().map_or("", |name| name.as_str());
+    format!("{}-{}", source.sha256, Digest::of(format!("{}\n{credential}", source.url)))
 }
 
 /// What is kept, when it is there and what it should be. A disk may forget in the middle.
@@ -144,7 +179,13 @@ fn open(kept: &Path, declared: Digest) -> Result<Option<File>, ArchiveError> {
 }
 
 /// Downloads beside its place, and renames when it is what it should be.
-fn download(source: &ArchiveSource, cache: &Path, kept: &Path, limits: Limits) -> Result<(), ArchiveError> {
+fn download(
+    source: &ArchiveSource,
+    cache: &Path,
+    kept: &Path,
+    limits: Limits,
+    access: Access<'_>,
+) -> Result<(), ArchiveError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let part = cache.join(format!("{}.{}-{number}.part", source.sha256.short(), std::process::id()));
@@ -162,8 +203,8 @@ fn download(source: &ArchiveSource, cache: &Path, kept: &Path, limits: Limits) -
         most: limits.budget.download_bytes,
     };
     let written = match source.url.strip_prefix("file://") {
-        Some(_) => copy(&source.url, &mut sink),
-        None => get(source, limits, &mut sink),
+        Some(_) => copy(&source.url, access.scope, &mut sink),
+        None => get(source, limits, access, &mut sink),
     };
     let ended = written
         .and_then(|()| sink.end(source.sha256))
@@ -175,8 +216,9 @@ fn download(source: &ArchiveSource, cache: &Path, kept: &Path, limits: Limits) -
     ended
 }
 
-fn copy(url: &str, sink: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn copy(url: &str, scope: &Scope, sink: &mut Sink<'_>) -> Result<(), ArchiveError> {
     let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok()).unwrap_or_else(|| url.into());
+    scope.way(&Address::of_path(&path).map_err(|_| OutOfReach::NoAddress)?)?;
     let told = |source| ArchiveError::File { doing: "read", path: path.clone(), source };
     if !fs::metadata(&path).map_err(told)?.is_file() {
         return Err(ArchiveError::NoFile { path });
@@ -191,12 +233,12 @@ fn copy(url: &str, sink: &mut Sink<'_>) -> Result<(), ArchiveError> {
     }
 }
 
-fn get(source: &ArchiveSource, limits: Limits, sink: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn get(source: &ArchiveSource, limits: Limits, access: Access<'_>, sink: &mut Sink<'_>) -> Result<(), ArchiveError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ArchiveError::Runtime { source })?;
-    let request = request(source, limits)?;
+    let url = Url::parse(&source.url).map_err(|_| ArchiveError::NoFile { path: (&source.url).into() })?;
     runtime.block_on(async {
-        let mut answer = request.send().await.map_err(http)?;
+        let mut answer = follow(url, limits, access).await?;
         if !answer.status().is_success() {
             let host = answer.url().host_str().unwrap_or_default().to_owned();
             return Err(ArchiveError::Status { host, status: answer.status() });
@@ -208,48 +250,71 @@ fn get(source: &ArchiveSource, limits: Limits, sink: &mut Sink<'_>) -> Result<()
     })
 }
 
-fn request(source: &ArchiveSource, limits: Limits) -> Result<reqwest::RequestBuilder, ArchiveError> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Someone else being faster is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+/// The answer, from wherever one is sent. The digest says that what comes from there is right.
+async fn follow(mut url: Url, limits: Limits, access: Access<'_>) -> Result<Response, ArchiveError> {
+    let until = Instant::now() + limits.total;
+    let mut redirects = REDIRECTS;
+    loop {
+        let total = until.saturating_duration_since(Instant::now());
+        let answer = request(&url, Limits { total, ..limits }, access)?.send().await.map_err(http)?;
+        let Some(to) = sent_on(&answer).filter(|_| redirects > 0) else { return Ok(answer) };
+        (url, redirects) = (to, redirects - 1);
     }
-    let mut client = Client::builder()
+}
+
+/// Where an answer sends us; never from https to what anybody could have changed on the way.
+fn sent_on(answer: &Response) -> Option<Url> {
+    let location = answer.headers().get(header::LOCATION).filter(|_| answer.status().is_redirection())?;
+    let to = answer.url().join(location.to_str().ok()?).ok()?;
+    (answer.url().scheme() != "https" || to.scheme() == "https").then_some(to)
+}
+
+fn request(url: &Url, limits: Limits, access: Access<'_>) -> Result<RequestBuilder, ArchiveError> {
+    let client = (access.client)(Some(access.scope), url)?
         .user_agent(concat!("evenkeel/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.silence)
         .read_timeout(limits.silence)
-        .timeout(limits.total)
-        // Elsewhere reqwest takes the token off; the digest says that what comes from there is right.
-        .redirect(redirect::Policy::custom(|attempt| {
-            let first = attempt.previous().first();
-            let weaker = first.is_some_and(|first| first.scheme() == "https") && attempt.url().scheme() != "https";
-            if attempt.previous().len() > 5 || weaker { attempt.stop() } else { attempt.follow() }
-        }));
-    let url = Url::parse(&source.url).map_err(|_| ArchiveError::NoFile { path: (&source.url).into() })?;
-    if url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")) {
-        client = client.no_proxy();
-    }
-    let request = client.build().map_err(http)?.get(url).header(header::ACCEPT, "application/octet-stream, */*");
-    Ok(match &source.credentials {
-        Some(SourceCredentials::TokenFile(path)) => request.bearer_auth(token(path)?),
-        Some(SourceCredentials::SshKey(_)) | None => request,
+        .timeout(limits.total);
+    let request =
+        client.build().map_err(http)?.get(url.clone()).header(header::ACCEPT, "application/octet-stream, */*");
+    let carries = Address::of_url(url).is_ok_and(|address| access.scope.carries(&address));
+    Ok(match access.secret.filter(|_| carries) {
+        Some(Secret::Token(path)) => request.bearer_auth(token(path)?),
+        Some(Secret::Netrc(path)) => {
+            let host = url.host_str().unwrap_or_default();
+            let told = || ArchiveError::NoLogin { path: path.clone(), host: host.to_owned() };
+            let (user, password) = netrc::login(&secret(path)?, host).ok_or_else(told)?;
+            request.basic_auth(user, Some(password))
+        }
+        Some(Secret::SshKey(_)) | None => request,
     })
 }
 
 /// The token in a file. A file of several lines is something else, a private key say, and goes nowhere.
 pub fn token(path: &Path) -> Result<String, ArchiveError> {
-    const MOST: u64 = 8192;
-    let told = |source| ArchiveError::File { doing: "read", path: path.to_owned(), source };
-    let mut text = Vec::new();
-    File::open(path).map_err(told)?.take(MOST + 1).read_to_end(&mut text).map_err(told)?;
-    let token = text.trim_ascii();
-    if token.is_empty() || text.len() as u64 > MOST || !token.iter().all(u8::is_ascii_graphic) {
+    let text = secret(path)?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ArchiveError::Token { path: path.to_owned() });
     }
-    Ok(String::from_utf8_lossy(token).into_owned())
+    Ok(token.to_owned())
+}
+
+fn secret(path: &Path) -> Result<String, ArchiveError> {
+    let told = |source| ArchiveError::File { doing: "read", path: path.to_owned(), source };
+    let mut text = Vec::new();
+    File::open(path).map_err(told)?.take(LONGEST_SECRET + 1).read_to_end(&mut text).map_err(told)?;
+    if text.len() as u64 > LONGEST_SECRET {
+        return Err(told(io::ErrorKind::FileTooLarge.into()));
+    }
+    String::from_utf8(text).map_err(|_| told(io::ErrorKind::InvalidData.into()))
 }
 
 /// reqwest's text shows the address, with what an address behind a redirect lets in by.
 fn http(error: reqwest::Error) -> ArchiveError {
+    if let Some(why) = OutOfReach::within(&error) {
+        return why.into();
+    }
     ArchiveError::Http { source: error.without_url() }
 }
 

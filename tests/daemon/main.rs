@@ -15,6 +15,7 @@ mod log;
 #[path = "../support/needs.rs"]
 mod needs;
 mod packaging;
+mod private;
 mod systemd;
 mod terminal;
 #[path = "../lab/trace.rs"]

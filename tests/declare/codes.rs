@@ -134,11 +134,12 @@ fn every_code_as_people_see_it() {
         ("missing-key", vec![("services/a.yaml", built("run: make"))]),
         ("invalid-command", vec![("services/a.yaml", built("run: \" \", output: out"))]),
         ("invalid-value", vec![("services/a.yaml", built("run: make, output: out, timeout: 0s"))]),
-        ("source-keys", vec![("services/a.yaml", git_and("credentials: {ssh_key: /etc/key}"))]),
-        (
-            "source-keys",
-            vec![("services/a.yaml", a("path: code", "path: code, credentials: {token_file: /etc/token}"))],
-        ),
+        // No file of the controller is named in git, as it once could be.
+        ("wrong-type", vec![("services/a.yaml", git_and("credentials: {ssh_key: /etc/key}"))]),
+        ("wrong-type", vec![("services/a.yaml", git_and("credentials: {token_file: /etc/token}"))]),
+        ("source-keys", vec![("services/a.yaml", a("path: code", "path: code, credentials: shop"))]),
+        ("source-keys", vec![("services/a.yaml", a("path: code", "git: \"file:///srv/a.git\", credentials: shop"))]),
+        ("invalid-value", vec![("services/a.yaml", git_and("credentials: /etc/token"))]),
         ("missing-key", vec![("services/a.yaml", a("path: code", &format!("archive: {ARCHIVE}")))]),
         (
             "missing-key",

@@ -17,6 +17,7 @@ mod lost_history;
 mod needs;
 mod plans;
 mod restore;
+mod sources;
 mod ssh;
 mod sshd;
 mod work_tree;

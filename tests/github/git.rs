@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use evenkeel::{
-    engine::{NetworkFetcher, sign_in},
+    engine::{NetworkFetcher, access::AccessFile, sign_in},
     git::{Credentials, RemoteUrl, Repository, Token},
     github::{GitHub, SignIn},
     model::source::{GitSource, Revision},
@@ -156,8 +156,11 @@ async fn no_source_is_fetched_with_it() {
     let url = format!("{}/o/secret.git", server.url);
     let ask = move || {
         let folder = TempDir::new().expect("a temporary folder can be made");
+        let listed = folder.path().join("credentials.yaml");
+        std::fs::write(&listed, format!("reach: [{url:?}]\n")).expect("it can be written");
+        std::fs::set_permissions(&listed, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
         let source = GitSource { url, revision: Revision::Default, folder: String::new(), credentials: None };
-        let fetcher = NetworkFetcher::new(folder.path(), &config, credentials);
+        let fetcher = NetworkFetcher::new(folder.path(), &credentials, AccessFile::new(Some(listed), None));
         fetcher.commit(&source).expect_err("nobody is let in").to_string()
     };
     let said = tokio::task::spawn_blocking(ask).await.expect("it does not panic");

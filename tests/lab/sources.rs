@@ -26,7 +26,11 @@ pub fn a_branch_of_another_repository_that_moves_is_deployed_like_a_commit(world
     let health = "health: {http: /health, interval: 100ms, retries: 2, start_period: 3s}";
     fleet.service("alpha", port, &["h1"], &format!("{source}\n{health}"));
     let commit = fleet.commit();
-    let _reconciler = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s"]);
+    // Where a repository of this machine is a source, its operator has listed it.
+    let listed = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(listed.path(), format!("reach: [\"file://{folder}\"]\n")).expect("it can be written");
+    let listed = listed.path().to_str().expect("it is UTF-8");
+    let _reconciler = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s", "--credentials", listed]);
     fleet.is_live(&commit);
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / one");
 

@@ -11,6 +11,7 @@ mod git_program;
 mod hostile;
 #[path = "../support/needs.rs"]
 mod needs;
+mod reach;
 mod repositories;
 mod server;
 mod sources;

@@ -3,17 +3,13 @@
 use std::fs;
 
 use evenkeel::{
-    git::{Credentials, Token},
-    model::source::{GitSource, Revision, SourceCredentials},
+    model::source::{GitSource, Revision},
     release::{Fetcher, Unfetched},
 };
 
-use crate::{
-    server::{Answer, Server},
-    world::{World, git, one, push, repository},
-};
+use crate::world::{World, git, one, push, repository};
 
-fn source(url: &str, revision: Revision) -> GitSource {
+pub fn source(url: &str, revision: Revision) -> GitSource {
     GitSource { url: url.to_owned(), revision, folder: String::new(), credentials: None }
 }
 
@@ -100,7 +96,7 @@ fn where_it_was_last_seen_is_told_while_another_asks_it() {
     let (url, first) = repository(&world);
     let source = source(&url, named("main"));
     assert_eq!(world.fetcher().commit(&source).expect("asked"), first);
-    let mirrors = fs::read_dir(world.path("state/sources/git")).expect("it is there");
+    let mirrors = fs::read_dir(world.path("state/sources/repositories")).expect("it is there");
     let mirror = mirrors.map(|mirror| mirror.expect("it reads").path()).next().expect("there is one");
     let writing = fs::File::open(mirror.join("evenkeel.lock")).expect("it is there");
     writing.lock().expect("nobody else has it");
@@ -123,31 +119,4 @@ fn a_submodule_is_refused_by_name() {
     git(&other, &["update-ref", "refs/heads/sub", &made]);
     let said = world.refused(&format!("{{git: \"{url}\", rev: sub}}"));
     insta::assert_snapshot!(said, @"service/a: vendor is a git submodule, which is not followed; commit its files into git file://DIR/other.git (sub)");
-}
-
-/// Whoever may write a service's file names the address.
-#[test]
-fn the_config_repositorys_token_goes_to_its_own_host_alone() {
-    let world = World::new();
-    let (config, other) = (Server::start(|_| Answer::status(401)), Server::start(|_| Answer::status(401)));
-    let token = Token::File(world.write("token", b"t0ps3cret\n").into());
-    let credentials = Credentials { token, ..Credentials::default() };
-    let fetcher = world.fetcher_with(&config.url("/config.git"), credentials);
-    let ask = |url: String, credentials| {
-        let source = GitSource { credentials, ..source(&url, Revision::Default) };
-        fetcher.commit(&source).expect_err("nobody is let in").to_string()
-    };
-    let own = ask(config.url("/other.git"), None);
-    assert!(own.contains("refused the token"), "{own}");
-    assert!(config.heard().iter().any(|heard| heard.contains("authorization: Basic")));
-    let foreign = ask(other.url("/other.git"), None);
-    assert!(foreign.contains("asks for a token, and there is none"), "{foreign}");
-    assert!(!other.heard().iter().any(|heard| heard.contains("authorization")), "{:?}", other.heard());
-    // One that is named for it does go there.
-    let own = SourceCredentials::TokenFile(world.write("own", b"0wn").into());
-    assert!(ask(other.url("/other.git"), Some(own)).contains("refused the token"));
-    // A file of several lines is no token.
-    let key = world.write("key", b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n");
-    let said = ask(other.url("/other.git"), Some(SourceCredentials::TokenFile(key.into())));
-    insta::assert_snapshot!(world.without_paths(&said), @"DIR/key does not hold one line with a token; write the token into it, and nothing else");
 }

@@ -43,6 +43,11 @@ impl Answer {
 
 impl Server {
     pub fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        Self::asking(move |path, _| answer(path))
+    }
+
+    /// The answer also goes by the header `Authorization`.
+    pub fn asking(answer: impl Fn(&str, Option<&str>) -> Answer + Send + Sync + 'static) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("it starts");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("loopback has a port");
@@ -56,7 +61,8 @@ impl Server {
                 let headers = headers.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap_or("?")));
                 let heard = format!("{}\n{}", request.uri(), headers.collect::<String>());
                 hears.lock().expect("nobody panicked").push(heard);
-                respond(answer(request.uri().path()))
+                let login = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+                respond(answer(request.uri().path(), login))
             }
         };
         runtime.spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });

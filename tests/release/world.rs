@@ -1,12 +1,12 @@
 //! A small fleet whose one service takes its files from wherever a statement says.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{cell::RefCell, collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use chrono::DateTime;
 use evenkeel::{
     declare::Overrides,
-    engine::{NetworkFetcher, Prepared, declared, gathered, prepare, prepare::PrepareError},
-    git::{Credentials, RemoteUrl},
+    engine::{NetworkFetcher, Prepared, access::AccessFile, declared, gathered, prepare, prepare::PrepareError},
+    git::Credentials,
     model::{
         digest::Digest,
         plan::Commits,
@@ -33,11 +33,40 @@ pub const FILES: &[(&str, &str)] = &[
 
 pub struct World {
     pub folder: TempDir,
+    /// What sources may reach: at first, this folder.
+    reach: RefCell<Vec<String>>,
+    credentials: RefCell<String>,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder can be made") }
+        let world = Self::without_reach();
+        world.reach(&format!("file://{}/*", world.folder.path().display()));
+        world
+    }
+
+    /// With nothing listed.
+    pub fn without_reach() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self { folder, reach: RefCell::default(), credentials: RefCell::default() }
+    }
+
+    /// Lists more that sources may reach.
+    pub fn reach(&self, pattern: &str) {
+        self.reach.borrow_mut().push(format!("{pattern:?}"));
+    }
+
+    /// Lists a credential, as in `{token_file: token, for: […]}`.
+    pub fn credential(&self, name: &str, keys: &str) {
+        *self.credentials.borrow_mut() += &format!("{name}: {keys}\n");
+    }
+
+    /// The operator's file with what is listed.
+    pub fn access(&self) -> AccessFile {
+        let text = format!("{}reach: [{}]\n", self.credentials.borrow(), self.reach.borrow().join(", "));
+        let path = self.write("controller/credentials.yaml", text.as_bytes());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        AccessFile::new(Some(path.into()), None)
     }
 
     pub fn path(&self, below: &str) -> PathBuf {
@@ -46,12 +75,12 @@ impl World {
 
     /// A controller with a state directory of its own.
     pub fn fetcher(&self) -> NetworkFetcher {
-        self.fetcher_with("https://config.example.org/fleet.git", Credentials::default())
+        self.fetcher_with(&Credentials::default())
     }
 
-    pub fn fetcher_with(&self, config: &str, credentials: Credentials) -> NetworkFetcher {
-        let config: RemoteUrl = config.parse().expect("an address");
-        NetworkFetcher::new(&self.path("state"), &config, credentials)
+    /// With what lets it into the config repository.
+    pub fn fetcher_with(&self, config: &Credentials) -> NetworkFetcher {
+        NetworkFetcher::new(&self.path("state"), config, self.access())
     }
 
     /// The fleet, with the service's source as written.

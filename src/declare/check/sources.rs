@@ -159,7 +159,7 @@ impl Sources<'_> {
         }
     }
 
-    /// What lets us in is of the kind that the address takes.
+    /// What lets evenkeel in is for a place where it can.
     fn credentials(&mut self, file: &File, source: &At<SourceKeys>) {
         let Some(credentials) = &source.credentials else { return };
         let git = source.git.as_ref().map(|git| git.to_string());
@@ -167,20 +167,12 @@ impl Sources<'_> {
             Archive::One(url) => Some(url.to_string()),
             Archive::ByArch(of) => of.values().next().map(|of| of.url.to_string()),
         };
-        let wanted = git.or_else(archive).map(|url| match url.split_once("://") {
-            Some(("http" | "https", _)) => "token_file",
-            Some(("file", _)) => "",
-            _ => "ssh_key",
-        });
-        let given = if credentials.token_file.is_some() { "token_file" } else { "ssh_key" };
-        let message = match wanted {
-            None => "`credentials` are for `git` and `archive`".to_owned(),
-            Some("") => "`credentials` are of no use for a file on this machine".to_owned(),
-            Some(wanted) if wanted != given => format!("`{given}` lets nobody in at such an address"),
+        let message = match git.or_else(archive) {
+            None => "`credentials` are for `git` and `archive`",
+            Some(url) if url.starts_with("file://") => "`credentials` are of no use for a file of the controller",
             Some(_) => return,
         };
-        let hint = "https takes a `token_file`, ssh an `ssh_key`";
-        self.say(codes::SOURCE_KEYS, file, credentials.span, message, hint);
+        self.say(codes::SOURCE_KEYS, file, credentials.span, message.to_owned(), "leave it out");
     }
 
     /// What a build needs is written, and leads nowhere else.

@@ -8,6 +8,7 @@
 
 mod allow;
 mod build;
+mod credentials;
 mod environment;
 mod fleet;
 mod instance;
@@ -20,6 +21,7 @@ mod text;
 
 pub use allow::Allow;
 pub use build::BuildKeys;
+pub use credentials::{CredentialKeys, CredentialsFile};
 pub use environment::{EnvironmentFile, InstanceFailureRule};
 pub use fleet::FleetFile;
 pub use instance::{Arch, InstanceFile, JumpHost};
@@ -27,7 +29,7 @@ pub use overriding::OverrideFile;
 pub use rights::Commands;
 pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
-pub use source::{Archive, CredentialFile, SourceKeys};
+pub use source::{Archive, SourceKeys};
 pub use text::*;
 
 /// The kinds that have a folder, in the order in which findings about them read best.

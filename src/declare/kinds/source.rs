@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Arch, ArchiveUrl, BuildKeys, ControllerFile, GitUrl, RevisionName, Sha256};
+use super::{Arch, ArchiveUrl, BuildKeys, Credential, GitUrl, RevisionName, Sha256};
 use crate::declare::de::At;
 
 /// Where a release's files come from: a folder of this repository (`path` alone), a folder of another one
@@ -31,8 +31,8 @@ pub struct SourceKeys {
     /// What of it does not travel, or with `build` what the build does not see: patterns as in a .gitignore.
     #[serde(default)]
     pub exclude: Vec<At<String>>,
-    /// What lets us in there, in a file on the machine that runs evenkeel.
-    pub credentials: Option<At<CredentialFile>>,
+    /// What lets evenkeel in there, by the name that the file given with `--credentials` has for it.
+    pub credentials: Option<At<Credential>>,
     /// How what is deployed is made of it; its files are taken as they are if not given.
     pub build: Option<At<BuildKeys>>,
 }
@@ -52,17 +52,6 @@ pub struct ArchiveOfArch {
     pub url: ArchiveUrl,
     /// Its digest, as `sha256sum` prints it.
     pub sha256: Sha256,
-}
-
-/// A file on the machine that runs evenkeel: exactly one of `token_file` and `ssh_key`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["token_file"]}, {"required": ["ssh_key"]}]))]
-pub struct CredentialFile {
-    /// For https: it holds a token, on one line.
-    pub token_file: Option<ControllerFile>,
-    /// For ssh: a private key.
-    pub ssh_key: Option<ControllerFile>,
 }
 
 /// The processors by name: what the schema has passed holds no other key but for `x-…`.

@@ -120,11 +120,6 @@ macro_rules! host {
         "([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?"
     };
 }
-macro_rules! this_machine {
-    () => {
-        "(localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]{1,5})?"
-    };
-}
 macro_rules! path {
     () => {
         "/[A-Za-z0-9_.~!$&'()*+,;=:@%/-]+"
@@ -139,11 +134,8 @@ macro_rules! user {
 text!(
     GitUrl,
     concat!(
-        "^(https://",
+        "^(https?://",
         host!(),
-        path!(),
-        "|http://",
-        this_machine!(),
         path!(),
         "|ssh://(",
         user!(),
@@ -157,8 +149,8 @@ text!(
         path!(),
         ")$"
     ),
-    "The address of a git repository: https://…, ssh://…, git@host:path, or file:///… on this machine; plain http \
-     only to this machine. It holds no password: a file is public."
+    "The address of a git repository: https://…, ssh://… or git@host:path; http://… and file:///… where the controller's \
+     operator lists them. It holds no password: a file is public."
 );
 text!(
     RevisionName,
@@ -167,13 +159,14 @@ text!(
 );
 text!(
     ArchiveUrl,
-    concat!("^(https://", host!(), path!(), "|http://", this_machine!(), path!(), "|file://", path!(), ")$"),
-    "The address of an archive: https://…, or file:///… on this machine; plain http only to this machine. It holds \
+    concat!("^(https?://", host!(), path!(), "|file://", path!(), ")$"),
+    "The address of an archive: https://…; http://… and file:///… where the controller's operator lists them. It holds \
      neither a password nor a query: a file is public."
 );
 text!(Sha256, "^[0-9a-f]{64}$", "A SHA-256 digest: 64 lower-case hexadecimal digits, as `sha256sum` prints them.");
 text!(
-    ControllerFile,
-    "^(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)+$",
-    "The path of a file on the machine that runs evenkeel: absolute, without `..`, of letters, digits and `_@+=:,.-`."
+    Credential,
+    "^[a-z][a-z0-9_-]{0,62}$",
+    "The name of a credential: the file given with `--credentials` on the controller says what it is, as in \
+     `NAME: {token_file: …, for: [\"https://github.com/org/*\"]}`. No file of the controller is named in git."
 );

@@ -216,7 +216,7 @@ fn read(reading: &Reading, prepared: &mut BTreeMap<EnvironmentName, Prepared>) -
     let reader = Reader {
         folder: &reading.folder,
         overrides,
-        fetcher: CachedFetcher::new(&reading.state, &url),
+        fetcher: CachedFetcher::new(&reading.state),
         workshop: reading.builds.clone().map(Workshop::new),
     };
     let mut outcomes = Vec::new();

@@ -6,6 +6,8 @@ use std::{error::Error, io, path::PathBuf};
 
 use thiserror::Error as ThisError;
 
+use crate::model::reach::OutOfReach;
+
 #[derive(Debug, ThisError)]
 pub enum TransportError {
     #[error("cannot read {path}")]
@@ -35,6 +37,11 @@ pub enum TransportError {
     Redirect { host: String, to: String },
     #[error("{host} does not speak git's smart protocol there (it answered with {content_type}: {text})")]
     NotGit { host: String, content_type: String, text: String },
+
+    #[error("the source is out of reach")]
+    OutOfReach(#[from] OutOfReach),
+    #[error("{path} has no login for {host}")]
+    NoLogin { path: PathBuf, host: String },
 
     #[error("the SSH connection failed")]
     Ssh { source: russh::Error },
@@ -83,6 +90,8 @@ impl TransportError {
                 Some("write the certificate of your own authority into it, in PEM".to_owned())
             }
             TransportError::SignIn { next, .. } => next.clone(),
+            TransportError::OutOfReach(why) => Some(why.hint()),
+            TransportError::NoLogin { host, .. } => Some(format!("write `machine {host} login … password …` into it")),
             TransportError::Ssh { .. } => Some("check that an SSH server listens at this address and port".to_owned()),
             TransportError::Command { .. } | TransportError::NoCommand { .. } => {
                 Some("check the path, and that this key's account may run git there".to_owned())

@@ -1,6 +1,7 @@
 //! git's smart protocol over HTTP: one request for each turn of the conversation.
 //!
-//! Keeps true: the token goes to the host of the repository's address and to no other, and a token that was handed
+//! Keeps true: the token goes to the host of the repository's address and to no other, a source's to what its scope
+//! lists; a redirect is followed within that host, each time judged anew; a token that was handed
 //! out is asked for anew once when it is refused; errors show at most the first 200 characters of an answer.
 
 use std::{
@@ -11,61 +12,74 @@ use std::{
 };
 
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
-use reqwest::{Certificate, Client, Request, RequestBuilder, Response, StatusCode, Url, header};
+use reqwest::{Certificate, Client, Method, Request, RequestBuilder, Response, StatusCode, Url, header};
 
 use super::{
-    Endpoint, TransportError, lock,
+    Endpoint, TransportError, dial, lock,
     text::{KEPT, Readable, shown},
     token::{Token, TokenError, TokenSource, USER},
 };
-use crate::git::url::HttpUrl;
+use crate::{
+    git::url::HttpUrl,
+    model::{address::Address, netrc, reach::OutOfReach},
+};
 
 /// User and password.
 type Login = (String, String);
 
 const AGENT: &str = concat!("git/2.0 (evenkeel ", env!("CARGO_PKG_VERSION"), ")");
 
-pub(super) struct Http {
+/// How often one is sent on.
+const REDIRECTS: usize = 5;
+/// What is asked of a repository, below its address.
+const ENDS: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+
+/// Where the repository is, and what asks there.
+#[derive(Clone)]
+struct Base {
+    url: Url,
     client: Client,
+}
+
+pub(super) struct Http {
     /// Where the first answer came from: a repository that was renamed sends us on.
-    base: Arc<Mutex<Url>>,
+    base: Arc<Mutex<Base>>,
     login: Option<Login>,
     endpoint: Arc<Endpoint>,
 }
 
 impl Http {
     pub(super) fn new(url: HttpUrl, endpoint: Arc<Endpoint>) -> Result<Self, TransportError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Someone else being faster is as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let mut client = Client::builder().user_agent(AGENT).connect_timeout(endpoint.silence).redirect(
-            reqwest::redirect::Policy::custom(|attempt| {
-                let first = attempt.previous().first();
-                if attempt.previous().len() <= 5 && first.is_some_and(|first| first.origin() == attempt.url().origin())
-                {
-                    attempt.follow()
-                } else {
-                    attempt.stop()
-                }
-            }),
-        );
-        if url.url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")) {
-            client = client.no_proxy();
-        }
-        if let Some(path) = &endpoint.credentials.ca_file {
-            client = client.tls_certs_merge(certificates(path)?);
-        }
-        let client = client.build().map_err(http_error)?;
-        Ok(Self { client, base: Arc::new(Mutex::new(url.url)), login: url.login, endpoint })
+        let client = client(&url.url, &endpoint)?;
+        let base = Base { url: url.url, client };
+        Ok(Self { base: Arc::new(Mutex::new(base)), login: url.login, endpoint })
     }
+}
+
+/// What asks for `url`, which is or lies below a repository's.
+fn client(url: &Url, endpoint: &Endpoint) -> Result<Client, TransportError> {
+    let scope = endpoint.credentials.scope.as_deref();
+    let mut client = dial::client(scope, &repository(url))?.user_agent(AGENT).connect_timeout(endpoint.silence);
+    if let Some(path) = &endpoint.credentials.ca_file {
+        client = client.tls_certs_merge(certificates(path)?);
+    }
+    client.build().map_err(http_error)
+}
+
+/// The address of the repository that `url` asks something of.
+fn repository(url: &Url) -> Url {
+    let mut repository = url.clone();
+    if let Some(path) = ENDS.iter().find_map(|end| url.path().strip_suffix(end)) {
+        repository.set_path(path);
+    }
+    repository.set_query(None);
+    repository
 }
 
 impl SmartSubtransport for Http {
     fn action(&self, _: &str, service: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         Ok(Box::new(Turn {
             service,
-            client: self.client.clone(),
             base: Arc::clone(&self.base),
             login: self.login.clone(),
             endpoint: Arc::clone(&self.endpoint),
@@ -85,8 +99,7 @@ impl SmartSubtransport for Http {
 /// One request, sent when its answer is first asked for, and that answer.
 struct Turn {
     service: Service,
-    client: Client,
-    base: Arc<Mutex<Url>>,
+    base: Arc<Mutex<Base>>,
     login: Option<Login>,
     endpoint: Arc<Endpoint>,
     body: Vec<u8>,
@@ -124,7 +137,7 @@ impl Turn {
 
     /// All but what lets us in.
     fn request(&mut self) -> RequestBuilder {
-        let base = lock(&self.base).clone();
+        let Base { url: base, client } = lock(&self.base).clone();
         let (name, listing) = self.name();
         let place = |path: &str| {
             let mut url = base.clone();
@@ -134,9 +147,9 @@ impl Turn {
         if listing {
             let mut url = place("info/refs");
             url.set_query(Some(&format!("service={name}")));
-            self.client.get(url)
+            client.get(url)
         } else {
-            self.client
+            client
                 .post(place(name))
                 .header(header::CONTENT_TYPE, format!("application/x-{name}-request"))
                 .header(header::ACCEPT, format!("application/x-{name}-result"))
@@ -146,22 +159,43 @@ impl Turn {
 
     fn exchange(&self, request: RequestBuilder, login: Option<&Login>) -> Result<Response, TransportError> {
         let (name, listing) = self.name();
-        let request = match login {
-            Some((user, password)) => request.basic_auth(user, Some(password)),
-            None => request,
-        };
-        let request = request.build().map_err(http_error)?;
-        let secrets = secrets(&request, login);
+        let mut client = lock(&self.base).client.clone();
+        let mut request = request.build().map_err(http_error)?;
+        // As git: only the first question may be sent on.
+        let mut redirects = if listing { REDIRECTS } else { 0 };
         let expected = format!("application/x-{name}-{}", if listing { "advertisement" } else { "result" });
-        lock(&self.endpoint.heard).start(secrets.clone());
-        let answer = self.endpoint.wait("waiting for an answer", async {
-            let answer = self.client.execute(request).await.map_err(http_error)?;
-            check(answer, &self.endpoint.host, &expected, &secrets).await
-        })?;
-        if listing && let Some(path) = answer.url().path().strip_suffix("/info/refs") {
-            lock(&self.base).set_path(path);
+        loop {
+            let at = request.url().clone();
+            let login = login.filter(|_| self.carries(&at));
+            request = with_login(&client, request, login)?;
+            let secrets = secrets(&request, login);
+            lock(&self.endpoint.heard).start(secrets.clone());
+            let asking = client.execute(request);
+            let answer = self.endpoint.wait("waiting for an answer", async { asking.await.map_err(http_error) })?;
+            match sent_on(&answer).filter(|to| redirects > 0 && to.origin() == at.origin()) {
+                Some(to) => {
+                    redirects -= 1;
+                    client = self::client(&to, &self.endpoint)?;
+                    request = Request::new(Method::GET, to);
+                }
+                None => {
+                    let checked = check(answer, &self.endpoint.host, &expected, &secrets);
+                    let answer = self.endpoint.wait("waiting for an answer", checked)?;
+                    if listing && let Some(path) = at.path().strip_suffix(ENDS[0]) {
+                        let mut base = lock(&self.base);
+                        base.url.set_path(path);
+                        base.client = client;
+                    }
+                    return Ok(answer);
+                }
+            }
         }
-        Ok(answer)
+    }
+
+    /// Whether what lets us in goes there.
+    fn carries(&self, url: &Url) -> bool {
+        let Some(scope) = &self.endpoint.credentials.scope else { return true };
+        Address::of_url(&repository(url)).is_ok_and(|address| scope.carries(&address))
     }
 
     /// What lets us in now.
@@ -175,6 +209,13 @@ impl Turn {
             (None, Token::File(path)) => {
                 let told = |source| TransportError::File { path: path.clone(), source };
                 fs::read_to_string(path).map_err(told)?.trim().to_owned()
+            }
+            (None, Token::Netrc(path)) => {
+                let told = |source| TransportError::File { path: path.clone(), source };
+                let text = fs::read_to_string(path).map_err(told)?;
+                let host = lock(&self.base).url.host_str().unwrap_or_default().to_owned();
+                let found = netrc::login(&text, &host);
+                return found.map(Some).ok_or(TransportError::NoLogin { path: path.clone(), host });
             }
             (None, _) => return Ok(self.login.clone()),
         };
@@ -242,6 +283,18 @@ impl Write for Turn {
     }
 }
 
+/// The request with what lets us in.
+fn with_login(client: &Client, request: Request, login: Option<&Login>) -> Result<Request, TransportError> {
+    let Some((user, password)) = login else { return Ok(request) };
+    RequestBuilder::from_parts(client.clone(), request).basic_auth(user, Some(password)).build().map_err(http_error)
+}
+
+/// Where an answer sends us.
+fn sent_on(answer: &Response) -> Option<Url> {
+    let location = answer.headers().get(header::LOCATION).filter(|_| answer.status().is_redirection())?;
+    answer.url().join(location.to_str().ok()?).ok()
+}
+
 /// Hands back only an answer of git's.
 async fn check(answer: Response, host: &str, expected: &str, secrets: &[String]) -> Result<Response, TransportError> {
     let status = answer.status();
@@ -303,5 +356,8 @@ async fn first_text(mut answer: Response, secrets: &[String]) -> String {
 
 /// reqwest's text shows the address: we say it ourselves, without a login.
 fn http_error(error: reqwest::Error) -> TransportError {
+    if let Some(why) = OutOfReach::within(&error) {
+        return why.into();
+    }
     TransportError::Http { source: error.without_url() }
 }

@@ -8,6 +8,7 @@
 //! Keeps true: no text here holds a credential; every wait for a remote ends, by [`Limits`]. Never runs
 //! on a thread that drives async tasks.
 
+mod dial;
 mod error;
 mod http;
 mod known_hosts;
@@ -30,10 +31,12 @@ use std::{
 use git2::transport::Transport;
 use tokio::runtime::Runtime;
 
+pub use dial::client;
 pub use error::TransportError;
 pub use token::{Token, TokenError, TokenSource};
 
 use super::url::{HttpUrl, RemoteUrl, SshUrl};
+use crate::model::reach::Scope;
 
 /// What a remote may be told to let us in. Files are read anew at each use, so they can be rotated.
 #[derive(Debug, Clone, Default)]
@@ -42,10 +45,13 @@ pub struct Credentials {
     pub token: Token,
     /// For HTTPS: certificates in PEM that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// For SSH: a private key, tried before the agent's keys and `~/.ssh/id_ed25519`.
+    /// For SSH: a private key. Without a scope it is tried before the agent's keys and `~/.ssh/id_ed25519`; with one
+    /// it is the only one, for those may be root on every host.
     pub ssh_key: Option<PathBuf>,
     /// For SSH: the servers' public keys; `~/.ssh/known_hosts` when none.
     pub known_hosts: Option<PathBuf>,
+    /// What may be reached, and where what lets us in goes. None: the operator named the address.
+    pub scope: Option<Arc<Scope>>,
 }
 
 /// How long a remote that is not on this machine may take.

@@ -19,12 +19,15 @@ use russh::{
 };
 
 use super::{
-    Endpoint, TransportError,
+    Endpoint, TransportError, dial,
     known_hosts::{KnownHost, Verdict},
     libgit2, lock,
     text::{Readable, shown},
 };
-use crate::git::url::SshUrl;
+use crate::{
+    git::url::{RemoteUrl, SshUrl},
+    model::reach::{OutOfReach, Way},
+};
 
 /// As much of what the server's command complains of is kept.
 const COMPLAINT: usize = 1000;
@@ -216,12 +219,15 @@ fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, Line)
         preferred: Preferred { key: host_key_algorithms(&known).into(), ..Preferred::DEFAULT },
         ..client::Config::default()
     };
+    let way = match &endpoint.credentials.scope {
+        Some(scope) => scope.way(&RemoteUrl::Ssh(url.clone()).address().map_err(|_| OutOfReach::NoAddress)?)?,
+        None => Way::Anywhere,
+    };
     let refusal = Arc::default();
     let verifier = Verifier { known, path, host: url.host.clone(), port: url.port, refusal: Arc::clone(&refusal) };
-    let address = (url.host.as_str(), url.port);
     let (mut handle, line) = endpoint.wait("connecting", async {
         let connect_error = |source| TransportError::Connect { host: url.host.clone(), source };
-        let socket = tokio::net::TcpStream::connect(address).await.map_err(connect_error)?;
+        let socket = dial::connect(way, &url.host, url.port).await?;
         // Small messages go back and forth; slower is the worst that comes of its failing.
         let _ = socket.set_nodelay(true);
         let socket = socket.into_std().map_err(connect_error)?;
@@ -286,7 +292,7 @@ impl client::Handler for Verifier {
     }
 }
 
-/// The named key, then the agent's, then the usual one.
+/// The named key; where the operator named the address, then the agent's and the usual one.
 async fn log_in(handle: &mut Handle<Verifier>, url: &SshUrl, endpoint: &Endpoint) -> Result<(), TransportError> {
     let user = url.user.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "git".to_owned());
     let hash = handle.best_supported_rsa_hash().await.map_err(ssh_error)?.flatten().or(Some(HashAlg::Sha256));
@@ -296,10 +302,13 @@ async fn log_in(handle: &mut Handle<Verifier>, url: &SshUrl, endpoint: &Endpoint
     {
         return Ok(());
     }
-    if log_in_with_agent(handle, &user, hash, &mut tried).await? {
+    // The others may be root on every host: what a service's file names gets none of them.
+    let others = endpoint.credentials.scope.is_none();
+    if others && log_in_with_agent(handle, &user, hash, &mut tried).await? {
         return Ok(());
     }
-    if let Some(path) = in_ssh_folder("id_ed25519").filter(|path| path.exists())
+    if others
+        && let Some(path) = in_ssh_folder("id_ed25519").filter(|path| path.exists())
         && log_in_with_file(handle, &user, path, hash, &mut tried).await?
     {
         return Ok(());
@@ -325,6 +334,11 @@ async fn log_in_with_file(
         Err(russh::keys::Error::IO(source)) => return Err(TransportError::File { path, source }),
         Err(error) => return Err(TransportError::File { path, source: io::Error::other(error) }),
     };
+    if key.algorithm().is_rsa() {
+        // RUSTSEC-2023-0071: what signs with it here could be timed from afar.
+        tried.push(format!("{} (an RSA key: load it into ssh-agent, or use an ed25519 key)", path.display()));
+        return Ok(false);
+    }
     tried.push(path.display().to_string());
     let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
     Ok(handle.authenticate_publickey(user, key).await.map_err(ssh_error)?.success())

@@ -19,6 +19,8 @@ pub enum Token {
     None,
     /// From a file, which is read at each use, so it is rotated by writing it. It goes before a login in the address.
     File(PathBuf),
+    /// From a file of logins by host, which is read at each use.
+    Netrc(PathBuf),
     /// From one who signs in for us. A login in the address goes before it.
     Source(Arc<dyn TokenSource>),
 }
@@ -46,6 +48,7 @@ impl fmt::Debug for Token {
         match self {
             Token::None => f.write_str("None"),
             Token::File(path) => write!(f, "File({})", path.display()),
+            Token::Netrc(path) => write!(f, "Netrc({})", path.display()),
             Token::Source(_) => f.write_str("Source"),
         }
     }
