@@ -24,6 +24,8 @@ pub struct Budget {
     pub patterns: usize,
     /// Names that are compared with an unknown one to find what was meant.
     pub compared_names: usize,
+    /// Bytes of a file of requirements and of all that it includes.
+    pub included_bytes: usize,
     /// Entries (files, folders, links) of one tree: a git source, an archive, what a build made, a work tree.
     pub entries: usize,
     /// Bytes of all files of one such tree.
@@ -46,6 +48,7 @@ impl Budget {
         name_text: 60,
         patterns: 1_000,
         compared_names: 1_000,
+        included_bytes: 4 << 20,
         entries: 100_000,
         tree_bytes: 2 << 30,
         objects: 1_000_000,

@@ -1,4 +1,22 @@
-//! What hosts do not take in a text: said while declaring, and kept to while rendering.
+//! What hosts do not take in a text: said while declaring, and kept to while rendering. And how much of a name that
+//! somebody wrote a message shows.
+
+use std::borrow::Cow;
+
+use super::budget::Budget;
+
+/// A name for a message: as many characters of it as [`Budget::STANDARD`] allows.
+pub fn name(text: &str) -> Cow<'_, str> {
+    clipped(text, Budget::STANDARD.name_text)
+}
+
+/// At most `longest` characters of `text`, the last of them `…` where there are more.
+pub fn clipped(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        None => text.into(),
+        Some(_) => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect::<String>().into(),
+    }
+}
 
 /// systemd takes Unicode's noncharacters for invalid UTF-8: it ignores a unit's line, and does not load
 /// an environment file, that holds one (basic/utf8.c, unichar_is_valid).

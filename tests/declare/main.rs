@@ -1,8 +1,12 @@
 //! The declared fleet from outside: data in, shown text out.
 
 mod codes;
+#[expect(dead_code, reason = "shared with tests that need more of it")]
+#[path = "../support/dice.rs"]
+mod dice;
 mod entries;
 mod held;
+mod requirements;
 mod resolve;
 
 use std::{collections::BTreeMap, sync::Arc};

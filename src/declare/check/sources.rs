@@ -13,6 +13,7 @@ use crate::{
         source,
     },
     model::{
+        budget::Budget,
         exclude::{Exclude, Excluder},
         finding::Finding,
         requirements,
@@ -241,7 +242,7 @@ impl Sources<'_> {
             Entry::File { content, .. } if !excluder.excludes(path) => Some(&**content),
             Entry::File { .. } | Entry::Symlink { .. } | Entry::Submodule => None,
         };
-        if let Err(trouble) = requirements::digest(&python.requirements, &content) {
+        if let Err(trouble) = requirements::digest(&python.requirements, &content, &Budget::STANDARD) {
             let finding = Finding::error(codes::REQUIREMENTS, format!("in `{folder}`, {trouble}"));
             self.findings.push(finding.at(file.place(python.requirements.span)).hint(trouble.hint()));
         }
