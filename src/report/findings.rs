@@ -110,7 +110,7 @@ fn snippet<'a>(
     label: Option<&'a str>,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let byte = |column: u32| {
-        let characters = (column as usize).saturating_sub(1);
+        let characters = (column.saturating_sub(place.text_offset) as usize).saturating_sub(1);
         place.text.char_indices().nth(characters).map_or(place.text.len(), |(at, _)| at)
     };
     let (from, to) = (byte(place.column), byte(place.end_column));
@@ -164,6 +164,7 @@ mod tests {
             column,
             end_column,
             text: text.to_owned(),
+            ..Place::default()
         };
         vec![
             Finding::error("port-taken", "`a` and `b` both have port 8100 on `h1`")
@@ -194,6 +195,20 @@ mod tests {
 
         1 error, 1 warning
         ");
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_with_the_caret_is_shown() {
+        let place = Place {
+            file: "a.yaml".to_owned(),
+            line: 1,
+            column: 5_003,
+            end_column: 5_005,
+            text: "…bcdef…".to_owned(),
+            text_offset: 5_000,
+        };
+        let shown = text(&[Finding::error("note", "odd").at(place)], false);
+        insta::assert_snapshot!(shown, @"");
     }
 
     #[test]
