@@ -36,7 +36,6 @@ impl File {
         Self { path: path.into(), text: text.into() }
     }
 
-    /// The place of `span`, with as much of its line as `longest` characters hold.
     #[cfg(test)]
     pub fn place(&self, span: Span, longest: usize) -> Place {
         self.place_of(span, "", longest)
@@ -44,21 +43,31 @@ impl File {
 
     /// The place of `part` within `span`, when it stands there in so many words; else all of `span`. With as much of
     /// its line as `longest` characters hold.
+    #[cfg(test)]
     pub fn place_of(&self, span: Span, part: &str, longest: usize) -> Place {
-        let index = (span.line as usize).saturating_sub(1);
+        self.place_in(&self.line(span.line), span, part, longest)
+    }
+
+    /// A line as findings show it.
+    pub fn line(&self, number: u32) -> String {
+        let index = (number as usize).saturating_sub(1);
         let line = self.text.lines().nth(index).unwrap_or_default().trim_start_matches('\u{feff}').trim_end();
-        let line = without_passwords(line);
-        let width = number(line.chars().count());
+        without_passwords(line)
+    }
+
+    /// As [`Self::place_of`], where `line` is the span's.
+    pub fn place_in(&self, line: &str, span: Span, part: &str, longest: usize) -> Place {
+        let chars = Chars { line, is_ascii: line.is_ascii() };
+        let width = number(chars.before(line.len()));
         // A caret needs at least one column, and one past the end is where something is missing.
         let mut column = span.column.clamp(1, width + 1);
         let mut end_column = span.end_column.clamp(column + 1, (width + 1).max(column + 1));
-        let bytes = |column: u32| line.char_indices().nth(column as usize - 1).map_or(line.len(), |(at, _)| at);
-        let (from, to) = (bytes(column), bytes(end_column));
+        let (from, to) = (chars.byte(column as usize - 1), chars.byte(end_column as usize - 1));
         if let Some(at) = line.get(from..to).filter(|_| !part.is_empty()).and_then(|text| text.find(part)) {
-            column = number(line[..from + at].chars().count()) + 1;
+            column = number(chars.before(from + at)) + 1;
             end_column = column + number(part.chars().count());
         }
-        let (text, text_offset) = excerpt(&line, column, longest);
+        let (text, text_offset) = excerpt(&chars, width as usize, column, longest);
         Place { file: self.path.to_string(), line: span.line, column, end_column, text, text_offset }
     }
 }
@@ -67,15 +76,33 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(Span::REST - 2)
 }
 
-/// At most `longest` characters of `line` with `column` among them, and how many stand before. What is cut off is an
+/// Characters of a line by number. The line may be long, so one without any but ASCII is not walked through.
+struct Chars<'a> {
+    line: &'a str,
+    is_ascii: bool,
+}
+
+impl Chars<'_> {
+    /// Where a character begins; the end of the line for one past it.
+    fn byte(&self, number: usize) -> usize {
+        let end = self.line.len();
+        if self.is_ascii { number.min(end) } else { self.line.char_indices().nth(number).map_or(end, |(at, _)| at) }
+    }
+
+    /// How many characters stand before a byte.
+    fn before(&self, byte: usize) -> usize {
+        if self.is_ascii { byte } else { self.line[..byte].chars().count() }
+    }
+}
+
+/// At most `longest` characters of a line with `column` among them, and how many stand before. What is cut off is an
 /// `…` in the place of the first or last character.
-fn excerpt(line: &str, column: u32, longest: usize) -> (String, u32) {
-    let width = line.chars().count();
+fn excerpt(chars: &Chars<'_>, width: usize, column: u32, longest: usize) -> (String, u32) {
     if width <= longest {
-        return (line.to_owned(), 0);
+        return (chars.line.to_owned(), 0);
     }
     let before = (column as usize).saturating_sub(1 + longest / 2).min(width - longest);
-    let shown = line.chars().skip(before).take(longest).enumerate();
+    let shown = chars.line[chars.byte(before)..].chars().take(longest).enumerate();
     let is_cut = |at: usize| at == 0 && before > 0 || at + 1 == longest && before + longest < width;
     (shown.map(|(at, c)| if is_cut(at) { '…' } else { c }).collect(), number(before))
 }

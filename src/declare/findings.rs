@@ -47,11 +47,28 @@ impl Spot {
         Self { path: Arc::clone(&file.path), within: Some((Arc::clone(&file.text), span)), part: String::new() }
     }
 
-    fn place(self, budget: &Budget) -> Place {
+    fn place(self, lines: &mut Lines) -> Place {
         match self.within {
             None => Place { file: self.path.to_string(), line: 1, column: 1, end_column: 2, ..Place::default() },
-            Some((text, span)) => File { path: self.path, text }.place_of(span, &self.part, budget.line_text),
+            Some((text, span)) => lines.place(File { path: self.path, text }, span, &self.part),
         }
+    }
+}
+
+/// Places, of which many may be in one line, and that a long one.
+struct Lines {
+    longest: usize,
+    last: Option<(File, u32, String)>,
+}
+
+impl Lines {
+    fn place(&mut self, file: File, span: Span, part: &str) -> Place {
+        let is_last = |(last, line, _): &(File, u32, String)| Arc::ptr_eq(&last.text, &file.text) && *line == span.line;
+        let (_, _, line) = match self.last.take().filter(is_last) {
+            Some(last) => self.last.insert(last),
+            None => self.last.insert((file.clone(), span.line, file.line(span.line))),
+        };
+        file.place_in(line, span, part, self.longest)
     }
 }
 
@@ -111,13 +128,13 @@ impl Draft {
         (self.severity, at.is_none(), at, self.code, self.message.clone())
     }
 
-    fn finding(self, budget: &Budget) -> Finding {
+    fn finding(self, budget: &Budget, lines: &mut Lines) -> Finding {
         Finding {
             severity: self.severity,
             code: self.code.to_owned(),
             message: self.message,
-            place: self.at.map(|spot| spot.place(budget)),
-            related: self.related.into_iter().map(|(spot, why)| (spot.place(budget), why)).collect(),
+            place: self.at.map(|spot| spot.place(lines)),
+            related: self.related.into_iter().map(|(spot, why)| (spot.place(lines), why)).collect(),
             hint: self.hint.map(|hint| text::clipped(&hint(), budget.message_text).into_owned()),
             instance: None,
         }
@@ -225,7 +242,9 @@ impl Findings {
     /// What is kept by its place, and last how much more there is.
     pub fn finish(self) -> Vec<Finding> {
         let budget = self.budget;
-        let mut findings: Vec<Finding> = self.kept.into_values().map(|draft| draft.finding(&budget)).collect();
+        let mut lines = Lines { longest: budget.line_text, last: None };
+        let kept = self.kept.into_values();
+        let mut findings: Vec<Finding> = kept.map(|draft| draft.finding(&budget, &mut lines)).collect();
         let kept_errors = findings.iter().filter(|finding| finding.is_error()).count();
         let more = (self.errors - kept_errors, self.warnings - (findings.len() - kept_errors));
         let key = |finding: &Finding| finding.place.is_none();

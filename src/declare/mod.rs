@@ -210,7 +210,11 @@ impl Reader<'_> {
     }
 
     /// Reads a file, as long as all of them together are no larger than the budget allows.
-    fn typed<T: for<'de> Deserialize<'de>>(&mut self, file: &File, schema: &schema::Compiled) -> typed::Read<T> {
+    fn typed<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        file: &File,
+        schema: &'static schema::Compiled,
+    ) -> typed::Read<T> {
         if self.is_full {
             return typed::Read { value: None, is_whole: false, size: (0, 0) };
         }

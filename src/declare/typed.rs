@@ -43,7 +43,11 @@ impl<T> Read<T> {
 }
 
 /// Reads `file` as a `T`, which `compiled` describes.
-pub fn read<T: for<'de> Deserialize<'de>>(file: &File, compiled: &Compiled, findings: &mut Findings) -> Read<T> {
+pub fn read<T: for<'de> Deserialize<'de>>(
+    file: &File,
+    compiled: &'static Compiled,
+    findings: &mut Findings,
+) -> Read<T> {
     let known = findings.said();
     let Some(parsed) = yaml::parse(file, findings) else {
         return Read { value: None, is_whole: false, size: (0, 0) };
@@ -133,11 +137,11 @@ struct Refusal<'a> {
     /// The key that leads to the value.
     key: Option<&'a Node>,
     /// The schema that holds the keyword which refused.
-    schema: &'a Json,
+    schema: &'static Json,
 }
 
 impl<'a> Refusal<'a> {
-    fn new(file: &'a File, root: &'a Node, compiled: &'a Compiled, error: &ValidationError<'_>) -> Self {
+    fn new(file: &'a File, root: &'a Node, compiled: &'static Compiled, error: &ValidationError<'_>) -> Self {
         let (mut node, mut key) = (root, None);
         for segment in error.instance_path().segments() {
             let next = match (&segment, &node.value) {
@@ -233,17 +237,14 @@ impl<'a> Refusal<'a> {
 
     fn unknown_key(&self, key: &str) -> Draft {
         let span = self.node.entry(key).map_or(self.node.span, |(key, _)| key.span);
-        let known: Vec<&str> = self
-            .schema
-            .get("properties")
-            .and_then(Json::as_object)
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key.as_str())
-            .collect();
-        let hint = similar::did_you_mean(key, known.iter().copied())
-            .unwrap_or_else(|| format!("known here: {}; keys that begin with `x-` are free", similar::list(&known)));
-        self.error(codes::UNKNOWN_KEY, format!("the key `{}` is not known", shortened(key)), span).hint(hint)
+        let (schema, unknown) = (self.schema, key.to_owned());
+        let hint = move || {
+            let known = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+            let known: Vec<&str> = known.map(|(key, _)| key.as_str()).collect();
+            similar::did_you_mean(&unknown, known.iter().copied())
+                .unwrap_or_else(|| format!("known here: {}; keys that begin with `x-` are free", similar::list(&known)))
+        };
+        self.error(codes::UNKNOWN_KEY, format!("the key `{}` is not known", shortened(key)), span).hint_of(hint)
     }
 
     fn wrong_type(&self, kind: &TypeKind) -> Draft {

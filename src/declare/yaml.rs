@@ -419,7 +419,7 @@ mod tests {
     use super::*;
 
     fn shown(findings: &[crate::model::finding::Finding]) -> String {
-        let line = |f: &Finding| {
+        let line = |f: &crate::model::finding::Finding| {
             let place = f.place.as_ref().map(|p| format!("{}:{}-{}", p.line, p.column, p.end_column));
             format!("{} {} {}", place.unwrap_or_default(), f.code, f.message)
         };

@@ -2,6 +2,8 @@
 //!
 //! Owns how a finding looks; never what it says. Keeps true: the order given is the order shown.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -104,21 +106,23 @@ fn groups(finding: &Finding) -> Vec<Group<'_>> {
     vec![group]
 }
 
+/// A place with its line. What is cut off at its beginning is as many spaces, for the renderer counts columns in what it
+/// is given, and shows as much as fits.
 fn snippet<'a>(
     place: &'a Place,
     kind: AnnotationKind,
     label: Option<&'a str>,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let before = place.text_offset as usize;
+    let text: Cow<'a, str> =
+        if before == 0 { place.text.as_str().into() } else { (" ".repeat(before) + &place.text).into() };
     let byte = |column: u32| {
-        let characters = (column.saturating_sub(place.text_offset) as usize).saturating_sub(1);
-        place.text.char_indices().nth(characters).map_or(place.text.len(), |(at, _)| at)
+        let characters = (column as usize).saturating_sub(1 + before);
+        before + place.text.char_indices().nth(characters).map_or(place.text.len(), |(at, _)| at)
     };
     let (from, to) = (byte(place.column), byte(place.end_column));
     let annotation = kind.span(from..to.max(from)).label(label);
-    Snippet::source(place.text.as_str())
-        .line_start(place.line as usize)
-        .path(one_line(&place.file))
-        .annotation(annotation)
+    Snippet::source(text).line_start(place.line as usize).path(one_line(&place.file)).annotation(annotation)
 }
 
 /// What people wrote is quoted in messages; it must not move a terminal's cursor.
@@ -208,7 +212,9 @@ mod tests {
             text_offset: 5_000,
         };
         let shown = text(&[Finding::error("note", "odd").at(place)], false);
-        insta::assert_snapshot!(shown, @"");
+        assert!(shown.contains(" --> a.yaml:1:5003"), "{shown}");
+        let column = |text: &str| shown.lines().find_map(|line| line.find(text).map(|at| line[..at].chars().count()));
+        assert_eq!(column("^^"), column("cd"), "{shown}");
     }
 
     #[test]
