@@ -8,11 +8,13 @@ use super::{
     codes,
     de::At,
     file::File,
+    findings::{Draft, Findings},
     kinds::{CredentialKeys, CredentialsFile},
     schema, typed,
 };
 use crate::model::{
     address::AddressPattern,
+    budget::Budget,
     finding::Finding,
     reach::{Credential, Secret, SourceAccess},
 };
@@ -21,18 +23,20 @@ use crate::model::{
 pub fn read_credentials(text: &str, file: &Path) -> Result<SourceAccess, Vec<Finding>> {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let file = File::new(&file.display().to_string(), text);
-    let read: CredentialsFile = typed::read(&file, schema::credentials()).whole()?;
-    let mut reader = Reader { file: &file, folder, findings: Vec::new() };
+    let mut findings = Findings::new(&Budget::STANDARD);
+    let read = typed::read::<CredentialsFile>(&file, schema::credentials(), &mut findings).whole();
+    let Some(read) = read else { return Err(findings.finish()) };
+    let mut reader = Reader { file: &file, folder, findings };
     let reach = reader.patterns(&read.reach);
     let named = read.credentials.into_iter().map(|(name, keys)| (name, reader.credential(&keys)));
     let credentials = named.filter_map(|(name, credential)| Some((name, credential?))).collect();
-    if reader.findings.is_empty() { Ok(SourceAccess { credentials, reach }) } else { Err(reader.findings) }
+    reader.findings.finish_or(SourceAccess { credentials, reach })
 }
 
 struct Reader<'a> {
     file: &'a File,
     folder: PathBuf,
-    findings: Vec<Finding>,
+    findings: Findings,
 }
 
 impl Reader<'_> {
@@ -60,9 +64,9 @@ impl Reader<'_> {
             // The schema has said so.
             _ => return None,
         };
-        let known = self.findings.len();
+        let known = self.findings.said();
         let addresses = self.patterns(&keys.addresses);
-        if self.findings.len() > known {
+        if self.findings.said() > known {
             return None;
         }
         for (text, pattern) in keys.addresses.iter().zip(&addresses) {
@@ -76,6 +80,6 @@ impl Reader<'_> {
     }
 
     fn say(&mut self, at: &At<String>, message: String, hint: &str) {
-        self.findings.push(Finding::error(codes::INVALID_VALUE, message).at(self.file.place(at.span)).hint(hint));
+        self.findings.say(Draft::error(codes::INVALID_VALUE, message).at(self.file, at.span).hint(hint));
     }
 }

@@ -2,30 +2,47 @@
 //!
 //! Keeps true: what is installed depends on nothing but the contents that the digest is over. So files and
 //! folders are no requirements, for pip would install what they hold, and what lies at an address is not included.
-//! No line is ever part of an error: it may hold a password.
-//! Source: pip's documentation of the requirements file format.
+//! No line is ever part of an error: it may hold a password. Files that include one another are read without
+//! recursion, as deep and as much as the [`Budget`] allows.
+//! Source: pip's documentation of the requirements file format, and what pip does with a requirement
+//! (`_internal/req/constructors.py`).
+
+mod line;
 
 use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::{digest::Digest, tree};
+pub use self::line::{Line, Unreadable, lines};
+use super::{budget::Budget, digest::Digest, text::name, tree};
 
 /// Paths are those in the source.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Trouble {
-    #[error("`{path}` is no file of the source")]
+    #[error("`{}` is no file of the source", name(path))]
     NoFile { path: String },
-    #[error("`{path}`, line {line}: `{included}` is no file of the source")]
+    #[error("`{}`, line {line}: `{}` is no file of the source", name(path), name(included))]
     NoIncluded { path: String, line: usize, included: String },
-    #[error("`{path}` is no text in UTF-8")]
+    #[error("`{}` is no text in UTF-8", name(path))]
     NoText { path: String },
-    #[error("`{path}`, line {line}: what lies at an address may change without a commit")]
+    #[error("`{}`, line {line}: what lies at an address may change without a commit", name(path))]
     Address { path: String, line: usize },
-    #[error("`{path}`, line {line}: a folder or a file is no requirement, for what it holds has no name and version")]
+    #[error(
+        "`{}`, line {line}: a folder or a file is no requirement, for what it holds has no name and version",
+        name(path)
+    )]
     Local { path: String, line: usize },
-    #[error("`{path}`, line {line}: an address with a password, which everybody can read in git")]
+    #[error("`{}`, line {line}: an address with a password, which everybody can read in git", name(path))]
     Password { path: String, line: usize },
+    #[error(
+        "`{}`, line {line}: pip cannot read this line, or reads it by what the host's environment holds",
+        name(path)
+    )]
+    Unreadable { path: String, line: usize },
+    #[error("`{}`, line {line}: files of requirements include one another more than {depth} deep", name(path))]
+    TooDeep { path: String, line: usize, depth: usize },
+    #[error("`{}`: the files of requirements have more than {bytes} bytes together", name(path))]
+    TooLarge { path: String, bytes: usize },
 }
 
 impl Trouble {
@@ -34,88 +51,124 @@ impl Trouble {
         match self {
             Trouble::NoFile { .. } => "commit it, or correct run.python.requirements",
             Trouble::NoIncluded { .. } => "commit it; a path is relative to the file that includes it",
-            Trouble::NoText { .. } => "write it as UTF-8",
+            Trouble::NoText { .. } => "write it as UTF-8, and name no other `coding`",
             Trouble::Address { .. } => "copy it into the source",
             Trouble::Local { .. } => "name a package of an index; code of the source runs as it is",
             Trouble::Password { .. } => {
                 "leave it out, and put it into the file on the host that run.python.netrc names"
             }
+            Trouble::Unreadable { .. } => {
+                "write options in full, close quotes, and write out what `${…}` stands for; credentials belong into \
+                 the file that run.python.netrc names"
+            }
+            Trouble::TooDeep { .. } => "include them from one file",
+            Trouble::TooLarge { .. } => "leave out what is not installed",
         }
     }
 }
 
 /// The digest over all that `path` says, where `files` has the contents of the source's files.
-pub fn digest<'a>(path: &str, files: &dyn Fn(&str) -> Option<&'a [u8]>) -> Result<Digest, Trouble> {
-    let mut reading = Reading { files, contents: Vec::new(), seen: BTreeSet::new() };
-    reading.read(path, Trouble::NoFile { path: path.to_owned() })?;
+pub fn digest<'a>(path: &str, files: &dyn Fn(&str) -> Option<&'a [u8]>, budget: &Budget) -> Result<Digest, Trouble> {
+    let mut reading =
+        Reading { files, budget, contents: Vec::new(), bytes: 0, seen: BTreeSet::new(), open: Vec::new() };
+    reading.open(path, || Trouble::NoFile { path: path.to_owned() })?;
+    while let Some(file) = reading.open.last_mut() {
+        let Some(line) = file.lines.next() else {
+            reading.open.pop();
+            continue;
+        };
+        let path = file.path.clone();
+        let line = line.map_err(|unreadable| Trouble::Unreadable { path: path.clone(), line: unreadable.line })?;
+        reading.line(path, &line)?;
+    }
     Ok(Digest::of_fields(reading.contents))
+}
+
+/// A file that is read, as far as it is.
+struct Open<'a> {
+    path: String,
+    lines: Box<dyn Iterator<Item = Result<Line, Unreadable>> + 'a>,
 }
 
 struct Reading<'f, 'a> {
     files: &'f dyn Fn(&str) -> Option<&'a [u8]>,
+    budget: &'f Budget,
     contents: Vec<&'a [u8]>,
+    bytes: usize,
     seen: BTreeSet<String>,
+    /// The file that is read, below it the one that includes it, and so on.
+    open: Vec<Open<'a>>,
 }
 
-impl Reading<'_, '_> {
-    fn read(&mut self, path: &str, missing: Trouble) -> Result<(), Trouble> {
-        let content = (self.files)(path).ok_or(missing)?;
+impl<'a> Reading<'_, 'a> {
+    fn open(&mut self, path: &str, missing: impl FnOnce() -> Trouble) -> Result<(), Trouble> {
+        let content = (self.files)(path).ok_or_else(missing)?;
         if !self.seen.insert(path.to_owned()) {
             return Ok(());
         }
-        self.contents.push(content);
-        let text = std::str::from_utf8(content).map_err(|_| Trouble::NoText { path: path.to_owned() })?;
-        for (line, said) in lines(text) {
-            let path = path.to_owned();
-            if let Some(included) = included(&said) {
-                if included.contains("://") {
-                    return Err(Trouble::Address { path, line });
-                }
-                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                let file = tree::join(folder, included).unwrap_or_default();
-                let included = included.to_owned();
-                self.read(&file, Trouble::NoIncluded { path, line, included })?;
-            } else if has_password(&said) {
-                return Err(Trouble::Password { path, line });
-            } else if is_local(&said) {
-                return Err(Trouble::Local { path, line });
-            }
+        let limit = self.budget.included_bytes;
+        self.bytes = self.bytes.saturating_add(content.len());
+        if self.bytes > limit {
+            return Err(Trouble::TooLarge { path: path.to_owned(), bytes: limit });
         }
+        self.contents.push(content);
+        let text = decoded(content).ok_or_else(|| Trouble::NoText { path: path.to_owned() })?;
+        self.open.push(Open { path: path.to_owned(), lines: Box::new(lines(text)) });
         Ok(())
     }
-}
 
-/// The lines that say something, without comments, each with the number it begins at. A backslash at the end
-/// joins the next one to it.
-fn lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    let mut goes_on = false;
-    for (index, line) in text.lines().enumerate() {
-        let is_comment = line.trim_start().starts_with('#');
-        let said = if is_comment { "" } else { line.split(" #").next().unwrap_or_default() };
-        let part = said.trim_end().trim_end_matches('\\');
-        match lines.last_mut().filter(|_| goes_on) {
-            Some((_, begun)) => *begun = format!("{begun} {}", part.trim()),
-            None => lines.push((index + 1, part.trim().to_owned())),
+    fn line(&mut self, path: String, said: &Line) -> Result<(), Trouble> {
+        let line = said.number;
+        let included = included(said);
+        if included.is_some_and(is_address) {
+            return Err(Trouble::Address { path, line });
         }
-        goes_on = line.ends_with('\\') && !is_comment;
+        if has_password(&said.text) {
+            return Err(Trouble::Password { path, line });
+        }
+        if is_local(said) {
+            return Err(Trouble::Local { path, line });
+        }
+        let Some(included) = included else { return Ok(()) };
+        if self.open.len() >= self.budget.depth {
+            return Err(Trouble::TooDeep { path, line, depth: self.budget.depth });
+        }
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // One that begins at the root is no file of the source, whatever lies there.
+        let file = if included.starts_with('/') { None } else { tree::join(folder, included) };
+        let missing = || Trouble::NoIncluded { path: path.clone(), line, included: included.to_owned() };
+        match file {
+            Some(file) => self.open(&file, missing),
+            None => Err(missing()),
+        }
     }
-    lines.retain(|(_, line)| !line.is_empty());
-    lines
 }
 
-/// The file that a line includes, as requirements or as constraints.
-fn included(line: &str) -> Option<&str> {
-    value(line, &["-r", "--requirement", "-c", "--constraint"])
+/// The text as pip decodes it: it heeds what the first two lines say of the encoding.
+fn decoded(content: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content)).ok()?;
+    let mut first = text.split('\n').take(2).filter(|line| line.starts_with('#'));
+    let coding = first.find_map(|line| {
+        let (_, named) = line.split_once("coding:").or_else(|| line.split_once("coding="))?;
+        let named = named.trim_start();
+        Some(named.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).next().unwrap_or_default())
+    });
+    let is_utf8 =
+        |name: &str| ["", "utf-8", "utf8", "utf_8", "ascii", "us-ascii"].contains(&&*name.to_ascii_lowercase());
+    coding.is_none_or(is_utf8).then_some(text)
 }
 
-/// What follows one of these options: `-r FILE`, `-rFILE`, `--requirement FILE`, `--requirement=FILE`.
-fn value<'a>(line: &'a str, options: &[&str]) -> Option<&'a str> {
-    options.iter().find_map(|option| {
-        let rest = line.strip_prefix(option)?;
-        let separated = rest.starts_with(['=', ' ', '\t']);
-        (separated || !option.starts_with("--")).then(|| rest.trim_start_matches(['=', ' ', '\t']).trim())
-    })
+/// The file that a line includes, as requirements or as constraints: of several options one counts.
+fn included(line: &Line) -> Option<&str> {
+    let of = |name: &str| line.options.iter().find(|(option, _)| *option == name).map(|(_, value)| value.as_str());
+    let counts = line.requirement.is_empty() && of("--editable").is_none();
+    counts.then(|| of("--requirement").or_else(|| of("--constraint"))).flatten()
+}
+
+/// Whether pip takes the path of an included file for an address.
+fn is_address(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    first.contains(':') || path.contains(char::is_control)
 }
 
 /// `scheme://user:password@host`, or a token as the user.
@@ -127,18 +180,56 @@ fn has_password(line: &str) -> bool {
     })
 }
 
-fn is_local(line: &str) -> bool {
-    if let Some(source) = value(line, &["-e", "--editable", "-f", "--find-links"]) {
-        return !source.contains("://") || source.starts_with("file:");
+/// Whether a line has pip install what lies on the host, or look for packages there.
+fn is_local(line: &Line) -> bool {
+    let options = line.options.iter().map(|(option, value)| (*option, value.as_str()));
+    let is_local_option = |(option, value): (&str, &str)| match option {
+        "--editable" => !is_remote(value.split_once('@').map_or(value, |(name, address)| {
+            // `NAME @ ADDRESS`, as opposed to a user in an address.
+            if name.contains(':') { value } else { address.trim() }
+        })),
+        "--index-url" | "--extra-index-url" | "--find-links" => !is_web(value),
+        _ => false,
+    };
+    options.into_iter().any(is_local_option) || is_local_requirement(&line.requirement)
+}
+
+fn is_local_requirement(requirement: &str) -> bool {
+    if requirement.is_empty() || is_remote(requirement) {
+        return false;
     }
-    let first = line.split([' ', '\t', ';', '[']).next().unwrap_or_default();
-    let address = line.split_once('@').map_or(line, |(_, address)| address.trim());
-    address.starts_with("file:")
-        || !line.starts_with('-')
-            && !first.contains("://")
-            && (first.contains('/')
-                || first.starts_with('.')
-                || [".whl", ".gz", ".zip"].iter().any(|end| first.ends_with(end)))
+    // What comes after `;` says where it is installed, and what stands in brackets which extras.
+    let named = requirement.split(';').next().unwrap_or_default().trim();
+    if let Some((name, address)) = named.split_once('@') {
+        return !is_remote(address.trim()) || name.contains(['/', '\\']) || name.starts_with('.');
+    }
+    let without_extras = named.split('[').next().unwrap_or_default().trim_end();
+    let is_archive = |path: &str| {
+        let path = path.to_ascii_lowercase();
+        ARCHIVES.iter().any(|ending| path.ends_with(ending))
+    };
+    named.contains(['/', '\\', ':']) || named.starts_with('.') || is_archive(named) || is_archive(without_extras)
+}
+
+/// What pip unpacks (`_internal/utils/filetypes.py`), and `.gz` alone besides.
+const ARCHIVES: [&str; 11] = [".zip", ".whl", ".bz2", ".tbz", ".gz", ".tgz", ".tar", ".xz", ".txz", ".tlz", ".lzma"];
+
+/// An address that pip fetches from somewhere else than the host: `https://…`, `git+ssh://…`.
+fn is_remote(address: &str) -> bool {
+    const SYSTEMS: [&str; 4] = ["git", "hg", "svn", "bzr"];
+    const WAYS: [&str; 7] = ["http", "https", "ssh", "git", "svn", "sftp", "ftp"];
+    let Some((scheme, rest)) = address.split_once("://") else { return false };
+    let scheme = scheme.to_ascii_lowercase();
+    let known = match scheme.split_once('+') {
+        Some((system, way)) => SYSTEMS.contains(&system) && WAYS.contains(&way),
+        None => WAYS.contains(&&*scheme),
+    };
+    known && !rest.starts_with('/')
+}
+
+fn is_web(address: &str) -> bool {
+    let lower = address.to_ascii_lowercase();
+    ["https://", "http://"].iter().any(|scheme| lower.strip_prefix(scheme).is_some_and(|rest| !rest.starts_with('/')))
 }
 
 #[cfg(test)]
@@ -148,7 +239,7 @@ mod tests {
     /// What is read of `requirements.txt`, were these the files of the source.
     fn read(files: &[(&str, &str)]) -> Result<Digest, Trouble> {
         let content = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_bytes());
-        digest("requirements.txt", &content)
+        digest("requirements.txt", &content, &Budget::STANDARD)
     }
 
     fn of(text: &str) -> Result<Digest, Trouble> {
@@ -164,6 +255,40 @@ mod tests {
             assert_ne!(with("a==1").expect("it is read"), with("a==2").expect("it is read"), "{include}");
         }
         assert!(of("-c c.txt").is_ok(), "one that includes the other");
+    }
+
+    #[test]
+    fn files_that_include_one_another_are_read_as_deep_as_the_budget_allows() {
+        let files: Vec<(String, String)> =
+            (0..6_000).map(|at| (format!("{at}.txt"), format!("-r {}.txt", at + 1))).collect();
+        let read = move |depth: usize| {
+            let content = |path: &str| match path {
+                "last.txt" => Some(&b"a"[..]),
+                path => {
+                    let at: usize = path.strip_suffix(".txt")?.parse().ok()?;
+                    Some(if at + 1 == depth { b"-r last.txt" } else { files.get(at)?.1.as_bytes() })
+                }
+            };
+            digest("0.txt", &content, &Budget::STANDARD)
+        };
+        // With a stack on which recursion over them would end the process.
+        let found = std::thread::Builder::new().stack_size(128 << 10).spawn(move || (read(63), read(64), read(6_000)));
+        let (taken, deeper, deepest) = found.expect("a thread").join().expect("it ends");
+        assert!(taken.is_ok(), "{taken:?}");
+        let refused = Err(Trouble::TooDeep { path: "63.txt".to_owned(), line: 1, depth: 64 });
+        assert_eq!((deeper, deepest), (refused.clone(), refused));
+    }
+
+    #[test]
+    fn files_of_requirements_are_read_as_far_as_the_budget_allows() {
+        let budget = Budget { included_bytes: 40, ..Budget::STANDARD };
+        let content = |path: &str| {
+            Some(if path == "a.txt" { "-r b.txt\n" } else { "# thirty-one characters of it.\n" }.as_bytes())
+        };
+        assert!(digest("a.txt", &content, &budget).is_ok());
+        let budget = Budget { included_bytes: 39, ..budget };
+        let refused = Trouble::TooLarge { path: "b.txt".to_owned(), bytes: 39 };
+        assert_eq!(digest("a.txt", &content, &budget), Err(refused));
     }
 
     #[test]
@@ -185,6 +310,21 @@ mod tests {
     fn whatever_can_change_without_a_commit_is_refused_with_its_line() {
         let path = || "requirements.txt".to_owned();
         for text in [
+            "./\\\na",
+            ".\\\n/a",
+            "-i file:///srv/simple",
+            "--index-url /srv/simple",
+            "--pypi-url=simple",
+            "--extra-index-url 'file:///srv'",
+            "-ffile:///srv",
+            "-e git+file:///srv/a",
+            "a @ git+file:///srv/a",
+            "a@FILE:///srv/a",
+            "a @ /srv/a",
+            "A.WHL",
+            "a.tgz ; python_version > '3'",
+            "a.tar.xz[x]",
+            "C:a",
             "./a",
             "../a",
             "a/b",
@@ -199,6 +339,14 @@ mod tests {
             let line = 2;
             assert_eq!(of(&format!("b==1\n{text}")), Err(Trouble::Local { path: path(), line }), "{text}");
         }
+        for text in ["-r file:///etc/a", "-c FILE:a", "-r fi\\\nle:///etc/a", "--requirement 'file:a'"] {
+            assert_eq!(of(&format!("b\n{text}")), Err(Trouble::Address { path: path(), line: 2 }), "{text}");
+        }
+        let included = "/requirements/base.txt".to_owned();
+        assert_eq!(of(&format!("-r {included}")), Err(Trouble::NoIncluded { path: path(), line: 1, included }));
+        assert_eq!(of("a\n-r ${HOME}/a"), Err(Trouble::Unreadable { path: path(), line: 2 }));
+        assert_eq!(of("# coding: utf-7\na"), Err(Trouble::NoText { path: path() }));
+        assert!(of("\u{feff}# -*- coding: utf-8 -*-\na").is_ok());
         assert_eq!(of("a\n-r https://example.org/a.txt"), Err(Trouble::Address { path: path(), line: 2 }));
         let included = "gone.txt".to_owned();
         assert_eq!(of("a \\\n b\n-r gone.txt"), Err(Trouble::NoIncluded { path: path(), line: 3, included }));

@@ -1,5 +1,7 @@
 //! Texts on their way to a host, and from one: what hosts do not take (said while declaring, and kept to while
-//! rendering), and how much of their answers is kept.
+//! rendering), and how much is kept of a host's answers and shown of a name that somebody wrote.
+
+use std::borrow::Cow;
 
 use super::budget::Budget;
 
@@ -9,6 +11,19 @@ pub fn of_host(text: &str) -> String {
     match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{} … ({} more bytes)", &text[..end], text.len() - end),
         None => text.to_owned(),
+    }
+}
+
+/// A name for a message: as many characters of it as [`Budget::STANDARD`] allows.
+pub fn name(text: &str) -> Cow<'_, str> {
+    clipped(text, Budget::STANDARD.name_text)
+}
+
+/// At most `longest` characters of `text`, the last of them `…` where there are more.
+pub fn clipped(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        None => text.into(),
+        Some(_) => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect::<String>().into(),
     }
 }
 

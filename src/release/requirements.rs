@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ReleaseError, Trouble};
 use crate::model::{
+    budget::Budget,
     digest::Digest,
     fleet::Fleet,
     release::{Making, Release, ReleaseFile},
@@ -52,7 +53,7 @@ fn digest(release: &Release, file: &str) -> Result<Option<Digest>, requirements:
                 Some(ReleaseFile::File { content, .. }) => Some(&**content),
                 Some(ReleaseFile::Symlink { .. }) | None => None,
             };
-            requirements::digest(file, &content).map(Some)
+            requirements::digest(file, &content, &Budget::STANDARD).map(Some)
         }
     }
 }

@@ -1,9 +1,14 @@
 //! The declared fleet from outside: data in, shown text out.
 
 mod codes;
+#[expect(dead_code, reason = "shared with tests that need more of it")]
+#[path = "../support/dice.rs"]
+mod dice;
 mod entries;
 mod grants;
 mod held;
+mod hostile;
+mod requirements;
 mod resolve;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -11,11 +11,11 @@ use crate::{
     declare::{
         Declaration, codes,
         file::{File, Span},
+        findings::{Draft, Findings},
         kinds::Allow,
     },
     model::{
         budget::Budget,
-        finding::Finding,
         fleet::Fleet,
         grants::{self, Granted, Request},
         name::InstanceName,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The lists as they are written.
-pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
+pub fn check(declaration: &Declaration, findings: &mut Findings) {
     let fleet = &declaration.fleet;
     written(&fleet.file, fleet.allow.as_ref(), findings);
     for instance in declaration.instances.values() {
@@ -32,30 +32,30 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
     }
 }
 
-fn written(file: &File, allow: Option<&Allow>, findings: &mut Vec<Finding>) {
+fn written(file: &File, allow: Option<&Allow>, findings: &mut Findings) {
     const MOST: usize = Budget::STANDARD.patterns;
     for list in allow.map(Allow::lists).unwrap_or_default() {
         let key = list.request.key();
         if list.entries.len() > MOST {
             let message = format!("`allow.{key}` has {} entries; {MOST} is the limit", list.entries.len());
-            let finding = Finding::error(codes::INVALID_VALUE, message).at(file.place(list.span));
-            findings.push(finding.hint("use patterns, as in `*.env`"));
+            let finding = Draft::error(codes::INVALID_VALUE, message).at(file, list.span);
+            findings.say(finding.hint("use patterns, as in `*.env`"));
         }
         for (entry, span) in list.entries.into_iter().take(MOST) {
             if !grants::is_pattern(entry) {
                 let message = format!("`{entry}` is not a pattern");
-                let finding = Finding::error(codes::INVALID_VALUE, message).at(file.place(span));
-                findings.push(finding.hint("`*` and `?` stand for what is in a name, `**` for folders too"));
+                let finding = Draft::error(codes::INVALID_VALUE, message).at(file, span);
+                findings.say(finding.hint("`*` and `?` stand for what is in a name, `**` for folders too"));
             } else if list.request == Request::Replaces && grants::is_kept(entry) {
                 let message = format!("`{entry}` cannot be granted: it keeps the host running or reachable");
-                findings.push(Finding::error(codes::KEPT_UNIT, message).at(file.place(span)).hint("take it out"));
+                findings.say(Draft::error(codes::KEPT_UNIT, message).at(file, span).hint("take it out"));
             }
         }
     }
 }
 
 /// Everything that the services, sites and instances of one environment ask for.
-pub fn environment(declaration: &Declaration, fleet: &Fleet, findings: &mut Vec<Finding>) {
+pub fn environment(declaration: &Declaration, fleet: &Fleet, findings: &mut Findings) {
     let narrowing = fleet.instances.iter().filter(|(_, instance)| !instance.grants.0.is_empty());
     let narrowing = narrowing.map(|(name, instance)| (name, instance.grants.ready())).collect();
     let mut judge = Judge { declaration, fleet, granted: fleet.grants.ready(), narrowing, findings };
@@ -80,7 +80,7 @@ struct Judge<'a> {
     granted: Granted,
     /// The lists of those instances that have some.
     narrowing: BTreeMap<&'a InstanceName, Granted>,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
 }
 
 impl<'a> Judge<'a> {
@@ -141,7 +141,7 @@ impl<'a> Judge<'a> {
     fn judge<'n>(&mut self, asked: &Asked<'_>, on: impl IntoIterator<Item = &'n InstanceName>) {
         if !self.is_granted(asked) {
             let fleet = &self.declaration.fleet;
-            self.findings.push(refused(asked, &fleet.file, fleet.allow.as_ref(), None));
+            self.findings.say(refused(asked, &fleet.file, fleet.allow.as_ref(), None));
             return;
         }
         let refuses = |name: &&InstanceName| {
@@ -150,7 +150,7 @@ impl<'a> Judge<'a> {
         };
         let first = on.into_iter().find(refuses);
         if let Some((name, instance)) = first.and_then(|name| self.declaration.instances.get_key_value(name)) {
-            self.findings.push(refused(asked, &instance.file, instance.allow.as_ref(), Some(name)));
+            self.findings.say(refused(asked, &instance.file, instance.allow.as_ref(), Some(name)));
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Judge<'a> {
 }
 
 /// The finding, with the line that would grant it and the file where that line belongs.
-fn refused(asked: &Asked<'_>, file: &File, allow: Option<&Allow>, instance: Option<&InstanceName>) -> Finding {
+fn refused(asked: &Asked<'_>, file: &File, allow: Option<&Allow>, instance: Option<&InstanceName>) -> Draft {
     let (key, value, path) = (asked.request.key(), asked.value, &file.path);
     let what = match asked.request {
         Request::Users => "the user",
@@ -197,10 +197,10 @@ fn refused(asked: &Asked<'_>, file: &File, allow: Option<&Allow>, instance: Opti
         Some(folder) if instance.is_none() => format!(", or keep the file below {folder}"),
         _ => String::new(),
     };
-    let finding = Finding::error(codes::NOT_GRANTED, message).at(asked.file.place(asked.span));
+    let finding = Draft::error(codes::NOT_GRANTED, message).at(asked.file, asked.span);
     let finding = finding.hint(format!("{grant} on the default branch{instead}"));
     match written {
-        Some(list) => finding.also(file.place(list.span), "the list"),
+        Some(list) => finding.also(file, list.span, "the list"),
         None => finding,
     }
 }
