@@ -38,7 +38,7 @@ pub async fn end(story: &mut Story) {
     let mut why = Vec::new();
     while quiet < 2 && began.elapsed() < LONGEST {
         story.pause(LOOK).await;
-        why = unsettled(story);
+        why = unsettled(story, one);
         quiet = if why.is_empty() { quiet + 1 } else { 0 };
         resume(story);
         dispel(story, one);
@@ -96,7 +96,7 @@ fn dispel(story: &Story, number: usize) {
 }
 
 /// Why the fleet is not at rest as its last good or its newest commit.
-fn unsettled(story: &Story) -> Vec<String> {
+fn unsettled(story: &Story, number: usize) -> Vec<String> {
     let mut remote = lock(&story.remote);
     let files = remote.tip_files();
     let newest = deployment(&files);
@@ -112,7 +112,9 @@ fn unsettled(story: &Story) -> Vec<String> {
     let rewinds = !meant && good.as_ref().is_some_and(|good| !remote.is_ancestor(good, &head));
     // What changes nothing is not recorded: then the fleet is as its newest commit all the same.
     let wanted = if barred || rewinds { None } else { remote.prepared(&head) };
-    // Where nothing was ever good, nothing is promised.
+    // Where nothing was ever good, as far as the controller can know, nothing is promised.
+    let seat = story.controllers.seat(number);
+    let good = good.filter(|good| remote.saw(&seat, good));
     let Some(prepared) = wanted.or_else(|| good.and_then(|good| remote.prepared(&good))) else { return Vec::new() };
     drop(remote);
     story.machines.values().flat_map(|machine| differs(machine, &prepared)).collect()
