@@ -84,3 +84,22 @@ impl Conclusion {
         if rank(other) > rank(self) { other } else { self }
     }
 }
+
+/// Whether a text is a commit's whole name. The beginning of one would name whatever commit a stranger makes with the
+/// same beginning.
+pub fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_named_with_all_of_its_digits() {
+        assert!(is_commit(&"0a".repeat(20)) && is_commit(&"0a".repeat(32)));
+        for text in ["", "0a0a0a0", &"0A".repeat(20), &"0g".repeat(20), &"0a".repeat(21), "main"] {
+            assert!(!is_commit(text), "{text}");
+        }
+    }
+}

@@ -109,9 +109,28 @@ fn validator(schema: &Value, needed: Option<&[&str]>) -> Option<Validator> {
     Some(jsonschema::options().should_validate_formats(true).build(&whole).expect("it is a schema"))
 }
 
+/// Several descriptions of one object, as one: none of them alone knows all that may be there.
+fn together(all: &Value) -> Option<serde_json::Map<String, Value>> {
+    let all = all.as_array().filter(|all| all.len() > 1)?;
+    let (mut properties, mut required) = (serde_json::Map::new(), Vec::new());
+    for part in all {
+        let part = part["$ref"].as_str().and_then(|to| of_github().pointer(to.strip_prefix('#')?)).unwrap_or(part);
+        properties.extend(part["properties"].as_object()?.clone());
+        required.extend(part["required"].as_array().cloned().unwrap_or_default());
+    }
+    let whole = json!({"type": "object", "properties": properties, "required": required});
+    whole.as_object().cloned()
+}
+
 /// Where `needed` is named, nothing else needs to be there, and nothing may be there that is not described.
 fn as_json_schema(schema: &mut Value, needed: Option<&[&str]>) {
     let Some(object) = schema.as_object_mut() else { return };
+    if needed.is_some()
+        && let Some(together) = object.get("allOf").and_then(together)
+    {
+        object.remove("allOf");
+        object.extend(together);
+    }
     if let Some(Value::Object(properties)) = object.get_mut("properties") {
         properties.values_mut().for_each(|property| as_json_schema(property, needed));
     }

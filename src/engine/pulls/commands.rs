@@ -31,7 +31,7 @@ use crate::{
     model::{
         name::{EnvironmentName, InvalidName},
         plan::Commits,
-        pull::PullState,
+        pull::{PullState, is_commit},
         rights::Verb,
     },
     report::{
@@ -267,7 +267,7 @@ impl<H: Host> PullRequests<H> {
         }
         let named = match rest {
             "" => None,
-            commit if trust::is_commit(commit) => Some(commit),
+            commit if is_commit(commit) => Some(commit),
             _ => return Ok(Outcome::Misused("what follows is a commit, with all of its digits".to_owned())),
         };
         let is_fork = self.is_fork(&pull);

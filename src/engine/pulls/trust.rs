@@ -35,12 +35,6 @@ impl Told {
     }
 }
 
-/// Whether a text is a commit's whole name. The beginning of one would name whatever commit a stranger makes with the
-/// same beginning.
-pub fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// The commit that a person means who asks for a plan: the named one, or else the one that was told here before the
 /// comment was written. A commit that was told in the same second may have come after.
 pub fn meant<'a>(named: Option<&'a str>, told: Option<&'a Told>, written: DateTime<Utc>) -> Option<&'a str> {
@@ -249,13 +243,5 @@ mod tests {
         assert_eq!(meant(None, None, at(11)), None);
         let named = "b".repeat(40);
         assert_eq!(meant(Some(&named), Some(&told), at(9)), Some(named.as_str()));
-    }
-
-    #[test]
-    fn a_commit_is_named_with_all_of_its_digits() {
-        assert!(is_commit(&"0a".repeat(20)) && is_commit(&"0a".repeat(32)));
-        for text in ["", "0a0a0a0", &"0A".repeat(20), &"0g".repeat(20), &"0a".repeat(21), "main"] {
-            assert!(!is_commit(text), "{text}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     overview, releases,
 };
 use crate::{
-    model::{finding::Finding, name::InstanceName},
+    model::{finding::Finding, name::InstanceName, pull::is_commit},
     report::{
         findings as finding_text,
         words::{count, short, time, uncapital},
@@ -53,7 +53,7 @@ pub(super) fn where_it_is(view: &PullView<'_>) -> String {
 
 pub(super) fn document(view: &PullView<'_>) -> Document {
     let waits = match view.content {
-        PullContent::Fork => format!("{WAITS_FOR}{} -->", view.pull.head),
+        PullContent::Fork if is_commit(&view.pull.head) => format!("{WAITS_FOR}{} -->", view.pull.head),
         _ => String::new(),
     };
     let title = format!("{MARKER}{waits}\n### {}", heading(view));
