@@ -112,7 +112,8 @@ impl Attempts {
         let entries = lock(&self.entries);
         let entry = entries.iter().find(|entry| entry.is(environment, commits) && entry.is_condemned())?;
         let (deaths, since) = (entry.deaths, &entry.since);
-        let why = format!("evenkeel's process died {deaths} times while it prepared these commits, first begun {since}");
+        let why =
+            format!("evenkeel's process died {deaths} times while it prepared these commits, first begun {since}");
         Some(Condemned { why, recorded: entry.recorded })
     }
 

@@ -136,7 +136,10 @@ fn known_hosts(input: &[u8]) {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
     let text = String::from_utf8_lossy(input);
     let trusted = git::is_known_host(&text, "git.example.org", 22, KEY);
-    assert!(!trusted || text.contains("AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9"), "a key that is not there");
+    assert!(
+        !trusted || text.contains("AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9"),
+        "a key that is not there"
+    );
 }
 
 fn webhook(input: &[u8]) {

@@ -109,7 +109,10 @@ impl Intake {
 /// The packs that libgit2 has begun to write and not finished.
 fn unfinished(folder: &PathBuf) -> BTreeSet<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"pack_git2_")).map(|it| it.path()).collect()
+    entries
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"pack_git2_"))
+        .map(|it| it.path())
+        .collect()
 }
 
 /// The limit that a pack exceeds, if it does. What is no pack is left to libgit2, which says so; it is an error only

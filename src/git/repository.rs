@@ -281,8 +281,7 @@ pub fn compose(own: &Tree, default: &Tree, folder: &str) -> Result<Tree, GitErro
             matches!(path.split('/').next(), Some("fleet.yaml" | "environments" | "instances"))
         })
     };
-    let entries =
-        own.iter().filter(|(path, _)| !shared(path)).chain(default.iter().filter(|(path, _)| shared(path)));
+    let entries = own.iter().filter(|(path, _)| !shared(path)).chain(default.iter().filter(|(path, _)| shared(path)));
     let mut composed = Tree::default();
     for (path, entry) in entries {
         composed.insert(path, entry.clone()).map_err(|path| GitError::Name { path })?;

@@ -49,9 +49,12 @@ pub fn work_tree_within(folder: &Path, budget: &Budget) -> Result<WorkTree, GitE
     }
     match git2::Repository::discover(&folder) {
         Ok(repository) => match repository.workdir().map(fs::canonicalize) {
-            Some(root) => {
-                in_repository(&repository, &root.map_err(|source| file_error("open", &folder, source))?, &folder, budget)
-            }
+            Some(root) => in_repository(
+                &repository,
+                &root.map_err(|source| file_error("open", &folder, source))?,
+                &folder,
+                budget,
+            ),
             None => alone(&folder, budget),
         },
         Err(error) if error.code() == git2::ErrorCode::NotFound => alone(&folder, budget),

@@ -154,7 +154,13 @@ fn download(source: &ArchiveSource, cache: &Path, kept: &Path, limits: Limits) -
     };
     fs::create_dir_all(cache).map_err(told("make", cache))?;
     let file = File::create(&part).map_err(told("write", &part))?;
-    let mut sink = Sink { file, path: &part, hasher: Sha256::new(), left: limits.budget.download_bytes, most: limits.budget.download_bytes };
+    let mut sink = Sink {
+        file,
+        path: &part,
+        hasher: Sha256::new(),
+        left: limits.budget.download_bytes,
+        most: limits.budget.download_bytes,
+    };
     let written = match source.url.strip_prefix("file://") {
         Some(_) => copy(&source.url, &mut sink),
         None => get(source, limits, &mut sink),

@@ -10,7 +10,9 @@ use crate::model::{
 /// The message of the history branch's commit.
 pub fn commit_message(environment: &EnvironmentName, event: &StandingEvent) -> String {
     let reason = match &event.control {
-        Control::Hold { reason, .. } | Control::Cancel { reason } | Control::Quarantine { why: reason, .. } => format!("{}\n\n", one_line(reason)),
+        Control::Hold { reason, .. } | Control::Cancel { reason } | Control::Quarantine { why: reason, .. } => {
+            format!("{}\n\n", one_line(reason))
+        }
         _ => String::new(),
     };
     let by = one_line(&event.by);

@@ -56,8 +56,7 @@ fn links_that_leave_the_tree_are_refused_with_the_service() {
 }
 
 /// 65 folders inside one another.
-const DEEP: &str =
-    "d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/\
+const DEEP: &str = "d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/\
      d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/";
 
 #[test]
@@ -75,7 +74,10 @@ fn however_small_it_is_what_comes_out_of_it_is_bounded() {
     let long = Item { kind: EntryType::GNULongName, ..zeros("././@LongLink", 8) };
     assert_eq!(refused(&gzip(&tar(&[long, file("a", "x")]))), "the name of an entry in it is longer than 65536 bytes");
     let many: Vec<Item> = (0..101).map(|_| file("a", "")).collect();
-    assert_eq!(refused(&gzip(&tar(&many))), "it has more than 100 files, folders and links, which is more than evenkeel reads: a");
+    assert_eq!(
+        refused(&gzip(&tar(&many))),
+        "it has more than 100 files, folders and links, which is more than evenkeel reads: a"
+    );
     let deep = Item { kind: EntryType::GNULongName, content: DEEP.into(), ..file("././@LongLink", "") };
     assert_eq!(
         refused(&gzip(&tar(&[deep, special("d", EntryType::Directory, "")]))).split(", ").next(),

@@ -22,11 +22,11 @@ mod git;
 #[path = "../lab/kills.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod kills;
+#[path = "../support/mutate.rs"]
+mod mutate;
 #[path = "../lab/reconciler.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod reconciler;
-#[path = "../support/mutate.rs"]
-mod mutate;
 #[path = "../lab/told.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod told;
@@ -67,8 +67,6 @@ fn main() -> ExitCode {
     };
     let points = std::env::var("EVENKEEL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(POINTS);
     // The lab comes down whatever happens in between.
-    let soaked = catch_unwind(AssertUnwindSafe(|| {
-        kills::at_points(&world, "soak", points, seed)
-    }));
+    let soaked = catch_unwind(AssertUnwindSafe(|| kills::at_points(&world, "soak", points, seed)));
     if soaked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }

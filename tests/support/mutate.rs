@@ -15,7 +15,18 @@ pub fn corpora() -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
 
 /// What bounds are found at.
 const STRIKING: [&[u8]; 12] = [
-    b"", b"\n", b"\0", b"\xff", b"=== a\n", b"../", b"18446744073709551616", b"-1", b"${", b"\"", b"&a *a", b"[[[[[[[[",
+    b"",
+    b"\n",
+    b"\0",
+    b"\xff",
+    b"=== a\n",
+    b"../",
+    b"18446744073709551616",
+    b"-1",
+    b"${",
+    b"\"",
+    b"&a *a",
+    b"[[[[[[[[",
 ];
 
 /// One input with a few pieces of it changed, or of two put together.

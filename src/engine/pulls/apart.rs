@@ -15,12 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     declare::{self, Overrides},
-    engine::{
-        PrepareError, Prepared, confined, declared,
-        fetch::CachedFetcher,
-        gathered,
-        look::plan_from,
-    },
+    engine::{PrepareError, Prepared, confined, declared, fetch::CachedFetcher, gathered, look::plan_from},
     git::{Credentials, Merged, Proposed, RemoteUrl, Repository, compose},
     model::{
         budget::Budget,
@@ -49,7 +44,10 @@ pub enum Question {
     Read(Reading),
     /// The contents of files, each an answer of its own.
     Contents(Vec<Digest>),
-    Plan { environment: EnvironmentName, observed: Observed },
+    Plan {
+        environment: EnvironmentName,
+        observed: Observed,
+    },
 }
 
 /// A proposal, and where what is needed to read it lies.
@@ -113,9 +111,8 @@ pub type Contents = BTreeMap<Digest, Arc<[u8]>>;
 
 impl Row {
     fn of(prepared: &Prepared) -> Self {
-        let row = |release: &Release| {
-            (release.digest, release.source.clone(), release.making.clone(), release.listed())
-        };
+        let row =
+            |release: &Release| (release.digest, release.source.clone(), release.making.clone(), release.listed());
         Self {
             fleet: prepared.fleet.clone(),
             commits: prepared.commits.clone(),

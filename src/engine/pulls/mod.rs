@@ -305,7 +305,9 @@ impl<H: Host> PullRequests<H> {
             Proposal::Unfollowed => publish::Content::Untouched { followed: false },
             Proposal::Changes(pairs) if pairs.is_empty() => publish::Content::Untouched { followed: true },
             Proposal::Changes(pairs) => {
-                let Some(reader) = reader else { return Ok(publish::Content::Refused("nothing has read it".to_owned())) };
+                let Some(reader) = reader else {
+                    return Ok(publish::Content::Refused("nothing has read it".to_owned()));
+                };
                 let planned = pairs.into_iter().map(|pair| async {
                     let hosts = self.roster.hosts(&pair.base.fleet);
                     let plans = look::plans(&pair, &hosts, &reader).await?;

@@ -3,7 +3,12 @@
 //! Keeps true: no link is followed, so nothing outside the build's folder is read, whatever the build made of
 //! it; what is read is bounded.
 
-use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _, path::{Path, PathBuf}};
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::Fault;
 use crate::model::{
