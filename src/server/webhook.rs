@@ -245,9 +245,15 @@ async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Answe
     let Some(delivery) = delivery else {
         return (StatusCode::BAD_REQUEST, "there is no X-GitHub-Delivery that could be one of GitHub's\n");
     };
-    match Event::read(name, &body) {
-        Ok(event) => webhook.take(event, name, delivery),
-        Err(error) => {
+    let kind = name.to_owned();
+    // Strangers' words are megabytes at most, and not for a thread that drives async tasks.
+    match tokio::task::spawn_blocking(move || Event::read(&kind, &body)).await {
+        Ok(Ok(event)) => webhook.take(event, name, delivery),
+        Err(panicked) => {
+            error!("the webhook cannot read a delivery: {panicked}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read\n")
+        }
+        Ok(Err(error)) => {
             debug!(event = told(name), delivery = told(delivery), "{}", report::chain(&error));
             (StatusCode::BAD_REQUEST, "this is not such an event in JSON; set the content type application/json\n")
         }
