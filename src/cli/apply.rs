@@ -233,7 +233,7 @@ impl Apply<'_> {
         let spinner = progress::Spinner::start("observing");
         let mut observed = observe(self.prepared, self.hosts, &spinner.watch()).await;
         heal(self.prepared, self.hosts, &mut observed, on.ended(), &spinner.watch()).await;
-        let mut plan = plan_from(self.prepared, &observed);
+        let mut plan = plan_from(self.prepared, &observed, on.newest_generation());
         spinner.finish();
         let held = on.standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
@@ -284,7 +284,7 @@ fn exit(plan: &Plan, deployment: &Deployment) -> u8 {
     match deployment.outcome {
         Some(Outcome::Applied | Outcome::Unchanged) => DONE,
         // What `-i` left out was not asked for.
-        Some(Outcome::Partial) if plan.unknown_instances().next().is_none() => DONE,
+        Some(Outcome::Partial) if deployment.failed.is_empty() && plan.unknown_instances().next().is_none() => DONE,
         Some(Outcome::Partial) => PARTIAL,
         Some(Outcome::RolledBack) => ROLLED_BACK,
         Some(Outcome::Refused) => REFUSED,

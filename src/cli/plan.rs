@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Exit {
     common::block_on(async {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let plan = look(&prepared, &hosts, &spinner.watch()).await;
+        let plan = look(&prepared, &hosts, None, &spinner.watch()).await;
         spinner.finish();
         match args.format {
             common::Format::Text => anstream::print!("{}", report::plan::text(&plan, common::style())),

@@ -116,12 +116,12 @@ impl Viewer<'_> {
         let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.clone()))?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let plan = look(&prepared, &hosts, &spinner.watch()).await;
         let newest = match self.place.ledger().await {
-            Ok(ledger) => chronicle::newest(&ledger, &plan.environment).await?,
+            Ok(ledger) => chronicle::newest(&ledger, &prepared.fleet.environment.name).await?,
             // Without its history an environment has a status all the same.
             Err(_) => Newest::default(),
         };
+        let plan = look(&prepared, &hosts, newest.newest_generation(), &spinner.watch()).await;
         let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
         view.notes = report::status::standing(&newest.standing);
         spinner.finish();

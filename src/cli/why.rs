@@ -3,6 +3,7 @@
 use super::{DONE, Exit, PARTIAL, common, progress, repository::RepositoryArgs};
 use crate::{
     engine::{
+        chronicle,
         ledger::Ledger as _,
         look::{observe, plan_from},
         why::{Subject, why},
@@ -36,9 +37,10 @@ pub fn run(args: &Args) -> Exit {
         let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let observed = observe(&prepared, &hosts, &spinner.watch()).await;
-        let plan = plan_from(&prepared, &observed);
-        let environment = plan.environment.clone();
+        let environment = prepared.fleet.environment.name.clone();
         let ledger = place.ledger().await?;
+        let recorded = chronicle::newest(&ledger, &environment).await?;
+        let plan = plan_from(&prepared, &observed, recorded.newest_generation());
         let mut known = Known::default();
         let newest = ledger.tip(&environment).await?.map(|tip| tip.files).unwrap_or_default();
         newest.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));

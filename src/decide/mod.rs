@@ -6,6 +6,7 @@
 
 mod environment;
 mod goal;
+mod left_out;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::model::{
 };
 use environment::Environment;
 pub use goal::Goal;
+pub use left_out::FailureScope;
 use waits::{Wait, spread};
 
 /// Milliseconds on a clock that only goes forward.

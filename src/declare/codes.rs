@@ -113,8 +113,14 @@ codes! {
     INVALID_HOST_KEY = "invalid-host-key";
     /// An instance that is to be reached through itself.
     OWN_JUMP_HOST = "own-jump-host";
+    /// A key that means nothing without another one.
+    WITHOUT_EFFECT = "without-effect";
     /// `replaces` names a unit of evenkeel's own.
     REPLACES_OWN_UNIT = "replaces-own-unit";
+    /// `replaces`, or a grant of it, names a unit that keeps a host running or reachable.
+    KEPT_UNIT = "kept-unit";
+    /// A user, file, unit or package that neither is safe by itself nor stands in `allow`.
+    NOT_GRANTED = "not-granted";
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl<'a> Effective<'a> {
         self.pick(&self.base.port, |overlay| overlay.port.as_ref())
     }
 
-    pub fn env_file(&self) -> Option<&'a EnvFile> {
+    pub fn env_file(&self) -> Option<&'a At<EnvFile>> {
         self.optional(&self.base.env_file, |overlay| overlay.env_file.as_ref())
     }
 

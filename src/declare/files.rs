@@ -14,7 +14,7 @@ use super::{
 use crate::model::{
     finding::{Finding, Place},
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
-    tree::{self, Entry, Tree},
+    tree::{Entry, MOST_LINKS, Tree, followed},
 };
 
 /// The files of a fleet folder by kind and name, those of kinds with their paths. None is a file whose text cannot be
@@ -127,8 +127,6 @@ impl Files {
 
     /// The text at `path`, through links that stay within `folder`.
     fn text(&mut self, tree: &Tree, folder: &str, path: &str) -> Option<File> {
-        // Git allows forty; a fleet needs none, and a circle has to end somewhere.
-        const MOST_LINKS: usize = 8;
         let mut at = path.to_owned();
         for _ in 0..MOST_LINKS {
             match tree.get(&at) {
@@ -171,18 +169,6 @@ impl Files {
             }
         }
     }
-}
-
-/// Where a link at `path` leads, when that is within `folder`.
-pub fn followed(folder: &str, path: &str, target: &str) -> Option<String> {
-    if target.starts_with('/') {
-        return None;
-    }
-    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-    let joined = tree::join(parent, target)?;
-    let inside =
-        folder.is_empty() || joined.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    inside.then_some(joined)
 }
 
 fn refused_name(kind: Kind, name: &str) -> Option<String> {

@@ -14,7 +14,7 @@ use super::{
     de::At,
     expand::{Outcome, Targets, Written},
     file::File,
-    kinds::{self, HealthCheck, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
+    kinds::{self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
     place, source,
 };
@@ -22,7 +22,8 @@ use crate::model::{
     drift::DriftPolicy,
     finding::Finding,
     fleet::{
-        Certificate, Check, Environment, Fleet, Health, Instance, Jump, Python, Route, Service, Serving, Site, Ssh,
+        Certificate, Check, Environment, Fleet, Health, Instance, Jump, OnInstanceFailure, Python, Route, Service,
+        Serving, Site, Ssh,
     },
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
@@ -76,12 +77,19 @@ pub fn environment(
                 default: file.drift.unwrap_or_default(),
                 by_difference: file.drift_of.clone().unwrap_or_default(),
             },
+            on_instance_failure: match file.on_instance_failure {
+                Some(InstanceFailureRule::LeaveOut) => {
+                    OnInstanceFailure::LeaveOut { at_most: file.leave_out_at_most.as_deref().copied().unwrap_or(1) }
+                }
+                Some(InstanceFailureRule::Undo) | None => OnInstanceFailure::Undo,
+            },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
             keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),
             require_checks: file.require_checks.clone().unwrap_or_default(),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
         digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),
+        grants: declaration.fleet.allow.as_ref().map(Allow::grants).unwrap_or_default(),
         instances,
         services,
         sites,
@@ -124,6 +132,7 @@ pub(super) fn instance(
         ports: *file.ports,
         labels: file.labels.clone(),
         packages: file.packages.iter().map(ToString::to_string).collect(),
+        grants: file.allow.as_ref().map(Allow::grants).unwrap_or_default(),
     }
 }
 
@@ -206,10 +215,11 @@ impl<'a> Resolver<'a> {
         let written = |span| Written { file: &file.file, span, service: name };
         let run = effective.run();
         let exec = self.command(&run.exec, written(run.exec.span));
-        let user = run.user.as_deref().or(self.declaration.fleet.defaults.user.as_ref().map(|user| &***user));
+        let user = run.user.as_ref().or(self.declaration.fleet.defaults.user.as_ref()).map(|user| &***user);
         if user.is_none() {
             let message = format!("nothing says which user runs `{name}`");
-            let hint = "add `user` to `run`, or `defaults: {user: …}` to fleet.yaml";
+            let hint =
+                "add `defaults: {user: …}` to fleet.yaml, or `user` to `run` and `allow: {users: […]}` to fleet.yaml";
             let finding = Finding::error(codes::MISSING_USER, message).at(file.file.place(run.exec.span));
             self.outcome.findings.push(finding.hint(hint));
         }

@@ -71,7 +71,7 @@ fn build(keys: &BuildKeys) -> Option<Build> {
         run: keys.run.value.clone(),
         output: tree::join("", &keys.output)?,
         env: keys.env.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect(),
-        network: keys.network.unwrap_or(true),
+        network: keys.network.unwrap_or(false),
         timeout: keys.timeout.as_deref().copied().unwrap_or(BUILD_TIMEOUT),
         memory: keys.memory.as_ref().map_or(BUILD_MEMORY, |memory| memory.bytes()),
     })

@@ -23,6 +23,12 @@ name: NAME            # the prefix of everything evenkeel makes on a host
 ssh: {user: root}     # any other user needs sudo without a password
 defaults:
   user: www-data      # what services run as, unless they say otherwise
+# What services may ask of root beyond what is safe without a grant: that user, files below
+# /etc/evenkeel.d/NAME/SERVICE/, and to replace units that a host does not need. Only the default branch's copy of
+# this file counts.
+# allow:
+#   users: [postgres]
+#   env_files: [/etc/NAME/*.env]
 ";
 
 const ENVIRONMENT: &str = "\

@@ -45,6 +45,11 @@ impl Newest {
         self.deployment.as_ref().map_or(0, |newest| newest.generation)
     }
 
+    /// As [`Self::generation`]; None where there is no history.
+    pub fn newest_generation(&self) -> Option<u64> {
+        self.deployment.as_ref().map(|newest| newest.generation)
+    }
+
     /// The newest generation that is over, as far as is known; none where there is no history.
     pub fn ended(&self) -> Option<u64> {
         let newest = self.deployment.as_ref()?;

@@ -16,6 +16,7 @@ use super::{
     undo::{Undo, Undone},
 };
 use crate::{
+    decide::FailureScope,
     host::{Host, HostError, PhaseWork, StepEvent},
     model::{
         digest::Digest,
@@ -38,6 +39,11 @@ const LOG_LINES: u32 = 15;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     Applied,
+    /// It is live, but for the instances that failed; there it is undone, unless `not_undone` names them.
+    LeftOut {
+        failed: Vec<Failure>,
+        not_undone: Vec<Failure>,
+    },
     /// It failed, and everything is as it was before.
     RolledBack(Failure),
     /// It failed, and undoing it failed too on the named instances.
@@ -62,6 +68,8 @@ pub struct Deployment<'a, H> {
     pub begun: (BTreeSet<InstanceName>, u32),
     /// Whether a failure is undone; else everything stays as it is then.
     pub undo_on_failure: bool,
+    /// Which failures leave the other instances alone.
+    pub scope: FailureScope<'a>,
     pub halt: &'a Halting,
     pub watch: &'a Watch,
 }
@@ -73,11 +81,13 @@ impl<H: Host> Deployment<'_, H> {
         }
         let stage = Stage::new(&self.prepared.fleet.name, self.prepared.fleet.environment.lost_after.0);
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
+        let (mut failed, mut not_undone): (Vec<Failure>, Vec<Failure>) = Default::default();
         for phase in 1..=phases {
             if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
                 return self.failed(failure, phase - 1).await;
             }
-            let steps = self.steps_of(phase);
+            let mut steps = self.steps_of(phase);
+            steps.retain(|name, _| failed.iter().all(|failure| failure.instance != **name));
             (self.watch)(Event::Phase {
                 number: phase,
                 of: phases,
@@ -85,11 +95,39 @@ impl<H: Host> Deployment<'_, H> {
             });
             let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &stage));
             let results = join_all(work).await;
-            if let Some(failure) = results.into_iter().find_map(Result::err) {
-                return self.failed(failure, phase).await;
+            let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+            let Some(first) = failures.first().cloned() else { continue };
+            failed.extend(failures.iter().cloned());
+            if self.halt.reason(&first.instance).is_some() || !self.scope.goes_on_without(&failed) {
+                return self.failed(first, phase).await;
             }
+            not_undone.extend(self.leave_out(&failures, phase).await);
         }
-        Ended::Applied
+        if failed.is_empty() { Ended::Applied } else { Ended::LeftOut { failed, not_undone } }
+    }
+
+    /// Undoes the deployment where it failed, and nowhere else; answers where that failed too.
+    async fn leave_out(&self, failures: &[Failure], phase: u32) -> Vec<Failure> {
+        let lost = failures.iter().filter(|failure| failure.cause == Cause::Lost);
+        let lost = lost.map(|failure| failure.instance.clone()).collect();
+        let undo = self.undoing(failures.iter().map(|failure| failure.instance.clone()).collect(), phase, lost);
+        match undo.run().await {
+            Undone::Everywhere => Vec::new(),
+            Undone::Not(not_undone) => not_undone,
+        }
+    }
+
+    fn undoing(&self, instances: BTreeSet<InstanceName>, phase: u32, lost: BTreeSet<InstanceName>) -> Undo<'_, H> {
+        Undo {
+            fleet: &self.prepared.fleet.name,
+            deployment: &self.name,
+            hosts: self.hosts,
+            instances,
+            newest_phase: self.begun.1.saturating_add(phase),
+            lost,
+            patience: self.prepared.fleet.environment.lost_after.0,
+            watch: self.watch,
+        }
     }
 
     /// Undoes everything, or leaves it, as the environment declares. `phase` is the last that was begun.
@@ -98,16 +136,9 @@ impl<H: Host> Deployment<'_, H> {
             return Ended::Stopped(failure);
         }
         let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
-        let undo = Undo {
-            fleet: &self.prepared.fleet.name,
-            deployment: &self.name,
-            hosts: self.hosts,
-            instances: steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect(),
-            newest_phase: self.begun.1 + phase,
-            lost: (failure.cause == Cause::Lost).then(|| failure.instance.clone()),
-            patience: self.prepared.fleet.environment.lost_after.0,
-            watch: self.watch,
-        };
+        let instances = steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect();
+        let lost = BTreeSet::from_iter((failure.cause == Cause::Lost).then(|| failure.instance.clone()));
+        let undo = self.undoing(instances, phase, lost);
         match undo.run().await {
             Undone::Everywhere => Ended::RolledBack(failure),
             Undone::Not(not_undone) => Ended::RollbackFailed { failure, not_undone },

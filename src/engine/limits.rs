@@ -63,6 +63,7 @@ mod tests {
             observe_interval: Span(seconds(30)),
             drift: DriftPolicy::default(),
             rollback_on_failure: true,
+            on_instance_failure: Default::default(),
             lost_after: Span(seconds(60)),
             keep_releases: 5,
             require_checks: Vec::new(),

@@ -164,7 +164,8 @@ pub async fn answer<H: Host>(host: &H, question: &Question, desired: &[&Desired]
 }
 
 /// Plans from what was seen.
-pub fn plan_from(prepared: &Prepared, observed: &Observed) -> Plan {
+/// `newest_generation` is the newest that the history tells of; None where there is none, or it was not asked.
+pub fn plan_from(prepared: &Prepared, observed: &Observed, newest_generation: Option<u64>) -> Plan {
     let moved = plan::moved(&prepared.fleet, &prepared.deployed, &prepared.commits.sources);
     let releases = prepared.releases.iter().map(|(digest, release)| (*digest, release)).collect();
     plan::plan(&Inputs {
@@ -173,15 +174,21 @@ pub fn plan_from(prepared: &Prepared, observed: &Observed) -> Plan {
         desired: &prepared.desired,
         releases: &releases,
         observed,
+        newest_generation,
         moved: &moved,
     })
 }
 
 /// Observes and plans.
-pub async fn look<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Plan {
+pub async fn look<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    newest_generation: Option<u64>,
+    watch: &Watch,
+) -> Plan {
     watch(Event::Connecting { instances: prepared.desired.len() });
     let observed = observe(prepared, hosts, watch).await;
-    plan_from(prepared, &observed)
+    plan_from(prepared, &observed, newest_generation)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::{
     look::Hosts,
 };
 use crate::{
+    decide::FailureScope,
     host::Host,
     model::{
         digest::Digest,
@@ -132,6 +133,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
         name,
         begun: (BTreeSet::new(), 0),
         undo_on_failure: deployment.kind == Kind::DriftRepair || order.prepared.fleet.environment.rollback_on_failure,
+        scope: scope(order),
         halt: &halt,
         watch: order.watch,
     };
@@ -144,6 +146,14 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     conclude(&mut deployment, ended, began);
     record(order.ledger, &deployment, order.prepared).await?;
     Ok(deployment)
+}
+
+fn scope<'a, H, L>(order: &Order<'a, H, L>) -> FailureScope<'a> {
+    FailureScope {
+        rule: order.prepared.fleet.environment.on_instance_failure,
+        touched: order.plan.steps.iter().map(|step| &step.instance).collect(),
+        completes: order.on.standing.partial.as_ref().is_some_and(|partial| partial.commits == order.plan.commits),
+    }
 }
 
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
@@ -200,7 +210,8 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
     let repair = is_repair(newest, order.prepared, order.plan);
     let kind = if repair { Kind::DriftRepair } else { Kind::Change };
     // A history branch that was lost does not make instances take an older generation.
-    let generation = newest.generation().max(seen(order.plan)) + u64::from(kind == Kind::Change);
+    // No instance's number makes it wrap: what is far from the history's is not believed (`model/generation.rs`).
+    let generation = newest.generation().max(seen(order.plan)).saturating_add(u64::from(kind == Kind::Change));
     Deployment {
         version: 1,
         environment: order.plan.environment.clone(),
@@ -225,6 +236,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         failure: None,
         unreached: unreached(order),
         left_out: left_out(order).cloned().collect(),
+        failed: Vec::new(),
         not_undone: Vec::new(),
     }
 }
@@ -276,6 +288,7 @@ pub async fn record_refusal<L: Ledger>(
         failure: Some(failure),
         unreached: BTreeMap::new(),
         left_out: BTreeSet::new(),
+        failed: Vec::new(),
         not_undone: Vec::new(),
     };
     chronicle::conclude(ledger, &refusal, None).await.map(|_| ())
@@ -316,6 +329,10 @@ pub fn conclude(deployment: &mut Deployment, ended: Ended, began: Instant) {
     deployment.outcome = Some(match ended {
         Ended::Applied if deployment.unreached.is_empty() => Outcome::Applied,
         Ended::Applied => Outcome::Partial,
+        Ended::LeftOut { failed, not_undone } => {
+            (deployment.failed, deployment.not_undone) = (failed, not_undone);
+            Outcome::Partial
+        }
         Ended::RolledBack(failure) => {
             failed(deployment, failure);
             Outcome::RolledBack

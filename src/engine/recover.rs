@@ -23,8 +23,10 @@ use super::{
     survey,
 };
 use crate::{
+    decide::FailureScope,
     host::{Host, HostError, Patience, Trail, TrailState},
     model::{
+        fleet::OnInstanceFailure,
         name::InstanceName,
         outcome::{Cause, Deployment, Failure},
         plan::Plan,
@@ -86,7 +88,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
     }
 
     async fn fence(&self, name: &InstanceName, host: &H) {
-        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation + 1).await {
+        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation.saturating_add(1)).await {
             tracing::warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
         }
     }
@@ -173,19 +175,21 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             name: self.intent.generation.to_string(),
             begun: (self.intent.touches.clone(), newest_phase),
             undo_on_failure: self.prepared.fleet.environment.rollback_on_failure,
+            // What an earlier controller left out is not recorded: all of it is undone, or none.
+            scope: FailureScope { rule: OnInstanceFailure::Undo, touched: Default::default(), completes: false },
             halt: self.halt,
             watch: self.watch,
         }
     }
 
     async fn undo(&self, failure: Failure, newest_phase: u32) -> Ended {
-        let nothing = look::plan_from(self.prepared, &BTreeMap::new());
+        let nothing = look::plan_from(self.prepared, &BTreeMap::new(), None);
         self.deployment(&nothing, newest_phase).failed(failure, 0).await
     }
 
     /// What is left is planned from what is live, and carried out as the same deployment.
     async fn complete(&self, newest_phase: u32, trails: &Trails) -> Ended {
-        let plan = look::look(self.prepared, self.hosts, self.watch).await;
+        let plan = look::look(self.prepared, self.hosts, Some(self.intent.generation), self.watch).await;
         let running = self.deployment(&plan, newest_phase);
         if let Some(failure) = self.unplannable(&plan) {
             return running.failed(failure, 0).await;

@@ -132,7 +132,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 let hosts = self.reconciler.roster.hosts(&prepared.fleet);
                 let observed = look::observe_promptly(&prepared, &hosts, self.absent, self.turn).await;
                 self.note_unreached(&observed, found);
-                let plan = look::plan_from(&prepared, &observed);
+                let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
+                let plan = look::plan_from(&prepared, &observed, newest.newest_generation());
                 let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
                 found.differs = plan.has_changes() || unfinished;
                 self.publish(&prepared, &plan, &hosts).await;
@@ -194,7 +195,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             return Err(PassError::Outdated { environment: self.environment.clone() }.into());
         }
         heal(prepared, &hosts, &mut observed, newest.ended(), &self.reconciler.watch).await;
-        let mut plan = look::plan_from(prepared, &observed);
+        let mut plan = look::plan_from(prepared, &observed, newest.newest_generation());
         let standing = newest.standing.clone();
         let settled = pass::is_settled(&standing, prepared);
         let mut suspects = Vec::new();
@@ -233,8 +234,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         // Who did not answer a moment ago is not waited for again.
         let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
         let after = look::observe_promptly(prepared, &hosts, &absent.collect(), self.turn).await;
-        self.publish(prepared, &look::plan_from(prepared, &after), &hosts).await;
-        match &deployment.failure {
+        let plan = look::plan_from(prepared, &after, Some(deployment.generation));
+        self.publish(prepared, &plan, &hosts).await;
+        match deployment.failure.as_ref().or(deployment.failed.first()) {
             None => Ok(()),
             Some(failure) => {
                 if failure.cause == Cause::Lost {

@@ -18,6 +18,7 @@ use crate::{
         digest::Digest,
         name::FleetName,
         release::{Compression, Holdings, Listed, Placed, Release, ReleaseFile},
+        text,
     },
     release,
 };
@@ -70,7 +71,7 @@ impl<'a> Stage<'a> {
             }
             damaged.extend(paths.iter().filter_map(|path| content(release, path)));
         }
-        Err(HostError::Damaged { release: release.digest.short().to_owned(), paths: paths.join(", ") })
+        Err(HostError::Damaged { release: release.digest.short().to_owned(), paths: text::of_host(&paths.join(", ")) })
     }
 
     async fn send<H: Host>(

@@ -12,6 +12,7 @@ use crate::{
     model::{
         name::InstanceName,
         plan::{Action, Plan},
+        text,
     },
     report,
 };
@@ -36,7 +37,7 @@ pub async fn of<H: Host>(plan: &Plan, hosts: &Hosts<H>) -> Vec<String> {
             // Each said once, the latest last.
             let said: BTreeSet<(i64, String)> = traces
                 .into_iter()
-                .map(|trace| (trace.at, report::control::trace(name, trace.at, &trace.what)))
+                .map(|trace| (trace.at, report::control::trace(name, trace.at, &text::of_host(&trace.what))))
                 .collect();
             said.into_iter().map(|(_, line)| line).rev().take(MOST).collect::<Vec<_>>()
         })

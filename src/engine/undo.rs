@@ -29,8 +29,8 @@ pub struct Undo<'a, H> {
     /// Where it may have changed something.
     pub instances: BTreeSet<InstanceName>,
     pub newest_phase: u32,
-    /// The instance that was given up already: it is asked once more, and not waited for.
-    pub lost: Option<InstanceName>,
+    /// The instances that were given up already: they are asked once more, and not waited for.
+    pub lost: BTreeSet<InstanceName>,
     /// How long an instance that cannot be reached is waited for.
     pub patience: Duration,
     pub watch: &'a Watch,
@@ -63,7 +63,7 @@ impl<H: Host> Undo<'_, H> {
 
     async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
         let Some(host) = self.hosts.get(name) else { return Some(self.out_of_reach(name)) };
-        let patience = if self.lost.as_ref() == Some(name) { Duration::ZERO } else { self.patience };
+        let patience = if self.lost.contains(name) { Duration::ZERO } else { self.patience };
         let mut patience = Patience::new(patience, PHASE_LIMIT);
         loop {
             match host.undo(self.fleet, self.deployment, phase).await {

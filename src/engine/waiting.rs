@@ -32,7 +32,7 @@ pub fn behind(goal: &Goal, newest: &Newest, seat: &Seat, differs: bool) -> Optio
     let standing = &newest.standing;
     let ours = newest.deployment.as_ref().is_none_or(|deployment| deployment.seat == seat.id);
     let commit = awaited(commits, standing).filter(|_| ours)?;
-    Some(Waiting { commit, generation: newest.generation() + 1, why: reason(*why, commits, standing)? })
+    Some(Waiting { commit, generation: newest.generation().saturating_add(1), why: reason(*why, commits, standing)? })
 }
 
 /// The environment's commit, by which people know what waits: not one that is live or has failed, whatever else of
@@ -58,7 +58,7 @@ pub fn after(open: Option<&Open>, commits: &Commits, standing: &Standing) -> Opt
     let open = open.filter(|open| open.ours && open.commits.environment != next.environment)?;
     Some(Waiting {
         commit: awaited(next, standing)?,
-        generation: open.generation + 1,
+        generation: open.generation.saturating_add(1),
         why: format!("waits for generation {} to end", open.generation),
     })
 }
@@ -66,7 +66,11 @@ pub fn after(open: Option<&Open>, commits: &Commits, standing: &Standing) -> Opt
 /// What waits for its builds. They may take minutes, and nothing of the deployment is recorded before they end.
 pub fn for_builds(newest: &Newest, commits: &Commits) -> Option<Waiting> {
     let commit = awaited(commits, &newest.standing)?;
-    Some(Waiting { commit, generation: newest.generation() + 1, why: "its releases are being built".to_owned() })
+    Some(Waiting {
+        commit,
+        generation: newest.generation().saturating_add(1),
+        why: "its releases are being built".to_owned(),
+    })
 }
 
 /// Notes it where `status` finds it, until the next look at the hosts.

@@ -22,7 +22,7 @@ use super::{
     transport::{Credentials, Limits, Session},
     url::RemoteUrl,
 };
-use crate::model::tree::{Entry, Tree};
+use crate::model::tree::{Entry, Tree, followed};
 
 /// History branches are state, not something declared.
 pub(super) const HISTORY: &str = "refs/heads/evenkeel/history/";
@@ -111,15 +111,16 @@ impl Repository {
         let shared = |path: &str| {
             path.strip_prefix(&prefix).is_some_and(|path| {
                 // Also when somebody makes a file or a link of the folder's name.
-                matches!(path.split('/').next(), Some("fleet.yaml" | "environments" | "instances"))
+                matches!(path.split('/').next(), Some("fleet.yaml" | "fleet.yml" | "environments" | "instances"))
             })
         };
         let default = self.tree(default)?;
-        let entries =
-            own.iter().filter(|(path, _)| !shared(path)).chain(default.iter().filter(|(path, _)| shared(path)));
+        let own = own.iter().filter(|(path, _)| !shared(path)).map(|(path, entry)| (path, entry.clone()));
+        let taken = default.iter().filter(|(path, _)| shared(path));
+        let taken = taken.map(|(path, entry)| (path, without_link(&default, folder, path, entry)));
         let mut composed = Tree::default();
-        for (path, entry) in entries {
-            composed.insert(path, entry.clone()).map_err(|path| GitError::Name { path })?;
+        for (path, entry) in own.chain(taken) {
+            composed.insert(path, entry).map_err(|path| GitError::Name { path })?;
         }
         Ok(composed)
     }
@@ -296,4 +297,17 @@ pub(super) fn add_tree(
         tree.insert(&path, entry).map_err(|path| GitError::Name { path })?;
     }
     Ok(())
+}
+
+/// What the default branch has at `path`, as the file itself where that is a link: beside an environment's files a link
+/// would lead to one of those.
+fn without_link(default: &Tree, folder: &str, path: &str, entry: &Entry) -> Entry {
+    match (entry, default.file_through_links(folder, path)) {
+        (Entry::Symlink { .. }, Some(file)) => file.clone(),
+        // One that leads nowhere on the default branch leads nowhere at all: to itself.
+        (Entry::Symlink { target }, None) if followed(folder, path, target).is_some() => {
+            Entry::Symlink { target: path.rsplit('/').next().unwrap_or(path).to_owned() }
+        }
+        (entry, _) => entry.clone(),
+    }
 }

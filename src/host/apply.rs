@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::quote::word;
-use crate::model::{digest::Digest, name::FleetName, paths, seal::Key};
+use crate::model::{budget::Budget, digest::Digest, name::FleetName, paths, seal::Key, text};
 
 /// How the scripts' refusals end of what has changed since the plan was made.
 pub(super) const OVERTAKEN: &str = "plan again";
@@ -92,7 +92,7 @@ impl Line {
         let mut fields = line.splitn(3, '\t');
         let (kind, subject, rest) = (fields.next()?, fields.next()?.to_owned(), fields.next()?);
         // The script writes line breaks within a message as record separators.
-        let message = || rest.replace('\u{1e}', "\n").trim().to_owned();
+        let message = || text::of_host(rest.replace('\u{1e}', "\n").trim());
         Some(match kind {
             "started" => Line::Event(StepEvent::Started(subject)),
             "done" => Line::Event(StepEvent::Done(subject)),
@@ -122,7 +122,9 @@ impl Trail {
             Line::Event(StepEvent::Failed { step, message }) => Some((step, message)),
             _ => None,
         });
-        Some(Self { state, newest_phase: newest_phase.parse().ok()?, failed })
+        // Every instance is asked for as many phases as the one that tells of most.
+        let newest_phase = newest_phase.parse().ok().filter(|phase| *phase <= Budget::STANDARD.phases)?;
+        Some(Self { state, newest_phase, failed })
     }
 }
 
@@ -262,5 +264,6 @@ mod tests {
         let failed = Some(("a/b".to_owned(), "no such thing".to_owned()));
         assert_eq!(trail, Some(Trail { state: TrailState::Broken, newest_phase: 3, failed }));
         assert_eq!(Trail::parse("perhaps 3"), None);
+        assert_eq!(Trail::parse("broken 4294967295"), None, "nobody is asked to undo so many phases");
     }
 }

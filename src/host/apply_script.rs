@@ -8,7 +8,10 @@ use super::{
     quote::{assign, word},
     scripts::script,
 };
-use crate::model::plan::{Action, Before, Step};
+use crate::model::{
+    grants,
+    plan::{Action, Before, Step},
+};
 
 /// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/N`,
 /// and `undo.sh` for the whole deployment.
@@ -65,6 +68,9 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     let mut script = variables_of_phase(work);
     // Writing to a String cannot fail.
     let _ = writeln!(script, "generation={}", work.generation);
+    if steps.iter().any(|step| matches!(step.action, Action::StopUnit { foreign: true, .. })) {
+        script += &assign("kept_units", &grants::kept_as_shell_patterns());
+    }
     script += &script!("collect.sh");
     script += &script!("apply.sh");
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
@@ -150,7 +156,8 @@ fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<St
         }
         Action::RemoveFile { path, before } => format!("remove_file {} {}", word(path), before_word(before)),
         Action::SealManifest { .. } => "seal".to_owned(),
-        Action::StopUnit { unit, .. } => format!("stop_unit {}", word(unit)),
+        Action::StopUnit { unit, foreign: true } => format!("stop_foreign {}", word(unit)),
+        Action::StopUnit { unit, foreign: false } => format!("stop_unit {}", word(unit)),
         Action::EnableUnit { unit } => format!("enable_unit {}", word(unit)),
         Action::StartUnit { unit } => format!("start_unit {}", word(unit)),
         Action::RestartUnit { unit } => format!("restart_unit {}", word(unit)),

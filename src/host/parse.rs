@@ -14,7 +14,9 @@ use std::{
 
 use super::{Question, Remembered};
 use crate::model::{
+    budget::Budget,
     digest::Digest,
+    generation,
     manifest::Manifest,
     observation::{Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
     seal::{Key, Seal},
@@ -101,7 +103,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         manifest,
         seal,
         manifest_digest,
-        generation: generation(&sections),
+        generation: newest_generation(&sections, &question.base),
         unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         files,
         listeners: listeners(&sections),
@@ -127,6 +129,10 @@ pub(super) fn remembered(question: &Question, answer: &[u8]) -> Option<Remembere
 /// Read and hashed by two programs one after the other: only what fits together is known.
 fn manifest(sections: &Sections, file: &Seen<LiveFile>, key: &Key) -> Seen<Manifest> {
     let text = match (sections.told("manifest"), file) {
+        (Ok(text), _) if text.len() > Budget::STANDARD.manifest_bytes => {
+            let limit = Budget::STANDARD.manifest_bytes >> 20;
+            return Seen::Unknown(format!("the manifest has more than {limit} MiB; log in there, and look at it"));
+        }
         (Ok(text), _) => text,
         (Err(_), Seen::Absent) => return Seen::Absent,
         (Err(why), _) => return Seen::Unknown(format!("the manifest: {why}")),
@@ -143,10 +149,13 @@ fn manifest(sections: &Sections, file: &Seen<LiveFile>, key: &Key) -> Seen<Manif
     }
 }
 
-fn generation(sections: &Sections) -> Seen<u64> {
-    match sections.one("generation").map(str::parse) {
-        Some(Ok(generation)) => Seen::Known(generation),
-        _ => Seen::Unknown("the generation file holds no number".to_owned()),
+fn newest_generation(sections: &Sections, base: &str) -> Seen<u64> {
+    match sections.told("generation").map(generation::parse) {
+        Ok(Ok(generation)) => Seen::Known(generation),
+        Ok(Err(doubt)) => {
+            Seen::Unknown(format!("{doubt}; log in there, and write the last true one to {base}/generation"))
+        }
+        Err(why) => Seen::Unknown(why),
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     apply::{Line, OVERTAKEN, PHASE_LIMIT},
     shell::Answer,
 };
+use crate::model::text;
 
 /// What the events of a phase have said so far.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ impl Progress {
             (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
             (status, None, _) => {
                 let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors);
-                Err(HostError::Status { doing, status, output: output.trim().to_owned() })
+                Err(HostError::Status { doing, status, output: text::of_host(output.trim()) })
             }
         }
     }

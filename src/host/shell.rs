@@ -72,7 +72,7 @@ impl Shell {
         message.extend_from_slice(input);
         let mut output = Vec::new();
         let mut errors = Complaints::default();
-        let mut lines = Lines { seen: 0 };
+        let mut lines = Lines::default();
         let mut heard = None;
 
         // Sending and receiving go on together: a script may answer before it has read all of its input.
@@ -117,17 +117,24 @@ impl Shell {
     }
 }
 
-/// Hands whole lines out as they come.
+/// Hands whole lines out as they come. Each byte is looked at once, however long its line is: a host that never ends
+/// one costs no more than one that does.
+#[derive(Default)]
 struct Lines {
-    seen: usize,
+    /// Where the line begins that has not ended yet.
+    begin: usize,
+    /// How far its end was looked for.
+    searched: usize,
 }
 
 impl Lines {
     fn hand_out(&mut self, output: &[u8], line: &mut (dyn FnMut(&str) + Send)) {
-        while let Some(length) = output[self.seen..].iter().position(|byte| *byte == b'\n') {
-            line(&String::from_utf8_lossy(&output[self.seen..self.seen + length]));
-            self.seen += length + 1;
+        while let Some(length) = output[self.searched..].iter().position(|byte| *byte == b'\n') {
+            let end = self.searched + length;
+            line(&String::from_utf8_lossy(&output[self.begin..end]));
+            (self.begin, self.searched) = (end + 1, end + 1);
         }
+        self.searched = output.len();
     }
 }
 
@@ -186,6 +193,20 @@ fn closed(what: &str, errors: &str, heard: Option<Instant>) -> ShellError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_never_ends_is_searched_once() {
+        let (mut lines, mut output, mut told) = (Lines::default(), Vec::new(), Vec::new());
+        for part in ["one\ntw", "o\nth", "re", "e"] {
+            output.extend_from_slice(part.as_bytes());
+            lines.hand_out(&output, &mut |line| told.push(line.to_owned()));
+            assert_eq!(lines.searched, output.len(), "what was searched is not searched again");
+        }
+        assert_eq!(told, ["one", "two"]);
+        output.push(b'\n');
+        lines.hand_out(&output, &mut |line| told.push(line.to_owned()));
+        assert_eq!(told, ["one", "two", "three"]);
+    }
 
     #[test]
     fn of_complaints_without_end_the_beginning_is_kept() {

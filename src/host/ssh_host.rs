@@ -23,6 +23,7 @@ use super::{
     traces,
 };
 use crate::model::{
+    budget::Budget,
     digest::Digest,
     fleet::Check,
     name::FleetName,
@@ -31,6 +32,7 @@ use crate::model::{
     plan::Step,
     release::{HeldRelease, Holdings, Placed},
     seal::Key,
+    text,
 };
 
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
@@ -109,8 +111,8 @@ impl SshHost {
         if answer.status == 0 {
             return Ok(answer);
         }
-        let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors).trim().to_owned();
-        Err(HostError::Status { doing, status: answer.status, output })
+        let output = format!("{}\n{}", String::from_utf8_lossy(&answer.output), answer.errors);
+        Err(HostError::Status { doing, status: answer.status, output: text::of_host(output.trim()) })
     }
 
     /// Undoes a phase, or all where it is empty; `argument` is for the script. Empty lines tell that the host is there.
@@ -228,7 +230,8 @@ impl Host for SshHost {
         let answer = self.run(doing, &script, parcel.stream, STAGE_LIMIT, &mut |_| {}).await?;
         let output = String::from_utf8_lossy(&answer.output).trim().to_owned();
         let status = answer.status;
-        releases::placed(status, &output).ok_or(HostError::Status { doing, status, output })
+        let failed = |output: &str| HostError::Status { doing, status, output: text::of_host(output) };
+        releases::placed(status, &output).ok_or_else(|| failed(&output))
     }
 
     async fn reread(&self, fleet: &FleetName, releases: &BTreeSet<Digest>) -> Result<(), HostError> {
@@ -315,6 +318,7 @@ impl Host for SshHost {
     async fn log(&self, unit: &str, lines: u32) -> Result<Vec<String>, HostError> {
         let script = format!("journalctl --no-pager -o cat -n {lines} -u {} 2>&1", word(unit));
         let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;
-        Ok(String::from_utf8_lossy(&answer.output).lines().map(str::to_owned).collect())
+        let lines = String::from_utf8_lossy(&answer.output);
+        Ok(lines.lines().take(Budget::STANDARD.host_lines).map(text::of_host).collect())
     }
 }

@@ -59,7 +59,7 @@ fn install<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
     let mut packages: Vec<&str> = packages.into_iter().collect();
     packages.sort_unstable();
     packages.dedup();
-    format!("apt-get install -y {}", packages.join(" "))
+    format!("apt-get install -y --no-install-recommends {}", packages.join(" "))
 }
 
 /// All that is missing as one error.

@@ -28,6 +28,19 @@ pub struct Budget {
     pub entries: usize,
     /// Bytes of all files of one such tree.
     pub tree_bytes: u64,
+    /// Characters of one text that a host answers (a message, an error's output, a line of a log).
+    pub host_text: usize,
+    /// Lines that are kept of one log of a host.
+    pub host_lines: usize,
+    /// Bytes of the manifest on a host.
+    pub manifest_bytes: usize,
+    /// Phases that one deployment may have on a host.
+    pub phases: u32,
+    /// Bytes and entries of a build's folders while it runs.
+    pub build_bytes: u64,
+    pub build_entries: u64,
+    /// Bytes that a build leaves free on its disk, for all else that this machine does.
+    pub disk_reserve: u64,
     /// Objects of git that one fetch may bring.
     pub objects: usize,
     /// Bytes that one git object may have when it is inflated.
@@ -48,6 +61,13 @@ impl Budget {
         compared_names: 1_000,
         entries: 100_000,
         tree_bytes: 2 << 30,
+        host_text: 4_000,
+        host_lines: 100,
+        manifest_bytes: 4 << 20,
+        phases: 1_000,
+        build_bytes: 16 << 30,
+        build_entries: 2_000_000,
+        disk_reserve: 512 << 20,
         objects: 1_000_000,
         object_bytes: 256 << 20,
     };

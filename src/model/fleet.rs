@@ -13,6 +13,7 @@ use super::{
     confinement::Confinement,
     desired::Resource,
     drift::DriftPolicy,
+    grants::Grants,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{BodySize, CpuShare, Memory, PortRange, Span},
     source::Source,
@@ -29,6 +30,8 @@ pub struct Fleet {
     pub sites: BTreeMap<SiteName, Site>,
     /// The loopback port on which nginx answers the digest of its files.
     pub digest_port: u16,
+    /// What services and sites may ask of root.
+    pub grants: Grants,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +43,24 @@ pub struct Environment {
     pub drift: DriftPolicy,
     /// Whether a deployment that fails is undone; else it stops there, and the environment is held.
     pub rollback_on_failure: bool,
+    /// What becomes of the other instances when one fails.
+    pub on_instance_failure: OnInstanceFailure,
     /// How long an instance may be out of reach while it is changed before it counts as lost.
     pub lost_after: Span,
     /// How many releases stay on an instance beyond those that are in use.
     pub keep_releases: u32,
     /// Checks that must be green on a commit before it is deployed.
     pub require_checks: Vec<String>,
+}
+
+/// What becomes of a deployment on the other instances when one fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnInstanceFailure {
+    /// It is undone everywhere.
+    #[default]
+    Undo,
+    /// It is undone there alone, and goes on without at most so many instances.
+    LeaveOut { at_most: u32 },
 }
 
 /// One host, and how it is reached.
@@ -58,6 +73,8 @@ pub struct Instance {
     pub labels: BTreeMap<String, String>,
     /// Debian packages that must be there; added, never removed.
     pub packages: BTreeSet<String>,
+    /// What of the fleet's grants holds here too.
+    pub grants: Grants,
 }
 
 /// How to log in. Without `host_key` nothing ever connects.

@@ -13,6 +13,8 @@ pub mod drift;
 pub mod exclude;
 pub mod finding;
 pub mod fleet;
+pub mod generation;
+pub mod grants;
 pub mod headers;
 pub mod manifest;
 pub mod name;

@@ -21,7 +21,7 @@ pub enum Outcome {
     Unchanged,
     RolledBack,
     RollbackFailed,
-    /// Applied everywhere but on instances that could not be reached.
+    /// Applied everywhere but on instances that could not be reached, or failed and were left out.
     Partial,
     /// It failed and was left as it is, because `rollback_on_failure` is false; the environment is held.
     Stopped,
@@ -105,6 +105,9 @@ pub struct Deployment {
     /// Of those, the ones that somebody left out by choice.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<InstanceName>,
+    /// Instances that failed and were left out, each with why; the deployment is undone there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Failure>,
     /// What was left half-way where undoing failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<Failure>,

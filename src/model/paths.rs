@@ -21,6 +21,11 @@ pub fn env_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
     format!("/etc/evenkeel/{fleet}/{service}@{port}.env")
 }
 
+/// The folder whose files a service may name without a grant. Its administrator makes it; evenkeel never writes there.
+pub fn own_folder(fleet: &FleetName, service: &ServiceName) -> String {
+    format!("/etc/evenkeel.d/{fleet}/{service}/")
+}
+
 pub fn site_file(fleet: &FleetName, site: &SiteName) -> String {
     format!("/etc/nginx/conf.d/evenkeel-{fleet}-{site}.conf")
 }
@@ -38,6 +43,11 @@ pub fn base(fleet: &FleetName) -> String {
 
 pub fn manifest(fleet: &FleetName) -> String {
     format!("{}/manifest", base(fleet))
+}
+
+/// Holds the newest generation begun on a host.
+pub fn generation(fleet: &FleetName) -> String {
+    format!("{}/generation", base(fleet))
 }
 
 /// What undoes a deployment on a host, run by root there: evenkeel's own hand, and a person's where evenkeel has none.

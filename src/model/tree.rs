@@ -18,6 +18,9 @@ pub enum Entry {
     Submodule,
 }
 
+/// Git allows forty; a fleet needs none, and a circle has to end somewhere.
+pub const MOST_LINKS: usize = 8;
+
 /// Files by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
@@ -54,6 +57,19 @@ impl Tree {
             .map(move |(path, entry)| (&path[prefix.len()..], entry))
     }
 
+    /// The file at `path`, through links that stay within `folder`.
+    pub fn file_through_links(&self, folder: &str, path: &str) -> Option<&Entry> {
+        let mut at = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            match self.get(&at)? {
+                Entry::Symlink { target } => at = followed(folder, &at, target)?,
+                file @ Entry::File { .. } => return Some(file),
+                Entry::Submodule => return None,
+            }
+        }
+        None
+    }
+
     pub fn has_folder(&self, folder: &str) -> bool {
         self.below(folder).next().is_some()
     }
@@ -65,6 +81,18 @@ impl Tree {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// Where a link at `path` leads, when that is within `folder`.
+pub fn followed(folder: &str, path: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let joined = join(parent, target)?;
+    let inside =
+        folder.is_empty() || joined.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    inside.then_some(joined)
 }
 
 /// Joins a folder and a path below it, resolving `.` and `..`. None when the result would leave the root.

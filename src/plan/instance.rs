@@ -6,6 +6,7 @@ use super::{Inputs, confined, links, order};
 use crate::model::{
     desired::{Desired, DesiredLink, Resource},
     finding::{Finding, any_error},
+    generation,
     manifest::Manifest,
     name::{InstanceName, ServiceName},
     observation::{LiveFile, LiveRelease, LiveUnit, Observation},
@@ -71,7 +72,7 @@ impl<'a> Differ<'a> {
     }
 
     pub fn run(mut self) -> Found {
-        let generation = self.known("the generation", &self.live.generation).copied().unwrap_or(0);
+        let generation = self.generation();
         self.known("the manifest", &self.live.manifest);
         self.seal();
         self.packages();
@@ -103,6 +104,20 @@ impl<'a> Differ<'a> {
             generation,
         };
         Found { instance, steps: self.steps, findings: self.findings }
+    }
+
+    /// The newest generation that the instance has seen. One that the history makes implausible is unknown: the number
+    /// of the next deployment, which every instance is told, is made from it.
+    fn generation(&mut self) -> u64 {
+        let Some(seen) = self.known("the generation", &self.live.generation).copied() else { return 0 };
+        match generation::believe(seen, self.inputs.newest_generation) {
+            Ok(seen) => seen,
+            Err(doubt) => {
+                let file = paths::generation(&self.inputs.fleet.name);
+                self.unknown.push(format!("{doubt}; log in there, and write the last true one to {file}"));
+                0
+            }
+        }
     }
 
     pub fn name(&self) -> &'a InstanceName {

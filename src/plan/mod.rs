@@ -39,6 +39,8 @@ pub struct Inputs<'a> {
     pub desired: &'a BTreeMap<InstanceName, Desired>,
     pub releases: &'a BTreeMap<Digest, &'a Release>,
     pub observed: &'a Observed,
+    /// The newest generation that the history tells of; None where there is no history, or it was not asked.
+    pub newest_generation: Option<u64>,
     /// Why a resource's files are others although the config repository says the same, in words.
     pub moved: &'a BTreeMap<Resource, String>,
 }

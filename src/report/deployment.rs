@@ -57,6 +57,10 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
     text += match deployment.outcome {
         Some(Outcome::RolledBack) => "Everything is as it was before; packages, if any were installed, stay.\n",
         Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
+        Some(Outcome::Partial) if !deployment.failed.is_empty() => {
+            "The instances that failed run what they ran before, and are tried again. `evenkeel rollback` takes the \
+             deployment back everywhere.\n"
+        }
         Some(Outcome::Partial) => "What was not reached follows with the next deployment that reaches it.\n",
         Some(Outcome::Stopped) => {
             "Nothing was undone, and the environment is held. Push a commit that mends it, or pin an earlier one \
@@ -101,7 +105,11 @@ pub(super) fn what(deployment: &Deployment) -> String {
         (Some(Outcome::Applied), _) => done(&deployment.summary),
         (Some(Outcome::Unchanged), _) => "nothing to do".to_owned(),
         (Some(Outcome::Partial), _) => {
-            format!("{}, {} not reached", done(&deployment.summary), deployment.unreached.len())
+            let missing =
+                [(deployment.failed.len(), "failed and left out"), (deployment.unreached.len(), "not reached")];
+            let missing =
+                missing.iter().filter(|(number, _)| *number > 0).map(|(number, how)| format!(", {number} {how}"));
+            done(&deployment.summary) + &missing.collect::<String>()
         }
         (Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped), Some(failure)) => {
             match failure.cause {
@@ -186,6 +194,7 @@ fn troubles(deployment: &Deployment, style: Style) -> String {
     if let Some(failure) = &deployment.failure {
         paragraphs.push(failed("Failed", failure, style));
     }
+    paragraphs.extend(deployment.failed.iter().map(|failure| failed("Left out", failure, style)));
     paragraphs.extend(deployment.not_undone.iter().map(|failure| failed("Not undone", failure, style)));
     if !deployment.unreached.is_empty() {
         let lines = deployment.unreached.iter().map(|(name, why)| format!("- {name}: {}\n", one_line(why)));

@@ -5,6 +5,7 @@ use std::{fs, path::Path, process::Command};
 use crate::{
     daemon::{Config, EVENKEEL},
     git_program::git,
+    needs::lacks,
     trace::{CALLS, Call, calls},
 };
 
@@ -46,6 +47,9 @@ fn put_into<'c>(calls: &'c [Call], repository: &Path) -> Vec<(usize, &'c str, &'
 
 #[test]
 fn what_is_recorded_outlives_a_loss_of_power() {
+    if lacks(&["strace"]) {
+        return;
+    }
     let config = Config::new();
     let calls = holds(&config);
     let told = || calls.iter().map(|call| format!("{call}\n")).collect::<String>();

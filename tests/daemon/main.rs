@@ -10,6 +10,8 @@ mod environments;
 #[expect(dead_code, reason = "shared with those who serve repositories")]
 mod git_program;
 mod log;
+#[path = "../support/needs.rs"]
+mod needs;
 mod packaging;
 mod systemd;
 mod terminal;

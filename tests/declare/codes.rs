@@ -255,13 +255,14 @@ fn every_code_as_people_see_it() {
             "literal-address",
             vec![("services/b.yaml", b("env: {URL: \"http://10.0.0.1:8100/x\", DB: \"u@10.0.0.2/db\"}"))],
         ),
+        ("without-effect", vec![("environments/production.yaml", "branch: main\nleave_out_at_most: 2\n".into())]),
         ("literal-address", vec![("services/a.yaml", a("server.py", "server.py --peer 10.0.0.2:8100"))]),
         (
             "port-reserved",
             vec![
                 ("instances/h1.yaml", H1.replace("8100-8199", "443-8199")),
                 ("services/a.yaml", a("8100", "443")),
-                ("sites/s.yaml", format!("{site}tls: {{certificate: /etc/a.pem, key: /etc/a.key}}\n")),
+                ("sites/s.yaml", format!("{site}tls: {{certificate: /etc/ssl/a.pem, key: /etc/ssl/a.key}}\n")),
             ],
         ),
         ("missing-key", vec![("sites/s.yaml", format!("{site}tls: {{certificate: /etc/a.pem}}\n"))]),
@@ -310,6 +311,32 @@ fn every_code_as_people_see_it() {
             vec![
                 ("instances/h1.yaml", through("{address: 192.0.2.1, host_key: KEY}")),
                 ("instances/h2.yaml", through("{address: 192.0.2.1, user: other, host_key: KEY}")),
+            ],
+        ),
+        ("not-granted", vec![("services/a.yaml", a("{exec: ", "{user: root, exec: "))]),
+        ("not-granted", vec![("fleet.yaml", "name: sophia\ndefaults: {user: root}\nallow: {replaces: []}\n".into())]),
+        (
+            "not-granted",
+            vec![
+                (
+                    "fleet.yaml",
+                    "name: sophia\ndefaults: {user: ubuntu}\nallow:\n  env_files: [/etc/sophia/*.env]\n  \
+                     packages: [nginx-*]\n"
+                        .into(),
+                ),
+                ("instances/h1.yaml", format!("{H1}packages: [nginx-light, jq]\nallow: {{replaces: [a.service]}}\n")),
+                ("services/a.yaml", a_and("env_file: /etc/other.env\nreplaces: [a.service, b.service]")),
+                (
+                    "sites/s.yaml",
+                    format!("{site}tls: {{certificate: /etc/shadow, key: /etc/ssl/a.key}}\nacme_root: /root\n"),
+                ),
+            ],
+        ),
+        (
+            "kept-unit",
+            vec![
+                ("fleet.yaml", "name: sophia\ndefaults: {user: ubuntu}\nallow: {replaces: [ssh*, a.service]}\n".into()),
+                ("services/a.yaml", a_and("replaces: [ssh.service, systemd-journald.service]")),
             ],
         ),
         ("replaces-own-unit", vec![("services/a.yaml", a_and("replaces: [sophia-a.service, sophia-a@8100.service]"))]),

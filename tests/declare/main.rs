@@ -2,6 +2,7 @@
 
 mod codes;
 mod entries;
+mod grants;
 mod held;
 mod resolve;
 

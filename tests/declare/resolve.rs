@@ -10,6 +10,11 @@ use crate::{A, H1, H2, KEY, SHA256, a, read, resolved, through};
 
 const FULL: &[(&str, &str)] = &[
     (
+        "fleet.yaml",
+        "name: sophia\ndefaults: {user: ubuntu}\n\
+         allow: {users: [b], env_files: [/etc/*.env], netrc: [/etc/netrc], replaces: [b.service], tls: [/etc/*]}\n",
+    ),
+    (
         "services/b.yaml",
         r#"description: >
   Two lines

@@ -166,3 +166,43 @@ fn a_branch_cannot_move_where_it_is_deployed_to() {
     assert!(repository.tree("no commit").is_err());
     assert!(repository.tree(&"0".repeat(40)).is_err());
 }
+
+/// A link on the default branch leads to what is there on the default branch, and a second name of `fleet.yaml` is one.
+#[test]
+fn a_branch_cannot_slip_a_file_under_a_link_of_the_default_branch() {
+    let folder = temporary();
+    let work = folder.path().join("work");
+    write(&work, "fleet/shared/fleet.yaml", "name: demo\n");
+    write(&work, "fleet/shared/h1.yaml", "address: 1\n");
+    std::fs::create_dir_all(work.join("fleet/instances")).expect("it is made");
+    for (link, target) in [
+        ("fleet/fleet.yaml", "shared/fleet.yaml"),
+        ("fleet/instances/h1.yaml", "../shared/h1.yaml"),
+        ("fleet/instances/h2.yaml", "../shared/not-there.yaml"),
+        ("fleet/instances/h3.yaml", "../../outside.yaml"),
+    ] {
+        std::os::unix::fs::symlink(target, work.join(link)).expect("it is made");
+    }
+    git(&work, &["init", "--quiet"]);
+    let commit = |message: &str| {
+        git(&work, &["add", "--all"]);
+        git(&work, &["commit", "--quiet", "--message", message]);
+        git(&work, &["rev-parse", "HEAD"])
+    };
+    let default = commit("Links");
+    git(&work, &["checkout", "--quiet", "-b", "production"]);
+    write(&work, "fleet/shared/fleet.yaml", "name: stolen\n");
+    write(&work, "fleet/shared/h1.yaml", "address: 2\n");
+    write(&work, "fleet/shared/not-there.yaml", "address: 3\n");
+    write(&work, "fleet/fleet.yml", "name: stolen\n");
+    let environment = commit("Thefts");
+    let repository = open(folder.path(), "mirror", &local(&work));
+    repository.fetch().expect("it fetches");
+    let tree = repository.composed_tree(&default, &environment, "fleet").expect("it composes");
+    let of = |path: &str| text(&tree, path);
+    assert_eq!(of("fleet/fleet.yaml").as_deref(), Some("name: demo\n"));
+    assert_eq!(of("fleet/instances/h1.yaml").as_deref(), Some("address: 1\n"));
+    assert_eq!(of("fleet/instances/h2.yaml").as_deref(), Some("-> h2.yaml"), "it leads nowhere");
+    assert_eq!(of("fleet/instances/h3.yaml").as_deref(), Some("-> ../../outside.yaml"), "it is refused when read");
+    assert_eq!(of("fleet/fleet.yml"), None);
+}

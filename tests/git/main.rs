@@ -1,5 +1,5 @@
 //! Reading and writing repositories: on this machine, over HTTP against git's own server program, and
-//! over SSH against a real sshd. Needs `git` and `/usr/sbin/sshd`; without them it fails and says so.
+//! over SSH against a real sshd. Needs `git`.
 
 mod bad_remotes;
 mod bad_server;
@@ -12,6 +12,8 @@ mod http;
 mod http_server;
 mod local;
 mod lost_history;
+#[path = "../support/needs.rs"]
+mod needs;
 mod plans;
 mod restore;
 mod ssh;

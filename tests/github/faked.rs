@@ -26,6 +26,7 @@ use crate::{
         git::git,
         github::{REPOSITORY, Request, Trouble, Who},
         hosted::Hosted,
+        needs::lacks,
     },
 };
 
@@ -161,6 +162,9 @@ fn wrongs(validator: &Validator, value: &Value) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_answers_is_what_github_describes() {
+    if lacks(&["node", "npm"]) {
+        return;
+    }
     let hosted = hosted();
     everything(&hosted).await;
     let mut asked = BTreeSet::new();
@@ -235,6 +239,9 @@ fn spoiled(value: &Value) -> Vec<(String, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_github_does_not_allow_it_refuses() {
+    if lacks(&["node", "npm"]) {
+        return;
+    }
     let hosted = hosted();
     everything(&hosted).await;
     // Else it would be refused for being there.
@@ -290,6 +297,9 @@ fn payloads(event: &str, action: Option<&str>) -> Validator {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_delivers_is_what_github_documents() {
+    if lacks(&["node", "npm"]) {
+        return;
+    }
     let hosted = hosted();
     let taker = Server::start(|_, _| answer(202, &Value::Null)).await;
     let url = format!("{}/webhook/github", taker.url);

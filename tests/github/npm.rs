@@ -47,7 +47,7 @@ pub fn node(script: &str, arguments: &[&str]) -> Vec<u8> {
 
 fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| {
-        panic!("{command:?} cannot be run ({error}): these tests need Node and npm (apt-get install nodejs npm)")
+        panic!("{command:?} cannot be run ({error}): these tests need Node and npm (`tests/run` installs them)")
     });
     assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     output

@@ -58,7 +58,9 @@ impl<'a> Fleet<'a> {
             "fleet.yaml",
             &format!(
                 "name: {name}\nssh: {{user: ubuntu}}\ndigest_port: {}\n\
-                 defaults: {{user: ubuntu, health: {{interval: 200ms, start_period: 15s}}}}\n",
+                 defaults: {{user: ubuntu, health: {{interval: 200ms, start_period: 15s}}}}\n\
+                 allow:\n  users: [root, nobody-here, nobody-of-this-name]\n  env_files: [/etc/labtest/*.env]\n  \
+                 netrc: [/etc/lab-netrc]\n  tls: [/etc/labtls/*]\n",
                 fleet.digest_port
             ),
         );

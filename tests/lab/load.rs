@@ -196,7 +196,8 @@ impl Wrk {
             lab.enter().expect("the lab is up");
             let mut wrk = Command::new("wrk");
             wrk.args(["--threads", "2", "--connections", "32", "--duration", "10m", "--header", &host]);
-            wrk.arg(format!("http://{address}/")).stdin(Stdio::null()).stdout(Stdio::piped());
+            // The port in figures: a name needs /etc/services, which a minimal Debian has not.
+            wrk.arg(format!("http://{address}:80/")).stdin(Stdio::null()).stdout(Stdio::piped());
             Self(wrk.spawn().expect("wrk is installed"))
         });
         started.join().expect("it does not panic")

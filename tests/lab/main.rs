@@ -2,10 +2,13 @@
 //!
 //! Two labs of five hosts are booted for all of them and taken down at the end, also when some fail: most of
 //! a statement's time goes into waiting for hosts. In a lab one statement runs after the other, each with a
-//! fleet of its own name and ports. Needs root, and what `evenkeel lab up` needs. Arguments are as `cargo test`
-//! takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is one lab; with
-//! `KEEP_LAB=1` they stay up, to be looked at; with `SHOW=1` what evenkeel says is shown.
+//! fleet of its own name and ports. Without root, or without a program that a lab needs, all of them are ignored; so is a
+//! statement that `needs` a program which is missing. In CI as root both are failures.
+//!
+//! Arguments are as `cargo test` takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is
+//! one lab; with `KEEP_LAB=1` they stay up, to be looked at; with `SHOW=1` what evenkeel says is shown.
 
+mod apart;
 mod asked;
 mod builds;
 mod change;
@@ -57,16 +60,19 @@ use std::{
     time::Instant,
 };
 
-use support::{dice, git, waiting};
+use support::{dice, git, needs, waiting};
 use world::World;
 
 /// As many as make use of two cores.
 const LABS: usize = 2;
 
-type Test = (&'static str, fn(&World));
+/// A statement's name, the programs that it needs besides those of a lab, and what it does.
+type Test = (&'static str, &'static [&'static str], fn(&World));
 
 macro_rules! tests {
-    ($($module:ident { $($name:ident,)* })*) => { &[$($((concat!(stringify!($module), "::", stringify!($name)), $module::$name),)*)*] };
+    ($($module:ident { $($name:ident $(needs $program:literal)?,)* })*) => {
+        &[$($((concat!(stringify!($module), "::", stringify!($name)), &[$($program)?], $module::$name),)*)*]
+    };
 }
 
 /// In the order in which they run: what takes hosts down comes last.
@@ -88,6 +94,9 @@ const TESTS: &[Test] = tests! {
         a_site_where_nginx_is_not_installed,
         a_user_that_does_not_exist,
         an_env_file_that_does_not_exist,
+        another_services_secret_and_the_hosts_own_units,
+        what_a_branch_grants_itself,
+        an_alias_of_what_keeps_the_host_reachable,
         a_file_of_somebody_else_in_the_way,
         a_second_apply_while_one_runs_on_the_host,
     }
@@ -99,6 +108,11 @@ const TESTS: &[Test] = tests! {
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
         a_reload_that_nginx_does_not_follow_rolls_the_site_back,
+    }
+    apart {
+        a_generation_that_nobody_made_concerns_its_instance_alone,
+        an_instance_that_fails_alone_is_left_out_where_that_is_declared,
+        more_failures_than_may_be_left_out_undo_a_deployment_everywhere,
     }
     frontend {
         a_site_serves_its_frontend_and_leads_to_its_services,
@@ -120,9 +134,9 @@ const TESTS: &[Test] = tests! {
         an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not,
         an_undone_switch_restores_every_link,
         ten_switches_under_load_lose_nothing,
-        ten_switches_at_full_speed_close_no_connection,
+        ten_switches_at_full_speed_close_no_connection needs "wrk",
         ten_reloads_under_load_lose_nothing,
-        a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself,
+        a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself needs "chromium",
     }
     tls {
         a_site_speaks_tls_and_plain_http_leads_there,
@@ -178,7 +192,7 @@ const TESTS: &[Test] = tests! {
     }
     order {
         the_trace_of_a_host_is_read_as_it_is_written,
-        files_change_in_the_order_that_survives_a_cut,
+        files_change_in_the_order_that_survives_a_cut needs "strace",
     }
     health {
         an_http_check_holds_back_what_comes_after,
@@ -197,8 +211,8 @@ const TESTS: &[Test] = tests! {
         a_branch_of_another_repository_that_moves_is_deployed_like_a_commit,
     }
     builds {
-        a_build_that_fails_touches_no_host_and_what_is_built_goes_live,
-        apply_builds_what_is_merged_and_nothing_else,
+        a_build_that_fails_touches_no_host_and_what_is_built_goes_live needs "bwrap",
+        apply_builds_what_is_merged_and_nothing_else needs "bwrap",
     }
     pulls {
         a_pull_request_has_one_comment_which_is_kept_up_to_date,
@@ -302,24 +316,48 @@ const TESTS: &[Test] = tests! {
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();
-    let chosen: Vec<&Test> = TESTS.iter().filter(|(name, _)| arguments.wants(name)).collect();
+    let chosen: Vec<&Test> = TESTS.iter().filter(|(name, ..)| arguments.wants(name)).collect();
     if arguments.list {
-        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        chosen.iter().for_each(|(name, ..)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     println!("\nrunning {} tests", chosen.len());
+    let (chosen, ignored) = with_what_is_here(chosen);
     let failed = if chosen.is_empty() { Vec::new() } else { run(&chosen) };
     if !failed.is_empty() {
         println!("\nfailures:");
         failed.iter().for_each(|name| println!("    {name}"));
     }
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
-    let (passed, out) = (chosen.len() - failed.len(), TESTS.len() - chosen.len());
+    let (passed, out) = (chosen.len() - failed.len(), TESTS.len() - chosen.len() - ignored);
     println!(
-        "\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {out} filtered out\n",
+        "\ntest result: {word}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {out} filtered out\n",
         failed.len()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// The tests whose programs are all here, and the number of the others, each of which is told of. In CI as root the
+/// others run, too, and fail.
+fn with_what_is_here(tests: Vec<&Test>) -> (Vec<&Test>, usize) {
+    let all = tests.len();
+    if needs::is_strict() || all == 0 {
+        return (tests, 0);
+    }
+    if let Some(why) = World::lacks() {
+        println!("{all} tests on lab hosts ... ignored: {why}");
+        return (Vec::new(), all);
+    }
+    let is_here = |(name, programs, _): &&Test| match needs::missing(programs) {
+        Some(why) => {
+            println!("test {name} ... ignored: {why}");
+            false
+        }
+        None => true,
+    };
+    let here: Vec<_> = tests.into_iter().filter(is_here).collect();
+    let ignored = all - here.len();
+    (here, ignored)
 }
 
 /// The names of those that failed. The labs come down whatever happens in between.
@@ -330,13 +368,13 @@ fn run(tests: &[&Test]) -> Vec<&'static str> {
         Ok(both) => both,
         Err(why) => {
             eprintln!("these tests need labs of real hosts: {why}");
-            return tests.iter().map(|(name, _)| *name).collect();
+            return tests.iter().map(|(name, ..)| *name).collect();
         }
     };
     let next = AtomicUsize::new(0);
     let failed_in = |world| {
         let taken = iter::from_fn(|| tests.get(next.fetch_add(1, Ordering::Relaxed)));
-        taken.filter(|test| !holds(test, world)).map(|(name, _)| *name).collect::<Vec<_>>()
+        taken.filter(|test| !holds(test, world)).map(|(name, ..)| *name).collect::<Vec<_>>()
     };
     thread::scope(|scope| {
         let labs: Vec<_> = worlds.iter().map(|world| scope.spawn(move || failed_in(world))).collect();
@@ -353,7 +391,7 @@ fn boot(labs: usize) -> Result<Vec<World>, String> {
 }
 
 /// In a thread with the statement's name, which is what a panic is told with.
-fn holds((name, test): &Test, world: &World) -> bool {
+fn holds((name, _, test): &Test, world: &World) -> bool {
     let began = Instant::now();
     let ended_well = thread::scope(|scope| {
         let thread = thread::Builder::new().name((*name).to_owned());

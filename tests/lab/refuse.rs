@@ -65,6 +65,70 @@ pub fn an_env_file_that_does_not_exist(world: &World) {
     assert_names(&refused(&fleet, "no-env-file"), &["h2", "/etc/labtest/not-there.env", "alpha"]);
 }
 
+pub fn another_services_secret_and_the_hosts_own_units(world: &World) {
+    let fleet = Fleet::new(world, "greedy");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    h1.write("/etc/other.env", "SECRET=hush\n");
+    fleet.service("innocent", fleet.port(9), &["h4"], "");
+    for (asked, code) in [
+        ("env_file: /etc/other.env", "not-granted"),
+        ("run: {exec: /usr/bin/python3 server.py, user: nobody}\nenv_file: /etc/other.env", "not-granted"),
+        ("run: {exec: /usr/bin/python3 server.py, user: nobody}", "not-granted"),
+        ("replaces: [ssh.service, systemd-journald.service]", "kept-unit"),
+    ] {
+        fleet.service("alpha", port, &["h1"], asked);
+        fleet.commit();
+        let before = world.traces();
+        let refused = fleet.apply().ends_with(4);
+        assert_names(&refused.errors, &[code, "services/alpha.yaml"]);
+        assert_same(&before, &world.traces());
+        assert!(fleet.history().is_empty(), "a refusal before the start is no deployment");
+    }
+    assert_is("the way in", h1.unit("ssh.service", "ActiveState"), "active");
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.deploy().ends_with(0);
+    assert_is("who answers", h1.asks(port, "/"), "alpha h1 / None");
+}
+
+pub fn what_a_branch_grants_itself(world: &World) {
+    let fleet = Fleet::shared(world, "selfgrant");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    h1.write("/etc/other.env", "SECRET=hush\n");
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.deploy().ends_with(0);
+    let before = fleet.invocations();
+
+    fleet.git(&["checkout", "--quiet", "-b", "work"]);
+    let own = std::fs::read_to_string(fleet.path().join("fleet.yaml")).expect("it can be read");
+    fleet.write("fleet.yaml", &own.replace("env_files: [", "env_files: [/etc/other.env, "));
+    fleet.service("alpha", port, &["h1"], "env_file: /etc/other.env");
+    fleet.run("validate", &[]).ends_with(0);
+    fleet.git(&["commit", "--quiet", "--all", "--message", "A grant of its own"]);
+    fleet.git(&["push", "--quiet", "origin", "work"]);
+    let refused = fleet.apply().ends_with(4);
+    assert_names(&refused.errors, &["not-granted", "services/alpha.yaml"]);
+    assert_is("what runs", fleet.invocations(), before);
+}
+
+pub fn an_alias_of_what_keeps_the_host_reachable(world: &World) {
+    let fleet = Fleet::new(world, "alias");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let link = "/etc/systemd/system/old-alias.service";
+    let alias =
+        format!("ln -s $(systemctl show --value -p FragmentPath ssh.service) {link} && systemctl daemon-reload");
+    let gone = format!("rm -f {link} && systemctl daemon-reload");
+    let _alias = h1.until_dropped(&alias, &gone);
+    assert_is("the alias", h1.unit("old-alias.service", "Id"), "ssh.service");
+    let before = h1.unit("ssh.service", "InvocationID");
+    fleet.service("alpha", port, &["h1"], "replaces: [old-alias.service]");
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure").to_string();
+    assert_names(&failure, &["old-alias.service", "ssh.service"]);
+    assert_is("the way in", h1.unit("ssh.service", "InvocationID"), before);
+    fleet.service("alpha", port, &["h1"], "");
+    fleet.deploy().ends_with(0);
+}
+
 pub fn a_file_of_somebody_else_in_the_way(world: &World) {
     let fleet = Fleet::new(world, "foreign");
     let unit = fleet.unit("alpha", fleet.port(0));

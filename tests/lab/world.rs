@@ -13,6 +13,7 @@ use std::{
 
 use evenkeel::lab::Lab;
 
+use crate::needs;
 pub use crate::waiting::wait_for;
 
 /// The program under test.
@@ -44,15 +45,25 @@ pub struct Host {
 }
 
 impl World {
-    pub fn boot(name: &str) -> Result<Self, String> {
+    /// Why this machine can boot no lab. Nothing is installed here: `tests/run` asks, and does it.
+    pub fn lacks() -> Option<String> {
         if !rustix::process::geteuid().is_root() {
-            return Err("only root can boot one; run `sudo -E cargo test --test lab`".to_owned());
+            return Some("only root can boot a lab; run `sudo -E tests/run`".to_owned());
+        }
+        let programs = needs::missing(&["git", "openssl"]);
+        let lab = || Lab::open("any").ok().and_then(|lab| lab.missing().into_iter().next());
+        programs.or_else(|| lab().map(|missing| format!("a lab needs {}", missing.what)))
+    }
+
+    pub fn boot(name: &str) -> Result<Self, String> {
+        if let Some(why) = Self::lacks() {
+            return Err(why);
         }
         let lab = Lab::open(name).map_err(|error| error.to_string())?;
         let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), names: Mutex::default() };
         // What an earlier run left is not what these tests expect.
         world.evenkeel_lab(&["down"])?;
-        world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string(), "--yes"])?;
+        world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string()])?;
         let hosts = world.lab.hosts().map_err(|error| error.to_string())?;
         let disks = world.lab.override_file();
         let disks = disks.parent().ok_or("the override file lies in no folder")?;

@@ -21,7 +21,11 @@ pub const H1: &str = "environment: production\naddress: 10.0.0.1\nports: 8100-81
 
 pub fn small() -> Declared {
     of(&[
-        ("fleet.yaml", "name: small\ndefaults: {user: ubuntu}\n"),
+        (
+            "fleet.yaml",
+            "name: small\ndefaults: {user: ubuntu}\n\
+             allow: {users: [_x-1], env_files: [/**], tls: [/**], acme: [/**]}\n",
+        ),
         ("environments/production.yaml", "branch: main\n"),
         ("instances/h1.yaml", H1),
         ("services/alpha.yaml", &format!("{ALPHA}{RUN}")),

@@ -59,7 +59,11 @@ fn a_file_of_ours_that_became_a_directory_is_refused() {
 
 #[test]
 fn a_missing_user_is_refused_with_who_needs_it() {
-    let declared = example().edit("services/gong_mcp.yaml", "state: [gong]", "state: [gong], user: gong");
+    let declared = example().edit("fleet.yaml", "allow:\n", "allow:\n  users: [gong]\n").edit(
+        "services/gong_mcp.yaml",
+        "state: [gong]",
+        "state: [gong], user: gong",
+    );
     let world = World::empty(&declared);
     insta::assert_snapshot!(refused(world, "business-tools"), @r"
     business-tools no-user: there is no user gong, as whom gong_mcp should run

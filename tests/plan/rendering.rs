@@ -31,6 +31,7 @@ fn the_server_that_answers_the_digest() {
 #[test]
 fn a_unit_with_everything() {
     let declared = example()
+        .edit("fleet.yaml", "allow:\n", "allow:\n  users: [root]\n")
         .edit("services/gong_mcp.yaml", "state: [gong]", "state: [gong, notes], user: root")
         .append("services/gong_mcp.yaml", "env_file: /etc/sophia/gong.env");
     let path = "/etc/systemd/system/sophia-gong_mcp@8100.service";

@@ -83,6 +83,29 @@ fn every_declared_path_and_unit_has_to_answer() {
 }
 
 #[test]
+fn a_generation_that_is_far_from_the_historys_makes_that_instance_unknown_and_no_other() {
+    let changed = example().edit("services/gong_mcp.yaml", "ENVIRONMENT: prod", "ENVIRONMENT: test");
+    let world = World::live(&example()).declare(&changed);
+    let plan_of = |seen: u64, newest| {
+        let mut observed = world.observe();
+        let control = observed.get_mut(&instance("control")).expect("an instance").as_mut().expect("reached");
+        control.generation = Seen::Known(seen);
+        evenkeel::engine::look::plan_from(&world.prepared, &observed, newest)
+    };
+    let plan = plan_of(5_000, Some(7));
+    let far = |why: &str| why.contains("generation 5000 is far from 7") && why.contains("/var/lib/evenkeel/sophia/");
+    assert!(
+        matches!(state(&plan, "control"), InstanceState::Unknown(why) if far(why)),
+        "{:?}",
+        state(&plan, "control")
+    );
+    assert!(plan.instances.values().all(|instance| instance.generation < 5_000), "it counts for nobody");
+    assert!(plan.steps.iter().any(|step| step.instance == instance("business-tools")), "the others go on");
+    assert_eq!(*state(&plan_of(8, Some(7)), "control"), InstanceState::AsDeclared, "another controller's, perhaps");
+    assert_eq!(*state(&plan_of(5_000, None), "control"), InstanceState::AsDeclared, "the history is lost");
+}
+
+#[test]
 fn listeners_have_to_answer_only_where_something_starts() {
     let live = World::live(&example());
     let plan = live.plan_when("ai-core", |seen| seen.listeners = unknown());
@@ -110,7 +133,7 @@ fn an_instance_that_is_not_reached_is_said_and_left_alone() {
     let mut observed: Observed = world.observe();
     observed.insert(instance("business-tools"), Err("no route to host".to_owned()));
     observed.remove(&instance("control"));
-    let plan = evenkeel::engine::look::plan_from(&world.prepared, &observed);
+    let plan = evenkeel::engine::look::plan_from(&world.prepared, &observed, None);
     assert!(plan.steps.is_empty());
     insta::assert_snapshot!(shown(&plan), @r"
     ? business-tools: not observed: no route to host; nothing is planned there

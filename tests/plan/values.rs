@@ -197,8 +197,9 @@ proptest! {
     #[test]
     fn a_user_and_a_state_directory_arrive_or_are_refused(name in plausible()) {
         let run = |key: &str| format!("run: {{exec: /usr/bin/python3 server.py, {key}}}");
-        if let Some((_, read)) = service(&run(&format!("user: {}", yaml(&name))))? {
-            prop_assert_eq!(read.plain("Service.User"), Some(name.clone()));
+        let granted = format!("defaults: {{user: {0}}}\nallow: {{users: [{0}]}}", yaml(&name));
+        if let Some(prepared) = declare("fleet.yaml", "name: small\n", &granted)? {
+            prop_assert_eq!(Read::of(&prepared)?.plain("Service.User"), Some(name.clone()));
         }
         if let Some((_, read)) = service(&run(&format!("state: [{}]", yaml(&name))))? {
             let [directory] = read.setting("Service.StateDirectory")[..] else { panic!("one directory") };

@@ -67,6 +67,7 @@ fn other_requirements_another_index_and_another_interpreter_are_another_one() {
     let with = |more: &str| {
         let (from, to) = ("requirements: requirements.txt", format!("requirements: requirements.txt, {more}"));
         let declared = python("a==1\n").edit("services/gong_mcp.yaml", from, &to);
+        let declared = declared.edit("fleet.yaml", "allow:\n", "allow:\n  netrc: [/etc/netrc]\n");
         key(&declared.edit("services/hubspot_mcp.yaml", from, &to))
     };
     let keys = [

@@ -70,14 +70,14 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        plan_from(&self.prepared, &self.observe())
+        plan_from(&self.prepared, &self.observe(), None)
     }
 
     /// Plans from what the probe of one instance would say, changed.
     pub fn plan_when(&self, name: &str, change: impl FnOnce(&mut Observation)) -> Plan {
         let mut observed = self.observe();
         change(observed.get_mut(&instance(name)).expect("an instance").as_mut().expect("reached"));
-        plan_from(&self.prepared, &observed)
+        plan_from(&self.prepared, &observed, None)
     }
 
     /// Carries a plan out on the hosts, phase by phase.

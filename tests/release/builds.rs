@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use evenkeel::{
     model::{
+        budget::Budget,
         build::Build,
         digest::Digest,
         quantity::Span,
@@ -13,7 +14,10 @@ use evenkeel::{
 };
 use insta::assert_snapshot;
 
-use crate::world::{World, one};
+use crate::{
+    needs::lacks,
+    world::{World, one},
+};
 
 /// A build with limits that no honest test comes near.
 fn build(run: &str) -> Build {
@@ -67,6 +71,9 @@ fn failed(world: &World, build: &Build) -> String {
 
 #[test]
 fn a_build_has_its_source_a_home_and_a_cleared_environment() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     assert_snapshot!(said(&world, "pwd; cat in/file; id -un; id -u; hostname; echo \"$GREETING\"; ls -A ~ /tmp"), @r#"
     /build
@@ -91,6 +98,9 @@ fn a_build_has_its_source_a_home_and_a_cleared_environment() {
 
 #[test]
 fn nothing_of_this_machine_is_there_that_could_let_anybody_in() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let token = world.write("token", b"secret");
     for path in [token.as_str(), "/root", "/home/ubuntu", "/etc/shadow", "/etc/ssh", "/etc/ssl/private", "/run/systemd"]
@@ -106,6 +116,9 @@ fn nothing_of_this_machine_is_there_that_could_let_anybody_in() {
 
 #[test]
 fn nothing_outside_its_own_folders_can_be_written() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     for path in ["/x", "/usr/x", "/usr/local/etc/x", "/etc/x", "/dev/x", "/home/x", "/var/x", "/run/x"] {
         let said = said(&world, &format!("(echo x >'{path}') 2>/dev/null && echo written || echo refused"));
@@ -124,6 +137,9 @@ fn nothing_outside_its_own_folders_can_be_written() {
 
 #[test]
 fn without_a_network_there_is_none() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let devices = "grep -o '^ *[a-z0-9]*:' /proc/net/dev | tr -d ' :' | sort";
     assert_eq!(said(&world, devices), "lo\n");
@@ -136,6 +152,9 @@ fn without_a_network_there_is_none() {
 
 #[test]
 fn what_does_not_end_is_ended_with_all_its_processes() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let number = format!("98765.{}", std::process::id());
     let run = format!(
@@ -165,6 +184,9 @@ fn running(word: &str) -> usize {
 
 #[test]
 fn what_babbles_is_heard_to_the_end_but_not_kept() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let error = failed(&world, &build("yes babble | head -c 50000000; echo; echo 'the last word' >&2; exit 3"));
     assert!(error.contains("failed (exit status: 3); correct it and commit; its last lines:\n"), "{error}");
@@ -176,6 +198,9 @@ fn what_babbles_is_heard_to_the_end_but_not_kept() {
 
 #[test]
 fn memory_is_bounded_for_one_process_and_for_all_together() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let one = failed(&world, &build("head -c 400000000 /dev/zero | tail | wc -c; exit 1"));
     assert!(one.contains("memory exhausted"), "{one}");
@@ -190,7 +215,55 @@ fn memory_is_bounded_for_one_process_and_for_all_together() {
 }
 
 #[test]
+fn memory_that_no_process_maps_cannot_be_had() {
+    let world = World::new();
+    let python = "import os, ctypes\n\
+                  try: print('memfd', os.memfd_create('x'))\n\
+                  except OSError as error: print('memfd', error.errno)\n\
+                  libc = ctypes.CDLL(None, use_errno=True)\n\
+                  print('shm', libc.shmget(0, 1 << 20, 0o1600), ctypes.get_errno())\n\
+                  print('keys', libc.syscall(250, 0, 0, 0), ctypes.get_errno())";
+    let said = said(&world, &format!("/usr/bin/python3 -c \"{python}\""));
+    let absent = libc_enosys();
+    assert_eq!(said, format!("memfd {absent}\nshm -1 {absent}\nkeys -1 {absent}\n"));
+}
+
+/// What a kernel answers that does not have a system call.
+fn libc_enosys() -> i32 {
+    rustix::io::Errno::NOSYS.raw_os_error()
+}
+
+#[test]
+fn memory_that_processes_share_counts() {
+    let world = World::new();
+    let python = "import mmap, time; held = mmap.mmap(-1, 400 << 20)\n\
+                  for at in range(0, 400 << 20, 4096): held[at] = 1\n\
+                  time.sleep(60)";
+    let error = failed(&world, &build(&format!("/usr/bin/python3 -c \"{python}\"")));
+    assert!(error.contains("took more than 256 MiB of memory"), "{error}");
+}
+
+#[test]
+fn what_a_build_writes_is_bounded() {
+    let world = World::new();
+    let budget = Budget { build_bytes: 32 << 20, build_entries: 1000, ..Budget::STANDARD };
+    let workshop = workshop(&world).with_budget(budget);
+    let fault = |run: &str| make_in(&workshop, &build(run)).expect_err("it fails").to_string();
+    let bytes = fault("head -c 64000000 /dev/zero >/tmp/large; sleep 60");
+    assert!(bytes.contains("left more than") && bytes.contains("let it write less"), "{bytes}");
+    let files = fault("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); : >$HOME/$i; done; sleep 60");
+    assert!(files.contains("or 1000 files"), "{files}");
+    let full = Budget { disk_reserve: u64::MAX, ..Budget::STANDARD };
+    let workshop = workshop.with_budget(full);
+    let error = make_in(&workshop, &build("sleep 60")).expect_err("the disk is full");
+    assert!(!error.is_of_the_build() && error.to_string().contains("make room"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_deployed_is_refused_by_name() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let fault = |run: &str| {
         let error = failed(&world, &build(run));
@@ -235,6 +308,9 @@ fn what_cannot_be_deployed_is_refused_by_name() {
 
 #[test]
 fn a_build_is_made_once() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let random =
         build("mkdir out; head -c 8 /dev/urandom | od >out/number; ln -s number out/link; chmod +x out/number");
@@ -265,6 +341,9 @@ fn without_bubblewrap_nothing_is_built() {
 
 #[test]
 fn a_plan_builds_nothing_and_uses_what_was_built() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let workshop = workshop(&world);
     let source = "{path: /app, exclude: [tests], build: {run: \"mkdir out && cp serve out/ && ls | sort >out/seen\", output: out, network: false}}";
@@ -293,6 +372,9 @@ fn a_plan_builds_nothing_and_uses_what_was_built() {
 
 #[test]
 fn a_build_that_fails_is_told_with_who_needs_it() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
     let world = World::new();
     let workshop = workshop(&world);
     let source = "{path: /app, build: {run: \"echo one; echo two >&2; false\", output: out}}";
@@ -309,6 +391,9 @@ fn a_build_that_fails_is_told_with_who_needs_it() {
 
 #[test]
 fn the_example_frontend_is_built_for_real() {
+    if lacks(&["bwrap", "node", "npm"]) {
+        return;
+    }
     let world = World::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fleet");
     let read = evenkeel::git::work_tree(&folder).expect("it can be read");

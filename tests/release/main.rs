@@ -9,6 +9,8 @@ mod download;
 #[allow(dead_code)] // its server is for others
 mod git_program;
 mod hostile;
+#[path = "../support/needs.rs"]
+mod needs;
 mod repositories;
 mod server;
 mod sources;

@@ -115,7 +115,7 @@ fn fleet(source: &str) -> Tree {
         let entry = Entry::File { content: text.as_bytes().into(), executable: path.ends_with("/serve") };
         tree.insert(path, entry).expect("a plain path");
     };
-    add("fleet/fleet.yaml", "name: demo\n");
+    add("fleet/fleet.yaml", "name: demo\nallow: {users: [root]}\n");
     add("fleet/environments/production.yaml", "branch: main\n");
     add("fleet/instances/h1.yaml", &instance);
     add("fleet/services/a.yaml", &service);

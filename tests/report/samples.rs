@@ -317,6 +317,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         failure: failed.then_some(failure),
         unreached: if outcome == Some(Outcome::Partial) { unreached } else { BTreeMap::new() },
         left_out: Default::default(),
+        failed: Vec::new(),
         not_undone: if outcome == Some(Outcome::RollbackFailed) { vec![not_undone] } else { Vec::new() },
     })
 }

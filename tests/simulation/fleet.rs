@@ -170,7 +170,7 @@ impl Declared {
         write(
             in_fleet("fleet.yaml"),
             format!(
-                "name: {NAME}\ndefaults:\n  user: root\n  \
+                "name: {NAME}\nallow: {{users: [root], env_files: [/etc/secrets/*.env]}}\ndefaults:\n  user: root\n  \
                  health: {{interval: 1s, timeout: 1s, retries: 2, start_period: 3s}}\n"
             ),
         );

@@ -20,6 +20,9 @@ mod git;
 #[path = "../lab/kills.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod kills;
+#[path = "../support/needs.rs"]
+#[expect(dead_code, reason = "shared with tests that use more of it")]
+mod needs;
 #[path = "../lab/reconciler.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod reconciler;

@@ -1,9 +1,11 @@
-//! What tests of several areas share: random numbers, git's server program, TLS, a proxy, a GitHub of our own, and patience.
+//! What tests of several areas share: random numbers, git's server program, TLS, a proxy, a GitHub of our own,
+//! patience, and what a test needs of this machine.
 
 pub mod dice;
 pub mod git;
 pub mod github;
 pub mod hosted;
+pub mod needs;
 pub mod proxy;
 pub mod tls;
 pub mod waiting;

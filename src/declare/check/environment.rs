@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cycle::{cycles, shown};
+use super::{
+    cycle::{cycles, shown},
+    grants,
+};
 use crate::{
     declare::{Declaration, codes, expand::Outcome, kinds::Kind, similar},
     model::{
@@ -22,6 +25,7 @@ const HTTPS: u16 = 443;
 pub fn environment(declaration: &Declaration, fleet: &Fleet, outcome: &mut Outcome) {
     let checker = Checker { declaration, fleet };
     let findings = &mut outcome.findings;
+    grants::environment(declaration, fleet, findings);
     checker.ports(findings);
     checker.domains(findings);
     checker.routes(findings);

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use russh::keys::ssh_key::PublicKey;
 
 use crate::{
-    declare::{Declaration, codes, de::At, file::File, kinds::Kind, resolve},
+    declare::{
+        Declaration, Declared, codes,
+        de::At,
+        file::File,
+        kinds::{EnvironmentFile, InstanceFailureRule, Kind},
+        resolve,
+    },
     model::{
         finding::Finding,
         fleet::{Instance, Jump},
@@ -55,10 +61,22 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
     for environment in declaration.environments.values() {
         positive(environment.observe_interval.as_ref(), "observe_interval", &environment.file, findings);
         positive(environment.lost_after.as_ref(), "lost_after", &environment.file, findings);
+        findings.extend(left_out_without_rule(environment));
     }
     let health = &declaration.fleet.defaults.health;
     positive(health.interval.as_ref(), "interval", &declaration.fleet.file, findings);
     positive(health.timeout.as_ref(), "timeout", &declaration.fleet.file, findings);
+}
+
+/// A number of instances that may be left out, where none is.
+fn left_out_without_rule(environment: &Declared<EnvironmentFile>) -> Option<Finding> {
+    let at_most = environment.leave_out_at_most.as_ref()?;
+    (environment.on_instance_failure != Some(InstanceFailureRule::LeaveOut)).then(|| {
+        let message = "`leave_out_at_most` counts only with `on_instance_failure: leave-out`";
+        Finding::error(codes::WITHOUT_EFFECT, message)
+            .at(environment.file.place(at_most.span))
+            .hint("add `on_instance_failure: leave-out`, or take `leave_out_at_most` out")
+    })
 }
 
 fn not_pinned(what: String, printed_by: &str) -> Finding {

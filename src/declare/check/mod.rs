@@ -5,6 +5,7 @@
 
 mod cycle;
 mod environment;
+mod grants;
 mod instances;
 mod services;
 mod sites;
@@ -33,6 +34,7 @@ pub(super) fn all(declaration: &Declaration, tree: &Tree) -> (Vec<Finding>, BTre
     services::check(declaration, &mut findings);
     sites::check(declaration, &mut findings);
     sources::check(declaration, tree, &mut findings);
+    grants::check(declaration, &mut findings);
     let none = Overrides::default();
     let mut fleets = BTreeMap::new();
     for name in declaration.environments.keys() {

@@ -9,7 +9,7 @@ use crate::{
         kinds::{HealthCheck, Kind, Place, Run, ServiceFile, UnitName},
         place, similar,
     },
-    model::{finding::Finding, name::ServiceName, text},
+    model::{finding::Finding, grants, name::ServiceName, text},
 };
 
 /// What evenkeel sets for every service.
@@ -116,6 +116,10 @@ impl Service<'_> {
         }
         let own = format!("{}-", *self.declaration.fleet.name);
         for unit in replaces {
+            if grants::is_kept(unit) {
+                let message = format!("`{}` keeps the host running or reachable, and no service replaces it", **unit);
+                self.error(codes::KEPT_UNIT, message, unit.span, "take it out of `replaces`; no grant allows it");
+            }
             // Ours are FLEET-SERVICE@PORT.service; the at sign tells them from what ran before.
             if unit.strip_prefix(&own).is_some_and(|rest| rest.contains('@')) {
                 let message = format!("`{}` is a unit of evenkeel's own", **unit);

@@ -8,7 +8,6 @@ use crate::{
         Declaration, codes,
         de::At,
         file::{File, Span},
-        files,
         kinds::{Archive, Run, SourceKeys},
         source,
     },
@@ -219,7 +218,7 @@ impl Sources<'_> {
                     let finding = Finding::error(codes::SUBMODULE, message).at(place());
                     self.findings.push(finding.hint("put its files into the source, or name another source"));
                 }
-                Entry::Symlink { target } if files::followed(folder, &path, target).is_none() => {
+                Entry::Symlink { target } if tree::followed(folder, &path, target).is_none() => {
                     let message = format!("`{path}` is a link to `{target}`, which is outside the source");
                     let finding = Finding::error(codes::SYMLINK, message).at(place());
                     self.findings.push(finding.hint("a host has the source alone; put the file itself there"));

@@ -34,6 +34,14 @@ pub struct EnvironmentFile {
     /// Whether a deployment that fails is undone everywhere; true if not given. With false it stops
     /// where it failed, and the environment is held until somebody resumes it.
     pub rollback_on_failure: Option<bool>,
+    /// What becomes of a deployment when an instance fails: `undo` (if not given) undoes it on every instance;
+    /// `leave-out` undoes it on that instance alone and goes on with the others. A commit that fails on every instance
+    /// is undone either way.
+    pub on_instance_failure: Option<InstanceFailureRule>,
+    /// With `on_instance_failure: leave-out`, how many instances may be left out before the deployment is undone
+    /// everywhere; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub leave_out_at_most: Option<At<u32>>,
     /// How long an instance may be out of reach while it is changed before the deployment counts as
     /// failed; 60s if not given.
     pub lost_after: Option<At<Span>>,
@@ -42,4 +50,14 @@ pub struct EnvironmentFile {
     /// Names of checks that must be green on a commit before it is deployed; none if not given. GitHub is asked, so
     /// the reconciler has to be signed in there.
     pub require_checks: Option<Vec<String>>,
+}
+
+/// What becomes of the other instances when one fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceFailureRule {
+    /// The deployment is undone everywhere.
+    Undo,
+    /// The deployment is undone on that instance alone.
+    LeaveOut,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::UserName;
+use super::{Allow, UserName};
 use crate::{declare::de::At, model::quantity::Span};
 
 /// What holds for the whole fleet.
@@ -22,6 +22,8 @@ pub struct FleetFile {
     /// What services get where they do not say otherwise.
     #[serde(default)]
     pub defaults: Defaults,
+    /// What services and sites may ask of root, beyond what is safe without a grant. Read from the default branch only.
+    pub allow: Option<Allow>,
     /// The loopback port on which nginx answers which configuration it runs; 19180 if not given.
     #[schemars(range(min = 1))]
     pub digest_port: Option<At<u16>>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{PackageName, UserName};
+use super::{Allow, PackageName, UserName};
 use crate::{declare::de::At, model::quantity::PortRange};
 
 /// One host, and how it is reached.
@@ -31,7 +31,9 @@ pub struct InstanceFile {
     pub labels: BTreeMap<String, String>,
     /// Debian packages that must be there: added, never removed.
     #[serde(default)]
-    pub packages: Vec<PackageName>,
+    pub packages: Vec<At<PackageName>>,
+    /// What services and sites may ask of root here: narrows the fleet's `allow`, for both must have it.
+    pub allow: Option<Allow>,
     /// Which GPU it has, for people.
     pub gpu: Option<String>,
     /// How it is logged in to, where that differs from the fleet's way.

@@ -6,6 +6,7 @@
 
 #![expect(dead_code, reason = "some keys are for people or have one value only: reading them checks them")]
 
+mod allow;
 mod build;
 mod environment;
 mod fleet;
@@ -16,8 +17,9 @@ mod site;
 mod source;
 mod text;
 
+pub use allow::Allow;
 pub use build::BuildKeys;
-pub use environment::EnvironmentFile;
+pub use environment::{EnvironmentFile, InstanceFailureRule};
 pub use fleet::FleetFile;
 pub use instance::{Arch, InstanceFile, JumpHost};
 pub use overriding::OverrideFile;

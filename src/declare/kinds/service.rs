@@ -35,7 +35,7 @@ pub struct ServiceFile {
     #[schemars(extend("propertyNames" = variable()))]
     pub env: BTreeMap<At<String>, At<String>>,
     /// An environment file on the host, kept by someone else. A change of it restarts the service.
-    pub env_file: Option<EnvFile>,
+    pub env_file: Option<At<EnvFile>>,
     /// Limits.
     pub resources: Option<Resources>,
     /// How one sees that it works.
@@ -68,7 +68,7 @@ pub struct Overlay {
     #[serde(default)]
     #[schemars(extend("propertyNames" = variable()))]
     pub env: BTreeMap<At<String>, At<EnvChange>>,
-    pub env_file: Option<EnvFile>,
+    pub env_file: Option<At<EnvFile>>,
     pub resources: Option<Resources>,
     pub health: Option<At<HealthCheck>>,
     pub rollout: Option<Rollout>,
@@ -114,7 +114,7 @@ pub struct Run {
     /// A virtual environment to run in.
     pub python: Option<Python>,
     /// The user; the fleet's `defaults.user` if not given.
-    pub user: Option<UserName>,
+    pub user: Option<At<UserName>>,
     /// Names of state directories, kept across releases.
     #[serde(default)]
     pub state: Vec<StateName>,
@@ -135,7 +135,7 @@ pub struct Python {
     /// Where packages come from, as pip's `--index-url`; the public index if not given.
     pub index: Option<IndexUrl>,
     /// A file on the host with the credentials of the index, in the format of `.netrc`.
-    pub netrc: Option<HostPath>,
+    pub netrc: Option<At<HostPath>>,
 }
 
 /// On which instances a service runs, one replica on each.

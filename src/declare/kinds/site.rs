@@ -31,7 +31,7 @@ pub struct SiteFile {
     /// Where the host keeps its certificate; without it the site speaks plain HTTP.
     pub tls: Option<Tls>,
     /// A folder on the host below which an ACME client puts its answers, in `.well-known/acme-challenge/`.
-    pub acme_root: Option<HostPath>,
+    pub acme_root: Option<At<HostPath>>,
     /// Headers of every answer. A frontend has some without being told; null takes one of those away.
     #[serde(default)]
     #[schemars(extend("propertyNames" = header()))]
@@ -79,9 +79,9 @@ pub struct Frontend {
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The certificate with those that vouch for it, PEM. A change of it reloads nginx.
-    pub certificate: HostPath,
+    pub certificate: At<HostPath>,
     /// Its key, PEM.
-    pub key: HostPath,
+    pub key: At<HostPath>,
 }
 
 fn header() -> serde_json::Value {

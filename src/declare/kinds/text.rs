@@ -53,10 +53,20 @@ text!(
     "The name of a systemd service unit: as in `gong.service` or `gong@1.service`."
 );
 text!(
+    UnitPattern,
+    "^[A-Za-z0-9:_.@*?-]{1,200}$",
+    "A pattern of systemd service units: as in `gong.service` or `sophia-*.service`."
+);
+text!(
     PackageName,
     "^[a-z0-9][a-z0-9+.-]*[a-z0-9+]$",
     "The name of a Debian package: lower-case letters, digits, `+`, `.` and `-`, not ending with `-`, which \
      would remove it."
+);
+text!(
+    PackagePattern,
+    "^[a-z0-9*?][a-z0-9+.*?-]{0,100}$",
+    "A pattern of Debian packages: as in `nginx-light` or `python3-*`."
 );
 text!(
     Domain,
@@ -72,6 +82,11 @@ text!(
     HostPath,
     "^(/\\.{0,2}[A-Za-z0-9_@+=:,-][A-Za-z0-9_@+=:,.-]*)+$",
     "A path on the host: absolute, without `..`, of letters, digits and `_@+=:,.-`."
+);
+text!(
+    PathPattern,
+    "^(/\\.{0,2}[A-Za-z0-9_@+=:,*?-][A-Za-z0-9_@+=:,.*?-]*)+$",
+    "A pattern of paths on the host: as in `/etc/sophia/*.env`; `*` and `?` stand for what is in a name, `**` for folders too."
 );
 text!(
     SourceFile,

@@ -314,7 +314,8 @@ impl<H: Host> PullRequests<H> {
         let prepared = self.reconciler.prepared_for(environment, commits, false).await?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let observed = look::observe(&prepared, &hosts, &|_| {}).await;
-        let plan = look::plan_from(&prepared, &observed);
+        let newest = chronicle::newest(&self.reconciler.ledger, environment).await?;
+        let plan = look::plan_from(&prepared, &observed, newest.newest_generation());
         let name = environment.clone();
         let records = self.reconciler.ledger.call(move |repository| repository.records(&name, RECORDS)).await?;
         let mut known = Known::default();

@@ -345,7 +345,11 @@ impl<H: Host> PullRequests<H> {
 /// The generations that it may be found by. What is refused got none of its own, but may have been queued as the next.
 fn told_as(deployment: &Deployment) -> Vec<u64> {
     let generation = deployment.generation;
-    if deployment.outcome == Some(Outcome::Refused) { vec![generation, generation + 1] } else { vec![generation] }
+    if deployment.outcome == Some(Outcome::Refused) {
+        vec![generation, generation.saturating_add(1)]
+    } else {
+        vec![generation]
+    }
 }
 
 /// As if all but this one had been told.

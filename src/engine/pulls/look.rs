@@ -18,8 +18,9 @@ pub struct Plans {
     pub without: Plan,
 }
 
-/// Looks at the hosts of the base, each where the base says that it is.
-pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
+/// Looks at the hosts of the base, each where the base says that it is. `newest` is the newest generation that the
+/// history tells of.
+pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>, newest: Option<u64>) -> Plans {
     let (base, proposed) = (&pair.base, &pair.proposed);
     let names = base.desired.keys().chain(proposed.desired.keys().filter(|name| !base.desired.contains_key(*name)));
     let seen = join_all(names.map(|name| async {
@@ -30,15 +31,15 @@ pub async fn plans<H: Host>(pair: &Pair, hosts: &Hosts<H>) -> Plans {
         (name.clone(), seen)
     }));
     let observed: Observed = seen.await.into_iter().collect();
-    let mut with = plan_from(proposed, &observed);
+    let mut with = plan_from(proposed, &observed, newest);
     with.findings.extend(trust::findings(&base.fleet, &proposed.fleet));
-    Plans { with, without: plan_from(base, &observed) }
+    Plans { with, without: plan_from(base, &observed, newest) }
 }
 
 async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {
     let both = [&pair.base, &pair.proposed].map(|of| Some((of, of.desired.get(name)?)));
     let question = match both.map(|of| of.map(|(prepared, desired)| host::question(&prepared.fleet, desired))) {
-        [Some(base), Some(proposed)] => trust::question(base, proposed),
+        [Some(base), Some(proposed)] => trust::question(base, proposed, &pair.base.fleet, &pair.proposed.fleet),
         [base, proposed] => base.or(proposed).unwrap_or_default(),
     };
     // Comparing every file is the loop's business.

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
+    chronicle,
     ledger::{GitLedger, Ledger as _, LedgerError},
     reconcile::Reconciler,
     rollback::RollbackError,
@@ -298,10 +299,11 @@ impl<H: Host> PullRequests<H> {
             Proposal::Changes(pairs) => {
                 let planned = pairs.into_iter().map(|pair| async {
                     let hosts = self.roster.hosts(&pair.base.fleet);
-                    let plans = look::plans(&pair, &hosts).await;
-                    (pair, plans)
+                    let newest = chronicle::newest(&self.reconciler.ledger, &pair.base.fleet.environment.name).await?;
+                    let plans = look::plans(&pair, &hosts, newest.newest_generation()).await;
+                    Ok::<_, PullError>((pair, plans))
                 });
-                publish::Content::Planned(futures_util::future::join_all(planned).await)
+                publish::Content::Planned(futures_util::future::try_join_all(planned).await?)
             }
         })
     }

@@ -172,7 +172,8 @@ async fn propose<H: Host>(
     Ok(tokio::task::spawn_blocking(gather).await?)
 }
 
-/// Whether it is deployed to the same hosts by the same rules.
+/// Whether it is deployed to the same hosts by the same rules, grants among them.
 fn same_rules(after: &Prepared, before: &Prepared) -> bool {
-    after.fleet.environment == before.fleet.environment && after.fleet.instances == before.fleet.instances
+    let (after, before) = (&after.fleet, &before.fleet);
+    after.environment == before.environment && after.instances == before.instances && after.grants == before.grants
 }

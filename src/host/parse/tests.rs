@@ -177,6 +177,21 @@ fn a_host_on_which_nothing_is_deployed_is_understood() {
 }
 
 #[test]
+fn what_is_no_generation_makes_the_instance_unknown() {
+    for text in ["18446744073709551615", "9223372036854775808", "1000000000000000", "-1", "", "1 2", "0x1", "abc"] {
+        let observation = seen(&of_ai_core(), &with(AI_CORE, "generation", Some(text)));
+        assert!(matches!(&observation.generation, Seen::Unknown(why) if why.contains("no generation")), "{text}");
+    }
+}
+
+#[test]
+fn a_manifest_larger_than_any_of_ours_makes_the_instance_unknown() {
+    let text = "release\t0\n".repeat(1 << 20);
+    let observation = seen(&of_ai_core(), &with(AI_CORE, "manifest", Some(&text)));
+    assert!(matches!(&observation.manifest, Seen::Unknown(why) if why.contains("4 MiB")), "{:?}", observation.manifest);
+}
+
+#[test]
 fn dpkg_is_asked_again_once_its_database_or_the_question_is_another() {
     let question = of_ai_core();
     let database = "1 2 3";

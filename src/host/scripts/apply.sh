@@ -1,6 +1,6 @@
 # What the steps of a phase do on a host. Run by the host's systemd as a transient unit, so that it goes
 # on, or is undone, without the controller. Set before: base, name and generation (of this deployment),
-# directory and events (of this phase of it). Order, always: the manifest owns a path before the path changes;
+# directory and events (of this phase of it), kept_units (patterns, where a unit is replaced). Order, always: the manifest owns a path before the path changes;
 # what is replaced is kept and synced before it is replaced; a file is written beside its place, synced, and
 # renamed.
 # shellcheck disable=SC2154 # variables that are set before
@@ -117,6 +117,29 @@ stop_unit() {
   systemctl reset-failed --quiet -- "$1" 2>/dev/null
   return 0
 }
+# A unit that ran before evenkeel. Some name on this host, an alias, may be that of one without which nobody gets in.
+stop_foreign() {
+  names=$(systemctl show --value -p Id -p Names -- "$1" | tr '[:upper:]' '[:lower:]')
+  if [ -z "$names" ]; then
+    echo "systemd does not tell the names of $1"
+    return 1
+  fi
+  set -f
+  for name in $names; do
+    for pattern in $kept_units; do
+      # shellcheck disable=SC2254 # a pattern is one
+      case $name in
+      $pattern)
+        set +f
+        echo "$1 is $name here, which keeps this host running or reachable; take it out of 'replaces'"
+        return 1
+        ;;
+      esac
+    done
+  done
+  set +f
+  stop_unit "$1"
+}
 enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1"; }
 # Deployments in quick succession are no crash loop: systemd must not count their starts (StartLimitBurst).
 # A unit that has not failed cannot be reset; that is no error.
@@ -183,6 +206,13 @@ begin() { # MANIFEST
   open=$name
   [ -e "$base/generation" ] && read -r newest <"$base/generation"
   [ -e "$base/open" ] && read -r open <"$base/open"
+  # More digits than a shell counts with would switch the comparison off.
+  case $newest in
+  '' | *[!0-9]* | ????????????????*)
+    echo "$base/generation holds no generation; log in there, write the last true one to it, and plan again"
+    return 1
+    ;;
+  esac
   if [ "$newest" -gt "$generation" ]; then
     echo "this instance has seen generation $newest; generation $generation is older; plan again"
     return 1

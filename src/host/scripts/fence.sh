@@ -5,6 +5,8 @@ set -e
 newest=0
 mkdir -p "$base"
 [ -e "$base/generation" ] && read -r newest <"$base/generation"
+# What holds no generation refuses nothing: it is replaced.
+case $newest in '' | *[!0-9]* | ????????????????*) newest=0 ;; esac
 if [ "$newest" -lt "$generation" ]; then
   printf '%s\n' "$generation" >"$base/generation.new"
   sync "$base/generation.new"

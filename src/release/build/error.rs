@@ -15,13 +15,15 @@ pub enum BuildError {
          allow them"
     )]
     Sandbox { said: String },
+    #[error("a build was stopped because only {} MiB are left on its disk; make room", free >> 20)]
+    NoRoom { free: u64 },
     #[error("there is no place to build in; name one with --state DIR")]
     NoPlace,
     #[error("cannot {doing} {path}: {source}; see that there is room, and that it is ours")]
     File { doing: &'static str, path: PathBuf, source: io::Error },
     /// The build's own fault. The same source would fail again.
-    #[error("{command} {fault}{}all of what it said is in {log}", said(last_lines))]
-    Failed { command: String, fault: Fault, last_lines: Vec<String>, log: PathBuf },
+    #[error("{command} {fault}{}{}all of what it said is in {log}", said(last_lines), offline(fault, *network))]
+    Failed { command: String, fault: Fault, last_lines: Vec<String>, network: bool, log: PathBuf },
 }
 
 impl BuildError {
@@ -42,6 +44,11 @@ pub enum Fault {
     Memory(u64),
     #[error("ran more than {0} processes at once; let it run fewer")]
     Processes(usize),
+    #[error(
+        "left more than {} GiB, or {entries} files, in its folders; let it write less, or remove what it is done with",
+        bytes >> 30
+    )]
+    Disk { bytes: u64, entries: u64 },
     #[error("left no folder {0}; correct build.output")]
     NoOutput(String),
     #[error("left something that cannot be deployed: {0}")]
@@ -54,4 +61,12 @@ fn said(lines: &[String]) -> String {
     }
     let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
     format!("; its last lines:\n{lines}")
+}
+
+/// People who write a build expect a network.
+fn offline(fault: &Fault, network: bool) -> &'static str {
+    match fault {
+        Fault::Exit(_) if !network => "it had no network, which `network: true` of the build gives; ",
+        _ => "",
+    }
 }

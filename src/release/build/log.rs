@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::report;
+
 /// How much of it is kept.
 const MOST: usize = 256 * 1024;
 /// A line that is told with a failure.
@@ -21,14 +23,17 @@ impl Log {
         self.left_out += surplus as u64;
     }
 
-    /// As text that ends with a line break, or is empty.
+    /// As lines that a terminal shows as they are, each with a line break: without colours, and with all other control
+    /// characters made visible. It ends up in the history and on terminals.
     pub fn text(&self) -> String {
         let (first, second) = self.newest.as_slices();
-        let text = String::from_utf8_lossy(&[first, second].concat()).into_owned();
-        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let said = String::from_utf8_lossy(&[first, second].concat()).into_owned();
+        let plain = anstream::adapter::strip_str(&said).to_string();
+        let lines =
+            plain.lines().map(|line| format!("{}\n", report::words::visible(overwritten(line)))).collect::<String>();
         match self.left_out {
-            0 => format!("{text}{end}"),
-            bytes => format!("({bytes} bytes before this are left out)\n{text}{end}"),
+            0 => lines,
+            bytes => format!("({bytes} bytes before this are left out)\n{lines}"),
         }
     }
 
@@ -42,9 +47,24 @@ impl Log {
     }
 }
 
+/// What a terminal shows of a line at last: a progress bar goes back to its beginning again and again.
+fn overwritten(line: &str) -> &str {
+    let line = line.trim_end_matches('\r');
+    line.rsplit_once('\r').map_or(line, |(_, last)| last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_does_nothing_to_a_terminal() {
+        let mut log = Log::default();
+        log.take(b"\x1b[31mred\x1b[0m \x1b]0;a title\x07\r\n10 %\r50 %\r100 %\nbell\x07 \x1b[2J\xff\x9b31m\ttab\n");
+        let text = log.text();
+        assert!(text.starts_with("red \n100 %\nbell"), "{text:?}");
+        assert!(text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')), "{text:?}");
+    }
 
     #[test]
     fn the_newest_is_kept_and_it_is_said_how_much_is_not() {

@@ -10,6 +10,7 @@ mod kept;
 mod log;
 mod output;
 mod sandbox;
+mod seccomp;
 mod usage;
 mod work;
 
@@ -29,6 +30,7 @@ use self::{
 };
 use super::{Bounds, travelling};
 use crate::model::{
+    budget::Budget,
     build::{Build, BuiltReleases},
     digest::Digest,
     release::ReleaseFile,
@@ -53,6 +55,7 @@ pub struct Builds<'a> {
 pub struct Workshop {
     folder: PathBuf,
     bounds: Bounds,
+    budget: Budget,
     bubblewrap: PathBuf,
     /// One at a time: a build may take all of the machine.
     building: Mutex<()>,
@@ -80,7 +83,8 @@ impl Workshop {
         let folder = folder.into();
         // The sandbox is made from elsewhere.
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        Self { folder, bounds: Bounds::default(), bubblewrap: "bwrap".into(), building: Mutex::default() }
+        let (bounds, budget) = Default::default();
+        Self { folder, bounds, budget, bubblewrap: "bwrap".into(), building: Mutex::default() }
     }
 
     /// Another program than the `bwrap` of the system.
@@ -92,6 +96,12 @@ impl Workshop {
     /// How much may come out of a build.
     pub fn with_bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
+        self
+    }
+
+    /// How much a build may leave in its folders while it runs.
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -108,10 +118,11 @@ impl Workshop {
             return Ok(made);
         }
         let began = Instant::now();
-        let work = Work::prepare(&self.folder.join("work"), job.files)?;
+        let work = Work::prepare(&self.folder.join("work"), job.files, self.budget)?;
         let Ended { ending, log } = sandbox::run(&self.bubblewrap, &work, job.build)?;
         let fault = match ending {
             Ending::NotStarted => return Err(BuildError::Sandbox { said: log.last_lines(LAST_LINES).join(" ") }),
+            Ending::NoRoom(free) => return Err(BuildError::NoRoom { free }),
             Ending::Fault(fault) => Some(fault),
             Ending::Done => None,
         };
@@ -132,7 +143,13 @@ impl Workshop {
             Err(fault) => {
                 let whole = kept.put_failed(&job.key, &log.text())?;
                 let command = job.build.to_string();
-                Err(BuildError::Failed { command, fault, last_lines: log.last_lines(LAST_LINES), log: whole })
+                Err(BuildError::Failed {
+                    command,
+                    fault,
+                    last_lines: log.last_lines(LAST_LINES),
+                    network: job.build.network,
+                    log: whole,
+                })
             }
         }
     }

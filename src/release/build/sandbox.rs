@@ -9,7 +9,10 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Read as _},
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, RawFd},
+        unix::process::CommandExt as _,
+    },
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -19,7 +22,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{BuildError, Fault, log::Log, usage, work::Work};
+use super::{BuildError, Fault, log::Log, seccomp, usage, work::Work};
 use crate::model::build::Build;
 
 /// Where programs are looked for.
@@ -69,6 +72,8 @@ const MOST_PROCESSES: usize = 500;
 /// Between two looks whether it has ended, and between two at what it takes.
 const LOOK: Duration = Duration::from_millis(20);
 const COUNT: Duration = Duration::from_millis(200);
+/// Between two measurements of what lies in its folders.
+const MEASURE: Duration = Duration::from_secs(1);
 /// How long its processes may take to be gone once they are killed.
 const GONE: Duration = Duration::from_secs(10);
 
@@ -83,12 +88,15 @@ pub enum Ending {
     Fault(Fault),
     /// The command never began.
     NotStarted,
+    /// So many bytes are left on the disk, and it was stopped.
+    NoRoom(u64),
 }
 
 pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, BuildError> {
     let started = work.home().join(".started");
     let failed = |source| BuildError::File { doing: "run", path: bubblewrap.to_owned(), source };
     let no_more_namespaces = can_forbid_namespaces(bubblewrap)?;
+    let filter = seccomp::filter().map_err(failed)?;
     let (mut reader, writer) = io::pipe().map_err(failed)?;
     let mut command = Command::new(bubblewrap);
     if let Some(user) = work.user() {
@@ -98,10 +106,14 @@ pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, Build
     command
         .env_clear()
         .env("PATH", PATH)
+        .args(filter.iter().flat_map(|filter| ["--seccomp".to_owned(), filter.as_raw_fd().to_string()]))
         .args(arguments(work, build, no_more_namespaces))
         .current_dir("/")
         .process_group(0);
     command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+    if let Some(filter) = &filter {
+        leave_open(&mut command, filter.as_raw_fd());
+    }
     close_what_was_left_open();
     let mut child = command.spawn().map_err(failed)?;
     // It holds the pipe's other end, which would never be the last.
@@ -116,16 +128,17 @@ pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, Build
         // Nobody waits any more: then nobody wants it.
         let _ = sender.send(log);
     });
-    let ended = watch(&mut child, build);
-    if !matches!(ended, Ok(None)) {
+    let ended = watch(&mut child, work, build);
+    if !matches!(ended, Ok(Watched::Ended)) {
         // bwrap's first process in the sandbox ends with the one out here, and with it all that run there.
         let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     }
     let waited = child.wait();
-    let ending = match ended.and_then(|fault| waited.map(|status| (fault, status))).map_err(failed)? {
+    let ending = match ended.and_then(|watched| waited.map(|status| (watched, status))).map_err(failed)? {
         _ if !started.exists() => Ending::NotStarted,
-        (Some(fault), _) => Ending::Fault(fault),
-        (None, status) => by_status(status),
+        (Watched::Fault(fault), _) => Ending::Fault(fault),
+        (Watched::NoRoom(free), _) => Ending::NoRoom(free),
+        (Watched::Ended, status) => by_status(status),
     };
     // The pipe ends when the last process has gone that could write to it.
     let log = said.recv_timeout(GONE).map_err(|_| failed(io::Error::other("its processes do not end")))?;
@@ -151,30 +164,64 @@ fn close_what_was_left_open() {
     unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
 }
 
+/// Leaves one descriptor open for the command, and for no other that is started meanwhile.
+fn leave_open(command: &mut Command, descriptor: RawFd) {
+    let open = move || {
+        // SAFETY: it is borrowed for one call, and whoever calls this keeps it open until the command has started.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        Ok(rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?)
+    };
+    // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+    unsafe { command.pre_exec(open) };
+}
+
 fn by_status(status: ExitStatus) -> Ending {
     if status.success() { Ending::Done } else { Ending::Fault(Fault::Exit(status)) }
 }
 
-/// Until it has ended, or has to. None when it ended by itself.
-fn watch(child: &mut Child, build: &Build) -> io::Result<Option<Fault>> {
+/// Why it is watched no more.
+enum Watched {
+    /// It ended by itself.
+    Ended,
+    Fault(Fault),
+    NoRoom(u64),
+}
+
+/// Until it has ended, or has to.
+fn watch(child: &mut Child, work: &Work, build: &Build) -> io::Result<Watched> {
     let began = Instant::now();
-    let mut counted = began;
+    let (mut counted, mut measured) = (began, began);
+    let mut measure_every = MEASURE;
     loop {
         if child.try_wait()?.is_some() {
-            return Ok(None);
+            return Ok(Watched::Ended);
         }
         if began.elapsed() >= build.timeout.0 {
-            return Ok(Some(Fault::Timeout(build.timeout)));
+            return Ok(Watched::Fault(Fault::Timeout(build.timeout)));
         }
         if counted.elapsed() >= COUNT {
             let usage = usage::of(child.id());
             if usage.memory > build.memory {
-                return Ok(Some(Fault::Memory(build.memory)));
+                return Ok(Watched::Fault(Fault::Memory(build.memory)));
             }
             if usage.processes > MOST_PROCESSES {
-                return Ok(Some(Fault::Processes(MOST_PROCESSES)));
+                return Ok(Watched::Fault(Fault::Processes(MOST_PROCESSES)));
+            }
+            let free = usage::free(&work.source())?;
+            if free < work.budget().disk_reserve {
+                return Ok(Watched::NoRoom(free));
             }
             counted = Instant::now();
+        }
+        if measured.elapsed() >= measure_every {
+            let begun = Instant::now();
+            let (stored, budget) = (usage::stored(work.folder()), work.budget());
+            if stored.bytes > budget.build_bytes || stored.entries > budget.build_entries {
+                return Ok(Watched::Fault(Fault::Disk { bytes: budget.build_bytes, entries: budget.build_entries }));
+            }
+            measured = Instant::now();
+            // Of many files the measuring is not to take more than a tenth of the time.
+            measure_every = MEASURE.max(begun.elapsed() * 10);
         }
         thread::sleep(LOOK);
     }

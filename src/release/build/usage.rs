@@ -4,8 +4,42 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
 };
+
+/// What lies in a build's folders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub entries: u64,
+    /// Bytes of disk, each file counted once for each of its names: rather too much than too little.
+    pub bytes: u64,
+}
+
+/// What lies below a folder. What goes away meanwhile counts for nothing; folders are walked one after the other, for
+/// a build decides how deep they are.
+pub fn stored(folder: &Path) -> Stored {
+    let mut stored = Stored::default();
+    let mut next = vec![folder.to_owned()];
+    while let Some(folder) = next.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            stored.entries += 1;
+            stored.bytes = stored.bytes.saturating_add(metadata.blocks().saturating_mul(512));
+            if metadata.is_dir() {
+                next.push(entry.path());
+            }
+        }
+    }
+    stored
+}
+
+/// Bytes that are free for us on the disk of a folder.
+pub fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
 
 /// Of all processes together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,12 +11,13 @@ use std::{
 };
 
 use super::BuildError;
-use crate::model::release::ReleaseFile;
+use crate::model::{budget::Budget, release::ReleaseFile};
 
 #[derive(Debug)]
 pub struct Work {
     folder: PathBuf,
     user: Option<u32>,
+    budget: Budget,
 }
 
 /// No account has this number: useradd(8) and systemd stay far below.
@@ -30,7 +31,7 @@ const GROUPS: &str = "root:x:0:\nbuild:x:1000:\n";
 
 impl Work {
     /// `folder` is made anew; as root, one elsewhere.
-    pub fn prepare(folder: &Path, files: &BTreeMap<String, ReleaseFile>) -> Result<Self, BuildError> {
+    pub fn prepare(folder: &Path, files: &BTreeMap<String, ReleaseFile>, budget: Budget) -> Result<Self, BuildError> {
         let told = |doing, path: &Path| {
             let path = path.to_owned();
             move |source| BuildError::File { doing, path, source }
@@ -38,9 +39,9 @@ impl Work {
         let work = match rustix::process::geteuid().is_root() {
             true => {
                 let name = format!("evenkeel-build-{:016x}", rand::random::<u64>());
-                Self { folder: Path::new(LENT).join(name), user: Some(NOBODY) }
+                Self { folder: Path::new(LENT).join(name), user: Some(NOBODY), budget }
             }
-            false => Self { folder: folder.to_owned(), user: None },
+            false => Self { folder: folder.to_owned(), user: None, budget },
         };
         remove(&work.folder).map_err(told("remove", &work.folder))?;
         fs::create_dir_all(&work.folder).map_err(told("make", &work.folder))?;
@@ -65,6 +66,14 @@ impl Work {
     /// Who runs the build; none: who we are.
     pub fn user(&self) -> Option<u32> {
         self.user
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub fn source(&self) -> PathBuf {

@@ -76,8 +76,13 @@ fn title(deployment: &Deployment) -> String {
         Some(Outcome::Applied) => format!("Deployed to {environment}"),
         Some(Outcome::Unchanged) => format!("Nothing to deploy to {environment}"),
         Some(Outcome::Partial) => {
-            let missing = count(deployment.unreached.len(), "instance");
-            format!("Deployed to {environment}, but for {missing} out of reach")
+            let missing = |number, how| format!("{} {how}", count(number, "instance"));
+            let missing = match (deployment.failed.len(), deployment.unreached.len()) {
+                (0, unreached) => missing(unreached, "out of reach"),
+                (failed, 0) => missing(failed, "that failed"),
+                (failed, unreached) => missing(failed + unreached, "that failed or are out of reach"),
+            };
+            format!("Deployed to {environment}, but for {missing}")
         }
         Some(Outcome::RolledBack) => format!("Rolled back in {environment}: all is as it was before"),
         Some(Outcome::RollbackFailed) => format!("Rollback failed in {environment}: somebody has to look at it"),
@@ -122,6 +127,10 @@ fn next(view: &DeployedView<'_>) -> String {
         let number = link(&format!("#{}", revert.number), &revert.url);
         said.push(format!("{number} reverts it: merge that, or push what mends it."));
     }
+    if !deployment.failed.is_empty() {
+        let names: Vec<&str> = deployment.failed.iter().map(|failure| failure.instance.as_str()).collect();
+        said.push(format!("Left out: {}. The deployment is undone there, and tried again.", named(&names)));
+    }
     if !deployment.unreached.is_empty() {
         let names: Vec<&str> = deployment.unreached.keys().map(|name| name.as_str()).collect();
         said.push(format!("Not reached: {}. What was not reached follows when it answers.", named(&names)));
@@ -137,6 +146,7 @@ fn is_condemned(deployment: &Deployment) -> bool {
 /// What failed, each with what it said and the last lines of its log.
 fn failures(deployment: &Deployment) -> Option<Section> {
     let failed = deployment.failure.iter().map(|it| failure("Failed", it));
+    let failed = failed.chain(deployment.failed.iter().map(|it| failure("Left out", it)));
     let pieces: Vec<Piece> = failed.chain(deployment.not_undone.iter().map(|it| failure("Not undone", it))).collect();
     let brief = format!("- {}", count(pieces.len(), "failure"));
     (!pieces.is_empty()).then(|| Section { head: String::new(), pieces, brief })
