@@ -128,8 +128,8 @@ pub fn of(service: &Service) -> BTreeSet<Confinement> {
 /// Whether its command or a variable names a path below a home: what it works with may be written there.
 fn works_in_a_home(service: &Service) -> bool {
     let is_below = |path: &str| {
-        let below = |home: &&str| path.strip_prefix(*home).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        HOMES.iter().any(|home| below(&home))
+        let below = |home: &str| path.strip_prefix(home).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        HOMES.iter().any(|home| below(home))
     };
     let ends_a_path = |c: char| !c.is_alphanumeric() && !"/._+@~-".contains(c);
     service.exec.iter().chain(service.env.values()).any(|text| text.split(ends_a_path).any(is_below))

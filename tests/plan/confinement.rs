@@ -59,7 +59,8 @@ fn a_unit_is_exposed_no_more_than_it_was() {
 
 #[test]
 fn systemd_knows_every_line_of_a_unit() {
-    let unit = unit(&example().edit(GONG, "state: [gong]", "state: [gong], user: root"));
+    let declared = example().edit("fleet.yaml", "allow:\n", "allow:\n  users: [root]\n");
+    let unit = unit(&declared.edit(GONG, "state: [gong]", "state: [gong], user: root"));
     let Some(said) = analysed(&unit, &["verify", "--man=no"]) else {
         return println!("skipped: systemd-analyze is not here");
     };
@@ -80,7 +81,10 @@ fn what_a_service_needs_is_lifted_and_nothing_else() {
         |names: &str| example().edit(GONG, "state: [gong]", &format!("state: [gong], unconfined: [{names}]"));
     assert_eq!(lifted(declared("ProtectSystem")), "ProtectSystem=full");
     assert_eq!(lifted(declared("PrivateTmp, RestrictSUIDSGID")), "PrivateTmp=yes RestrictSUIDSGID=yes");
-    let root = |names: &str| declared(names).edit(GONG, "state: [gong]", "state: [gong], user: root");
+    let root = |names: &str| {
+        let granted = declared(names).edit("fleet.yaml", "allow:\n", "allow:\n  users: [root]\n");
+        granted.edit(GONG, "state: [gong]", "state: [gong], user: root")
+    };
     assert_eq!(lifted(root("NoNewPrivileges")), "NoNewPrivileges=yes CapabilityBoundingSet=");
     assert_eq!(lifted(root("")), "CapabilityBoundingSet=", "root is root for the sake of those");
 }
