@@ -281,7 +281,7 @@ mod tests {
             "https://github.com/org/%2e%2e/x",
             "https://github.com/org/..%2fx",
             "https://github.com/org/%252e%252e/x",
-            "https://github.com/org/\\../x",
+            "https://github.com/org\\..\\x",
             "https://github.com/organisation/x",
             "https://github.com/ORG/x",
             "https://github.com/%6frg/x",
