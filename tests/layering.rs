@@ -334,7 +334,8 @@ fn no_pure_module_recurses_but_where_the_depth_is_bounded() {
     let mut found = BTreeSet::new();
     for (path, text) in sources() {
         let module = path.strip_prefix("src/").and_then(|path| path.split(['/', '.']).next()).unwrap_or_default();
-        if ROWS.iter().any(|(name, row)| *name == module && *row <= LAST_PURE_ROW) {
+        let is_pure = ROWS.iter().any(|(name, row)| *name == module && *row <= LAST_PURE_ROW);
+        if is_pure && !path.ends_with("/tests.rs") {
             let recursive = recursion::recursive(&without_tests(&code(&text)));
             found.extend(recursive.into_iter().map(|name| (path.clone(), name)));
         }
