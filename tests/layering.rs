@@ -6,6 +6,8 @@
 
 #[path = "layering/paths.rs"]
 mod paths;
+#[path = "layering/recursion.rs"]
+mod recursion;
 
 use std::{
     collections::BTreeSet,
@@ -270,6 +272,30 @@ fn is_impure(path: &str, module: &str) -> bool {
 }
 
 /// The files of `src/`, by path from the repository's root.
+/// What pure modules read was written by others: by people, on hosts, on GitHub.
+#[test]
+fn no_pure_module_recurses_but_where_the_depth_is_bounded() {
+    let mut found = BTreeSet::new();
+    for (path, text) in sources() {
+        let module = path.strip_prefix("src/").and_then(|path| path.split(['/', '.']).next()).unwrap_or_default();
+        let is_pure = ROWS.iter().any(|(name, row)| *name == module && *row <= LAST_PURE_ROW);
+        if is_pure && !path.ends_with("/tests.rs") {
+            let recursive = recursion::recursive(&without_tests(&code(&text)));
+            found.extend(recursive.into_iter().map(|name| (path.clone(), name)));
+        }
+    }
+    let known = recursion::BOUNDED.iter().map(|(path, name, _)| ((*path).to_owned(), (*name).to_owned())).collect();
+    assert_eq!(found, known, "write it as a loop, or name what bounds it in tests/layering/recursion.rs");
+}
+
+#[test]
+fn recursion_is_seen_straight_and_by_way_of_others() {
+    let of = |text: &str| recursion::recursive(&code(text)).into_iter().collect::<Vec<_>>();
+    assert_eq!(of("fn a(x: u8) { if x > 0 { a(x - 1) } }\nfn b() { a(1) }"), ["a"]);
+    assert_eq!(of("impl A { fn a(&self) { self.b() }\n fn b(&self) { Self::a(self) } }"), ["a", "b"]);
+    assert!(of("fn new() { B::new() }\nfn cmp(a: A) { a.0.cmp(1) }\nfn say() { \"say(1)\"; }").is_empty());
+}
+
 fn sources() -> Vec<(String, String)> {
     let files = read_folder("src");
     let modules: BTreeSet<&str> =

@@ -21,6 +21,14 @@ codes! {
     YAML_UNSUPPORTED = "yaml-unsupported";
     /// Aliases multiply a file beyond measure.
     YAML_ALIASES = "yaml-aliases";
+    /// More findings than are shown.
+    MORE_FINDINGS = "more-findings";
+    /// A fleet folder with more files, or more in them, than is read.
+    FLEET_TOO_LARGE = "fleet-too-large";
+    /// Services, sites and instances that multiply beyond measure.
+    TOO_MUCH_WORK = "too-much-work";
+    /// A list with more patterns than are taken.
+    TOO_MANY_PATTERNS = "too-many-patterns";
     /// A mapping has one key twice.
     DUPLICATE_KEY = "duplicate-key";
     /// A key that the kind does not have.
@@ -101,6 +109,8 @@ codes! {
     ROUTE_TAKEN = "route-taken";
     /// A header that is worked out for each answer.
     RESERVED_HEADER = "reserved-header";
+    /// A site with `tls` that answers to any name: plain HTTP would lead to whatever name a request gives.
+    CATCH_ALL_TLS = "catch-all-tls";
     /// Two sites with one domain on one instance.
     DOMAIN_TAKEN = "domain-taken";
     /// A site that serves nothing.

@@ -167,10 +167,10 @@ impl Node {
     }
 
     fn visit_mapping<'de, V: Visitor<'de>>(&'de self, visitor: V, all: bool) -> Result<V::Value, Error> {
-        let Value::Mapping(entries) = &self.value else {
+        let Value::Mapping(mapping) = &self.value else {
             return self.place(Err(de::Error::custom(format!("expected a mapping, found {}", self.describe()))));
         };
-        self.place(visitor.visit_map(Entries { entries: entries.iter(), value: None, all }))
+        self.place(visitor.visit_map(Entries { entries: mapping.entries().iter(), value: None, all }))
     }
 }
 

@@ -102,10 +102,6 @@ impl<'a> EffectiveSite<'a> {
         self.overlay.and_then(|overlay| overlay.domain.as_ref()).unwrap_or(&self.base.domain)
     }
 
-    pub fn on(&self) -> &'a At<Vec<At<String>>> {
-        self.overlay.and_then(|overlay| overlay.on.as_ref()).unwrap_or(&self.base.on)
-    }
-
     pub fn routes(&self) -> &'a BTreeMap<At<String>, RouteTo> {
         self.overlay.and_then(|overlay| overlay.routes.as_ref()).unwrap_or(&self.base.routes)
     }

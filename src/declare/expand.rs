@@ -5,32 +5,36 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use super::{
     Declaration, codes,
     file::{File, Span},
+    findings::{Draft, Findings},
     kinds::Kind,
+    place::Placements,
     reference::{self, Field, Part, Reference},
     similar,
 };
 use crate::model::{
-    finding::Finding,
     name::{InstanceName, ServiceName, SiteName},
+    text::name as short,
 };
+
+/// Where each service runs, and on which port.
+pub type Running = BTreeMap<ServiceName, (Arc<BTreeSet<InstanceName>>, u16)>;
 
 /// What references lead to in one environment.
 pub struct Targets<'a> {
     pub declaration: &'a Declaration,
+    pub placements: &'a Placements,
     pub environment: &'a str,
     /// As overridden.
     pub addresses: BTreeMap<&'a InstanceName, IpAddr>,
-    /// Where each service runs, and on which port.
-    pub services: BTreeMap<ServiceName, (BTreeSet<InstanceName>, u16)>,
+    pub services: Arc<Running>,
     /// The URL of each site that is served somewhere; None for one that answers to any name.
     pub sites: BTreeMap<SiteName, Option<String>>,
-    /// Every declared instance by its declared address: what may not be written out.
-    pub declared: BTreeMap<IpAddr, &'a InstanceName>,
 }
 
 /// One text, where it stands, and whose it is.
@@ -42,27 +46,30 @@ pub struct Written<'a> {
 }
 
 /// What came of the texts so far.
-#[derive(Default)]
-pub struct Outcome {
-    pub findings: Vec<Finding>,
+pub struct Outcome<'a> {
+    pub findings: &'a mut Findings,
     /// Who refers to whom, and where for the first time: within what is written there, in these words.
     pub edges: BTreeMap<ServiceName, BTreeMap<ServiceName, (File, Span, String)>>,
 }
 
 impl Targets<'_> {
     /// `text` with its references replaced. What cannot be replaced is a finding and left out.
-    pub fn expand(&self, text: &str, written: Written<'_>, outcome: &mut Outcome) -> String {
+    pub fn expand(&self, text: &str, written: Written<'_>, outcome: &mut Outcome<'_>) -> String {
         self.literal_addresses(text, written, outcome);
         let mut expanded = String::with_capacity(text.len());
         for part in reference::parts(text) {
             match part {
                 Part::Text(text) => expanded.push_str(text),
                 Part::Malformed(raw) => {
-                    let message = format!("`{raw}` is not a reference");
-                    outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, reference::FORMS);
+                    let message = format!("`{}` is not a reference", short(raw));
+                    outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, || reference::FORMS.to_owned());
                 }
                 Part::Reference(Reference::Site { name }, raw) => {
-                    expanded.push_str(&self.site(name, raw, written, outcome).unwrap_or_default());
+                    let url = self.site(name, raw, written, outcome).unwrap_or_default();
+                    // A domain may be long, and what refers to it short.
+                    if outcome.findings.spend(url.len(), written.file) {
+                        expanded.push_str(&url);
+                    }
                 }
                 Part::Reference(Reference::Service { name, on, field }, raw) => {
                     expanded.push_str(&self.service(name, on, field, raw, written, outcome).unwrap_or_default());
@@ -72,17 +79,17 @@ impl Targets<'_> {
         expanded
     }
 
-    fn site(&self, name: &str, raw: &str, written: Written<'_>, outcome: &mut Outcome) -> Option<String> {
+    fn site(&self, name: &str, raw: &str, written: Written<'_>, outcome: &mut Outcome<'_>) -> Option<String> {
         if !self.declaration.knows(Kind::Site, name) {
-            let hint = self.declaration.hint_for(Kind::Site, name);
-            outcome.say(codes::UNKNOWN_SITE, format!("there is no site `{name}`"), written, raw, &hint);
+            let hint = self.declaration.names.hint_for(Kind::Site, name);
+            outcome.say(codes::UNKNOWN_SITE, format!("there is no site `{}`", short(name)), written, raw, hint);
             return None;
         }
         match self.sites.get(name) {
             Some(None) if self.declaration.is_broken(Kind::Site, name) => None,
             Some(None) => {
                 let message = format!("the site `{name}` answers to any name, so it has no URL");
-                outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, "give the site a domain");
+                outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, || "give the site a domain".to_owned());
                 None
             }
             Some(url) => url.clone(),
@@ -90,7 +97,7 @@ impl Targets<'_> {
                 if !self.declaration.is_broken(Kind::Site, name) && !self.declaration.any_broken(Kind::Instance) {
                     let message = format!("the site `{name}` is served nowhere in {}", self.environment);
                     let hint = format!("put it `on` an instance of {}", self.environment);
-                    outcome.say(codes::NOT_PLACED, message, written, raw, &hint);
+                    outcome.say(codes::NOT_PLACED, message, written, raw, || hint);
                 }
                 None
             }
@@ -104,11 +111,11 @@ impl Targets<'_> {
         field: Field,
         raw: &str,
         written: Written<'_>,
-        outcome: &mut Outcome,
+        outcome: &mut Outcome<'_>,
     ) -> Option<String> {
         if !self.declaration.knows(Kind::Service, name) {
-            let hint = self.declaration.hint_for(Kind::Service, name);
-            outcome.say(codes::UNKNOWN_SERVICE, format!("there is no service `{name}`"), written, raw, &hint);
+            let hint = self.declaration.names.hint_for(Kind::Service, name);
+            outcome.say(codes::UNKNOWN_SERVICE, format!("there is no service `{}`", short(name)), written, raw, hint);
             return None;
         }
         let incomplete = self.declaration.is_broken(Kind::Service, name) || self.declaration.any_broken(Kind::Instance);
@@ -116,7 +123,7 @@ impl Targets<'_> {
             if !incomplete {
                 let message = format!("the service `{name}` runs nowhere in {}", self.environment);
                 let hint = format!("place `{name}` in {}, or leave the reference out there", self.environment);
-                outcome.say(codes::NOT_PLACED, message, written, raw, &hint);
+                outcome.say(codes::NOT_PLACED, message, written, raw, || hint);
             }
             return None;
         };
@@ -126,15 +133,19 @@ impl Targets<'_> {
                 Some(instance) => instance,
                 None => {
                     if !incomplete {
-                        let names: Vec<&str> = instances.iter().map(|name| name.as_str()).collect();
                         let (code, message) = if self.declaration.knows(Kind::Instance, on) {
                             (codes::NOT_PLACED, format!("`{name}` does not run on `{on}`"))
                         } else {
-                            (codes::UNKNOWN_INSTANCE, format!("there is no instance `{on}`"))
+                            (codes::UNKNOWN_INSTANCE, format!("there is no instance `{}`", short(on)))
                         };
-                        let hint = similar::did_you_mean(on, names.iter().copied())
-                            .unwrap_or_else(|| format!("in {} it runs on {}", self.environment, similar::list(&names)));
-                        outcome.say(code, message, written, raw, &hint);
+                        let (there, environment, on) =
+                            (Arc::clone(instances), self.environment.to_owned(), on.to_owned());
+                        let hint = move || {
+                            let names: Vec<&str> = there.iter().map(|name| name.as_str()).collect();
+                            let runs_on = || format!("in {environment} it runs on {}", similar::list(&names));
+                            similar::did_you_mean(&on, names.iter().copied()).unwrap_or_else(runs_on)
+                        };
+                        outcome.say(code, message, written, raw, hint);
                     }
                     return None;
                 }
@@ -142,14 +153,17 @@ impl Targets<'_> {
             (None, Some(only)) if instances.len() == 1 => only,
             (None, _) if self.declaration.is_broken(Kind::Service, name) => return None,
             (None, _) => {
-                let word = raw.trim_end_matches('}').rsplit('.').next().unwrap_or("url");
-                let forms: Vec<String> =
-                    instances.iter().map(|instance| format!("${{service.{name}.on.{instance}.{word}}}")).collect();
-                let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
+                let replicas = instances.len();
                 let message =
-                    format!("`{name}` has {} replicas in {}; this names none of them", forms.len(), self.environment);
-                let hint = format!("write {}, or go through a site's route", similar::choice(&forms));
-                outcome.say(codes::AMBIGUOUS_REFERENCE, message, written, raw, &hint);
+                    format!("`{name}` has {replicas} replicas in {}; this names none of them", self.environment);
+                let (there, target, word) = (Arc::clone(instances), target.clone(), word_of(field));
+                let hint = move || {
+                    let form = |instance: &InstanceName| format!("${{service.{target}.on.{instance}.{word}}}");
+                    let forms: Vec<String> = there.iter().map(form).collect();
+                    let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
+                    format!("write {}, or go through a site's route", similar::choice(&forms))
+                };
+                outcome.say(codes::AMBIGUOUS_REFERENCE, message, written, raw, hint);
                 return None;
             }
         };
@@ -161,28 +175,46 @@ impl Targets<'_> {
         })
     }
 
-    fn literal_addresses(&self, text: &str, written: Written<'_>, outcome: &mut Outcome) {
+    fn literal_addresses(&self, text: &str, written: Written<'_>, outcome: &mut Outcome<'_>) {
         for (raw, address, port) in addresses(text) {
-            let Some(instance) = self.declared.get(&address) else { continue };
-            let there = |(_, (on, at)): &(&ServiceName, &(BTreeSet<InstanceName>, u16))| {
-                Some(*at) == port && on.contains(*instance)
-            };
-            let hint = match self.services.iter().find(there) {
-                Some((name, (on, _))) if on.len() > 1 => format!("write ${{service.{name}.on.{instance}.url}}"),
-                Some((name, _)) => format!("write ${{service.{name}.url}}, or .host and .port"),
-                None => "write ${service.NAME.url}, or .host and .port, with the service that is meant".to_owned(),
-            };
+            let Some(instance) = self.placements.by_address.get(&address) else { continue };
             let message = format!("`{raw}` is the address of `{instance}`, written out");
-            outcome.say(codes::LITERAL_ADDRESS, message, written, raw, &hint);
+            let (services, instance) = (Arc::clone(&self.services), instance.clone());
+            let hint = move || {
+                let is_there = |(_, (on, at)): &(&ServiceName, &(Arc<BTreeSet<InstanceName>>, u16))| {
+                    Some(*at) == port && on.contains(&instance)
+                };
+                match services.iter().find(is_there) {
+                    Some((name, (on, _))) if on.len() > 1 => format!("write ${{service.{name}.on.{instance}.url}}"),
+                    Some((name, _)) => format!("write ${{service.{name}.url}}, or .host and .port"),
+                    None => "write ${service.NAME.url}, or .host and .port, with the service that is meant".to_owned(),
+                }
+            };
+            outcome.say(codes::LITERAL_ADDRESS, message, written, raw, hint);
         }
     }
 }
 
-impl Outcome {
+/// As it is written at the end of a reference.
+fn word_of(field: Field) -> &'static str {
+    match field {
+        Field::Url => "url",
+        Field::Host => "host",
+        Field::Port => "port",
+    }
+}
+
+impl Outcome<'_> {
     /// An error at `raw` within what is written.
-    pub fn say(&mut self, code: &str, message: String, written: Written<'_>, raw: &str, hint: &str) {
-        let place = written.file.place_of(written.span, raw);
-        self.findings.push(Finding::error(code, message).at(place).hint(hint));
+    pub fn say(
+        &mut self,
+        code: &'static str,
+        message: String,
+        written: Written<'_>,
+        raw: &str,
+        hint: impl FnOnce() -> String + 'static,
+    ) {
+        self.findings.say(Draft::error(code, message).at_part(written.file, written.span, raw).hint_of(hint));
     }
 
     fn edge(&mut self, written: Written<'_>, target: &ServiceName, raw: &str) {

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use super::{
     codes,
     file::{File, Span},
+    findings::{Draft, Findings},
     kinds::Kind,
     similar,
 };
 use crate::model::{
-    finding::{Finding, Place},
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
+    text::name as short,
     tree::{self, Entry, Tree},
 };
 
@@ -23,92 +24,102 @@ use crate::model::{
 pub struct Files {
     pub fleet: Option<File>,
     pub kinds: BTreeMap<Kind, BTreeMap<String, (String, Option<File>)>>,
-    pub findings: Vec<Finding>,
 }
 
 /// Looks for the files of the fleet in `folder` of `tree`.
-pub fn gather(tree: &Tree, folder: &str) -> Files {
-    let mut files = Files::default();
-    files.fleet(tree, folder);
+pub fn gather(tree: &Tree, folder: &str, findings: &mut Findings) -> Files {
+    let mut gathering = Gathering { tree, folder, files: 0, bytes: 0, is_full: false, findings };
+    let mut files = Files { fleet: gathering.fleet(), ..Files::default() };
     for kind in Kind::ALL {
-        files.kind(tree, folder, kind);
+        files.kinds.insert(kind, gathering.kind(kind));
     }
-    files.other_folders(tree, folder);
+    gathering.other_folders();
     files
-}
-
-/// A place for what is said of a file as such.
-pub fn whole_file(path: &str) -> Place {
-    Place { file: path.to_owned(), line: 1, column: 1, end_column: 2, text: String::new() }
 }
 
 fn path_of(folder: &str, below: &str) -> String {
     if folder.is_empty() { below.to_owned() } else { format!("{folder}/{below}") }
 }
 
-impl Files {
-    fn say(&mut self, finding: Finding, path: &str) {
-        self.findings.push(finding.at(whole_file(path)));
+struct Gathering<'a> {
+    tree: &'a Tree,
+    folder: &'a str,
+    /// Of what was read so far.
+    files: usize,
+    bytes: usize,
+    /// Whether it was said that no more is read.
+    is_full: bool,
+    findings: &'a mut Findings,
+}
+
+impl Gathering<'_> {
+    fn say(&mut self, finding: Draft, path: &str) {
+        self.findings.say(finding.of_file(path));
     }
 
-    fn fleet(&mut self, tree: &Tree, folder: &str) {
-        let [long, short] = ["fleet.yaml", "fleet.yml"].map(|name| path_of(folder, name));
-        match (tree.get(&long), tree.get(&short)) {
-            (Some(_), Some(_)) => {
+    /// `fleet.yaml`, and no other name: the default branch is asked for that one.
+    fn fleet(&mut self) -> Option<File> {
+        let [long, short] = ["fleet.yaml", "fleet.yml"].map(|name| path_of(self.folder, name));
+        let is_there = self.tree.get(&long).is_some();
+        match (is_there, self.tree.get(&short)) {
+            (true, Some(_)) => {
                 let message = format!("`{short}` stands beside `{long}`: there is one fleet");
-                self.say(Finding::error(codes::NAME_TWICE, message).hint("remove one of the two"), &short);
-                self.fleet = self.text(tree, folder, &long);
+                self.say(Draft::error(codes::NAME_TWICE, message).hint(format!("remove `{short}`")), &short);
             }
-            (Some(_), None) => self.fleet = self.text(tree, folder, &long),
-            (None, Some(_)) => self.fleet = self.text(tree, folder, &short),
-            (None, None) => {
-                let shown = if folder.is_empty() { "the repository's root" } else { folder };
+            (true, None) => {}
+            (false, Some(_)) => {
+                let message = format!("`{short}` is not read: the fleet's file has the name fleet.yaml");
+                let hint = format!("rename it: `git mv {short} {long}`");
+                self.say(Draft::error(codes::MISSING_FLEET_FILE, message).hint(hint), &short);
+            }
+            (false, None) => {
+                let shown = if self.folder.is_empty() { "the repository's root" } else { self.folder };
                 let message = format!("there is no fleet.yaml in {shown}");
                 let hint = "name the folder with --fleet, or make a fleet with `evenkeel init`";
-                self.say(Finding::error(codes::MISSING_FLEET_FILE, message).hint(hint), &long);
+                self.say(Draft::error(codes::MISSING_FLEET_FILE, message).hint(hint), &long);
             }
         }
+        is_there.then(|| self.text(&long)).flatten()
     }
 
-    fn kind(&mut self, tree: &Tree, folder: &str, kind: Kind) {
-        let folder_of_kind = path_of(folder, kind.folder());
+    fn kind(&mut self, kind: Kind) -> BTreeMap<String, (String, Option<File>)> {
+        let folder_of_kind = path_of(self.folder, kind.folder());
         let mut paths: BTreeMap<String, String> = BTreeMap::new();
-        if matches!(tree.get(&folder_of_kind), Some(Entry::Symlink { .. } | Entry::Submodule)) {
+        if matches!(self.tree.get(&folder_of_kind), Some(Entry::Symlink { .. } | Entry::Submodule)) {
             let message = format!("`{folder_of_kind}` is not a folder of this repository");
             let hint = "a link or a submodule in its place is not followed";
-            self.say(Finding::error(codes::SYMLINK, message).hint(hint), &folder_of_kind);
+            self.say(Draft::error(codes::SYMLINK, message).hint(hint), &folder_of_kind);
         }
-        for (below, _) in tree.below(&folder_of_kind) {
+        for (below, _) in self.tree.below(&folder_of_kind) {
             let path = format!("{folder_of_kind}/{below}");
             let name = below.strip_suffix(".yaml").or_else(|| below.strip_suffix(".yml"));
             let Some(name) = name.filter(|name| !name.contains('/')) else {
                 if !below.starts_with('.') {
                     let message = format!("`{path}` is not read: {} are files that end in .yaml", kind.folder());
-                    self.say(Finding::warning(codes::UNEXPECTED_FILE, message), &path);
+                    self.say(Draft::warning(codes::UNEXPECTED_FILE, message), &path);
                 }
                 continue;
             };
             if let Some(reason) = refused_name(kind, name) {
-                self.say(Finding::error(codes::INVALID_NAME, reason).hint("rename the file"), &path);
+                self.say(Draft::error(codes::INVALID_NAME, reason).hint("rename the file"), &path);
             } else if let Some(first) = paths.get(name) {
                 let message = format!("`{path}` and `{first}` declare one name");
-                self.say(Finding::error(codes::NAME_TWICE, message).hint("remove one of the two"), &path);
+                self.say(Draft::error(codes::NAME_TWICE, message).hint("remove one of the two"), &path);
             } else {
                 paths.insert(name.to_owned(), path);
             }
         }
         let files = paths.into_iter().map(|(name, path)| {
-            let file = self.text(tree, folder, &path);
+            let file = self.text(&path);
             (name, (path, file))
         });
-        let files = files.collect();
-        self.kinds.insert(kind, files);
+        files.collect()
     }
 
     /// `service/` for `services/` would otherwise silently be nothing.
-    fn other_folders(&mut self, tree: &Tree, folder: &str) {
+    fn other_folders(&mut self) {
         let mut said = None;
-        for (below, _) in tree.below(folder) {
+        for (below, _) in self.tree.below(self.folder) {
             let Some((top, rest)) = below.split_once('/') else { continue };
             let known = Kind::ALL.map(Kind::folder);
             if known.contains(&top) || said == Some(top) || !(rest.ends_with(".yaml") || rest.ends_with(".yml")) {
@@ -118,43 +129,72 @@ impl Files {
                 && let Some(hint) = similar::did_you_mean(top, known)
             {
                 said = Some(top);
-                let path = path_of(folder, top);
+                let path = path_of(self.folder, top);
                 let message = format!("the folder `{path}` is not read");
-                self.say(Finding::warning(codes::UNEXPECTED_FILE, message).hint(hint), &path);
+                self.say(Draft::warning(codes::UNEXPECTED_FILE, message).hint(hint), &path);
             }
         }
     }
 
-    /// The text at `path`, through links that stay within `folder`.
-    fn text(&mut self, tree: &Tree, folder: &str, path: &str) -> Option<File> {
+    /// The text at `path`, through links that stay within the folder.
+    fn text(&mut self, path: &str) -> Option<File> {
         // Git allows forty; a fleet needs none, and a circle has to end somewhere.
         const MOST_LINKS: usize = 8;
         let mut at = path.to_owned();
         for _ in 0..MOST_LINKS {
-            match tree.get(&at) {
+            match self.tree.get(&at) {
                 Some(Entry::File { content, .. }) => return self.utf8(path, content),
-                Some(Entry::Symlink { target }) => match followed(folder, &at, target) {
+                Some(Entry::Symlink { target }) => match followed(self.folder, &at, target) {
                     Some(next) => at = next,
                     None => {
+                        let target = short(target);
                         let message = format!("`{path}` is a link to `{target}`, which is outside the fleet folder");
-                        self.say(Finding::error(codes::SYMLINK, message).hint("put the file itself here"), path);
+                        self.say(Draft::error(codes::SYMLINK, message).hint("put the file itself here"), path);
                         return None;
                     }
                 },
                 Some(Entry::Submodule) => {
                     let message = format!("`{path}` is a git submodule, which is not followed");
-                    self.say(Finding::error(codes::SUBMODULE, message).hint("put the file itself here"), path);
+                    self.say(Draft::error(codes::SUBMODULE, message).hint("put the file itself here"), path);
                     return None;
                 }
                 None => break,
             }
         }
         let message = format!("`{path}` is a link that leads to no file");
-        self.say(Finding::error(codes::SYMLINK, message).hint("put the file itself here"), path);
+        self.say(Draft::error(codes::SYMLINK, message).hint("put the file itself here"), path);
         None
     }
 
+    /// Whether the folder's budget has room for one more file; where it has none, that is said once.
+    fn has_room(&mut self, path: &str, bytes: usize) -> bool {
+        let (most_files, most_bytes) = (self.findings.budget().fleet_files, self.findings.budget().fleet_bytes);
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let message = if self.files > most_files {
+            format!("the fleet folder has more than {most_files} files; this one and those after it are not read")
+        } else if self.bytes > most_bytes {
+            format!("the fleet's files have more than {most_bytes} bytes; this one and those after it are not read")
+        } else {
+            return true;
+        };
+        if !std::mem::replace(&mut self.is_full, true) {
+            let hint = "make several fleets of it, each in a folder of its own";
+            self.say(Draft::error(codes::FLEET_TOO_LARGE, message).hint(hint), path);
+        }
+        false
+    }
+
     fn utf8(&mut self, path: &str, content: &[u8]) -> Option<File> {
+        let most = self.findings.budget().file_bytes;
+        if content.len() > most {
+            let message = format!("the file has {} bytes; {most} are allowed", content.len());
+            self.say(Draft::error(codes::FILE_TOO_LARGE, message), path);
+            return None;
+        }
+        if !self.has_room(path, content.len()) {
+            return None;
+        }
         match std::str::from_utf8(content) {
             Ok(text) => Some(File::new(path, text)),
             Err(error) => {
@@ -165,8 +205,8 @@ impl Files {
                 let place = File::new(path, &String::from_utf8_lossy(content));
                 let span = Span { line: number(line), column: number(column), end_column: number(column + 1) };
                 let message = format!("line {line} is not UTF-8 text");
-                let hint = "save the file as UTF-8";
-                self.findings.push(Finding::error(codes::NOT_UTF8, message).at(place.place(span)).hint(hint));
+                let finding = Draft::error(codes::NOT_UTF8, message).at(&place, span);
+                self.findings.say(finding.hint("save the file as UTF-8"));
                 None
             }
         }

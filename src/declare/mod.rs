@@ -4,7 +4,8 @@
 //! the folder as text, then as types, then checks every file against every other; `resolve` makes one
 //! environment's fleet of it. Keeps true: all findings come at once, each with its place, but for what a
 //! file that cannot be read hides, and that is said; a fleet is resolved only from a declaration without
-//! errors. Never does: I/O; the tree and the overrides are handed in.
+//! errors; a hostile folder costs no more than the [`Budget`] says. Never does: I/O; the tree and the overrides are
+//! handed in.
 
 mod access;
 mod check;
@@ -14,7 +15,9 @@ mod effective;
 mod expand;
 mod file;
 mod files;
+mod findings;
 mod kinds;
+mod names;
 mod overrides;
 mod place;
 mod reference;
@@ -36,7 +39,10 @@ use serde::Deserialize;
 use self::{
     file::File,
     files::Files,
+    findings::{Draft, Findings},
     kinds::{EnvironmentFile, FleetFile, InstanceFile, Kind, ServiceFile, SiteFile},
+    names::Names,
+    place::Placements,
 };
 pub use self::{
     kinds::Arch,
@@ -45,7 +51,8 @@ pub use self::{
     starter::starter,
 };
 use crate::model::{
-    finding::{Finding, any_error},
+    budget::Budget,
+    finding::Finding,
     fleet::Fleet,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     tree::Tree,
@@ -79,25 +86,30 @@ pub struct Declaration {
     /// Names whose files have errors of their own: declared, but not all that is meant is known of them. Services and
     /// sites among them that lack no more than keys are among the others as well, to be checked.
     broken: BTreeSet<(Kind, String)>,
+    /// What is declared, for hints.
+    names: Arc<Names>,
     /// The errors that [`read`] found. While there are any, nothing is resolved.
     errors: Vec<Finding>,
     /// The fleet of each environment as it was checked: without overrides.
     fleets: BTreeMap<EnvironmentName, Arc<Fleet>>,
 }
 
-/// Reads the fleet in `folder` (`""` for the root) of `tree`, with everything there is to say against
-/// it, by place. There is no declaration when some file has errors of its own.
+/// Reads the fleet in `folder` (`""` for the root) of `tree`, with what there is to say against it, by place.
+/// There is no declaration when some file has errors of its own.
 pub fn read(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Finding>) {
+    read_within(tree, folder, &Budget::STANDARD)
+}
+
+/// As [`read`], with limits of one's own.
+pub fn read_within(tree: &Tree, folder: &str, budget: &Budget) -> (Option<Declaration>, Vec<Finding>) {
     let folder = folder.trim_matches('/');
-    let mut files = files::gather(tree, folder);
-    let mut findings = std::mem::take(&mut files.findings);
+    let mut findings = Findings::new(budget);
+    let files = files::gather(tree, folder, &mut findings);
     let mut declaration = declared(files, folder, &mut findings);
     if let Some(declaration) = &mut declaration {
-        let (found, fleets) = check::all(declaration, tree);
-        findings.extend(found);
-        declaration.fleets = fleets;
+        declaration.fleets = check::all(declaration, tree, &mut findings);
     }
-    sort(&mut findings);
+    let findings = findings.finish();
     let declaration = declaration.filter(|declaration| declaration.broken.is_empty()).map(|mut declaration| {
         declaration.errors = findings.iter().filter(|finding| finding.is_error()).cloned().collect();
         declaration
@@ -112,7 +124,7 @@ pub fn read_shared(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Findi
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let mut shared = Tree::default();
     for (path, entry) in tree.below(folder) {
-        if matches!(path.split('/').next(), Some("fleet.yaml" | "environments" | "instances")) {
+        if matches!(path.split('/').next(), Some("fleet.yaml" | "fleet.yml" | "environments" | "instances")) {
             // It lay in a tree already, so it can lie in one.
             let _ = shared.insert(&format!("{prefix}{path}"), entry.clone());
         }
@@ -121,24 +133,26 @@ pub fn read_shared(tree: &Tree, folder: &str) -> (Option<Declaration>, Vec<Findi
 }
 
 /// Every file as its type. None without a `fleet.yaml` that can be read: the rest hangs in the air then.
-fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Option<Declaration> {
-    let fleet = files
-        .fleet
-        .take()
-        .map(|file| typed::read(&file, schema::fleet()).whole().map(|value| Declared { file, value }));
+fn declared(mut files: Files, folder: &str, findings: &mut Findings) -> Option<Declaration> {
     let alone = files.kinds.values().all(BTreeMap::is_empty);
+    let fleet = files.fleet.take();
     let (mut broken, mut unread) = (BTreeSet::new(), Vec::new());
-    let mut reader = Reader { files, findings, broken: &mut broken, unread: &mut unread };
+    let mut reader =
+        Reader { files, findings, broken: &mut broken, unread: &mut unread, nodes: 0, bytes: 0, is_full: false };
+    let fleet = fleet.and_then(|file| {
+        let value = reader.typed(&file, schema::fleet()).whole()?;
+        Some(Declared { file, value })
+    });
     let environments = reader.kind(Kind::Environment);
     let instances = reader.kind(Kind::Instance);
     let services = reader.kind(Kind::Service);
     let sites = reader.kind(Kind::Site);
-    let fleet = fleet.and_then(|read| read.map_err(|errors| findings.extend(errors)).ok());
-    if !alone {
-        findings.extend(not_checked(fleet.is_some(), &unread));
+    if !alone && let Some(finding) = not_checked(fleet.is_some(), &unread) {
+        findings.say(finding);
     }
     let fleet = fleet?;
     let folder = folder.to_owned();
+    let names = Arc::new(Names::of(&environments, &instances, &services, &sites));
     Some(Declaration {
         folder,
         fleet,
@@ -147,6 +161,7 @@ fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Opti
         services,
         sites,
         broken,
+        names,
         errors: Vec::new(),
         fleets: BTreeMap::new(),
     })
@@ -154,10 +169,15 @@ fn declared(mut files: Files, folder: &str, findings: &mut Vec<Finding>) -> Opti
 
 struct Reader<'a> {
     files: Files,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
     broken: &'a mut BTreeSet<(Kind, String)>,
     /// The paths of those among `broken` of which nothing is known.
     unread: &'a mut Vec<String>,
+    /// Of the trees of all files so far: nodes, and bytes of texts.
+    nodes: usize,
+    bytes: usize,
+    /// Whether it was said that no more is read.
+    is_full: bool,
 }
 
 impl Reader<'_> {
@@ -182,19 +202,43 @@ impl Reader<'_> {
 
     /// What `file` says, as far as checks may take it for what is meant.
     fn file<T: for<'de> Deserialize<'de>>(&mut self, kind: Kind, name: &str, file: File) -> Option<Declared<T>> {
-        let read = typed::read(&file, schema::of(kind));
-        let whole = read.findings.is_empty();
-        self.findings.extend(read.findings);
-        if !whole {
+        let read = self.typed(&file, schema::of(kind));
+        if !read.is_whole {
             self.broken.insert((kind, name.to_owned()));
         }
-        read.value.filter(|_| whole || kind.is_checked_in_part()).map(|value| Declared { file, value })
+        read.value.filter(|_| read.is_whole || kind.is_checked_in_part()).map(|value| Declared { file, value })
+    }
+
+    /// Reads a file, as long as all of them together are no larger than the budget allows.
+    fn typed<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        file: &File,
+        schema: &'static schema::Compiled,
+    ) -> typed::Read<T> {
+        if self.is_full {
+            return typed::Read { value: None, is_whole: false, size: (0, 0) };
+        }
+        let mut read = typed::read(file, schema, self.findings);
+        self.nodes = self.nodes.saturating_add(read.size.0);
+        self.bytes = self.bytes.saturating_add(read.size.1);
+        let (most_nodes, most_bytes) = (self.findings.budget().fleet_nodes, self.findings.budget().fleet_bytes);
+        if self.nodes > most_nodes || self.bytes > most_bytes {
+            self.is_full = true;
+            let message = format!(
+                "the fleet's files have more than {most_nodes} values or {most_bytes} bytes of text; this one and those \
+                 after it are not read"
+            );
+            let hint = "make several fleets of it, each in a folder of its own";
+            self.findings.say(Draft::error(codes::FLEET_TOO_LARGE, message).of_file(&file.path).hint(hint));
+            (read.value, read.is_whole) = (None, false);
+        }
+        read
     }
 }
 
 /// What nobody may take for checked: files that cannot be read, and the others as far as they need them. It is said
 /// once, for it is about no line.
-fn not_checked(has_fleet: bool, unread: &[String]) -> Option<Finding> {
+fn not_checked(has_fleet: bool, unread: &[String]) -> Option<Draft> {
     let unread: Vec<&str> = unread.iter().map(String::as_str).collect();
     let message = match unread.as_slice() {
         _ if !has_fleet => "`fleet.yaml` cannot be read yet, so no file was checked against the others".to_owned(),
@@ -207,14 +251,7 @@ fn not_checked(has_fleet: bool, unread: &[String]) -> Option<Finding> {
             format!("{files} cannot be read yet, so they were not checked against the rest, nor the rest against them")
         }
     };
-    Some(Finding::warning(codes::NOT_CHECKED, message))
-}
-
-/// By place, then by code, and last what has no place; what is found by way of several environments is said once.
-fn sort(findings: &mut Vec<Finding>) {
-    let key = |finding: &Finding| finding.place.is_none();
-    findings.sort_by(|a, b| (key(a), &a.place, &a.code, &a.message).cmp(&(key(b), &b.place, &b.code, &b.message)));
-    findings.dedup();
+    Some(Draft::warning(codes::NOT_CHECKED, message))
 }
 
 impl Declaration {
@@ -258,20 +295,18 @@ impl Declaration {
         {
             return Ok(Arc::clone(fleet));
         }
-        let mut unknown = overrides::unknown_instances(self, overrides);
-        let Some(resolved) = resolve::environment(self, environment, overrides) else {
-            let names = self.environments.keys().map(EnvironmentName::as_str);
-            let hint = similar::hint(environment.as_str(), names, "no environment is declared");
+        let mut findings = Findings::new(&Budget::STANDARD);
+        overrides::unknown_instances(self, overrides, &mut findings);
+        let placements = Placements::of(self, &mut findings);
+        let Some(fleet) = resolve::environment(self, &placements, environment, overrides, &mut findings) else {
             let message = format!("there is no environment `{environment}`");
-            return Err(vec![Finding::error(codes::UNKNOWN_ENVIRONMENT, message).hint(hint)]);
+            let hint = self.names.hint_for(Kind::Environment, environment.as_str());
+            let mut unknown = Findings::new(&Budget::STANDARD);
+            unknown.say(Draft::error(codes::UNKNOWN_ENVIRONMENT, message).hint_of(hint));
+            return Err(unknown.finish());
         };
-        unknown.extend(resolved.findings);
-        unknown.extend(overrides::led_astray(&resolved.fleet, overrides));
-        if any_error(&unknown) {
-            sort(&mut unknown);
-            return Err(unknown);
-        }
-        Ok(Arc::new(resolved.fleet))
+        overrides::led_astray(&fleet, overrides, &mut findings);
+        findings.finish_or(fleet)
     }
 
     /// Whether `name` is declared, be it in a file with errors.
@@ -291,17 +326,6 @@ impl Declaration {
     }
 
     fn any_broken(&self, kind: Kind) -> bool {
-        self.broken.iter().any(|(of, _)| *of == kind)
-    }
-
-    /// The hint for a name of `kind` that is not declared.
-    fn hint_for(&self, kind: Kind, name: &str) -> String {
-        let names: Vec<&str> = match kind {
-            Kind::Environment => self.environments.keys().map(AsRef::as_ref).collect(),
-            Kind::Instance => self.instances.keys().map(AsRef::as_ref).collect(),
-            Kind::Service => self.services.keys().map(AsRef::as_ref).collect(),
-            Kind::Site => self.sites.keys().map(AsRef::as_ref).collect(),
-        };
-        similar::hint(name, names, &format!("the folder {} declares none", kind.folder()))
+        self.broken.range((kind, String::new())..).next().is_some_and(|(of, _)| *of == kind)
     }
 }

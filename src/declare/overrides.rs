@@ -8,10 +8,11 @@ use super::{
     Declaration, check, codes,
     de::At,
     file::File,
+    findings::{Draft, Findings},
     kinds::{Arch, JumpHost, Kind, OverrideFile},
     schema, typed,
 };
-use crate::model::{finding::Finding, fleet::Fleet, name::InstanceName};
+use crate::model::{budget::Budget, finding::Finding, fleet::Fleet, name::InstanceName};
 
 /// What of a fleet is replaced on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,13 +43,14 @@ pub struct SshOverride {
 /// Reads an override file; `file` is its path, for findings.
 pub fn read_overrides(text: &str, file: &str) -> Result<Overrides, Vec<Finding>> {
     let file = File::new(file, text);
-    let read: OverrideFile = typed::read(&file, schema::overriding()).whole()?;
-    let mut findings = Vec::new();
+    let mut findings = Findings::new(&Budget::STANDARD);
+    let read = typed::read::<OverrideFile>(&file, schema::overriding(), &mut findings).whole();
+    let Some(read) = read else { return Err(findings.finish()) };
     let mut overrides = Overrides { network_namespace: read.network_namespace, ..Overrides::default() };
     for (name, instance) in read.instances {
         let mut pin = |key: Option<&At<String>>| {
             let key = key?;
-            check::host_key(key).map_err(|finding| findings.push(finding.at(file.place(key.span)))).ok()
+            check::host_key(key).map_err(|finding| findings.say(finding.at(&file, key.span))).ok()
         };
         let host_key = pin(instance.host_key.as_ref());
         pin(instance.ssh.jump.as_ref().and_then(|jump| jump.host_key.as_ref()));
@@ -61,30 +63,28 @@ pub fn read_overrides(text: &str, file: &str) -> Result<Overrides, Vec<Finding>>
         let address = instance.address.map(|address| address.value);
         overrides.instances.insert(name, InstanceOverride { address, host_key, arch: instance.arch, ssh });
     }
-    if findings.is_empty() { Ok(overrides) } else { Err(findings) }
+    findings.finish_or(overrides)
 }
 
 /// Overridden instances that the fleet does not declare.
-pub(super) fn unknown_instances(declaration: &Declaration, overrides: &Overrides) -> Vec<Finding> {
-    let unknown = overrides.instances.keys().filter(|name| !declaration.instances.contains_key(*name));
-    unknown
-        .map(|name| {
-            let message = format!("the override file names an instance `{name}`, which is not declared");
-            let hint = declaration.hint_for(Kind::Instance, name.as_str());
-            Finding::error(codes::UNKNOWN_INSTANCE, message).hint(hint)
-        })
-        .collect()
+pub(super) fn unknown_instances(declaration: &Declaration, overrides: &Overrides, findings: &mut Findings) {
+    for name in overrides.instances.keys().filter(|name| !declaration.instances.contains_key(*name)) {
+        let message = format!("the override file names an instance `{name}`, which is not declared");
+        let hint = declaration.names.hint_for(Kind::Instance, name.as_str());
+        findings.say(Draft::error(codes::UNKNOWN_INSTANCE, message).hint_of(hint));
+    }
 }
 
 /// Instances that the override file leads to one and the same sshd: what is one's would be taken for the
 /// other's. One address with several ports is how hosts on this machine are reached.
 /// And those that it leads through themselves.
-pub(super) fn led_astray(fleet: &Fleet, overrides: &Overrides) -> Vec<Finding> {
+pub(super) fn led_astray(fleet: &Fleet, overrides: &Overrides, findings: &mut Findings) {
     let mut reached = BTreeMap::new();
-    let mut findings = Vec::new();
     for (name, instance) in &fleet.instances {
-        if overrides.instances.contains_key(name) {
-            findings.extend(check::own_jump_host(instance));
+        if overrides.instances.contains_key(name)
+            && let Some(finding) = check::own_jump_host(instance)
+        {
+            findings.say(finding);
         }
         let Some(first) = reached.insert(instance.way(), name) else { continue };
         if overrides.instances.contains_key(name) || overrides.instances.contains_key(first) {
@@ -93,8 +93,7 @@ pub(super) fn led_astray(fleet: &Fleet, overrides: &Overrides) -> Vec<Finding> {
                 instance.address, instance.ssh.port
             );
             let hint = "give each a host of its own, or leave one of the two out of the override file";
-            findings.push(Finding::error(codes::DUPLICATE_ADDRESS, message).hint(hint));
+            findings.say(Draft::error(codes::DUPLICATE_ADDRESS, message).hint(hint));
         }
     }
-    findings
 }

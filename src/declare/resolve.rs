@@ -6,21 +6,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
     Declaration, Declared, check, codes,
     de::At,
-    expand::{Outcome, Targets, Written},
+    expand::{Outcome, Running, Targets, Written},
     file::File,
+    findings::{Draft, Findings},
     kinds::{self, HealthCheck, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
     overrides::{InstanceOverride, Overrides},
-    place, source,
+    place::Placements,
+    source,
 };
 use crate::model::{
     drift::DriftPolicy,
-    finding::Finding,
     fleet::{
         Certificate, Check, Environment, Fleet, Health, Instance, Jump, Python, Route, Service, Serving, Site, Ssh,
     },
@@ -41,32 +43,35 @@ const LOST_AFTER: Span = seconds(60);
 /// registered services and of the kernel's ephemeral range.
 pub const DIGEST_PORT: u16 = 19_180;
 
-/// A fleet and what was found on the way.
-pub struct Resolved {
-    pub fleet: Fleet,
-    pub findings: Vec<Finding>,
-}
+/// What a pattern costs in steps that is parsed.
+const PATTERN: usize = 1_000;
 
-/// Resolves `environment`; None when it is not declared.
+/// What one more name in a list of a service costs.
+const NAME: usize = 32;
+
+/// What a copy of a service or site for one more instance costs in steps besides its texts: its unit, or its server.
+const COPY: usize = 256;
+
+/// Resolves `environment`, of which everything that is wrong is said; None when it is not declared.
 pub fn environment(
     declaration: &Declaration,
+    placements: &Placements,
     environment: &EnvironmentName,
     overrides: &Overrides,
-) -> Option<Resolved> {
+    findings: &mut Findings,
+) -> Option<Arc<Fleet>> {
     let (name, file) = declaration.environments.get_key_value(environment)?;
-    let instances: BTreeMap<InstanceName, Instance> = declaration
-        .instances
-        .iter()
-        .filter(|(_, file)| *file.environment == name.as_str())
+    let instances = placements.instances(name.as_str()).filter_map(|name| declaration.instances.get_key_value(name));
+    let instances: BTreeMap<InstanceName, Instance> = instances
         .map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides.instances.get(name))))
         .collect();
-    let targets = targets(declaration, name, &instances);
-    let mut resolver =
-        Resolver { declaration, overrides, environment: name, targets: &targets, outcome: Outcome::default() };
+    let targets = targets(declaration, placements, name, &instances);
+    let outcome = Outcome { findings, edges: BTreeMap::new() };
+    let mut resolver = Resolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
     let services = resolver.services();
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
-    let fleet = Fleet {
+    let fleet = Arc::new(Fleet {
         name: declaration.fleet.name.value.clone(),
         environment: Environment {
             name: name.clone(),
@@ -85,9 +90,11 @@ pub fn environment(
         instances,
         services,
         sites,
-    };
-    check::environment(declaration, &fleet, &mut outcome);
-    Some(Resolved { fleet, findings: outcome.findings })
+    });
+    if !outcome.findings.is_spent() {
+        check::environment(declaration, &fleet, &mut outcome);
+    }
+    Some(fleet)
 }
 
 const fn seconds(number: u64) -> Span {
@@ -138,32 +145,31 @@ fn jump(written: &JumpHost, instance_user: &str) -> Jump {
 
 fn targets<'a>(
     declaration: &'a Declaration,
+    placements: &'a Placements,
     environment: &'a EnvironmentName,
     instances: &BTreeMap<InstanceName, Instance>,
 ) -> Targets<'a> {
-    let services = declaration.services.iter().filter_map(|(name, file)| {
-        let effective = file.within(environment.as_str());
-        let on = place::service(declaration, environment, effective.place()).on;
-        (!on.is_empty()).then(|| (name.clone(), (on.into_iter().cloned().collect(), **effective.port())))
-    });
-    let sites = declaration.sites.iter().filter_map(|(name, file)| {
-        let effective = file.within(environment.as_str());
-        let served = !place::named(declaration, environment, effective.on()).is_empty();
+    let running: Running = placements
+        .services(environment.as_str())
+        .filter_map(|(name, placement)| {
+            let port = **declaration.services.get(name)?.within(environment.as_str()).port();
+            Some((name.clone(), (Arc::clone(&placement.on), port)))
+        })
+        .collect();
+    let sites = placements.sites(environment.as_str()).filter_map(|(name, _)| {
+        let effective = declaration.sites.get(name)?.within(environment.as_str());
         let scheme = if effective.tls().is_some() { "https" } else { "http" };
         let domain = Some(effective.domain()).filter(|domain| ****domain != *"_");
-        served.then(|| (name.clone(), domain.map(|domain| format!("{scheme}://{}", **domain))))
+        Some((name.clone(), domain.map(|domain| format!("{scheme}://{}", **domain))))
     });
+    let here = placements.instances(environment.as_str());
     Targets {
         declaration,
+        placements,
         environment: environment.as_str(),
-        addresses: declaration
-            .instances
-            .keys()
-            .filter_map(|name| instances.get(name).map(|instance| (name, instance.address)))
-            .collect(),
-        services: services.collect(),
+        addresses: here.filter_map(|name| instances.get(name).map(|instance| (name, instance.address))).collect(),
+        services: Arc::new(running),
         sites: sites.collect(),
-        declared: declaration.instances.iter().map(|(name, file)| (*file.address, name)).collect(),
     }
 }
 
@@ -176,21 +182,31 @@ fn python(python: &kinds::Python) -> Python {
     }
 }
 
-struct Resolver<'a> {
+struct Resolver<'a, 'f> {
     declaration: &'a Declaration,
+    placements: &'a Placements,
     overrides: &'a Overrides,
     environment: &'a EnvironmentName,
     targets: &'a Targets<'a>,
-    outcome: Outcome,
+    outcome: Outcome<'f>,
 }
 
-impl<'a> Resolver<'a> {
+impl<'a> Resolver<'a, '_> {
+    /// Counts what is copied for each of `copies` instances, before it is. False when that is too much.
+    fn copies(&mut self, file: &File, bytes: usize, copies: usize) -> bool {
+        self.outcome.findings.spend(bytes.saturating_add(COPY).saturating_mul(copies), file)
+    }
+
     fn services(&mut self) -> BTreeMap<ServiceName, Service> {
         let placed = self.targets.services.iter();
         placed
             .filter_map(|(name, (on, port))| {
                 let file = self.declaration.services.get(name)?;
-                Some((name.clone(), self.service(name, file, on, *port)))
+                let effective = file.within(self.environment.as_str());
+                let env = effective.env().into_iter().map(|(key, (text, _))| key.len() + text.len()).sum::<usize>();
+                let names = effective.after().len() + effective.replaces().len() + effective.run().state.len();
+                let bytes = env + effective.run().exec.len() + source::weight(effective.source()) + NAME * names;
+                self.copies(&file.file, bytes, on.len()).then(|| (name.clone(), self.service(name, file, on, *port)))
             })
             .collect()
     }
@@ -210,8 +226,8 @@ impl<'a> Resolver<'a> {
         if user.is_none() {
             let message = format!("nothing says which user runs `{name}`");
             let hint = "add `user` to `run`, or `defaults: {user: …}` to fleet.yaml";
-            let finding = Finding::error(codes::MISSING_USER, message).at(file.file.place(run.exec.span));
-            self.outcome.findings.push(finding.hint(hint));
+            let finding = Draft::error(codes::MISSING_USER, message).at(&file.file, run.exec.span);
+            self.outcome.findings.say(finding.hint(hint));
         }
         let env = effective
             .env()
@@ -249,10 +265,15 @@ impl<'a> Resolver<'a> {
         keys: &At<SourceKeys>,
         on: &BTreeSet<InstanceName>,
     ) -> BTreeMap<InstanceName, Source> {
-        let findings = &mut self.outcome.findings;
-        let chosen = on.iter().filter_map(|instance| {
-            let source = source::choose(self.declaration, self.overrides, file, keys, instance, findings)?;
-            Some((instance.clone(), source))
+        let findings = &mut *self.outcome.findings;
+        // Patterns are parsed anew for each processor.
+        if !findings.spend(keys.exclude.len().saturating_mul(PATTERN), file) {
+            return BTreeMap::new();
+        }
+        let mut made = BTreeMap::new();
+        let chosen = on.iter().filter_map(|name| {
+            let source = source::choose(self.declaration, self.overrides, (file, keys), name, &mut made, findings)?;
+            Some((name.clone(), source))
         });
         chosen.collect()
     }
@@ -289,12 +310,19 @@ impl<'a> Resolver<'a> {
         let names = self.targets.sites.keys();
         let served = names.filter_map(|name| {
             let file = self.declaration.sites.get(name)?;
-            Some((name.clone(), self.site(name, file)))
+            let on = &self.placements.site(self.environment.as_str(), name)?.on;
+            let effective = file.within(self.environment.as_str());
+            let routes =
+                effective.routes().iter().map(|(path, to)| path.len() + to.service.len() + COPY).sum::<usize>();
+            let headers = file.headers.iter().map(|(name, value)| name.len() + value.0.as_ref().map_or(0, String::len));
+            let frontend = file.frontend.as_ref().map_or(0, |frontend| source::weight(&frontend.source));
+            let bytes = routes + headers.sum::<usize>() + frontend + effective.domain().len();
+            self.copies(&file.file, bytes, on.len()).then(|| (name.clone(), self.site(name, file, on)))
         });
         served.collect()
     }
 
-    fn site(&mut self, name: &SiteName, file: &Declared<SiteFile>) -> Site {
+    fn site(&mut self, name: &SiteName, file: &Declared<SiteFile>, on: &BTreeSet<InstanceName>) -> Site {
         let effective = file.within(self.environment.as_str());
         let routes = effective.routes().iter().filter_map(|(path, to)| {
             // A service that is not known is an error of its own.
@@ -308,8 +336,7 @@ impl<'a> Resolver<'a> {
             };
             Some((path.value.clone(), route))
         });
-        let on = place::named(self.declaration, self.environment, effective.on()).into_iter().cloned().collect();
-        let frontend = file.frontend.as_ref().map(|frontend| self.sources(&file.file, &frontend.source, &on));
+        let frontend = file.frontend.as_ref().map(|frontend| self.sources(&file.file, &frontend.source, on));
         let serving = file.frontend.as_ref().map(|frontend| Serving {
             spa: frontend.spa.unwrap_or(false),
             immutable: frontend.immutable.as_ref().map(|globs| globs.iter().map(ToString::to_string).collect()),
@@ -320,7 +347,7 @@ impl<'a> Resolver<'a> {
         Site {
             name: name.clone(),
             domain: effective.domain().to_string(),
-            on,
+            on: on.clone(),
             frontend: frontend.unwrap_or_default(),
             serving: serving.unwrap_or_default(),
             routes: routes.collect(),

@@ -1,4 +1,6 @@
-//! Names that resemble a name, for hints.
+//! Names that resemble a name, for hints. As many are compared, and as long, as the budget allows.
+
+use crate::model::{budget::Budget, text};
 
 /// "did you mean `x`?", when some candidate is near enough to be meant.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -15,11 +17,17 @@ pub fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
 
 fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may differ; beyond that a guess misleads more than it helps.
-    let length = name.chars().count();
+    let Budget { name_text, compared_names, .. } = Budget::STANDARD;
+    let length = name.chars().take(name_text + 1).count();
+    if length > name_text {
+        return None;
+    }
     let furthest = (length / 3).max(1);
     let lower = name.to_lowercase();
     candidates
         .into_iter()
+        .take(compared_names)
+        .filter(|candidate| candidate.len() <= 4 * name_text)
         .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
         .filter(|(distance, _)| *distance <= furthest && *distance < length)
         .min()
@@ -38,7 +46,7 @@ pub fn choice(names: &[&str]) -> String {
 
 fn joined(names: &[&str], word: &str) -> String {
     const MOST: usize = 12;
-    let quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("`{}`", text::name(name))).collect();
     match quoted.as_slice() {
         [] => "nothing".to_owned(),
         _ if names.len() > MOST => format!("{} {word} {} more", quoted.join(", "), names.len() - MOST),

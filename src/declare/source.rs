@@ -3,21 +3,22 @@
 //! Keeps true: whatever makes no source is an error of its own, found by `check::sources` once and not per
 //! environment; only what depends on an instance is said here.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Declaration, codes,
     de::At,
     file::File,
+    findings::{Draft, Findings},
     kinds::{Arch, Archive, BuildKeys, CredentialFile, SourceKeys},
     overrides::Overrides,
     similar,
 };
 use crate::model::{
+    budget::Budget,
     build::Build,
     digest::Digest,
-    exclude::Exclude,
-    finding::Finding,
+    exclude::{Exclude, InvalidExclude},
     name::InstanceName,
     quantity::Span,
     source::{ArchiveSource, GitSource, Origin, Revision, Source, SourceCredentials},
@@ -63,7 +64,7 @@ pub fn source(declaration: &Declaration, keys: &SourceKeys, arch: Option<Arch>) 
         Some(keys) => Some(build(keys)?),
         None => None,
     };
-    Some(Source { origin, exclude: exclude(keys)?, build })
+    Some(Source { origin, exclude: exclude(keys, &Budget::STANDARD).ok()?, build })
 }
 
 fn build(keys: &BuildKeys) -> Option<Build> {
@@ -77,9 +78,31 @@ fn build(keys: &BuildKeys) -> Option<Build> {
     })
 }
 
-/// None when one of the patterns is none.
-pub fn exclude(keys: &SourceKeys) -> Option<Exclude> {
-    Exclude::new(keys.exclude.iter().map(|pattern| pattern.value.clone()).collect()).ok()
+pub fn exclude(keys: &SourceKeys, budget: &Budget) -> Result<Exclude, InvalidExclude> {
+    // Those beyond the limit are not even copied.
+    let taken = keys.exclude.iter().take(budget.patterns + 1);
+    Exclude::new(taken.map(|pattern| pattern.value.clone()).collect(), budget)
+}
+
+/// How many bytes of text a source has: what one more copy of it costs.
+pub fn weight(keys: &SourceKeys) -> usize {
+    let archive = |archive: &Archive| match archive {
+        Archive::One(url) => url.len(),
+        Archive::ByArch(of) => of.values().map(|of| of.url.len()).sum(),
+    };
+    let build = |build: &BuildKeys| {
+        build.run.len()
+            + build.output.len()
+            + build.env.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
+    };
+    let texts = [
+        keys.path.as_ref().map_or(0, |path| path.len()),
+        keys.git.as_ref().map_or(0, |git| git.len()),
+        keys.rev.as_ref().map_or(0, |rev| rev.len()),
+        keys.archive.as_ref().map_or(0, |of| archive(of)),
+        keys.build.as_ref().map_or(0, |of| build(of)),
+    ];
+    texts.iter().sum()
 }
 
 fn revision(written: Option<&str>) -> Revision {
@@ -97,14 +120,14 @@ fn credentials(file: &CredentialFile) -> Option<SourceCredentials> {
     token.or_else(|| file.ssh_key.as_ref().map(|path| SourceCredentials::SshKey((&**path).into())))
 }
 
-/// Says when an archive cannot be chosen for an instance.
+/// Says when an archive cannot be chosen for an instance. `made` has the sources that were made of these keys already.
 pub fn choose(
     declaration: &Declaration,
     overrides: &Overrides,
-    file: &File,
-    keys: &At<SourceKeys>,
+    (file, keys): (&File, &At<SourceKeys>),
     instance: &InstanceName,
-    findings: &mut Vec<Finding>,
+    made: &mut BTreeMap<Option<Arch>, Option<Source>>,
+    findings: &mut Findings,
 ) -> Option<Source> {
     let declared = declaration.instances.get(instance)?;
     let arch = overrides.instances.get(instance).and_then(|instance| instance.arch).or(declared.arch);
@@ -113,7 +136,6 @@ pub fn choose(
     {
         let known: Vec<String> = of.keys().map(Arch::to_string).collect();
         let known = similar::list(&known.iter().map(String::as_str).collect::<Vec<_>>());
-        let there = declared.file.place(declared.address.span);
         let missing = match arch {
             None => {
                 let message = format!("nothing says which processor `{instance}` has, and the archive depends on it");
@@ -126,10 +148,10 @@ pub fn choose(
             Some(_) => None,
         };
         if let Some((message, why, hint)) = missing {
-            let finding = Finding::error(codes::MISSING_ARCH, message).at(file.place(archive.span)).also(there, why);
-            findings.push(finding.hint(hint));
+            let finding = Draft::error(codes::MISSING_ARCH, message).at(file, archive.span);
+            findings.say(finding.also(&declared.file, declared.address.span, why).hint(hint));
             return None;
         }
     }
-    source(declaration, keys, arch)
+    made.entry(arch).or_insert_with(|| source(declaration, keys, arch)).clone()
 }

@@ -2,7 +2,10 @@
 //!
 //! Owns: which type a scalar gets on its way into schema validation (the one that the schema expects
 //! where the text allows it), and the words for what the schema refuses. Keeps true: every finding
-//! stands at the value or key that it is about.
+//! stands at the value or key that it is about. What walks over a file's tree here, in the schemas' validators and in
+//! serde does so by recursion: `yaml` reads no tree that is deeper than the budget.
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use jsonschema::{
     ValidationError,
@@ -15,62 +18,72 @@ use serde_json::Value as Json;
 use super::{
     codes, de,
     file::{File, Span, without_passwords},
+    findings::{Draft, Findings},
     schema::{self, Compiled},
     similar,
     yaml::{self, Node, Value, shortened},
 };
-use crate::model::finding::Finding;
 
 /// What came of a file.
 pub struct Read<T> {
     /// Whole where nothing is found. Where all that is wrong are keys that are not known or stand twice, what the file
     /// says without those: for checks, and for nothing else. None with any other finding.
     pub value: Option<T>,
-    pub findings: Vec<Finding>,
+    /// Whether nothing was found.
+    pub is_whole: bool,
+    /// How large its tree is: nodes, and bytes of texts.
+    pub size: (usize, usize),
 }
 
 impl<T> Read<T> {
     /// The value, when there is nothing to say against it.
-    pub fn whole(self) -> Result<T, Vec<Finding>> {
-        self.value.filter(|_| self.findings.is_empty()).ok_or(self.findings)
+    pub fn whole(self) -> Option<T> {
+        self.value.filter(|_| self.is_whole)
     }
 }
 
 /// Reads `file` as a `T`, which `compiled` describes.
-pub fn read<T: for<'de> Deserialize<'de>>(file: &File, compiled: &Compiled) -> Read<T> {
-    let (mut root, mut findings) = match yaml::parse(file) {
-        Ok(parsed) => parsed,
-        Err(findings) => return Read { value: None, findings },
+pub fn read<T: for<'de> Deserialize<'de>>(
+    file: &File,
+    compiled: &'static Compiled,
+    findings: &mut Findings,
+) -> Read<T> {
+    let known = findings.said();
+    let Some(parsed) = yaml::parse(file, findings) else {
+        return Read { value: None, is_whole: false, size: (0, 0) };
     };
+    let (mut root, size) = (parsed.root, (parsed.nodes, parsed.bytes));
     let json = typed(&root, &compiled.schema, &compiled.schema);
-    let errors: Vec<ValidationError<'_>> = compiled.errors(&json).collect();
-    findings.extend(errors.iter().flat_map(|error| Refusal::new(file, &root, compiled, error).findings(error)));
-    if !errors.iter().all(|error| without_unknown_keys(&mut root, error)) {
-        return Read { value: None, findings };
+    let (mut unknown, mut is_known_otherwise) = (Vec::new(), true);
+    for error in compiled.errors(&json) {
+        Refusal::new(file, &root, compiled, &error).say(&error, findings);
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                unknown.push((error.instance_path().clone(), unexpected.clone()));
+            }
+            _ => is_known_otherwise = false,
+        }
+    }
+    if !is_known_otherwise || !unknown.iter().all(|(path, keys)| without_keys(&mut root, path, keys)) {
+        return Read { value: None, is_whole: false, size };
     }
     let value = de::from_node(&root).map_err(|error| {
-        let place = file.place(error.span.unwrap_or(Span::START));
-        findings.push(Finding::error(codes::INVALID_VALUE, error.message).at(place));
+        findings.say(Draft::error(codes::INVALID_VALUE, error.message).at(file, error.span.unwrap_or(Span::START)));
     });
-    Read { value: value.ok(), findings }
+    Read { value: value.ok(), is_whole: findings.said() == known, size }
 }
 
-/// Takes the keys out that `error` calls unknown. False when it is about something else.
-fn without_unknown_keys(root: &mut Node, error: &ValidationError<'_>) -> bool {
-    let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return false };
-    let Some(Node { value: Value::Mapping(entries), .. }) = node_at(root, error.instance_path()) else { return false };
-    let all = entries.len();
-    entries.retain(|(key, _)| !unexpected.iter().any(|unknown| key.text() == Some(unknown)));
-    all - entries.len() == unexpected.len()
+/// Takes keys out of the mapping at `path`. False when they are not all there.
+fn without_keys(root: &mut Node, path: &Location, keys: &[String]) -> bool {
+    let Some(Node { value: Value::Mapping(mapping), .. }) = node_at(root, path) else { return false };
+    let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+    Arc::make_mut(mapping).take_out(&keys) == keys.len()
 }
 
 fn node_at<'a>(root: &'a mut Node, path: &Location) -> Option<&'a mut Node> {
     path.segments().try_fold(root, |node, segment| match (&segment, &mut node.value) {
-        (LocationSegment::Index(index), Value::Sequence(items)) => items.get_mut(*index),
-        (_, Value::Mapping(entries)) => {
-            let name = segment.to_string();
-            entries.iter_mut().find(|(key, _)| key.text() == Some(&name)).map(|(_, node)| node)
-        }
+        (LocationSegment::Index(index), Value::Sequence(items)) => Arc::make_mut(items).get_mut(*index),
+        (_, Value::Mapping(mapping)) => Arc::make_mut(mapping).get_mut(&segment.to_string()),
         _ => None,
     })
 }
@@ -79,7 +92,8 @@ fn node_at<'a>(root: &'a mut Node, path: &Location) -> Option<&'a mut Node> {
 /// `version: 1.10` stays what it is.
 fn typed(node: &Node, root: &Json, schema: &Json) -> Json {
     match &node.value {
-        Value::Mapping(entries) => entries
+        Value::Mapping(mapping) => mapping
+            .entries()
             .iter()
             .filter_map(|(key, value)| {
                 let key = key.text()?;
@@ -94,6 +108,7 @@ fn typed(node: &Node, root: &Json, schema: &Json) -> Json {
         }
         Value::Scalar { .. } if node.is_null() => Json::Null,
         Value::Scalar { text, .. } => {
+            let text = &**text;
             let expected = schema.get("type").and_then(Json::as_str);
             let value = match (expected, node.plain()) {
                 (Some("integer"), Some(text)) => whole(text).map(Json::from),
@@ -101,7 +116,7 @@ fn typed(node: &Node, root: &Json, schema: &Json) -> Json {
                 (Some("boolean"), Some("false")) => Some(false.into()),
                 _ => None,
             };
-            value.unwrap_or_else(|| text.as_str().into())
+            value.unwrap_or_else(|| text.into())
         }
     }
 }
@@ -122,11 +137,11 @@ struct Refusal<'a> {
     /// The key that leads to the value.
     key: Option<&'a Node>,
     /// The schema that holds the keyword which refused.
-    schema: &'a Json,
+    schema: &'static Json,
 }
 
 impl<'a> Refusal<'a> {
-    fn new(file: &'a File, root: &'a Node, compiled: &'a Compiled, error: &ValidationError<'_>) -> Self {
+    fn new(file: &'a File, root: &'a Node, compiled: &'static Compiled, error: &ValidationError<'_>) -> Self {
         let (mut node, mut key) = (root, None);
         for segment in error.instance_path().segments() {
             let next = match (&segment, &node.value) {
@@ -148,21 +163,27 @@ impl<'a> Refusal<'a> {
     /// Where it is said of a mapping or list as a whole: at the key that leads to it, else at its first key.
     fn whole_span(&self) -> Span {
         let first = match &self.node.value {
-            Value::Mapping(entries) => entries.first().map(|(key, _)| key.span),
+            Value::Mapping(mapping) => mapping.entries().first().map(|(key, _)| key.span),
             _ => None,
         };
         self.key.map(|key| key.span).or(first).unwrap_or(self.node.span)
     }
 
-    fn error(&self, code: &str, message: String, span: Span) -> Finding {
-        Finding::error(code, message).at(self.file.place(span))
+    fn error(&self, code: &'static str, message: String, span: Span) -> Draft {
+        Draft::error(code, message).at(self.file, span)
     }
 
-    fn findings(&self, error: &ValidationError<'_>) -> Vec<Finding> {
+    fn say(&self, error: &ValidationError<'_>, findings: &mut Findings) {
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                unexpected.iter().map(|key| self.unknown_key(key)).collect()
+                unexpected.iter().for_each(|key| findings.say(self.unknown_key(key)));
             }
+            _ => self.findings(error).into_iter().for_each(|finding| findings.say(finding)),
+        }
+    }
+
+    fn findings(&self, error: &ValidationError<'_>) -> Option<Draft> {
+        Some(match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
                 let message = match self.key.and_then(Node::text) {
@@ -170,66 +191,63 @@ impl<'a> Refusal<'a> {
                     None => format!("`{name}` is missing"),
                 };
                 let finding = self.error(codes::MISSING_KEY, message, self.whole_span());
-                vec![with_hint(finding, self.description_of(name).map(|text| format!("`{name}`: {text}")))]
+                with_hint(finding, self.description_of(name).map(|text| format!("`{name}`: {text}")))
             }
             ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. } => {
                 let branches = self.schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
                 let constants: Vec<&str> = branches.filter_map(|branch| branch.get("const")?.as_str()).collect();
                 if !constants.is_empty() {
-                    return vec![self.not_among(&constants)];
+                    return Some(self.not_among(&constants));
                 }
                 let owner = self.key.and_then(Node::text).unwrap_or("this");
                 let message = format!("`{owner}` needs exactly one of {}", self.alternatives());
-                vec![self.error(codes::ONE_OF, message, self.whole_span())]
+                self.error(codes::ONE_OF, message, self.whole_span())
             }
-            ValidationErrorKind::Type { kind } => vec![self.wrong_type(kind)],
+            ValidationErrorKind::Type { kind } => self.wrong_type(kind),
             ValidationErrorKind::PropertyNames { error } => {
                 let name = error.instance().as_str().unwrap_or_default();
                 let span = self.node.entry(name).map_or(self.node.span, |(key, _)| key.span);
-                vec![self.refused(name, self.schema.get("propertyNames").unwrap_or(self.schema), span)]
+                self.refused(name, self.schema.get("propertyNames").unwrap_or(self.schema), span)
             }
             ValidationErrorKind::Pattern { .. } => {
                 let text = self.node.text().unwrap_or_default();
-                vec![self.refused(text, self.schema, self.node.span)]
+                self.refused(text, self.schema, self.node.span)
             }
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-                vec![self.not_among(&options)]
+                self.not_among(&options)
             }
             ValidationErrorKind::Constant { expected_value } => match expected_value.as_str() {
-                Some(only) => vec![self.not_among(&[only])],
+                Some(only) => self.not_among(&[only]),
                 // That it is of another type is said already.
-                None if self.node.plain().is_none_or(|text| text.parse::<bool>().is_err()) => Vec::new(),
+                None if self.node.plain().is_none_or(|text| text.parse::<bool>().is_err()) => return None,
                 None => {
                     let message = format!("{} is not taken here, only `{expected_value}`", self.node.describe());
-                    vec![self.error(codes::INVALID_VALUE, message, self.node.span)]
+                    self.error(codes::INVALID_VALUE, message, self.node.span)
                 }
             },
-            ValidationErrorKind::Minimum { limit } => vec![self.bound("less", limit)],
-            ValidationErrorKind::Maximum { limit } => vec![self.bound("more", limit)],
+            ValidationErrorKind::Minimum { limit } => self.bound("less", limit),
+            ValidationErrorKind::Maximum { limit } => self.bound("more", limit),
             _ => {
                 let message = format!("{} is not taken here: {}", self.node.describe(), error.masked());
-                vec![self.error(codes::INVALID_VALUE, message, self.node.span)]
+                self.error(codes::INVALID_VALUE, message, self.node.span)
             }
-        }
+        })
     }
 
-    fn unknown_key(&self, key: &str) -> Finding {
+    fn unknown_key(&self, key: &str) -> Draft {
         let span = self.node.entry(key).map_or(self.node.span, |(key, _)| key.span);
-        let known: Vec<&str> = self
-            .schema
-            .get("properties")
-            .and_then(Json::as_object)
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key.as_str())
-            .collect();
-        let hint = similar::did_you_mean(key, known.iter().copied())
-            .unwrap_or_else(|| format!("known here: {}; keys that begin with `x-` are free", similar::list(&known)));
-        self.error(codes::UNKNOWN_KEY, format!("the key `{}` is not known", shortened(key)), span).hint(hint)
+        let (schema, unknown) = (self.schema, key.to_owned());
+        let hint = move || {
+            let known = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+            let known: Vec<&str> = known.map(|(key, _)| key.as_str()).collect();
+            similar::did_you_mean(&unknown, known.iter().copied())
+                .unwrap_or_else(|| format!("known here: {}; keys that begin with `x-` are free", similar::list(&known)))
+        };
+        self.error(codes::UNKNOWN_KEY, format!("the key `{}` is not known", shortened(key)), span).hint_of(hint)
     }
 
-    fn wrong_type(&self, kind: &TypeKind) -> Finding {
+    fn wrong_type(&self, kind: &TypeKind) -> Draft {
         let expected = match kind {
             TypeKind::Single(kind) => type_name(&kind.to_string()).to_owned(),
             TypeKind::Multiple(kinds) => {
@@ -251,14 +269,14 @@ impl<'a> Refusal<'a> {
             }
             ("a whole number", None) if whole(text).is_some() => Some(format!("write {text} without quotes")),
             ("true or false", _) => self.schema.get("const").map(|only| format!("write {only}")),
-            ("a list", _) if !text.is_empty() => Some(format!("write [{text}]")),
+            ("a list", _) if !text.is_empty() => Some(format!("write [{}]", shortened(text))),
             _ => None,
         };
         with_hint(finding, hint)
     }
 
     /// A text that breaks the rule of `schema`, whose description says what the text should be.
-    fn refused(&self, text: &str, schema: &Json, span: Span) -> Finding {
+    fn refused(&self, text: &str, schema: &Json, span: Span) -> Draft {
         let description = schema.get("description").and_then(Json::as_str);
         let what = description.and_then(|text| text.split([':', ',', ';']).next()).map(uncapitalised);
         let text = without_passwords(text);
@@ -269,13 +287,13 @@ impl<'a> Refusal<'a> {
         with_hint(self.error(codes::INVALID_VALUE, message, span), description.map(str::to_owned))
     }
 
-    fn not_among(&self, options: &[&str]) -> Finding {
+    fn not_among(&self, options: &[&str]) -> Draft {
         let message = format!("{} is not taken here, only {}", self.node.describe(), similar::list(options));
         let finding = self.error(codes::INVALID_VALUE, message, self.node.span);
         with_hint(finding, similar::did_you_mean(self.node.text().unwrap_or_default(), options.iter().copied()))
     }
 
-    fn bound(&self, word: &str, limit: &Json) -> Finding {
+    fn bound(&self, word: &str, limit: &Json) -> Draft {
         let message = format!("{} is {word} than {limit}", self.node.describe());
         self.error(codes::INVALID_VALUE, message, self.node.span)
     }
@@ -293,8 +311,11 @@ impl<'a> Refusal<'a> {
     }
 }
 
-fn with_hint(finding: Finding, hint: Option<String>) -> Finding {
-    Finding { hint, ..finding }
+fn with_hint(finding: Draft, hint: Option<String>) -> Draft {
+    match hint {
+        Some(hint) => finding.hint(hint),
+        None => finding,
+    }
 }
 
 fn uncapitalised(text: &str) -> String {

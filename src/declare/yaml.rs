@@ -2,27 +2,25 @@
 //!
 //! Owns: the tree ([`Node`]), in which a scalar keeps the text that was written, so that `1.10`, `no`
 //! and `0808` mean what the field they stand in says they mean. Keeps true: a tree comes from one document
-//! without tags, its keys are scalars and stand once in a mapping, and it has at most [`MOST_NODES`] nodes
-//! after aliases are put in. Never does: guessing types.
+//! without tags, its keys are scalars and stand once in a mapping, and it is no larger and no deeper than the
+//! budget allows after aliases are put in, so that whatever walks over it may do so by recursion. Never does:
+//! guessing types; recursion over what is not read yet.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError};
 
 use super::{
     codes,
     file::{File, Span},
+    findings::{Draft, Findings},
 };
-use crate::model::finding::Finding;
+use crate::model::{budget::Budget, text::clipped};
 
-/// A file of people's own making stays far below; what is larger is a mistake.
-pub const MOST_BYTES: usize = 1 << 20;
-/// Bounds what aliases can make of a small file.
-pub const MOST_NODES: usize = 100_000;
-/// Deeper than any kind by far, and shallow enough for recursion.
-const DEEPEST: usize = 64;
-
-/// A value and where it stands.
+/// A value and where it stands. What an alias names is shared.
 #[derive(Debug, Clone)]
 pub struct Node {
     pub span: Span,
@@ -33,12 +31,64 @@ pub struct Node {
 pub enum Value {
     /// `quoted` is true for every style but plain: quoted text is never anything but text.
     Scalar {
-        text: String,
+        text: Arc<str>,
         quoted: bool,
     },
-    Sequence(Vec<Node>),
-    /// In the order written; keys are scalars.
-    Mapping(Vec<(Node, Node)>),
+    Sequence(Arc<Vec<Node>>),
+    Mapping(Arc<Mapping>),
+}
+
+/// Entries in the order written, found by key. Keys are scalars.
+#[derive(Debug, Clone, Default)]
+pub struct Mapping {
+    entries: Vec<(Node, Node)>,
+    /// Numbers of entries, by key.
+    by_key: Vec<u32>,
+}
+
+impl Mapping {
+    fn new(entries: Vec<(Node, Node)>) -> Self {
+        let mut by_key: Vec<u32> = (0..entries.len()).map(number).collect();
+        // Stable, so that of two equal keys the one that stands first stays first.
+        by_key.sort_by_key(|at| entries[*at as usize].0.text());
+        Self { entries, by_key }
+    }
+
+    pub fn entries(&self) -> &[(Node, Node)] {
+        &self.entries
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        let text = |at: &u32| self.entries[*at as usize].0.text().unwrap_or_default();
+        let found = self.by_key.binary_search_by(|at| text(at).cmp(key)).ok()?;
+        self.by_key.get(found).map(|at| *at as usize)
+    }
+
+    pub fn get(&self, key: &str) -> Option<(&Node, &Node)> {
+        self.entries.get(self.position(key)?).map(|(key, node)| (key, node))
+    }
+
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        let position = self.position(key)?;
+        self.entries.get_mut(position).map(|(_, node)| node)
+    }
+
+    /// Takes entries out; how many those were.
+    pub fn take_out(&mut self, keys: &BTreeSet<&str>) -> usize {
+        let (mut entries, all) = (std::mem::take(&mut self.entries), self.by_key.len());
+        entries.retain(|(key, _)| !key.text().is_some_and(|text| keys.contains(text)));
+        *self = Self::new(entries);
+        all - self.entries.len()
+    }
+
+    /// Entries by key, each with that of the same key that stands before it, if there is one.
+    fn twice(&self) -> impl Iterator<Item = (u32, &Node, &Node)> {
+        let key = |at: u32| &self.entries[at as usize].0;
+        self.by_key.windows(2).filter_map(move |pair| {
+            let [first, again] = pair else { return None };
+            (key(*first).text() == key(*again).text()).then(|| (*again, key(*first), key(*again)))
+        })
+    }
 }
 
 impl Node {
@@ -65,9 +115,7 @@ impl Node {
     /// What `key` maps to, with the key's own node.
     pub fn entry(&self, key: &str) -> Option<(&Node, &Node)> {
         match &self.value {
-            Value::Mapping(entries) => {
-                entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(name, node)| (name, node))
-            }
+            Value::Mapping(mapping) => mapping.get(key),
             _ => None,
         }
     }
@@ -86,48 +134,91 @@ impl Node {
 
 /// At most 40 characters of `text`, on one line.
 pub fn shortened(text: &str) -> String {
-    let text = text.replace(|c: char| c.is_control(), " ");
-    if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
+    clipped(text, 40).replace(|c: char| c.is_control(), " ")
 }
 
-/// Reads one file: its tree, and what is to be said of keys that stand twice. The first of them counts, the
-/// others are not in the tree. Syntax and the limits end it at the first mistake; then there is no tree.
-pub fn parse(file: &File) -> Result<(Node, Vec<Finding>), Vec<Finding>> {
-    if file.text.len() > MOST_BYTES {
-        let message = format!("the file has {} bytes; {MOST_BYTES} are allowed", file.text.len());
-        return Err(vec![Finding::error(codes::FILE_TOO_LARGE, message).at(file.place(Span::START))]);
+/// What was read of a file.
+pub struct Parsed {
+    pub root: Node,
+    /// Its nodes, and the bytes of its texts, after aliases were put in.
+    pub nodes: usize,
+    pub bytes: usize,
+}
+
+/// Reads one file. Keys that stand twice are said; the first of them counts, the others are not in the tree. Syntax and
+/// the limits end it at the first mistake; then there is no tree.
+pub fn parse(file: &File, findings: &mut Findings) -> Option<Parsed> {
+    let budget = *findings.budget();
+    let (bytes, most) = (file.text.len(), budget.file_bytes);
+    if bytes > most {
+        let message = format!("the file has {bytes} bytes; {most} are allowed");
+        findings.say(Draft::error(codes::FILE_TOO_LARGE, message).at(file, Span::START));
+        return None;
     }
     let options = granit_parser::options! {
         emit_comments: false,
-        flow_nesting_limit: DEEPEST,
-        block_nesting_limit: DEEPEST,
+        flow_nesting_limit: budget.depth,
+        block_nesting_limit: budget.depth,
     };
     let mut reader = Reader {
         file,
+        budget,
         events: Parser::new_from_str_with_options(&file.text, options),
+        open: Vec::new(),
         anchors: HashMap::new(),
         nodes: 0,
-        findings: Vec::new(),
+        bytes: 0,
+        findings,
     };
     match reader.document() {
-        Ok(node) => Ok((node, reader.findings)),
+        Ok(root) => Some(Parsed { root, nodes: reader.nodes, bytes: reader.bytes }),
         Err(fatal) => {
-            reader.findings.push(*fatal);
-            Err(reader.findings)
+            findings.say(*fatal);
+            None
         }
     }
 }
 
 /// A finding that ends the reading of the file.
-type Fatal = Box<Finding>;
+type Fatal = Box<Draft>;
 type Spanned<'a> = (Event<'a>, granit_parser::Span);
+
+/// A list or mapping that has not ended yet.
+struct Open {
+    span: Span,
+    anchor: usize,
+    /// Nodes and bytes that were counted before it.
+    before: (usize, usize),
+    /// Of what is in it so far.
+    height: usize,
+    content: Content,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    /// With the key whose value comes next.
+    Mapping(Vec<(Node, Node)>, Option<Node>),
+}
+
+/// What an anchor names.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    bytes: usize,
+    /// How deep it is nested in itself; 0 is a scalar.
+    height: usize,
+}
 
 struct Reader<'a> {
     file: &'a File,
+    budget: Budget,
     events: Parser<'a, granit_parser::StrInput<'a>>,
-    anchors: HashMap<usize, (Node, usize)>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Anchored>,
     nodes: usize,
-    findings: Vec<Finding>,
+    bytes: usize,
+    findings: &'a mut Findings,
 }
 
 impl<'a> Reader<'a> {
@@ -141,136 +232,168 @@ impl<'a> Reader<'a> {
 
     fn syntax(&self, error: &ScanError) -> Fatal {
         let at = point(error.marker());
-        let mut finding = self.fatal(codes::YAML_SYNTAX, &format!("this is not YAML: {}", error.info()), at);
-        if finding.place.as_ref().is_some_and(|place| place.text.contains("${")) {
-            finding.hint = Some("within [ ] and { }, a text with `${…}` has to be quoted".to_owned());
-        }
-        finding
+        let finding = *self.fatal(codes::YAML_SYNTAX, &format!("this is not YAML: {}", error.info()), at);
+        let line = self.file.text.lines().nth((at.line as usize).saturating_sub(1));
+        let has_reference = line.is_some_and(|line| line.contains("${"));
+        Box::new(if has_reference {
+            finding.hint("within [ ] and { }, a text with `${…}` has to be quoted")
+        } else {
+            finding
+        })
     }
 
-    fn fatal(&self, code: &str, message: &str, span: Span) -> Fatal {
-        Box::new(Finding::error(code, message).at(self.file.place(span)))
+    fn fatal(&self, code: &'static str, message: &str, span: Span) -> Fatal {
+        Box::new(Draft::error(code, message).at(self.file, span))
     }
 
     fn document(&mut self) -> Result<Node, Fatal> {
         let mut root: Option<Node> = None;
         loop {
             let (event, span) = self.next()?;
+            let span = from(&span);
             match event {
                 Event::StreamEnd => break,
-                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => continue,
                 _ if root.is_some() => {
                     let message = "a second document begins here; one file is one document";
-                    return Err(self.fatal(codes::YAML_UNSUPPORTED, message, from(&span)));
+                    return Err(self.fatal(codes::YAML_UNSUPPORTED, message, span));
                 }
-                event => root = Some(self.node(event, span, 0)?),
+                event => root = self.event(event, span)?,
             }
         }
         // A file without any content is an empty document: the schema says what it lacks.
-        let empty = || Node { span: Span::START, value: Value::Scalar { text: String::new(), quoted: false } };
+        let empty = || Node { span: Span::START, value: Value::Scalar { text: "".into(), quoted: false } };
         Ok(root.unwrap_or_else(empty))
     }
 
-    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Fatal> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MOST_NODES {
-            let message = format!("aliases make this file larger than {MOST_NODES} values");
-            return Err(self.fatal(codes::YAML_ALIASES, &message, span));
+    /// Takes one event. The root, once it is whole.
+    fn event(&mut self, event: Event<'a>, span: Span) -> Result<Option<Node>, Fatal> {
+        let (node, anchor, before, height) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_tag(tag.as_ref().map(|tag| tag.original().to_string()), span)?;
+                let before = (self.nodes, self.bytes);
+                self.count((1, text.len()), span)?;
+                let value = Value::Scalar { text: text.into(), quoted: style != ScalarStyle::Plain };
+                (Node { span, value }, anchor, before, 0)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.refuse_tag(tag.as_ref().map(|tag| tag.original().to_string()), span)?;
+                return self.begin(Content::Sequence(Vec::new()), anchor, span);
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.refuse_tag(tag.as_ref().map(|tag| tag.original().to_string()), span)?;
+                return self.begin(Content::Mapping(Vec::new(), None), anchor, span);
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else {
+                    return Err(self.fatal(codes::YAML_SYNTAX, "this ends what has not begun", span));
+                };
+                let value = match open.content {
+                    Content::Sequence(items) => Value::Sequence(Arc::new(items)),
+                    Content::Mapping(entries, _) => self.mapping(entries),
+                };
+                (Node { span: open.span, value }, open.anchor, open.before, open.height + 1)
+            }
+            Event::Alias(id) => {
+                let Some(named) = self.anchors.get(&id).cloned() else {
+                    return Err(self.fatal(codes::YAML_SYNTAX, "an alias may not stand inside what it names", span));
+                };
+                let before = (self.nodes, self.bytes);
+                self.count((named.nodes, named.bytes), span)?;
+                self.limit_depth(named.height, span)?;
+                // What is wrong with the value is wrong where it is used.
+                (Node { span, ..named.node }, 0, before, named.height)
+            }
+            _ => return Err(self.fatal(codes::YAML_SYNTAX, "a value is missing here", span)),
+        };
+        if anchor != 0 {
+            let (nodes, bytes) = (self.nodes - before.0, self.bytes - before.1);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes, height });
+        }
+        if let Some(open) = self.open.last_mut() {
+            open.height = open.height.max(height);
+        }
+        self.put(node)
+    }
+
+    fn begin(&mut self, content: Content, anchor: usize, span: Span) -> Result<Option<Node>, Fatal> {
+        let before = (self.nodes, self.bytes);
+        self.count((1, 0), span)?;
+        self.limit_depth(1, span)?;
+        self.open.push(Open { span, anchor, before, height: 0, content });
+        Ok(None)
+    }
+
+    /// Refuses what is nested `height` deep in itself where the budget's depth does not allow it.
+    fn limit_depth(&self, height: usize, span: Span) -> Result<(), Fatal> {
+        let deepest = self.budget.depth;
+        if self.open.len() + height > deepest {
+            let message = format!("this is nested more than {deepest} deep");
+            return Err(self.fatal(codes::YAML_UNSUPPORTED, &message, span));
         }
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'a>, span: granit_parser::Span, depth: usize) -> Result<Node, Fatal> {
-        let start = from(&span);
-        let before = self.nodes;
-        if depth > DEEPEST {
-            return Err(self.fatal(codes::YAML_UNSUPPORTED, "this is nested too deeply", start));
+    /// Puts a node where it belongs: it is an item, a key, a value, or the root.
+    fn put(&mut self, node: Node) -> Result<Option<Node>, Fatal> {
+        match self.open.last_mut().map(|open| &mut open.content) {
+            None => return Ok(Some(node)),
+            Some(Content::Sequence(items)) => items.push(node),
+            Some(Content::Mapping(entries, key)) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => {
+                    let longest = self.budget.key_bytes;
+                    let trouble = match node.text() {
+                        None => "a key must be plain text".to_owned(),
+                        Some(text) if text.len() > longest => format!("a key has at most {longest} bytes"),
+                        Some(_) => {
+                            *key = Some(node);
+                            return Ok(None);
+                        }
+                    };
+                    return Err(self.fatal(codes::YAML_UNSUPPORTED, &trouble, node.span));
+                }
+            },
         }
-        let (value, anchor, tag) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                self.count(1, start)?;
-                (Value::Scalar { text: text.into_owned(), quoted: style != ScalarStyle::Plain }, anchor, tag)
-            }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.count(1, start)?;
-                (self.sequence(depth)?, anchor, tag)
-            }
-            Event::MappingStart(_, anchor, tag) => {
-                self.count(1, start)?;
-                (self.mapping(depth)?, anchor, tag)
-            }
-            Event::Alias(id) => {
-                let Some((mut node, size)) = self.anchors.get(&id).cloned() else {
-                    return Err(self.fatal(codes::YAML_SYNTAX, "an alias may not stand inside what it names", start));
-                };
-                self.count(size, start)?;
-                // What is wrong with the value is wrong where it is used.
-                node.span = start;
-                return Ok(node);
-            }
-            _ => return Err(self.fatal(codes::YAML_SYNTAX, "a value is missing here", start)),
+        Ok(None)
+    }
+
+    fn count(&mut self, (nodes, bytes): (usize, usize), span: Span) -> Result<(), Fatal> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let message = if self.nodes > self.budget.nodes {
+            format!("this file has more than {} values, with those that aliases put in", self.budget.nodes)
+        } else if self.bytes > self.budget.expanded_bytes {
+            format!("aliases make more than {} bytes of this file", self.budget.expanded_bytes)
+        } else {
+            return Ok(());
         };
-        if let Some(tag) = tag {
-            let message = format!("the tag `{}` is not supported", tag.original());
-            let finding = self.fatal(codes::YAML_UNSUPPORTED, &message, start);
-            return Err(Box::new(finding.hint("leave the tag out; quote a value that is text")));
-        }
-        let node = Node { span: start, value };
-        if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
-        }
-        Ok(node)
+        let hint = "write less into one file, or use fewer aliases of what is large";
+        Err(Box::new(self.fatal(codes::YAML_ALIASES, &message, span).hint(hint)))
     }
 
-    fn sequence(&mut self, depth: usize) -> Result<Value, Fatal> {
-        let mut items = Vec::new();
-        loop {
-            match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Value::Sequence(items)),
-                (event, span) => items.push(self.node(event, span, depth + 1)?),
-            }
-        }
+    fn refuse_tag(&self, tag: Option<String>, span: Span) -> Result<(), Fatal> {
+        let Some(tag) = tag else { return Ok(()) };
+        let message = format!("the tag `{}` is not supported", shortened(&tag));
+        let finding = self.fatal(codes::YAML_UNSUPPORTED, &message, span);
+        Err(Box::new(finding.hint("leave the tag out; quote a value that is text")))
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Value, Fatal> {
-        let mut entries: Vec<(Node, Node)> = Vec::new();
-        loop {
-            let key = match self.next()? {
-                (Event::MappingEnd, _) => break,
-                (event, span) => self.node(event, span, depth + 1)?,
-            };
-            if key.text().is_none() {
-                return Err(self.fatal(codes::YAML_UNSUPPORTED, "a key must be plain text", key.span));
-            }
-            let (event, span) = self.next()?;
-            let value = self.node(event, span, depth + 1)?;
-            entries.push((key, value));
+    /// A mapping without keys that stand twice, which are said.
+    fn mapping(&mut self, entries: Vec<(Node, Node)>) -> Value {
+        let mut mapping = Mapping::new(entries);
+        let mut again = BTreeSet::new();
+        for (at, first, second) in mapping.twice() {
+            again.insert(at);
+            let name = shortened(second.text().unwrap_or_default());
+            let finding = Draft::error(codes::DUPLICATE_KEY, format!("the key `{name}` stands twice"));
+            self.findings.say(finding.at(self.file, second.span).also(self.file, first.span, "first here"));
         }
-        if self.duplicates(&entries) {
-            let mut seen = BTreeSet::new();
-            entries.retain(|(key, _)| seen.insert(key.text().map(str::to_owned)));
+        if !again.is_empty() {
+            let numbered = (0..).zip(mapping.entries);
+            mapping = Mapping::new(numbered.filter(|(at, _)| !again.contains(at)).map(|(_, entry)| entry).collect());
         }
-        Ok(Value::Mapping(entries))
-    }
-
-    /// Says which keys stand twice, and whether any does.
-    fn duplicates(&mut self, entries: &[(Node, Node)]) -> bool {
-        let known = self.findings.len();
-        let mut keys: Vec<&Node> = entries.iter().map(|(key, _)| key).collect();
-        // Stable, so that of two equal keys the one that stands first stays first.
-        keys.sort_by_key(|key| key.text());
-        for pair in keys.windows(2) {
-            if let [first, again] = pair
-                && first.text() == again.text()
-            {
-                let name = shortened(again.text().unwrap_or_default());
-                let finding = Finding::error(codes::DUPLICATE_KEY, format!("the key `{name}` stands twice"))
-                    .at(self.file.place(again.span))
-                    .also(self.file.place(first.span), "first here");
-                self.findings.push(finding);
-            }
-        }
-        self.findings.len() > known
+        Value::Mapping(Arc::new(mapping))
     }
 }
 
@@ -295,18 +418,24 @@ fn from(span: &granit_parser::Span) -> Span {
 mod tests {
     use super::*;
 
-    fn shown(findings: &[Finding]) -> String {
-        let line = |f: &Finding| {
+    fn shown(findings: &[crate::model::finding::Finding]) -> String {
+        let line = |f: &crate::model::finding::Finding| {
             let place = f.place.as_ref().map(|p| format!("{}:{}-{}", p.line, p.column, p.end_column));
             format!("{} {} {}", place.unwrap_or_default(), f.code, f.message)
         };
         findings.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
+    fn read_within(text: &str, budget: &Budget) -> (Option<Node>, Vec<crate::model::finding::Finding>) {
+        let mut findings = Findings::new(budget);
+        let parsed = parse(&File::new("a.yaml", text), &mut findings);
+        (parsed.map(|parsed| parsed.root), findings.finish())
+    }
+
     fn read(text: &str) -> Result<Node, String> {
-        match parse(&File::new("a.yaml", text)) {
-            Ok((node, findings)) if findings.is_empty() => Ok(node),
-            Ok((_, findings)) | Err(findings) => Err(shown(&findings)),
+        match read_within(text, &Budget::STANDARD) {
+            (Some(node), findings) if findings.is_empty() => Ok(node),
+            (_, findings) => Err(shown(&findings)),
         }
     }
 
@@ -322,9 +451,10 @@ mod tests {
     #[test]
     fn of_a_key_that_stands_twice_the_first_counts() {
         let text = "a: 1\nb: {c: x, c: &c y, c: z}\na: 2\nd: *c\n";
-        let (node, findings) = parse(&File::new("a.yaml", text)).unwrap();
-        let Value::Mapping(entries) = &node.value else { panic!("{node:?}") };
-        let keys: Vec<_> = entries.iter().filter_map(|(key, _)| key.text()).collect();
+        let (node, findings) = read_within(text, &Budget::STANDARD);
+        let node = node.unwrap();
+        let Value::Mapping(mapping) = &node.value else { panic!("{node:?}") };
+        let keys: Vec<_> = mapping.entries().iter().filter_map(|(key, _)| key.text()).collect();
         assert_eq!(keys, ["a", "b", "d"]);
         let text = |node: &Node, key| node.entry(key).and_then(|(_, value)| value.text().map(str::to_owned));
         let inner = text(node.entry("b").unwrap().1, "c");
@@ -352,11 +482,49 @@ mod tests {
             ("a: &a [*a]\n", "yaml-syntax an alias may not stand inside what it names"),
             (&bomb, "yaml-aliases"),
             (&"[".repeat(1000), "yaml-syntax"),
-            (&"#".repeat(MOST_BYTES + 1), "file-too-large"),
+            (&format!("? {}\n: 1", "k".repeat(1_025)), "yaml-unsupported a key has at most 1024 bytes"),
+            (&"#".repeat(Budget::STANDARD.file_bytes + 1), "file-too-large"),
         ] {
             let message = read(text).map(|_| ()).unwrap_err();
             assert!(message.contains(expected), "{expected}\n{message}");
         }
         assert!(read("").unwrap().is_null());
+    }
+
+    #[test]
+    fn what_aliases_make_of_a_file_is_counted_in_bytes_and_in_nodes() {
+        let budget = Budget { expanded_bytes: 1_000, nodes: 100, ..Budget::STANDARD };
+        let of = |times: usize, text: &str| format!("a: &a {text}\nb: [{}]\n", vec!["*a"; times].join(", "));
+        let codes = |text: &str| -> Vec<String> {
+            read_within(text, &budget)
+                .1
+                .into_iter()
+                .map(|finding| format!("{} {}", finding.code, finding.message))
+                .collect()
+        };
+        let long = "x".repeat(90);
+        assert_eq!(codes(&of(10, &long)), Vec::<String>::new());
+        assert_eq!(codes(&of(11, &long)), ["yaml-aliases aliases make more than 1000 bytes of this file"]);
+        assert_eq!(codes(&of(47, "[y]")), Vec::<String>::new());
+        let nodes = "yaml-aliases this file has more than 100 values, with those that aliases put in";
+        assert_eq!(codes(&of(48, "[y]")), [nodes]);
+        // An anchor within an anchor is counted once where it stands.
+        assert_eq!(codes(&format!("a: &a [&b [&c [{long}{long}]]]\nb: [*c, *b, *a]\n")), Vec::<String>::new());
+    }
+
+    /// The parser has a limit of its own; aliases nest what is shallow as it is written.
+    #[test]
+    fn what_aliases_nest_is_no_deeper_than_what_is_written_so() {
+        let nested = |deep: usize| -> String {
+            let first = "a0: &a0 [x]\n".to_owned();
+            (1..deep).fold(first, |text, n| format!("{text}a{n}: &a{n} [*a{}]\n", n - 1))
+        };
+        assert!(read(&nested(63)).is_ok());
+        let refused = read(&nested(64)).map(|_| ()).unwrap_err();
+        assert!(refused.contains("yaml-unsupported this is nested more than 64 deep"), "{refused}");
+        // On a stack that recursion over what is written would leave.
+        let deep = [nested(400), "[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000)];
+        let read = move || deep.iter().all(|text| read(text).is_err());
+        assert!(std::thread::Builder::new().stack_size(128 << 10).spawn(read).unwrap().join().unwrap());
     }
 }

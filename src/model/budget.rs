@@ -20,8 +20,23 @@ pub struct Budget {
     pub line_text: usize,
     /// Characters of a name that somebody wrote, in a message.
     pub name_text: usize,
+    /// Characters of a message, and of a hint.
+    pub message_text: usize,
+    /// Bytes of a key in a YAML file.
+    pub key_bytes: usize,
+    /// Files of the fleet folder.
+    pub fleet_files: usize,
+    /// Bytes of all files of the fleet folder, as they are stored, and again after aliases.
+    pub fleet_bytes: usize,
+    /// Nodes of all files of the fleet folder.
+    pub fleet_nodes: usize,
+    /// What the checks of a fleet may do of what its files multiply: bytes that are copied for an instance, files that
+    /// are held against patterns, instances that are looked at for a service.
+    pub steps: usize,
     /// Patterns of one list, such as `exclude`.
     pub patterns: usize,
+    /// Bytes of all patterns of one list.
+    pub pattern_bytes: usize,
     /// Names that are compared with an unknown one to find what was meant.
     pub compared_names: usize,
     /// Bytes of a file of requirements and of all that it includes.
@@ -46,7 +61,14 @@ impl Budget {
         findings: 100,
         line_text: 200,
         name_text: 60,
+        message_text: 1_000,
+        key_bytes: 1 << 10,
+        fleet_files: 20_000,
+        fleet_bytes: 16 << 20,
+        fleet_nodes: 1_000_000,
+        steps: 128 << 20,
         patterns: 1_000,
+        pattern_bytes: 64 << 10,
         compared_names: 1_000,
         included_bytes: 4 << 20,
         entries: 100_000,

@@ -1,41 +1,66 @@
 //! What of a source does not travel: patterns as in a `.gitignore`.
 //!
-//! Keeps true: patterns that exist are well-formed; the same patterns leave out the same paths as git
-//! would, wherever the tree comes from.
+//! Keeps true: patterns that exist are well-formed, and no more than a [`Budget`] allows; the same patterns leave out
+//! the same paths as git would, wherever the tree comes from.
+
+use std::sync::Arc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use thiserror::Error;
 
+use super::{budget::Budget, text::name};
+
 /// Patterns, the last that matches decides.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Exclude(Vec<String>);
+pub struct Exclude(Arc<[String]>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{pattern}` is not a pattern of a .gitignore")]
-pub struct InvalidPattern {
-    pub pattern: String,
+pub enum InvalidExclude {
+    #[error("`{}` is not a pattern of a .gitignore", name(pattern))]
+    Pattern {
+        pattern: String,
+        /// Which of them it is.
+        at: usize,
+    },
+    #[error(
+        "{patterns} patterns with {bytes} bytes are more than the {most} patterns and {most_bytes} bytes that are taken"
+    )]
+    TooMany { patterns: usize, bytes: usize, most: usize, most_bytes: usize },
+    #[error("these patterns are too complex together")]
+    TooComplex,
 }
 
 /// Patterns made ready to be asked of many paths.
+#[derive(Debug)]
 pub struct Excluder(Gitignore);
 
 impl Exclude {
-    pub fn new(patterns: Vec<String>) -> Result<Self, InvalidPattern> {
-        for pattern in &patterns {
-            if compiled(std::slice::from_ref(pattern)).is_none() {
-                return Err(InvalidPattern { pattern: pattern.clone() });
-            }
+    pub fn new(patterns: Vec<String>, budget: &Budget) -> Result<Self, InvalidExclude> {
+        let (most, most_bytes) = (budget.patterns, budget.pattern_bytes);
+        let bytes = patterns.iter().map(String::len).sum();
+        if patterns.len() > most || bytes > most_bytes {
+            return Err(InvalidExclude::TooMany { patterns: patterns.len(), bytes, most, most_bytes });
         }
-        Ok(Self(patterns))
+        parsed(&patterns)?;
+        Ok(Self(patterns.into()))
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Makes them ready, which takes long in comparison.
+    pub fn try_ready(&self) -> Result<Excluder, InvalidExclude> {
+        parsed(&self.0)?.build().map(Excluder).map_err(|_| InvalidExclude::TooComplex)
+    }
+
+    /// As [`Self::try_ready`], of patterns for which that was tried while declaring.
     pub fn ready(&self) -> Excluder {
-        // Each pattern was built alone already.
-        Excluder(compiled(&self.0).unwrap_or_else(Gitignore::empty))
+        self.try_ready().unwrap_or_else(|_| Excluder(Gitignore::empty()))
     }
 }
 
@@ -48,12 +73,15 @@ impl Excluder {
     }
 }
 
-fn compiled(patterns: &[String]) -> Option<Gitignore> {
+/// Patterns as they are written: that is enough to see whether each is one.
+fn parsed(patterns: &[String]) -> Result<GitignoreBuilder, InvalidExclude> {
     let mut builder = GitignoreBuilder::new("");
-    for pattern in patterns {
-        builder.add_line(None, pattern).ok()?;
+    for (at, pattern) in patterns.iter().enumerate() {
+        if builder.add_line(None, pattern).is_err() {
+            return Err(InvalidExclude::Pattern { pattern: pattern.clone(), at });
+        }
     }
-    builder.build().ok()
+    Ok(builder)
 }
 
 #[cfg(test)]
@@ -63,7 +91,7 @@ mod tests {
     fn left(patterns: &[&str]) -> Vec<&'static str> {
         const PATHS: &[&str] = &["README.md", "build/keep", "build/x.js", "lib/a.test.js", "lib/build", "src/a.js"];
         let patterns = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-        let excluder = Exclude::new(patterns).expect("patterns").ready();
+        let excluder = Exclude::new(patterns, &Budget::STANDARD).expect("patterns").ready();
         PATHS.iter().copied().filter(|path| !excluder.excludes(path)).collect()
     }
 
@@ -82,7 +110,17 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        let refused = Exclude::new(vec!["ok".to_owned(), "[z-a]".to_owned()]).expect_err("a range from its end");
-        assert_eq!(refused.pattern, "[z-a]");
+        let of =
+            |patterns: &[&str]| Exclude::new(patterns.iter().map(|p| (*p).to_owned()).collect(), &Budget::STANDARD);
+        let refused = InvalidExclude::Pattern { pattern: "[z-a]".to_owned(), at: 1 };
+        assert_eq!(of(&["ok", "[z-a]"]), Err(refused), "a range from its end");
+    }
+
+    #[test]
+    fn no_more_patterns_are_taken_than_the_budget_has() {
+        let of = |patterns: usize, length: usize| Exclude::new(vec!["a".repeat(length); patterns], &Budget::STANDARD);
+        assert!(of(1_000, 65).is_ok_and(|exclude| exclude.try_ready().is_ok()));
+        assert!(matches!(of(1_001, 1), Err(InvalidExclude::TooMany { patterns: 1_001, most: 1_000, .. })));
+        assert!(matches!(of(1_000, 66), Err(InvalidExclude::TooMany { bytes: 66_000, most_bytes: 65_536, .. })));
     }
 }

@@ -12,7 +12,7 @@ pub enum Severity {
 }
 
 /// A place in a file of the repository. Lines and columns count from 1, columns in characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Place {
     /// Path from the repository's root.
     pub file: String,
@@ -20,9 +20,16 @@ pub struct Place {
     pub column: u32,
     /// One past the last column of what is meant, on the same line.
     pub end_column: u32,
-    /// The line's text, to be shown with a caret.
+    /// The line's text, to be shown with a caret. Of a long line it is the part around the column.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub text: String,
+    /// How many characters of the line stand before `text`; none if not given.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub text_offset: u32,
+}
+
+fn is_none(offset: &u32) -> bool {
+    *offset == 0
 }
 
 /// One finding. `code` is stable: people may grep and silence by it.

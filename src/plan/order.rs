@@ -3,10 +3,13 @@
 //! Phases are barriers across the whole environment: packages and releases first, then services level
 //! by level of `after`, then traffic, then what is declared no more.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, btree_set},
+};
 
 use crate::model::{
-    fleet::Fleet,
+    fleet::{Fleet, Service},
     name::ServiceName,
     plan::{Action, Step},
 };
@@ -17,27 +20,39 @@ pub(super) const PREPARE: u32 = 0;
 pub(super) const TRAFFIC: u32 = 1_000_000;
 pub(super) const PRUNE: u32 = TRAFFIC + 1;
 
-/// The phase of each service: one more than the latest of those it comes after.
+/// The phase of each service: one more than the latest of those it comes after. Not recursive: a chain may be as long as a
+/// fleet is large.
 pub(super) fn levels(fleet: &Fleet) -> BTreeMap<ServiceName, u32> {
-    let mut levels = BTreeMap::new();
-    for name in fleet.services.keys() {
-        level(fleet, name, &mut levels);
+    let mut levels: BTreeMap<ServiceName, u32> = BTreeMap::new();
+    for first in fleet.services.values() {
+        // Services whose `after` are looked at, each with the latest of those so far.
+        let mut open: Vec<(&Service, btree_set::Iter<'_, ServiceName>, u32)> = Vec::new();
+        let mut next = Some(first).filter(|service| !levels.contains_key(&service.name));
+        loop {
+            if let Some(service) = next.take() {
+                // Stands while the service's own `after` are looked at, so that even a cycle ends here
+                // (declaring refuses cycles).
+                levels.insert(service.name.clone(), PREPARE + 1);
+                open.push((service, service.after.iter(), PREPARE));
+            }
+            let Some((service, after, latest)) = open.last_mut() else { break };
+            match after.next() {
+                Some(other) => match levels.get(other) {
+                    Some(level) => *latest = (*latest).max(*level),
+                    None => next = fleet.services.get(other),
+                },
+                None => {
+                    let level = *latest + 1;
+                    levels.insert(service.name.clone(), level);
+                    open.pop();
+                    if let Some((_, _, latest)) = open.last_mut() {
+                        *latest = (*latest).max(level);
+                    }
+                }
+            }
+        }
     }
     levels
-}
-
-fn level(fleet: &Fleet, name: &ServiceName, levels: &mut BTreeMap<ServiceName, u32>) -> u32 {
-    if let Some(level) = levels.get(name) {
-        return *level;
-    }
-    // Stands while the service's own `after` are looked at, so that even a cycle ends here
-    // (declaring refuses cycles).
-    levels.insert(name.clone(), PREPARE + 1);
-    let after = fleet.services.get(name).map(|service| service.after.clone()).unwrap_or_default();
-    let known = after.iter().filter(|other| fleet.services.contains_key(*other));
-    let latest = known.map(|other| level(fleet, other, levels)).max().unwrap_or(PREPARE);
-    levels.insert(name.clone(), latest + 1);
-    latest + 1
 }
 
 /// Sorts the steps, and numbers the phases that have steps from 1.

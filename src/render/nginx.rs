@@ -31,7 +31,7 @@ pub(super) fn site(fleet: &Fleet, instance: &Instance, site: &Site) -> Result<St
     let (log, format) = (paths::access_log(&fleet.name, &site.name), shared::log_format(fleet));
     let named = format!("    server_name {};\n    access_log {log} {format};\n", server_name(domain));
     if let Some(certificate) = &site.tls {
-        text += &redirect(domain, &named, &acme);
+        text += &redirect(site, domain, &named, &acme)?;
         // From nginx 1.25 on `http2` is a directive of its own, which Debian 12's does not know; the parameter
         // goes on working.
         text += &format!("server {{\n    listen 443 ssl http2;\n    listen [::]:443 ssl http2;\n{named}");
@@ -69,15 +69,17 @@ fn acme(site: &Site) -> Result<String, RenderError> {
     ))
 }
 
-/// Plain HTTP leads to TLS. 308 keeps the method and the body, where 301 makes a GET of a POST.
-fn redirect(domain: &str, named: &str, acme: &str) -> String {
-    // Of a name that is declared: what a request says its host is can be anything.
-    let host = if domain == "_" { "$host" } else { domain };
-    format!(
+/// Plain HTTP leads to TLS, of a name that is declared: what a request says its host is can be anything. 308 keeps the
+/// method and the body, where 301 makes a GET of a POST.
+fn redirect(site: &Site, domain: &str, named: &str, acme: &str) -> Result<String, RenderError> {
+    if domain == "_" {
+        return Err(unprintable(site, "domain", "`_` beside `tls`"));
+    }
+    Ok(format!(
         "server {{\n    listen 80;\n    listen [::]:80;\n{named}{acme}\n    \
-             location / {{ return 308 https://{host}$request_uri; }}\n\
+             location / {{ return 308 https://{domain}$request_uri; }}\n\
          }}\n"
-    )
+    ))
 }
 
 /// The protocols and ciphers of Mozilla's intermediate configuration, which every browser of the last years

@@ -2,6 +2,8 @@
 //!
 //! Owns how a finding looks; never what it says. Keeps true: the order given is the order shown.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -104,21 +106,23 @@ fn groups(finding: &Finding) -> Vec<Group<'_>> {
     vec![group]
 }
 
+/// A place with its line. What is cut off at its beginning is as many spaces, for the renderer counts columns in what it
+/// is given, and shows as much as fits.
 fn snippet<'a>(
     place: &'a Place,
     kind: AnnotationKind,
     label: Option<&'a str>,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let before = place.text_offset as usize;
+    let text: Cow<'a, str> =
+        if before == 0 { place.text.as_str().into() } else { (" ".repeat(before) + &place.text).into() };
     let byte = |column: u32| {
-        let characters = (column as usize).saturating_sub(1);
-        place.text.char_indices().nth(characters).map_or(place.text.len(), |(at, _)| at)
+        let characters = (column as usize).saturating_sub(1 + before);
+        before + place.text.char_indices().nth(characters).map_or(place.text.len(), |(at, _)| at)
     };
     let (from, to) = (byte(place.column), byte(place.end_column));
     let annotation = kind.span(from..to.max(from)).label(label);
-    Snippet::source(place.text.as_str())
-        .line_start(place.line as usize)
-        .path(one_line(&place.file))
-        .annotation(annotation)
+    Snippet::source(text).line_start(place.line as usize).path(one_line(&place.file)).annotation(annotation)
 }
 
 /// What people wrote is quoted in messages; it must not move a terminal's cursor.
@@ -164,6 +168,7 @@ mod tests {
             column,
             end_column,
             text: text.to_owned(),
+            ..Place::default()
         };
         vec![
             Finding::error("port-taken", "`a` and `b` both have port 8100 on `h1`")
@@ -194,6 +199,22 @@ mod tests {
 
         1 error, 1 warning
         ");
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_with_the_caret_is_shown() {
+        let place = Place {
+            file: "a.yaml".to_owned(),
+            line: 1,
+            column: 5_003,
+            end_column: 5_005,
+            text: "…bcdef…".to_owned(),
+            text_offset: 5_000,
+        };
+        let shown = text(&[Finding::error("note", "odd").at(place)], false);
+        assert!(shown.contains(" --> a.yaml:1:5003"), "{shown}");
+        let column = |text: &str| shown.lines().find_map(|line| line.find(text).map(|at| line[..at].chars().count()));
+        assert_eq!(column("^^"), column("cd"), "{shown}");
     }
 
     #[test]

@@ -279,6 +279,18 @@ fn every_code_as_people_see_it() {
         ),
         ("route-taken", vec![("sites/s.yaml", site.replace("/api/", "/"))]),
         ("route-taken", vec![("sites/s.yaml", site.into()), ("sites/t.yaml", site.into())]),
+        (
+            "catch-all-tls",
+            vec![(
+                "sites/s.yaml",
+                site.replace("example.org", "_")
+                    + "in:\n  staging: {tls: {certificate: /etc/a.pem, key: /etc/a.key}, on: [h3]}\n  production: {tls: {certificate: /etc/a.pem, key: /etc/a.key}}\n",
+            )],
+        ),
+        (
+            "too-many-patterns",
+            vec![("services/a.yaml", a("path: code", &format!("path: code, exclude: [{}]", ["a"; 1_001].join(", "))))],
+        ),
         ("domain-taken", vec![("sites/s.yaml", site.into()), ("sites/t.yaml", site.replace("/api/", "/b/"))]),
         ("empty-site", vec![("sites/s.yaml", "domain: example.org\non: [h1]\n".into())]),
         ("duplicate-address", vec![("instances/h2.yaml", H2.replace("10.0.0.2", "10.0.0.1"))]),
@@ -308,7 +320,9 @@ fn every_code_as_people_see_it() {
         ("replaces-own-unit", vec![("services/a.yaml", a_and("replaces: [sophia-a.service, sophia-a@8100.service]"))]),
     ];
     let mut shown = String::new();
-    let mut seen: Vec<&str> = vec!["not-utf8", "symlink", "submodule"];
+    // In `entries.rs` and `hostile.rs`.
+    let mut seen: Vec<&str> =
+        vec!["not-utf8", "symlink", "submodule", "more-findings", "fleet-too-large", "too-much-work"];
     for (code, changes) in &cases {
         let changes: Vec<(&str, &str)> = changes.iter().map(|(path, text)| (*path, text.as_str())).collect();
         let (_, found) = read(&changes);

@@ -6,6 +6,7 @@ mod codes;
 mod dice;
 mod entries;
 mod held;
+mod hostile;
 mod requirements;
 mod resolve;
 

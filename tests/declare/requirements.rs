@@ -117,7 +117,10 @@ fn texts() -> Vec<String> {
 
 /// What pip makes of each text; None where this machine has none.
 fn pip(texts: &[String]) -> Option<Vec<serde_json::Value>> {
-    let asked = Command::new("python3").args(["-c", "import pip"]).stderr(Stdio::null()).status();
+    let asked = Command::new("python3")
+        .args(["-c", "from pip._internal.req.req_file import get_line_parser, preprocess"])
+        .stderr(Stdio::null())
+        .status();
     asked.ok().filter(|status| status.success())?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/declare/read_by_pip.py");
     let mut started = Command::new("python3");

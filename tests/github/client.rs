@@ -188,7 +188,14 @@ async fn a_permission_is_told_by_the_role_or_else_by_what_it_comes_to() {
 }
 
 fn check(state: CheckState, findings: usize) -> Check {
-    let place = |line| Place { file: "fleet/a.yaml".into(), line, column: 3, end_column: 9, text: String::new() };
+    let place = |line| Place {
+        file: "fleet/a.yaml".into(),
+        line,
+        column: 3,
+        end_column: 9,
+        text: String::new(),
+        ..Place::default()
+    };
     Check {
         name: "evenkeel/plan".to_owned(),
         commit: "0a".to_owned(),

@@ -94,7 +94,14 @@ impl Drop for Prism {
 
 /// A check with more annotations than one request takes, and all that one can have.
 fn check(state: CheckState) -> Check {
-    let place = |line| Place { file: "fleet/services/a.yaml".into(), line, column: 3, end_column: 9, text: "x".into() };
+    let place = |line| Place {
+        file: "fleet/services/a.yaml".into(),
+        line,
+        column: 3,
+        end_column: 9,
+        text: "x".into(),
+        ..Place::default()
+    };
     let finding = |line| Finding::error("port-taken", "b has that port").at(place(line)).hint("choose another");
     Check {
         name: "evenkeel/plan".to_owned(),

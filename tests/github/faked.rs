@@ -52,7 +52,14 @@ fn hosted() -> Hosted {
 }
 
 fn check(commit: &str, state: CheckState) -> Check {
-    let place = Place { file: "fleet/a.yaml".to_owned(), line: 2, column: 3, end_column: 9, text: String::new() };
+    let place = Place {
+        file: "fleet/a.yaml".to_owned(),
+        line: 2,
+        column: 3,
+        end_column: 9,
+        text: String::new(),
+        ..Place::default()
+    };
     Check {
         name: "evenkeel/plan".to_owned(),
         commit: commit.to_owned(),

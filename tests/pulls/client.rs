@@ -31,7 +31,14 @@ fn status(error: &GitHubError) -> u16 {
 
 fn check(commit: &str, findings: u32) -> Check {
     let finding = |line| {
-        let place = Place { file: "fleet/fleet.yaml".to_owned(), line, column: 1, end_column: 5, text: String::new() };
+        let place = Place {
+            file: "fleet/fleet.yaml".to_owned(),
+            line,
+            column: 1,
+            end_column: 5,
+            text: String::new(),
+            ..Place::default()
+        };
         Finding::error("unknown-key", "no such key").at(place)
     };
     Check {

@@ -258,7 +258,7 @@ proptest! {
         stays_in_code(&text, |text| page(text, PullContent::Fork))?;
         stays_in_code(&text, |text| page(text, PullContent::Refused(text)))?;
         stays_in_code(&text, |text| page(text, PullContent::Conflict(&[text.to_owned()])))?;
-        let place = |text: &str| Place { file: text.to_owned(), line: 3, column: 2, end_column: 4, text: text.to_owned() };
+        let place = |text: &str| Place { file: text.to_owned(), line: 3, column: 2, end_column: 4, text: text.to_owned(), ..Place::default() };
         stays_in_code(&text, |text| {
             let findings = [
                 Finding::error(text, text).at(place(text)).also(place(text), text).hint(text),

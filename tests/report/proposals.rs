@@ -238,6 +238,7 @@ pub fn findings() -> Vec<Finding> {
         column,
         end_column,
         text: text.into(),
+        ..Place::default()
     };
     vec![
         Finding::error("port-taken", "`gong_mcp` and `slack_mcp` both have port 8100 on `business-tools`")

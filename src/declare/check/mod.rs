@@ -16,29 +16,42 @@ pub(super) use self::{
     environment::environment,
     instances::{host_key, own_jump_host},
 };
-use super::{Declaration, codes, kinds::Kind, overrides::Overrides, resolve};
-use crate::model::{finding::Finding, fleet::Fleet, name::EnvironmentName, tree::Tree};
+use super::{
+    Declaration, codes,
+    findings::{Draft, Findings},
+    kinds::Kind,
+    overrides::Overrides,
+    place::Placements,
+    resolve,
+};
+use crate::model::{fleet::Fleet, name::EnvironmentName, tree::Tree};
 
-/// Everything against the declaration as a whole and against each of its environments. Answers their fleets as well, as
-/// they were checked: without overrides.
-pub(super) fn all(declaration: &Declaration, tree: &Tree) -> (Vec<Finding>, BTreeMap<EnvironmentName, Arc<Fleet>>) {
-    let mut findings = Vec::new();
+/// Says everything against the declaration as a whole and against each of its environments. Answers their fleets, as
+/// they were checked: without overrides. Ends early when the budget's steps are spent, which is said then.
+pub(super) fn all(
+    declaration: &Declaration,
+    tree: &Tree,
+    findings: &mut Findings,
+) -> BTreeMap<EnvironmentName, Arc<Fleet>> {
     if declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let fleet = &declaration.fleet;
-        let finding = Finding::error(codes::NO_ENVIRONMENT, "the fleet has no environment");
+        let finding = Draft::error(codes::NO_ENVIRONMENT, "the fleet has no environment");
         let hint = "add environments/production.yaml with `branch: main`";
-        findings.push(finding.at(fleet.file.place(fleet.name.span)).hint(hint));
+        findings.say(finding.at(&fleet.file, fleet.name.span).hint(hint));
     }
-    instances::check(declaration, &mut findings);
-    services::check(declaration, &mut findings);
-    sites::check(declaration, &mut findings);
-    sources::check(declaration, tree, &mut findings);
+    let placements = Placements::of(declaration, findings);
+    instances::check(declaration, findings);
+    services::check(declaration, &placements, findings);
+    sites::check(declaration, &placements, findings);
+    sources::check(declaration, tree, findings);
     let none = Overrides::default();
     let mut fleets = BTreeMap::new();
     for name in declaration.environments.keys() {
-        let Some(resolved) = resolve::environment(declaration, name, &none) else { continue };
-        findings.extend(resolved.findings);
-        fleets.insert(name.clone(), Arc::new(resolved.fleet));
+        if findings.is_spent() {
+            break;
+        }
+        let fleet = resolve::environment(declaration, &placements, name, &none, findings);
+        fleets.extend(fleet.map(|fleet| (name.clone(), fleet)));
     }
-    (findings, fleets)
+    fleets
 }

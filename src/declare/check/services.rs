@@ -6,19 +6,24 @@ use crate::{
         Declaration, Declared, codes,
         de::At,
         file::Span,
+        findings::{Draft, Findings},
         kinds::{HealthCheck, Kind, Place, Run, ServiceFile, UnitName},
-        place, similar,
+        place::Placements,
+        similar,
     },
-    model::{finding::Finding, name::ServiceName, text},
+    model::{
+        name::ServiceName,
+        text::{self, name as short},
+    },
 };
 
 /// What evenkeel sets for every service.
 const GIVEN: [&str; 6] =
     ["INSTANCE_NAME", "INSTANCE_IP", "SERVICE_NAME", "SERVICE_PORT", "EVENKEEL_RELEASE", "PYTHONPYCACHEPREFIX"];
 
-pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
+pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut Findings) {
     for (name, file) in &declaration.services {
-        let known = findings.len();
+        let known = findings.unknown();
         let mut service = Service { declaration, name, file, findings };
         let python = file.run.python.is_some();
         service.layer(Some(&file.place), &file.after, &file.replaces);
@@ -37,6 +42,10 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
             let python_here = overlay.run.as_ref().unwrap_or(&file.run).python.is_some();
             // A command of the file itself may name a program that is not there without a virtual environment.
             let inherited = file.health.as_ref().filter(|_| python && !python_here);
+            let length = inherited.and_then(|health| health.exec.as_ref()).map_or(0, |exec| exec.len());
+            if !service.findings.spend(length, &file.file) {
+                return;
+            }
             service.commands(overlay.run.as_ref(), overlay.health.as_ref().or(inherited), python_here);
             service.description(overlay.description.as_ref());
             for (key, change) in &overlay.env {
@@ -44,35 +53,45 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
             }
         }
         // A name that does not exist is why nothing matches: saying both would be saying it twice.
-        let names_unknown = findings[known..].iter().any(|finding| finding.code.starts_with("unknown-"));
-        if !names_unknown && !declaration.any_broken(Kind::Instance) {
-            placement(declaration, name, file, findings);
+        let names_unknown = findings.unknown() > known;
+        if !names_unknown && !declaration.any_broken(Kind::Instance) && !findings.is_spent() {
+            placement(declaration, placements, name, file, findings);
         }
     }
 }
 
 /// A service may well run in one environment only, but it has to run somewhere.
-fn placement(declaration: &Declaration, name: &ServiceName, file: &Declared<ServiceFile>, findings: &mut Vec<Finding>) {
-    let mut matched = false;
-    for environment in declaration.environments.keys() {
-        let effective = file.within(environment.as_str());
-        let wanted = effective.place();
-        let found = place::service(declaration, environment, wanted);
-        matched |= found.matching > 0;
+fn placement(
+    declaration: &Declaration,
+    placements: &Placements,
+    name: &ServiceName,
+    file: &Declared<ServiceFile>,
+    findings: &mut Findings,
+) {
+    let some_want_replicas = std::iter::once(&file.place)
+        .chain(file.overlays.values().filter_map(|overlay| overlay.place.as_ref()))
+        .any(|place| place.replicas.is_some());
+    for environment in declaration.environments.keys().filter(|_| some_want_replicas) {
+        let Some(found) = placements.service(environment.as_str(), name) else { continue };
+        let wanted = file.within(environment.as_str()).place();
         let Some(replicas) = &wanted.replicas else { continue };
         let replicas_wanted = replicas.get() as usize;
-        if found.matching > 0 && replicas_wanted > found.matching {
+        if replicas_wanted > found.matching {
             let message =
                 format!("{replicas_wanted} replicas need as many instances; {} match in {environment}", found.matching);
-            let names: Vec<&str> = found.on.iter().map(|name| name.as_str()).collect();
-            let finding = Finding::error(codes::TOO_FEW_INSTANCES, message).at(file.file.place(replicas.span));
-            findings.push(finding.hint(format!("there is {}: an instance takes one replica", similar::list(&names))));
+            let on = std::sync::Arc::clone(&found.on);
+            let hint = move || {
+                let names: Vec<&str> = on.iter().map(|name| name.as_str()).collect();
+                format!("there is {}: an instance takes one replica", similar::list(&names))
+            };
+            findings.say(Draft::error(codes::TOO_FEW_INSTANCES, message).at(&file.file, replicas.span).hint_of(hint));
         }
     }
-    if !matched && !declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
+    let is_placed = placements.has_service(name);
+    if !is_placed && !declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let message = format!("`{name}` is placed on no instance of any environment");
         let hint = "name an instance in `on`, or labels that one instance has together in `where`";
-        findings.push(Finding::error(codes::PLACED_NOWHERE, message).at(file.file.place(file.place.span)).hint(hint));
+        findings.say(Draft::error(codes::PLACED_NOWHERE, message).at(&file.file, file.place.span).hint(hint));
     }
 }
 
@@ -87,19 +106,24 @@ struct Service<'a> {
     declaration: &'a Declaration,
     name: &'a ServiceName,
     file: &'a Declared<ServiceFile>,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
 }
 
 impl Service<'_> {
-    fn error(&mut self, code: &str, message: impl Into<String>, span: Span, hint: impl Into<String>) {
-        self.findings.push(Finding::error(code, message).at(self.file.file.place(span)).hint(hint));
+    fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span, hint: impl Into<String>) {
+        self.findings.say(Draft::error(code, message).at(&self.file.file, span).hint(hint));
+    }
+
+    /// As [`Self::error`], with a hint that takes some working out.
+    fn unknown(&mut self, code: &'static str, message: String, span: Span, hint: impl FnOnce() -> String + 'static) {
+        self.findings.say(Draft::error(code, message).at(&self.file.file, span).hint_of(hint));
     }
 
     fn environment(&mut self, name: &At<String>) {
         if !self.declaration.knows(Kind::Environment, name) {
-            let hint = self.declaration.hint_for(Kind::Environment, name);
-            let message = format!("there is no environment `{}`", **name);
-            self.error(codes::UNKNOWN_ENVIRONMENT, message, name.span, hint);
+            let hint = self.declaration.names.hint_for(Kind::Environment, name);
+            let message = format!("there is no environment `{}`", short(name));
+            self.unknown(codes::UNKNOWN_ENVIRONMENT, message, name.span, hint);
         }
     }
 
@@ -110,8 +134,9 @@ impl Service<'_> {
         }
         for other in after {
             if !self.declaration.knows(Kind::Service, other) {
-                let hint = self.declaration.hint_for(Kind::Service, other);
-                self.error(codes::UNKNOWN_SERVICE, format!("there is no service `{}`", **other), other.span, hint);
+                let hint = self.declaration.names.hint_for(Kind::Service, other);
+                let message = format!("there is no service `{}`", short(other));
+                self.unknown(codes::UNKNOWN_SERVICE, message, other.span, hint);
             }
         }
         let own = format!("{}-", *self.declaration.fleet.name);
@@ -152,43 +177,35 @@ impl Service<'_> {
             return;
         }
         for (key, value) in place.labels.iter().flatten() {
-            let instances = self.declaration.instances.values();
-            let values: Vec<&str> =
-                instances.filter_map(|instance| instance.labels.get(key.as_str()).map(String::as_str)).collect();
-            if values.is_empty() {
-                let mut keys: Vec<&str> = self
-                    .declaration
-                    .instances
-                    .values()
-                    .flat_map(|instance| instance.labels.keys().map(String::as_str))
-                    .collect();
-                keys.sort_unstable();
-                keys.dedup();
-                let hint = similar::hint(key, keys, "no instance has any label");
-                self.error(codes::UNKNOWN_LABEL, format!("no instance has a label `{}`", **key), key.span, hint);
-            } else if !values.contains(&value.as_str()) {
-                let mut values = values;
-                values.sort_unstable();
-                values.dedup();
-                let hint = similar::hint(value, values, "");
-                let message = format!("no instance has the label `{}: {}`", **key, **value);
-                self.error(codes::UNKNOWN_LABEL, message, value.span, hint);
+            let names = &self.declaration.names;
+            match names.label(key) {
+                None => {
+                    let message = format!("no instance has a label `{}`", short(key));
+                    let hint = names.hint_for_label(key);
+                    self.unknown(codes::UNKNOWN_LABEL, message, key.span, hint);
+                }
+                Some(values) if !values.contains(value.as_str()) => {
+                    let message = format!("no instance has the label `{}: {}`", short(key), short(value));
+                    let hint = names.hint_for_value(key, value);
+                    self.unknown(codes::UNKNOWN_LABEL, message, value.span, hint);
+                }
+                Some(_) => {}
             }
         }
     }
 
     fn variable(&mut self, key: &At<String>, value: Option<&str>, span: Span) {
         if GIVEN.contains(&key.as_str()) {
-            let message = format!("`{}` is set by evenkeel for every service", **key);
+            let message = format!("`{}` is set by evenkeel for every service", short(key));
             self.error(codes::RESERVED_VARIABLE, message, key.span, "give your variable another name");
         }
         if value.is_some_and(|value| value.contains('\0')) {
-            let message = format!("the value of `{}` contains a NUL, which no environment can hold", **key);
+            let message = format!("the value of `{}` contains a NUL, which no environment can hold", short(key));
             self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
         } else if let Some(unfit) = value.and_then(text::unfit_for_variable) {
             let message = format!(
                 "the value of `{}` contains U+{:04X}, and systemd drops a variable that does",
-                **key,
+                short(key),
                 u32::from(unfit)
             );
             self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
@@ -231,11 +248,12 @@ impl Service<'_> {
                 // systemd-run reads `$$` as a `$`, but for the program's path.
                 let dollar = (of == Use::Check && program.contains('$')).then_some("a `$`");
                 if let Some(why) = text::unfit_program(program).or(dollar) {
-                    let message = format!("`{program}` has {why}, and systemd does not start such a program");
+                    let message = format!("`{}` has {why}, and systemd does not start such a program", short(program));
                     self.error(codes::INVALID_COMMAND, message, exec.span, "give the program another name");
                 }
             }
             Some(program) => {
+                let program = short(program);
                 let message = format!("`{program}` is neither an absolute path nor begins with `./`");
                 let hint = format!(
                     "write /usr/bin/{program}, or ./{program} for a file of the source; a name alone is a \

@@ -7,10 +7,11 @@ use crate::{
         Declaration, codes,
         de::At,
         file::File,
+        findings::{Draft, Findings},
         kinds::{Kind, RouteTo, SiteFile},
-        place,
+        place::Placements,
     },
-    model::{finding::Finding, headers},
+    model::{headers, text::name as short},
 };
 
 /// Where an ACME client's answers are asked for (RFC 8555, 8.3).
@@ -19,10 +20,10 @@ const ACME: &str = "/.well-known/acme-challenge";
 /// How long nginx may wait for a service. Less is no time to answer in, more it cannot count.
 const SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
+pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut Findings) {
     for (name, site) in &declaration.sites {
         let file = &site.file;
-        let known = findings.len();
+        let known = findings.said();
         let overlaid = site.overlays.values();
         for instance in
             site.on.iter().chain(overlaid.clone().filter_map(|overlay| overlay.on.as_ref()).flat_map(|on| on.iter()))
@@ -31,34 +32,33 @@ pub fn check(declaration: &Declaration, findings: &mut Vec<Finding>) {
         }
         for environment in site.overlays.keys() {
             if !declaration.knows(Kind::Environment, environment) {
-                let message = format!("there is no environment `{}`", **environment);
-                let hint = declaration.hint_for(Kind::Environment, environment);
-                let finding = Finding::error(codes::UNKNOWN_ENVIRONMENT, message);
-                findings.push(finding.at(file.place(environment.span)).hint(hint));
+                let message = format!("there is no environment `{}`", short(environment));
+                let hint = declaration.names.hint_for(Kind::Environment, environment);
+                let finding = Draft::error(codes::UNKNOWN_ENVIRONMENT, message);
+                findings.say(finding.at(file, environment.span).hint_of(hint));
             }
         }
-        let names_unknown = findings.len() > known;
+        let names_unknown = findings.said() > known;
         for routes in std::iter::once(&site.routes).chain(overlaid.filter_map(|overlay| overlay.routes.as_ref())) {
             check_routes(declaration, file, routes, site, findings);
         }
         check_headers(file, site, findings);
         if site.frontend.is_none() && site.routes.is_empty() {
             let message = format!("the site `{name}` serves nothing");
-            let finding = Finding::error(codes::EMPTY_SITE, message).at(file.place(site.domain.span));
-            findings.push(finding.hint("give it a `frontend` or `routes`"));
+            let finding = Draft::error(codes::EMPTY_SITE, message).at(file, site.domain.span);
+            findings.say(finding.hint("give it a `frontend` or `routes`"));
         }
-        let placed =
-            |environment| !place::named(declaration, environment, site.within(environment.as_str()).on()).is_empty();
         let environments = &declaration.environments;
         if !names_unknown
             && !declaration.any_broken(Kind::Instance)
             && !declaration.any_broken(Kind::Environment)
             && !environments.is_empty()
-            && !environments.keys().any(placed)
+            && !placements.has_site(name)
+            && !findings.is_spent()
         {
             let message = format!("the site `{name}` is on no instance of any environment");
-            let finding = Finding::error(codes::PLACED_NOWHERE, message).at(file.place(site.on.span));
-            findings.push(finding.hint("name an instance in `on`"));
+            let finding = Draft::error(codes::PLACED_NOWHERE, message).at(file, site.on.span);
+            findings.say(finding.hint("name an instance in `on`"));
         }
     }
 }
@@ -68,32 +68,32 @@ fn check_routes(
     file: &File,
     routes: &BTreeMap<At<String>, RouteTo>,
     site: &SiteFile,
-    findings: &mut Vec<Finding>,
+    findings: &mut Findings,
 ) {
     for (path, to) in routes {
         if !declaration.knows(Kind::Service, &to.service) {
-            let message = format!("there is no service `{}`", *to.service);
-            let hint = declaration.hint_for(Kind::Service, &to.service);
-            findings.push(Finding::error(codes::UNKNOWN_SERVICE, message).at(file.place(to.service.span)).hint(hint));
+            let message = format!("there is no service `{}`", short(&to.service));
+            let hint = declaration.names.hint_for(Kind::Service, &to.service);
+            findings.say(Draft::error(codes::UNKNOWN_SERVICE, message).at(file, to.service.span).hint_of(hint));
         }
         if site.frontend.is_some() && path.as_str() == "/" {
             let message = "the route `/` and the frontend answer for the same path";
-            let finding = Finding::error(codes::ROUTE_TAKEN, message).at(file.place(path.span));
-            findings.push(finding.hint("give the route a path of its own, or leave the frontend out"));
+            let finding = Draft::error(codes::ROUTE_TAKEN, message).at(file, path.span);
+            findings.say(finding.hint("give the route a path of its own, or leave the frontend out"));
         }
         if site.acme_root.is_some() && path.trim_end_matches('/') == ACME {
             let message = format!("the route `{}` and `acme_root` answer for the same path", **path);
-            let finding = Finding::error(codes::ROUTE_TAKEN, message).at(file.place(path.span));
-            findings.push(finding.hint("leave one of them out"));
+            let finding = Draft::error(codes::ROUTE_TAKEN, message).at(file, path.span);
+            findings.say(finding.hint("leave one of them out"));
         }
         if let Some(timeout) = to.timeout.as_ref().filter(|timeout| !SILENCE.contains(&timeout.0)) {
             let message = format!("`timeout` is {}; a service may be silent for 1s to 24h", **timeout);
-            findings.push(Finding::error(codes::INVALID_VALUE, message).at(file.place(timeout.span)));
+            findings.say(Draft::error(codes::INVALID_VALUE, message).at(file, timeout.span));
         }
     }
 }
 
-fn check_headers(file: &File, site: &SiteFile, findings: &mut Vec<Finding>) {
+fn check_headers(file: &File, site: &SiteFile, findings: &mut Findings) {
     let mut seen: BTreeMap<String, &At<String>> = BTreeMap::new();
     for (name, value) in &site.headers {
         let is = |known: &&str| known.eq_ignore_ascii_case(name);
@@ -110,15 +110,15 @@ fn check_headers(file: &File, site: &SiteFile, findings: &mut Vec<Finding>) {
         } else {
             continue;
         };
-        findings.push(Finding::error(code, message).at(file.place(name.span)).hint(hint));
+        findings.say(Draft::error(code, message).at(file, name.span).hint(hint));
     }
 }
 
 /// Says when an instance that is named does not exist.
-pub fn known_instance(declaration: &Declaration, file: &File, instance: &At<String>, findings: &mut Vec<Finding>) {
+pub fn known_instance(declaration: &Declaration, file: &File, instance: &At<String>, findings: &mut Findings) {
     if !declaration.knows(Kind::Instance, instance) {
-        let message = format!("there is no instance `{}`", **instance);
-        let hint = declaration.hint_for(Kind::Instance, instance);
-        findings.push(Finding::error(codes::UNKNOWN_INSTANCE, message).at(file.place(instance.span)).hint(hint));
+        let message = format!("there is no instance `{}`", short(instance));
+        let hint = declaration.names.hint_for(Kind::Instance, instance);
+        findings.say(Draft::error(codes::UNKNOWN_INSTANCE, message).at(file, instance.span).hint_of(hint));
     }
 }

@@ -1,7 +1,11 @@
 //! Checks of sources: what is written makes one; folders of this repository exist, hold what a command
 //! starts, and stay within themselves. What lies elsewhere is looked at when it is fetched.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use crate::{
     declare::{
@@ -9,20 +13,33 @@ use crate::{
         de::At,
         file::{File, Span},
         files,
+        findings::{Draft, Findings},
         kinds::{Archive, Run, SourceKeys},
         source,
     },
     model::{
-        budget::Budget,
-        exclude::{Exclude, Excluder},
-        finding::Finding,
+        exclude::{Exclude, Excluder, InvalidExclude},
         requirements,
+        text::name as short,
         tree::{self, Entry, Tree},
     },
 };
 
-pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Vec<Finding>) {
-    let mut sources = Sources { declaration, tree, findings, seen: BTreeSet::new() };
+/// What it costs in steps to make a pattern ready, and to hold a path against one.
+const READY: usize = 2_000;
+const HELD: usize = 1;
+/// What a file costs besides.
+const LOOK: usize = 16;
+
+pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Findings) {
+    let mut sources = Sources {
+        declaration,
+        tree,
+        findings,
+        seen: BTreeSet::new(),
+        ready: BTreeMap::new(),
+        requirements: BTreeMap::new(),
+    };
     for service in declaration.services.values() {
         let file = &service.file;
         let folder = sources.folder(file, &service.source);
@@ -47,32 +64,42 @@ pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Vec<Finding>
 }
 
 /// A folder of this repository, and what of it does not travel.
-type Folder = (String, Exclude);
+#[derive(Clone)]
+struct Folder {
+    path: String,
+    exclude: Exclude,
+    excluder: Rc<Excluder>,
+}
+
+/// What is found out once for all that share it, by the folder, its `exclude`, and the file.
+type Requirements = BTreeMap<(String, Exclude, String), Result<(), requirements::Trouble>>;
 
 struct Sources<'a> {
     declaration: &'a Declaration,
     tree: &'a Tree,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
     /// Folders looked through already: many services may share one.
-    seen: BTreeSet<Folder>,
+    seen: BTreeSet<(String, Exclude)>,
+    ready: BTreeMap<Exclude, Option<Rc<Excluder>>>,
+    requirements: Requirements,
 }
 
 impl Sources<'_> {
     /// The folder of `source` when it is one of this repository.
     fn folder(&mut self, file: &File, source: &At<SourceKeys>) -> Option<Folder> {
-        let known = self.findings.len();
+        let known = self.findings.said();
         self.keys(file, source);
-        let exclude = source::exclude(source);
+        let exclude = self.exclude(file, source);
         let elsewhere = source.git.is_some() || source.archive.is_some();
-        let (false, true, Some(path), Some(exclude)) = (elsewhere, self.findings.len() == known, &source.path, exclude)
+        let (false, true, Some(path), Some((exclude, excluder))) =
+            (elsewhere, self.findings.said() == known, &source.path, exclude)
         else {
             return None;
         };
-        let place = || file.place(path.span);
         let Some(folder) = source::folder(self.declaration, path) else {
-            let message = format!("`{}` leads out of the repository", **path);
+            let message = format!("`{}` leads out of the repository", short(path));
             let hint = "a path is relative to the fleet folder, or to the repository's root when it begins with `/`";
-            self.findings.push(Finding::error(codes::MISSING_SOURCE, message).at(place()).hint(hint));
+            self.say(codes::MISSING_SOURCE, file, path.span, message, hint);
             return None;
         };
         if !self.tree.has_folder(&folder) {
@@ -84,19 +111,48 @@ impl Sources<'_> {
             };
             let hint = "is it ignored by git? A path is relative to the fleet folder, or to the repository's root when \
                         it begins with `/`";
-            self.findings.push(Finding::error(code, format!("`{folder}` {what}")).at(place()).hint(hint));
+            self.say(code, file, path.span, format!("`{}` {what}", short(&folder)), hint);
             return None;
         }
-        let found = (folder, exclude);
-        if self.seen.insert(found.clone()) {
-            self.entries(file, path, &found.0, &found.1.ready());
+        if self.seen.insert((folder.clone(), exclude.clone())) {
+            self.entries(file, path, &folder, (&exclude, &excluder));
         }
         // What a build makes is not there to be looked at.
-        source.build.is_none().then_some(found)
+        source.build.is_none().then_some(Folder { path: folder, exclude, excluder })
     }
 
     fn say(&mut self, code: &'static str, file: &File, span: Span, message: String, hint: &str) {
-        self.findings.push(Finding::error(code, message).at(file.place(span)).hint(hint));
+        self.findings.say(Draft::error(code, message).at(file, span).hint(hint));
+    }
+
+    /// The patterns, made ready once for all sources that have the same. None when they are none, which is said.
+    fn exclude(&mut self, file: &File, source: &At<SourceKeys>) -> Option<(Exclude, Rc<Excluder>)> {
+        let last = source.exclude.last().map_or(source.span, |pattern| pattern.span);
+        let made = source::exclude(source, self.findings.budget());
+        let made = made.and_then(|exclude| match self.ready.get(&exclude) {
+            Some(ready) => Ok(ready.clone().map(|excluder| (exclude, excluder))),
+            None if !self.findings.spend(exclude.len() * READY, file) => Ok(None),
+            None => {
+                let ready = exclude.try_ready().map(Rc::new);
+                self.ready.insert(exclude.clone(), ready.as_ref().ok().cloned());
+                Ok(Some((exclude, ready?)))
+            }
+        });
+        match made {
+            Ok(made) => made,
+            Err(invalid @ InvalidExclude::Pattern { at, .. }) => {
+                let span = source.exclude.get(at).map_or(last, |pattern| pattern.span);
+                let hint = "see gitignore(5); a range in brackets goes upwards";
+                self.say(codes::INVALID_VALUE, file, span, invalid.to_string(), hint);
+                None
+            }
+            Err(invalid @ (InvalidExclude::TooMany { .. } | InvalidExclude::TooComplex)) => {
+                let span = source.exclude.first().map_or(last, |pattern| pattern.span);
+                let hint = "leave out folders instead of files: `node_modules/` and `*.log` each stand for many";
+                self.say(codes::TOO_MANY_PATTERNS, file, span, invalid.to_string(), hint);
+                None
+            }
+        }
     }
 
     /// Which keys go together.
@@ -107,16 +163,9 @@ impl Sources<'_> {
         self.build(file, source);
         let elsewhere = source.git.is_some() || source.archive.is_some();
         if let Some(path) = source.path.as_ref().filter(|path| elsewhere && tree::join("", path).is_none()) {
-            let message = format!("`{}` leads out of the source", path.value);
+            let message = format!("`{}` leads out of the source", short(path));
             let hint = "with `git` or `archive` a path begins at the root there";
             self.say(codes::MISSING_SOURCE, file, path.span, message, hint);
-        }
-        for pattern in &source.exclude {
-            if Exclude::new(vec![pattern.value.clone()]).is_err() {
-                let message = format!("`{}` is not a pattern of a .gitignore", pattern.value);
-                let hint = "see gitignore(5); a range in brackets goes upwards";
-                self.say(codes::INVALID_VALUE, file, pattern.span, message, hint);
-            }
         }
     }
 
@@ -135,7 +184,7 @@ impl Sources<'_> {
             _ => {}
         }
         if let (None, Some(rev)) = (&source.git, &source.rev) {
-            let message = format!("`rev: {}` without `git` stands for nothing", rev.value);
+            let message = format!("`rev: {}` without `git` stands for nothing", short(&rev.value));
             let hint = "a folder of this repository is taken from the commit that is deployed";
             self.say(codes::SOURCE_KEYS, file, rev.span, message, hint);
         }
@@ -193,7 +242,7 @@ impl Sources<'_> {
             self.say(codes::INVALID_COMMAND, file, build.run.span, "`run` of the build is no command".to_owned(), hint);
         }
         if build.output.is_empty() || tree::join("", &build.output).is_none() {
-            let message = format!("`{}` is no folder within the source", build.output.value);
+            let message = format!("`{}` is no folder within the source", short(&build.output));
             let hint = "name the folder that the build writes, from the source's folder";
             self.say(codes::MISSING_SOURCE, file, build.output.span, message, hint);
         }
@@ -208,74 +257,101 @@ impl Sources<'_> {
     }
 
     /// Every file of a folder can travel.
-    fn entries(&mut self, file: &File, source: &At<String>, folder: &str, excluder: &Excluder) {
-        let place = || file.place(source.span);
+    fn entries(&mut self, file: &File, source: &At<String>, folder: &str, (exclude, excluder): (&Exclude, &Excluder)) {
         let mut left = 0;
-        for (below, entry) in self.tree.below(folder).filter(|(below, _)| !excluder.excludes(below)) {
+        for (below, entry) in self.tree.below(folder) {
+            // A path is held against every pattern, and so are the folders that it lies in.
+            let folders = 1 + below.matches('/').count();
+            if !self.findings.spend(LOOK + folders * HELD * (1 + exclude.len()), file) {
+                return;
+            }
+            if excluder.excludes(below) {
+                continue;
+            }
             left += 1;
-            let path = if folder.is_empty() { below.to_owned() } else { format!("{folder}/{below}") };
             match entry {
                 Entry::Submodule => {
-                    let message = format!("`{path}` is a git submodule, which is not followed");
-                    let finding = Finding::error(codes::SUBMODULE, message).at(place());
-                    self.findings.push(finding.hint("put its files into the source, or name another source"));
+                    let message = format!("`{}` is a git submodule, which is not followed", path_of(folder, below));
+                    let hint = "put its files into the source, or name another source";
+                    self.say(codes::SUBMODULE, file, source.span, message, hint);
                 }
-                Entry::Symlink { target } if files::followed(folder, &path, target).is_none() => {
+                Entry::Symlink { target } if files::followed(folder, &path_of(folder, below), target).is_none() => {
+                    let (path, target) = (path_of(folder, below), short(target));
                     let message = format!("`{path}` is a link to `{target}`, which is outside the source");
-                    let finding = Finding::error(codes::SYMLINK, message).at(place());
-                    self.findings.push(finding.hint("a host has the source alone; put the file itself there"));
+                    let hint = "a host has the source alone; put the file itself there";
+                    self.say(codes::SYMLINK, file, source.span, message, hint);
                 }
                 Entry::Symlink { .. } | Entry::File { .. } => {}
             }
         }
         if left == 0 {
-            let finding = Finding::error(codes::MISSING_SOURCE, format!("`exclude` leaves nothing of `{folder}`"));
-            self.findings.push(finding.at(place()).hint("leave out less"));
+            let message = format!("`exclude` leaves nothing of `{}`", short(folder));
+            self.say(codes::MISSING_SOURCE, file, source.span, message, "leave out less");
         }
     }
 
     /// What a virtual environment is to hold is said by files of the source.
     fn requirements(&mut self, file: &File, folder: Option<&Folder>, run: &Run) {
-        let (Some((folder, exclude)), Some(python)) = (folder, &run.python) else { return };
-        let excluder = exclude.ready();
-        let content = |path: &str| match self.tree.get(&tree::join(folder, path)?)? {
-            Entry::File { content, .. } if !excluder.excludes(path) => Some(&**content),
-            Entry::File { .. } | Entry::Symlink { .. } | Entry::Submodule => None,
-        };
-        if let Err(trouble) = requirements::digest(&python.requirements, &content, &Budget::STANDARD) {
-            let finding = Finding::error(codes::REQUIREMENTS, format!("in `{folder}`, {trouble}"));
-            self.findings.push(finding.at(file.place(python.requirements.span)).hint(trouble.hint()));
+        let (Some(folder), Some(python)) = (folder, &run.python) else { return };
+        let key = (folder.path.clone(), folder.exclude.clone(), python.requirements.to_string());
+        if !self.requirements.contains_key(&key) {
+            let found = |path: &str| match self.tree.get(&tree::join(&folder.path, path)?)? {
+                Entry::File { content, .. } if !folder.excluder.excludes(path) => Some(&**content),
+                Entry::File { .. } | Entry::Symlink { .. } | Entry::Submodule => None,
+            };
+            let counted = Cell::new(0);
+            let content = |path: &str| {
+                let content = found(path)?;
+                counted.set(counted.get() + content.len());
+                Some(content)
+            };
+            let read = requirements::digest(&python.requirements, &content, self.findings.budget());
+            if !self.findings.spend(counted.get(), file) {
+                return;
+            }
+            self.requirements.insert(key.clone(), read.map(drop));
+        }
+        if let Some(Err(trouble)) = self.requirements.get(&key) {
+            let (message, hint) = (format!("in `{}`, {trouble}", short(&folder.path)), trouble.hint());
+            self.say(codes::REQUIREMENTS, file, python.requirements.span, message, hint);
         }
     }
 
     /// A program that begins with `./` is part of the source, and executable.
     fn program(&mut self, file: &File, folder: Option<&Folder>, exec: &At<String>) {
-        let Some((folder, exclude)) = folder else { return };
+        let Some(folder) = folder else { return };
+        if !self.findings.spend(exec.len(), file) {
+            return;
+        }
         let Some(program) = shlex::Shlex::new(exec).next() else { return };
         if !program.starts_with("./") || program.contains("${") {
             return;
         }
+        let at = |message: String| Draft::error(codes::INVALID_COMMAND, message).at_part(file, exec.span, &program);
+        let shown = short(&program);
         if program.split('/').any(|part| part == "..") {
-            let message = format!("`{program}` has `..` in it");
             let hint = "a path with `./` is a file of the source, named straight";
-            let place = file.place_of(exec.span, &program);
-            return self.findings.push(Finding::error(codes::INVALID_COMMAND, message).at(place).hint(hint));
+            return self.findings.say(at(format!("`{shown}` has `..` in it")).hint(hint));
         }
-        let found = tree::join(folder, &program).and_then(|path| self.tree.get(&path));
-        let excluded = tree::join("", &program).is_some_and(|path| exclude.ready().excludes(&path));
+        let found = tree::join(&folder.path, &program).and_then(|path| self.tree.get(&path));
+        let excluded = tree::join("", &program).is_some_and(|path| folder.excluder.excludes(&path));
         let (message, hint) = match found {
             Some(Entry::File { .. } | Entry::Symlink { .. }) if excluded => {
-                (format!("`{program}` is among what `exclude` leaves out"), "leave out less")
+                (format!("`{shown}` is among what `exclude` leaves out"), "leave out less")
             }
             Some(Entry::File { executable: true, .. } | Entry::Symlink { .. }) => return,
             Some(Entry::File { .. }) => {
-                (format!("`{program}` is not executable"), "run `git update-index --chmod=+x` on it, or `chmod +x`")
+                (format!("`{shown}` is not executable"), "run `git update-index --chmod=+x` on it, or `chmod +x`")
             }
-            Some(Entry::Submodule) | None => {
-                (format!("there is no `{program}` in `{folder}`"), "a path with `./` is a file of the source")
-            }
+            Some(Entry::Submodule) | None => (
+                format!("there is no `{shown}` in `{}`", short(&folder.path)),
+                "a path with `./` is a file of the source",
+            ),
         };
-        let place = file.place_of(exec.span, &program);
-        self.findings.push(Finding::error(codes::INVALID_COMMAND, message).at(place).hint(hint));
+        self.findings.say(at(message).hint(hint));
     }
+}
+
+fn path_of(folder: &str, below: &str) -> String {
+    if folder.is_empty() { below.to_owned() } else { format!("{folder}/{below}") }
 }
