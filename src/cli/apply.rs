@@ -12,7 +12,7 @@ use crate::{
         chronicle::{self, Newest},
         halt::Halting,
         heal::heal,
-        ledger::{GitLedger, Ledger as _},
+        ledger::{GitLedger, Ledger as _, LedgerError, Signing},
         look::{Hosts, observe, plan_from},
         pass::{self, PassError, Seat},
         recover::Case,
@@ -126,6 +126,9 @@ enum Next {
 /// Plans and carries out, unless something has to be built first.
 async fn deploy(args: &Args, place: &Place, fleet: &str, prepared: Prepared, commit: &str) -> Result<Next, Failure> {
     let ledger = place.ledger(fleet).await?;
+    if let Signing::NotListed(line) = ledger.signing().await? {
+        return Err(LedgerError::NoWriter { line }.into());
+    }
     // Whoever reaches the hosts from here needs no branch for it; controllers that follow one do.
     ledger.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
     let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;

@@ -57,6 +57,7 @@ impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Git(error) => error.into(),
+            LedgerError::Unlisted { .. } | LedgerError::NoWriter { .. } => Self { code: REFUSED, ..Self::of(&error) },
             LedgerError::Panicked(_) | LedgerError::Unreadable { .. } => Self::of(&error),
         }
     }

@@ -16,11 +16,14 @@ use crate::{
         ledger::GitLedger,
         sign_in,
     },
-    git::{self, Credentials, RemoteUrl, Repository, Token},
+    git::{self, Credentials, RemoteUrl, Repository, Signer, Token},
     github::GitHub,
     model::{build::BuiltReleases, digest::Digest, name::EnvironmentName},
     release::Workshop,
 };
+
+/// The controller's own key, below the state directory.
+const HISTORY_KEY: &str = "history-key";
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct RepositoryArgs {
@@ -49,6 +52,10 @@ pub struct RepositoryArgs {
     /// `reach: ["file:///srv/mirrors/*"]` sources may also be files, plain http and private addresses. Read at each use.
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
+    /// A private key that signs what is written into the history. Default: the controller's own in the state directory;
+    /// without one a listed key of the ssh-agent, or ~/.ssh/id_ed25519.
+    #[arg(long, value_name = "FILE")]
+    pub history_key: Option<PathBuf>,
     #[command(flatten)]
     pub github: GitHubArgs,
 }
@@ -65,6 +72,7 @@ pub struct Place {
     pub github: Option<Arc<GitHub>>,
     credentials: Credentials,
     access: AccessFile,
+    history_key: Option<PathBuf>,
 }
 
 impl RepositoryArgs {
@@ -78,7 +86,8 @@ impl RepositoryArgs {
         let (github, credentials) = self.login(&url, ssh_key)?;
         let access =
             AccessFile::new(self.credentials.clone(), std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into));
-        Ok(Place { url, state, github, credentials, access })
+        let history_key = self.history_key.clone();
+        Ok(Place { url, state, github, credentials, access, history_key })
     }
 
     /// What lets us in at this address: on GitHub, and with git.
@@ -221,9 +230,33 @@ impl Place {
         }
     }
 
+    /// The controller's key, made at its first start.
+    pub fn controllers_key(&self) -> Result<Signer, Failure> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let key = match &self.history_key {
+            Some(path) => Signer::read(path),
+            None => Signer::read_or_make(&self.state.join(HISTORY_KEY), &format!("evenkeel@{host}")),
+        };
+        key.map_err(|error| Failure::of(&error).hint("name a key that evenkeel may read with --history-key FILE"))
+    }
+
+    /// The keys of whoever runs a command: the named one, else the controller's where it is readable, those of the
+    /// agent, and the usual one.
+    async fn signers(&self) -> Result<Vec<Signer>, Failure> {
+        if self.history_key.is_some() {
+            return Ok(vec![self.controllers_key()?]);
+        }
+        let usual = std::env::home_dir().map(|home| home.join(".ssh/id_ed25519"));
+        // One with a passphrase is in the agent, or is not used.
+        let mut signers: Vec<Signer> = Signer::read(&self.state.join(HISTORY_KEY)).into_iter().collect();
+        signers.extend(Signer::of_agent().await);
+        signers.extend(usual.and_then(|path| Signer::read(&path).ok()));
+        Ok(signers)
+    }
+
     /// Opened and fetched. `fleet` is the fleet folder in the repository.
     pub async fn ledger(&self, fleet: &str) -> Result<GitLedger, Failure> {
-        let ledger = GitLedger::new(self.open()?, fleet);
+        let ledger = GitLedger::new(self.open()?, fleet).with_signers(self.signers().await?);
         ledger.call(|repository| repository.fetch().map(|_| ())).await?;
         Ok(ledger)
     }

@@ -79,8 +79,10 @@ pub fn run(args: &Args) -> Exit {
         let _watcher = watch_local(&repository, poke.clone());
         let following = format!("following {}", place.url);
         info!("{following}, state in {}", place.state.display());
+        let key = place.controllers_key()?;
+        info!("the history is signed with {}", key.line());
         let mut reconciler = Reconciler::new(
-            GitLedger::new(repository, &args.fleet),
+            GitLedger::new(repository, &args.fleet).with_signers(vec![key]),
             args.reach.roster(),
             overrides,
             args.fleet.trim_matches('/').to_owned(),

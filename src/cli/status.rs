@@ -10,6 +10,7 @@ use crate::{
     declare::Overrides,
     engine::{
         chronicle::{self, Newest},
+        ledger::Ledger as _,
         look::look,
         roster::Roster,
         survey,
@@ -116,15 +117,18 @@ impl Viewer<'_> {
         let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.clone()))?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let newest = match self.place.ledger(&tree.fleet).await {
-            Ok(ledger) => chronicle::newest(&ledger, &prepared.fleet.environment.name).await?,
+        let environment = &prepared.fleet.environment.name;
+        let (newest, advice) = match self.place.ledger(&tree.fleet).await {
+            Ok(ledger) => (chronicle::newest(&ledger, environment).await, ledger.signing().await?.advice()),
             // Without its history an environment has a status all the same.
-            Err(_) => Newest::default(),
+            Err(_) => (Ok(Newest::default()), Vec::new()),
         };
+        let last_error = newest.as_ref().err().map(|error| report::chain(error));
+        let newest = newest.unwrap_or_default();
         let plan = look(&prepared, &hosts, newest.newest_generation(), &spinner.watch()).await;
         let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
         view.notes = report::status::standing(&newest.standing);
-        view.refused = newest.refusals;
+        (view.refused, view.last_error, view.advice) = (newest.refusals, last_error, advice);
         spinner.finish();
         Ok(view)
     }

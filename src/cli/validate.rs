@@ -26,7 +26,8 @@ enum Format {
 
 pub fn run(args: &Args) -> Exit {
     let tree = args.fleet.read()?;
-    let (declaration, findings) = declare::read(&tree.tree, &tree.fleet);
+    let (declaration, mut findings) = declare::read(&tree.tree, &tree.fleet);
+    findings.extend(declaration.iter().flat_map(|declaration| declaration.advice()));
     let text = match args.format {
         Format::Text => report::findings::text(&findings, common::style().0),
         Format::Json => report::findings::json(&findings),

@@ -45,6 +45,10 @@ codes! {
     NOT_CHECKED = "not-checked";
     /// There is no fleet.yaml in the fleet folder.
     MISSING_FLEET_FILE = "missing-fleet-file";
+    /// A line of `history_writers` that is no public key.
+    INVALID_HISTORY_WRITER = "invalid-history-writer";
+    /// Whoever may push to the history decides what is deployed of what was merged.
+    NO_HISTORY_WRITERS = "no-history-writers";
     /// The fleet has no environment.
     NO_ENVIRONMENT = "no-environment";
     /// A file name that is not a name.

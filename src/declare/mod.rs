@@ -59,6 +59,7 @@ use crate::model::{
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     rights::Rights,
     tree::Tree,
+    writer::Writer,
 };
 
 /// A file and what it says.
@@ -269,6 +270,29 @@ impl Declaration {
     /// Whether some environment's file cannot be read: whom it is about is declared all the same.
     pub fn has_broken_environments(&self) -> bool {
         self.broken.iter().any(|(kind, _)| *kind == Kind::Environment)
+    }
+
+    /// The keys whose commits of the history count; none where the fleet lists none. What is no key counts for nobody,
+    /// and is a list all the same.
+    pub fn history_writers(&self) -> Option<Vec<Writer>> {
+        let lines = self.fleet.history_writers.as_ref()?;
+        Some(lines.iter().filter_map(|line| check::writer(line).ok()).collect())
+    }
+
+    /// What is no fault of the fleet, and that somebody who validates it should know.
+    pub fn advice(&self) -> Vec<Finding> {
+        if self.fleet.history_writers.is_some() {
+            return Vec::new();
+        }
+        let message = "the fleet lists no `history_writers`, so whoever may push evenkeel/history/ decides what of the \
+                       merged commits is deployed";
+        let hint = "add `history_writers: [\"ssh-ed25519 AAAA… NAME\"]`; a controller prints its line when it starts, and \
+                    in `evenkeel status`";
+        let mut findings = Findings::new(&Budget::STANDARD);
+        findings.say(
+            Draft::warning(codes::NO_HISTORY_WRITERS, message).at(&self.fleet.file, self.fleet.name.span).hint(hint),
+        );
+        findings.finish()
     }
 
     /// The branch that `environment` follows.

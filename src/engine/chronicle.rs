@@ -148,6 +148,7 @@ async fn believed<L: Ledger>(
     tip: Option<Tip>,
 ) -> Result<Newest, LedgerError> {
     let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
+    ledger.vouched(environment, &commit).await?;
     let claimed = claimed(&files)?;
     let held = ledger.held(environment, Held::asked(claimed.commits())).await?;
     // What was believed once can be read.

@@ -1,7 +1,7 @@
-//! The branch that each environment follows.
+//! What the default branch alone says of histories: which branch an environment follows, and who may write.
 //!
-//! Keeps true: the default branch alone says which branch that is, so nobody moves an environment to a branch that
-//! holds what he wrote; where its newest commit cannot be read, the newest one that can says so.
+//! Keeps true: nobody moves an environment to a branch that holds what he wrote, nor lists himself, without a merge to
+//! the default branch; where its newest commit cannot be read, the newest one that can says so.
 
 use std::{
     collections::BTreeMap,
@@ -12,20 +12,25 @@ use super::reconcile::lock;
 use crate::{
     declare,
     git::{GitError, Repository},
-    model::name::EnvironmentName,
+    model::{name::EnvironmentName, writer::Writer},
 };
 
 /// So many commits back a declaration is looked for that can be read.
 const BACK: usize = 50;
 
-type Branches = Arc<BTreeMap<EnvironmentName, String>>;
+/// As one commit of the default branch has it.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub branches: BTreeMap<EnvironmentName, String>,
+    /// None: whoever may push to the history.
+    pub writers: Option<Vec<Writer>>,
+}
 
 #[derive(Debug)]
 pub(super) struct Followed {
     /// The fleet folder.
     folder: String,
-    /// As the default branch's commit has it.
-    known: Mutex<Option<(String, Branches)>>,
+    known: Mutex<Option<(String, Arc<Rules>)>>,
 }
 
 impl Followed {
@@ -33,24 +38,23 @@ impl Followed {
         Self { folder: folder.trim_matches('/').to_owned(), known: Mutex::default() }
     }
 
-    /// The environment's branch, as this commit of the default branch has it.
-    pub fn branch(
-        &self,
-        repository: &Repository,
-        environment: &EnvironmentName,
-        default: &str,
-    ) -> Result<Option<String>, GitError> {
-        Ok(self.branches(repository, default)?.get(environment).cloned())
+    /// The rules of the default branch as it was fetched last.
+    pub fn now(&self, repository: &Repository) -> Result<Arc<Rules>, GitError> {
+        match repository.default_head()? {
+            Some(default) => self.rules(repository, &default),
+            None => Ok(Arc::default()),
+        }
     }
 
-    fn branches(&self, repository: &Repository, default: &str) -> Result<Branches, GitError> {
-        if let Some((of, branches)) = &*lock(&self.known)
+    /// The rules of this commit of the default branch.
+    pub fn rules(&self, repository: &Repository, default: &str) -> Result<Arc<Rules>, GitError> {
+        if let Some((of, rules)) = &*lock(&self.known)
             && of == default
         {
-            return Ok(branches.clone());
+            return Ok(rules.clone());
         }
         let mut next = Some(default.to_owned());
-        let mut branches = Branches::default();
+        let mut rules = Arc::<Rules>::default();
         for _ in 0..BACK {
             let Some(commit) = next else { break };
             // A tree that holds a name which is not UTF-8 says nothing either.
@@ -59,12 +63,13 @@ impl Followed {
             if let Some(declaration) = declaration.filter(|declaration| !declaration.has_broken_environments()) {
                 let follows =
                     |name: &EnvironmentName| Some((name.clone(), declaration.environment_branch(name)?.to_owned()));
-                branches = Arc::new(declaration.environments().into_iter().filter_map(follows).collect());
+                let branches = declaration.environments().into_iter().filter_map(follows).collect();
+                rules = Arc::new(Rules { branches, writers: declaration.history_writers() });
                 break;
             }
             next = repository.parent(&commit)?;
         }
-        *lock(&self.known) = Some((default.to_owned(), branches.clone()));
-        Ok(branches)
+        *lock(&self.known) = Some((default.to_owned(), rules.clone()));
+        Ok(rules)
     }
 }

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 
 use super::{followed::Followed, reconcile::lock};
 use crate::{
-    git::{Fetched, GitError, Repository, Tip},
-    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},
+    git::{Fetched, GitError, Repository, Signer, Tip},
+    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree, writer::Unlisted},
+    report,
 };
 
 /// Files of a history commit, by path.
@@ -89,11 +90,47 @@ pub trait Ledger: Send + Sync + 'static {
         commit: &str,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// Whether a listed key vouches for the history commit and for those since the last believed one. Without a list
+    /// nobody has to.
+    fn vouched(
+        &self,
+        _environment: &EnvironmentName,
+        _commit: &str,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Whether what is written from here counts.
+    fn signing(&self) -> impl Future<Output = Result<Signing, LedgerError>> + Send {
+        async { Ok(Signing::Listed) }
+    }
+
     /// Whether `commit` is `of` or among its ancestors, without the network.
     fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
     /// The first line of a commit's message; none where it cannot be read.
     fn subject(&self, commit: &str) -> impl Future<Output = Option<String>> + Send;
+}
+
+/// Whether what is written from here counts to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signing {
+    /// The list names a key that signs here.
+    Listed,
+    /// The list names none of the keys that are at hand here. The line to add, where there is a key.
+    NotListed(Option<String>),
+    /// There is no list. The line to add, where there is a key.
+    NoList(Option<String>),
+}
+
+impl Signing {
+    /// What would make every history safer.
+    pub fn advice(&self) -> Vec<String> {
+        match self {
+            Signing::NoList(line) => vec![report::refusal::no_list(line.as_deref())],
+            Signing::Listed | Signing::NotListed(_) => Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Error)]
@@ -104,6 +141,10 @@ pub enum LedgerError {
     Panicked(#[from] tokio::task::JoinError),
     #[error("{path} of the history's newest commit cannot be read; mend it there, or remove it")]
     Unreadable { path: &'static str, source: serde_json::Error },
+    #[error("{}", report::refusal::unlisted(environment, unlisted))]
+    Unlisted { environment: EnvironmentName, unlisted: Unlisted },
+    #[error("{}", report::refusal::no_writer(line.as_deref()))]
+    NoWriter { line: Option<String> },
 }
 
 impl LedgerError {
@@ -124,6 +165,8 @@ pub struct GitLedger {
     followed: Arc<Followed>,
     /// The history commits that this process found remembered or remembered itself.
     remembered: Arc<Mutex<BTreeMap<EnvironmentName, String>>>,
+    /// The keys that may sign, the first ones before the others.
+    signers: Arc<Vec<Signer>>,
 }
 
 impl GitLedger {
@@ -134,7 +177,14 @@ impl GitLedger {
             appended: Arc::new(watch::Sender::new(0)),
             followed: Arc::new(Followed::new(folder)),
             remembered: Arc::default(),
+            signers: Arc::default(),
         }
+    }
+
+    /// What is written is signed by the first of these keys that the default branch lists.
+    pub fn with_signers(mut self, signers: Vec<Signer>) -> Self {
+        self.signers = Arc::new(signers);
+        self
     }
 
     /// A person deploys these commits from here, whatever branch holds them: to this controller they were seen.
@@ -207,11 +257,22 @@ impl Ledger for GitLedger {
         files: Files,
         message: String,
     ) -> Result<String, LedgerError> {
-        let environment = environment.clone();
+        let (name, followed, signers) = (environment.clone(), self.followed.clone(), self.signers.clone());
         let append = move |repository: &Repository| {
-            repository.append(&environment, seen.as_deref(), &files, &message, Utc::now())
+            let signer = match &followed.now(repository)?.writers {
+                Some(writers) => match signers.iter().find(|signer| signer.is_listed(writers)) {
+                    Some(signer) => Some(signer),
+                    None => return Ok(None),
+                },
+                // An agent may ask a person, and nobody needs the signature.
+                None => signers.iter().find(|signer| signer.is_at_hand()),
+            };
+            repository.append_signed(&name, seen.as_deref(), &files, &message, Utc::now(), signer).map(Some)
         };
-        let appended = self.call(append).await?;
+        let Some(appended) = self.call(append).await? else {
+            let line = self.signers.first().map(Signer::line);
+            return Err(LedgerError::NoWriter { line });
+        };
         self.appended.send_modify(|count| *count += 1);
         Ok(appended)
     }
@@ -224,7 +285,9 @@ impl Ledger for GitLedger {
     async fn held(&self, environment: &EnvironmentName, commits: Held) -> Result<Held, LedgerError> {
         let (environment, followed) = (environment.clone(), self.followed.clone());
         let held = move |repository: &Repository| {
-            repository.held(&environment, &commits, |default| followed.branch(repository, &environment, default))
+            repository.held(&environment, &commits, |default| {
+                Ok(followed.rules(repository, default)?.branches.get(&environment).cloned())
+            })
         };
         self.call(held).await
     }
@@ -251,6 +314,35 @@ impl Ledger for GitLedger {
         self.call(move |repository| repository.believe(&name, &id)).await?;
         lock(&self.remembered).insert(environment.clone(), commit.to_owned());
         Ok(())
+    }
+
+    async fn vouched(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
+        if self.remembers(environment, commit) {
+            return Ok(());
+        }
+        let (name, id, followed) = (environment.clone(), commit.to_owned(), self.followed.clone());
+        let unlisted = move |repository: &Repository| match &followed.now(repository)?.writers {
+            Some(writers) => repository.unlisted(&name, &id, writers),
+            None => Ok(None),
+        };
+        let environment = environment.clone();
+        match self.call(unlisted).await? {
+            Some(unlisted) => Err(LedgerError::Unlisted { environment, unlisted }),
+            None => Ok(()),
+        }
+    }
+
+    async fn signing(&self) -> Result<Signing, LedgerError> {
+        let (followed, signers) = (self.followed.clone(), self.signers.clone());
+        let signing = move |repository: &Repository| {
+            let line = signers.first().map(Signer::line);
+            Ok(match &followed.now(repository)?.writers {
+                Some(writers) if signers.iter().any(|signer| signer.is_listed(writers)) => Signing::Listed,
+                Some(_) => Signing::NotListed(line),
+                None => Signing::NoList(line),
+            })
+        };
+        self.call(signing).await
     }
 
     async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {

@@ -28,7 +28,7 @@ use super::{
     attempts::Attempts,
     chronicle::{self, Newest},
     halt::{Halt, Halting},
-    ledger::{Ledger, LedgerError},
+    ledger::{Ledger, LedgerError, Signing},
     pass::Seat,
     roster::Roster,
     round,
@@ -117,6 +117,8 @@ pub struct Reconciler<H, L> {
     pub(super) untold: Mutex<BTreeMap<EnvironmentName, String>>,
     /// What of each history does not count, as it was told last.
     refused: Mutex<BTreeMap<EnvironmentName, Vec<Refusal>>>,
+    /// The advice that was given last.
+    advised: Mutex<Vec<String>>,
     /// When releases are read again next.
     pub(super) rereads: Mutex<BTreeMap<InstanceName, Instant>>,
     turns: Mutex<BTreeMap<EnvironmentName, u64>>,
@@ -165,6 +167,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             trouble,
             untold: Mutex::default(),
             refused: Mutex::default(),
+            advised: Mutex::default(),
             rereads,
             turns,
             halts,
@@ -356,6 +359,10 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// What the history says of an environment.
     pub(super) async fn said(&self, environment: &EnvironmentName) -> Result<decide::Said, LedgerError> {
+        if let (false, Signing::NotListed(line)) = (self.policy.observe_only, self.ledger.signing().await?) {
+            // What cannot be recorded is not begun.
+            return Err(LedgerError::NoWriter { line });
+        }
         let newest = chronicle::newest(&self.ledger, environment).await?;
         self.tell_of_refusals(environment, &newest);
         let open = newest.open().map(|open| decide::Open {
@@ -368,6 +375,23 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         });
         let led_elsewhere = newest.deployment.as_ref().is_some_and(|newest| newest.seat != self.seat.id);
         Ok(decide::Said { standing: newest.standing, open, led_elsewhere, doubted: newest.doubt.is_some() })
+    }
+
+    /// What would make every environment safer, and in the log once.
+    pub(super) async fn advice(&self) -> Vec<String> {
+        let advice: Vec<String> = match self.ledger.signing().await {
+            Ok(signing) => signing.advice(),
+            Err(error) => {
+                warn!("the keys that may write the history: {}", report::chain(&error));
+                Vec::new()
+            }
+        };
+        let mut told = lock(&self.advised);
+        if *told != advice {
+            advice.iter().for_each(|advice| warn!("{advice}"));
+            told.clone_from(&advice);
+        }
+        advice
     }
 
     /// Says what of a history does not count: in the log once, in the status as long as it is so.

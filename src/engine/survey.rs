@@ -54,6 +54,7 @@ pub async fn survey<H: Host>(
         last_error: None,
         notes: Vec::new(),
         refused: Vec::new(),
+        advice: Vec::new(),
         waiting: None,
         observed_at: Some(now()),
     }
@@ -139,6 +140,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Se
         last_error: None,
         notes: Vec::new(),
         refused: Vec::new(),
+        advice: Vec::new(),
         waiting: None,
         observed_at: None,
     }

@@ -6,7 +6,7 @@ use std::{error::Error as _, io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::transport::TransportError;
+use super::{signature::KeyError, transport::TransportError};
 use crate::model::budget::Exceeded;
 
 #[derive(Debug, Error)]
@@ -62,6 +62,9 @@ pub enum GitError {
 
     #[error("{file} of commit {commit} on {branch} cannot be read")]
     Record { branch: String, commit: String, file: &'static str, source: serde_json::Error },
+
+    #[error("the commit cannot be signed")]
+    Key { source: KeyError },
 
     #[error("`{branch}` is not a name for a branch")]
     Branch { branch: String },

@@ -64,7 +64,7 @@ impl Repository {
         let head_now = default_branch(&heads).ok_or_else(|| GitError::NoDefaultBranch { url: self.url.to_string() })?;
 
         let mut history = rewritten(mirror, &before, &heads)?;
-        let set_back = set_back(mirror, &before, &heads)?;
+        let set_back = self.set_back(mirror, &before, &heads)?;
         let lost = self.take(mirror, &before, &heads, &set_back)?;
         if head_before.as_deref() != Some(&head_now) {
             mirror.set_head(&head_now).context("set HEAD of", self.mirror.display())?;
@@ -120,7 +120,7 @@ impl Repository {
         mirror: &git2::Repository,
         before: &References,
         heads: &[Head],
-        set_back: &References,
+        set_back: &BTreeMap<String, SetBack>,
     ) -> Result<Vec<(String, Oid, Option<Oid>)>, GitError> {
         let there: BTreeSet<_> = heads.iter().map(|head| head.name.as_str()).collect();
         let (kept, gone): (Vec<_>, Vec<_>) =
@@ -140,13 +140,66 @@ impl Repository {
                 mirror.reference(&head.name, head.at, true, "fetch").context("move", &head.name)?;
             }
         }
-        let vanished = kept.iter().map(|name| (*name, None));
-        let set_back = set_back.iter().map(|(name, there)| (name, Some(*there)));
-        let lost = vanished.chain(set_back);
-        Ok(lost
-            .filter_map(|(name, there)| Some((name.strip_prefix(HISTORY)?.to_owned(), before[name], there)))
-            .collect())
+        let mut lost = Vec::new();
+        for name in kept {
+            let Some(environment) = name.strip_prefix(HISTORY) else { continue };
+            lost.push((environment.to_owned(), self.answered_for(mirror, environment, before[name])?, None));
+        }
+        for (name, SetBack { ours, theirs }) in set_back {
+            let Some(environment) = name.strip_prefix(HISTORY) else { continue };
+            lost.push((environment.to_owned(), *ours, Some(*theirs)));
+        }
+        for (environment, at, _) in &lost {
+            let name = format!("{HISTORY}{environment}");
+            if before.get(&name) != Some(at) {
+                mirror.reference(&name, *at, true, "fetch").context("move", &name)?;
+            }
+        }
+        Ok(lost)
     }
+
+    /// The history branches that are at an older commit of ours at the remote: to push ours overwrites nothing.
+    fn set_back(
+        &self,
+        mirror: &git2::Repository,
+        before: &References,
+        heads: &[Head],
+    ) -> Result<BTreeMap<String, SetBack>, GitError> {
+        let mut found = BTreeMap::new();
+        for head in mirrored(heads) {
+            if let Some(environment) = head.name.strip_prefix(HISTORY)
+                && let Some(ours) = before.get(&head.name).filter(|ours| **ours != head.at)
+                && descends(mirror, *ours, head.at)?
+            {
+                let ours = self.answered_for(mirror, environment, *ours)?;
+                if ours != head.at && descends(mirror, ours, head.at)? {
+                    found.insert(head.name.clone(), SetBack { ours, theirs: head.at });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest commit of a history that this controller wrote or believed: what somebody else appended after it, and
+    /// what a person takes away again, is not brought back from here. All of it where nothing is known of it.
+    fn answered_for(&self, mirror: &git2::Repository, environment: &str, ours: Oid) -> Result<Oid, GitError> {
+        let Ok(environment) = environment.parse() else { return Ok(ours) };
+        let mut newest: Option<Oid> = None;
+        let known = [self.believed_commit(mirror, &environment)?, self.written_commit(mirror, &environment)?];
+        for known in known.into_iter().flatten() {
+            let is_newer = newest.is_none_or(|newest| descends(mirror, known, newest).unwrap_or(false));
+            if is_newer && descends(mirror, ours, known)? {
+                newest = Some(known);
+            }
+        }
+        Ok(newest.unwrap_or(ours))
+    }
+}
+
+/// A history branch that somebody moved back at the remote.
+struct SetBack {
+    ours: Oid,
+    theirs: Oid,
 }
 
 /// What a remote that is not on this machine says that it has.
@@ -187,19 +240,6 @@ fn rewritten(
         {
             let (ours, theirs) = (ours.to_string(), head.at.to_string());
             found.insert(environment.to_owned(), HistoryChange::Rewritten { ours, theirs });
-        }
-    }
-    Ok(found)
-}
-
-/// The history branches that are at an older commit of ours at the remote: to push ours overwrites nothing.
-fn set_back(mirror: &git2::Repository, before: &References, heads: &[Head]) -> Result<References, GitError> {
-    let mut found = References::new();
-    for head in mirrored(heads).filter(|head| head.name.starts_with(HISTORY)) {
-        if let Some(ours) = before.get(&head.name).filter(|ours| **ours != head.at)
-            && descends(mirror, *ours, head.at)?
-        {
-            found.insert(head.name.clone(), head.at);
         }
     }
     Ok(found)

@@ -16,6 +16,7 @@ use super::{
     objects::read_blob,
     publish::diverged,
     repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, Repository, find_commit},
+    signature::Signer,
 };
 use crate::model::{
     budget::Budget,
@@ -96,6 +97,19 @@ impl Repository {
         message: &str,
         when: DateTime<Utc>,
     ) -> Result<String, GitError> {
+        self.append_signed(environment, seen, files, message, when, None)
+    }
+
+    /// As [`Self::append`], with a signature.
+    pub fn append_signed(
+        &self,
+        environment: &EnvironmentName,
+        seen: Option<&str>,
+        files: &BTreeMap<String, Vec<u8>>,
+        message: &str,
+        when: DateTime<Utc>,
+        signer: Option<&Signer>,
+    ) -> Result<String, GitError> {
         let _writing = self.writing()?;
         let branch = branch(environment);
         let mirror = self.mirror()?;
@@ -114,8 +128,10 @@ impl Repository {
             self.commit(&mirror, seen, tree, message, when)
         };
         let commit = write().context("write a commit for", &branch)?;
+        let commit = self.signed_commit(&mirror, commit, signer)?;
         self.publish(&mirror, &branch, commit, MoveFrom::Seen(seen))?;
         mirror.reference(&branch, commit, true, "append").context("move", &branch)?;
+        self.wrote(&mirror, environment, commit)?;
         Ok(commit.to_string())
     }
 

@@ -25,6 +25,7 @@ mod repository;
 mod restore;
 mod revision;
 mod seen;
+mod signature;
 mod transport;
 mod url;
 mod work_tree;
@@ -38,6 +39,7 @@ pub use plans::PLANS;
 pub use pull::{Merged, Proposed};
 pub use reach::{can_push, can_read};
 pub use repository::{CommitSummary, Repository, compose, is_of_history};
+pub use signature::{KeyError, Signer};
 #[doc(hidden)]
 pub use transport::is_known_host;
 pub use transport::{Credentials, Limits, Token, TokenError, TokenSource, TransportError, client};

@@ -20,6 +20,7 @@ use crate::model::{belief::Held, budget::Budget, name::EnvironmentName, plan::Co
 
 const SEEN: &str = "refs/evenkeel-seen/";
 const BELIEVED: &str = "refs/evenkeel-believed/";
+const WRITTEN: &str = "refs/evenkeel-written/";
 
 /// So many answers are kept; the walks that they cost are repeated then.
 const ANSWERS: usize = 10_000;
@@ -75,6 +76,11 @@ impl Repository {
         })
     }
 
+    /// The default branch's newest commit, as last fetched.
+    pub fn default_head(&self) -> Result<Option<String>, GitError> {
+        Ok(default_head(&self.mirror()?)?.map(|commit| commit.to_string()))
+    }
+
     /// Takes the commits for seen, whatever branch holds them.
     pub fn vouch(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), GitError> {
         let mirror = self.mirror()?;
@@ -111,8 +117,35 @@ impl Repository {
     /// The newest history commit of the environment that was believed as a whole.
     pub fn believed(&self, environment: &EnvironmentName, files: &[&str]) -> Result<Option<Tip>, GitError> {
         let mirror = self.mirror()?;
-        let commit = position(&mirror, &format!("{BELIEVED}{environment}"))?;
+        let commit = self.believed_commit(&mirror, environment)?;
         commit.map(|commit| tip_at(&mirror, commit, files)).transpose()
+    }
+
+    pub(super) fn believed_commit(
+        &self,
+        mirror: &git2::Repository,
+        environment: &EnvironmentName,
+    ) -> Result<Option<Oid>, GitError> {
+        position(mirror, &format!("{BELIEVED}{environment}"))
+    }
+
+    /// The newest commit of the history that this mirror wrote itself.
+    pub(super) fn written_commit(
+        &self,
+        mirror: &git2::Repository,
+        environment: &EnvironmentName,
+    ) -> Result<Option<Oid>, GitError> {
+        position(mirror, &format!("{WRITTEN}{environment}"))
+    }
+
+    pub(super) fn wrote(
+        &self,
+        mirror: &git2::Repository,
+        environment: &EnvironmentName,
+        commit: Oid,
+    ) -> Result<(), GitError> {
+        let reference = format!("{WRITTEN}{environment}");
+        mirror.reference(&reference, commit, true, "written").context("move", &reference).map(|_| ())
     }
 
     /// Remembers a history commit as believed.

@@ -39,3 +39,4 @@ pub mod standing;
 pub mod text;
 pub mod tree;
 pub mod venv;
+pub mod writer;

@@ -4,6 +4,7 @@ use super::words::{one_line, short};
 use crate::model::{
     belief::{Claim, Reason, Refusal},
     name::EnvironmentName,
+    writer::{Unlisted, Unvouched},
 };
 
 /// One line without a full stop: what is refused, why, and the next move.
@@ -40,4 +41,58 @@ pub fn line(environment: &EnvironmentName, refusal: &Refusal) -> String {
         _ => "see who wrote it; the next deployment writes the history without it".to_owned(),
     };
     format!("refused: {claim}, which evenkeel/history/{environment} names{at}, does not count: {why}; {next}")
+}
+
+/// A commit that no listed key vouches for: which one, why, and the next move.
+pub fn unlisted(environment: &EnvironmentName, unlisted: &Unlisted) -> String {
+    let commit = one_line(&unlisted.commit);
+    let why = match &unlisted.why {
+        Unvouched::Unsigned => "is not signed".to_owned(),
+        Unvouched::Key(key) => {
+            format!("is signed by {}, which `history_writers` of fleet.yaml does not list", one_line(key))
+        }
+        Unvouched::Broken => "has a signature that does not fit it".to_owned(),
+        Unvouched::OtherHistory => {
+            format!("was signed for something else: its message has no line `Environment: {environment}`")
+        }
+    };
+    let branch = format!("evenkeel/history/{environment}");
+    let next = match &unlisted.believed {
+        Some(believed) => format!(
+            "`git push --force ORIGIN {}:refs/heads/{branch}` drops it and all that came after",
+            one_line(believed)
+        ),
+        None => format!(
+            "if it is right, sign on with a listed key: `git commit --allow-empty -S -m 'Sign on' -m 'Environment: \
+             {environment}'` on that branch, with gpg.format=ssh"
+        ),
+    };
+    format!(
+        "commit {commit} of {branch} {why}; nothing is deployed or repaired until a listed key vouches for it: {next}"
+    )
+}
+
+/// Nothing that is written from here would count.
+pub fn no_writer(line: Option<&str>) -> String {
+    match line {
+        Some(line) => format!(
+            "`history_writers` of fleet.yaml lists no key that signs here, so nothing can be recorded; add this line to it \
+             on the default branch: \"{}\"",
+            one_line(line)
+        ),
+        None => {
+            "`history_writers` of fleet.yaml lists no key that signs here, so nothing can be recorded; start ssh-agent \
+                 with a listed key, or name one with --history-key"
+                .to_owned()
+        }
+    }
+}
+
+/// What a fleet without a list of writers should add.
+pub fn no_list(line: Option<&str>) -> String {
+    let add = line.map_or("the public keys of those who may".to_owned(), |line| format!("\"{}\"", one_line(line)));
+    format!(
+        "fleet.yaml lists no history_writers, so whoever may push evenkeel/history/ writes the history; add: \
+         history_writers: [{add}]"
+    )
 }

@@ -40,6 +40,9 @@ pub struct StatusView {
     /// What of the history does not count. Nothing is deployed from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refusal>,
+    /// What would make the environment safer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
     /// What will be deployed, and is not begun yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
@@ -139,6 +142,9 @@ pub fn text(view: &StatusView, style: Style) -> String {
     }
     for refusal in &view.refused {
         text += &format!("  {}\n", style.bad(&super::refusal::line(&view.environment, refusal)));
+    }
+    for advice in &view.advice {
+        text += &format!("  {}\n", style.dim(&one_line(advice)));
     }
     for note in &view.notes {
         text += &format!("  {}\n", style.warn(&one_line(note)));

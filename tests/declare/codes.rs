@@ -327,6 +327,7 @@ fn every_code_as_people_see_it() {
             )],
         ),
         ("invalid-host-key", vec![("instances/h1.yaml", through("{address: 192.0.2.1, host_key: ssh-ed25519 AAAA}"))]),
+        ("invalid-history-writer", vec![("fleet.yaml", "name: sophia\nhistory_writers: [ssh-ed25519 AAAA]\n".into())]),
         ("invalid-value", vec![("instances/h1.yaml", through("{address: bastion, host_key: KEY}"))]),
         ("missing-key", vec![("instances/h1.yaml", through("{host_key: KEY}"))]),
         ("wrong-type", vec![("instances/h1.yaml", through("gate@192.0.2.1"))]),
@@ -378,6 +379,11 @@ fn every_code_as_people_see_it() {
         writeln!(shown, "=== {code}\n{}", findings::text(&found, false)).expect("a String");
         seen.push(code);
     }
+    // Only `validate` gives advice.
+    let advice = read(&[]).0.expect("a declaration").advice();
+    assert!(advice.iter().all(|finding| !finding.is_error()));
+    writeln!(shown, "=== advice\n{}", findings::text(&advice, false)).expect("a String");
+    seen.extend(advice.iter().map(|finding| finding.code.as_str()));
     let unseen: Vec<&str> = codes::ALL.iter().map(|(code, _)| *code).filter(|code| !seen.contains(code)).collect();
     assert!(unseen.is_empty(), "without a case: {unseen:?}");
     insta::assert_snapshot!("codes", shown);

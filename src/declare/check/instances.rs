@@ -17,6 +17,7 @@ use crate::{
         fleet::{Instance, Jump},
         quantity::Span,
         text::name as short,
+        writer::Writer,
     },
 };
 
@@ -66,6 +67,11 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
     let health = &declaration.fleet.defaults.health;
     positive(health.interval.as_ref(), "interval", &declaration.fleet.file, findings);
     positive(health.timeout.as_ref(), "timeout", &declaration.fleet.file, findings);
+    for line in declaration.fleet.history_writers.iter().flatten() {
+        if let Err(finding) = writer(line) {
+            findings.say(finding.at(&declaration.fleet.file, line.span));
+        }
+    }
 }
 
 /// A number of instances that may be left out, where none is.
@@ -102,6 +108,22 @@ pub fn positive(span: Option<&At<Span>>, name: &str, file: &File, findings: &mut
     if let Some(span) = span.filter(|span| span.0.is_zero()) {
         let message = format!("`{name}` must be longer than nothing");
         findings.say(Draft::error(codes::INVALID_VALUE, message).at(file, span.span));
+    }
+}
+
+/// The key and the name of a line as in `authorized_keys`.
+pub fn writer(text: &str) -> Result<Writer, Box<Draft>> {
+    match PublicKey::from_openssh(text.trim()) {
+        Ok(key) => {
+            let name = text.split_whitespace().skip(2).collect::<Vec<_>>().join(" ");
+            let name = (!name.is_empty()).then_some(name);
+            let key = PublicKey::from(key.key_data().clone()).to_openssh().unwrap_or_default();
+            Ok(Writer { name, key })
+        }
+        Err(_) => {
+            let hint = "write `ALGORITHM BASE64 NAME`, as in a `.pub` file; a controller prints its own when it starts";
+            Err(Box::new(Draft::error(codes::INVALID_HISTORY_WRITER, "this is not a public key").hint(hint)))
+        }
     }
 }
 

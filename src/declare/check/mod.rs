@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) use self::{
     environment::environment,
-    instances::{host_key, own_jump_host},
+    instances::{host_key, own_jump_host, writer},
 };
 use super::{
     Declaration, codes,

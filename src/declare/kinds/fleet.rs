@@ -30,6 +30,11 @@ pub struct FleetFile {
     /// What is done with pull requests to the config repository.
     #[serde(default)]
     pub pull_requests: PullRequestRules,
+    /// The public keys whose commits of the history count: those of controllers, and of people who use `apply` or
+    /// controls without one. Each is a line as in `authorized_keys`: `ssh-ed25519 AAAA… NAME`. Without the list every
+    /// commit of the history counts that names only merged commits.
+    #[schemars(length(min = 1))]
+    pub history_writers: Option<Vec<At<String>>>,
 }
 
 /// What is done with pull requests to the config repository.
