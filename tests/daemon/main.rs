@@ -12,6 +12,7 @@ mod environments;
 mod git_program;
 mod log;
 mod packaging;
+mod signed;
 mod systemd;
 mod terminal;
 #[path = "../lab/trace.rs"]

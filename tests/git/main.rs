@@ -14,6 +14,7 @@ mod local;
 mod lost_history;
 mod plans;
 mod restore;
+mod signed;
 mod ssh;
 mod sshd;
 mod work_tree;
