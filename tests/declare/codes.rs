@@ -293,7 +293,7 @@ fn every_code_as_people_see_it() {
             )],
         ),
         ("invalid-host-key", vec![("instances/h1.yaml", through("{address: 192.0.2.1, host_key: ssh-ed25519 AAAA}"))]),
-        ("invalid-history-writer", vec![("fleet.yaml", "name: sophia\nhistory_writers: [ssh-ed25519 AAAA]\n".into())]),
+        ("invalid-history-writer", vec![("fleet.yaml", "name: sophia\ndefaults: {user: ubuntu}\nhistory_writers: [ssh-ed25519 AAAA]\n".into())]),
         ("invalid-value", vec![("instances/h1.yaml", through("{address: bastion, host_key: KEY}"))]),
         ("missing-key", vec![("instances/h1.yaml", through("{host_key: KEY}"))]),
         ("wrong-type", vec![("instances/h1.yaml", through("gate@192.0.2.1"))]),
@@ -321,7 +321,8 @@ fn every_code_as_people_see_it() {
     let advice = read(&[]).0.expect("a declaration").advice();
     assert!(advice.iter().all(|finding| !finding.is_error()));
     writeln!(shown, "=== advice\n{}", findings::text(&advice, false)).expect("a String");
-    seen.extend(advice.iter().map(|finding| finding.code));
+    seen.push("no-history-writers");
+    assert!(advice.iter().any(|finding| finding.code == "no-history-writers"));
     let unseen: Vec<&str> = codes::ALL.iter().map(|(code, _)| *code).filter(|code| !seen.contains(code)).collect();
     assert!(unseen.is_empty(), "without a case: {unseen:?}");
     insta::assert_snapshot!("codes", shown);
