@@ -30,7 +30,8 @@ pub struct RepositoryArgs {
     /// The config repository: a path, or an https or ssh address. Default: `origin`, else the local repository.
     #[arg(long, value_name = "URL")]
     pub repo: Option<String>,
-    /// Where the mirror and the socket are kept. Deleting it loses nothing.
+    /// Where the mirror, the socket and the controller's key are kept. Deleting it loses nothing else than that key and what
+    /// a branch no longer holds.
     #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY")]
     pub state: Option<PathBuf>,
     /// A file with a token for an https repository; read at each use. Default: what signs in to GitHub, on its host.

@@ -84,7 +84,10 @@ pub enum DeskError {
 impl DeskError {
     /// Whether it says no, and not that something went wrong on the way.
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Ledger(_))
+        match self {
+            Self::Ledger(error) => matches!(error, LedgerError::Unlisted { .. } | LedgerError::NoWriter { .. }),
+            _ => true,
+        }
     }
 }
 

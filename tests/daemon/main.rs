@@ -16,6 +16,7 @@ mod log;
 mod needs;
 mod packaging;
 mod private;
+mod signed;
 mod systemd;
 mod terminal;
 #[path = "../lab/trace.rs"]

@@ -18,6 +18,7 @@ mod needs;
 mod plans;
 mod restore;
 mod sources;
+mod signed;
 mod ssh;
 mod sshd;
 mod work_tree;

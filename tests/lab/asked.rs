@@ -227,3 +227,47 @@ pub fn a_branch_that_was_pushed_by_force_waits_for_a_person(world: &World) {
     greeting.is_heard("h1", "one");
     fleet.is_live(&first);
 }
+
+/// Whoever may push some branch pushes one that nobody merged, with a host of its own, and pins the environment to it.
+pub fn a_pin_to_a_branch_that_nobody_merged_reaches_no_host(world: &World) {
+    let greeting = Greeting::new(world, "forged", "");
+    let fleet = &greeting.fleet;
+    let first = greeting.says("one", "");
+    let _reconciler = fleet.reconcile();
+    fleet.is_live(&first);
+
+    fleet.git(&["switch", "--quiet", "--create", "unmerged"]);
+    let text = format!("environment: test\naddress: {}\nports: 8000-15999\n", world.host("h3").address);
+    fleet.write("instances/h1.yaml", &text);
+    let declared = format!("env: {{GREETING: forged}}\n{IMPATIENT}");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2", "h3"], &declared);
+    fleet.git(&["add", "--all"]);
+    fleet.git(&["commit", "--quiet", "--message", "Never merged"]);
+    fleet.git(&["push", "--quiet", "origin", "unmerged"]);
+    let unmerged = fleet.git(&["rev-parse", "HEAD"]);
+    fleet.git(&["switch", "--quiet", "main"]);
+
+    let pair = |commit: &str| serde_json::json!({"default": commit, "environment": commit});
+    let (remote, branch) = (std::path::PathBuf::from(fleet.remote()), "evenkeel/history/test");
+    let shown = fleet.git(&["-C", &fleet.remote(), "show", &format!("{branch}:standing.json")]);
+    let mut standing: serde_json::Value = serde_json::from_str(&shown).expect("a standing");
+    standing["pin"] = serde_json::json!({"commits": pair(&unmerged), "instead_of": pair(&first), "owner": "mallory"});
+    let change = [("standing.json".to_owned(), Some(standing.to_string().into_bytes()))].into();
+    evenkeel::git::commit_to_bare(&remote, branch, &change, "Pin", chrono::Utc::now()).expect("it is pushed");
+
+    wait_for("the refusal of the pin", || {
+        let refused = fleet.status()["refused"].as_array()?.clone();
+        (refused.len() == 1 && refused[0]["claim"] == "pin" && refused[0]["commit"] == unmerged.as_str()).then_some(())
+    });
+    fleet.looked_at_twice();
+    for host in ["h1", "h2"] {
+        greeting.is_heard(host, "one");
+    }
+    assert_is("what was done", fleet.told(), vec!["1 begun", "1 applied"]);
+    let second = greeting.says("two", "");
+    fleet.is_live(&second);
+    greeting.is_heard("h1", "two");
+    let reached = world.host("h3").succeeds("test -e /var/lib/evenkeel/forged");
+    assert_is("whether the host that nobody merged was reached", reached, false);
+    assert_is("what was done", fleet.told(), vec!["1 begun", "1 applied", "2 begun", "2 applied"]);
+}

@@ -255,6 +255,7 @@ const TESTS: &[Test] = tests! {
         a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit,
         a_deployment_that_is_not_to_be_undone_stops_and_holds,
         a_branch_that_was_pushed_by_force_waits_for_a_person,
+        a_pin_to_a_branch_that_nobody_merged_reaches_no_host,
     }
     drift {
         drift_is_repaired_reported_or_ignored_as_declared,

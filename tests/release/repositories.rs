@@ -38,6 +38,36 @@ fn a_branch_that_moved_is_another_release_and_the_old_one_can_be_had_again() {
     assert_eq!((again.digest, again.commits), (before.digest, before.commits));
 }
 
+/// Whoever writes a history by hand names any commit there.
+#[test]
+fn a_commit_counts_only_on_the_branch_that_the_source_names_or_that_held_it_when_it_was_asked() {
+    let world = World::new();
+    let (url, first) = repository(&world);
+    let other = world.path("other.git");
+    let written = format!("{{git: \"{url}\", rev: main, path: app}}");
+    let key = format!("{url} main");
+    let at = |commit: &str, fetcher: &dyn Fetcher| {
+        world.prepare_at(&written, &[(key.clone(), commit.to_owned())].into(), fetcher).map(|prepared| prepared.digest)
+    };
+    git(&other, &["branch", "unmerged", "main"]);
+    let unmerged = push(&world, "unmerged", "app/lib/a.py", "evil\n");
+    let refused = at(&unmerged, &world.fetcher()).expect_err("refused").to_string();
+    assert!(refused.contains(&format!("main of {url} does not hold commit {unmerged}")), "{refused}");
+    // Nor when it is in the mirror for another reason.
+    world.fetcher().commit(&source(&url, named("unmerged"))).expect("asked");
+    assert!(at(&unmerged, &world.fetcher()).is_err());
+
+    let second = push(&world, "main", "app/lib/a.py", "2\n");
+    let before = at(&second, &world.fetcher()).expect("a newer one is asked for");
+    git(&other, &["update-ref", "refs/heads/main", &first]);
+    push(&world, "main", "app/lib/a.py", "3\n");
+    world.fetcher().commit(&source(&url, named("main"))).expect("asked");
+    assert_eq!(at(&second, &world.fetcher()).expect("it was seen there"), before);
+    fs::remove_dir_all(world.path("state")).expect("it is ours");
+    let refused = at(&second, &world.fetcher()).expect_err("refused").to_string();
+    assert!(refused.contains("does not hold commit"), "{refused}");
+}
+
 #[test]
 fn a_revision_that_cannot_move_is_no_part_of_what_is_wanted() {
     let world = World::new();
