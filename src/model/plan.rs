@@ -113,7 +113,7 @@ pub enum Action {
         files: usize,
         bytes: u64,
         /// Whether it is built before; its files are not known yet.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         due: bool,
     },
     /// Makes a virtual environment where none is as it should be. No effect on what runs until it is started
