@@ -165,7 +165,7 @@ impl<'a> Index<'a> {
                 let fewest =
                     match wanted.iter().map(|(key, value)| self.with_label(key, value)).min_by_key(|found| found.len())
                     {
-                        Some(fewest) => fewest.iter().copied().collect::<Vec<_>>(),
+                        Some(fewest) => fewest.to_vec(),
                         // No label is asked for, so every instance has all that are.
                         None => self.declaration.instances.iter().map(|(name, file)| (name, &file.value)).collect(),
                     };

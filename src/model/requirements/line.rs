@@ -25,7 +25,7 @@ pub struct Unreadable {
     pub line: usize,
 }
 
-/// Whether an option takes a value.
+/// The options that pip takes, with their other names, and whether they take a value.
 const OPTIONS: [(&str, &[&str], bool); 16] = [
     ("--requirement", &["-r"], true),
     ("--constraint", &["-c"], true),
@@ -213,7 +213,9 @@ fn parsed(words: Vec<String>) -> Option<Vec<(&'static str, String)>> {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Vec<(usize, String, Vec<(&'static str, String)>)> {
+    type Read = (usize, String, Vec<(&'static str, String)>);
+
+    fn of(text: &str) -> Vec<Read> {
         let line = |line: Result<Line, Unreadable>| {
             let line = line.expect("pip reads it");
             (line.number, line.requirement, line.options)
