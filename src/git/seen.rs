@@ -64,7 +64,7 @@ impl Repository {
         branch: impl FnOnce(&str) -> Result<Option<String>, GitError>,
     ) -> Result<Held, GitError> {
         let mirror = self.mirror()?;
-        let default = default_head(&mirror)?;
+        let default = newest_of_default(&mirror)?;
         let branch = default.map(|default| branch(&default.to_string())).transpose()?.flatten();
         let head = match branch.map(|branch| format!("refs/heads/{branch}")) {
             Some(reference) if Reference::is_valid_name(&reference) => position(&mirror, &reference)?,
@@ -78,7 +78,7 @@ impl Repository {
 
     /// The default branch's newest commit, as last fetched.
     pub fn default_head(&self) -> Result<Option<String>, GitError> {
-        Ok(default_head(&self.mirror()?)?.map(|commit| commit.to_string()))
+        Ok(newest_of_default(&self.mirror()?)?.map(|commit| commit.to_string()))
     }
 
     /// Takes the commits for seen, whatever branch holds them.
@@ -240,7 +240,7 @@ impl Repository {
 }
 
 /// The default branch's newest commit, as last fetched.
-fn default_head(mirror: &git2::Repository) -> Result<Option<Oid>, GitError> {
+fn newest_of_default(mirror: &git2::Repository) -> Result<Option<Oid>, GitError> {
     match mirror.head() {
         Ok(head) => Ok(head.target()),
         Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),

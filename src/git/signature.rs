@@ -91,7 +91,7 @@ impl Signer {
     }
 
     pub fn is_listed(&self, writers: &[Writer]) -> bool {
-        is_listed(writers, self.key.key_data())
+        lists(writers, self.key.key_data())
     }
 
     /// Whether it signs without asking anybody.
@@ -139,7 +139,7 @@ fn make(path: &Path, comment: &str) -> Result<(), KeyError> {
     fs::rename(&new, path).map_err(told)
 }
 
-fn is_listed(writers: &[Writer], key: &russh::keys::ssh_key::public::KeyData) -> bool {
+fn lists(writers: &[Writer], key: &russh::keys::ssh_key::public::KeyData) -> bool {
     let is_same = |writer: &Writer| PublicKey::from_openssh(&writer.key).is_ok_and(|listed| listed.key_data() == key);
     writers.iter().any(is_same)
 }
@@ -210,7 +210,7 @@ fn unvouched(
     if key.verify(NAMESPACE, &content, &signature).is_err() {
         return Some(Unvouched::Broken);
     }
-    if !is_listed(writers, key.key_data()) {
+    if !lists(writers, key.key_data()) {
         return Some(Unvouched::Key(fingerprint(&key)));
     }
     let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();

@@ -172,7 +172,7 @@ mod tests {
             ),
             (
                 "sites/s.yaml",
-                "domain: _\non: [h1]\nroutes: {/: {service: a}}\ntls: {certificate: /etc/shadow, key: /etc/ssl/k}\n",
+                "domain: example.org\non: [h1]\nroutes: {/: {service: a}}\ntls: {certificate: /etc/shadow, key: /etc/ssl/k}\n",
             ),
         ] {
             let entry = Entry::File { content: text.as_bytes().into(), executable: false };
