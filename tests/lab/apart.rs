@@ -7,12 +7,12 @@ use crate::{
 };
 
 /// On hosts that somebody marked it greets with `hello` or not at all. Checked often and given up soon.
-const PICKY: &str = "run: {exec: \"/bin/sh -c '[ ! -e /var/tmp/picky ] || [ $GREETING = hello ] || exit 1; \
+const PICKY: &str = "run: {exec: \"/bin/sh -c '[ ! -e /etc/picky ] || [ $GREETING = hello ] || exit 1; \
                      exec /usr/bin/python3 server.py'\"}\n\
                      health: {http: /health, interval: 100ms, retries: 2, start_period: 3s}\n";
 
-const MARK: &str = "touch /var/tmp/picky";
-const UNMARK: &str = "rm -f /var/tmp/picky";
+const MARK: &str = "touch /etc/picky";
+const UNMARK: &str = "rm -f /etc/picky";
 
 pub fn a_generation_that_nobody_made_concerns_its_instance_alone(world: &World) {
     let fleet = Fleet::new(world, "numbers");
