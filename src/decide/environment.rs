@@ -17,6 +17,9 @@ use crate::model::{
 const REPAIRS_THAT_DO_NOT_HOLD: u32 = 3;
 /// Drift that a controller has not repaired within so many looks it does not repair.
 const NEGLECTED_AFTER: u64 = 4;
+/// A deployment of commits that do not count may be a person's, who tries a branch with `apply`, or a forgery that says
+/// of itself how long it takes: for so long it is left alone, then it is fenced off and undone.
+const LEFT_ALONE: Millis = 120_000;
 /// Repairs further apart than so many looks have nothing to do with one another.
 const SOON_AFTER: u64 = 10;
 
@@ -98,7 +101,10 @@ impl Environment {
         self.open = match (&self.wanted.said.open, self.open.take()) {
             (None, _) => None,
             (Some(open), Some(seen)) if (seen.0, &seen.1) == (open.generation, &open.started) => Some(seen),
-            (Some(open), _) => Some((open.generation, open.started.clone(), now.saturating_add(open.limit))),
+            (Some(open), _) => {
+                let limit = if open.counts { open.limit } else { open.limit.min(LEFT_ALONE) };
+                Some((open.generation, open.started.clone(), now.saturating_add(limit)))
+            }
         };
     }
 

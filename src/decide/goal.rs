@@ -48,7 +48,7 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
     }
     if let Some(open) = &wanted.said.open {
         let abandoned = abandoned_at.is_some_and(|at| at <= now);
-        return if open.ours || abandoned || !open.counts {
+        return if open.ours || abandoned {
             Goal::Recover { generation: open.generation, wanted: target, take_over: !open.ours }
         } else {
             observe(Barred::StoodBack)

@@ -249,13 +249,16 @@ fn an_open_deployment_of_ones_own_is_ended_before_anything_else() {
 }
 
 #[test]
-fn an_open_deployment_whose_commits_do_not_count_is_ended_at_once() {
+fn an_open_deployment_whose_commits_do_not_count_is_not_waited_for_as_long_as_it_says() {
     let (commits, started) = (Commits::default(), "then".to_owned());
     let open = Open { generation: 7, commits, started, ours: false, counts: false, limit: u64::MAX };
     let forged = Said { open: Some(open), ..said(good("a")) };
-    let (_, effects) = Loop::of(Wanted { said: forged, ..wanted("b") });
+    let (mut l, effects) = Loop::of(Wanted { said: forged.clone(), ..wanted("b") });
+    assert_eq!(effects, [pass(observe("b", Barred::StoodBack))], "a person may be trying a branch");
+    let looked = Passed { said: Some(forged), ..passed(End::Done, good("a")) };
+    l.at(10, ended(observe("b", Barred::StoodBack), looked));
     let recover = Goal::Recover { generation: 7, wanted: self::commits("b"), take_over: true };
-    assert_eq!(effects, [pass(recover)]);
+    assert!(l.at(120_000, Event::Tick).contains(&pass(recover)));
 }
 
 #[test]

@@ -161,7 +161,9 @@ fn a_forged_open_deployment_is_neither_gone_on_with_nor_waited_for() {
     let daemon = deployed(&config);
     let unmerged = Unmerged::of(&config);
     let history = "evenkeel/history/production";
-    let forged = record("production", &unmerged.named(), 5, None);
+    let mut forged = record("production", &unmerged.named(), 5, None);
+    // However long it says that it takes, it is not waited for longer than two minutes (`decide/tests.rs`).
+    forged["limit_ms"] = 1_000.into();
     commits(&config, history, "deployment.json", forged.to_string().as_bytes());
     daemon.wait_for_line("the open deployment of");
     // It is fenced off and undone, so that no other waits for it; nothing names its commits any more.
