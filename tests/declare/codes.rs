@@ -293,7 +293,13 @@ fn every_code_as_people_see_it() {
             )],
         ),
         ("invalid-host-key", vec![("instances/h1.yaml", through("{address: 192.0.2.1, host_key: ssh-ed25519 AAAA}"))]),
-        ("invalid-history-writer", vec![("fleet.yaml", "name: sophia\ndefaults: {user: ubuntu}\nhistory_writers: [ssh-ed25519 AAAA]\n".into())]),
+        (
+            "invalid-history-writer",
+            vec![(
+                "fleet.yaml",
+                "name: sophia\ndefaults: {user: ubuntu}\nhistory_writers: [ssh-ed25519 AAAA]\n".into(),
+            )],
+        ),
         ("invalid-value", vec![("instances/h1.yaml", through("{address: bastion, host_key: KEY}"))]),
         ("missing-key", vec![("instances/h1.yaml", through("{host_key: KEY}"))]),
         ("wrong-type", vec![("instances/h1.yaml", through("gate@192.0.2.1"))]),
