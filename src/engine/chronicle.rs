@@ -148,8 +148,15 @@ async fn believed<L: Ledger>(
     tip: Option<Tip>,
 ) -> Result<Newest, LedgerError> {
     let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
-    ledger.vouched(environment, &commit).await?;
+    let remembered = ledger.remembers(environment, &commit);
+    if !remembered {
+        ledger.vouched(environment, &commit).await?;
+    }
     let claimed = claimed(&files)?;
+    if remembered {
+        let Claimed { standing, deployment } = claimed;
+        return Ok(Newest { commit: Some(commit), files, standing, deployment, ..Newest::default() });
+    }
     let held = ledger.held(environment, Held::asked(claimed.commits())).await?;
     // What was believed once can be read.
     let before = ledger.believed_before(environment, &commit, &HEAD).await?;

@@ -11,8 +11,8 @@ use std::{
 use super::reconcile::lock;
 use crate::{
     declare,
-    git::{GitError, Repository},
-    model::{name::EnvironmentName, writer::Writer},
+    git::{Fetched, GitError, Repository},
+    model::{belief::Held, name::EnvironmentName, writer::Writer},
 };
 
 /// So many commits back a declaration is looked for that can be read.
@@ -31,11 +31,27 @@ pub(super) struct Followed {
     /// The fleet folder.
     folder: String,
     known: Mutex<Option<(String, Arc<Rules>)>>,
+    /// The heads that were seen last.
+    seen: Mutex<Option<BTreeMap<String, String>>>,
 }
 
 impl Followed {
     pub fn new(folder: &str) -> Self {
-        Self { folder: folder.trim_matches('/').to_owned(), known: Mutex::default() }
+        Self { folder: folder.trim_matches('/').to_owned(), known: Mutex::default(), seen: Mutex::default() }
+    }
+
+    /// What was fetched is seen: a branch that is pushed by force before anybody reads a history held it all the same.
+    pub fn see(&self, repository: &Repository, fetched: &Fetched) -> Result<(), GitError> {
+        if lock(&self.seen).as_ref() == Some(&fetched.branches) {
+            return Ok(());
+        }
+        for environment in self.now(repository)?.branches.keys() {
+            repository.held(environment, &Held::default(), |default| {
+                Ok(self.rules(repository, default)?.branches.get(environment).cloned())
+            })?;
+        }
+        *lock(&self.seen) = Some(fetched.branches.clone());
+        Ok(())
     }
 
     /// The rules of the default branch as it was fetched last.

@@ -83,6 +83,12 @@ pub trait Ledger: Send + Sync + 'static {
         files: &'static [&'static str],
     ) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
 
+    /// Whether this process knows that it believed the history commit as a whole. What was seen once stays seen, so
+    /// nothing of it is asked again.
+    fn remembers(&self, _environment: &EnvironmentName, _commit: &str) -> bool {
+        false
+    }
+
     /// Remembers that a history commit is believed as a whole.
     fn believe(
         &self,
@@ -142,7 +148,7 @@ pub enum LedgerError {
     #[error("{path} of the history's newest commit cannot be read; mend it there, or remove it")]
     Unreadable { path: &'static str, source: serde_json::Error },
     #[error("{}", report::refusal::unlisted(environment, unlisted))]
-    Unlisted { environment: EnvironmentName, unlisted: Unlisted },
+    Unlisted { environment: EnvironmentName, unlisted: Box<Unlisted> },
     #[error("{}", report::refusal::no_writer(line.as_deref()))]
     NoWriter { line: Option<String> },
 }
@@ -204,10 +210,6 @@ impl GitLedger {
         self.appended.subscribe()
     }
 
-    fn remembers(&self, environment: &EnvironmentName, commit: &str) -> bool {
-        lock(&self.remembered).get(environment).is_some_and(|remembered| remembered == commit)
-    }
-
     pub async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Repository) -> Result<T, GitError> + Send + 'static,
@@ -220,7 +222,13 @@ impl GitLedger {
 
 impl Ledger for GitLedger {
     async fn fetch(&self) -> Result<Fetched, LedgerError> {
-        self.call(Repository::fetch).await
+        let followed = self.followed.clone();
+        self.call(move |repository| {
+            let fetched = repository.fetch()?;
+            followed.see(repository, &fetched)?;
+            Ok(fetched)
+        })
+        .await
     }
 
     async fn last_fetched(&self) -> Result<Option<Fetched>, LedgerError> {
@@ -306,6 +314,10 @@ impl Ledger for GitLedger {
         Ok(tip.filter(|tip| tip.commit != newest))
     }
 
+    fn remembers(&self, environment: &EnvironmentName, commit: &str) -> bool {
+        lock(&self.remembered).get(environment).is_some_and(|remembered| remembered == commit)
+    }
+
     async fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
         if self.remembers(environment, commit) {
             return Ok(());
@@ -327,7 +339,7 @@ impl Ledger for GitLedger {
         };
         let environment = environment.clone();
         match self.call(unlisted).await? {
-            Some(unlisted) => Err(LedgerError::Unlisted { environment, unlisted }),
+            Some(unlisted) => Err(LedgerError::Unlisted { environment, unlisted: Box::new(unlisted) }),
             None => Ok(()),
         }
     }

@@ -117,8 +117,8 @@ pub struct Reconciler<H, L> {
     pub(super) untold: Mutex<BTreeMap<EnvironmentName, String>>,
     /// What of each history does not count, as it was told last.
     refused: Mutex<BTreeMap<EnvironmentName, Vec<Refusal>>>,
-    /// The advice that was given last.
-    advised: Mutex<Vec<String>>,
+    /// Whether what is written counts, as it was fetched last.
+    signing: Mutex<Signing>,
     /// When releases are read again next.
     pub(super) rereads: Mutex<BTreeMap<InstanceName, Instant>>,
     turns: Mutex<BTreeMap<EnvironmentName, u64>>,
@@ -167,7 +167,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             trouble,
             untold: Mutex::default(),
             refused: Mutex::default(),
-            advised: Mutex::default(),
+            signing: Mutex::new(Signing::Listed),
             rereads,
             turns,
             halts,
@@ -246,7 +246,11 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// What the repository wants of each environment. While that cannot be told, and nothing is known yet,
     /// it is what it said last, or what was deployed last: so drift is looked for all the same.
     async fn fetch(&self) -> Result<BTreeMap<EnvironmentName, decide::Wanted>, RoundError> {
-        let wanted = match self.ledger.fetch().await {
+        let fetched = self.ledger.fetch().await;
+        if let Err(error) = self.note_signing().await {
+            warn!("the keys that may write the history: {}", report::chain(&error));
+        }
+        let wanted = match fetched {
             Ok(fetched) => {
                 wanted::tell_of_history(&fetched);
                 wanted::wanted(self, &fetched).await
@@ -359,9 +363,9 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// What the history says of an environment.
     pub(super) async fn said(&self, environment: &EnvironmentName) -> Result<decide::Said, LedgerError> {
-        if let (false, Signing::NotListed(line)) = (self.policy.observe_only, self.ledger.signing().await?) {
+        if let (false, Signing::NotListed(line)) = (self.policy.observe_only, &*lock(&self.signing)) {
             // What cannot be recorded is not begun.
-            return Err(LedgerError::NoWriter { line });
+            return Err(LedgerError::NoWriter { line: line.clone() });
         }
         let newest = chronicle::newest(&self.ledger, environment).await?;
         self.tell_of_refusals(environment, &newest);
@@ -377,21 +381,20 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         Ok(decide::Said { standing: newest.standing, open, led_elsewhere, doubted: newest.doubt.is_some() })
     }
 
-    /// What would make every environment safer, and in the log once.
-    pub(super) async fn advice(&self) -> Vec<String> {
-        let advice: Vec<String> = match self.ledger.signing().await {
-            Ok(signing) => signing.advice(),
-            Err(error) => {
-                warn!("the keys that may write the history: {}", report::chain(&error));
-                Vec::new()
-            }
-        };
-        let mut told = lock(&self.advised);
-        if *told != advice {
-            advice.iter().for_each(|advice| warn!("{advice}"));
-            told.clone_from(&advice);
+    /// Whether what is written counts, as the default branch says now; and in the log, once, what would be safer.
+    async fn note_signing(&self) -> Result<(), LedgerError> {
+        let signing = self.ledger.signing().await?;
+        let mut noted = lock(&self.signing);
+        if *noted != signing {
+            signing.advice().iter().for_each(|advice| warn!("{advice}"));
+            *noted = signing;
         }
-        advice
+        Ok(())
+    }
+
+    /// What would make every history safer.
+    pub(super) fn advice(&self) -> Vec<String> {
+        lock(&self.signing).advice()
     }
 
     /// Says what of a history does not count: in the log once, in the status as long as it is so.

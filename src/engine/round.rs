@@ -413,7 +413,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         survey::stand(&mut view, self.goal, &newest, self.spared);
         view.waiting = waiting::behind(self.goal, &newest, &self.reconciler.seat, plan.has_changes());
         view.controller = Some(self.reconciler.seat.controller.clone());
-        view.advice = self.reconciler.advice().await;
+        view.advice = self.reconciler.advice();
         let mut status = lock(&self.reconciler.status);
         // It stands until this pass has ended.
         view.last_error = status.get(self.environment).and_then(|before| before.last_error.clone());

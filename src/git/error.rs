@@ -64,7 +64,7 @@ pub enum GitError {
     Record { branch: String, commit: String, file: &'static str, source: serde_json::Error },
 
     #[error("the commit cannot be signed")]
-    Key { source: KeyError },
+    Key { source: Box<KeyError> },
 
     #[error("`{branch}` is not a name for a branch")]
     Branch { branch: String },

@@ -160,7 +160,7 @@ impl Repository {
         let write = |signature: &str, content: &str| mirror.commit_signed(content, signature, Some(FIELD));
         let object = mirror.odb().and_then(|odb| Ok(odb.read(unsigned)?.data().to_vec())).context("read", unsigned)?;
         let content = String::from_utf8_lossy(&object);
-        let signature = signer.sign(content.as_bytes()).map_err(|source| GitError::Key { source })?;
+        let signature = signer.sign(content.as_bytes()).map_err(|source| GitError::Key { source: Box::new(source) })?;
         write(&signature, &content).context("sign", unsigned)
     }
 

@@ -269,3 +269,25 @@ fn a_rollback_brings_back_no_deployment_that_was_never_merged() {
     let branches = git(&config.repository(), &["branch", "--list", "evenkeel/rollback/*"]);
     assert_is("what was pushed", branches.as_str(), "");
 }
+
+/// By hand as by the daemon: what a person has not said stays undone.
+#[test]
+fn apply_refuses_to_go_on_where_it_is_not_known_what_is_live() {
+    let config = both();
+    let unmerged = Unmerged::of(&config);
+    writes(&config, "standing.json", &json!({"good": good(&unmerged.named(), 4)}));
+    git(config.folder.path(), &["clone", "--quiet", "--branch", "staging", "config.git", "clone"]);
+    let apply = |more: &[&str]| {
+        let mut command = std::process::Command::new(EVENKEEL);
+        command.args(["apply", "--yes", "-e", "staging"]).args(more).arg("--repo").arg(config.repository());
+        command.arg("--state").arg(config.path("state")).current_dir(config.path("clone"));
+        command.env("HOME", config.folder.path()).env_remove("SSH_AUTH_SOCK").output().expect("it runs")
+    };
+    let told = apply(&[]);
+    let errors = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert_is("the exit code", told.status.code(), Some(4));
+    assert!(errors.contains(&unmerged.commit[..7]) && errors.contains("--allow-rewind"), "{errors}");
+    let told = apply(&["--allow-rewind"]);
+    assert_is("the exit code", told.status.code(), Some(0));
+    unmerged.was_never_connected_to();
+}

@@ -124,7 +124,9 @@ pub fn hook(bare: &Path, name: &str, script: &str) {
 
 /// Every reference of a repository, with where it is.
 pub fn references(repository: &Path) -> String {
-    git(repository, &["for-each-ref", "--format=%(refname) %(objectname)"])
+    // What a mirror remembers for itself is never the remote's.
+    let own = "--exclude=refs/evenkeel-*/**";
+    git(repository, &["for-each-ref", own, "--format=%(refname) %(objectname)"])
 }
 
 pub fn must<T>(result: Result<T, GitError>) -> T {

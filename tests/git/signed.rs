@@ -1,10 +1,11 @@
 //! Signatures of history commits: git itself reads ours, we read git's, and only a listed key vouches for a commit.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use evenkeel::{
-    git::{Repository, Signer},
+    git::{Repository, Signer, commit_to_bare},
     model::{
+        belief::Held,
         name::EnvironmentName,
         writer::{Unvouched, Writer},
     },
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     git_program::{git, try_git},
-    helpers::{bare, local, must, noon, open, production, record, temporary},
+    helpers::{bare, both, changes, local, must, noon, open, production, record, temporary},
 };
 
 const MESSAGE: &str = "Something happened\n\nEnvironment: production\n";
@@ -173,4 +174,62 @@ fn a_history_that_a_person_sets_back_behind_what_others_appended_stays_there() {
     must(scene.repository.fetch());
     assert_eq!(must(scene.repository.tip(&production())).map(|tip| tip.commit), Some(ours.clone()));
     assert_eq!(git(&scene.remote(), &["rev-parse", branch]), ours);
+}
+
+/// What a mirror remembers is its own: nobody else can write it there, and it is pushed nowhere.
+#[test]
+fn what_was_seen_and_believed_is_neither_fetched_nor_pushed() {
+    let scene = Scene::new();
+    let head = git(&scene.remote(), &["rev-parse", "main"]);
+    for name in ["evenkeel-seen/default", "evenkeel-seen/environments/production", "evenkeel-believed"] {
+        let forged = format!("refs/{name}/{head}");
+        git(&scene.remote(), &["update-ref", &forged, &head]);
+    }
+    let signed = scene.appends(1, MESSAGE, None);
+    must(scene.repository.believe(&production(), &signed));
+    must(scene.repository.vouch(&production(), &both(&head)));
+    must(scene.repository.fetch());
+    let mirror = scene.folder.path().join("mirror");
+    let below = |repository: &Path, pattern: &str| git(repository, &["for-each-ref", "--format=%(refname)", pattern]);
+    assert_eq!(below(&mirror, "refs/evenkeel-believed/"), "refs/evenkeel-believed/production");
+    assert_eq!(below(&scene.remote(), "refs/evenkeel-believed/"), format!("refs/evenkeel-believed/{head}"));
+    assert_eq!(below(&scene.remote(), "refs/evenkeel-written/"), "");
+}
+
+#[test]
+fn one_head_is_remembered_of_a_branch_and_one_more_for_each_forced_push() {
+    let scene = Scene::new();
+    let commit = |text: &str| {
+        let change = changes(&[("fleet/more", Some(text))]);
+        let commit = commit_to_bare(&scene.remote(), "main", &change, "A change", noon()).expect("it commits");
+        must(scene.repository.fetch());
+        commit
+    };
+    let held = |asked: &[&String]| {
+        let asked: BTreeSet<String> = asked.iter().map(|commit| (*commit).clone()).collect();
+        let asked = Held { default: asked.clone(), environment: asked };
+        must(scene.repository.held(&production(), &asked, |_| Ok(Some("main".to_owned()))))
+    };
+    let mirror = scene.folder.path().join("mirror");
+    let heads = || git(&mirror, &["for-each-ref", "--format=%(objectname)", "refs/evenkeel-seen/default/"]);
+    let first = git(&scene.remote(), &["rev-parse", "main"]);
+    held(&[]);
+    let second = commit("2");
+    let unmerged = git(&scene.remote(), &["commit-tree", "-m", "x", "main^{tree}"]);
+    git(&scene.remote(), &["update-ref", "refs/heads/unmerged", &unmerged]);
+    let third = commit("3");
+    let answer = held(&[&first, &second, &third, &unmerged, &"0".repeat(40), &"HEAD".to_owned(), &String::new()]);
+    let all: BTreeSet<String> = [&first, &second, &third].into_iter().cloned().collect();
+    assert_eq!((&answer.default, &answer.environment), (&all, &all));
+    assert_eq!(heads(), third, "one head");
+
+    git(&scene.remote(), &["update-ref", "refs/heads/main", &first]);
+    let other = commit("4");
+    let answer = held(&[&third, &other, &unmerged]);
+    assert_eq!(answer.environment, [third.clone(), other.clone()].into());
+    assert_eq!(heads().lines().count(), 2, "two heads");
+    // Also by another process on the same state, and when the branch is gone.
+    let again = open(scene.folder.path(), "mirror", &local(&scene.remote()));
+    let asked = Held { default: BTreeSet::new(), environment: [third.clone(), unmerged].into() };
+    assert_eq!(must(again.held(&production(), &asked, |_| Ok(None))).environment, [third].into());
 }

@@ -239,8 +239,9 @@ pub fn a_pin_to_a_branch_that_nobody_merged_reaches_no_host(world: &World) {
     fleet.git(&["switch", "--quiet", "--create", "unmerged"]);
     let text = format!("environment: test\naddress: {}\nports: 8000-15999\n", world.host("h3").address);
     fleet.write("instances/h1.yaml", &text);
+    fleet.remove("instances/h3.yaml");
     let declared = format!("env: {{GREETING: forged}}\n{IMPATIENT}");
-    fleet.service("alpha", fleet.port(0), &["h1", "h2", "h3"], &declared);
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], &declared);
     fleet.git(&["add", "--all"]);
     fleet.git(&["commit", "--quiet", "--message", "Never merged"]);
     fleet.git(&["push", "--quiet", "origin", "unmerged"]);
