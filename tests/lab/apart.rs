@@ -79,7 +79,7 @@ pub fn an_instance_that_fails_alone_is_left_out_where_that_is_declared(world: &W
 }
 
 pub fn more_failures_than_may_be_left_out_undo_a_deployment_everywhere(world: &World) {
-    let fleet = Fleet::new(world, "several");
+    let fleet = Fleet::new(world, "toomany");
     fleet.environment("on_instance_failure: leave-out\nleave_out_at_most: 1\n");
     let (all, port) = (["h1", "h2", "h3"], fleet.port(0));
     let sick = |extra: &str| {

@@ -221,7 +221,7 @@ pub fn what_is_no_plain_tree_is_refused_or_read_as_it_is(world: &World) {
         fleet.git(&["read-tree", "--prefix=fleet/many/", &tree]);
         fleet.git(&["checkout-index", "--all", "--force"]);
     });
-    let shown = story.is_told(large, &["20000 files"]);
+    let shown = story.is_told(large, &["100000 files"]);
     assert!(shown.len() < 4000, "much is said of it: {} bytes", shown.len());
     story.checked(large, "failure", "failure");
 
