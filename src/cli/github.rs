@@ -31,6 +31,7 @@ pub struct Args {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each run of the program")]
 enum Command {
     /// Say how to register the GitHub App, with the permissions and events that it needs.
     Setup(SetupArgs),

@@ -184,8 +184,8 @@ impl Place {
         if is_ours(&self.state).map_err(told)? {
             return closed(&self.state).map_err(told);
         }
-        let folders = OURS.map(|name| self.state.join(name)).into_iter().filter(|path| path.is_dir());
-        folders.map(|folder| closed(&folder)).collect::<io::Result<()>>().map_err(told)
+        let mut folders = OURS.map(|name| self.state.join(name)).into_iter().filter(|path| path.is_dir());
+        folders.try_for_each(|folder| closed(&folder)).map_err(told)
     }
 
     /// Where builds are run and kept.

@@ -22,6 +22,7 @@ const IN_MEMORY: i32 = 999;
 
 /// What the base would be with a pull request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each look at a proposal")]
 pub enum Merged {
     Clean(Proposed),
     /// These paths were changed on both sides.
