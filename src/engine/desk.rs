@@ -65,8 +65,8 @@ pub enum Ask {
 pub enum DeskError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("the repository has not been fetched yet; ask again in a moment")]
-    NotFetched,
+    #[error("the repository has no default branch {0:?}; push one, or set it as the default at the remote")]
+    NoDefaultBranch(String),
     #[error("which environment? The fleet declares {0}; name one with -e")]
     Which(String),
     #[error("the fleet declares no environment {name}; it declares {known}")]
@@ -104,7 +104,7 @@ pub async fn record<L: Ledger>(
     folder: &str,
     request: &Request,
 ) -> Result<(EnvironmentName, String), DeskError> {
-    let fetched = ledger.last_fetched().await?.ok_or(DeskError::NotFetched)?;
+    let fetched = known(ledger).await?;
     let place = Counter::find(ledger, &fetched, folder, request.environment.as_ref()).await?;
     let environment = place.environment;
     let standing = chronicle::newest(ledger, &environment).await?.standing;
@@ -141,13 +141,21 @@ pub async fn record<L: Ledger>(
     Ok((environment, said))
 }
 
+/// The repository as it was fetched last. What is asked right after a start, before the first fetch, fetches it.
+async fn known<L: Ledger>(ledger: &L) -> Result<Fetched, LedgerError> {
+    match ledger.last_fetched().await? {
+        Some(fetched) => Ok(fetched),
+        None => ledger.fetch().await,
+    }
+}
+
 /// The environment that is meant: the named one, or the only one.
 pub async fn environment<L: Ledger>(
     ledger: &L,
     folder: &str,
     named: Option<&EnvironmentName>,
 ) -> Result<EnvironmentName, DeskError> {
-    let fetched = ledger.last_fetched().await?.ok_or(DeskError::NotFetched)?;
+    let fetched = known(ledger).await?;
     Ok(Counter::find(ledger, &fetched, folder, named).await?.environment)
 }
 
@@ -165,7 +173,8 @@ impl Counter {
         folder: &str,
         wanted: Option<&EnvironmentName>,
     ) -> Result<Self, DeskError> {
-        let default = fetched.branches.get(&fetched.default_branch).ok_or(DeskError::NotFetched)?;
+        let name = &fetched.default_branch;
+        let default = fetched.branches.get(name).ok_or_else(|| DeskError::NoDefaultBranch(name.clone()))?;
         let tree = ledger.tree(default, default, folder).await?;
         let folder = folder.to_owned();
         let read = off(move || declare::read_shared(&tree, &folder)).await;
