@@ -1,9 +1,13 @@
-//! The commands that evenkeel starts for itself: a process with limits, for work on what nobody trusts.
+//! The commands that evenkeel starts for itself: a process with limits, for work on what nobody trusts, and the first
+//! process in the sandbox of a build with a network.
 
 use std::io::{stdin, stdout};
 
 use super::{DONE, ERROR, Exit, Failure};
-use crate::engine::{confined, pulls::read_proposal};
+use crate::{
+    engine::{confined, pulls::read_proposal},
+    release,
+};
 
 /// For evenkeel itself: read and plan one proposal, asked on standard input.
 #[derive(clap::Args)]
@@ -19,4 +23,18 @@ pub fn proposal(args: &Args) -> Exit {
     confined::confine(args.memory, args.seconds).map_err(told("put this process under its limits"))?;
     read_proposal(stdin().lock(), stdout().lock()).map_err(told("read a proposal"))?;
     Ok(DONE)
+}
+
+/// For evenkeel itself: give a build's sandbox its network, and run the build.
+#[derive(clap::Args)]
+pub struct EnterArgs {
+    /// The descriptor of the socket that leads out.
+    socket: i32,
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+pub fn enter_build(args: &EnterArgs) -> Exit {
+    let error = release::enter(args.socket, &args.command);
+    Err(Failure::new(ERROR, format!("cannot open the way to the network: {error}")))
 }

@@ -76,6 +76,8 @@ enum Command {
     Completions(completions::Args),
     #[command(name = crate::engine::pulls::READ_PROPOSAL, hide = true)]
     ReadProposal(internal::Args),
+    #[command(name = crate::release::ENTER_BUILD, hide = true)]
+    EnterBuild(internal::EnterArgs),
 }
 
 impl Command {
@@ -104,7 +106,8 @@ impl Command {
             | Command::Schema(_)
             | Command::Completions(_)
             // It writes nothing at all.
-            | Command::ReadProposal(_) => false,
+            | Command::ReadProposal(_)
+            | Command::EnterBuild(_) => false,
         }
     }
 }
@@ -168,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::ReadProposal(args) => internal::proposal(&args),
+        Command::EnterBuild(args) => internal::enter_build(&args),
     };
     match exit {
         Ok(code) => ExitCode::from(code),

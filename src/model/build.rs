@@ -17,7 +17,7 @@ pub struct Build {
     /// The folder that it leaves what is deployed in, from the source's; empty is the source's folder itself.
     pub output: String,
     pub env: BTreeMap<String, String>,
-    /// Whether it may use this machine's network.
+    /// Whether it reaches other machines, through a proxy.
     pub network: bool,
     pub timeout: Span,
     /// In bytes.

@@ -77,6 +77,8 @@ pub struct Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Anywhere,
+    /// Private networks too; neither this machine nor its link, where a cloud's metadata service is.
+    OtherMachines,
     Public,
 }
 
@@ -143,6 +145,9 @@ impl Way {
     pub fn admit(self, host: &str, ip: IpAddr) -> Result<(), OutOfReach> {
         match (self, reserved(ip)) {
             (Way::Public, Some(range)) => Err(OutOfReach::Range { host: host.to_owned(), ip, range }),
+            (Way::OtherMachines, Some(range)) if is_near(ip) => {
+                Err(OutOfReach::Range { host: host.to_owned(), ip, range })
+            }
             _ => Ok(()),
         }
     }
@@ -164,11 +169,52 @@ impl Way {
         let ends = |end: &str| host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         let is_private = !host.contains('.') || ["localhost", "local", "internal", "home.arpa"].into_iter().any(ends);
         let is_name = host.parse::<IpAddr>().is_err();
-        if self == Way::Public && is_name && is_private {
+        let is_refused = match self {
+            Way::Anywhere => false,
+            Way::OtherMachines => ends("localhost") || host == GOOGLE_METADATA,
+            Way::Public => is_private,
+        };
+        if is_name && is_refused {
             return Err(OutOfReach::Name { host: host.to_owned() });
         }
         Ok(())
     }
+}
+
+/// The one cloud that gives its metadata service a name.
+/// <https://cloud.google.com/compute/docs/metadata/querying-metadata>
+const GOOGLE_METADATA: &str = "metadata.google.internal";
+
+/// Whether it is this machine or its link, in any clothes.
+fn is_near(ip: IpAddr) -> bool {
+    let plain = match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(ip) => embedded(ip),
+    };
+    match (plain, ip) {
+        (Some(ip), _) => {
+            ip.octets()[0] == 0 || ip.is_loopback() || ip.is_link_local() || ip.is_broadcast() || ip.is_multicast()
+        }
+        // AWS has its metadata service in the private range, too: fd00:ec2::254.
+        (None, IpAddr::V6(ip)) => {
+            let [a, b, ..] = ip.segments();
+            matches!((a, b), (0, _) | (0xfe80..=0xfeff, _) | (0xff00..=0xffff, _) | (0xfd00, 0x0ec2))
+        }
+        (None, IpAddr::V4(_)) => false,
+    }
+}
+
+/// IPv4 in other clothes: mapped, translated (NAT64) and 6to4.
+fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, g, h] = ip.segments();
+    let (high, low) = match (a, b) {
+        (0, 0) if (c, d, e, f) == (0, 0, 0, 0xffff) => (g, h),
+        (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => (g, h),
+        (0x2002, _) => (b, c),
+        _ => return None,
+    };
+    let ([one, two], [three, four]) = (high.to_be_bytes(), low.to_be_bytes());
+    Some(Ipv4Addr::new(one, two, three, four))
 }
 
 /// The range that an IP address lies in, where that is no public one.
@@ -197,16 +243,11 @@ fn reserved_v4(ip: Ipv4Addr) -> Option<&'static str> {
 }
 
 fn reserved_v6(ip: Ipv6Addr) -> Option<&'static str> {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([one, two], [three, four]) = (high.to_be_bytes(), low.to_be_bytes());
-        reserved_v4(Ipv4Addr::new(one, two, three, four))
-    };
+    if let Some(ip) = embedded(ip) {
+        return reserved_v4(ip);
+    }
+    let [a, b, ..] = ip.segments();
     match (a, b) {
-        // IPv4 in other clothes: mapped, translated (NAT64) and 6to4.
-        (0, 0) if (c, d, e, f) == (0, 0, 0, 0xffff) => embedded(g, h),
-        (0x64, 0xff9b) if (c, d, e, f) == (0, 0, 0, 0) => embedded(g, h),
-        (0x2002, _) => embedded(b, c),
         _ if ip.is_loopback() => Some("a loopback address"),
         (0xfc00..=0xfdff, _) => Some("a private address"),
         (0xfe80..=0xfeff, _) => Some("a link-local address"),
@@ -307,6 +348,42 @@ mod tests {
         }
         for public in ["github.com", "notlocalhost.example", "internal.example.org", "2606:4700::1111"] {
             assert!(Way::Public.admit_name(public).is_ok(), "{public}");
+        }
+    }
+
+    #[test]
+    fn other_machines_are_neither_this_one_nor_its_link() {
+        let near = |text: &str| Way::OtherMachines.admit("h", text.parse().expect("an IP address")).is_err();
+        for ip in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.169.254",
+            "255.255.255.255",
+            "224.0.0.251",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+        ] {
+            assert!(near(ip), "{ip}");
+        }
+        for ip in ["10.0.0.5", "172.16.0.1", "192.168.1.1", "100.64.0.1", "1.1.1.1", "fd00::2", "2606:4700::1111"] {
+            assert!(!near(ip), "{ip}");
+        }
+        for (name, is_admitted) in [
+            ("localhost", false),
+            ("a.localhost.", false),
+            ("metadata.google.internal", false),
+            ("npm.corp.internal", true),
+            ("registry", true),
+        ] {
+            assert_eq!(Way::OtherMachines.admit_name(name).is_ok(), is_admitted, "{name}");
         }
     }
 }

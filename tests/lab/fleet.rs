@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::Ordering,
+    sync::{Mutex, atomic::Ordering},
 };
 
 use serde_json::{Map, Value};
@@ -35,11 +35,14 @@ pub struct Fleet<'a> {
     pub overrides: PathBuf,
 }
 
+/// The names of all fleets, whichever lab they are in: which statements share a lab is left to chance.
+static NAMES: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+
 impl<'a> Fleet<'a> {
     /// A fleet of the lab's five hosts, with nothing on them yet.
     pub fn new(world: &'a World, name: &'static str) -> Self {
         let number = world.fleets.fetch_add(1, Ordering::Relaxed);
-        let is_new = world.names.lock().expect("nobody panicked with it").insert(name);
+        let is_new = NAMES.lock().expect("nobody panicked with it").insert(name);
         assert!(is_new, "two statements have a fleet {name}: what one leaves would be the other's");
         let temporary = || tempfile::tempdir().expect("a temporary folder can be made");
         let fleet = Self {

@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::{Mutex, atomic::AtomicU16},
+    sync::atomic::AtomicU16,
     thread,
 };
 
@@ -30,8 +30,6 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// How many fleets were made: each gets ports of its own.
     pub fleets: AtomicU16,
-    /// Each has a name of its own, too.
-    pub names: Mutex<BTreeSet<&'static str>>,
 }
 
 /// One host of the lab.
@@ -60,7 +58,7 @@ impl World {
             return Err(why);
         }
         let lab = Lab::open(name).map_err(|error| error.to_string())?;
-        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0), names: Mutex::default() };
+        let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0) };
         // What an earlier run left is not what these tests expect.
         world.evenkeel_lab(&["down"])?;
         world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string()])?;

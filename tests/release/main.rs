@@ -11,6 +11,7 @@ mod git_program;
 mod hostile;
 #[path = "../support/needs.rs"]
 mod needs;
+mod network;
 mod reach;
 mod repositories;
 mod server;

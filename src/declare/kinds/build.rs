@@ -25,7 +25,7 @@ pub struct BuildKeys {
     #[serde(default)]
     #[schemars(extend("propertyNames" = variable()))]
     pub env: BTreeMap<At<String>, At<String>>,
-    /// Whether it may use the network of the machine that runs evenkeel; false if not given.
+    /// Whether it reaches other machines, over http and https through a proxy of evenkeel's; false if not given.
     pub network: Option<bool>,
     /// How long it may take.
     pub timeout: Option<At<Span>>,

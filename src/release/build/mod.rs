@@ -8,7 +8,9 @@
 mod error;
 mod kept;
 mod log;
+mod network;
 mod output;
+mod proxy;
 mod remove;
 mod sandbox;
 mod seccomp;
@@ -23,6 +25,7 @@ use std::{
 };
 
 pub use error::{BuildError, Fault};
+pub use network::{ENTER_BUILD, enter};
 
 use self::{
     kept::Kept,
@@ -57,6 +60,8 @@ pub struct Workshop {
     folder: PathBuf,
     budget: Budget,
     bubblewrap: PathBuf,
+    /// This program, as it is started in a sandbox with a network.
+    program: PathBuf,
     /// One at a time: a build may take all of the machine.
     building: Mutex<()>,
 }
@@ -83,12 +88,24 @@ impl Workshop {
         let folder = folder.into();
         // The sandbox is made from elsewhere.
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        Self { folder, budget: Budget::STANDARD, bubblewrap: "bwrap".into(), building: Mutex::default() }
+        Self {
+            folder,
+            budget: Budget::STANDARD,
+            bubblewrap: "bwrap".into(),
+            program: "/proc/self/exe".into(),
+            building: Mutex::default(),
+        }
     }
 
     /// Another program than the `bwrap` of the system.
     pub fn with_bubblewrap(mut self, program: impl Into<PathBuf>) -> Self {
         self.bubblewrap = program.into();
+        self
+    }
+
+    /// Another program that knows [`ENTER_BUILD`] than the one that runs.
+    pub fn with_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
         self
     }
 
@@ -112,7 +129,7 @@ impl Workshop {
         }
         let began = Instant::now();
         let work = Work::prepare(&self.folder.join("work"), job.files, self.budget)?;
-        let Ended { ending, log } = sandbox::run(&self.bubblewrap, &work, job.build)?;
+        let Ended { ending, log } = sandbox::run(&self.bubblewrap, &self.program, &work, job.build)?;
         let fault = match ending {
             Ending::NotStarted => return Err(BuildError::Sandbox { said: log.last_lines(LAST_LINES).join(" ") }),
             Ending::NoRoom(free) => return Err(BuildError::NoRoom { free }),

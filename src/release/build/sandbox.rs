@@ -22,7 +22,13 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{BuildError, Fault, log::Log, seccomp, usage, work::Work};
+use super::{
+    BuildError, Fault,
+    log::Log,
+    network::{self, Network},
+    seccomp, usage,
+    work::Work,
+};
 use crate::model::build::Build;
 
 /// Where programs are looked for.
@@ -92,11 +98,13 @@ pub enum Ending {
     NoRoom(u64),
 }
 
-pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, BuildError> {
+pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Result<Ended, BuildError> {
     let started = work.home().join(".started");
     let failed = |source| BuildError::File { doing: "run", path: bubblewrap.to_owned(), source };
     let no_more_namespaces = can_forbid_namespaces(bubblewrap)?;
     let filter = seccomp::filter().map_err(failed)?;
+    let network = build.network.then(|| Network::open(program, work.folder()));
+    let mut network = network.transpose().map_err(failed)?;
     let (mut reader, writer) = io::pipe().map_err(failed)?;
     let mut command = Command::new(bubblewrap);
     if let Some(user) = work.user() {
@@ -107,17 +115,21 @@ pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, Build
         .env_clear()
         .env("PATH", PATH)
         .args(filter.iter().flat_map(|filter| ["--seccomp".to_owned(), filter.as_raw_fd().to_string()]))
-        .args(arguments(work, build, no_more_namespaces))
+        .args(arguments(work, build, no_more_namespaces, network.as_ref()))
         .current_dir("/")
         .process_group(0);
     command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
     if let Some(filter) = &filter {
         leave_open(&mut command, filter.as_raw_fd());
     }
+    if let Some(socket) = network.as_ref().and_then(Network::socket) {
+        leave_open(&mut command, socket);
+    }
     close_what_was_left_open();
     let mut child = command.spawn().map_err(failed)?;
     // It holds the pipe's other end, which would never be the last.
     drop(command);
+    network.iter_mut().for_each(Network::handed_over);
     let (sender, said) = mpsc::channel();
     thread::spawn(move || {
         let mut log = Log::default();
@@ -141,7 +153,10 @@ pub fn run(bubblewrap: &Path, work: &Work, build: &Build) -> Result<Ended, Build
         (Watched::Ended, status) => by_status(status),
     };
     // The pipe ends when the last process has gone that could write to it.
-    let log = said.recv_timeout(GONE).map_err(|_| failed(io::Error::other("its processes do not end")))?;
+    let mut log = said.recv_timeout(GONE).map_err(|_| failed(io::Error::other("its processes do not end")))?;
+    for line in network.iter().flat_map(Network::refused) {
+        log.take(format!("{line}\n").as_bytes());
+    }
     Ok(Ended { ending, log })
 }
 
@@ -227,15 +242,14 @@ fn watch(child: &mut Child, work: &Work, build: &Build) -> io::Result<Watched> {
     }
 }
 
-fn arguments(work: &Work, build: &Build, no_more_namespaces: bool) -> Vec<OsString> {
+fn arguments(work: &Work, build: &Build, no_more_namespaces: bool, network: Option<&Network>) -> Vec<OsString> {
     let mut words = Words::default();
     if no_more_namespaces {
         words.add(&["--disable-userns"]);
     }
     words.add(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
-    if !build.network {
-        words.add(&["--unshare-net"]);
-    }
+    // Also with a network: what leads out is a proxy.
+    words.add(&["--unshare-net"]);
     words.add(&["--uid", "1000", "--gid", "1000", "--hostname", "build"]);
     words.add(&["--die-with-parent", "--new-session", "--clearenv"]);
     for folder in SYSTEM {
@@ -256,6 +270,9 @@ fn arguments(work: &Work, build: &Build, no_more_namespaces: bool) -> Vec<OsStri
     words.add(&["--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--dir", "/run"]);
     words.bind("--bind", &work.home(), "/home/build");
     words.bind("--bind", &work.source(), "/build");
+    if let Some(network) = network {
+        words.bind("--ro-bind", network.program(), network::PROGRAM);
+    }
     // What is mounted in them stays as it is. The first two are memory, and by /proc/sys whoever is root out here
     // sets what holds for the whole machine.
     words.add(&["--remount-ro", "/dev", "--remount-ro", "/", "--remount-ro", "/proc", "--chdir", "/build"]);
@@ -269,8 +286,15 @@ fn arguments(work: &Work, build: &Build, no_more_namespaces: bool) -> Vec<OsStri
         words.add(&["--setenv", "NODE_EXTRA_CA_CERTS", AUTHORITIES]);
     }
     build.env.iter().for_each(|(name, value)| words.add(&["--setenv", name, value]));
+    // No other proxy is reached from in there.
+    let variables = network.map(|_| network::variables()).unwrap_or_default();
+    variables.iter().for_each(|(name, value)| words.add(&["--setenv", name, value]));
+    words.add(&["--"]);
+    if let Some(socket) = network.and_then(Network::socket) {
+        words.add(&[network::PROGRAM, network::ENTER_BUILD, &socket.to_string(), "--"]);
+    }
     let [data, largest, processes] = [build.memory, LARGEST_FILE, MOST_PROCESSES as u64].map(|limit| limit.to_string());
-    words.add(&["--", "/bin/sh", "-c", START, "build", &data, &largest, &processes, &build.run]);
+    words.add(&["/bin/sh", "-c", START, "build", &data, &largest, &processes, &build.run]);
     words.0
 }
 
