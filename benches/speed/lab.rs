@@ -83,10 +83,6 @@ impl Scene {
         self.lab.override_file()
     }
 
-    pub fn lab(&self) -> Lab {
-        self.lab.clone()
-    }
-
     pub fn instances(&self) -> usize {
         self.overrides.instances.len()
     }

@@ -34,8 +34,7 @@ pub fn measure(table: &mut Table, scene: &Scene) -> Result {
     git(Path::new("/"), &["clone", "--quiet", &bare.to_string_lossy(), &clone.to_string_lossy()])?;
     git(&clone, &["config", "user.name", "alice"])?;
     git(&clone, &["config", "user.email", "alice@example.com"])?;
-    let lab = scene.lab();
-    let github = GitHub::start(&bare, &clone, move || lab.enter().expect("the lab is up"));
+    let github = GitHub::start(&bare, &clone);
     let daemon = Daemon::of_github(scene, &github)?;
     let listens = daemon.says("the webhook listens on ")?;
     let url = format!("http://{listens}/webhook/github");

@@ -16,6 +16,7 @@ use crate::{
         look::{Hosts, observe, plan_from},
         pass::{self, PassError, Seat},
         recover::Case,
+        roster::Roster,
         wanted,
     },
     git::WorkTree,
@@ -49,6 +50,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
+    let roster = args.hosts.reach.roster(&overrides)?;
     let mut tree = args.hosts.fleet.read()?;
     let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
     let Some(commit) = tree.commit.clone().filter(|_| tree.clean) else {
@@ -69,13 +71,13 @@ pub fn run(args: &Args) -> Exit {
     })?;
     let commits = common::block_on(compose(&place, &mut tree, &commit))?;
     let prepared = args.hosts.prepare(&tree, &overrides, commits.clone(), || Ok(place.clone()))?;
-    let plan = match common::block_on(deploy(args, &place, &tree.fleet, prepared, &commit))? {
+    let plan = match common::block_on(deploy(args, &roster, &place, &tree.fleet, prepared, &commit))? {
         Next::Done(code) => return Ok(code),
         Next::Build(plan) => plan,
     };
     println!("Building what is not built yet; no host is touched before that is done.");
     match args.hosts.build(&tree, &overrides, commits, &place)? {
-        Ok(built) => match common::block_on(deploy(args, &place, &tree.fleet, built, &commit))? {
+        Ok(built) => match common::block_on(deploy(args, &roster, &place, &tree.fleet, built, &commit))? {
             Next::Done(code) => Ok(code),
             Next::Build(_) => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
         },
@@ -124,7 +126,14 @@ enum Next {
 }
 
 /// Plans and carries out, unless something has to be built first.
-async fn deploy(args: &Args, place: &Place, fleet: &str, prepared: Prepared, commit: &str) -> Result<Next, Failure> {
+async fn deploy(
+    args: &Args,
+    roster: &Roster<SshHost>,
+    place: &Place,
+    fleet: &str,
+    prepared: Prepared,
+    commit: &str,
+) -> Result<Next, Failure> {
     let ledger = place.ledger(fleet).await?;
     if let Signing::NotListed(line) = ledger.signing().await? {
         return Err(LedgerError::NoWriter { line }.into());
@@ -133,7 +142,7 @@ async fn deploy(args: &Args, place: &Place, fleet: &str, prepared: Prepared, com
     ledger.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
     let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
     let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
-    let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
+    let hosts = roster.hosts(&prepared.fleet);
     let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
     apply.close_what_is_open().await?;
     let on = chronicle::newest(&ledger, apply.environment()).await?;

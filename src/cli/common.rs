@@ -5,23 +5,19 @@ use std::{
     fs,
     future::Future,
     io::{IsTerminal as _, Write as _},
-    os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
 
 use clap::{ColorChoice, ValueEnum};
-use rustix::{
-    fs::Mode,
-    thread::{LinkNameSpaceType, move_into_link_name_space},
-};
+use rustix::fs::Mode;
 
 use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
     engine::{Prepared, declared, gathered, prepare::PrepareError, roster::Roster},
     git::{self, WorkTree},
-    host::{SshHost, Target},
+    host::{Namespace, SshHost, Target},
     model::{
         build::BuiltReleases,
         finding::any_error,
@@ -137,8 +133,7 @@ pub fn quoted(path: &Path) -> String {
 }
 
 impl ReachArgs {
-    /// Reads the override file. Where it names a network namespace (the lab's), this thread, and every
-    /// thread made from it, enters that first: the lab's addresses exist nowhere else.
+    /// Reads the override file.
     pub fn overrides(&self) -> Result<Overrides, Failure> {
         let Some(path) = &self.overrides else { return Ok(Overrides::default()) };
         let told = |error| Failure::new(ERROR, format!("the override file {}: {error}", path.display()));
@@ -148,27 +143,27 @@ impl ReachArgs {
             failure.findings = findings;
             failure
         })?;
-        if let Some(namespace) = &overrides.network_namespace {
-            enter(namespace)?;
-        }
         Ok(overrides)
     }
 
-    pub fn roster(&self) -> Roster<SshHost> {
+    /// Where hosts are dialled: in the network namespace that the overrides name (a lab's), for its addresses exist
+    /// nowhere else. Nothing but the dialling happens in there.
+    pub fn roster(&self, overrides: &Overrides) -> Result<Roster<SshHost>, Failure> {
         let key = self.ssh_key.clone();
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        Roster::new(move |instance, jumps| SshHost::new(Target::new(instance, key.clone(), home.clone()), jumps))
+        let namespace = overrides.network_namespace.as_deref().map(namespace).transpose()?;
+        Ok(Roster::new(move |instance, jumps| {
+            let target = Target::new(instance, key.clone(), home.clone()).in_namespace(namespace.clone());
+            SshHost::new(target, jumps)
+        }))
     }
 }
 
-fn enter(namespace: &str) -> Result<(), Failure> {
-    let path = Path::new("/run/netns").join(namespace);
-    let told = |error: std::io::Error| {
-        Failure::new(ERROR, format!("cannot enter the network namespace {}: {error}", path.display()))
+fn namespace(name: &str) -> Result<Namespace, Failure> {
+    Namespace::open(name).map_err(|error| {
+        Failure::new(ERROR, format!("cannot enter the network namespace {name}: {error}"))
             .hint("boot the lab again with `evenkeel lab up`, and run as root")
-    };
-    let file = fs::File::open(&path).map_err(told)?;
-    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|error| told(error.into()))
+    })
 }
 
 impl FleetArgs {
@@ -270,7 +265,7 @@ impl HostArgs {
     }
 }
 
-/// Runs a command's asynchronous part. Made after a namespace was entered, so that every thread is inside.
+/// Runs a command's asynchronous part.
 pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(future);

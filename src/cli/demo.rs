@@ -263,7 +263,7 @@ impl Stage {
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
         let mut reconciler = Reconciler::new(
             GitLedger::new(repository, "fleet"),
-            reach.roster(),
+            reach.roster(&overrides)?,
             overrides,
             "fleet".to_owned(),
             Policy { poll_every: 10_000, observe_only: false },

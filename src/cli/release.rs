@@ -204,7 +204,7 @@ impl Where {
         let tree = self.hosts.fleet.read()?;
         let place = || self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref());
         let prepared = self.hosts.prepare(&tree, &overrides, Commits::default(), place)?;
-        let mut hosts = self.hosts.reach.roster().hosts(&prepared.fleet);
+        let mut hosts = self.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
         hosts.retain(|name, _| prepared.desired.contains_key(name));
         Ok((prepared, hosts))
     }

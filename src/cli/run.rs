@@ -83,8 +83,8 @@ pub fn run(args: &Args) -> Exit {
         info!("the history is signed with {}", key.line());
         let mut reconciler = Reconciler::new(
             GitLedger::new(repository, &args.fleet).with_signers(vec![key]),
-            args.reach.roster(),
-            overrides,
+            args.reach.roster(&overrides)?,
+            overrides.clone(),
             args.fleet.trim_matches('/').to_owned(),
             Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only },
             Seat::of(&place.state),
@@ -95,13 +95,14 @@ pub fn run(args: &Args) -> Exit {
         reconciler.attempts = Arc::new(Attempts::open(&place.state));
         reconciler.github = github.clone();
         let reconciler = Arc::new(reconciler);
-        let pulls = github.map(|github| {
-            let roster = args.reach.roster();
+        let pulls = github.map(|github| -> Result<_, Failure> {
+            let roster = args.reach.roster(&overrides)?;
             let limits = Limits { memory: args.proposal_memory.bytes(), time: args.proposal_time.0 };
             let mut reading = ReaderSetup::new(place.state.clone(), limits);
             reading.overrides.clone_from(&args.reach.overrides);
-            Arc::new(PullRequests::new(reconciler.clone(), github, roster, reading, args.poll.0, poke.clone()))
+            Ok(Arc::new(PullRequests::new(reconciler.clone(), github, roster, reading, args.poll.0, poke.clone())))
         });
+        let pulls = pulls.transpose()?;
         let reloading = (reconciler.clone(), pulls.clone());
         signals::obey(stop.clone(), following.clone(), move || {
             let (reconciler, pulls) = &reloading;

@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> Exit {
     let place = args.repository.place(args.hosts.fleet.fleet.as_path(), args.hosts.reach.ssh_key.as_deref());
     let place = place.or_else(|failure| args.repository.place(Path::new("."), None).map_err(|_| failure))?;
     let overrides = args.hosts.reach.overrides()?;
-    let viewer = Viewer { args, place, overrides, roster: args.hosts.reach.roster() };
+    let roster = args.hosts.reach.roster(&overrides)?;
+    let viewer = Viewer { args, place, overrides, roster };
     let views = common::block_on(async {
         if args.watch { viewer.watch().await } else { viewer.views().await.inspect(|views| show(views, args.format)) }
     })?;

@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Exit {
     let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
     let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || Ok(place.clone()))?;
     common::block_on(async {
-        let hosts = args.hosts.reach.roster().hosts(&prepared.fleet);
+        let hosts = args.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let observed = observe(&prepared, &hosts, &spinner.watch()).await;
         let environment = prepared.fleet.environment.name.clone();

@@ -18,7 +18,7 @@ use crate::model::{budget::Budget, finding::Finding, fleet::Fleet, name::Instanc
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     pub instances: BTreeMap<InstanceName, InstanceOverride>,
-    /// The network namespace in which the hosts are reached.
+    /// The network namespace in which the hosts are dialled.
     pub network_namespace: Option<String>,
 }
 

@@ -205,7 +205,14 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = silent.local_addr().expect("it is bound");
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti".to_owned();
-        let jump = Login { address, user: "ubuntu".to_owned(), host_key: Some(key), keys: Vec::new(), agent: false };
+        let jump = Login {
+            address,
+            user: "ubuntu".to_owned(),
+            host_key: Some(key),
+            keys: Vec::new(),
+            agent: false,
+            namespace: None,
+        };
         let jumps = Jumps::default();
         let to = FAR.parse().expect("an address");
         let all = futures_util::future::join_all((0..300).map(|_| jumps.forward(&jump, to)));

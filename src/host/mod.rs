@@ -6,6 +6,7 @@
 
 mod apply;
 mod apply_script;
+mod dial;
 mod health;
 mod jump;
 mod parse;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
+pub use dial::Namespace;
 pub use jump::Jumps;
 pub use patience::Patience;
 pub use probe::{Question, Remembered, question};

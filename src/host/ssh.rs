@@ -19,7 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::jump::Jumps;
+use super::{
+    dial::{Namespace, dial},
+    jump::Jumps,
+};
 use crate::model::fleet::Instance;
 
 /// A TCP connect to a host that is off hangs for minutes otherwise.
@@ -43,6 +46,8 @@ pub(super) struct Login {
     pub keys: Vec<PathBuf>,
     /// Whether a running ssh-agent is asked first.
     pub agent: bool,
+    /// Where its address is; none: where this process is.
+    pub namespace: Option<Namespace>,
 }
 
 /// An instance to connect to, and through which jump host.
@@ -65,12 +70,20 @@ impl Target {
             host_key: host_key.clone(),
             keys: keys.clone(),
             agent,
+            namespace: None,
         };
         Self {
             login: login(instance.end(), &instance.ssh.user, &instance.ssh.host_key),
             jump: instance.ssh.jump.as_ref().map(|jump| login(jump.end(), &jump.user, &jump.host_key)),
             instance: instance.clone(),
         }
+    }
+
+    /// The same in another network than this process's.
+    pub fn in_namespace(mut self, namespace: Option<Namespace>) -> Self {
+        self.login.namespace.clone_from(&namespace);
+        self.jump.iter_mut().for_each(|jump| jump.namespace.clone_from(&namespace));
+        self
     }
 
     /// Both have their keys pinned, or there is nothing to connect to.
@@ -185,9 +198,9 @@ pub(super) async fn connect(target: &Target, jumps: &Jumps) -> Result<Session, C
 pub(super) async fn reach(login: &Login) -> Result<Session, ConnectError> {
     let address = login.address;
     let unreachable = |why: String| ConnectError::Unreachable { address, why };
-    let stream = match timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
-        Ok(stream) => stream.map_err(|error| unreachable(error.to_string()))?,
-        Err(_) => return Err(unreachable(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
+    let dialled = dial(address, login.namespace.as_ref(), CONNECT_LIMIT).await;
+    let Some(stream) = dialled.map_err(|error| unreachable(error.to_string()))? else {
+        return Err(unreachable(format!("no answer within {} s", CONNECT_LIMIT.as_secs())));
     };
     // Small requests and answers alternate: waiting to fill packets only costs time.
     stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     fleet::{Fleet, restarted},
+    server::Server,
     world::{World, assert_is, wait_for},
 };
 
@@ -65,6 +66,29 @@ pub fn a_build_that_fails_touches_no_host_and_what_is_built_goes_live(world: &Wo
     assert_is("the end of what the build said", &why["instances"][0]["build_log"][0], &serde_json::json!(last));
     let live = why["instances"][0]["live"].as_str().unwrap_or_default();
     assert!(!live.is_empty() && !live.contains("not known"), "h1 was reached, but {live}");
+}
+
+pub fn a_build_reaches_what_this_machine_does_and_no_lab(world: &World) {
+    let Some(server) = Server::outward(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfrom outside") else { return };
+    let fleet = Fleet::new(world, "outward");
+    let (h1, h2) = (world.host("h1"), world.host("h2"));
+    let ask = |what: &str, to: &str| {
+        format!(
+            "exec 3<>/dev/tcp/127.0.0.1/3128 && printf 'GET http://{to}/ HTTP/1.1\\r\\nHost: x\\r\\nConnection: \
+             close\\r\\n\\r\\n' >&3 && tail -n 1 <&3 >out/{what}\n"
+        )
+    };
+    // A host's sshd answers everybody, if they get there.
+    let host = ask("host", &format!("{}:22", h2.address));
+    fleet.write("web/build.sh", &format!("mkdir out\n{}{host}", ask("index.html", &server.address.to_string())));
+    let build = "build: {run: \"bash build.sh\", output: out, network: true}";
+    fleet.site("outward", &["h1"], &format!("frontend: {{source: {{path: web, {build}}}}}"));
+    let commit = fleet.commit();
+    let _reconciler = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s"]);
+    fleet.is_live(&commit);
+    assert_is("the page", h1.browse("outward.test", "/").1, "from outside");
+    let (_, said) = h1.browse("outward.test", "/host");
+    assert!(said.starts_with("evenkeel: "), "a host of the lab was reached: {said}");
 }
 
 pub fn apply_builds_what_is_merged_and_nothing_else(world: &World) {

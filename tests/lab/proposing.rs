@@ -32,9 +32,9 @@ pub struct Story<'a> {
 impl<'a> Story<'a> {
     /// A fleet with nothing declared but its hosts, and nothing committed.
     pub fn of(fleet: Fleet<'a>) -> Self {
-        let (bare, clone, lab) = (fleet.remote(), fleet.path(), fleet.world.lab.clone());
+        let (bare, clone) = (fleet.remote(), fleet.path());
         let clone = clone.parent().expect("it lies in the repository");
-        let github = GitHub::start(Path::new(&bare), clone, move || lab.enter().expect("the lab is up"));
+        let github = GitHub::start(Path::new(&bare), clone);
         Self { fleet, github }
     }
 
@@ -226,6 +226,14 @@ impl Trap {
             TcpListener::bind((lab.gateway(), 0)).expect("a port is free")
         });
         let listener = listening.join().expect("it listens");
+        listener.set_nonblocking(true).expect("it can be asked");
+        let address = listener.local_addr().expect("it is bound");
+        Self { listener, address }
+    }
+
+    /// Where evenkeel itself is, and where builds and fetches go.
+    pub fn set_outside() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener.set_nonblocking(true).expect("it can be asked");
         let address = listener.local_addr().expect("it is bound");
         Self { listener, address }

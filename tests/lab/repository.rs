@@ -74,7 +74,6 @@ pub fn a_repository_that_talks_nonsense_is_told_of_in_time(world: &World) {
         let server = Server::nonsense(bytes);
         let told = fleet.run("history", &["--repo", &server.repository()]).ends_with(1);
         assert!(told.errors.contains(&server.repository()), "the repository is not named: {}", told.errors);
-        let server = Server::nonsense_for_controllers(world, bytes);
         let reconciler = fleet.follow(&server.repository(), fleet.state(), &[]);
         reconciler.says(&server.repository());
         assert!(began.elapsed().as_secs() < 10, "it took {:?}", began.elapsed());
@@ -89,7 +88,7 @@ pub fn a_hook_that_refuses_the_history_leaves_everything_untouched(world: &World
     let refuse = "#!/bin/sh\ncase $1 in refs/heads/evenkeel/*) echo only people push here; exit 1 ;; esac\n";
     fs::write(&hook, refuse).expect("it can be written");
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let server = Server::git(world, Path::new(&remote).parent().expect("it lies in a folder").to_owned());
+    let server = Server::git(Path::new(&remote).parent().expect("it lies in a folder").to_owned());
     let url = server.repository();
     let says_why = |text: &str| {
         for words in [url.as_str(), "refs/heads/evenkeel/history/test", "only people push here", "nothing was touched"]

@@ -2,14 +2,12 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
     thread,
 };
-
-use crate::world::World;
 
 /// Serves until the tests end.
 pub struct Server {
@@ -17,19 +15,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// git's server program behind HTTP, for controllers: inside the lab's network.
-    pub fn git(world: &World, root: PathBuf) -> Self {
-        Self::start(inside(world), move |stream| _ = backend(&root, stream))
+    /// git's server program behind HTTP.
+    pub fn git(root: PathBuf) -> Self {
+        Self::start(loopback(), move |stream| _ = backend(&root, stream))
     }
 
-    /// Answers every request with the bytes, and for controllers, in the lab's network.
-    pub fn nonsense_for_controllers(world: &World, bytes: &'static [u8]) -> Self {
-        Self::start(inside(world), babble(bytes))
-    }
-
-    /// As [`Self::nonsense_for_controllers`], for commands that do not enter the lab's network.
+    /// Answers every request with the bytes.
     pub fn nonsense(bytes: &'static [u8]) -> Self {
-        Self::start(TcpListener::bind("127.0.0.1:0").expect("loopback has a port"), babble(bytes))
+        Self::start(loopback(), babble(bytes))
+    }
+
+    /// As [`Self::nonsense`], at an address that others than this machine use. None where it has no network.
+    pub fn outward(bytes: &'static [u8]) -> Option<Self> {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        // Nothing is sent: the kernel says which address it would send from.
+        socket.connect("198.51.100.1:9").ok()?;
+        let address = socket.local_addr().ok()?.ip();
+        Some(Self::start(TcpListener::bind((address, 0)).ok()?, babble(bytes)))
     }
 
     fn start(listener: TcpListener, answer: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
@@ -48,15 +50,6 @@ impl Server {
     pub fn repository(&self) -> String {
         format!("http://{}/config.git", self.address)
     }
-}
-
-fn inside(world: &World) -> TcpListener {
-    let lab = world.lab.clone();
-    let listener = thread::spawn(move || {
-        lab.enter().expect("the lab is up");
-        TcpListener::bind("127.0.0.1:0").expect("loopback has a port")
-    });
-    listener.join().expect("it listens")
 }
 
 fn babble(bytes: &'static [u8]) -> impl Fn(TcpStream) + Send + Sync + 'static {
@@ -116,4 +109,8 @@ fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
             some => read.extend_from_slice(&chunk[..some]),
         }
     }
+}
+
+fn loopback() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("loopback has a port")
 }

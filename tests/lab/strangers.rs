@@ -126,7 +126,7 @@ pub fn hosts_are_looked_at_where_the_base_says_and_with_its_keys(world: &World) 
 
 pub fn nothing_of_a_proposal_runs_and_nothing_of_it_is_fetched(world: &World) {
     let story = guarded(world, "inert", TRUSTED);
-    let trap = Trap::set(world);
+    let trap = Trap::set_outside();
     let _reconciler = story.follows(As::App, "1h");
     let before = world.traces();
     let at = trap.address;

@@ -37,7 +37,7 @@ impl Story {
         git(&clone, &["add", "--all"]);
         git(&clone, &["commit", "--quiet", "--message", "A fleet"]);
         git(&clone, &["push", "--quiet", "../config.git", "main"]);
-        let github = GitHub::start(&folder.path().join("config.git"), &clone, || {});
+        let github = GitHub::start(&folder.path().join("config.git"), &clone);
         Self { github, folder }
     }
 

@@ -29,7 +29,7 @@ impl Hosted {
         let (clone, bare) = (folder.path().join("clone"), folder.path().join("config.git"));
         commit(&clone, "fleet.yaml", "name: demo\n");
         git(&clone, &["push", "--quiet", "../config.git", "main"]);
-        let github = GitHub::start(&bare, &clone, || {});
+        let github = GitHub::start(&bare, &clone);
         Self { github, folder }
     }
 

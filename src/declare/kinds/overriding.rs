@@ -17,7 +17,7 @@ pub struct OverrideFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OverriddenInstance>")]
     pub instances: BTreeMap<InstanceName, OverriddenInstance>,
-    /// The network namespace in which the hosts are reached.
+    /// The network namespace in which the hosts are dialled.
     pub network_namespace: Option<String>,
 }
 

@@ -54,8 +54,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// `enter` is called by the thread that is going to listen and connect: it may go into another network.
-    pub fn start(bare: &Path, clone: &Path, enter: impl FnOnce() + Send + 'static) -> Self {
+    pub fn start(bare: &Path, clone: &Path) -> Self {
         let files = tempfile::tempdir().expect("a temporary folder can be made");
         let certificates = Certificates::make(files.path());
         let app = sign_in::App::make(files.path());
@@ -63,7 +62,7 @@ impl GitHub {
         std::fs::write(files.path().join("secret"), SECRET).expect("it can be written");
         let client = reqwest::Client::builder().no_proxy().timeout(deliveries::PATIENCE).build().expect("it is made");
         let stop = CancellationToken::new();
-        let runtime = in_a_thread_of_its_own(enter, stop.clone());
+        let runtime = in_a_thread_of_its_own(stop.clone());
         let listener = done(&runtime, tokio::net::TcpListener::bind("127.0.0.1:0")).expect("loopback has a port");
         let address = format!("https://{}", listener.local_addr().expect("it is bound"));
         let forge = Arc::new(Forge::new(bare, &address, app));
@@ -154,11 +153,10 @@ impl GitHub {
     }
 }
 
-/// A runtime that whoever calls need not be part of: in another network, and beside one of its own.
-fn in_a_thread_of_its_own(enter: impl FnOnce() + Send + 'static, stop: CancellationToken) -> Handle {
+/// A runtime beside the one that whoever calls may have.
+fn in_a_thread_of_its_own(stop: CancellationToken) -> Handle {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        enter();
         let runtime = Builder::new_current_thread().enable_all().build().expect("it starts");
         tell.send(runtime.handle().clone()).expect("it is waited for");
         runtime.block_on(stop.cancelled());
