@@ -5,6 +5,7 @@
 
 mod certificates;
 mod seal;
+mod strangers;
 mod venvs;
 
 use std::{
@@ -107,6 +108,8 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         files,
         listeners: listeners(&sections),
+        strangers: strangers::strangers(&sections),
+        way_in: strangers::way_in(&sections),
         nginx,
         packages: packages(&sections, question),
         users: users(&sections, question),

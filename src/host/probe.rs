@@ -32,6 +32,8 @@ pub struct Question {
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
+    /// Of each of them it is told who holds it, where that is of no unit asked about.
+    pub ports: BTreeSet<u16>,
 }
 
 /// What has to be seen to plan `desired`.
@@ -49,6 +51,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         interpreters: desired.venvs.values().map(|venv| venv.interpreter.clone()).collect(),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
+        ports: desired.replicas.values().map(|replica| replica.port).collect(),
     };
     question.paths.extend(desired.links.values().flat_map(|link| link.previous.clone()));
     question.units.insert(paths::apply_unit(&fleet.name));
@@ -57,7 +60,8 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         question.secrets.extend(replica.env_file.clone().filter(|path| !desired.files.contains_key(path)));
         question.units.extend(replica.replaces.iter().cloned());
     }
-    if desired.nginx.is_some() {
+    if let Some(nginx) = &desired.nginx {
+        question.ports.extend([80, 443, nginx.digest_port]);
         question.units.insert("nginx.service".to_owned());
     }
     if desired.replaces_default {
@@ -111,6 +115,7 @@ impl Question {
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),
             assign("digest_port", &port),
+            assign("ports", &self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")),
             if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
             script!("signature.sh"),
             script!("verify.sh"),

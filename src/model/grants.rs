@@ -162,12 +162,47 @@ const KEPT_UNITS: &[&str] = &[
     "evenkeel*",
 ];
 
+/// Units in which others live than the program that they are named for: to stop one stops what nobody asked about.
+/// Nobody is ever told to replace one; who really means it may.
+const LIVED_IN_UNITS: &[&str] = &[
+    "docker*",
+    "containerd*",
+    "podman*",
+    "crio",
+    "k3s*",
+    "kubelet",
+    "snap*",
+    "lxc*",
+    "lxd*",
+    "incus*",
+    "libvirt*",
+    "supervisor*",
+    "pm2*",
+    "user@*",
+    "session-*",
+    "atd",
+    "tmux*",
+    "screen*",
+    "jenkins-agent*",
+    "actions.runner*",
+    "gitlab-runner*",
+];
+
+/// Whether a hint may name a unit as one to stop for good: it is a service that is neither kept nor lived in.
+pub fn may_be_suggested(unit: &str) -> bool {
+    unit.ends_with(".service") && !is_kept(unit) && !is_any_of(unit, LIVED_IN_UNITS)
+}
+
 /// Whether a unit is kept running, whatever is granted. By its name alone: a host's aliases are its script's part.
 pub fn is_kept(unit: &str) -> bool {
+    is_any_of(unit, KEPT_UNITS)
+}
+
+fn is_any_of(unit: &str, list: &[&str]) -> bool {
     let unit = unit.to_ascii_lowercase();
     let stem = unit.strip_suffix(".service").unwrap_or(&unit);
     let name = stem.split_once('@').map_or(stem, |(name, _)| name);
-    KEPT_UNITS.iter().any(|kept| match kept.strip_suffix('*') {
+    list.iter().any(|kept| match kept.strip_suffix('*') {
         Some(beginning) => stem.starts_with(beginning),
         None => name == *kept,
     })
@@ -248,5 +283,15 @@ mod tests {
         for unit in ["sophia-gong_mcp.service", "nginx-exporter.service", "cron-backup.service", "users.service"] {
             assert!(!is_kept(unit), "{unit}");
         }
+    }
+
+    #[test]
+    fn no_unit_that_others_live_in_is_suggested() {
+        for unit in
+            ["docker.service", "user@1000.service", "session-3.scope", "pm2-ada.service", "ssh.service", "x.slice"]
+        {
+            assert!(!may_be_suggested(unit), "{unit}");
+        }
+        assert!(may_be_suggested("jenkins.service") && may_be_suggested("apache2.service"));
     }
 }

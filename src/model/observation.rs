@@ -1,6 +1,6 @@
 //! What a probe saw of one instance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,12 @@ pub struct Observation {
     pub files: BTreeMap<String, Seen<LiveFile>>,
     pub units: BTreeMap<String, Seen<LiveUnit>>,
     pub listeners: Seen<Vec<Listener>>,
+    /// Who holds a port that was asked about and is of no unit that was, by process.
+    #[serde(default)]
+    pub strangers: BTreeMap<u32, Stranger>,
+    /// The units that evenkeel's way into the host leads through.
+    #[serde(default)]
+    pub way_in: BTreeSet<String>,
     /// Whether nginx is installed and what it serves. Absent: not installed.
     pub nginx: Seen<LiveNginx>,
     /// Installed version by package asked about.
@@ -145,6 +151,17 @@ pub struct Listener {
     pub process: String,
     /// The unit its process belongs to, where it belongs to one.
     pub unit: Option<String>,
+}
+
+/// A process that evenkeel has nothing to do with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Its command line, without what may let somebody in.
+    pub command: String,
+    /// For how many seconds it has run.
+    pub runs_for: Option<u64>,
+    /// The programs of all processes in its control group. Empty: not known.
+    pub programs: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

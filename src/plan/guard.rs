@@ -1,15 +1,7 @@
 //! What is refused before anything is touched, and why.
 
-use std::collections::BTreeSet;
-
 use super::instance::{Differ, NOT_ASKED};
-use crate::model::{
-    finding::Finding,
-    observation::{Listener, LiveUnit},
-    paths,
-    plan::{Action, Step},
-    seen::Seen,
-};
+use crate::model::{finding::Finding, observation::LiveUnit, paths, seen::Seen};
 
 /// Debian's packages that bring an nginx that runs.
 const NGINX_PACKAGES: [&str; 5] = ["nginx", "nginx-core", "nginx-extras", "nginx-full", "nginx-light"];
@@ -19,11 +11,12 @@ impl Differ<'_> {
         self.unfinished();
         self.users();
         self.nginx_installed();
+        self.way_in();
         self.ports();
         self.deployment_running();
     }
 
-    fn refuse(&mut self, code: &str, message: String, hint: String) {
+    pub(super) fn refuse(&mut self, code: &str, message: String, hint: String) {
         self.findings.push(Finding::error(code, message).on(self.name()).hint(hint));
     }
 
@@ -78,51 +71,14 @@ impl Differ<'_> {
         }
     }
 
-    /// A port that a step is about to bind must be free, or held by what that step replaces.
-    fn ports(&mut self) {
-        let mut wanted = Vec::new();
-        for replica in self.desired.replicas.values() {
-            let starts = |step: &Step| matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit);
-            if self.steps.iter().any(starts) {
-                let mut allowed: BTreeSet<String> = self.owned.units.keys().cloned().collect();
-                // Of our own units only the ones that go, or the replica itself, may hold it.
-                allowed.retain(|unit| *unit == replica.unit || !self.desired.replicas.contains_key(unit));
-                allowed.insert(replica.unit.clone());
-                allowed.extend(replica.replaces.iter().cloned());
-                wanted.push((replica.port, format!("service/{}", replica.service), allowed));
-            }
-        }
-        if let Some(nginx) = &self.desired.nginx
-            && self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }))
-        {
-            let allowed = BTreeSet::from(["nginx.service".to_owned()]);
-            wanted.push((80, "nginx".to_owned(), allowed.clone()));
-            if !self.desired.certificates.is_empty() {
-                wanted.push((443, "nginx".to_owned(), allowed.clone()));
-            }
-            wanted.push((nginx.digest_port, "nginx".to_owned(), allowed));
-        }
-        if wanted.is_empty() {
-            return;
-        }
-        let live = self.live;
-        let Some(listeners) = self.known("who listens on which port", &live.listeners) else { return };
-        for (port, resource, allowed) in wanted {
-            let taken = |listener: &&Listener| {
-                listener.port == port && !listener.unit.as_ref().is_some_and(|unit| allowed.contains(unit))
-            };
-            if let Some(listener) = listeners.iter().find(taken) {
-                let unit = listener.unit.as_ref().map(|unit| format!(", of {unit}")).unwrap_or_default();
-                let hint = match &listener.unit {
-                    Some(unit) => format!("stop it, choose another port, or declare `replaces: [{unit}]`"),
-                    None => "stop it, or choose another port".to_owned(),
-                };
-                self.refuse(
-                    "port-taken",
-                    format!("port {port} of {resource} is taken by {} (pid {}{unit})", listener.process, listener.pid),
-                    hint,
-                );
-            }
+    /// Whatever a unit is called on this host: evenkeel does not stop what it comes in by.
+    fn way_in(&mut self) {
+        let replaced =
+            self.desired.replicas.values().flat_map(|replica| replica.replaces.iter().map(move |unit| (replica, unit)));
+        let asked: Vec<_> = replaced.filter(|(_, unit)| self.live.way_in.contains(*unit)).collect();
+        for (replica, unit) in asked {
+            let message = format!("service/{} replaces {unit}, through which evenkeel comes in there", replica.service);
+            self.refuse("kept-unit", message, "take it out of `replaces`; no grant allows it".to_owned());
         }
     }
 }

@@ -11,6 +11,7 @@ mod instance;
 mod links;
 mod moved;
 mod order;
+mod ports;
 mod replica;
 mod site;
 mod venv;

@@ -14,6 +14,7 @@ use evenkeel::{
         manifest::{Manifest, StartedWith},
         observation::{
             Checked, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation,
+            Stranger,
         },
         plan::{Action, Before, Step},
         seal::Seal,
@@ -65,6 +66,10 @@ pub struct Host {
     pub python: Option<String>,
     /// Programs that listen and are nobody's unit here.
     pub listeners: Vec<Listener>,
+    /// What is told of processes that listen.
+    pub strangers: BTreeMap<u32, Stranger>,
+    /// Units that evenkeel comes in by.
+    pub way_in: BTreeSet<String>,
     /// Certificates, by their path, that are not as they should be.
     pub certificates: BTreeMap<String, LiveCertificate>,
 }
@@ -183,6 +188,8 @@ impl Host {
             files: paths.map(|path| (path.clone(), self.live_file(path, &owned, desired))).collect(),
             units: units.map(|name| (name.clone(), self.live_unit(name))).collect(),
             listeners: Seen::Known(self.listeners()),
+            strangers: self.strangers.clone(),
+            way_in: self.way_in.clone(),
             nginx: self.nginx.as_ref().map_or(Seen::Absent, |nginx| {
                 let digest = nginx.serving.filter(|_| nginx.running).map_or(Seen::Absent, Seen::Known);
                 Seen::Known(LiveNginx { running: nginx.running, digest })

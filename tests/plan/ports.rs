@@ -1,6 +1,8 @@
 //! A port that a step is about to bind is free, or held by what makes room in the same plan.
 
-use evenkeel::model::observation::Listener;
+use std::collections::BTreeMap;
+
+use evenkeel::model::observation::{Listener, Stranger};
 
 use crate::{
     declared::example,
@@ -22,14 +24,60 @@ fn a_port_taken_by_another_program_is_refused_by_its_name() {
     ");
 }
 
+/// java, which runs with these programs in its control group.
+fn java(programs: &[&str]) -> BTreeMap<u32, Stranger> {
+    let programs = programs.iter().map(|program| (*program).to_owned()).collect();
+    [(99, Stranger { command: "java -jar ci.war".to_owned(), runs_for: Some(700), programs })].into()
+}
+
 #[test]
-fn a_port_taken_by_another_unit_is_refused_by_its_name() {
-    let world = World::empty(&example())
-        .on("business-tools", |host| host.listeners.push(listener(8100, Some("jenkins.service"))));
-    insta::assert_snapshot!(findings(&world.plan()), @r"
-    business-tools port-taken: port 8100 of service/gong_mcp is taken by java (pid 99, of jenkins.service)
-      hint: stop it, choose another port, or declare `replaces: [jenkins.service]`
-    ");
+fn a_unit_that_runs_one_program_alone_may_be_replaced() {
+    let world = World::empty(&example()).on("business-tools", |host| {
+        host.listeners.push(listener(8100, Some("jenkins.service")));
+        host.strangers = java(&["java"]);
+    });
+    insta::assert_snapshot!(findings(&world.plan()), @"");
+}
+
+#[test]
+fn a_unit_that_others_live_in_is_left_and_the_process_is_named() {
+    for (unit, programs) in [
+        ("jenkins.service", &["java", "sh"][..]),
+        ("jenkins.service", &[]),
+        ("ssh.service", &["java"]),
+        ("docker.service", &["java"]),
+        ("user@1000.service", &["java"]),
+        ("session-3.scope", &["java"]),
+        ("supervisor.service", &["java"]),
+    ] {
+        let world = World::empty(&example()).on("business-tools", |host| {
+            host.listeners.push(listener(8100, Some(unit)));
+            host.strangers = java(programs);
+        });
+        let text = findings(&world.plan());
+        assert!(!text.contains("replaces") && !text.contains("systemctl"), "{text}");
+        assert!(text.contains("`sudo kill 99`") && text.contains("`java -jar ci.war`"), "{text}");
+    }
+}
+
+#[test]
+fn what_evenkeel_comes_in_by_is_replaced_by_nobody() {
+    let world = World::empty(&example()).on("business-tools", |host| {
+        host.way_in.insert("sophia-gong_mcp.service".to_owned());
+    });
+    insta::assert_snapshot!(findings(&world.plan()), @"");
+}
+
+#[test]
+fn no_port_of_nginx_is_made_free_by_a_key_that_sites_do_not_have() {
+    let world = World::empty(&example()).on("ai-core", |host| {
+        host.listeners.push(Listener { process: "apache2".to_owned(), ..listener(80, Some("apache2.service")) });
+        let programs = ["apache2".to_owned()].into();
+        host.strangers =
+            [(99, Stranger { command: "/usr/sbin/apache2 -k start".to_owned(), runs_for: Some(90_000), programs })]
+                .into();
+    });
+    insta::assert_snapshot!(findings(&world.plan()), @"");
 }
 
 #[test]

@@ -53,6 +53,8 @@ fn observe(state: &State, question: &Question) -> Observation {
         files: question.paths.iter().chain(of_manifest).map(|path| (path.clone(), live_file(state, path))).collect(),
         units: units.map(|name| (name.clone(), live_unit(state, name))).collect(),
         listeners: Seen::Known(listeners(state, question.digest_port)),
+        strangers: Default::default(),
+        way_in: Default::default(),
         nginx: Seen::Known(LiveNginx {
             running: state.systemd.is_active("nginx.service"),
             digest: state.serving.map_or(Seen::Absent, Seen::Known),

@@ -47,6 +47,7 @@ fn of_ai_core() -> Question {
         venvs: BTreeSet::new(),
         interpreters: BTreeSet::new(),
         certificates: BTreeSet::new(),
+        ports: Default::default(),
         digest_port: Some(19_180),
     }
 }

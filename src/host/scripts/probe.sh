@@ -1,5 +1,5 @@
 # What is live on this host, in one go. Set before: base, paths (one a line), units, users, packages,
-# releases, venvs, interpreters (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port
+# releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port
 # (empty: nginx is no business of ours); packages_said and packages_database (what an earlier answer said of the
 # very same packages, and of which state of dpkg's database). With interpreters, after venv.sh.
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
@@ -95,9 +95,52 @@ if listeners=$(ss -Hltnp 2>&1); then
     done 2>/dev/null <"/proc/$pid/cgroup"
   done
   section groups "$groups"
+
+  # Who holds a port that is asked about and is of no unit that is: its command, when it began, and which programs
+  # its unit runs. Only there, for this takes programs.
+  strangers=
+  IFS=$newline
+  for line in $listeners; do
+    unset IFS
+    set -- $line
+    case " $ports " in *" ${4##*:} "*) ;; *) continue ;; esac
+    case $line in *pid=*) pid=${line#*pid=} pid=${pid%%[!0-9]*} ;; *) continue ;; esac
+    group=${groups#*"$newline$pid "} group=${group%%"$newline"*}
+    case " $units " in *" ${group##*/} "*) continue ;; esac
+    case $strangers in *"$newline$pid$tab"*) continue ;; esac
+    stat='' command=''
+    { read -r stat <"/proc/$pid/stat" && command=$(head -c 1000 "/proc/$pid/cmdline" | tr '\0\n\t' '   '); } 2>/dev/null
+    strangers="$strangers$newline$pid$tab${stat##*) }$tab$command$tab"
+    for processes in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+      processes=$processes$group/cgroup.procs number=0
+      [ "$group" ] && [ -r "$processes" ] || continue
+      while read -r process && number=$((number + 1)) && [ $number -le 200 ]; do
+        read -r program <"/proc/$process/comm" && strangers="$strangers$program/"
+      done 2>/dev/null <"$processes"
+      break
+    done
+  done
+  unset IFS
+  if [ "$strangers" ]; then
+    read -r uptime _ </proc/uptime
+    section strangers "$uptime$strangers"
+  fi
 else
   section '?listeners' "$listeners (package iproute2 has ss)"
 fi
+
+# The units of whatever this script came in by: its own process and all that started it.
+way=
+process=$$
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  while IFS= read -r line; do
+    case $line in 0::/?* | *:name=systemd:/?*) way="$way${line##*/}$newline" && break ;; esac
+  done 2>/dev/null <"/proc/$process/cgroup"
+  { read -r stat <"/proc/$process/stat"; } 2>/dev/null || break
+  stat=${stat##*) } stat=${stat#* } process=${stat%% *}
+  [ "$process" -gt 1 ] || break
+done
+section way "$way"
 
 # nginx: installed, and the digest of the configuration that it really serves.
 if command -v nginx >/dev/null; then

@@ -1,0 +1,122 @@
+//! A port that a step is about to bind: free, or held by what makes room for it.
+//!
+//! Keeps true: a hint frees the port and nothing else. A unit is named as one to stop only where it runs this one program;
+//! else its process is. `replaces` is named for services alone, which have it.
+
+use std::collections::BTreeSet;
+
+use super::instance::Differ;
+use crate::model::{
+    desired::Replica,
+    grants,
+    observation::{Listener, Stranger},
+    plan::{Action, Step},
+};
+
+/// A port that is about to be bound.
+struct Wanted {
+    port: u16,
+    /// Whose it is to be.
+    resource: String,
+    /// Units that may hold it until then.
+    allowed: BTreeSet<String>,
+    /// What may stand in the place of the port.
+    otherwise: &'static str,
+    /// Whether who wants it can declare `replaces`.
+    replaces: bool,
+}
+
+const DIGEST: &str = ", or choose another `digest_port` in fleet.yaml";
+const SERVICE: &str = ", or choose another port";
+
+impl Differ<'_> {
+    pub(super) fn ports(&mut self) {
+        let wanted: Vec<Wanted> = self.of_services().into_iter().chain(self.of_nginx()).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let live = self.live;
+        let Some(listeners) = self.known("who listens on which port", &live.listeners) else { return };
+        for wanted in wanted {
+            let taken = |listener: &&Listener| {
+                listener.port == wanted.port
+                    && !listener.unit.as_ref().is_some_and(|unit| wanted.allowed.contains(unit))
+            };
+            if let Some(listener) = listeners.iter().find(taken) {
+                let stranger = live.strangers.get(&listener.pid);
+                let hint = hint(&wanted, listener, stranger);
+                self.refuse("port-taken", message(&wanted, listener, stranger), hint);
+            }
+        }
+    }
+
+    fn of_services(&self) -> Vec<Wanted> {
+        let is_started = |replica: &&Replica| {
+            let starts = |step: &Step| matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit);
+            self.steps.iter().any(starts)
+        };
+        let wanted = |replica: &Replica| {
+            let mut allowed: BTreeSet<String> = self.owned.units.keys().cloned().collect();
+            // Of our own units only the ones that go, or the replica itself, may hold it.
+            allowed.retain(|unit| *unit == replica.unit || !self.desired.replicas.contains_key(unit));
+            allowed.insert(replica.unit.clone());
+            allowed.extend(replica.replaces.iter().cloned());
+            let resource = format!("service/{}", replica.service);
+            Wanted { port: replica.port, resource, allowed, otherwise: SERVICE, replaces: true }
+        };
+        self.desired.replicas.values().filter(is_started).map(wanted).collect()
+    }
+
+    fn of_nginx(&self) -> Vec<Wanted> {
+        let reloads = self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
+        let Some(nginx) = self.desired.nginx.as_ref().filter(|_| reloads) else { return Vec::new() };
+        let wanted = |port, otherwise| {
+            let allowed = BTreeSet::from(["nginx.service".to_owned()]);
+            Wanted { port, resource: "nginx".to_owned(), allowed, otherwise, replaces: false }
+        };
+        let tls = (!self.desired.certificates.is_empty()).then(|| wanted(443, ""));
+        [wanted(80, "")].into_iter().chain(tls).chain([wanted(nginx.digest_port, DIGEST)]).collect()
+    }
+}
+
+fn message(wanted: &Wanted, listener: &Listener, stranger: Option<&Stranger>) -> String {
+    let Listener { process, pid, .. } = listener;
+    let unit = listener.unit.as_ref().map(|unit| format!(", of {unit}")).unwrap_or_default();
+    let age =
+        stranger.and_then(|stranger| stranger.runs_for).map(|age| format!(", for {}", span(age))).unwrap_or_default();
+    let command = stranger.map(|stranger| &stranger.command).filter(|command| !command.is_empty());
+    let command = command.map(|command| format!(": `{command}`")).unwrap_or_default();
+    format!("port {} of {} is taken by {process} (pid {pid}{unit}{age}){command}", wanted.port, wanted.resource)
+}
+
+fn hint(wanted: &Wanted, listener: &Listener, stranger: Option<&Stranger>) -> String {
+    let otherwise = wanted.otherwise;
+    let own = listener.unit.as_ref().filter(|unit| runs_this_alone(unit, listener, stranger));
+    let process = match listener.pid {
+        0 => "stop that process".to_owned(),
+        pid => format!("stop that process (`sudo kill {pid}`)"),
+    };
+    match (own, &listener.unit) {
+        (Some(unit), _) if wanted.replaces => {
+            format!("stop it (`sudo systemctl disable --now {unit}`){otherwise}, or declare `replaces: [{unit}]`")
+        }
+        (Some(unit), _) => format!("stop it (`sudo systemctl disable --now {unit}`){otherwise}"),
+        (None, Some(unit)) => format!("{process}{otherwise}; leave {unit}, which is not its alone"),
+        (None, None) => format!("{process}{otherwise}"),
+    }
+}
+
+/// Whether the unit is this program's own, as far as was seen.
+fn runs_this_alone(unit: &str, listener: &Listener, stranger: Option<&Stranger>) -> bool {
+    let alone = |stranger: &Stranger| stranger.programs.len() == 1 && stranger.programs.contains(&listener.process);
+    grants::may_be_suggested(unit) && stranger.is_some_and(alone)
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
