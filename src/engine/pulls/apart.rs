@@ -210,7 +210,7 @@ fn read(reading: &Reading, prepared: &mut BTreeMap<EnvironmentName, Prepared>) -
     let merged = repository.and_then(|repository| repository.merged(&reading.base, &reading.head));
     let merged = match merged.map_err(|error| report::chain(&error))? {
         Merged::Conflict(paths) => return Ok(Answer::Conflict(paths)),
-        Merged::Clean(merged) => merged,
+        Merged::Clean(merged) => *merged,
     };
     let mut trees = Trees { merged, read: BTreeMap::new() };
     let reader = Reader {
