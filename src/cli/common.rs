@@ -19,7 +19,7 @@ use rustix::{
 use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
-    engine::{Prepared, declared, gathered, prepare::PrepareError, roster::Roster},
+    engine::{Prepared, declared, gathered, overrides, prepare::PrepareError, roster::Roster},
     git::{self, WorkTree},
     host::{SshHost, Target},
     model::{
@@ -141,13 +141,7 @@ impl ReachArgs {
     /// thread made from it, enters that first: the lab's addresses exist nowhere else.
     pub fn overrides(&self) -> Result<Overrides, Failure> {
         let Some(path) = &self.overrides else { return Ok(Overrides::default()) };
-        let told = |error| Failure::new(ERROR, format!("the override file {}: {error}", path.display()));
-        let text = fs::read_to_string(path).map_err(told)?;
-        let overrides = declare::read_overrides(&text, &path.display().to_string()).map_err(|findings| {
-            let mut failure = Failure::new(ERROR, format!("the override file {} is not valid", path.display()));
-            failure.findings = findings;
-            failure
-        })?;
+        let overrides = overrides::read(path)?;
         if let Some(namespace) = &overrides.network_namespace {
             enter(namespace)?;
         }
