@@ -28,7 +28,7 @@ const ANSWERS: usize = 10_000;
 
 /// A reference that another one moves is tried again so often, after such pauses. Its lock is held for no longer than a
 /// small file takes to be written and synced.
-const TRIES: u32 = 500;
+const TRIES: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Whose heads these are. An environment's are kept by its name and not by its branch's: the default branch says which
