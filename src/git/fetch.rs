@@ -102,7 +102,7 @@ impl Repository {
             RemoteUrl::Http(_) | RemoteUrl::Ssh(_) => None,
         };
         if let (RemoteUrl::Local(path), Some(heads)) = (&self.url, &listed) {
-            self.measure(mirror, path, mirrored(heads))?;
+            self.count_offered(mirror, path, mirrored(heads))?;
         }
         let intake = Intake::new(mirror, &self.url, &self.budget);
         let done = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
@@ -121,7 +121,7 @@ impl Repository {
     }
 
     /// Refuses what a repository on this machine has at these heads and the budget does not allow.
-    pub(super) fn measure<'h>(
+    pub(super) fn count_offered<'h>(
         &self,
         mirror: &git2::Repository,
         path: &Path,

@@ -134,7 +134,7 @@ impl Repository {
                     None => head.name == *name,
                 })
             };
-            self.measure(mirror, path, local::heads(path)?.iter().filter(is_named))?;
+            self.count_offered(mirror, path, local::heads(path)?.iter().filter(is_named))?;
         }
         let refspecs: Vec<String> = names.iter().map(|name| format!("+{name}:{name}")).collect();
         let intake = Intake::new(mirror, &self.url, &self.budget);

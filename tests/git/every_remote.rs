@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
 
 use evenkeel::git::{Credentials, GitError, RemoteUrl, Repository};
 
-use crate::helpers::{append, append_files, both, git, hook, must, noon, production, record, seen, text, told};
+use crate::helpers::{append, append_files, both, git, hook, must, production, record, seen, text, told};
 
 /// What every remote must be good for: fetched, appended to, marked, and appended to by one only.
 pub fn reads_and_writes(folder: &Path, url: &RemoteUrl, credentials: &Credentials, bare: &Path) {
