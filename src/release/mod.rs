@@ -18,7 +18,7 @@ mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use build::{BuildError, Builds, Fault, Job, Made, Workshop};
+pub use build::{BuildError, Builds, Cgroups, Fault, Job, Made, NoCgroup, Workshop};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Known, Unfetched};
