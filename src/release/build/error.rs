@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, process::ExitStatus};
 
 use thiserror::Error;
 
+use super::sandbox::MOST_PROCESSES;
 use crate::model::quantity::Span;
 
 #[derive(Debug, Error)]
@@ -31,8 +32,8 @@ pub enum BuildError {
         fault: Fault,
         last_lines: Vec<String>,
         network: bool,
-        /// The most processes and threads that it might have, if it was refused more.
-        out_of_tasks: Option<usize>,
+        /// Whether it was refused one process or thread too many.
+        out_of_tasks: bool,
         log: PathBuf,
     },
 }
@@ -83,7 +84,9 @@ fn offline(fault: &Fault, network: bool) -> &'static str {
 }
 
 /// The last lines say "cannot fork" at best.
-fn refused(out_of_tasks: Option<usize>) -> String {
-    let told = |most| format!("it was refused more than {most} processes and threads at once; let it run fewer; ");
-    out_of_tasks.map(told).unwrap_or_default()
+fn refused(out_of_tasks: bool) -> String {
+    if !out_of_tasks {
+        return String::new();
+    }
+    format!("it was refused more than {MOST_PROCESSES} processes and threads at once; let it run fewer; ")
 }

@@ -157,7 +157,7 @@ impl Workshop {
                     fault,
                     last_lines: log.last_lines(LAST_LINES),
                     network: job.build.network,
-                    out_of_tasks: out_of_tasks.then_some(MOST_PROCESSES),
+                    out_of_tasks,
                     log: whole,
                 })
             }
