@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsStr,
-    fs,
     future::Future,
     io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},

@@ -21,7 +21,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-pub use build::{BuildError, Builds, ENTER_BUILD, Fault, Job, Made, Workshop, enter};
+pub use build::{BuildError, Builds, Cgroups, ENTER_BUILD, Fault, Job, Made, NoCgroup, Workshop, enter};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Known, Unfetched};
