@@ -190,6 +190,16 @@ fn commit_messages_and_last_lines() -> Tested {
 }
 
 #[test]
+fn a_deployment_that_left_out_an_instance_tells_what_was_done_on_the_others() -> Tested {
+    let deployment = deployment_that_left_out_an_instance()?;
+    assert_eq!(deployment.failed.len(), 1);
+    let message = report::deployment::commit_message(&deployment, Some("Point gong at the new memory service"));
+    let ending = report::deployment::outcome(&deployment, PLAIN);
+    assert_snapshot!("left_out", [message, ending].join("\n=====\n"));
+    Ok(())
+}
+
+#[test]
 fn history_and_show() -> Tested {
     let mut records = Vec::new();
     for (index, outcome) in OUTCOMES.into_iter().enumerate() {

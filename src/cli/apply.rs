@@ -76,6 +76,9 @@ pub fn run(args: &Args) -> Exit {
         Next::Build(plan) => plan,
     };
     println!("Building what is not built yet; no host is touched before that is done.");
+    if let Err(why) = place.workshop().cgroups() {
+        println!("Builds get no cgroup of their own: {why}.");
+    }
     match args.hosts.build(&tree, &overrides, commits, &place)? {
         Ok(built) => match common::block_on(deploy(args, &roster, &place, &tree.fleet, built, &commit))? {
             Next::Done(code) => Ok(code),

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsStr,
-    fs,
     future::Future,
     io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -15,7 +14,7 @@ use rustix::fs::Mode;
 use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
-    engine::{Prepared, declared, gathered, prepare::PrepareError, roster::Roster},
+    engine::{Prepared, declared, gathered, overrides, prepare::PrepareError, roster::Roster},
     git::{self, WorkTree},
     host::{Namespace, SshHost, Target},
     model::{
@@ -136,14 +135,7 @@ impl ReachArgs {
     /// Reads the override file.
     pub fn overrides(&self) -> Result<Overrides, Failure> {
         let Some(path) = &self.overrides else { return Ok(Overrides::default()) };
-        let told = |error| Failure::new(ERROR, format!("the override file {}: {error}", path.display()));
-        let text = fs::read_to_string(path).map_err(told)?;
-        let overrides = declare::read_overrides(&text, &path.display().to_string()).map_err(|findings| {
-            let mut failure = Failure::new(ERROR, format!("the override file {} is not valid", path.display()));
-            failure.findings = findings;
-            failure
-        })?;
-        Ok(overrides)
+        Ok(overrides::read(path)?)
     }
 
     /// Where hosts are dialled: in the network namespace that the overrides name (a lab's), for its addresses exist

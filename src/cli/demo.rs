@@ -32,8 +32,7 @@ use super::{
 };
 use crate::{
     decide::Policy,
-    declare,
-    engine::{NetworkFetcher, access::AccessFile, ledger::GitLedger, pass::Seat, reconcile::Reconciler},
+    engine::{NetworkFetcher, access::AccessFile, ledger::GitLedger, overrides, pass::Seat, reconcile::Reconciler},
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},
@@ -253,13 +252,7 @@ impl Stage {
         )?;
         println!("The folder {} is now the repository {}", args.fleet.fleet.display(), bare.display());
         let repository = Repository::open(&folder.join("state/mirror.git"), &address(&bare)?, Credentials::default())?;
-        let file = lab.override_file();
-        let text = fs::read_to_string(&file)?;
-        let overrides = declare::read_overrides(&text, &file.display().to_string()).map_err(|findings| {
-            let mut failure = Failure::new(ERROR, "the lab's override file is not valid");
-            failure.findings = findings;
-            failure
-        })?;
+        let overrides = overrides::read(&lab.override_file())?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
         let mut reconciler = Reconciler::new(
             GitLedger::new(repository, "fleet"),

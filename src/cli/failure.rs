@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::{ERROR, REFUSED, common};
 use crate::{
-    engine::{desk::DeskError, ledger::LedgerError, pass::PassError, prepare::PrepareError},
+    engine::{desk::DeskError, ledger::LedgerError, overrides::OverridesError, pass::PassError, prepare::PrepareError},
     git::GitError,
     model::finding::Finding,
     report,
@@ -93,6 +93,16 @@ impl From<PrepareError> for Failure {
         if let PrepareError::Invalid { findings } = error {
             failure.findings = findings;
             failure.code = REFUSED;
+        }
+        failure
+    }
+}
+
+impl From<OverridesError> for Failure {
+    fn from(error: OverridesError) -> Self {
+        let mut failure = Self::of(&error);
+        if let OverridesError::Invalid { findings, .. } = error {
+            failure.findings = findings;
         }
         failure
     }

@@ -56,7 +56,6 @@ pub fn run(args: &HistoryArgs) -> Exit {
 
 pub fn show(args: &ShowArgs) -> Exit {
     let (repository, environment) = args.which.find()?;
-    let records = repository.records(&environment, usize::MAX)?;
     let matches = |record: &Record| match &args.deployment {
         None => true,
         Some(wanted) => {
@@ -64,7 +63,7 @@ pub fn show(args: &ShowArgs) -> Exit {
                 || (wanted.len() >= 6 && record.commit.starts_with(wanted.as_str()))
         }
     };
-    let Some(record) = records.into_iter().find(matches) else {
+    let Some(record) = repository.find_record(&environment, matches)? else {
         return Err(match &args.deployment {
             None => Failure::new(ERROR, format!("{environment} has no deployments yet")),
             Some(wanted) => Failure::new(ERROR, format!("{environment} has no deployment {wanted}"))

@@ -91,7 +91,13 @@ pub fn run(args: &Args) -> Exit {
             Box::new(log_event),
         );
         reconciler.fetcher = Arc::new(fetcher);
-        reconciler.workshop = Some(Arc::new(place.workshop()));
+        let workshop = Arc::new(place.workshop());
+        // Before any other process is started: a cgroup that is divided holds none itself.
+        match workshop.cgroups() {
+            Ok(_) => info!(build_cgroups = true, "each build gets a cgroup of its own"),
+            Err(why) => info!(build_cgroups = false, "builds get no cgroup of their own: {why}"),
+        }
+        reconciler.workshop = Some(workshop);
         reconciler.attempts = Arc::new(Attempts::open(&place.state));
         reconciler.github = github.clone();
         let reconciler = Arc::new(reconciler);

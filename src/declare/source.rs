@@ -78,6 +78,7 @@ fn build(keys: &BuildKeys) -> Option<Build> {
         network: keys.network.unwrap_or(false),
         timeout: keys.timeout.as_deref().copied().unwrap_or(BUILD_TIMEOUT),
         memory: keys.memory.as_ref().map_or(BUILD_MEMORY, |memory| memory.bytes()),
+        cpu: keys.cpu,
     })
 }
 

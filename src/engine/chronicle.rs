@@ -7,6 +7,7 @@
 use super::{
     Prepared,
     ledger::{Files, GitLedger, Ledger, LedgerError},
+    off::off,
     record::{self, RECORD, STANDING},
 };
 use crate::{
@@ -152,7 +153,8 @@ async fn believed<L: Ledger>(
     if !remembered {
         ledger.vouched(environment, &commit).await?;
     }
-    let claimed = claimed(&files)?;
+    let (claimed, files) = off(move || (claimed(&files), files)).await?;
+    let claimed = claimed?;
     if remembered {
         let Claimed { standing, deployment } = claimed;
         return Ok(Newest { commit: Some(commit), files, standing, deployment, ..Newest::default() });
@@ -160,7 +162,10 @@ async fn believed<L: Ledger>(
     let held = ledger.held(environment, Held::asked(claimed.commits())).await?;
     // What was believed once can be read.
     let before = ledger.believed_before(environment, &commit, &HEAD).await?;
-    let before = before.and_then(|before| self::claimed(&before.files).ok());
+    let before = match before {
+        Some(before) => off(move || self::claimed(&before.files)).await?.ok(),
+        None => None,
+    };
     let raw = claimed.deployment.clone();
     let belief = belief::believe(environment, claimed, before, &held, &Budget::STANDARD);
     let Belief { standing, deployment, generation, doubt, mut refusals } = belief;
@@ -306,4 +311,46 @@ async fn message<L: Ledger>(ledger: &L, deployment: &Deployment) -> String {
         None => None,
     };
     report::deployment::commit_message(deployment, subject.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use chrono::Utc;
+
+    use super::*;
+    use crate::git::{Credentials, Repository, commit_to_bare, create_bare_from_folder};
+
+    #[test]
+    fn what_a_history_says_is_parsed_away_from_the_runtimes_threads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (fleet, bare) = (folder.path().join("fleet"), folder.path().join("config.git"));
+        std::fs::create_dir_all(fleet.join("environments")).expect("a folder");
+        std::fs::write(fleet.join("fleet.yaml"), "name: demo\n").expect("it is written");
+        std::fs::write(fleet.join("environments/production.yaml"), "branch: main\n").expect("it is written");
+        let when = Utc::now();
+        create_bare_from_folder(&bare, &[(&fleet, "fleet")], "main", "First", when).expect("it is made");
+        // Takes long to parse, and leaves nothing.
+        let standing = format!("{{\"filler\": [{}1]}}", "1,".repeat(7 << 20));
+        let changes = [(STANDING.to_owned(), Some(standing.into_bytes()))].into();
+        commit_to_bare(&bare, "evenkeel/history/production", &changes, "Large", when).expect("it is pushed");
+
+        let url = bare.to_str().and_then(|path| path.parse().ok()).expect("an address");
+        let repository = Repository::open(&folder.path().join("mirror"), &url, Credentials::default());
+        let ledger = GitLedger::new(repository.expect("it opens"), "fleet");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let production = "production".parse().expect("a name");
+        let read = runtime.spawn(async move {
+            ledger.fetch().await.expect("it is fetched");
+            let began = Instant::now();
+            let newest = newest(&ledger, &production).await.expect("it is read");
+            (newest, began.elapsed())
+        });
+        let (newest, took) = runtime.block_on(read).expect("it ends");
+        assert_eq!((newest.commit.is_some(), newest.standing), (true, Standing::default()));
+        let busy = runtime.metrics().worker_total_busy_duration(0);
+        assert!(busy < took / 4, "the runtime's thread was busy for {busy:?} of {took:?}");
+    }
 }

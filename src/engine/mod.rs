@@ -21,6 +21,7 @@ pub mod ledger;
 mod limits;
 pub mod look;
 mod off;
+pub mod overrides;
 pub mod pass;
 pub mod prepare;
 pub mod pulls;

@@ -144,6 +144,12 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
         () = order.halt.detach() => return Err(PassError::Detached),
     };
     conclude(&mut deployment, ended, began);
+    if !deployment.failed.is_empty() {
+        // The record tells what was done. The intent before it tells what was planned.
+        let failed = deployment.failed.iter().map(|failure| failure.instance.clone()).collect();
+        let done = order.plan.without(&failed);
+        (deployment.summary, deployment.changes) = (done.summary(), report::plan::change_lines(&done));
+    }
     record(order.ledger, &deployment, order.prepared).await?;
     Ok(deployment)
 }

@@ -105,23 +105,23 @@ pub async fn last_good(ledger: &GitLedger, environment: &EnvironmentName) -> Res
 /// Newest first.
 async fn applied(ledger: &GitLedger, environment: &EnvironmentName) -> Result<Vec<Past>, RollbackError> {
     let name = environment.clone();
-    let entries = ledger.call(move |repository| repository.history(&name, usize::MAX)).await?;
-    let everywhere: BTreeSet<u64> = entries.iter().filter_map(was_live_everywhere).collect();
-    let past = |entry| {
-        let HistoryEntry::Deployment(record) = entry else { return None };
-        let deployment = record.deployment;
-        let reached = matches!(deployment.outcome, Some(Outcome::Applied | Outcome::Partial));
-        (reached
-            && deployment.kind == Kind::Change
-            && everywhere.contains(&deployment.generation)
-            && deployment.commits.environment.is_some())
-        .then_some(Past {
-            environment: deployment.environment,
-            generation: deployment.generation,
-            commits: deployment.commits,
-        })
-    };
-    Ok(entries.iter().cloned().filter_map(past).collect())
+    let pick = |entry| Some((was_live_everywhere(&entry), past(entry)));
+    let picked = ledger.call(move |repository| repository.pick_history(&name, pick)).await?;
+    let everywhere: BTreeSet<u64> = picked.iter().filter_map(|(everywhere, _)| *everywhere).collect();
+    let past = picked.into_iter().filter_map(|(_, past)| past);
+    Ok(past.filter(|past| everywhere.contains(&past.generation)).collect())
+}
+
+/// What was deployed to some instance at least.
+fn past(entry: HistoryEntry) -> Option<Past> {
+    let HistoryEntry::Deployment(record) = entry else { return None };
+    let deployment = record.deployment;
+    let reached = matches!(deployment.outcome, Some(Outcome::Applied | Outcome::Partial));
+    (reached && deployment.kind == Kind::Change && deployment.commits.environment.is_some()).then_some(Past {
+        environment: deployment.environment,
+        generation: deployment.generation,
+        commits: deployment.commits,
+    })
 }
 
 /// The generation that was live on all instances then. One that was deployed in part comes to that later.

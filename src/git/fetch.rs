@@ -4,7 +4,10 @@
 //! was; a history branch that vanished at the remote, or was set back there, stays here and is pushed
 //! back; one that was rewritten there is taken as it is there, never overwritten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use git2::{Direction, Oid, Reference, RemoteConnection};
 
@@ -12,6 +15,7 @@ use super::{
     error::{Context, GitError},
     intake::Intake,
     local::{self, MoveFrom},
+    offered::measure,
     repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, MIRRORED, Repository, descends},
     url::RemoteUrl,
 };
@@ -97,6 +101,9 @@ impl Repository {
             RemoteUrl::Local(path) => Some(local::heads(path)?),
             RemoteUrl::Http(_) | RemoteUrl::Ssh(_) => None,
         };
+        if let (RemoteUrl::Local(path), Some(heads)) = (&self.url, &listed) {
+            self.count_offered(mirror, path, mirrored(heads))?;
+        }
         let intake = Intake::new(mirror, &self.url, &self.budget);
         let done = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
             let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
@@ -111,6 +118,16 @@ impl Repository {
             return Err(GitError::Incomplete { url: self.url.to_string(), reference: head.name.clone() });
         }
         Ok(heads)
+    }
+
+    /// Refuses what a repository on this machine has at these heads and the budget does not allow.
+    pub(super) fn count_offered<'h>(
+        &self,
+        mirror: &git2::Repository,
+        path: &Path,
+        heads: impl Iterator<Item = &'h Head>,
+    ) -> Result<(), GitError> {
+        measure(mirror, &local::open(path)?, heads.map(|head| head.at), &self.url.to_string(), &self.budget)
     }
 
     /// Moves the mirror's references to where the remote's are. Hands back the environments whose

@@ -4,7 +4,7 @@
 //! so two controllers can never both have written the next one; nothing is ever overwritten.
 //! Never makes up what a record says: the caller hands over the files and the message.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap, ops::ControlFlow};
 
 use chrono::{DateTime, Utc};
 use git2::{FileMode, Oid, Tree, build::TreeUpdateBuilder};
@@ -13,13 +13,13 @@ use serde::de::DeserializeOwned;
 use super::{
     error::{Context, GitError},
     local::MoveFrom,
-    objects::read_blob,
+    objects::{over, read_blob},
     publish::diverged,
     repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, Repository, find_commit},
     signature::Signer,
 };
 use crate::model::{
-    budget::Budget,
+    budget::{Budget, Exceeded},
     name::EnvironmentName,
     outcome::Record,
     plan::Commits,
@@ -28,6 +28,7 @@ use crate::model::{
 };
 
 const RECORD: &str = "deployment.json";
+const STANDING: &str = "standing.json";
 /// Only in the commit of a control: its other files are those of the record before.
 const EVENT: &str = "event.json";
 
@@ -51,7 +52,7 @@ impl Repository {
     pub fn head(&self, environment: &EnvironmentName, files: &[&str]) -> Result<Option<Tip>, GitError> {
         let mirror = self.mirror()?;
         let commit = position(&mirror, &branch(environment))?;
-        commit.map(|commit| tip_at(&mirror, commit, files)).transpose()
+        commit.map(|commit| self.tip_at(&mirror, commit, files)).transpose()
     }
 
     /// The environments that have a history, as last fetched or written.
@@ -63,17 +64,41 @@ impl Repository {
     /// The newest `limit` controls and deployments, newest first, as last fetched or written. Commits
     /// that record neither are passed over.
     pub fn history(&self, environment: &EnvironmentName, limit: usize) -> Result<Vec<HistoryEntry>, GitError> {
-        self.newest(environment, limit, |commit| {
-            if let Some(event) = commit.parse::<StandingEvent>(EVENT)? {
-                return Ok(Some(HistoryEntry::Control { commit: commit.id.to_string(), event: Box::new(event) }));
-            }
-            Ok(commit.record()?.map(|record| HistoryEntry::Deployment(Box::new(record))))
-        })
+        self.newest(environment, limit, |commit| commit.entry())
+    }
+
+    /// What `pick` keeps of the controls and deployments, newest first, however many there are: no more than one of them
+    /// is held at a time.
+    pub fn pick_history<T>(
+        &self,
+        environment: &EnvironmentName,
+        mut pick: impl FnMut(HistoryEntry) -> Option<T>,
+    ) -> Result<Vec<T>, GitError> {
+        let mut picked = Vec::new();
+        self.walk(environment, |commit| {
+            picked.extend(commit.entry()?.and_then(&mut pick));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(picked)
     }
 
     /// As [`Self::history`], of deployments only.
     pub fn records(&self, environment: &EnvironmentName, limit: usize) -> Result<Vec<Record>, GitError> {
-        self.newest(environment, limit, |commit| if commit.holds(EVENT) { Ok(None) } else { commit.record() })
+        self.newest(environment, limit, |commit| commit.record_of_its_own())
+    }
+
+    /// The newest deployment that is meant.
+    pub fn find_record(
+        &self,
+        environment: &EnvironmentName,
+        is_meant: impl Fn(&Record) -> bool,
+    ) -> Result<Option<Record>, GitError> {
+        let mut found = None;
+        self.walk(environment, |commit| {
+            found = commit.record_of_its_own()?.filter(&is_meant);
+            Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(found)
     }
 
     /// Every file that a record keeps.
@@ -87,20 +112,9 @@ impl Repository {
     }
 
     /// Appends one commit whose tree is `files` to the commit that the caller built on (none: there was
-    /// no branch), and pushes it. When the branch is elsewhere, here or at the remote, that is
-    /// [`GitError::Diverged`] and nothing was written.
-    pub fn append(
-        &self,
-        environment: &EnvironmentName,
-        seen: Option<&str>,
-        files: &BTreeMap<String, Vec<u8>>,
-        message: &str,
-        when: DateTime<Utc>,
-    ) -> Result<String, GitError> {
-        self.append_signed(environment, seen, files, message, when, None)
-    }
-
-    /// As [`Self::append`], with a signature.
+    /// no branch), signed where `signer` is one, and pushes it. When the branch is elsewhere, here or at the remote, that
+    /// is [`GitError::Diverged`]; when a file is larger than the next reader takes, [`GitError::OverBudget`]. Nothing was
+    /// written then.
     pub fn append_signed(
         &self,
         environment: &EnvironmentName,
@@ -110,8 +124,13 @@ impl Repository {
         when: DateTime<Utc>,
         signer: Option<&Signer>,
     ) -> Result<String, GitError> {
-        let _writing = self.writing()?;
         let branch = branch(environment);
+        let most = self.budget.record_bytes;
+        let is_large = |name: &&str| files.get(*name).is_some_and(|content| content.len() as u64 > most);
+        if let Some(name) = [RECORD, STANDING, EVENT].iter().find(|name| is_large(name)) {
+            return Err(over(&format!("the next commit of {branch}"), name, Exceeded::FileBytes(most)));
+        }
+        let _writing = self.writing()?;
         let mirror = self.mirror()?;
         let seen = seen.map(|seen| Oid::from_str(seen).context("find commit", seen)).transpose()?;
         let ours = position(&mirror, &branch)?;
@@ -151,30 +170,68 @@ impl Repository {
         Ok(())
     }
 
-    /// Walks the branch from its newest commit, until `limit` are picked.
+    /// Walks the branch from its newest commit, until `limit` are picked. What is picked is kept, so it is no more than
+    /// the budget has.
     fn newest<T>(
         &self,
         environment: &EnvironmentName,
         limit: usize,
         pick: impl Fn(&HistoryCommit<'_>) -> Result<Option<T>, GitError>,
     ) -> Result<Vec<T>, GitError> {
+        let (mut picked, mut bytes, most) = (Vec::new(), 0u64, self.budget.records_bytes);
+        if limit == 0 {
+            return Ok(picked);
+        }
+        self.walk(environment, |commit| {
+            if let Some(found) = pick(commit)? {
+                picked.push(found);
+                bytes = bytes.saturating_add(commit.read.get());
+            }
+            if bytes > most {
+                return Err(over(commit.branch, "", Exceeded::RecordsBytes(most)));
+            }
+            Ok(if picked.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(picked)
+    }
+
+    /// Hands on each commit of the branch that records something, from the newest on.
+    fn walk(
+        &self,
+        environment: &EnvironmentName,
+        mut each: impl FnMut(&HistoryCommit<'_>) -> Result<ControlFlow<()>, GitError>,
+    ) -> Result<(), GitError> {
         let branch = branch(environment);
         let mirror = self.mirror()?;
         let mut next = position(&mirror, &branch)?;
-        let mut picked = Vec::new();
-        while let Some(id) = next.filter(|_| picked.len() < limit) {
+        while let Some(id) = next {
             let found = mirror.find_commit(id).context("find commit", id)?;
             next = found.parent_ids().next();
             let tree = found.tree().context("read the tree of", id)?;
-            let commit = HistoryCommit { mirror: &mirror, budget: &self.budget, branch: &branch, id, tree };
+            let (budget, read) = (&self.budget, Cell::new(0));
+            let commit = HistoryCommit { mirror: &mirror, budget, branch: &branch, id, tree, read };
             // Somebody else's commit has the record that was there before it, and is none.
             let before = next.map(|parent| mirror.find_commit(parent).and_then(|parent| parent.tree()));
             let before = before.transpose().context("read the tree before", id)?;
-            if before.is_none_or(|before| [RECORD, EVENT].iter().any(|file| !commit.has_as_in(file, &before))) {
-                picked.extend(pick(&commit)?);
+            if before.is_none_or(|before| [RECORD, EVENT].iter().any(|file| !commit.has_as_in(file, &before)))
+                && each(&commit)?.is_break()
+            {
+                break;
             }
         }
-        Ok(picked)
+        Ok(())
+    }
+
+    /// A commit of a history with the named files of its root.
+    pub(super) fn tip_at(&self, mirror: &git2::Repository, commit: Oid, files: &[&str]) -> Result<Tip, GitError> {
+        let tree = mirror.find_commit(commit).and_then(|commit| commit.tree()).context("read the tree of", commit)?;
+        let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
+        let from = format!("history commit {commit}");
+        for name in files {
+            let Some(entry) = tree.get_name(name) else { continue };
+            tip.files.insert((*name).to_owned(), read_blob(mirror, entry.id(), &from, name, self.budget.record_bytes)?);
+        }
+        Ok(tip)
     }
 }
 
@@ -185,6 +242,8 @@ struct HistoryCommit<'m> {
     branch: &'m str,
     id: Oid,
     tree: Tree<'m>,
+    /// How many bytes of it were parsed.
+    read: Cell<u64>,
 }
 
 impl HistoryCommit<'_> {
@@ -197,6 +256,18 @@ impl HistoryCommit<'_> {
         self.tree.get_name(file).is_some()
     }
 
+    fn entry(&self) -> Result<Option<HistoryEntry>, GitError> {
+        if let Some(event) = self.parse::<StandingEvent>(EVENT)? {
+            return Ok(Some(HistoryEntry::Control { commit: self.id.to_string(), event: Box::new(event) }));
+        }
+        Ok(self.record()?.map(|record| HistoryEntry::Deployment(Box::new(record))))
+    }
+
+    /// None of a control, which holds the record before it.
+    fn record_of_its_own(&self) -> Result<Option<Record>, GitError> {
+        if self.holds(EVENT) { Ok(None) } else { self.record() }
+    }
+
     fn record(&self) -> Result<Option<Record>, GitError> {
         let deployment = self.parse(RECORD)?;
         Ok(deployment.map(|deployment| Record { commit: self.id.to_string(), deployment }))
@@ -204,22 +275,13 @@ impl HistoryCommit<'_> {
 
     fn parse<T: DeserializeOwned>(&self, file: &'static str) -> Result<Option<T>, GitError> {
         let Some(entry) = self.tree.get_name(file) else { return Ok(None) };
-        let content = read_blob(self.mirror, entry.id(), file, self.budget)?;
+        let from = format!("commit {} on {}", self.id, self.branch);
+        let content = read_blob(self.mirror, entry.id(), &from, file, self.budget.record_bytes)?;
+        self.read.set(self.read.get().saturating_add(content.len() as u64));
         let parsed = serde_json::from_slice(&content);
         let (branch, commit) = (self.branch.to_owned(), self.id.to_string());
         parsed.map(Some).map_err(|source| GitError::Record { branch, commit, file, source })
     }
-}
-
-/// A commit of a history with the named files of its root.
-pub(super) fn tip_at(mirror: &git2::Repository, commit: Oid, files: &[&str]) -> Result<Tip, GitError> {
-    let tree = mirror.find_commit(commit).and_then(|commit| commit.tree()).context("read the tree of", commit)?;
-    let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
-    for name in files {
-        let Some(entry) = tree.get_name(name) else { continue };
-        tip.files.insert((*name).to_owned(), read_blob(mirror, entry.id(), name, &Budget::STANDARD)?);
-    }
-    Ok(tip)
 }
 
 fn branch(environment: &EnvironmentName) -> String {

@@ -17,6 +17,7 @@ mod intake;
 mod local;
 mod nearest;
 mod objects;
+mod offered;
 mod plans;
 mod publish;
 mod pull;

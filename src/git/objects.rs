@@ -44,11 +44,10 @@ pub(super) fn measure(mirror: &Repository, root: Oid, from: &str, budget: &Budge
 }
 
 /// The content of one file that is named by itself.
-pub(super) fn read_blob(mirror: &Repository, id: Oid, path: &str, budget: &Budget) -> Result<Vec<u8>, GitError> {
+pub(super) fn read_blob(mirror: &Repository, id: Oid, from: &str, path: &str, most: u64) -> Result<Vec<u8>, GitError> {
     let objects = mirror.odb().context("read", path)?;
-    let most = size(&objects, id, path)? > budget.object_bytes;
-    if most {
-        return Err(over(path, "", Exceeded::ObjectBytes(budget.object_bytes)));
+    if size(&objects, id, path)? > most {
+        return Err(over(from, path, Exceeded::FileBytes(most)));
     }
     content(mirror, id, path)
 }

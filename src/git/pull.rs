@@ -22,9 +22,8 @@ const IN_MEMORY: i32 = 999;
 
 /// What the base would be with a pull request.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one is made for each look at a proposal")]
 pub enum Merged {
-    Clean(Proposed),
+    Clean(Box<Proposed>),
     /// These paths were changed on both sides.
     Conflict(Vec<String>),
 }
@@ -140,6 +139,7 @@ impl Repository {
         let when = chrono::DateTime::from_timestamp(head.time().seconds(), 0).unwrap_or_default();
         let commit = self.commit(&mirror, Some(base.id()), tree, &message, when).context("merge", doing())?.to_string();
         drop((base, head, objects));
-        Ok(Merged::Clean(Proposed { mirror, from: format!("{from}, merged"), budget: self.budget, commit }))
+        let from = format!("{from}, merged");
+        Ok(Merged::Clean(Box::new(Proposed { mirror, from, budget: self.budget, commit })))
     }
 }

@@ -34,7 +34,7 @@ impl Repository {
         let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: named.clone() };
         let at = heads.iter().find(|head| head.name == named).ok_or_else(lacking)?.at;
         if !mirror.odb().context("read", self.mirror.display())?.exists(at) {
-            self.get(&mirror, &[format!("+{named}:{named}")])?;
+            self.get(&mirror, &[&named])?;
         }
         let commit = mirror.find_object(at, None).and_then(|object| object.peel_to_commit());
         let commit = commit.context("find the commit of", &named)?.id();
@@ -76,7 +76,7 @@ impl Repository {
         if mirror.find_commit(id).is_err() {
             let _writing = self.writing()?;
             // Whatever branch or tag it is on: a remote need not give a commit by its name alone.
-            self.get(&mirror, &["+refs/heads/*:refs/heads/*".to_owned(), "+refs/tags/*:refs/tags/*".to_owned()])?;
+            self.get(&mirror, &["refs/heads/*", "refs/tags/*"])?;
         }
         let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: commit.to_owned() };
         let found = find_commit(&mirror, commit).map_err(|_| lacking())?;
@@ -99,7 +99,7 @@ impl Repository {
         let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: name.to_owned() };
         let at = heads.iter().find(|head| head.name == name).ok_or_else(lacking)?.at;
         if !mirror.odb().context("read", self.mirror.display())?.exists(at) {
-            self.get(mirror, &[format!("+{name}:{name}")])?;
+            self.get(mirror, &[name])?;
         }
         Ok(at)
     }
@@ -125,12 +125,22 @@ impl Repository {
         }
     }
 
-    /// Downloads references with all that they need.
-    fn get(&self, mirror: &git2::Repository, refspecs: &[String]) -> Result<(), GitError> {
+    /// Downloads references of the remote, one each or all below a folder (`/*`), with all that they need.
+    fn get(&self, mirror: &git2::Repository, names: &[&str]) -> Result<(), GitError> {
+        if let RemoteUrl::Local(path) = &self.url {
+            let is_named = |head: &&Head| {
+                names.iter().any(|name| match name.strip_suffix('*') {
+                    Some(folder) => head.name.starts_with(folder),
+                    None => head.name == *name,
+                })
+            };
+            self.count_offered(mirror, path, local::heads(path)?.iter().filter(is_named))?;
+        }
+        let refspecs: Vec<String> = names.iter().map(|name| format!("+{name}:{name}")).collect();
         let intake = Intake::new(mirror, &self.url, &self.budget);
         let done = self.with_remote(mirror, "fetch from", self.limits.fetch, |remote| {
             let mut connection = remote.connect_auth(Direction::Fetch, None, None)?;
-            intake.download(connection.remote(), refspecs)
+            intake.download(connection.remote(), &refspecs)
         });
         intake.outcome(done)
     }

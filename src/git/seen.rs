@@ -7,13 +7,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use git2::{ErrorCode, Oid, Reference};
 
 use super::{
     error::{Context, GitError},
-    history::{Tip, position, tip_at},
+    history::{Tip, position},
     repository::{Repository, descends},
 };
 use crate::model::{belief::Held, budget::Budget, name::EnvironmentName, plan::Commits};
@@ -24,6 +25,11 @@ const WRITTEN: &str = "refs/evenkeel-written/";
 
 /// So many answers are kept; the walks that they cost are repeated then.
 const ANSWERS: usize = 10_000;
+
+/// A reference that another one moves is tried again so often, after such pauses. Its lock is held for no longer than a
+/// small file takes to be written and synced.
+const TRIES: u32 = 300;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Whose heads these are. An environment's are kept by its name and not by its branch's: the default branch says which
 /// one it follows, and what it followed yesterday counts on.
@@ -118,7 +124,7 @@ impl Repository {
     pub fn believed(&self, environment: &EnvironmentName, files: &[&str]) -> Result<Option<Tip>, GitError> {
         let mirror = self.mirror()?;
         let commit = self.believed_commit(&mirror, environment)?;
-        commit.map(|commit| tip_at(&mirror, commit, files)).transpose()
+        commit.map(|commit| self.tip_at(&mirror, commit, files)).transpose()
     }
 
     pub(super) fn believed_commit(
@@ -145,7 +151,7 @@ impl Repository {
         commit: Oid,
     ) -> Result<(), GitError> {
         let reference = format!("{WRITTEN}{environment}");
-        mirror.reference(&reference, commit, true, "written").context("move", &reference).map(|_| ())
+        remember(mirror, &reference, commit, "written")
     }
 
     /// Remembers a history commit as believed.
@@ -153,10 +159,7 @@ impl Repository {
         let mirror = self.mirror()?;
         let reference = format!("{BELIEVED}{environment}");
         let commit = Oid::from_str(commit).context("find commit", commit)?;
-        if position(&mirror, &reference)? != Some(commit) {
-            mirror.reference(&reference, commit, true, "believed").context("move", &reference)?;
-        }
-        Ok(())
+        remember(&mirror, &reference, commit, "believed")
     }
 
     /// The heads of the line, with `head` among them or contained in one of them.
@@ -181,7 +184,7 @@ impl Repository {
         let folder = line.folder();
         let name = |head: &Oid| format!("{folder}{head}");
         // First the new one, so that at no time less is seen.
-        mirror.reference(&name(&head), head, true, "seen").context("move", name(&head))?;
+        remember(mirror, &name(&head), head, "seen")?;
         let mut contained = Vec::new();
         for seen in &heads {
             if self.contains(mirror, head, *seen)? {
@@ -237,6 +240,22 @@ impl Repository {
         answers.insert((head, commit), answer);
         Ok(answer)
     }
+}
+
+/// Moves a reference of the controller's own memory. Loops and processes that share a mirror remember at the same time,
+/// and git's lock of a reference is refused, not waited for.
+fn remember(mirror: &git2::Repository, reference: &str, commit: Oid, why: &str) -> Result<(), GitError> {
+    let mut tries = 0;
+    while position(mirror, reference)? != Some(commit) {
+        match mirror.reference(reference, commit, true, why) {
+            Err(error) if error.code() == ErrorCode::Locked && tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
+            moved => return moved.map(|_| ()).context("move", reference),
+        }
+    }
+    Ok(())
 }
 
 /// The default branch's newest commit, as last fetched.

@@ -29,6 +29,7 @@ use super::{
     repository::{Repository, descends, find_commit},
 };
 use crate::model::{
+    budget::{Budget, read_text_within},
     name::EnvironmentName,
     writer::{Unlisted, Unvouched, Writer},
 };
@@ -61,7 +62,8 @@ impl Signer {
     /// From a file.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let told = |source| KeyError::File { path: path.to_owned(), source };
-        let text = fs::read_to_string(path).map_err(told)?;
+        let file = File::open(path).map_err(told)?;
+        let text = read_text_within(file, Budget::STANDARD.named_bytes).map_err(told)?;
         let no_key = |source: russh::keys::Error| KeyError::NoKey { path: path.to_owned(), source };
         let private = russh::keys::decode_secret_key(&text, None).map_err(no_key)?;
         Ok(Self { key: private.public_key().clone(), private: Some(Arc::new(private)) })

@@ -3,7 +3,7 @@
 //! Keeps true: a token goes to the API's own scheme, host and port and to no other; an answer is bounded, in bytes, in
 //! time and in pages; what may have been carried out is not sent twice, unless it was said that this does no harm.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use chrono::TimeDelta;
@@ -19,6 +19,7 @@ use super::{
     settings::is_this_machine,
     sign_in::Session,
 };
+use crate::model::budget::{Budget, read_within};
 
 /// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const VERSION: &str = "2022-11-28";
@@ -161,7 +162,8 @@ impl Wire {
             client = client.no_proxy();
         }
         if let Some(path) = &settings.ca_file {
-            let pem = std::fs::read(path).map_err(|source| GitHubError::File { path: path.clone(), source })?;
+            let read = File::open(path).and_then(|file| read_within(file, Budget::STANDARD.named_bytes));
+            let pem = read.map_err(|source| GitHubError::File { path: path.clone(), source })?;
             let certificates = Certificate::from_pem_bundle(&pem).ok().filter(|certificates| !certificates.is_empty());
             client = client.tls_certs_merge(
                 certificates

@@ -17,27 +17,15 @@ impl Namespace {
     /// One that can be entered now.
     pub fn open(name: &str) -> io::Result<Self> {
         let namespace = Self(PathBuf::from("/run/netns").join(name));
-        namespace.inside(|| Ok(()))?;
+        let tried = namespace.clone();
+        thread::spawn(move || tried.enter()).join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
         Ok(namespace)
     }
 
-    fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-        self.begin(work)?.blocking_recv().map_err(|_| io::ErrorKind::Interrupted.into()).flatten()
-    }
-
-    /// Enters on a thread of its own.
-    fn begin<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<oneshot::Receiver<io::Result<T>>> {
-        let (path, (done, answer)) = (self.0.clone(), oneshot::channel());
-        thread::Builder::new().name("dial".to_owned()).spawn(move || {
-            let entered = File::open(path)
-                .and_then(|file| Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?));
-            // Whoever asked may have given up.
-            let _ = done.send(entered.and_then(|()| work()));
-        })?;
-        Ok(answer)
+    /// Takes this thread in, for good.
+    fn enter(&self) -> io::Result<()> {
+        let file = File::open(&self.0)?;
+        Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
     }
 }
 
@@ -50,10 +38,11 @@ pub(super) async fn dial(
     let Some(namespace) = namespace else {
         return timeout(limit, TcpStream::connect(address)).await.ok().transpose();
     };
-    let answer = namespace.begin(move || {
-        let stream = std::net::TcpStream::connect_timeout(&address, limit)?;
-        stream.set_nonblocking(true)?;
-        Ok(stream)
+    let (namespace, (done, answer)) = (namespace.clone(), oneshot::channel());
+    thread::Builder::new().name("dial".to_owned()).spawn(move || {
+        let connected = namespace.enter().and_then(|()| std::net::TcpStream::connect_timeout(&address, limit));
+        // Whoever asked may have given up.
+        let _ = done.send(connected.and_then(|stream| stream.set_nonblocking(true).map(|()| stream)));
     })?;
     match answer.await.map_err(|_| io::Error::from(io::ErrorKind::Interrupted)).flatten() {
         Ok(stream) => TcpStream::from_std(stream).map(Some),

@@ -4,13 +4,20 @@
 //! has a time limit.
 //! Source of the facts on russh: its documentation; SHA-1 RSA is not offered.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use russh::{
     client::{self, AuthResult, Handle},
     keys::{
         Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate, agent::client::AgentClient,
-        load_secret_key,
+        decode_secret_key,
     },
 };
 use thiserror::Error;
@@ -23,7 +30,10 @@ use super::{
     dial::{Namespace, dial},
     jump::Jumps,
 };
-use crate::model::fleet::Instance;
+use crate::model::{
+    budget::{Budget, read_text_within},
+    fleet::Instance,
+};
 
 /// A TCP connect to a host that is off hangs for minutes otherwise.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -278,7 +288,8 @@ async fn authenticate(session: &mut Session, login: &Login) -> Result<(), Connec
         }
     }
     for path in &login.keys {
-        let key = match load_secret_key(path, None) {
+        let text = read_key(path).map_err(russh::keys::Error::IO);
+        let key = match text.and_then(|text| decode_secret_key(&text, None)) {
             Ok(key) => key,
             Err(error) => {
                 tried.push(format!("{} (not readable as a key: {error})", path.display()));
@@ -297,6 +308,10 @@ async fn authenticate(session: &mut Session, login: &Login) -> Result<(), Connec
         }
     }
     Err(ConnectError::Refused { address: login.address, user: login.user.clone(), tried: tried.join(", ") })
+}
+
+fn read_key(path: &Path) -> io::Result<String> {
+    read_text_within(File::open(path)?, Budget::STANDARD.named_bytes)
 }
 
 /// Which hash an RSA key signs with. Not asked for other keys: the answer can be slow to come.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     budget::Budget,
+    generation,
     name::EnvironmentName,
     outcome::Deployment,
     plan::Commits,
@@ -150,10 +151,7 @@ pub fn believe(
     held: &Held,
     budget: &Budget,
 ) -> Belief {
-    let limit = match &before {
-        Some(before) => before.generation().saturating_add(budget.generation_jump).min(budget.generation),
-        None => budget.generation,
-    };
+    let limit = generation::limit_of_history(before.as_ref().map(Claimed::generation), budget);
     let mut judge = Judge { environment, held, limit, budget, refusals: Vec::new() };
     let remembers = before.is_some();
     let before = before.unwrap_or_default();

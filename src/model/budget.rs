@@ -1,9 +1,12 @@
 //! How much is read of what others wrote: one [`Budget`], handed to everything that reads outside data.
 //!
 //! Owns the limits and their names. Keeps true: every limit has one value, here, so a reader and its test mean the
-//! same one; what exceeds a limit is a finding or an error that names it. Never does: reading anything.
+//! same one; what exceeds a limit is a finding or an error that names it. Never does: opening anything.
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 /// The limits of one reading. [`Budget::STANDARD`] is what the program uses; tests hand in smaller ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +63,29 @@ pub struct Budget {
     pub build_entries: u64,
     /// Bytes that a build leaves free on its disk, for all else that this machine does.
     pub disk_reserve: u64,
+    /// Bytes of one file that the operator names, or that programs keep for all: keys, tokens, certificates, netrc files,
+    /// `known_hosts`.
+    pub named_bytes: u64,
+    /// Bytes of one JSON file of a history commit.
+    pub record_bytes: u64,
+    /// Bytes of all JSON files that one reading of a history keeps.
+    pub records_bytes: u64,
+    /// Bytes of text that a git server sends in one conversation: its references, and what it says of a push.
+    pub spoken_bytes: u64,
     /// Objects of git that one fetch may bring.
     pub objects: usize,
     /// Bytes that one git object, or one file of a work tree, may have when it is inflated.
     pub object_bytes: u64,
-    /// The largest generation that a history may tell of.
+    /// The largest generation: 15 digits are exact in a shell's arithmetic (dash's `[ -gt ]` fails beyond 2^63, which
+    /// would switch a comparison off) and in JSON's (2^53).
     pub generation: u64,
-    /// How far a generation may lie beyond the newest one that was believed.
+    /// How far the history's newest generation may lie beyond the newest one that this controller believed.
     pub generation_jump: u64,
+    /// How far an instance may be ahead of the history. Another controller's deployments, and those of a history that was
+    /// set back, are a few; so many more than the history tells of are nobody's.
+    pub generation_ahead: u64,
+    /// How far generations may be where there is nothing to compare them with: one deployment a minute for two years.
+    pub generation_alone: u64,
     /// Heads of one branch that are remembered after forced pushes.
     pub seen_heads: usize,
     /// Bytes that one download may bring, packed as they travel.
@@ -107,10 +125,16 @@ impl Budget {
         build_bytes: 16 << 30,
         build_entries: 2_000_000,
         disk_reserve: 512 << 20,
+        named_bytes: 4 << 20,
+        record_bytes: 16 << 20,
+        records_bytes: 256 << 20,
+        spoken_bytes: 64 << 20,
         objects: 1_000_000,
         object_bytes: 256 << 20,
-        generation: 1 << 40,
+        generation: 999_999_999_999_999,
         generation_jump: 100_000,
+        generation_ahead: 1_000,
+        generation_alone: 1_000_000,
         seen_heads: 64,
         download_bytes: 1 << 30,
         inflated_bytes: 32 << 30,
@@ -134,6 +158,10 @@ pub enum Exceeded {
     ObjectBytes(u64),
     DownloadBytes(u64),
     InflatedBytes(u64),
+    /// Of one file that is read whole.
+    FileBytes(u64),
+    RecordsBytes(u64),
+    SpokenBytes(u64),
 }
 
 impl fmt::Display for Exceeded {
@@ -145,9 +173,29 @@ impl fmt::Display for Exceeded {
             Exceeded::Objects(most) => write!(f, "more than {most} objects in one download"),
             Exceeded::ObjectBytes(most) => write!(f, "more than {} in one file", bytes(most)),
             Exceeded::DownloadBytes(most) => write!(f, "more than {} in one download", bytes(most)),
+            Exceeded::FileBytes(most) => write!(f, "more than {} in one file", bytes(most)),
+            Exceeded::RecordsBytes(most) => write!(f, "more than {} in the records to be read", bytes(most)),
+            Exceeded::SpokenBytes(most) => write!(f, "more than {} of references and messages", bytes(most)),
             Exceeded::InflatedBytes(most) => write!(f, "more than {} in one download, unpacked", bytes(most)),
         }
     }
+}
+
+/// Reads a file that somebody opened: whole, or no further than the limit. What is larger is an error of the kind
+/// [`io::ErrorKind::FileTooLarge`] that names the limit; whoever opened the file names it.
+pub fn read_within(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    from.take(most.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
+        let why = format!("it has {}, which is more than evenkeel reads", Exceeded::FileBytes(most));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(content)
+}
+
+/// As [`read_within`], of a file that holds UTF-8.
+pub fn read_text_within(from: impl Read, most: u64) -> io::Result<String> {
+    String::from_utf8(read_within(from, most)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// A limit as people write it.
@@ -216,5 +264,16 @@ mod tests {
         assert_eq!(Exceeded::TreeBytes(3072).to_string(), "more than 3 KiB in all files together");
         assert_eq!(Exceeded::ObjectBytes(256 << 20).to_string(), "more than 256 MiB in one file");
         assert_eq!(Exceeded::ObjectBytes(1000).to_string(), "more than 1000 bytes in one file");
+    }
+
+    #[test]
+    fn a_file_is_read_whole_or_no_further_than_its_limit() {
+        let text = &b"12345678"[..];
+        assert_eq!(read_within(text, 8).expect("it is small enough"), text);
+        // An endless one is not read to its end.
+        let error = read_within(io::repeat(b'x'), 8).expect_err("it is too large");
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(error.to_string(), "it has more than 8 bytes in one file, which is more than evenkeel reads");
+        assert_eq!(read_text_within(&b"\xff"[..], 8).expect_err("no text").kind(), io::ErrorKind::InvalidData);
     }
 }

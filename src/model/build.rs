@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, quantity::Span};
+use super::{
+    digest::Digest,
+    quantity::{CpuShare, Span},
+};
 
 /// What is declared of a build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +25,9 @@ pub struct Build {
     pub timeout: Span,
     /// In bytes.
     pub memory: u64,
+    /// Of the processors; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<CpuShare>,
 }
 
 /// The release that was made of each build, by the build's key.
@@ -79,6 +85,7 @@ mod tests {
             network: true,
             timeout: Span(Duration::from_secs(60)),
             memory: 1 << 30,
+            cpu: None,
         };
         let key = build.key(&source);
         let env = BTreeMap::from([("MODE".to_owned(), "fast".to_owned())]);
@@ -91,7 +98,8 @@ mod tests {
             assert_ne!(other.key(&source), key, "{other:?}");
         }
         assert_ne!(build.key(&Digest::of("changed")), key);
-        let patient = Build { timeout: Span(Duration::from_secs(600)), memory: 2 << 30, ..build };
+        let patient =
+            Build { timeout: Span(Duration::from_secs(600)), memory: 2 << 30, cpu: Some(CpuShare(50)), ..build };
         assert_eq!(patient.key(&source), key, "limits do not change what comes out");
     }
 }

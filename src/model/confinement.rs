@@ -51,23 +51,32 @@ use Confinement::{
     RestrictRealtime, RestrictSuidSgid, SystemCallArchitectures,
 };
 
-const ALL: [Confinement; 15] = [
-    NoNewPrivileges,
-    PrivateTmp,
-    ProtectSystem,
-    ProtectHome,
-    ProtectProc,
-    ProtectControlGroups,
-    ProtectHostname,
-    ProtectKernelLogs,
-    ProtectKernelModules,
-    ProtectKernelTunables,
-    LockPersonality,
-    RestrictRealtime,
-    RestrictSuidSgid,
-    SystemCallArchitectures,
-    CapabilityBoundingSet,
+/// Each with its line of a unit, in the order of the directives.
+const LINES: [(Confinement, &str); 15] = [
+    (NoNewPrivileges, "NoNewPrivileges=yes"),
+    (PrivateTmp, "PrivateTmp=yes"),
+    (ProtectSystem, "ProtectSystem=full"),
+    (ProtectHome, "ProtectHome=read-only"),
+    (ProtectProc, "ProtectProc=invisible"),
+    (ProtectControlGroups, "ProtectControlGroups=yes"),
+    (ProtectHostname, "ProtectHostname=yes"),
+    (ProtectKernelLogs, "ProtectKernelLogs=yes"),
+    (ProtectKernelModules, "ProtectKernelModules=yes"),
+    (ProtectKernelTunables, "ProtectKernelTunables=yes"),
+    (LockPersonality, "LockPersonality=yes"),
+    (RestrictRealtime, "RestrictRealtime=yes"),
+    (RestrictSuidSgid, "RestrictSUIDSGID=yes"),
+    (SystemCallArchitectures, "SystemCallArchitectures=native"),
+    (CapabilityBoundingSet, "CapabilityBoundingSet="),
 ];
+
+const _: () = {
+    let mut at = 0;
+    while at < LINES.len() {
+        assert!(LINES[at].0 as usize == at, "a directive stands at its own place");
+        at += 1;
+    }
+};
 
 /// Folders that `ProtectHome=` is about.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -75,23 +84,7 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 impl Confinement {
     /// The line of a unit.
     pub fn line(self) -> &'static str {
-        match self {
-            NoNewPrivileges => "NoNewPrivileges=yes",
-            PrivateTmp => "PrivateTmp=yes",
-            ProtectSystem => "ProtectSystem=full",
-            ProtectHome => "ProtectHome=read-only",
-            ProtectProc => "ProtectProc=invisible",
-            ProtectControlGroups => "ProtectControlGroups=yes",
-            ProtectHostname => "ProtectHostname=yes",
-            ProtectKernelLogs => "ProtectKernelLogs=yes",
-            ProtectKernelModules => "ProtectKernelModules=yes",
-            ProtectKernelTunables => "ProtectKernelTunables=yes",
-            LockPersonality => "LockPersonality=yes",
-            RestrictRealtime => "RestrictRealtime=yes",
-            RestrictSuidSgid => "RestrictSUIDSGID=yes",
-            SystemCallArchitectures => "SystemCallArchitectures=native",
-            CapabilityBoundingSet => "CapabilityBoundingSet=",
-        }
+        LINES[self as usize].1
     }
 
     /// Whether who is not root can gain no privileges under it, whatever the unit says of `NoNewPrivileges`. systemd
@@ -122,7 +115,7 @@ pub fn of(service: &Service) -> BTreeSet<Confinement> {
             || confinement == CapabilityBoundingSet && is_root
             || confinement.bars_new_privileges() && !is_root && service.unconfined.contains(&NoNewPrivileges)
     };
-    ALL.into_iter().filter(|confinement| !lifted(*confinement)).collect()
+    LINES.into_iter().map(|(confinement, _)| confinement).filter(|confinement| !lifted(*confinement)).collect()
 }
 
 /// Whether its command or a variable names a path below a home: what it works with may be written there.
@@ -150,5 +143,5 @@ pub fn without(unit: &[u8]) -> Vec<u8> {
 }
 
 fn confines(line: &[u8]) -> Option<Confinement> {
-    ALL.into_iter().find(|confinement| confinement.line().as_bytes() == line)
+    LINES.into_iter().find(|(_, text)| text.as_bytes() == line).map(|(confinement, _)| confinement)
 }

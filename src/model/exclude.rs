@@ -46,6 +46,10 @@ pub enum InvalidExclude {
     TooComplex,
 }
 
+/// What it costs in steps of a [`Budget`] to make a pattern ready, and to hold a path against one.
+const READY: usize = 2_000;
+const HELD: usize = 1;
+
 /// Patterns made ready to be asked of many paths.
 #[derive(Debug)]
 pub struct Excluder(Gitignore);
@@ -67,6 +71,18 @@ impl Exclude {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What [`Self::try_ready`] costs in steps.
+    pub fn steps_to_ready(&self) -> usize {
+        self.len().saturating_mul(READY)
+    }
+
+    /// What [`Excluder::excludes`] costs in steps: the path is held against every pattern, and so are the folders that it
+    /// lies in.
+    pub fn steps_to_hold(&self, path: &str) -> usize {
+        let held = 1 + path.matches('/').count();
+        held.saturating_mul(HELD * (1 + self.len()))
     }
 
     /// Makes them ready, which takes long in comparison.

@@ -82,6 +82,7 @@ pub struct Deployment {
     pub taken_over: Option<TakenOver>,
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
+    // What was planned; in an outcome without the instances that failed and were left out, as `changes` is.
     pub summary: Summary,
     /// What was built for it, or for one before it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

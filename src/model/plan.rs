@@ -342,6 +342,14 @@ impl Plan {
         summary
     }
 
+    /// What is done of the plan where these instances are left out.
+    pub fn without(&self, left_out: &BTreeSet<InstanceName>) -> Self {
+        let mut plan = self.clone();
+        plan.steps.retain(|step| !left_out.contains(&step.instance));
+        plan.instances.retain(|name, _| !left_out.contains(name));
+        plan
+    }
+
     /// Over the steps and their preconditions: what an approval is bound to.
     pub fn digest(&self) -> Digest {
         Digest::of_fields(self.steps.iter().flat_map(|step| {

@@ -155,7 +155,7 @@ impl fmt::Display for BodySize {
 }
 
 /// A share of CPU time as systemd's `CPUQuota=` takes it: `50%`, `200%` (two processors).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpuShare(pub u32);
 
 text_quantity!(CpuShare, "^[1-9][0-9]{0,6}%$", "A share of CPU time in percent; 200% is two processors.");

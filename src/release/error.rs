@@ -22,6 +22,11 @@ pub enum Trouble {
     NoFolder { folder: String },
     #[error("{from} holds no such folder; correct source.path")]
     NoFolderThere { from: String },
+    #[error(
+        "leaving out files of {from} by source.exclude takes this fleet over {most} steps; write fewer patterns, or name a \
+         source with fewer files"
+    )]
+    TooMuchWork { from: String, most: usize },
     #[error("source.exclude leaves nothing of {from}; leave out less")]
     NothingLeft { from: String },
     #[error("{path}: the link to {target} leaves its release {from}; copy what it points at, or remove it")]

@@ -16,9 +16,12 @@ mod requirements;
 mod resolve;
 mod unpack;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-pub use build::{BuildError, Builds, ENTER_BUILD, Fault, Job, Made, Workshop, enter};
+pub use build::{BuildError, Builds, Cgroups, ENTER_BUILD, Fault, Job, Made, NoCgroup, Workshop, enter};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Known, Unfetched};
@@ -28,6 +31,7 @@ pub use resolve::{moving, resolve};
 pub use unpack::{UnpackError, unpack};
 
 use crate::model::{
+    budget::Budget,
     build::{Build, BuiltRelease},
     digest::Digest,
     fleet::Fleet,
@@ -48,6 +52,7 @@ pub fn gather(
     fetcher: &dyn Fetcher,
     builds: Builds<'_>,
 ) -> Result<BTreeMap<Source, Release>, ReleaseError> {
+    let work = Work { most: Budget::STANDARD.steps, spent: AtomicUsize::new(0) };
     let needed = fleet.sources();
     let names: Vec<&Source> = needed.keys().copied().collect();
     let made = resolve::each(&names, |source| {
@@ -55,7 +60,8 @@ pub fn gather(
             return Ok(Release::unresolved(source));
         }
         let pinned = resolve(source, known, fetcher)?;
-        release(source, pinned, tree, fetcher, builds, &requirements::named(fleet, source))
+        let requirements = requirements::named(fleet, source);
+        release(source, pinned, &Supply { tree, fetcher, work: &work }, builds, &requirements)
     });
     let mut releases = BTreeMap::new();
     let mut troubles = Vec::new();
@@ -71,32 +77,59 @@ pub fn gather(
     if troubles.is_empty() { Ok(releases) } else { Err(ReleaseError { troubles }) }
 }
 
+/// What all sources are taken from, and what they share.
+struct Supply<'a> {
+    /// The config repository's.
+    tree: &'a Tree,
+    fetcher: &'a dyn Fetcher,
+    work: &'a Work,
+}
+
+/// Counts in steps what sources multiply: their files and their patterns.
+struct Work {
+    most: usize,
+    spent: AtomicUsize,
+}
+
+impl Work {
+    fn spend(&self, steps: usize) -> bool {
+        let add = |spent: usize| Some(spent.saturating_add(steps));
+        let spent = self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).unwrap_or_else(|spent| spent);
+        spent.saturating_add(steps) <= self.most
+    }
+}
+
 fn release(
     source: &Source,
     pinned: Pinned,
-    tree: &Tree,
-    fetcher: &dyn Fetcher,
+    from: &Supply<'_>,
     builds: Builds<'_>,
     requirements: &BTreeSet<&str>,
 ) -> Result<Release, Trouble> {
     let unfetched = |why| Trouble::Unfetched { from: source.to_string(), why };
     let fetched = match (&source.origin, &pinned) {
-        (Origin::Git(git), Pinned::Git { commit, .. }) => Some(fetcher.folder(git, commit).map_err(unfetched)?),
-        (Origin::Archive(archive), _) => Some(fetcher.archive(archive).map_err(unfetched)?),
+        (Origin::Git(git), Pinned::Git { commit, .. }) => Some(from.fetcher.folder(git, commit).map_err(unfetched)?),
+        (Origin::Archive(archive), _) => Some(from.fetcher.archive(archive).map_err(unfetched)?),
         _ => None,
     };
     let folder = match &pinned {
         Pinned::Folder(folder) | Pinned::Git { folder, .. } | Pinned::Archive { folder, .. } => folder,
         Pinned::Unresolved { .. } => return Ok(Release::unresolved(source)),
     };
-    let files = files(source, fetched.as_ref().unwrap_or(tree), folder)?;
+    let files = files(source, fetched.as_ref().unwrap_or(from.tree), folder, from.work)?;
     match &source.build {
         Some(build) => built(source, pinned, build, files, builds, requirements),
         None => Ok(Release::new(pinned, files)),
     }
 }
 
-fn files(source: &Source, tree: &Tree, folder: &str) -> Result<Files, Trouble> {
+fn files(source: &Source, tree: &Tree, folder: &str, work: &Work) -> Result<Files, Trouble> {
+    // Before it is done: what is declared counts only the files of the config repository.
+    let held = tree.below(folder).map(|(path, _)| source.exclude.steps_to_hold(path));
+    let steps = held.fold(source.exclude.steps_to_ready(), usize::saturating_add);
+    if !source.exclude.is_empty() && !work.spend(steps) {
+        return Err(Trouble::TooMuchWork { from: source.to_string(), most: work.most });
+    }
     let excluder = source.exclude.ready();
     let mut left = Tree::default();
     for (path, entry) in tree.below(folder).filter(|(path, _)| !excluder.excludes(path)) {

@@ -24,6 +24,18 @@ fn each_line_of_a_json_log_is_a_record_that_says_what_it_is_about() {
 }
 
 #[test]
+fn at_the_start_the_log_says_whether_builds_get_a_cgroup() {
+    let config = Config::new();
+    let daemon = config.run(&["--log-format", "json"]);
+    let record = wait_for("a record about cgroups", || {
+        daemon.records().into_iter().find(|record| record.get("build_cgroups").is_some())
+    });
+    // Where the test's process has a cgroup that is delegated, that is the test's and not the daemon's alone.
+    assert_eq!(record["build_cgroups"], false, "{record}");
+    assert!(record["message"].as_str().is_some_and(|message| message.contains("no cgroup of their own: ")), "{record}");
+}
+
+#[test]
 fn a_line_of_a_text_log_begins_with_the_time() {
     let config = Config::new();
     let daemon = config.run(&[]);

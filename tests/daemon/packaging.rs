@@ -13,7 +13,15 @@ const MOST_EXPOSURE: &str = "24";
 /// What systemd-analyze says of the unit, with the program where it lies here; it must end well.
 #[track_caller]
 fn analyze(arguments: &[&str]) -> String {
+    analyze_with(arguments, "")
+}
+
+/// With what a drop-in says besides.
+#[track_caller]
+fn analyze_with(arguments: &[&str], drop_in: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let drop_ins = folder.path().join("evenkeel.service.d");
+    fs::create_dir(&drop_ins).and_then(|()| fs::write(drop_ins.join("a.conf"), drop_in)).expect("it can be written");
     let file = folder.path().join("evenkeel.service");
     let unit = fs::read_to_string(from_root("packaging/evenkeel.service")).expect("the unit is there");
     let here = unit.replace("/usr/local/bin/evenkeel", EVENKEEL);
@@ -40,4 +48,16 @@ fn the_unit_is_exposed_to_little() {
     }
     let said = analyze(&["security", "--no-pager", "--offline=true", &format!("--threshold={MOST_EXPOSURE}")]);
     assert!(said.contains("Overall exposure level"), "{said}");
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_drop_in_for_builds() {
+    if lacks(&["systemd-analyze"]) {
+        return;
+    }
+    let drop_in = fs::read_to_string(from_root("packaging/builds.conf")).expect("the drop-in is there");
+    assert_eq!(analyze_with(&["verify", "--man=no"], &drop_in), "");
+    // It is read at all.
+    let unknown = format!("{drop_in}NoSuchKey=yes\n");
+    assert!(analyze_with(&["verify", "--man=no"], &unknown).contains("NoSuchKey"));
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
 
 use evenkeel::git::{Credentials, GitError, RemoteUrl, Repository};
 
-use crate::helpers::{append, both, git, hook, must, noon, production, record, seen, text, told};
+use crate::helpers::{append, append_files, both, git, hook, must, production, record, seen, text, told};
 
 /// What every remote must be good for: fetched, appended to, marked, and appended to by one only.
 pub fn reads_and_writes(folder: &Path, url: &RemoteUrl, credentials: &Credentials, bare: &Path) {
@@ -20,7 +20,7 @@ pub fn reads_and_writes(folder: &Path, url: &RemoteUrl, credentials: &Credential
     }
 
     let first = must(append(&one, 1));
-    let lost = two.append(&production(), None, &record(1), "Intent 1, of another", noon());
+    let lost = append_files(&two, &production(), None, &record(1), "Intent 1, of another");
     assert!(matches!(&lost, Err(GitError::Diverged { found, .. }) if *found == first), "{lost:?}");
     // The same bytes, written by two: still only one has written them.
     let same = append(&two, 1);

@@ -112,7 +112,18 @@ pub fn seen(repository: &Repository) -> Option<String> {
 /// Appends a record to what this repository knows.
 pub fn append(repository: &Repository, generation: u64) -> Result<String, GitError> {
     let message = format!("Intent {generation}");
-    repository.append(&production(), seen(repository).as_deref(), &record(generation), &message, noon())
+    append_files(repository, &production(), seen(repository).as_deref(), &record(generation), &message)
+}
+
+/// Appends a commit with these files, unsigned.
+pub fn append_files(
+    repository: &Repository,
+    environment: &EnvironmentName,
+    seen: Option<&str>,
+    files: &BTreeMap<String, Vec<u8>>,
+    message: &str,
+) -> Result<String, GitError> {
+    repository.append_signed(environment, seen, files, message, noon(), None)
 }
 
 /// Has the remote run this at each push.

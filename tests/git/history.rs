@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use evenkeel::{
-    git::{GitError, Repository, Tip, commit_to_bare},
+    git::{Credentials, GitError, Repository, Tip, commit_to_bare},
+    model::budget::{Budget, Exceeded},
     model::standing::{Control, HistoryEntry, StandingEvent},
 };
 use tempfile::TempDir;
 
 use crate::helpers::{
-    append, bare, changes, git, local, must, noon, open, production, record, references, seen, temporary, told,
+    append, append_files, bare, changes, git, local, must, noon, open, production, record, references, seen, temporary,
+    told,
 };
 
 fn remote_and_mirror() -> (TempDir, Repository) {
@@ -39,7 +41,7 @@ fn the_tip_is_the_newest_commit_with_all_its_files() {
     assert_eq!(must(repository.tip(&production())), Some(Tip { commit: first.clone(), files: record(1) }));
     let event = serde_json::to_string(&resumed()).expect("it is a value");
     let files = with_event(1, &event);
-    let second = must(repository.append(&production(), Some(&first), &files, "Resume", noon()));
+    let second = must(append_files(&repository, &production(), Some(&first), &files, "Resume"));
     assert_eq!(must(repository.tip(&production())), Some(Tip { commit: second, files }));
 }
 
@@ -48,9 +50,9 @@ fn controls_and_deployments_are_told_apart() {
     let (_folder, repository) = remote_and_mirror();
     let first = must(append(&repository, 1));
     let event = serde_json::to_string(&resumed()).expect("it is a value");
-    let control = must(repository.append(&production(), Some(&first), &with_event(1, &event), "Resume", noon()));
+    let control = must(append_files(&repository, &production(), Some(&first), &with_event(1, &event), "Resume"));
     let note = changes(&[("note", Some("by hand"))]).into_iter().filter_map(|(path, text)| Some((path, text?)));
-    let note = must(repository.append(&production(), Some(&control), &note.collect(), "A note", noon()));
+    let note = must(append_files(&repository, &production(), Some(&control), &note.collect(), "A note"));
     let second = must(append(&repository, 2));
 
     let shown: Vec<_> = must(repository.history(&production(), 9))
@@ -70,17 +72,86 @@ fn controls_and_deployments_are_told_apart() {
 #[test]
 fn a_record_that_cannot_be_read_is_named() {
     let (_folder, repository) = remote_and_mirror();
-    let commit = must(repository.append(&production(), None, &with_event(1, "{"), "Broken", noon()));
+    let commit = must(append_files(&repository, &production(), None, &with_event(1, "{"), "Broken"));
     let error = told(&repository.history(&production(), 9).expect_err("it is broken"));
     let place = format!("event.json of commit {commit} on refs/heads/evenkeel/history/production cannot be read: ");
     assert!(error.starts_with(&place) && error.contains(&format!("git show {commit}:event.json")), "{error}");
 }
 
 #[test]
+fn a_file_of_the_history_is_read_no_further_than_the_budget_allows() {
+    let (folder, repository) = remote_and_mirror();
+    // Somebody else pushes it, so nothing of ours refused to write it. It travels as a few kilobytes.
+    let most = 16 << 20;
+    let blank = [("deployment.json".to_owned(), Some(vec![b' '; most + 1]))].into();
+    let branch = "evenkeel/history/production";
+    let commit = commit_to_bare(&folder.path().join("config.git"), branch, &blank, "Large", noon()).expect("pushed");
+    must(repository.fetch());
+    let limit = "has more than 16 MiB in one file, which is more than evenkeel reads";
+    let named =
+        |error: GitError, place: &str| assert!(told(&error).starts_with(&format!("{place} {limit}")), "{error}");
+    let head = repository.head(&production(), &["deployment.json"]).expect_err("too large");
+    named(head, &format!("history commit {commit}: deployment.json"));
+    let place = format!("commit {commit} on refs/heads/{branch}: deployment.json");
+    named(repository.records(&production(), 9).expect_err("too large"), &place);
+    named(repository.history(&production(), 9).expect_err("too large"), &place);
+}
+
+#[test]
+fn no_file_is_written_to_the_history_that_could_not_be_read_again() {
+    let (_folder, repository) = remote_and_mirror();
+    let mut files = record(1);
+    files.insert("standing.json".to_owned(), vec![b' '; (16 << 20) + 1]);
+    let error = append_files(&repository, &production(), None, &files, "Large").expect_err("too large");
+    assert!(told(&error).contains("standing.json has more than 16 MiB in one file"), "{error}");
+    assert_eq!(seen(&repository), None);
+}
+
+#[test]
+fn what_is_kept_of_a_history_is_bounded_and_what_is_looked_for_in_it_is_not() {
+    let (folder, repository) = remote_and_mirror();
+    (1..=9).for_each(|generation| drop(must(append(&repository, generation))));
+    let size = record(1)["deployment.json"].len() as u64;
+    let budget = Budget { records_bytes: 4 * size, ..Budget::STANDARD };
+    let mirror = folder.path().join("small");
+    let url = local(&folder.path().join("config.git"));
+    let small = Repository::open(&mirror, &url, Credentials::default()).expect("it opens").with_budget(budget);
+    must(small.fetch());
+    assert_eq!(must(small.records(&production(), 4)).len(), 4);
+    for refused in [small.records(&production(), 5).map(drop), small.history(&production(), 5).map(drop)] {
+        assert!(matches!(refused, Err(GitError::OverBudget { limit: Exceeded::RecordsBytes(_), .. })), "{refused:?}");
+    }
+    let first = must(small.find_record(&production(), |record| record.deployment.generation == 1));
+    assert_eq!(first.map(|record| record.deployment.generation), Some(1));
+    assert_eq!(must(small.pick_history(&production(), |_| Some(()))).len(), 9);
+}
+
+#[test]
+fn many_that_believe_a_history_at_the_same_time_do_not_stand_in_each_others_way() {
+    let (folder, repository) = remote_and_mirror();
+    let commits: Vec<String> = (1..=2).map(|generation| must(append(&repository, generation))).collect();
+    let mirror = folder.path().join("mirror");
+    let url = local(&folder.path().join("config.git"));
+    std::thread::scope(|scope| {
+        for at in 0..4 {
+            let (mirror, url, commits) = (&mirror, &url, &commits);
+            scope.spawn(move || {
+                let repository = Repository::open(mirror, url, Credentials::default()).expect("it opens");
+                for turn in 0..50 {
+                    must(repository.believe(&production(), &commits[(at + turn) % 2]));
+                }
+            });
+        }
+    });
+    let believed = must(repository.believed(&production(), &[])).expect("one is believed");
+    assert!(commits.contains(&believed.commit));
+}
+
+#[test]
 fn only_who_built_on_the_newest_commit_writes_the_next() {
     let (folder, repository) = remote_and_mirror();
     let remote = folder.path().join("config.git");
-    let write = |seen: Option<&str>| repository.append(&production(), seen, &record(9), "Intent", noon());
+    let write = |seen: Option<&str>| append_files(&repository, &production(), seen, &record(9), "Intent");
     let first = must(append(&repository, 1));
     let second = must(append(&repository, 2));
     let before = references(&remote);

@@ -1,13 +1,16 @@
 //! How much of a repository is read that others write: what is over the budget is refused by name, before it is held.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use evenkeel::{
-    git::{Credentials, GitError, Repository, work_tree_within},
+    git::{Credentials, GitError, Repository, commit_to_bare, work_tree_within},
     model::budget::{Budget, Exceeded},
 };
 
-use crate::helpers::{bare, changes, git, local, noon, temporary, write};
+use crate::{
+    bad_server::{BadServer, Manner},
+    helpers::{bare, changes, git, local, noon, temporary, told, url, write},
+};
 
 /// The place and the limit that an error names.
 fn exceeded<T: std::fmt::Debug>(result: Result<T, GitError>) -> (String, Exceeded) {
@@ -53,6 +56,53 @@ fn an_object_that_inflates_to_more_than_the_budget_is_not_fetched() {
     assert!(packs.flatten().all(|pack| pack.metadata().expect("it is there").len() < 100_000), "nothing of it stays");
 }
 
+/// In a process of its own, whose memory is nobody else's.
+#[test]
+fn an_object_of_a_repository_on_this_machine_is_not_held_before_it_is_measured() {
+    const CHILD: &str = "EVENKEEL_TEST_MEASURED_IN";
+    const MIB: u64 = 1 << 20;
+    let Some(folder) = std::env::var_os(CHILD) else {
+        let folder = temporary();
+        let remote = bare(folder.path());
+        // 400 MiB of zeros, which git packs a piece at a time.
+        let script = "{ printf 'commit refs/heads/zeros\\ncommitter t <t@localhost> 0 +0000\\ndata 5\\nzeros\\n'
+            printf 'M 100644 inline zeros\\ndata 419430400\\n'; head -c 419430400 /dev/zero; echo
+            } | git -c core.bigFileThreshold=1m fast-import --quiet";
+        write(&remote, "zeros.sh", script);
+        git(&remote, &["-c", "alias.take=!sh zeros.sh", "take"]);
+        let name = "limits::an_object_of_a_repository_on_this_machine_is_not_held_before_it_is_measured";
+        let mut child = Command::new(std::env::current_exe().expect("this test"));
+        child.args(["--exact", name]).env(CHILD, folder.path());
+        assert!(child.status().expect("it runs").success());
+        return;
+    };
+    let folder = Path::new(&folder);
+    let repository = mirror(folder, &folder.join("config.git"), Budget::STANDARD);
+    let limit = exceeded(repository.fetch()).1;
+    assert_eq!(limit, Exceeded::ObjectBytes(256 * MIB));
+    let status = fs::read_to_string("/proc/self/status").expect("on Linux");
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    assert!(peak.is_some_and(|peak: u64| peak < 200 << 10), "{peak:?} KiB were held");
+}
+
+#[test]
+fn what_a_repository_on_this_machine_would_send_is_counted_first() {
+    let folder = temporary();
+    let remote = bare(folder.path());
+    let of = |budget: Budget| exceeded(mirror(folder.path(), &remote, budget).fetch()).1;
+    assert_eq!(of(Budget { inflated_bytes: 50, ..Budget::STANDARD }), Exceeded::InflatedBytes(50));
+    assert_eq!(of(Budget { objects: 3, ..Budget::STANDARD }), Exceeded::Objects(3));
+    let resolved = mirror(folder.path(), &remote, Budget { objects: 3, ..Budget::STANDARD }).resolve(Some("main"));
+    assert_eq!(exceeded(resolved).1, Exceeded::Objects(3));
+    // What is here already is not counted again.
+    let here = mirror(folder.path(), &remote, Budget { objects: 6, ..Budget::STANDARD });
+    here.fetch().expect("it is small enough");
+    let more = changes(&[("fleet/a", Some("a")), ("fleet/b", Some("b"))]);
+    commit_to_bare(&remote, "main", &more, "More", noon()).expect("committed");
+    assert!(here.fetch().expect("four objects are new").changed);
+}
+
 #[test]
 fn a_download_of_too_many_objects_is_refused() {
     let folder = temporary();
@@ -63,6 +113,25 @@ fn a_download_of_too_many_objects_is_refused() {
     assert_eq!(exceeded(repository.fetch()).1, Exceeded::DownloadBytes(50));
     let repository = mirror(folder.path(), &remote, Budget { inflated_bytes: 50, ..Budget::STANDARD });
     assert_eq!(exceeded(repository.fetch()).1, Exceeded::InflatedBytes(50));
+}
+
+#[test]
+fn a_server_that_lists_references_without_end_is_hung_up_on() {
+    let folder = temporary();
+    let mut says =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nConnection: close\r\n\r\n\
+        001e# service=git-upload-pack\n0000"
+            .to_vec();
+    for number in 0..1_100_000 {
+        says.extend(format!("0041{number:040x} refs/heads/{number:08}\n").into_bytes());
+    }
+    let server = BadServer::start(Manner::Says(says));
+    let url = url(format!("http://127.0.0.1:{}/config.git", server.port));
+    let repository = Repository::open(&folder.path().join("mirror"), &url, Credentials::default()).expect("it opens");
+    let refused = told(&repository.fetch().expect_err("it never ends"));
+    let limit = "sends more than 64 MiB of references and messages, which is more than evenkeel reads";
+    assert!(refused.contains(limit), "{refused}");
+    assert!(server.was_let_go());
 }
 
 #[test]

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::{
     helpers::{
-        append, bare, both, changes, git, hook, local, must, noon, open, production, record, references, seen,
-        temporary,
+        append, append_files, bare, both, changes, git, hook, local, must, noon, open, production, record, references,
+        seen, temporary,
     },
     http_server::{HttpServer, TOKEN, token},
     sshd::Sshd,
@@ -186,7 +186,7 @@ fn of_an_environment_with_a_branch_of_its_own_both_commits_are_marked_and_kept_h
 fn each_environments_history_is_looked_after() {
     let world = world();
     let staging = "staging".parse().expect("it is a name");
-    let at = must(world.repository.append(&staging, None, &record(1), "Intent 1", noon()));
+    let at = must(append_files(&world.repository, &staging, None, &record(1), "Intent 1"));
     world.delete(BRANCH);
     world.delete("refs/heads/evenkeel/history/staging");
     let production = seen(&world.repository).expect("it is kept");

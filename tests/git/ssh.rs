@@ -64,6 +64,20 @@ fn no_server_is_trusted_that_is_not_pinned() {
 }
 
 #[test]
+fn a_list_of_servers_keys_is_read_no_further_than_the_budget_allows() {
+    // Nothing is asked of the server before the list is read: there is none.
+    let folder = crate::helpers::temporary();
+    let known_hosts = folder.path().join("known_hosts");
+    fs::write(&known_hosts, "# a line\n".repeat(500_000)).expect("it is written");
+    let credentials = Credentials { known_hosts: Some(known_hosts.clone()), ..Credentials::default() };
+    let url = crate::helpers::url("ssh://git@127.0.0.1:1/config.git");
+    let repository = Repository::open(&folder.path().join("mirror"), &url, credentials).expect("the mirror opens");
+    let error = told(&repository.fetch().expect_err("too large"));
+    let place = format!("cannot read {}: it has more than 4 MiB in one file", known_hosts.display());
+    assert!(error.contains(&place), "{error}");
+}
+
+#[test]
 fn a_rule_that_stands_against_a_push_over_ssh_is_told() {
     let Some(sshd) = Sshd::start() else { return };
     let bare = bare(sshd.folder.path());

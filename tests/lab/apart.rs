@@ -66,6 +66,9 @@ pub fn an_instance_that_fails_alone_is_left_out_where_that_is_declared(world: &W
     assert_is("the outcome", fleet.newest("/outcome"), "partial");
     assert_is("who failed", fleet.newest("/failed/0/instance"), "h2");
     assert_is("how many failed", fleet.newest("/failed").as_array().map(Vec::len), Some(1));
+    assert_is("how many were changed", fleet.newest("/summary/changed_instances"), 2);
+    assert_is("how many services were updated", fleet.newest("/summary/update"), 2);
+    assert_is("how many changes were done", fleet.newest("/changes").as_array().map(Vec::len), Some(2));
     answers(["ahoy", "hello", "ahoy"]);
     drop(h2);
 

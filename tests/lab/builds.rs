@@ -74,7 +74,7 @@ pub fn a_build_reaches_what_this_machine_does_and_no_lab(world: &World) {
     let (h1, h2) = (world.host("h1"), world.host("h2"));
     let ask = |what: &str, to: &str| {
         format!(
-            "exec 3<>/dev/tcp/127.0.0.1/3128 && printf 'GET http://{to}/ HTTP/1.1\\r\\nHost: x\\r\\nConnection: \
+            "exec 3<>/dev/tcp/127.0.0.1/3128 && printf 'GET http://{to}/ HTTP/1.0\\r\\nHost: x\\r\\nConnection: \
              close\\r\\n\\r\\n' >&3 && tail -n 1 <&3 >out/{what}\n"
         )
     };

@@ -64,7 +64,7 @@ pub fn no_digest_of_a_secret_is_told_anywhere(world: &World) {
 }
 
 pub fn a_manifest_that_somebody_opened_is_closed_without_a_restart(world: &World) {
-    let fleet = Fleet::new(world, "opened-up");
+    let fleet = Fleet::new(world, "unsealed");
     let (h1, path) = (world.host("h1"), format!("{}/manifest", base(&fleet)));
     fleet.service("alpha", fleet.port(0), &["h1"], "");
     fleet.deploy().ends_with(0);

@@ -7,15 +7,21 @@ const WAITS: &[&str] = &["action_required"];
 /// How it ends where the proposal was looked at: no host of this fleet is there.
 const LOOKED_AT: &[&str] = &["success", "failure", "neutral"];
 
+/// A fork's pull request, and its commit for which alice may ask for a plan.
+fn a_proposal_that_waits(story: &Story) -> (u64, String) {
+    story.github.lets("alice", "write");
+    let number = story.a_stranger_proposes("one");
+    let seen = story.github.head(number);
+    story.plan_ends(&seen, WAITS);
+    (number, seen)
+}
+
 #[test]
 fn a_plan_that_was_asked_for_is_of_the_commit_that_was_told_before() {
     let story = Story::begins();
     let github = &story.github;
     let _daemon = story.follows();
-    github.lets("alice", "write");
-    let number = story.a_stranger_proposes("one");
-    let seen = github.head(number);
-    story.plan_ends(&seen, WAITS);
+    let (number, seen) = a_proposal_that_waits(&story);
     github.comments(number, "alice", "/evenkeel plan");
     story.plan_ends(&seen, LOOKED_AT);
 }
@@ -25,10 +31,7 @@ fn a_push_that_nobody_has_seen_is_not_planned_by_a_command_for_the_commit_before
     let story = Story::begins();
     let github = &story.github;
     let _daemon = story.follows();
-    github.lets("alice", "write");
-    let number = story.a_stranger_proposes("one");
-    let seen = github.head(number);
-    story.plan_ends(&seen, WAITS);
+    let (number, seen) = a_proposal_that_waits(&story);
     // It is pushed while alice writes, and before anybody here has heard of it.
     github.drops_deliveries(true);
     let pushed = story.pushes(number, "one", "evil");

@@ -1,13 +1,13 @@
 //! Builds, in a real sandbox: what they see, how they end, what is kept of them.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use evenkeel::{
     model::{
         budget::Budget,
         build::Build,
         digest::Digest,
-        quantity::Span,
+        quantity::{CpuShare, Span},
         release::{Making, ReleaseFile},
     },
     release::{BuildError, Builds, Job, Made, Workshop},
@@ -30,6 +30,7 @@ pub fn build(run: &str) -> Build {
         network: false,
         timeout: Span(Duration::from_secs(60)),
         memory: 256 << 20,
+        cpu: None,
     }
 }
 
@@ -349,6 +350,68 @@ fn without_bubblewrap_nothing_is_built() {
     assert_snapshot!(make_in(&lacking, &build("true")).expect_err("refused"), @"nothing is built without bubblewrap, which is not installed; run `apt-get install bubblewrap`");
     let broken = workshop(&world).with_bubblewrap(Path::new("/bin/false"));
     assert!(matches!(make_in(&broken, &build("true")), Err(BuildError::Sandbox { .. })));
+}
+
+#[test]
+fn a_sandbox_that_fails_halfway_leaves_no_process() {
+    let world = World::new();
+    let number = format!("98764.{}", std::process::id());
+    // As bwrap, where it may not take its capabilities away: its first process in the sandbox waits for it for ever.
+    let halfway = world.write(
+        "halfway",
+        format!("#!/bin/sh\n[ \"$1\" = --help ] && exit\nsleep {number} &\necho capset failed; exit 1\n").as_bytes(),
+    );
+    fs::set_permissions(&halfway, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let error = make_in(&workshop(&world).with_bubblewrap(&halfway), &build("true")).expect_err("refused");
+    assert!(matches!(&error, BuildError::Sandbox { said } if said == "capset failed"), "{error}");
+    assert_eq!(running(&number), 0, "processes are left");
+}
+
+#[test]
+fn a_build_says_which_of_its_limits_were_not_kept() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
+    let world = World::new();
+    let workshop = workshop(&world);
+    let half = Build { cpu: Some(CpuShare(50)), ..build("mkdir out; echo ok >out/a") };
+    let log = make_in(&workshop, &half).expect("it is built").log;
+    match workshop.cgroups() {
+        // The kernel keeps them; `.ci/machine` sees to it that there is such a machine.
+        Ok(_) => assert!(!log.contains("not kept"), "{log}"),
+        Err(why) => assert!(log.contains(&why.to_string()) && log.contains("build.cpu was not kept"), "{log}"),
+    }
+    let whole = make_in(&workshop, &Build { cpu: None, run: "mkdir out; echo all >out/a".to_owned(), ..half });
+    assert!(!whole.expect("it is built").log.contains("build.cpu"), "nothing was asked for");
+}
+
+/// A build in a cgroup, as a controller has it that runs as packaged.
+#[test]
+fn in_a_cgroup_of_its_own_the_kernel_bounds_a_build() {
+    let world = World::new();
+    let workshop = workshop(&world);
+    if let Err(why) = workshop.cgroups() {
+        eprintln!("not run: builds get no cgroup here ({why}); `.ci/machine` runs it");
+        return;
+    }
+    // Files in memory belong to no process.
+    let files = Build { memory: 48 << 20, ..build("head -c 60000000 /dev/zero >/dev/shm/a; sleep 60") };
+    let error = make_in(&workshop, &files).expect_err("too much").to_string();
+    assert!(error.contains("took more than 48 MiB of memory"), "{error}");
+    let bomb = "bomb() { bomb | bomb & }; bomb; sleep 5; exit 7";
+    let error = make_in(&workshop, &build(bomb)).expect_err("it fails").to_string();
+    assert!(error.contains("refused more than 500 processes and threads"), "{error}");
+    // Two that would take four seconds of a processor each, and have half a one together.
+    let busy = "busy() { end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; }; \
+                mkdir out; busy & busy & wait; times >out/said";
+    let half = Build { cpu: Some(CpuShare(50)), ..build(busy) };
+    let times = text(&make_in(&workshop, &half).expect("it is built"), "said");
+    let seconds = |text: &str| {
+        let (minutes, seconds) = text.trim_end_matches('s').split_once('m')?;
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+    };
+    let taken: f64 = times.split_whitespace().filter_map(seconds).sum();
+    assert!(taken > 0.5 && taken < 3.5, "{taken} s of a processor in about 4 s: {times}");
 }
 
 #[test]

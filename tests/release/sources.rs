@@ -46,6 +46,29 @@ fn what_is_excluded_does_not_travel_whatever_the_source() {
 }
 
 #[test]
+fn holding_files_against_patterns_is_counted_before_it_is_done() {
+    let world = World::new();
+    // 2,300 files, each in 60 folders inside one another, and 1,000 patterns: 140 million comparisons.
+    let folder = "d/".repeat(60);
+    let mut packed = tar::Builder::new(Vec::new());
+    for number in 0..2_300 {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(0);
+        packed.append_data(&mut header, format!("v1/{folder}{number}"), &b""[..]).expect("packed");
+    }
+    let gz = gzip(&packed.into_inner().expect("into memory"));
+    let at = world.write("many.tar.gz", &gz);
+    let patterns: Vec<String> = (0..1_000).map(|number| format!("x{number}")).collect();
+    let source =
+        format!("{{archive: \"file://{at}\", sha256: {}, path: v1, exclude: [{}]}}", sha256(&gz), patterns.join(", "));
+    let refused = world.refused(&source);
+    let why =
+        "by source.exclude takes this fleet over 134217728 steps; write fewer patterns, or name a source with fewer";
+    assert!(refused.starts_with("service/a: ") && refused.contains(why), "{refused}");
+}
+
+#[test]
 fn what_is_resolved_is_named() {
     let world = World::new();
     let (url, commit) = repository(&world);

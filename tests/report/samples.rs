@@ -274,6 +274,16 @@ pub fn refused() -> Result<Plan, Box<dyn Error>> {
     Ok(plan)
 }
 
+/// One that went on without the instance that failed, and is undone there.
+pub fn deployment_that_left_out_an_instance() -> Result<Deployment, Box<dyn Error>> {
+    let failed: Vec<Failure> = deployment(Some(Outcome::RolledBack))?.failure.into_iter().collect();
+    let left_out = failed.iter().map(|failure| failure.instance.clone()).collect();
+    let done = first_deployment()?.without(&left_out);
+    let (summary, changes) = (done.summary(), report::plan::change_lines(&done));
+    let (failure, unreached) = (None, BTreeMap::new());
+    Ok(Deployment { summary, changes, failure, unreached, failed, ..deployment(Some(Outcome::Partial))? })
+}
+
 pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>> {
     let plan = first_deployment()?;
     let failure = Failure {

@@ -68,6 +68,15 @@ fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
 }
 
 #[test]
+fn a_deployment_that_left_out_an_instance_is_told_with_what_was_done() -> Tested {
+    let (deployment, merged) = (deployment_that_left_out_an_instance()?, merged());
+    let view =
+        DeployedView { deployment: &deployment, record: None, replicas: None, merged: &merged[..1], revert: None };
+    assert_snapshot!(pull::deployed(&view));
+    Ok(())
+}
+
+#[test]
 fn a_revert_tells_what_failed_and_what_merging_it_does() -> Tested {
     let deployment = deployment(Some(Outcome::RolledBack))?;
     let record = Some("https://github.com/sophia/fleet/commit/0123456789abcdef0123456789abcdef01234567");

@@ -24,10 +24,7 @@ use crate::{
     },
 };
 
-/// What it costs in steps to make a pattern ready, and to hold a path against one.
-const READY: usize = 2_000;
-const HELD: usize = 1;
-/// What a file costs besides.
+/// What a file costs in steps besides what its path costs that is held against patterns.
 const LOOK: usize = 16;
 
 pub fn check(declaration: &Declaration, tree: &Tree, findings: &mut Findings) {
@@ -130,7 +127,7 @@ impl Sources<'_> {
         let made = source::exclude(source, self.findings.budget());
         let made = made.and_then(|exclude| match self.ready.get(&exclude) {
             Some(ready) => Ok(ready.clone().map(|excluder| (exclude, excluder))),
-            None if !self.findings.spend(exclude.len() * READY, file) => Ok(None),
+            None if !self.findings.spend(exclude.steps_to_ready(), file) => Ok(None),
             None => {
                 let ready = exclude.try_ready().map(Rc::new);
                 self.ready.insert(exclude.clone(), ready.as_ref().ok().cloned());
@@ -251,9 +248,7 @@ impl Sources<'_> {
     fn entries(&mut self, file: &File, source: &At<String>, folder: &str, (exclude, excluder): (&Exclude, &Excluder)) {
         let mut left = 0;
         for (below, entry) in self.tree.below(folder) {
-            // A path is held against every pattern, and so are the folders that it lies in.
-            let folders = 1 + below.matches('/').count();
-            if !self.findings.spend(LOOK + folders * HELD * (1 + exclude.len()), file) {
+            if !self.findings.spend(exclude.steps_to_hold(below).saturating_add(LOOK), file) {
                 return;
             }
             if excluder.excludes(below) {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::service::variable;
 use crate::{
     declare::de::At,
-    model::quantity::{Memory, Span},
+    model::quantity::{CpuShare, Memory, Span},
 };
 
 /// How what is deployed is made of the source. It runs on the machine that runs evenkeel, in a sandbox, and
@@ -31,4 +31,6 @@ pub struct BuildKeys {
     pub timeout: Option<At<Span>>,
     /// How much memory all its processes may take together.
     pub memory: Option<Memory>,
+    /// How much of the processors all its processes may take together, where builds have cgroups; all if not given.
+    pub cpu: Option<CpuShare>,
 }

@@ -14,8 +14,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    declare::{self, Overrides},
-    engine::{PrepareError, Prepared, confined, declared, fetch::CachedFetcher, gathered, look::plan_from},
+    declare::Overrides,
+    engine::{
+        PrepareError, Prepared, confined, declared,
+        fetch::CachedFetcher,
+        gathered,
+        look::plan_from,
+        overrides::{self, OverridesError},
+    },
     git::{Credentials, Merged, Proposed, RemoteUrl, Repository, compose},
     model::{
         budget::Budget,
@@ -210,7 +216,7 @@ fn read(reading: &Reading, prepared: &mut BTreeMap<EnvironmentName, Prepared>) -
     let merged = repository.and_then(|repository| repository.merged(&reading.base, &reading.head));
     let merged = match merged.map_err(|error| report::chain(&error))? {
         Merged::Conflict(paths) => return Ok(Answer::Conflict(paths)),
-        Merged::Clean(merged) => merged,
+        Merged::Clean(merged) => *merged,
     };
     let mut trees = Trees { merged, read: BTreeMap::new() };
     let reader = Reader {
@@ -237,10 +243,10 @@ fn read(reading: &Reading, prepared: &mut BTreeMap<EnvironmentName, Prepared>) -
 
 fn overrides(reading: &Reading) -> Result<Overrides, String> {
     let Some(path) = &reading.overrides else { return Ok(Overrides::default()) };
-    let named = || format!("the override file {}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", named()))?;
-    let read = declare::read_overrides(&text, &path.display().to_string());
-    read.map_err(|findings| format!("{}: {}", named(), report::findings::first(&findings)))
+    overrides::read(path).map_err(|error| match &error {
+        OverridesError::Invalid { findings, .. } => format!("{error}: {}", report::findings::first(findings)),
+        OverridesError::File { .. } => report::chain(&error),
+    })
 }
 
 /// Commits are read once each: environments share them.

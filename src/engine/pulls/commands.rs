@@ -16,7 +16,7 @@ use super::{
     PullError, PullRequests,
     pauses::Pauses,
     rights::{Refusal, Ruling},
-    trust,
+    told,
 };
 use crate::{
     engine::{
@@ -276,7 +276,7 @@ impl<H: Host> PullRequests<H> {
         }
         let told = self.told(command.number).await?;
         let written = self.github.comment(command.comment).await?.created_at;
-        if trust::meant(named, told.as_ref(), written).is_some_and(|meant| meant == pull.head) {
+        if told::meant(named, told.as_ref(), written).is_some_and(|meant| meant == pull.head) {
             return Ok(Outcome::Plan(Asked { head: Some(pull.head) }));
         }
         Ok(Outcome::Refused(format!(

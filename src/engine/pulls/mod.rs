@@ -17,6 +17,7 @@ mod queue;
 mod queued;
 mod reader;
 mod rights;
+mod told;
 mod trust;
 
 use std::{

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{SecondsFormat, Utc};
 
-use super::{PullError, PullRequests, look::Plans, proposal::Pair, trust::Told};
+use super::{PullError, PullRequests, look::Plans, proposal::Pair, told::Told};
 use crate::{
     engine::{Prepared, reconcile::lock},
     git::{PLANS, Repository},

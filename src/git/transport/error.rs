@@ -6,7 +6,7 @@ use std::{error::Error, io, path::PathBuf};
 
 use thiserror::Error as ThisError;
 
-use crate::model::reach::OutOfReach;
+use crate::model::{budget::Exceeded, reach::OutOfReach};
 
 #[derive(Debug, ThisError)]
 pub enum TransportError {
@@ -38,6 +38,8 @@ pub enum TransportError {
     #[error("{host} does not speak git's smart protocol there (it answered with {content_type}: {text})")]
     NotGit { host: String, content_type: String, text: String },
 
+    #[error("{host} sends {limit}, which is more than evenkeel reads")]
+    OverBudget { host: String, limit: Exceeded },
     #[error("the source is out of reach")]
     OutOfReach(#[from] OutOfReach),
     #[error("{path} has no login for {host}")]

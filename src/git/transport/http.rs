@@ -5,7 +5,6 @@
 //! out is asked for anew once when it is refused; errors show at most the first 200 characters of an answer.
 
 use std::{
-    fs,
     io::{self, Read, Write},
     path::Path,
     sync::{Arc, Mutex},
@@ -15,7 +14,7 @@ use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use reqwest::{Certificate, Client, Method, Request, RequestBuilder, Response, StatusCode, Url, header};
 
 use super::{
-    Endpoint, TransportError, dial, lock,
+    Endpoint, TransportError, dial, lock, named_file, named_text,
     text::{KEPT, Readable, shown},
     token::{Token, TokenError, TokenSource, USER},
 };
@@ -208,11 +207,11 @@ impl Turn {
             }
             (None, Token::File(path)) => {
                 let told = |source| TransportError::File { path: path.clone(), source };
-                fs::read_to_string(path).map_err(told)?.trim().to_owned()
+                named_text(path).map_err(told)?.trim().to_owned()
             }
             (None, Token::Netrc(path)) => {
                 let told = |source| TransportError::File { path: path.clone(), source };
-                let text = fs::read_to_string(path).map_err(told)?;
+                let text = named_text(path).map_err(told)?;
                 let host = lock(&self.base).url.host_str().unwrap_or_default().to_owned();
                 let found = netrc::login(&text, &host);
                 return found.map(Some).ok_or(TransportError::NoLogin { path: path.clone(), host });
@@ -247,7 +246,10 @@ impl Turn {
             Some(chunk) => {
                 lock(&self.endpoint.heard).hear(chunk);
                 // All but packs is text.
-                if self.service == Service::UploadPack { chunk.to_vec() } else { self.readable.next(chunk) }
+                match self.service {
+                    Service::UploadPack => chunk.to_vec(),
+                    _ => self.readable.next(chunk).map_err(|limit| self.endpoint.over(limit))?,
+                }
             }
             None => self.readable.rest(),
         };
@@ -331,7 +333,7 @@ async fn check(answer: Response, host: &str, expected: &str, secrets: &[String])
 
 /// What is trusted besides what the system trusts. Read at each use, as all credentials are.
 fn certificates(path: &Path) -> Result<Vec<Certificate>, TransportError> {
-    let pem = fs::read(path).map_err(|source| TransportError::File { path: path.to_owned(), source })?;
+    let pem = named_file(path).map_err(|source| TransportError::File { path: path.to_owned(), source })?;
     let certificates = Certificate::from_pem_bundle(&pem).ok().filter(|certificates| !certificates.is_empty());
     certificates.ok_or(TransportError::NoCertificate { path: path.to_owned() })
 }

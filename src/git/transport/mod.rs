@@ -18,9 +18,10 @@ mod token;
 
 use std::{
     collections::HashMap,
+    fs::File,
     future::Future,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -36,7 +37,10 @@ pub use error::TransportError;
 pub use token::{Token, TokenError, TokenSource};
 
 use super::url::{HttpUrl, RemoteUrl, SshUrl};
-use crate::model::reach::Scope;
+use crate::model::{
+    budget::{Budget, Exceeded, read_text_within, read_within},
+    reach::Scope,
+};
 
 /// What a remote may be told to let us in. Files are read anew at each use, so they can be rotated.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +80,15 @@ impl Default for Limits {
     }
 }
 
+/// The content of a key, a token, a list of servers' keys: of what the operator names.
+fn named_file(path: &Path) -> io::Result<Vec<u8>> {
+    read_within(File::open(path)?, Budget::STANDARD.named_bytes)
+}
+
+fn named_text(path: &Path) -> io::Result<String> {
+    read_text_within(File::open(path)?, Budget::STANDARD.named_bytes)
+}
+
 /// Where one operation goes to, until when, and why it failed.
 struct Endpoint {
     to: To,
@@ -102,6 +115,10 @@ impl Endpoint {
         let text = error.to_string().replace('\0', "");
         lock(&self.failure).get_or_insert(error);
         io::Error::other(text)
+    }
+
+    fn over(&self, limit: Exceeded) -> TransportError {
+        TransportError::OverBudget { host: self.host.clone(), limit }
     }
 
     /// Waits for `future`: not longer than silence is borne, and than is left of the whole.

@@ -21,7 +21,7 @@ use russh::{
 use super::{
     Endpoint, TransportError, dial,
     known_hosts::{KnownHost, Verdict},
-    libgit2, lock,
+    libgit2, lock, named_file, named_text,
     text::{Readable, shown},
 };
 use crate::{
@@ -128,7 +128,10 @@ impl Stream {
                     lock(&self.endpoint.heard).hear(&data);
                     // All but packs is text.
                     let pack = self.spoken && self.service == UPLOAD;
-                    self.received = if pack { data.to_vec() } else { self.readable.next(&data) };
+                    self.received = match pack {
+                        true => data.to_vec(),
+                        false => self.readable.next(&data).map_err(|limit| self.endpoint.over(limit))?,
+                    };
                     self.read = 0;
                     if !self.received.is_empty() {
                         return Ok(());
@@ -208,7 +211,7 @@ impl Drop for Stream {
 
 fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, Line), TransportError> {
     let path = endpoint.credentials.known_hosts.clone().or_else(|| in_ssh_folder("known_hosts")).unwrap_or_default();
-    let text = match std::fs::read(&path) {
+    let text = match named_file(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         // It is made when the first host is pinned.
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -324,14 +327,14 @@ async fn log_in_with_file(
     hash: Option<HashAlg>,
     tried: &mut Vec<String>,
 ) -> Result<bool, TransportError> {
-    let key = match russh::keys::load_secret_key(&path, None) {
+    let text = named_text(&path).map_err(|source| TransportError::File { path: path.clone(), source })?;
+    let key = match russh::keys::decode_secret_key(&text, None) {
         Ok(key) => key,
         // Its clear half may well be in the agent.
         Err(russh::keys::Error::KeyIsEncrypted) => {
             tried.push(format!("{} (it has a passphrase: use ssh-agent)", path.display()));
             return Ok(false);
         }
-        Err(russh::keys::Error::IO(source)) => return Err(TransportError::File { path, source }),
         Err(error) => return Err(TransportError::File { path, source: io::Error::other(error) }),
     };
     if key.algorithm().is_rsa() {

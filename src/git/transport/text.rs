@@ -2,6 +2,8 @@
 //!
 //! Keeps true: no secret that a server repeats is shown.
 
+use crate::model::budget::{Budget, Exceeded};
+
 /// As much of an answer is shown.
 const SHOWN: usize = 200;
 /// What comes before the first byte that is no text, if it is shorter, is chance.
@@ -49,14 +51,24 @@ impl Beginning {
 
 /// Makes a stream of bytes valid UTF-8 of the same length: git2 panics at a name or message that is not.
 /// A `?` stands for what cannot be read; as no reference's name may hold one, such a branch is passed over.
-#[derive(Default)]
+/// libgit2 keeps all of it, so there is no more than a limit.
 pub(super) struct Readable {
     /// The beginning of a character whose end has not come yet.
     begun: Vec<u8>,
+    /// How many bytes may still come.
+    left: u64,
+}
+
+impl Default for Readable {
+    fn default() -> Self {
+        Self { begun: Vec::new(), left: Budget::STANDARD.spoken_bytes }
+    }
 }
 
 impl Readable {
-    pub(super) fn next(&mut self, chunk: &[u8]) -> Vec<u8> {
+    pub(super) fn next(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Exceeded> {
+        let left = self.left.checked_sub(chunk.len() as u64);
+        self.left = left.ok_or(Exceeded::SpokenBytes(Budget::STANDARD.spoken_bytes))?;
         let mut bytes = std::mem::take(&mut self.begun);
         bytes.extend_from_slice(chunk);
         let mut from = 0;
@@ -69,7 +81,7 @@ impl Readable {
             bytes[at..at + length].fill(b'?');
             from = at + length;
         }
-        bytes
+        Ok(bytes)
     }
 
     /// What is left when nothing more comes.
@@ -84,7 +96,7 @@ mod tests {
 
     fn read(chunks: &[&[u8]]) -> String {
         let mut readable = Readable::default();
-        let mut bytes: Vec<u8> = chunks.iter().flat_map(|chunk| readable.next(chunk)).collect();
+        let mut bytes: Vec<u8> = chunks.iter().flat_map(|chunk| readable.next(chunk).expect("little")).collect();
         bytes.extend(readable.rest());
         String::from_utf8(bytes).expect("it is made readable")
     }
@@ -100,6 +112,13 @@ mod tests {
         assert_eq!(read(&[b"gr\xc3", b"\xbcn"]), "grün");
         assert_eq!(read(&[b"\xe2", b"\x82", b"\xac"]), "€");
         assert_eq!(read(&[b"gr\xc3"]), "gr?");
+    }
+
+    #[test]
+    fn a_server_says_no_more_than_the_budget_allows() {
+        let mut readable = Readable { left: 10, ..Readable::default() };
+        assert!(readable.next(&[b'x'; 10]).is_ok());
+        assert_eq!(readable.next(b"x"), Err(Exceeded::SpokenBytes(64 << 20)));
     }
 
     #[test]

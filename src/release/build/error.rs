@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, process::ExitStatus};
 
 use thiserror::Error;
 
+use super::sandbox::MOST_PROCESSES;
 use crate::model::quantity::Span;
 
 #[derive(Debug, Error)]
@@ -11,8 +12,8 @@ pub enum BuildError {
     #[error("nothing is built without bubblewrap, which is not installed; run `apt-get install bubblewrap`")]
     NoSandbox,
     #[error(
-        "bubblewrap made no sandbox ({said}); it needs user namespaces: see \"Builds\" in the README for how to \
-         allow them"
+        "bubblewrap made no sandbox ({said}); it needs user namespaces, and under evenkeel's unit the drop-in builds.conf: \
+         see \"Builds\" in the README for how to allow them"
     )]
     Sandbox { said: String },
     #[error("a build was stopped because only {} MiB are left on its disk; make room", free >> 20)]
@@ -22,8 +23,19 @@ pub enum BuildError {
     #[error("cannot {doing} {path}: {source}; see that there is room, and that it is ours")]
     File { doing: &'static str, path: PathBuf, source: io::Error },
     /// The build's own fault. The same source would fail again.
-    #[error("{command} {fault}{}{}all of what it said is in {log}", said(last_lines), offline(fault, *network))]
-    Failed { command: String, fault: Fault, last_lines: Vec<String>, network: bool, log: PathBuf },
+    #[error(
+        "{command} {fault}{}{}{}all of what it said is in {log}", said(last_lines), offline(fault, *network),
+        refused(*out_of_tasks)
+    )]
+    Failed {
+        command: String,
+        fault: Fault,
+        last_lines: Vec<String>,
+        network: bool,
+        /// Whether it was refused one process or thread too many.
+        out_of_tasks: bool,
+        log: PathBuf,
+    },
 }
 
 impl BuildError {
@@ -69,4 +81,12 @@ fn offline(fault: &Fault, network: bool) -> &'static str {
         Fault::Exit(_) if !network => "it had no network, which `network: true` of the build gives; ",
         _ => "",
     }
+}
+
+/// The last lines say "cannot fork" at best.
+fn refused(out_of_tasks: bool) -> String {
+    if !out_of_tasks {
+        return String::new();
+    }
+    format!("it was refused more than {MOST_PROCESSES} processes and threads at once; let it run fewer; ")
 }

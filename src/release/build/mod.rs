@@ -5,6 +5,7 @@
 //! when it is what was put there.
 //! Never does: deciding what may be built (only what is merged is; the caller knows).
 
+mod cgroup;
 mod error;
 mod kept;
 mod log;
@@ -20,16 +21,17 @@ mod work;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
 
+pub use cgroup::{Cgroups, NoCgroup};
 pub use error::{BuildError, Fault};
 pub use network::{ENTER_BUILD, enter};
 
 use self::{
     kept::Kept,
-    sandbox::{Ended, Ending},
+    sandbox::{Ended, Ending, MOST_PROCESSES},
     work::Work,
 };
 use super::travelling;
@@ -64,6 +66,7 @@ pub struct Workshop {
     program: PathBuf,
     /// One at a time: a build may take all of the machine.
     building: Mutex<()>,
+    cgroups: OnceLock<Result<Cgroups, NoCgroup>>,
 }
 
 /// One build, and the files that it starts from.
@@ -94,6 +97,7 @@ impl Workshop {
             bubblewrap: "bwrap".into(),
             program: "/proc/self/exe".into(),
             building: Mutex::default(),
+            cgroups: OnceLock::new(),
         }
     }
 
@@ -115,6 +119,12 @@ impl Workshop {
         self
     }
 
+    /// Where each build gets a cgroup of its own, else why not. Asked for the first time, it moves this process into a part
+    /// of the cgroup that was delegated to it.
+    pub fn cgroups(&self) -> &Result<Cgroups, NoCgroup> {
+        self.cgroups.get_or_init(Cgroups::open)
+    }
+
     /// What was made earlier, if it is still there as it was.
     pub fn kept(&self, key: &Digest) -> Option<Made> {
         Kept::new(&self.folder).find(key, &self.budget)
@@ -129,7 +139,9 @@ impl Workshop {
         }
         let began = Instant::now();
         let work = Work::prepare(&self.folder.join("work"), job.files, self.budget)?;
-        let Ended { ending, log } = sandbox::run(&self.bubblewrap, &self.program, &work, job.build)?;
+        let cgroup = self.cgroups().clone().and_then(|cgroups| cgroups.make(job.build, MOST_PROCESSES));
+        let Ended { ending, log, out_of_tasks, unkept } =
+            sandbox::run(&self.bubblewrap, &self.program, &work, job.build, cgroup)?;
         let fault = match ending {
             Ending::NotStarted => return Err(BuildError::Sandbox { said: log.last_lines(LAST_LINES).join(" ") }),
             Ending::NoRoom(free) => return Err(BuildError::NoRoom { free }),
@@ -145,19 +157,20 @@ impl Workshop {
         let kept = Kept::new(&self.folder);
         match files {
             Ok(files) => {
-                let log = format!("{}built in {:.1} s\n", log.text(), began.elapsed().as_secs_f64());
+                let log = format!("{}built in {:.1} s\n{unkept}", log.text(), began.elapsed().as_secs_f64());
                 let made = Made { files, log: log.into() };
                 kept.put(&job.key, &made)?;
                 Ok(made)
             }
             Err(fault) => {
-                let whole = kept.put_failed(&job.key, &log.text())?;
+                let whole = kept.put_failed(&job.key, &format!("{}{unkept}", log.text()))?;
                 let command = job.build.to_string();
                 Err(BuildError::Failed {
                     command,
                     fault,
                     last_lines: log.last_lines(LAST_LINES),
                     network: job.build.network,
+                    out_of_tasks,
                     log: whole,
                 })
             }

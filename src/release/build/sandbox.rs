@@ -20,13 +20,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::{
     BuildError, Fault,
+    cgroup::{Cgroup, Events, NoCgroup},
     log::Log,
     network::{self, Network},
-    seccomp, usage,
+    seccomp,
+    usage::{self, Usage},
     work::Work,
 };
 use crate::model::build::Build;
@@ -73,7 +75,10 @@ const START: &str =
 const LARGEST_FILE: u64 = 4 << 30;
 /// Memory that is a file, and no process's own.
 const SHARED_MEMORY: &str = "67108864";
-const MOST_PROCESSES: usize = 500;
+/// In a cgroup threads count, too.
+pub const MOST_PROCESSES: usize = 500;
+/// Of all that a user runs, where a cgroup bounds the build: more, for there the controller's own threads may count.
+const MOST_OF_USER: usize = 2 * MOST_PROCESSES;
 
 /// Between two looks whether it has ended, and between two at what it takes.
 const LOOK: Duration = Duration::from_millis(20);
@@ -87,6 +92,10 @@ const GONE: Duration = Duration::from_secs(10);
 pub struct Ended {
     pub ending: Ending,
     pub log: Log,
+    /// Whether it was refused one process or thread too many, as far as the kernel counts them for us.
+    pub out_of_tasks: bool,
+    /// Which limits were not kept as they are declared, as lines of the log.
+    pub unkept: String,
 }
 
 pub enum Ending {
@@ -98,7 +107,14 @@ pub enum Ending {
     NoRoom(u64),
 }
 
-pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Result<Ended, BuildError> {
+/// In the cgroup, where there is one.
+pub fn run(
+    bubblewrap: &Path,
+    program: &Path,
+    work: &Work,
+    build: &Build,
+    mut cgroup: Result<Cgroup, NoCgroup>,
+) -> Result<Ended, BuildError> {
     let started = work.home().join(".started");
     let failed = |source| BuildError::File { doing: "run", path: bubblewrap.to_owned(), source };
     let no_more_namespaces = can_forbid_namespaces(bubblewrap)?;
@@ -106,6 +122,7 @@ pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Res
     let network = build.network.then(|| Network::open(program, work.folder()));
     let mut network = network.transpose().map_err(failed)?;
     let (mut reader, writer) = io::pipe().map_err(failed)?;
+    let processes = if cgroup.is_ok() { MOST_OF_USER } else { MOST_PROCESSES };
     let mut command = Command::new(bubblewrap);
     if let Some(user) = work.user() {
         command.uid(user).gid(user);
@@ -115,7 +132,7 @@ pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Res
         .env_clear()
         .env("PATH", PATH)
         .args(filter.iter().flat_map(|filter| ["--seccomp".to_owned(), filter.as_raw_fd().to_string()]))
-        .args(arguments(work, build, no_more_namespaces, network.as_ref()))
+        .args(arguments(work, build, no_more_namespaces, network.as_ref(), processes))
         .current_dir("/")
         .process_group(0);
     command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
@@ -125,11 +142,17 @@ pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Res
     if let Some(socket) = network.as_ref().and_then(Network::socket) {
         leave_open(&mut command, socket);
     }
+    if let Ok(cgroup) = &cgroup {
+        join(&mut command, cgroup.door());
+    }
     close_what_was_left_open();
     let mut child = command.spawn().map_err(failed)?;
     // It holds the pipe's other end, which would never be the last.
     drop(command);
     network.iter_mut().for_each(Network::handed_over);
+    if cgroup.as_ref().is_ok_and(|cgroup| !cgroup.holds(child.id())) {
+        cgroup = Err(NoCgroup::NotJoined);
+    }
     let (sender, said) = mpsc::channel();
     thread::spawn(move || {
         let mut log = Log::default();
@@ -140,13 +163,18 @@ pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Res
         // Nobody waits any more: then nobody wants it.
         let _ = sender.send(log);
     });
-    let ended = watch(&mut child, work, build);
-    if !matches!(ended, Ok(Watched::Ended)) {
-        // bwrap's first process in the sandbox ends with the one out here, and with it all that run there.
-        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-    }
+    let ended = watch(&child, work, build, cgroup.is_ok());
+    // bwrap's first process in the sandbox ends with the one out here, and with it all that run there; but it would wait
+    // for ever for one that failed while it made the sandbox.
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     let waited = child.wait();
+    let events = cgroup.as_ref().map_or(Events::default(), |cgroup| {
+        cgroup.kill();
+        cgroup.events()
+    });
     let ending = match ended.and_then(|watched| waited.map(|status| (watched, status))).map_err(failed)? {
+        // All of it was ended with the first that was one too many, so how it ended says nothing.
+        _ if events.out_of_memory => Ending::Fault(Fault::Memory(build.memory)),
         _ if !started.exists() => Ending::NotStarted,
         (Watched::Fault(fault), _) => Ending::Fault(fault),
         (Watched::NoRoom(free), _) => Ending::NoRoom(free),
@@ -157,7 +185,19 @@ pub fn run(bubblewrap: &Path, program: &Path, work: &Work, build: &Build) -> Res
     for line in network.iter().flat_map(Network::refused) {
         log.take(format!("{line}\n").as_bytes());
     }
-    Ok(Ended { ending, log })
+    Ok(Ended { ending, log, out_of_tasks: events.out_of_tasks, unkept: unkept(build, &cgroup) })
+}
+
+fn unkept(build: &Build, cgroup: &Result<Cgroup, NoCgroup>) -> String {
+    let mut lines = String::new();
+    if let Err(why) = cgroup {
+        lines +=
+            &format!("it had no cgroup of its own, so its memory and processes were looked at now and then: {why}\n");
+    }
+    if build.cpu.is_some() && !cgroup.as_ref().is_ok_and(Cgroup::bounds_processors) {
+        lines += "build.cpu was not kept: that takes a cgroup with the cpu controller\n";
+    }
+    lines
 }
 
 /// Whether this bubblewrap can keep a build from making namespaces of its own, in which it would be root again.
@@ -190,6 +230,18 @@ fn leave_open(command: &mut Command, descriptor: RawFd) {
     unsafe { command.pre_exec(open) };
 }
 
+/// Has the command begin in a cgroup, by a descriptor of its `cgroup.procs`. Where the kernel refuses, it begins outside.
+fn join(command: &mut Command, door: RawFd) {
+    let join = move || {
+        // SAFETY: it is borrowed for one call, and whoever calls this keeps it open until the command has started.
+        let door = unsafe { BorrowedFd::borrow_raw(door) };
+        let _ = rustix::io::write(door, b"0");
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+    unsafe { command.pre_exec(join) };
+}
+
 fn by_status(status: ExitStatus) -> Ending {
     if status.success() { Ending::Done } else { Ending::Fault(Fault::Exit(status)) }
 }
@@ -202,20 +254,20 @@ enum Watched {
     NoRoom(u64),
 }
 
-/// Until it has ended, or has to.
-fn watch(child: &mut Child, work: &Work, build: &Build) -> io::Result<Watched> {
+/// Until it has ended, or has to. What a cgroup bounds is not looked at.
+fn watch(child: &Child, work: &Work, build: &Build, in_cgroup: bool) -> io::Result<Watched> {
     let began = Instant::now();
     let (mut counted, mut measured) = (began, began);
     let mut measure_every = MEASURE;
     loop {
-        if child.try_wait()?.is_some() {
+        if has_ended(child)? {
             return Ok(Watched::Ended);
         }
         if began.elapsed() >= build.timeout.0 {
             return Ok(Watched::Fault(Fault::Timeout(build.timeout)));
         }
         if counted.elapsed() >= COUNT {
-            let usage = usage::of(child.id());
+            let usage = if in_cgroup { Usage::default() } else { usage::of(child.id()) };
             if usage.memory > build.memory {
                 return Ok(Watched::Fault(Fault::Memory(build.memory)));
             }
@@ -242,7 +294,19 @@ fn watch(child: &mut Child, work: &Work, build: &Build) -> io::Result<Watched> {
     }
 }
 
-fn arguments(work: &Work, build: &Build, no_more_namespaces: bool, network: Option<&Network>) -> Vec<OsString> {
+/// Without waiting for it: so long its number, and that of its process group, is nobody else's.
+fn has_ended(child: &Child) -> io::Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(Pid::from_child(child)), options)?.is_some())
+}
+
+fn arguments(
+    work: &Work,
+    build: &Build,
+    no_more_namespaces: bool,
+    network: Option<&Network>,
+    processes: usize,
+) -> Vec<OsString> {
     let mut words = Words::default();
     if no_more_namespaces {
         words.add(&["--disable-userns"]);
@@ -293,7 +357,7 @@ fn arguments(work: &Work, build: &Build, no_more_namespaces: bool, network: Opti
     if let Some(socket) = network.and_then(Network::socket) {
         words.add(&[network::PROGRAM, network::ENTER_BUILD, &socket.to_string(), "--"]);
     }
-    let [data, largest, processes] = [build.memory, LARGEST_FILE, MOST_PROCESSES as u64].map(|limit| limit.to_string());
+    let [data, largest, processes] = [build.memory, LARGEST_FILE, processes as u64].map(|limit| limit.to_string());
     words.add(&["/bin/sh", "-c", START, "build", &data, &largest, &processes, &build.run]);
     words.0
 }

@@ -3,14 +3,17 @@
 //! Keeps true: files are read at each use, so a secret is rotated without a restart; an empty secret
 //! vouches for nothing; comparing takes the same time however much is right.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use thiserror::Error;
 use tracing::warn;
 
-use crate::report;
+use crate::{
+    model::budget::{Budget, read_within},
+    report,
+};
 
 #[derive(Debug, Error)]
 pub enum SecretError {
@@ -86,7 +89,8 @@ impl Signature {
 
 /// Without the line's end that an editor adds.
 fn read(path: &PathBuf) -> Result<Vec<u8>, SecretError> {
-    let mut secret = fs::read(path).map_err(|source| SecretError::Read { path: path.clone(), source })?;
+    let read = File::open(path).and_then(|file| read_within(file, Budget::STANDARD.named_bytes));
+    let mut secret = read.map_err(|source| SecretError::Read { path: path.clone(), source })?;
     if secret.ends_with(b"\n") {
         secret.pop();
         if secret.ends_with(b"\r") {
