@@ -166,7 +166,7 @@ fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<St
         Action::StartUnit { unit } => format!("start_unit {}", word(unit)),
         Action::RestartUnit { unit } => format!("restart_unit {}", word(unit)),
         Action::ReloadNginx { digest, port, address, sites } => {
-            let (address, proofs) = (word(&site_address(Some(*address))), word(&site_proofs(sites)));
+            let (address, proofs) = (word(&site_address(*address)), word(&site_proofs(sites)));
             format!("reload_nginx {digest} {port} {address} {proofs}")
         }
         Action::ReleaseNginx => "release_nginx".to_owned(),

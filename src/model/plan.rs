@@ -164,7 +164,10 @@ pub enum Action {
     ReloadNginx {
         digest: Digest,
         port: u16,
-        address: IpAddr,
+        /// Follow from the files, which the digest is over, and from where the instance is.
+        #[serde(skip)]
+        address: Option<IpAddr>,
+        #[serde(skip)]
         sites: BTreeMap<SiteName, Proof>,
     },
     /// Makes the manifest root's alone, and its digests sealed. Each phase writes it so: the step says why.

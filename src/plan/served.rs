@@ -49,17 +49,38 @@ impl Differ<'_> {
             self.files_read(files, live.has_log_folder);
         }
         // What answers before nginx has read the files that are declared says nothing of them.
-        if live.digest != Seen::Known(nginx.digest) {
-            return;
-        }
+        let is_read = live.digest == Seen::Known(nginx.digest);
         for (site, proof) in &nginx.sites {
-            let answers = live.answers.get(site).into_iter().flatten();
-            for (port, answer) in answers.map(|(port, answer)| (*port, *answer)) {
+            for port in proof.ports.iter().copied() {
+                let answer = live.answers.get(site).and_then(|answers| answers.get(&port)).copied();
+                let answer = match &live.files {
+                    _ if is_read => answer.unwrap_or(Answer::Unasked),
+                    Some(files) if self.is_foreseen(site, proof, port, files) => Answer::Other,
+                    _ => Answer::Unasked,
+                };
                 if !matches!(answer, Answer::Own | Answer::Unasked) {
                     self.not_served(site, proof, port, answer, live.files.as_ref());
                 }
             }
         }
+    }
+
+    /// Whether another server will answer once nginx has read the site's file: one that listens on the instance's
+    /// address alone, or one with the same name that is read before.
+    fn is_foreseen(&self, site: &SiteName, proof: &Proof, port: u16, files: &NginxFiles) -> bool {
+        let (address, own) = (self.address(), paths::site_file(&self.inputs.fleet.name, site));
+        let Some(server) = files.answering(&proof.host, &address, port).filter(|server| server.file != own) else {
+            return false;
+        };
+        let is_read_before = files.servers.iter().any(|other| other.file == own)
+            || server.file.starts_with("/etc/nginx/conf.d/") && server.file < own;
+        server.listens_on(&address, port) || is_read_before && server.names.contains(&proof.host)
+    }
+
+    /// Where the instance is asked.
+    fn address(&self) -> String {
+        let instance = self.inputs.fleet.instances.get(self.name());
+        instance.map(|instance| instance.address.to_string()).unwrap_or_default()
     }
 
     /// Whether nginx would take its files, ours among them.
@@ -104,8 +125,7 @@ impl Differ<'_> {
     }
 
     fn not_served(&mut self, site: &SiteName, proof: &Proof, port: u16, answer: Answer, files: Option<&NginxFiles>) {
-        let instance = self.inputs.fleet.instances.get(self.name());
-        let address = instance.map(|instance| instance.address.to_string()).unwrap_or_default();
+        let address = self.address();
         let own = paths::site_file(&self.inputs.fleet.name, site);
         let answering = files.and_then(|files| files.answering(&proof.host, &address, port));
         let who = match answer {

@@ -1,7 +1,5 @@
 //! nginx: when it is reloaded, and the default site that a site may replace.
 
-use std::net::Ipv4Addr;
-
 use super::{instance::Differ, order};
 use crate::model::{
     desired::{DesiredNginx, Resource},
@@ -35,7 +33,7 @@ impl Differ<'_> {
             let action = Action::ReloadNginx {
                 digest: nginx.digest,
                 port: nginx.digest_port,
-                address: address.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+                address,
                 sites: nginx.sites.clone(),
             };
             self.step(order::TRAFFIC, &Resource::Nginx, action, reason);

@@ -124,7 +124,7 @@ const TESTS: &[Test] = tests! {
     ours {
         a_site_of_any_name_is_served_beside_the_distributions_own,
         a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file,
-        a_site_that_would_not_be_served_is_undone_and_what_answers_is_named,
+        a_site_that_turns_out_not_to_be_served_is_undone_and_what_answers_is_named,
         what_keeps_nginx_from_serving_is_refused_before_anything_is_touched,
         nginx_starts_after_a_reboot_as_services_do,
         two_fleets_share_a_host_and_the_port_of_the_digest,

@@ -66,9 +66,11 @@ pub fn a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file(
 
         // A change of the site would go live under another's answer.
         site(&fleet, "h1", "shadowed.test", "headers: {X-New: a}");
-        fleet.deploy().ends_with(3);
-        let failure = fleet.newest("/failure").to_string();
-        assert!(failure.contains(&format!("{file}:2")), "{failure}");
+        fleet.commit();
+        let before = world.traces();
+        let refused = fleet.apply().ends_with(4);
+        assert!(refused.said.contains(&format!("{file}:2 ")), "{}", refused.said);
+        assert_same(&before, &world.traces());
         site(&fleet, "h1", "shadowed.test", "");
         fleet.commit();
         drop(foreign);
@@ -78,11 +80,16 @@ pub fn a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file(
     assert_is("the next plan", fleet.plan().findings("site-not-served"), Vec::<String>::new());
 }
 
-pub fn a_site_that_would_not_be_served_is_undone_and_what_answers_is_named(world: &World) {
+pub fn a_site_that_turns_out_not_to_be_served_is_undone_and_what_answers_is_named(world: &World) {
     let h1 = world.host("h1");
-    let file = "/etc/nginx/conf.d/a-first.conf";
-    let gone = format!("rm {file}; systemctl reload nginx.service");
-    let _first = foreign(h1, file, "server { listen 80; server_name second.test; return 200 theirs; }\n", &gone);
+    // Read before ours, which only nginx itself knows.
+    let file = "/etc/nginx/early/first.conf";
+    h1.write(file, "server { listen 80; server_name second.test; return 200 theirs; }\n");
+    let _first = h1.until_dropped(
+        "cp /etc/nginx/nginx.conf /etc/nginx.kept && nginx -t &&
+         sed -i '/conf.d/i include /etc/nginx/early/*.conf;' /etc/nginx/nginx.conf && systemctl reload nginx.service",
+        "mv /etc/nginx.kept /etc/nginx/nginx.conf; rm -r /etc/nginx/early; systemctl reload nginx.service",
+    );
     let fleet = Fleet::new(world, "second");
     fleet.write("frontend/index.html", "ours");
     site(&fleet, "h1", "second.test", "");

@@ -108,14 +108,40 @@ fn what_is_in_the_way_of_a_reload_is_refused_and_else_told() {
     assert_eq!(twice.matches("ai-core ").count(), 1, "{twice}");
 }
 
-#[test]
-fn nothing_is_said_of_answers_before_nginx_has_read_the_files_that_are_declared() {
+/// What is refused where nginx has not read the files that are declared.
+fn foreseen(servers: Vec<Server>) -> Vec<String> {
     let world = World::live(&example()).on("ai-core", |host| {
         host.nginx = Some(Nginx { running: true, serving: Some(Digest::of("older")) });
-        host.odd = answered(Answer::Other, Some(files(Vec::new())));
+        host.odd = answered(Answer::Other, Some(files(servers)));
     });
-    let said = findings(&world.plan());
-    assert!(!said.contains("site-not-served"), "{said}");
+    let findings = world.plan().findings;
+    findings.into_iter().filter(|finding| finding.is_error()).map(|finding| finding.message).collect()
+}
+
+#[test]
+fn what_will_answer_instead_of_a_site_is_refused_before_nginx_reads_its_file() {
+    let own = || server(OWN, 2, &["80", "[::]:80"], &["app.sophia-intel.ai"]);
+    let of = |file: &str| server(file, 1, &["80"], &["app.sophia-intel.ai"]);
+    let (early, late) = (of("/etc/nginx/conf.d/a.conf"), of("/etc/nginx/sites-enabled/a"));
+    let alone = server("/etc/nginx/sites-enabled/b", 1, &["192.222.58.232:80"], &["other.test"]);
+    let elsewhere = server("/etc/nginx/sites-enabled/c", 1, &["127.0.0.1:80", "8080"], &["other.test"]);
+    let default = server(DEFAULT, 22, &["80 default_server"], &["_"]);
+    for (servers, expected) in [
+        (vec![], None),
+        (vec![default.clone(), elsewhere.clone()], None),
+        (vec![own(), late.clone(), default.clone()], None),
+        (vec![late.clone()], None),
+        (vec![early.clone()], Some(&early)),
+        (vec![early.clone(), own()], Some(&early)),
+        (vec![late.clone(), own()], Some(&late)),
+        (vec![own(), alone.clone()], Some(&alone)),
+        (vec![alone.clone(), default], Some(&alone)),
+    ] {
+        let said = foreseen(servers.clone());
+        let names = |said: &String| expected.is_some_and(|server| said.contains(&format!("{}:1 ", server.file)));
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{servers:?}: {said:?}");
+        assert!(said.iter().all(names), "{servers:?}: {said:?}");
+    }
 }
 
 #[test]

@@ -170,7 +170,7 @@ retired() { # PID...
 # `-t` and to a reload and go on serving the old configuration. And only when each site is answered by its own server:
 # one of somebody else may have its name, its address or, of a site without a name, all others.
 reload_nginx() { # DIGEST PORT ADDRESS PROOFS
-  nginx -t || return 1
+  tested=$(nginx -t 2>&1) || { echo "$tested" && return 1; }
   note active nginx.service || return 1
   record nginx - nginx.service || return 1
   main=$(systemctl show --value -p MainPID nginx.service)
@@ -195,14 +195,13 @@ reload_nginx() { # DIGEST PORT ADDRESS PROOFS
 sites_are_ours() { # ADDRESS PROOFS
   not_ours=$(ask_nginx "${base##*/}" '' "$1" "$2" | grep -v -e ' own$' -e ' unasked$') || return 0
   servers=$(read_nginx | sed -n "/evenkeel-${base##*/}-/d; s/^server //p; /^conflict /p")
-  echo "nginx serves the new files, and not every site of theirs:"
   printf '%s\n' "$not_ours" | while read -r site port state; do
     host=$(printf '%s\n' "$2" | awk -v site="$site" '$1 == site { print $2; exit }')
     case $state in
     refused) echo "nobody listens on port $port, where site/$site is asked for $host" ;;
     silent) echo "nothing answers in time on port $port, where site/$site is asked for $host" ;;
     *)
-      echo "another server block answers for $host on port $port than that of site/$site:"
+      echo "nginx answers for $host on port $port with another server block than that of site/$site:"
       # Those on this address alone, else those with its name, else those that may take any name.
       printf '%s\n' "$servers" | awk -F '\t' -v host="$host" -v on="${1:-127.0.0.1}:$port" '
         { line = "  " $1 " (listen " $2 "; server_name " $3 ")\n" }

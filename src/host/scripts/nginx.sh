@@ -65,7 +65,12 @@ read_nginx() {
     }
     /^# configuration file .*:$/ { file = substr($0, 22, length($0) - 22); line = depth = within = 0; said = ""; next }
     file == "" {
-      if ($0 ~ /^nginx: \[(emerg|alert|crit)\]/) print "broken " substr($0, index($0, "]") + 2, 500)
+      if ($0 ~ /\[(emerg|alert|crit)\] /) {
+        why = substr($0, index($0, "]") + 2, 500)
+        sub(/^[0-9]+#[0-9]+: /, "", why)
+        print "broken " why
+        broken = 1
+      }
       else if (match($0, /conflicting server name "[^"]*" on [^ ,]*, ignored/)) {
         split(substr($0, RSTART, RLENGTH), part, "\"")
         split(part[3], of, /[ ,]+/)
@@ -104,5 +109,6 @@ read_nginx() {
           said = said (said == "" ? "" : " ") word[i]
         }
       }
-    }'
+    }
+    END { if (file == "" && !broken) print "broken nginx -T does not tell which files it reads" }'
 }
