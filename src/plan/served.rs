@@ -101,24 +101,30 @@ impl Differ<'_> {
             }
             None => {}
         }
-        // A site of any name is a pattern, which is nobody else's name.
-        let sites = self.inputs.fleet.sites_on(self.name()).filter(|site| site.domain != "_");
-        for site in sites.collect::<Vec<&Site>>() {
+        for site in self.inputs.fleet.sites_on(self.name()).collect::<Vec<&Site>>() {
+            // A pattern, as all such names are: nginx takes the first pattern that it reads.
+            let is_any = site.domain == "_";
             let foreign = |server: &&Server| !server.file.starts_with(&own);
             let same_name = |server: &&Server| {
                 let on_port = server.listens_on("*", 80) || site.tls.is_some() && server.listens_on("*", 443);
-                on_port && server.names.contains(&site.domain)
+                let is_same = |name: &String| if is_any { name.starts_with('~') } else { *name == site.domain };
+                on_port && server.names.iter().any(is_same)
             };
             let others: Vec<String> =
                 files.servers.iter().filter(foreign).filter(same_name).take(NAMED).map(described).collect();
             if !others.is_empty() {
-                let (domain, others) = (&site.domain, others.join(" and "));
-                let message = format!(
-                    "{domain} of site/{} is also the name of {others}; nginx answers with the server that it reads \
-                     first and ignores the other",
-                    site.name
-                );
-                let hint = "remove the server block that is not needed";
+                let (name, domain, others) = (&site.name, &site.domain, others.join(" and "));
+                let (message, hint) = if is_any {
+                    let message =
+                        format!("site/{name} answers for any name, also for those of the patterns of {others}");
+                    (message, "give the site a `domain` of its own, or write the names of those servers out")
+                } else {
+                    let message = format!(
+                        "{domain} of site/{name} is also the name of {others}; nginx answers with the server that it \
+                         reads first and ignores the other"
+                    );
+                    (message, "remove the server block that is not needed")
+                };
                 self.findings.push(Finding::warning("same-name", message).on(self.name()).hint(hint));
             }
         }

@@ -176,6 +176,20 @@ fn a_site_of_any_name_makes_room_for_the_fleets_other_patterns() {
 }
 
 #[test]
+fn a_site_of_any_name_tells_whose_patterns_it_stands_before() {
+    let pattern = server("/etc/nginx/sites-enabled/pattern", 1, &["80"], &["~^(.+)\\.old\\.test$"]);
+    let plain = server("/etc/nginx/sites-enabled/plain", 1, &["80"], &["plain.test"]);
+    let of = |servers: Vec<Server>| {
+        let world = World::live(&two_sites()).on("ai-core", |host| host.odd.files = Some(files(servers)));
+        findings(&world.plan())
+    };
+    assert_eq!(of(vec![plain.clone()]), "");
+    let said = of(vec![plain, pattern]);
+    assert_eq!(said.matches("same-name").count(), 1, "{said}");
+    assert!(said.contains("site/any ") && said.contains("/etc/nginx/sites-enabled/pattern:1 "), "{said}");
+}
+
+#[test]
 fn a_sites_answer_is_its_own_and_changes_with_its_content() {
     let proofs = |declared: &Declared| -> BTreeMap<SiteName, _> {
         let prepared = declared.prepare();
