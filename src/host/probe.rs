@@ -1,12 +1,17 @@
 //! The question a probe asks, and the script that asks it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{parse, quote::assign, scripts::script};
 use crate::model::{
     desired::Desired,
     digest::Digest,
     fleet::{Certificate, Fleet},
+    name::SiteName,
+    nginx::Proof,
     observation::Observation,
     paths,
     seal::Key,
@@ -32,6 +37,11 @@ pub struct Question {
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
+    /// The digest that it should answer: where it answers another one, its files are looked at too.
+    pub nginx_digest: Option<Digest>,
+    /// What nginx is asked in each site's name, and at which address where that is the host's own.
+    pub sites: BTreeMap<SiteName, Proof>,
+    pub address: Option<IpAddr>,
 }
 
 /// What has to be seen to plan `desired`.
@@ -49,6 +59,9 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         interpreters: desired.venvs.values().map(|venv| venv.interpreter.clone()).collect(),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
+        nginx_digest: desired.nginx.as_ref().map(|nginx| nginx.digest),
+        sites: desired.nginx.as_ref().map(|nginx| nginx.sites.clone()).unwrap_or_default(),
+        address: fleet.instances.get(&desired.instance).map(|instance| instance.address),
     };
     question.paths.extend(desired.links.values().flat_map(|link| link.previous.clone()));
     question.units.insert(paths::apply_unit(&fleet.name));
@@ -64,6 +77,19 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         question.paths.insert(paths::NGINX_DEFAULT.to_owned());
     }
     question
+}
+
+/// Where `ask_nginx` asks for sites. Only IPv4 is told apart: what listens on one address of IPv6 is not looked for.
+pub(super) fn site_address(address: Option<IpAddr>) -> String {
+    address.filter(IpAddr::is_ipv4).map(|address| address.to_string()).unwrap_or_default()
+}
+
+/// As `ask_nginx` takes them: `SITE HOST PORT ANSWER` a line.
+pub(super) fn site_proofs(sites: &BTreeMap<SiteName, Proof>) -> String {
+    let lines = sites.iter().flat_map(|(site, Proof { host, ports, answer })| {
+        ports.iter().map(move |port| format!("{site} {host} {port} {answer}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What dpkg said of packages, and of which state of its database: while that looks the same it is not asked again.
@@ -110,10 +136,15 @@ impl Question {
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),
+            assign("fleet", self.base.rsplit('/').next().unwrap_or_default()),
             assign("digest_port", &port),
+            assign("nginx_digest", &self.nginx_digest.map(|digest| digest.to_string()).unwrap_or_default()),
+            assign("site_address", &site_address(self.address)),
+            assign("site_proofs", &site_proofs(&self.sites)),
             if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
             script!("signature.sh"),
             script!("verify.sh"),
+            if self.digest_port.is_none() { String::new() } else { script!("nginx.sh") },
             script!("probe.sh"),
         ]
         .concat()

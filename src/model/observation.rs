@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, fleet::Certificate, manifest::Manifest, seal::Seal, seen::Seen};
+use super::{digest::Digest, fleet::Certificate, manifest::Manifest, nginx::LiveNginx, seal::Seal, seen::Seen};
 
 /// What one instance said, part by part. An instance that could not be reached has no observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub struct LiveCertificate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     pub belong_together: bool,
+    /// For which names it is, as it says them; `*.` stands for one label.
+    pub names: Vec<String>,
     /// When the certificate ends, as openssl writes it.
     pub until: String,
     /// How far that is by the instance's clock; negative when it is over.
@@ -131,6 +133,11 @@ impl LiveUnit {
         self.main_pid != 0 || !matches!(self.active.as_str(), "inactive" | "failed")
     }
 
+    /// Linked to /dev/null: systemd starts it for nobody.
+    pub fn is_masked(&self) -> bool {
+        self.enabled.starts_with("masked")
+    }
+
     pub fn is_enabled(&self) -> bool {
         // `enabled-runtime` is gone after a reboot.
         self.enabled == "enabled"
@@ -145,13 +152,6 @@ pub struct Listener {
     pub process: String,
     /// The unit its process belongs to, where it belongs to one.
     pub unit: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LiveNginx {
-    pub running: bool,
-    /// What the loopback server answers.
-    pub digest: Seen<Digest>,
 }
 
 impl Observation {

@@ -12,12 +12,14 @@ mod links;
 mod moved;
 mod order;
 mod replica;
+mod served;
 mod site;
 mod venv;
 
 use std::collections::BTreeMap;
 
 pub use moved::moved;
+pub use served::NOT_SERVED;
 
 use crate::model::{
     desired::{Desired, Resource},
