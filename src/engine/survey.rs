@@ -19,6 +19,7 @@ use crate::{
         outcome::Deployment,
         plan::{Action, Commits, InstanceState, Plan, Step},
     },
+    plan::NOT_SERVED,
     report::{
         self,
         status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
@@ -208,8 +209,10 @@ fn instance_sync(state: Option<&InstanceState>, plan: &Plan, name: &InstanceName
     match state {
         Some(InstanceState::AsDeclared) => {
             // What is reported and left is no step.
-            let about =
-                |finding: &&Finding| finding.code == "drift" && finding.instance.as_deref() == Some(name.as_str());
+            let about = |finding: &&Finding| {
+                matches!(finding.code.as_str(), "drift" | NOT_SERVED)
+                    && finding.instance.as_deref() == Some(name.as_str())
+            };
             let drifted: Vec<&str> =
                 plan.findings.iter().filter(about).map(|finding| finding.message.as_str()).collect();
             if drifted.is_empty() { (Sync::Synced, None) } else { (Sync::OutOfSync, Some(drifted.join("; "))) }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{
     apply::PhaseWork,
+    probe::{site_address, site_proofs},
     quote::{assign, word},
     scripts::script,
 };
@@ -73,6 +74,9 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     }
     script += &script!("collect.sh");
     script += &script!("apply.sh");
+    if steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. })) {
+        script += &script!("nginx.sh");
+    }
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
         script += &script!("venv.sh");
         script += &script!("build_venv.sh");
@@ -161,7 +165,10 @@ fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<St
         Action::EnableUnit { unit } => format!("enable_unit {}", word(unit)),
         Action::StartUnit { unit } => format!("start_unit {}", word(unit)),
         Action::RestartUnit { unit } => format!("restart_unit {}", word(unit)),
-        Action::ReloadNginx { digest, port } => format!("reload_nginx {digest} {port}"),
+        Action::ReloadNginx { digest, port, address, sites } => {
+            let (address, proofs) = (word(&site_address(*address)), word(&site_proofs(sites)));
+            format!("reload_nginx {digest} {port} {address} {proofs}")
+        }
         Action::ReleaseNginx => "release_nginx".to_owned(),
     })
 }

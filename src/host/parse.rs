@@ -4,6 +4,7 @@
 //! whole, never a host on which things are absent.
 
 mod certificates;
+mod nginx;
 mod seal;
 mod strangers;
 mod venvs;
@@ -19,7 +20,7 @@ use crate::model::{
     digest::Digest,
     generation,
     manifest::Manifest,
-    observation::{Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, Observation},
+    observation::{Listener, LiveFile, LiveRelease, LiveUnit, Observation},
     seal::{Key, Seal},
     seen::Seen,
 };
@@ -99,7 +100,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         }
     }
     let units = units(&sections, &directories)?;
-    let nginx = nginx(&sections, question, &units);
+    let nginx = nginx::nginx(&sections, question, &units);
     Ok(Observation {
         manifest,
         seal,
@@ -306,22 +307,6 @@ fn units_by_process(text: &str) -> HashMap<u32, String> {
 /// systemd writes `\x2d` and the like in names of cgroups.
 fn unescape(unit: &str) -> String {
     unit.replace("\\x2d", "-").replace("\\x40", "@")
-}
-
-fn nginx(sections: &Sections, question: &Question, units: &BTreeMap<String, Seen<LiveUnit>>) -> Seen<LiveNginx> {
-    match sections.told("nginx") {
-        Err(why) => return Seen::Unknown(why),
-        Ok("") => return Seen::Absent,
-        Ok(_) => {}
-    }
-    let digest = match sections.told("digest") {
-        _ if question.digest_port.is_none() => Seen::Absent,
-        // Whatever answers without a digest at its end is not our server; nor is nobody.
-        Ok(answer) => answer.lines().last().and_then(|line| line.trim().parse().ok()).map_or(Seen::Absent, Seen::Known),
-        Err(why) => Seen::Unknown(why),
-    };
-    let running = units.get("nginx.service").and_then(Seen::known).is_some_and(LiveUnit::is_active);
-    Seen::Known(LiveNginx { running, digest })
 }
 
 fn packages(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<String>> {

@@ -1,12 +1,17 @@
 //! The question a probe asks, and the script that asks it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{parse, quote::assign, scripts::script};
 use crate::model::{
     desired::Desired,
     digest::Digest,
     fleet::{Certificate, Fleet},
+    name::SiteName,
+    nginx::Proof,
     observation::Observation,
     paths,
     seal::Key,
@@ -34,6 +39,11 @@ pub struct Question {
     pub digest_port: Option<u16>,
     /// Of each of them it is told who holds it, where that is of no unit asked about.
     pub ports: BTreeSet<u16>,
+    /// The digest that it should answer: where it answers another one, its files are looked at too.
+    pub nginx_digest: Option<Digest>,
+    /// What nginx is asked in each site's name, and at which address where that is the host's own.
+    pub sites: BTreeMap<SiteName, Proof>,
+    pub address: Option<IpAddr>,
 }
 
 /// What has to be seen to plan `desired`.
@@ -52,6 +62,9 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
         ports: desired.replicas.values().map(|replica| replica.port).collect(),
+        nginx_digest: desired.nginx.as_ref().map(|nginx| nginx.digest),
+        sites: desired.nginx.as_ref().map(|nginx| nginx.sites.clone()).unwrap_or_default(),
+        address: fleet.instances.get(&desired.instance).map(|instance| instance.address),
     };
     question.paths.extend(desired.links.values().flat_map(|link| link.previous.clone()));
     question.units.insert(paths::apply_unit(&fleet.name));
@@ -68,6 +81,19 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         question.paths.insert(paths::NGINX_DEFAULT.to_owned());
     }
     question
+}
+
+/// Where `ask_nginx` asks for sites. Only IPv4 is told apart: what listens on one address of IPv6 is not looked for.
+pub(super) fn site_address(address: Option<IpAddr>) -> String {
+    address.filter(IpAddr::is_ipv4).map(|address| address.to_string()).unwrap_or_default()
+}
+
+/// As `ask_nginx` takes them: `SITE HOST PORT ANSWER` a line.
+pub(super) fn site_proofs(sites: &BTreeMap<SiteName, Proof>) -> String {
+    let lines = sites.iter().flat_map(|(site, Proof { host, ports, answer })| {
+        ports.iter().map(move |port| format!("{site} {host} {port} {answer}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What dpkg said of packages, and of which state of its database: while that looks the same it is not asked again.
@@ -114,11 +140,16 @@ impl Question {
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("certificates", &certificates),
+            assign("fleet", self.base.rsplit('/').next().unwrap_or_default()),
             assign("digest_port", &port),
             assign("ports", &self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")),
+            assign("nginx_digest", &self.nginx_digest.map(|digest| digest.to_string()).unwrap_or_default()),
+            assign("site_address", &site_address(self.address)),
+            assign("site_proofs", &site_proofs(&self.sites)),
             if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
             script!("signature.sh"),
             script!("verify.sh"),
+            if self.digest_port.is_none() { String::new() } else { script!("nginx.sh") },
             script!("probe.sh"),
         ]
         .concat()

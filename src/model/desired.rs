@@ -9,6 +9,7 @@ use super::{
     digest::Digest,
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
+    nginx::Proof,
     venv::Venv,
 };
 
@@ -143,4 +144,6 @@ pub struct DesiredNginx {
     /// What the loopback server must answer once these files are in force.
     pub digest: Digest,
     pub digest_port: u16,
+    /// What shows that each site's own server answers in its name.
+    pub sites: BTreeMap<SiteName, Proof>,
 }

@@ -21,6 +21,7 @@ pub mod headers;
 pub mod manifest;
 pub mod name;
 pub mod netrc;
+pub mod nginx;
 pub mod observation;
 pub mod outcome;
 pub mod pairs;

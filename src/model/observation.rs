@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, fleet::Certificate, manifest::Manifest, seal::Seal, seen::Seen};
+use super::{digest::Digest, fleet::Certificate, manifest::Manifest, nginx::LiveNginx, seal::Seal, seen::Seen};
 
 /// What one instance said, part by part. An instance that could not be reached has no observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub struct LiveCertificate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     pub belong_together: bool,
+    /// For which names it is, as it says them; `*.` stands for one label.
+    pub names: Vec<String>,
     /// When the certificate ends, as openssl writes it.
     pub until: String,
     /// How far that is by the instance's clock; negative when it is over.
@@ -137,6 +139,11 @@ impl LiveUnit {
         self.main_pid != 0 || !matches!(self.active.as_str(), "inactive" | "failed")
     }
 
+    /// Linked to /dev/null: systemd starts it for nobody.
+    pub fn is_masked(&self) -> bool {
+        self.enabled.starts_with("masked")
+    }
+
     pub fn is_enabled(&self) -> bool {
         // `enabled-runtime` is gone after a reboot.
         self.enabled == "enabled"
@@ -162,13 +169,6 @@ pub struct Stranger {
     pub runs_for: Option<u64>,
     /// The programs of all processes in its control group. Empty: not known.
     pub programs: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LiveNginx {
-    pub running: bool,
-    /// What the loopback server answers.
-    pub digest: Seen<Digest>,
 }
 
 impl Observation {

@@ -3,7 +3,10 @@
 //! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +17,8 @@ use super::{
     finding::Finding,
     fleet::Health,
     manifest::Manifest,
-    name::{EnvironmentName, InstanceName, ServiceName},
+    name::{EnvironmentName, InstanceName, ServiceName, SiteName},
+    nginx::Proof,
     seal::Key,
     source::SourceCommits,
 };
@@ -155,10 +159,16 @@ pub enum Action {
     RestartUnit {
         unit: String,
     },
-    /// Reloads nginx (or starts it), and waits until the loopback server answers `digest`.
+    /// Reloads nginx (or starts it), waits until the loopback server answers `digest`, and asks it in each site's
+    /// name, at `address` where that is the instance's own.
     ReloadNginx {
         digest: Digest,
         port: u16,
+        /// Follow from the files, which the digest is over, and from where the instance is.
+        #[serde(skip)]
+        address: Option<IpAddr>,
+        #[serde(skip)]
+        sites: BTreeMap<SiteName, Proof>,
     },
     /// Makes the manifest root's alone, and its digests sealed. Each phase writes it so: the step says why.
     SealManifest {

@@ -78,6 +78,14 @@ impl Differ<'_> {
             let message = format!("{key} is not the key of {certificate}, the certificate of site/{site}");
             self.tls("wrong-key", message, "name the two that were made together");
         }
+        let domain = self.inputs.fleet.sites.get(site).map(|site| site.domain.as_str()).unwrap_or_default();
+        if !checked.names.iter().any(|name| covers(name, domain)) {
+            let names = if checked.names.is_empty() { "no name".to_owned() } else { checked.names.join(", ") };
+            let message =
+                format!("{certificate}, the certificate of site/{site}, is for {names}, and the site is {domain}");
+            let hint = "name a certificate for that domain: browsers refuse this one";
+            self.findings.push(Finding::warning("certificate-names", message).on(self.name()).hint(hint));
+        }
         if checked.seconds_left <= 0 {
             let message = format!("{certificate}, the certificate of site/{site}, has ended on {}", checked.until);
             self.tls("ended-certificate", message, "renew it; then plan again");
@@ -91,4 +99,10 @@ impl Differ<'_> {
     fn tls(&mut self, code: &str, message: String, hint: &str) {
         self.findings.push(Finding::error(code, message).on(self.name()).hint(hint));
     }
+}
+
+/// `*.` stands for one label, and only at the beginning (RFC 6125, 6.4.3).
+fn covers(name: &str, domain: &str) -> bool {
+    name == domain
+        || name.strip_prefix("*.").is_some_and(|rest| domain.split_once('.').is_some_and(|(_, parent)| parent == rest))
 }

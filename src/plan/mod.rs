@@ -13,12 +13,14 @@ mod moved;
 mod order;
 mod ports;
 mod replica;
+mod served;
 mod site;
 mod venv;
 
 use std::collections::BTreeMap;
 
 pub use moved::moved;
+pub use served::NOT_SERVED;
 
 use crate::model::{
     desired::{Desired, Resource},

@@ -3,7 +3,7 @@
 use super::{instance::Differ, order};
 use crate::model::{
     desired::{DesiredNginx, Resource},
-    observation::LiveNginx,
+    nginx::LiveNginx,
     paths,
     plan::{Action, Before},
     seen::Seen,
@@ -25,9 +25,21 @@ impl Differ<'_> {
                 return;
             }
         };
+        if live.is_some() {
+            self.nginx_enabled();
+        }
         if let Some(reason) = self.reload_reason(&nginx, live, unlinks) {
-            let action = Action::ReloadNginx { digest: nginx.digest, port: nginx.digest_port };
+            let address = self.inputs.fleet.instances.get(self.name()).map(|instance| instance.address);
+            let action = Action::ReloadNginx {
+                digest: nginx.digest,
+                port: nginx.digest_port,
+                address,
+                sites: nginx.sites.clone(),
+            };
             self.step(order::TRAFFIC, &Resource::Nginx, action, reason);
+        }
+        if let Some(live) = live {
+            self.served(&nginx, live);
         }
     }
 

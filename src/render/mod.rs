@@ -127,9 +127,11 @@ fn add_sites(
     instance: &Instance,
     releases: &Releases,
 ) -> Result<(), RenderError> {
+    let mut proofs = BTreeMap::new();
     for site in fleet.sites_on(&instance.name) {
         let resource = Resource::Site(site.name.clone());
-        let text = nginx::site(fleet, instance, site)?;
+        let (text, proof) = nginx::site(fleet, instance, site)?;
+        proofs.insert(site.name.clone(), proof);
         let file = DesiredFile { resource: resource.clone(), content: text.into_bytes(), mode: 0o644 };
         desired.files.insert(paths::site_file(&fleet.name, &site.name), file);
         if let Some(source) = site.frontend.get(&instance.name) {
@@ -147,7 +149,8 @@ fn add_sites(
     }
     if !desired.sites.is_empty() {
         let site_files = desired.files.iter().filter(|(_, file)| matches!(file.resource, Resource::Site(_)));
-        let nginx = nginx::digest_of(fleet, site_files.map(|(path, file)| (path.as_str(), file.content.as_slice())));
+        let site_files = site_files.map(|(path, file)| (path.as_str(), file.content.as_slice()));
+        let nginx = nginx::digest_of(fleet, proofs, site_files);
         let content = nginx::shared(fleet, &nginx).into_bytes();
         let file = DesiredFile { resource: Resource::Nginx, content, mode: 0o644 };
         desired.files.insert(paths::digest_file(&fleet.name), file);

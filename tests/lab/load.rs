@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,6 +23,9 @@ use crate::world::{Host, World};
 
 /// What is asked for once a page has come, told by the page.
 pub type Follow = fn(&str) -> Vec<String>;
+
+/// So many browsers ask at once.
+pub const BROWSERS: usize = 6;
 
 /// So many requests are made on a connection that stays open.
 const ON_ONE: usize = 40;
@@ -39,6 +42,15 @@ pub struct Count {
     /// Connections that were closed while they were idle.
     pub closed: u64,
     pub lost: Vec<String>,
+    /// When the first and when the last request was lost.
+    lost_between: Option<(Instant, Instant)>,
+}
+
+impl Count {
+    /// How long requests were lost.
+    pub fn lost_for(&self) -> Duration {
+        self.lost_between.map_or(Duration::ZERO, |(first, last)| last - first)
+    }
 }
 
 impl Load {
@@ -46,7 +58,7 @@ impl Load {
     pub fn start(world: &World, host: &Host, domain: &'static str, page: &'static str, follow: Follow) -> Self {
         let address: Ipv4Addr = host.address.parse().expect("an address");
         let stop = Arc::new(AtomicBool::new(false));
-        let browsers = (0..6).map(|number| {
+        let browsers = (0..BROWSERS).map(|number| {
             let (lab, stop) = (world.lab.clone(), stop.clone());
             thread::spawn(move || {
                 lab.enter().expect("the lab is up");
@@ -78,6 +90,8 @@ impl Load {
             all.fresh += count.fresh;
             all.closed += count.closed;
             all.lost.extend(count.lost);
+            let both = all.lost_between.into_iter().chain(count.lost_between);
+            all.lost_between = both.reduce(|(first, last), (other, later)| (first.min(other), last.max(later)));
         }
         all
     }
@@ -127,6 +141,8 @@ impl Browser {
 
     fn lost(&mut self, path: &str, why: &str) -> Option<String> {
         self.count.lost.push(format!("{path}: {why}"));
+        let now = Instant::now();
+        self.count.lost_between = Some((self.count.lost_between.map_or(now, |(first, _)| first), now));
         None
     }
 

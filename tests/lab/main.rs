@@ -27,6 +27,7 @@ mod labs;
 mod load;
 mod moving;
 mod order;
+mod ours;
 mod processes;
 mod proposals;
 mod proposing;
@@ -120,6 +121,14 @@ const TESTS: &[Test] = tests! {
         the_default_site_makes_room,
         the_last_site_goes_and_nginx_stays,
     }
+    ours {
+        a_site_of_any_name_is_served_beside_the_distributions_own,
+        a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file,
+        a_site_that_turns_out_not_to_be_served_is_undone_and_what_answers_is_named,
+        what_keeps_nginx_from_serving_is_refused_before_anything_is_touched,
+        nginx_starts_after_a_reboot_as_services_do,
+        two_fleets_share_a_host_and_the_port_of_the_digest,
+    }
     serving {
         what_has_a_hash_in_its_name_is_kept_and_all_else_asked_for_again,
         which_files_never_change_can_be_declared,
@@ -129,6 +138,7 @@ const TESTS: &[Test] = tests! {
         headers_are_sent_once_and_taken_away_when_told,
         a_service_is_told_of_the_request_that_reached_nginx,
         routes_are_patient_large_and_prompt_as_declared,
+        a_service_gets_the_path_that_was_sent,
     }
     switching {
         an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not,
@@ -136,6 +146,8 @@ const TESTS: &[Test] = tests! {
         ten_switches_under_load_lose_nothing,
         ten_switches_at_full_speed_close_no_connection needs "wrk",
         ten_reloads_under_load_lose_nothing,
+        replicas_restarted_one_after_the_other_lose_what_is_in_flight_and_no_more,
+        a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back,
         a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself needs "chromium",
     }
     tls {
@@ -143,6 +155,7 @@ const TESTS: &[Test] = tests! {
         a_renewed_certificate_reloads_nginx_and_nothing_else,
         a_certificate_that_cannot_be_served_is_refused,
         what_nobody_can_check_is_warned_of,
+        a_certificate_for_another_name_is_warned_of,
     }
     python {
         a_service_runs_in_a_virtual_environment_that_others_share,

@@ -241,3 +241,50 @@ pub fn routes_are_patient_large_and_prompt_as_declared(world: &World) {
     let plain: Value = serde_json::from_str(&h1.browse("patient.test", "/socket/headers").1).expect("JSON");
     assert_is("what is kept open", plain.get("Connection"), None::<&Value>);
 }
+
+/// Asks as nobody's browser does: `..` and `//` stay.
+fn asked_as_is(h1: &Host, domain: &str, path: &str) -> String {
+    h1.run(&format!("curl -s --max-time 5 --path-as-is -H 'Host: {domain}' 'http://127.0.0.1{path}'"))
+}
+
+pub fn a_service_gets_the_path_that_was_sent(world: &World) {
+    let fleet = Fleet::new(world, "aspath");
+    let h1 = world.host("h1");
+    for (number, name) in (0..).zip(["alpha", "beta", "gamma"]) {
+        fleet.service(name, fleet.port(number), &["h1"], "");
+    }
+    let routes = "{/: {service: alpha}, /strip/: {service: beta}, /a.b_c/d-e/: {service: beta, websocket: true}, \
+                  /keep/: {service: gamma, keep_prefix: true}, /exact: {service: gamma}}";
+    fleet.site("aspath", &["h1"], &format!("routes: {routes}"));
+    fleet.deploy().ends_with(0);
+    let paths = [
+        "projects/team%2Fapp",
+        "projects/team%2fapp?next=%2Fhome&strip=/strip/",
+        "a//b///c",
+        "a/..%2Fb",
+        "a/b%2F..%2Fc",
+        "a%20b;c=d,e",
+        "%C3%A4/%25/%3F/%23x",
+        "a+b&c='d'(e)*!~:@$",
+        "%0D%0AX-Own:%20x",
+        "",
+        "?only=this",
+    ];
+    for path in paths {
+        for (before, service, arrives) in
+            [("/", "alpha", "/"), ("/strip/", "beta", "/"), ("/a.b_c/d-e/", "beta", "/"), ("/keep/", "gamma", "/keep/")]
+        {
+            // In the shell that asks a quote is `'\''`.
+            let sent = format!("{before}{path}").replace('\'', r"'\''");
+            let answer = asked_as_is(h1, "aspath.test", &sent);
+            assert_is(&format!("{before}{path}"), answer, format!("{service} h1 {arrives}{path} None"));
+        }
+    }
+    // The prefix in another spelling is the same prefix.
+    for (sent, arrives) in
+        [("//strip/x", "/x"), ("/%73trip/x", "/x"), ("/x/../strip/y", "/y"), ("/a.b_c//d-e/x%2Fy", "/x%2Fy")]
+    {
+        assert_is(sent, asked_as_is(h1, "aspath.test", sent), format!("beta h1 {arrives} None"));
+    }
+    assert_is("an exact route", asked_as_is(h1, "aspath.test", "/exact?q=%2F"), "gamma h1 /?q=%2F None");
+}

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     fleet::Fleet,
-    load::{Count, Load, Wrk},
+    load::{BROWSERS, Count, Load, Wrk},
     world::{World, assert_is, wait_for},
 };
 
@@ -78,9 +78,9 @@ pub fn an_undone_switch_restores_every_link(world: &World) {
     };
     let before = links();
     build(&fleet, 2);
-    // With a file that somebody breaks nginx does not reload, and everything is undone.
+    // With a file that somebody breaks after the plan nginx does not reload, and everything is undone.
     fleet.site("unswitched", &["h1"], &format!("{SITE}\nheaders: {{X-New: a}}"));
-    let _broken = h1.until_dropped("echo nonsense >/etc/nginx/conf.d/broken.conf", "rm /etc/nginx/conf.d/broken.conf");
+    let _broken = h1.nginx_refuses("unknown directive in /etc/nginx/conf.d/broken.conf:1");
     fleet.deploy().ends_with(3);
     assert_is("the links", links(), before);
     assert!(h1.browse("unswitched.test", "/").1.starts_with("1 "), "another page is served");
@@ -94,7 +94,7 @@ fn follow(page: &str) -> Vec<String> {
 }
 
 fn assert_nothing_lost(what: &str, count: &Count, began: Instant) {
-    let Count { answers, fresh, closed, lost } = count;
+    let Count { answers, fresh, closed, lost, .. } = count;
     println!(
         "  {what}: {answers} answers, {fresh} fresh connections, {closed} closed while idle, {} lost, in {:.1} s",
         lost.len(),
@@ -159,6 +159,49 @@ pub fn ten_reloads_under_load_lose_nothing(world: &World) {
         assert!(h1.browse("reloaded.test", &format!("/of-{number}/x")).1.starts_with("alpha h1 /x "), "not reloaded");
     }
     assert_nothing_lost("ten reloads", &load.end(), began);
+}
+
+/// A service with two replicas behind a site, and load on it.
+fn replicated<'a>(fleet: &Fleet<'a>, domain: &'static str) -> Load {
+    let site = domain.strip_suffix(".test").expect("it is a site's");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "");
+    fleet.site(site, &["h1"], "routes: {/: {service: alpha}}");
+    fleet.deploy().ends_with(0);
+    Load::start(fleet.world, fleet.world.host("h1"), domain, "/x", |_| Vec::new())
+}
+
+/// A process that dies at SIGTERM, as most do, breaks off what it is answering: at most one request of each browser.
+pub fn replicas_restarted_one_after_the_other_lose_what_is_in_flight_and_no_more(world: &World) {
+    let fleet = Fleet::new(world, "inturn");
+    let load = replicated(&fleet, "inturn.test");
+    let restarts = 4;
+    for host in ["h1", "h2"].into_iter().cycle().take(restarts) {
+        let host = world.host(host);
+        host.run(&format!("systemctl restart '{}'", fleet.unit("alpha", fleet.port(0))));
+        host.asks(fleet.port(0), "/health");
+    }
+    let count = load.end();
+    println!("  {restarts} restarts: {} answers, {} lost", count.answers, count.lost.len());
+    assert!(count.answers > 500, "that is no load");
+    let most = restarts * BROWSERS;
+    assert!(count.lost.len() <= most, "{} are lost: {:#?}", count.lost.len(), &count.lost[..most]);
+}
+
+/// A deployment restarts both replicas at once. Requests are lost while neither runs, and not one afterwards.
+pub fn a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back(world: &World) {
+    let fleet = Fleet::new(world, "atonce");
+    let load = replicated(&fleet, "atonce.test");
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "env: {GREETING: again}");
+    fleet.deploy().ends_with(0);
+    let h1 = world.host("h1");
+    let answers: Vec<_> = (0..20).map(|_| h1.browse("atonce.test", "/x")).collect();
+    let count = load.end();
+    let (lost, seconds) = (count.lost.len(), count.lost_for().as_secs_f64());
+    println!("  two replicas restarted at once: {} answers, {lost} lost within {seconds:.1} s", count.answers);
+    for (status, answer) in answers {
+        assert_is("the answer after the deployment", (status, answer.ends_with("again")), (200, true));
+    }
+    assert!(seconds < 5.0, "requests are lost for {seconds:.1} s");
 }
 
 /// Ended when the value is dropped.

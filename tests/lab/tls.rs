@@ -151,3 +151,33 @@ pub fn what_nobody_can_check_is_warned_of(world: &World) {
     }
     assert_is("the page", asked(h2, "unchecked", "", "/"), "the page");
 }
+
+pub fn a_certificate_for_another_name_is_warned_of(world: &World) {
+    let fleet = Fleet::new(world, "misnamed");
+    let h2 = world.host("h2");
+    certificate(h2, "other", 90);
+    certificate(h2, "misnamed", 90);
+    fleet.write("frontend/index.html", "the page");
+    let of = |name: &str| format!("frontend: {{source: {{path: frontend}}}}\n{}", tls(name));
+    fleet.site("misnamed", &["h2"], &of("other"));
+    fleet.commit();
+    let warned = fleet.plan().findings("certificate-names");
+    assert!(warned.len() == 1 && warned[0].contains("other.test") && warned[0].contains("misnamed.test"), "{warned:?}");
+    fleet.apply().ends_with(0);
+    fleet.site("misnamed", &["h2"], &of("misnamed"));
+    fleet.commit();
+    assert_is("the warnings", fleet.plan().findings("certificate-names"), Vec::<String>::new());
+    fleet.apply().ends_with(0);
+
+    // Who answers for its name on 443 is asked, too.
+    let text = "server { listen 443 ssl; server_name misnamed.test; ssl_certificate /etc/labtls/other.pem;\n\
+                ssl_certificate_key /etc/labtls/other.key; return 200 theirs; }\n";
+    h2.write("/etc/nginx/conf.d/a-tls.conf", text);
+    let _theirs = h2.until_dropped(
+        "nginx -t && systemctl reload nginx.service",
+        "rm /etc/nginx/conf.d/a-tls.conf; systemctl reload nginx.service",
+    );
+    let findings = fleet.plan().findings("site-not-served");
+    assert!(findings.len() == 1 && findings[0].contains("/etc/nginx/conf.d/a-tls.conf:1"), "{findings:?}");
+    assert!(findings[0].contains("443"), "{findings:?}");
+}

@@ -118,8 +118,7 @@ fn rolls_back_to_the_old_site(fleet: &Fleet<'_>, because: &str) {
 pub fn a_broken_nginx_file_of_somebody_else_rolls_the_site_back(world: &World) {
     let fleet = site_on_h2(world, "broken");
     let h2 = world.host("h2");
-    let broken =
-        h2.until_dropped("echo nonsense >/etc/nginx/conf.d/zz-broken.conf", "rm /etc/nginx/conf.d/zz-broken.conf");
+    let broken = h2.nginx_refuses("unknown directive in /etc/nginx/conf.d/zz-broken.conf:1");
     rolls_back_to_the_old_site(&fleet, "zz-broken.conf");
     drop(broken);
     let refused = fleet.apply().ends_with(4);

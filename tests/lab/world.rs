@@ -282,6 +282,20 @@ impl Host {
         AtLast { host: self, script: at_last }
     }
 
+    /// Until the value is dropped nginx refuses its files, with these words, where it is about to be reloaded; while
+    /// evenkeel plans it takes them.
+    pub fn nginx_refuses(&self, words: &str) -> AtLast<'_> {
+        let now = format!(
+            "mv /usr/sbin/nginx /usr/sbin/nginx.real
+             cat >/usr/sbin/nginx <<'END' && chmod +x /usr/sbin/nginx
+#!/bin/sh
+[ \"$1\" != -t ] || {{ echo 'nginx: [emerg] {words}'; exit 1; }}
+exec /usr/sbin/nginx.real \"$@\"
+END"
+        );
+        self.until_dropped(&now, "mv /usr/sbin/nginx.real /usr/sbin/nginx")
+    }
+
     /// The host's first process: the child of the program that keeps the container.
     pub fn leader(&self) -> Option<u32> {
         let directory = format!("--directory={}", self.root.display());

@@ -51,10 +51,13 @@ impl Read {
         let unit = "/etc/systemd/system/small-alpha@8100.service";
         let environment = "/etc/evenkeel/small/alpha@8100.env";
         let site = "/etc/nginx/conf.d/evenkeel-small-app.conf";
+        let proofs = desired.nginx.iter().flat_map(|nginx| nginx.sites.values());
+        // A digest of all the rest, which is what is compared.
+        let rest = proofs.fold(text(site).to_owned(), |text, proof| text.replace(&proof.answer.to_string(), ""));
         Ok(Self {
             unit: systemd::unit(text(unit)).ok_or_else(|| not_taken(unit))?,
             environment: systemd::environment(text(environment)).ok_or_else(|| not_taken(environment))?,
-            site: nginx::file(text(site)).ok_or_else(|| not_taken(site))?,
+            site: nginx::file(&rest).ok_or_else(|| not_taken(site))?,
         })
     }
 

@@ -25,7 +25,8 @@ fn with_tls() -> Declared {
 
 fn fine() -> LiveCertificate {
     let until = "Dec  1 10:00:00 2026 GMT".to_owned();
-    let checked = Checked { belong_together: true, until, seconds_left: 22 * 24 * 3600 };
+    let names = vec!["*.sophia-intel.ai".to_owned()];
+    let checked = Checked { belong_together: true, until, seconds_left: 22 * 24 * 3600, names };
     LiveCertificate { digest: Seen::Known(Digest::of("new")), key: Seen::Known(()), checked: Seen::Known(checked) }
 }
 
@@ -114,5 +115,25 @@ fn one_that_ends_soon_and_one_that_nobody_can_check_are_warned_of() {
     1 ai-core reload nginx.service (/etc/letsencrypt/live/app/fullchain.pem has changed since nginx read it)
     ai-core unchecked-certificate: nobody knows whether /etc/letsencrypt/live/app/privkey.pem belongs to /etc/letsencrypt/live/app/fullchain.pem, and until when it is valid
       hint: openssl is not there: declare `packages: [openssl]` in instances/ai-core.yaml
+    ");
+}
+
+#[test]
+fn one_that_is_for_other_names_is_warned_of() {
+    let named = |names: &[&str]| {
+        checked(|checked| checked.names = names.iter().map(|name| (*name).to_owned()).collect())
+            .contains("certificate-names")
+    };
+    for fits in ["app.sophia-intel.ai", "*.sophia-intel.ai"] {
+        assert!(!named(&["other.test", fits]), "{fits}");
+    }
+    for other in ["sophia-intel.ai", "*.app.sophia-intel.ai", "*.ai", "*", "xapp.sophia-intel.ai", "*.other.test"] {
+        assert!(named(&[other]), "{other}");
+    }
+    assert!(named(&[]));
+    insta::assert_snapshot!(checked(|checked| checked.names = vec!["a.test".to_owned(), "b.test".to_owned()]), @r"
+    1 ai-core reload nginx.service (/etc/letsencrypt/live/app/fullchain.pem has changed since nginx read it)
+    ai-core certificate-names: /etc/letsencrypt/live/app/fullchain.pem, the certificate of site/app, is for a.test, b.test, and the site is app.sophia-intel.ai
+      hint: name a certificate for that domain: browsers refuse this one
     ");
 }

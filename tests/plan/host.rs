@@ -12,9 +12,10 @@ use evenkeel::{
         digest::Digest,
         fleet::Certificate,
         manifest::{Manifest, StartedWith},
+        name::SiteName,
+        nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
-            Checked, Listener, LiveCertificate, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation,
-            Stranger,
+            Checked, Listener, LiveCertificate, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation, Stranger,
         },
         plan::{Action, Before, Step},
         seal::Seal,
@@ -51,6 +52,17 @@ pub struct Nginx {
     pub serving: Option<Digest>,
 }
 
+/// What is odd about a host's nginx.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Odd {
+    /// What is answered in a site's name on a port, where it is not the site's own server.
+    pub answers: BTreeMap<(String, u16), Answer>,
+    pub files: Option<NginxFiles>,
+    pub no_log_folder: bool,
+    /// What systemd says of its unit file.
+    pub unit_file: Option<String>,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
     pub manifest: Option<String>,
@@ -58,6 +70,7 @@ pub struct Host {
     pub files: BTreeMap<String, Lies>,
     pub units: BTreeMap<String, Unit>,
     pub nginx: Option<Nginx>,
+    pub odd: Odd,
     pub packages: BTreeSet<String>,
     pub users: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
@@ -192,7 +205,17 @@ impl Host {
             way_in: self.way_in.clone(),
             nginx: self.nginx.as_ref().map_or(Seen::Absent, |nginx| {
                 let digest = nginx.serving.filter(|_| nginx.running).map_or(Seen::Absent, Seen::Known);
-                Seen::Known(LiveNginx { running: nginx.running, digest })
+                Seen::Known(LiveNginx {
+                    running: nginx.running,
+                    digest,
+                    answers: question
+                        .sites
+                        .iter()
+                        .map(|(site, proof)| (site.clone(), self.answers(site, proof)))
+                        .collect(),
+                    has_log_folder: !self.odd.no_log_folder,
+                    files: self.odd.files.clone(),
+                })
             }),
             packages: question
                 .packages
@@ -219,6 +242,11 @@ impl Host {
         }
     }
 
+    fn answers(&self, site: &SiteName, proof: &Proof) -> BTreeMap<u16, Answer> {
+        let odd = |port: &u16| self.odd.answers.get(&(site.to_string(), *port)).copied();
+        proof.ports.iter().map(|port| (*port, odd(port).unwrap_or(Answer::Own))).collect()
+    }
+
     fn live_file(&self, path: &str, owned: &Manifest, desired: &Desired) -> Seen<LiveFile> {
         Seen::Known(match self.files.get(path) {
             None => return Seen::Absent,
@@ -236,7 +264,8 @@ impl Host {
     /// As the test says, else one that is fine.
     fn certificate(&self, pair: &Certificate) -> Seen<LiveCertificate> {
         let until = "Nov 21 16:47:49 2027 GMT".to_owned();
-        let checked = Checked { belong_together: true, until, seconds_left: 365 * 24 * 3600 };
+        let names = vec!["app.sophia-intel.ai".to_owned()];
+        let checked = Checked { belong_together: true, until, seconds_left: 365 * 24 * 3600, names };
         let fine = LiveCertificate {
             digest: Seen::Known(Digest::of(CERTIFICATE)),
             key: Seen::Known(()),
@@ -246,6 +275,10 @@ impl Host {
     }
 
     fn live_unit(&self, name: &str) -> Seen<LiveUnit> {
+        if let Some(enabled) = self.odd.unit_file.clone().filter(|_| name == "nginx.service") {
+            let (active, sub) = ("active".to_owned(), "running".to_owned());
+            return Seen::Known(LiveUnit { active, sub, enabled, main_pid: 80, directory: None });
+        }
         let unit = match self.units.get(name) {
             Some(unit) => unit.clone(),
             None if self.files.contains_key(&format!("{UNITS}{name}")) => stopped(0),
@@ -308,12 +341,13 @@ impl Host {
                 let unit = self.unit(unit);
                 *unit = stopped(unit.port);
             }
+            Action::EnableUnit { unit } if unit == "nginx.service" => self.odd.unit_file = Some("enabled".to_owned()),
             Action::EnableUnit { unit } => {
                 assert!(self.files.contains_key(&format!("{UNITS}{unit}")), "{id}: there is no unit file");
                 self.units.entry(unit.clone()).or_insert_with(|| stopped(0)).enabled = true;
             }
             Action::StartUnit { unit } | Action::RestartUnit { unit } => self.start(id, unit),
-            Action::ReloadNginx { digest, port } => {
+            Action::ReloadNginx { digest, port, .. } => {
                 let answers = self.digest_server();
                 let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
                 assert_eq!(answers, Some((*digest, *port)), "{id}: nginx would never answer this digest");

@@ -18,6 +18,7 @@ mod quoting;
 mod refusals;
 mod releases;
 mod rendering;
+mod served;
 mod systemd;
 mod text;
 mod unknowns;

@@ -83,6 +83,10 @@ fn word(rest: &mut &str) -> Option<String> {
 /// The one host name that a `server_name` stands for. None where it stands for others, or where nginx does
 /// not start: names as they are lie in a hash whose buckets have 64 bytes, unless the host says otherwise.
 pub fn server_name(word: &str) -> Option<String> {
+    // Any name at all.
+    if word == "~^" {
+        return Some("_".to_owned());
+    }
     if let Some(pattern) = word.strip_prefix("~^") {
         let name = pattern.strip_suffix('$')?;
         let bare = name.replace("\\.", "");

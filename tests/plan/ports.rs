@@ -20,7 +20,7 @@ fn a_port_taken_by_another_program_is_refused_by_its_name() {
     let world = World::empty(&example()).on("business-tools", |host| host.listeners.push(listener(8100, None)));
     insta::assert_snapshot!(findings(&world.plan()), @r"
     business-tools port-taken: port 8100 of service/gong_mcp is taken by java (pid 99)
-      hint: stop it, or choose another port
+      hint: stop that process (`sudo kill 99`), or choose another port
     ");
 }
 
@@ -36,7 +36,10 @@ fn a_unit_that_runs_one_program_alone_may_be_replaced() {
         host.listeners.push(listener(8100, Some("jenkins.service")));
         host.strangers = java(&["java"]);
     });
-    insta::assert_snapshot!(findings(&world.plan()), @"");
+    insta::assert_snapshot!(findings(&world.plan()), @r"
+    business-tools port-taken: port 8100 of service/gong_mcp is taken by java (pid 99, of jenkins.service, for 11 min): `java -jar ci.war`
+      hint: stop it (`sudo systemctl disable --now jenkins.service`), or choose another port, or declare `replaces: [jenkins.service]`
+    ");
 }
 
 #[test]
@@ -65,7 +68,10 @@ fn what_evenkeel_comes_in_by_is_replaced_by_nobody() {
     let world = World::empty(&example()).on("business-tools", |host| {
         host.way_in.insert("sophia-gong_mcp.service".to_owned());
     });
-    insta::assert_snapshot!(findings(&world.plan()), @"");
+    insta::assert_snapshot!(findings(&world.plan()), @r"
+    business-tools kept-unit: service/gong_mcp replaces sophia-gong_mcp.service, through which evenkeel comes in there
+      hint: take it out of `replaces`; no grant allows it
+    ");
 }
 
 #[test]
@@ -77,7 +83,10 @@ fn no_port_of_nginx_is_made_free_by_a_key_that_sites_do_not_have() {
             [(99, Stranger { command: "/usr/sbin/apache2 -k start".to_owned(), runs_for: Some(90_000), programs })]
                 .into();
     });
-    insta::assert_snapshot!(findings(&world.plan()), @"");
+    insta::assert_snapshot!(findings(&world.plan()), @r"
+    ai-core port-taken: port 80 of nginx is taken by apache2 (pid 99, of apache2.service, for 25 h): `/usr/sbin/apache2 -k start`
+      hint: stop it (`sudo systemctl disable --now apache2.service`)
+    ");
 }
 
 #[test]

@@ -54,6 +54,10 @@ fn a_route_ends_with_a_slash_or_is_exact() {
     assert_eq!(after("location /api/gong/ {"), "proxy_pass http://evenkeel-sophia-app-gong_mcp;");
     assert_eq!(after("location = /gong {"), "proxy_pass http://evenkeel-sophia-app-gong_mcp/;");
     assert_eq!(after("location /api/hubspot/ {"), "proxy_pass http://evenkeel-sophia-app-hubspot_mcp/;");
+    // As it was sent, where it was sent as it is declared.
+    let at = lines.iter().position(|line| *line == "location /api/hubspot/ {").expect("it is there");
+    assert_eq!(lines[at + 2], r#"if ($request_uri ~ "^/+api/+hubspot(?<evenkeel_rest>/.*)$") {"#);
+    assert_eq!(lines[at + 3], "proxy_pass http://evenkeel-sophia-app-hubspot_mcp$evenkeel_rest;");
 }
 
 #[test]

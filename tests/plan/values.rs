@@ -286,7 +286,8 @@ proptest! {
     fn a_route_arrives_or_is_refused(path in rooted(), keep in any::<bool>()) {
         let lines = format!("domain: app.test\nroutes: {{{}: {{service: alpha, keep_prefix: {keep}}}}}", yaml(&path));
         if let Some(read) = site(&lines)? {
-            let [location] = read.server("location")[..] else { panic!("one location") };
+            let [own, location] = read.server("location")[..] else { panic!("its own location, and the route's") };
+            prop_assert_eq!(&own.words[..], ["location", "=", "/.evenkeel/site"]);
             prop_assert_eq!(nginx::location(&location.words), Some((path.as_str(), !path.ends_with('/'))));
             prop_assert!(read.without_directive("location") == EVER.clone().without_directive("location"));
         }

@@ -217,7 +217,8 @@ pub fn frontend() -> Result<Sample, Box<dyn Error>> {
             before: Before::Link { target: target("old") },
             target: target("new"),
         };
-        let reload = Action::ReloadNginx { digest: Digest::of("n"), port: 8099 };
+        let reload =
+            Action::ReloadNginx { digest: Digest::of("n"), port: 8099, address: None, sites: Default::default() };
         steps.push(step(instance, 1, site()?, due, "the instance does not hold it yet")?);
         steps.push(step(instance, 2, site()?, link, "what is declared has changed")?);
         steps.push(step(instance, 2, Resource::Nginx, reload, "its files change")?);

@@ -156,7 +156,7 @@ pub fn first_deployment() -> Result<Plan, Box<dyn Error>> {
             "ai-core",
             3,
             Resource::Nginx,
-            Action::ReloadNginx { digest: Digest::of("n"), port: 8099 },
+            Action::ReloadNginx { digest: Digest::of("n"), port: 8099, address: None, sites: BTreeMap::new() },
             "its files change",
         )?,
     ];
@@ -231,7 +231,7 @@ pub fn drift() -> Result<Plan, Box<dyn Error>> {
             "ai-core",
             2,
             Resource::Nginx,
-            Action::ReloadNginx { digest: Digest::of("n"), port: 8099 },
+            Action::ReloadNginx { digest: Digest::of("n"), port: 8099, address: None, sites: BTreeMap::new() },
             "drift: it serves an older configuration than its files",
         )?,
     ];

@@ -4,7 +4,8 @@ use evenkeel::{
     host::Question,
     model::{
         digest::Digest,
-        observation::{Listener, LiveFile, LiveNginx, LiveRelease, LiveUnit, LiveVenv, Observation},
+        nginx::{Answer, LiveNginx, Proof},
+        observation::{Listener, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation},
         seen::Seen,
     },
 };
@@ -58,6 +59,9 @@ fn observe(state: &State, question: &Question) -> Observation {
         nginx: Seen::Known(LiveNginx {
             running: state.systemd.is_active("nginx.service"),
             digest: state.serving.map_or(Seen::Absent, Seen::Known),
+            answers: question.sites.iter().map(|(site, proof)| (site.clone(), own(proof))).collect(),
+            has_log_folder: true,
+            files: None,
         }),
         packages: question
             .packages
@@ -103,6 +107,10 @@ fn live_unit(state: &State, name: &str) -> Seen<LiveUnit> {
         });
     }
     state.systemd.show(&state.files, name).map_or(Seen::Absent, Seen::Known)
+}
+
+fn own(proof: &Proof) -> std::collections::BTreeMap<u16, Answer> {
+    proof.ports.iter().map(|port| (*port, Answer::Own)).collect()
 }
 
 fn listeners(state: &State, digest_port: Option<u16>) -> Vec<Listener> {

@@ -68,10 +68,24 @@ fn lies(word: &str) -> Option<Seen<()>> {
     })
 }
 
-/// `same|other Nov 21 16:47:49 2027 GMT`, where a day of one digit has a space before it.
+/// `same|other Nov 21 16:47:49 2027 GMT<tab>NAMES`, where a day of one digit has a space before it.
 fn checked(said: &str, now: i64) -> Option<Checked> {
+    let (said, names) = said.split_once('\t').unwrap_or((said, ""));
     let (belong, until) = said.split_once(' ')?;
     let end = NaiveDateTime::parse_from_str(until, "%b %e %H:%M:%S %Y GMT").ok()?;
     let seconds_left = end.and_utc().timestamp().checked_sub(now)?;
-    Some(Checked { belong_together: belong == "same", until: until.to_owned(), seconds_left })
+    Some(Checked { belong_together: belong == "same", until: until.to_owned(), seconds_left, names: names_in(names) })
+}
+
+/// `DNS:a.test, DNS:*.b.test, IP Address:192.0.2.1`, or `subject=CN=a.test,O=x` where a certificate has no such names:
+/// then some clients go by that.
+fn names_in(text: &str) -> Vec<String> {
+    let of = |text: &str, separator: char, kind: &str| -> Vec<String> {
+        let parts = text.split(separator).map(str::trim);
+        parts.filter_map(|part| part.strip_prefix(kind)).map(str::to_ascii_lowercase).collect()
+    };
+    match text.strip_prefix("subject=") {
+        Some(subject) => of(subject, ',', "CN="),
+        None => of(text, ',', "DNS:"),
+    }
 }

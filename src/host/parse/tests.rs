@@ -49,6 +49,9 @@ fn of_ai_core() -> Question {
         certificates: BTreeSet::new(),
         ports: Default::default(),
         digest_port: Some(19_180),
+        nginx_digest: None,
+        sites: BTreeMap::new(),
+        address: None,
     }
 }
 
@@ -397,11 +400,25 @@ fn a_certificate_and_its_key_are_as_openssl_says() {
     };
     let digest = Seen::Known(KEY.seal(&digest(NOT_THERE)));
     let fine = |belong_together, until: &str, seconds_left| {
-        let checked = Seen::Known(Checked { belong_together, until: until.to_owned(), seconds_left });
+        let checked =
+            Seen::Known(Checked { belong_together, until: until.to_owned(), seconds_left, names: Vec::new() });
         Seen::Known(LiveCertificate { digest: digest.clone(), key: Seen::Known(()), checked })
     };
     // Unix time 1795000000 is Nov 18 11:06:40 2026.
     assert_eq!(answered("there there same Nov 18 11:07:40 2026 GMT"), fine(true, "Nov 18 11:07:40 2026 GMT", 60));
+    for (names, expected) in [
+        ("    DNS:a.test, DNS:*.B.test, IP Address:192.0.2.1", vec!["a.test", "*.b.test"]),
+        ("subject=CN=A.test,O=x", vec!["a.test"]),
+        ("subject=O=x", vec![]),
+        ("", vec![]),
+    ] {
+        let live = answered(&format!("there there same Nov 18 11:07:40 2026 GMT\t{names}"));
+        assert_eq!(
+            live.known().and_then(|live| live.checked.known()).expect("it is checked").names,
+            expected,
+            "{names}"
+        );
+    }
     assert_eq!(
         answered("there there other Nov  8 11:06:40 2026 GMT"),
         fine(false, "Nov  8 11:06:40 2026 GMT", -864_000)
@@ -448,4 +465,46 @@ fn a_virtual_environment_is_whole_only_when_that_is_said() {
 /// An answer without a word of it.
 fn seen_nothing_of(question: &Question, pair: &Certificate) -> bool {
     seen(question, BUSINESS_TOOLS).certificates[pair].unknown().is_some()
+}
+
+#[test]
+fn what_nginx_answers_and_reads_is_understood() {
+    use crate::model::{
+        name::SiteName,
+        nginx::{Answer, NginxFiles, Proof, Server},
+    };
+    let site = |name: &str| -> SiteName { name.parse().expect("a name") };
+    let proof = Proof { host: "a.test".to_owned(), ports: vec![80, 443], answer: digest(NOT_THERE) };
+    let sites = [(site("www"), proof.clone()), (site("web"), proof.clone()), (site("app"), proof)].into();
+    let question = Question { sites, ..of_ai_core() };
+    let answers = "app 80 refused\napp 443 own\nweb 80 other\nnobody 80 own\nnonsense\n";
+    let files = "broken it is\ninclude conf.d/*.conf\nconflict a.test 0.0.0.0:80\n\
+                 server /etc/nginx/sites-enabled/x:12\t80 default_server,[::]:80\t_ b.test\nserver bad\nother x\n";
+    let section = |name: &str, text: &str| format!("{name} {}\n{text}\n", text.len());
+    let answer = String::from_utf8(AI_CORE.to_vec()).expect("text");
+    let more = section("sites", answers) + &section("nginx-files", files) + "end 0\n";
+    let answer = answer.replacen("end 0\n", &more, 1);
+    let live = seen(&question, answer.as_bytes()).nginx.known().expect("it is there").clone();
+    assert!(live.has_log_folder && live.digest.known().is_some());
+    assert_eq!(live.answers[&site("app")], [(80, Answer::Refused), (443, Answer::Own)].into());
+    assert_eq!(
+        live.answers[&site("web")],
+        [(80, Answer::Other), (443, Answer::Silent)].into(),
+        "the first not told of"
+    );
+    assert_eq!(live.answers[&site("www")], [(80, Answer::Unasked), (443, Answer::Unasked)].into());
+    let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+    let server = Server {
+        file: "/etc/nginx/sites-enabled/x".to_owned(),
+        line: 12,
+        listens: owned(&["80 default_server", "[::]:80"]),
+        names: owned(&["_", "b.test"]),
+    };
+    let expected = NginxFiles {
+        broken: Some("it is".to_owned()),
+        conflicts: vec![("a.test".to_owned(), "0.0.0.0:80".to_owned())],
+        includes: owned(&["conf.d/*.conf"]),
+        servers: vec![server],
+    };
+    assert_eq!(live.files, Some(expected));
 }

@@ -167,9 +167,10 @@ retired() { # PID...
 }
 
 # A reload counts only when the loopback server answers the new digest: nginx can answer success to
-# `-t` and to a reload and go on serving the old configuration.
-reload_nginx() { # DIGEST PORT
-  nginx -t || return 1
+# `-t` and to a reload and go on serving the old configuration. And only when each site is answered by its own server:
+# one of somebody else may have its name, its address or, of a site without a name, all others.
+reload_nginx() { # DIGEST PORT ADDRESS PROOFS
+  tested=$(nginx -t 2>&1) || { echo "$tested" && return 1; }
   note active nginx.service || return 1
   record nginx - nginx.service || return 1
   main=$(systemctl show --value -p MainPID nginx.service)
@@ -177,15 +178,40 @@ reload_nginx() { # DIGEST PORT
   if systemctl is-active --quiet nginx.service; then systemctl reload nginx.service; else systemctl start nginx.service; fi || return 1
   tries=0
   while [ "$tries" -lt 200 ]; do
-    # shellcheck disable=SC2016 # bash expands $0, not this shell
-    answer=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$2" 2>/dev/null)
     # shellcheck disable=SC2086 # process ids, one word each
-    case $answer in *"$1"*) retired $old_workers && return 0 ;; esac
+    if [ "$(ask_nginx "${base##*/}" "$2" '' '')" = "digest answered $1" ] && retired $old_workers; then
+      sites_are_ours "$3" "$4"
+      return
+    fi
     tries=$((tries + 1))
     sleep 0.05
   done
   echo "nginx accepted the reload and goes on serving its old configuration"
   tail -n 5 /var/log/nginx/error.log
+  return 1
+}
+
+# Says what answers in the place of each site that is not answered by its own server, with its file.
+sites_are_ours() { # ADDRESS PROOFS
+  not_ours=$(ask_nginx "${base##*/}" '' "$1" "$2" | grep -v -e ' own$' -e ' unasked$') || return 0
+  servers=$(read_nginx | sed -n "/evenkeel-${base##*/}-/d; s/^server //p; /^conflict /p")
+  printf '%s\n' "$not_ours" | while read -r site port state; do
+    host=$(printf '%s\n' "$2" | awk -v site="$site" '$1 == site { print $2; exit }')
+    case $state in
+    refused) echo "nobody listens on port $port, where site/$site is asked for $host" ;;
+    silent) echo "nothing answers in time on port $port, where site/$site is asked for $host" ;;
+    *)
+      echo "nginx answers for $host on port $port with another server block than that of site/$site:"
+      # Those on this address alone, else those with its name, else those that may take any name.
+      printf '%s\n' "$servers" | awk -F '\t' -v host="$host" -v on="${1:-127.0.0.1}:$port" '
+        { line = "  " $1 " (listen " $2 "; server_name " $3 ")\n" }
+        index("," $2, "," on) { address = address line }
+        index(" " $3 " ", " " host " ") { named = named line }
+        $2 ~ /default/ || $3 ~ /~/ { any = any line }
+        END { printf "%s", address != "" ? address : named != "" ? named : any }' | head -n 5
+      ;;
+    esac
+  done
   return 1
 }
 

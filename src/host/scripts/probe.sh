@@ -1,7 +1,8 @@
 # What is live on this host, in one go. Set before: base, paths (one a line), units, users, packages,
-# releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), digest_port
-# (empty: nginx is no business of ours); packages_said and packages_database (what an earlier answer said of the
-# very same packages, and of which state of dpkg's database). With interpreters, after venv.sh.
+# releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), fleet,
+# digest_port (empty: nginx is no business of ours; else after nginx.sh), nginx_digest, site_address, site_proofs;
+# packages_said and packages_database (what an earlier answer said of the very same packages, and of which state of
+# dpkg's database). With interpreters, after venv.sh.
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #
@@ -105,7 +106,8 @@ if listeners=$(ss -Hltnp 2>&1); then
     set -- $line
     case " $ports " in *" ${4##*:} "*) ;; *) continue ;; esac
     case $line in *pid=*) pid=${line#*pid=} pid=${pid%%[!0-9]*} ;; *) continue ;; esac
-    group=${groups#*"$newline$pid "} group=${group%%"$newline"*}
+    group=$newline$groups
+    case $group in *"$newline$pid "*) group=${group#*"$newline$pid "} group=${group%%"$newline"*} ;; *) group= ;; esac
     case " $units " in *" ${group##*/} "*) continue ;; esac
     case $strangers in *"$newline$pid$tab"*) continue ;; esac
     stat='' command=''
@@ -113,7 +115,7 @@ if listeners=$(ss -Hltnp 2>&1); then
     strangers="$strangers$newline$pid$tab${stat##*) }$tab$command$tab"
     for processes in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
       processes=$processes$group/cgroup.procs number=0
-      [ "$group" ] && [ -r "$processes" ] || continue
+      if [ ! "$group" ] || [ ! -r "$processes" ]; then continue; fi
       while read -r process && number=$((number + 1)) && [ $number -le 200 ]; do
         read -r program <"/proc/$process/comm" && strangers="$strangers$program/"
       done 2>/dev/null <"$processes"
@@ -142,26 +144,31 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
 done
 section way "$way"
 
-# nginx: installed, and the digest of the configuration that it really serves.
+# nginx: installed, the digest of the configuration that it really serves, and whether each site's own server answers in
+# its name. Only where something is not as it should be its files are read.
 if command -v nginx >/dev/null; then
-  section nginx installed
+  if [ -d /var/log/nginx ]; then section nginx installed; else section nginx 'installed no-log-folder'; fi
   if [ "$digest_port" ]; then
-    # shellcheck disable=SC2016 # bash expands $0, not this shell
-    digest=$(timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 9
-      printf "GET /.evenkeel/digest HTTP/1.0\r\n\r\n" >&3 || exit 8
-      IFS= read -r -d "" answer <&3
-      printf %s "$answer"' "$digest_port" 2>&1)
-    case $? in
-    0) section digest "$digest" ;;
-    9) section digest '' ;;
-    *) section '?digest' "no answer on 127.0.0.1:$digest_port: $digest" ;;
+    said=$(ask_nginx "$fleet" "$digest_port" "$site_address" "$site_proofs" 2>&1)
+    first=${said%%"$newline"*}
+    case $first in
+    'digest answered '*) section digest "${first#digest answered }" ;;
+    'digest refused') section digest '' ;;
+    *) section '?digest' "no answer on 127.0.0.1:$digest_port: $first" ;;
+    esac
+    section sites "${said#*"$newline"}"
+    case $said$newline in
+    "digest answered $nginx_digest$newline"*)
+      case $said in *' other'* | *' silent'* | *' refused'*) section nginx-files "$(read_nginx)" ;; esac
+      ;;
+    *) section nginx-files "$(read_nginx)" ;;
     esac
   fi
 else
   section nginx ''
 fi
 
-# Certificates: whether both files are there, whether they belong together, and until when. What a key
+# Certificates: whether both files are there, whether they belong together, until when and for which names. What a key
 # holds stays here: it is compared by its public half, which the certificate has, too. openssl takes one
 # file at a time.
 if [ "$certificates" ]; then
@@ -174,13 +181,21 @@ if [ "$certificates" ]; then
     if [ "$lie" = 'there there' ]; then
       if ! command -v openssl >/dev/null; then
         checked=no-openssl
-      elif ! said=$(openssl x509 -in "$certificate" -noout -enddate -pubkey 2>/dev/null </dev/null); then
+      elif ! said=$(openssl x509 -in "$certificate" -noout -enddate -pubkey -subject -nameopt RFC2253 -ext subjectAltName 2>/dev/null </dev/null); then
         checked=no-certificate
       elif ! public=$(openssl pkey -in "$key" -passin pass: -pubout 2>/dev/null </dev/null); then
         checked=no-key
       else
         case $said in *"$public"*) checked=same ;; *) checked=other ;; esac
-        for line in $said; do case $line in notAfter=*) checked="$checked ${line#notAfter=}" ;; esac done
+        names=
+        for line in $said; do
+          case $line in
+          notAfter=*) checked="$checked ${line#notAfter=}" ;;
+          subject=*) [ "$names" ] || names=$line ;;
+          *DNS:*) names=$line ;;
+          esac
+        done
+        checked=$checked$tab$names
       fi
     fi
     pairs="$pairs$pair$tab$lie $checked$newline"

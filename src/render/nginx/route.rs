@@ -24,9 +24,15 @@ const TOLD: [(&str, &str); 7] = [
     ("X-Request-ID", "$request_id"),
 ];
 
-/// What holds for all routes of a site. Connections to services stay open: HTTP/1.1 without `Connection: close`.
+/// What holds for all routes of a site. Connections to services stay open: HTTP/1.1 without `Connection: close`. A
+/// replica that cannot be reached makes room for another; one that is slow has the request, and keeps it (nginx's default
+/// is `error timeout`, which has the next replica do the same work again). No replica is ever left out for a while, so
+/// whoever is led to a host that is off waits for the connection: five seconds, not sixty.
 pub(super) fn of_all(site: &Site) -> Result<String, RenderError> {
-    let text = format!("\n    proxy_http_version 1.1;\n{}", told("    ", "\"\""));
+    let text = format!(
+        "\n    proxy_http_version 1.1;\n    proxy_connect_timeout 5s;\n    proxy_next_upstream error;\n{}",
+        told("    ", "\"\"")
+    );
     Ok(text + &headers::of_routes(site)?)
 }
 
@@ -39,11 +45,17 @@ fn told(indent: &str, connection: &str) -> String {
 
 pub(super) fn location(fleet: &Fleet, site: &Site, path: &str, route: &Route) -> String {
     let upstream = upstream_name(fleet, site, &route.service);
-    // With a path behind the upstream, nginx puts it in the place of the location's own.
-    let replacement = if route.keep_prefix { "" } else { "/" };
-    // A route that does not end with `/` is exact: as a prefix, `/api` would take `/apiary` too.
-    let path = if path.ends_with('/') { path.to_owned() } else { format!("= {path}") };
-    let mut text = format!("\n    location {path} {{\n        proxy_pass http://{upstream}{replacement};\n");
+    let mut text = match path.strip_suffix('/') {
+        // A route that does not end with `/` is exact: as a prefix, `/api` would take `/apiary` too.
+        None => {
+            let whole = if route.keep_prefix { "" } else { "/" };
+            format!("\n    location = {path} {{\n        proxy_pass http://{upstream}{whole};\n")
+        }
+        Some(prefix) if route.keep_prefix || prefix.is_empty() => {
+            format!("\n    location {path} {{\n        proxy_pass http://{upstream};\n")
+        }
+        Some(prefix) => format!("\n    location {path} {{\n{}", stripped(&upstream, prefix)),
+    };
     // Writing to a String cannot fail.
     if route.websocket {
         text += &told("        ", &format!("${}", shared::connection(fleet)));
@@ -60,4 +72,16 @@ pub(super) fn location(fleet: &Fleet, site: &Site, path: &str, route: &Route) ->
         let _ = writeln!(text, "        client_max_body_size {size};");
     }
     text + "    }\n"
+}
+
+/// The route's own part is taken off the path as it was sent. With a path behind the upstream nginx writes the decoded
+/// path anew, and `%2F` would arrive as `/`. That is left for paths that are sent in another spelling of the prefix.
+fn stripped(upstream: &str, prefix: &str) -> String {
+    let pattern = prefix.replace('.', "\\.").replace('/', "/+");
+    format!(
+        "        proxy_pass http://{upstream}/;\n        \
+             if ($request_uri ~ \"^{pattern}(?<evenkeel_rest>/.*)$\") {{\n            \
+                 proxy_pass http://{upstream}$evenkeel_rest;\n        \
+             }}\n"
+    )
 }

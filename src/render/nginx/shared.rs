@@ -3,25 +3,33 @@
 //!
 //! Its file's name sorts before every site's, for nginx wants a log's format defined before it is named.
 
-use crate::model::{desired::DesiredNginx, digest::Digest, fleet::Fleet};
+use std::collections::BTreeMap;
+
+use crate::model::{desired::DesiredNginx, digest::Digest, fleet::Fleet, name::SiteName, nginx::Proof};
 
 /// Digest over the fleet's nginx files on one instance, but for the line that carries it.
-pub fn digest_of<'a>(fleet: &Fleet, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> DesiredNginx {
+pub fn digest_of<'a>(
+    fleet: &Fleet,
+    sites: BTreeMap<SiteName, Proof>,
+    files: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> DesiredNginx {
     let definitions = definitions(fleet);
     let fields = files.flat_map(|(path, content)| [path.as_bytes(), content]);
     let port = fleet.digest_port.to_string();
     let fields = fields.chain([definitions.as_bytes(), port.as_bytes()]);
-    DesiredNginx { digest: Digest::of_fields(fields), digest_port: fleet.digest_port }
+    DesiredNginx { digest: Digest::of_fields(fields), digest_port: fleet.digest_port, sites }
 }
 
 /// The loopback server. A reload counts only when this answers the new digest: `nginx -t` and
-/// `systemctl reload` can both succeed while the old configuration goes on serving.
+/// `systemctl reload` can both succeed while the old configuration goes on serving. By its name it is told from that of
+/// another fleet on the same port.
 pub fn shared(fleet: &Fleet, nginx: &DesiredNginx) -> String {
     format!(
         "# Made by evenkeel for the fleet {fleet}; a change made here is undone.\n\
          {definitions}\
          server {{\n    \
              listen 127.0.0.1:{port};\n    \
+             server_name evenkeel-{fleet};\n    \
              access_log off;\n    \
              location = /.evenkeel/digest {{\n        \
                  default_type text/plain;\n        \
