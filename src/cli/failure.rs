@@ -65,8 +65,11 @@ impl From<LedgerError> for Failure {
 
 impl From<DeskError> for Failure {
     fn from(error: DeskError) -> Self {
-        let code = if error.is_refusal() { REFUSED } else { ERROR };
-        Self { code, ..Self::of(&error) }
+        match error {
+            DeskError::Ledger(error) => error.into(),
+            // Everything else says no.
+            error => Self { code: REFUSED, ..Self::of(&error) },
+        }
     }
 }
 

@@ -109,6 +109,11 @@ impl GitError {
             GitError::NoRevision { .. } => {
                 Some("correct it, or push it there; a commit is named by all of its 40 digits".to_owned())
             }
+            GitError::Key { .. } => Some(
+                "let the ssh-agent sign (it may have asked a person, or been locked), or name a listed key's file with \
+                 --history-key"
+                    .to_owned(),
+            ),
             GitError::NotHeld { .. } => {
                 Some("merge it there, or name the commit itself as the source's `rev`".to_owned())
             }

@@ -11,18 +11,20 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use git2::Oid;
 use russh::keys::{
     HashAlg, PrivateKey, PublicKey,
-    agent::client::AgentClient,
+    agent::{AgentIdentity, client::AgentClient},
     ssh_key::{
         LineEnding, SshSig,
         private::{Ed25519Keypair, KeypairData},
     },
 };
 use thiserror::Error;
+use tokio::time::timeout;
 
 use super::{
     error::{Context, GitError},
@@ -39,6 +41,10 @@ const NAMESPACE: &str = "git";
 const FIELD: &str = "gpgsig";
 /// The line of a message that says which history the commit belongs to.
 const TRAILER: &str = "Environment: ";
+/// An agent lists its keys without asking anybody.
+const LIST_LIMIT: Duration = Duration::from_secs(10);
+/// It may ask a person whether it is to sign, and wait for a finger on a key.
+const SIGN_LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -82,9 +88,15 @@ impl Signer {
 
     /// Every key of the ssh-agent; none where there is no agent, or it does not answer.
     pub async fn of_agent() -> Vec<Self> {
-        let Ok(mut agent) = AgentClient::connect_env().await else { return Vec::new() };
-        let Ok(identities) = agent.request_identities().await else { return Vec::new() };
-        identities.iter().map(|identity| Self { key: identity.public_key().into_owned(), private: None }).collect()
+        let list = async { AgentClient::connect_env().await?.request_identities().await };
+        let Ok(Ok(identities)) = timeout(LIST_LIMIT, list).await else { return Vec::new() };
+        let signer = |identity: &AgentIdentity| {
+            let mut key = identity.public_key().into_owned();
+            // It says whose key it is in the line for `history_writers`.
+            key.set_comment(identity.comment());
+            Self { key, private: None }
+        };
+        identities.iter().map(signer).collect()
     }
 
     /// The line for `history_writers`.
@@ -116,10 +128,12 @@ impl Signer {
         let hash = self.key.algorithm().is_rsa().then_some(HashAlg::Sha512);
         // Git's calls are made on threads where waiting is allowed.
         let runtime = tokio::runtime::Handle::try_current()?;
-        let signature = runtime.block_on(async {
+        let sign = async {
             let mut agent = AgentClient::connect_env().await?;
             agent.sign_request_signature(&self.key, hash, &data).await
-        })?;
+        };
+        // Its clock begins to run where it is waited for.
+        let signature = runtime.block_on(async { timeout(SIGN_LIMIT, sign).await })??;
         Ok(SshSig::new(self.key.key_data().clone(), NAMESPACE, HashAlg::Sha512, signature)?)
     }
 }

@@ -80,11 +80,9 @@ pub fn no_writer(line: Option<&str>) -> String {
              on the default branch: \"{}\"",
             one_line(line)
         ),
-        None => {
-            "`history_writers` of fleet.yaml lists no key that signs here, so nothing can be recorded; start ssh-agent \
-                 with a listed key, or name one with --history-key"
-                .to_owned()
-        }
+        None => "`history_writers` of fleet.yaml lists who may write, and no key is at hand here, so nothing can be \
+                 recorded; give a listed key to the ssh-agent with `ssh-add`, or name its file with --history-key"
+            .to_owned(),
     }
 }
 

@@ -14,35 +14,65 @@ use crate::{
 /// Any key: it makes an instance one that is connected to.
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIEGM6XNpGr7XXIb8SqdoTYhPWiGvZ7zrhuhwcgdmJwX";
 
-/// A branch that nobody merged, which moves the instance to an address of its own.
+/// A branch that nobody merged, which adds an instance to each environment. It validates: once merged, they are
+/// connected to.
 struct Unmerged {
     commit: String,
-    address: TcpListener,
+    hosts: Vec<TcpListener>,
 }
 
 impl Unmerged {
     fn of(config: &Config) -> Self {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        address.set_nonblocking(true).expect("it can be asked without waiting");
         git(&config.repository(), &["branch", "--force", "unmerged", "main"]);
-        let port = address.local_addr().expect("it is bound").port();
-        let mut commit = String::new();
-        for environment in ["production", "staging"] {
-            let file =
-                format!("environment: {environment}\naddress: 127.0.0.1\nssh: {{port: {port}}}\nhost_key: {KEY}\n");
+        let (mut commit, mut hosts) = (String::new(), Vec::new());
+        for (environment, address) in
+            [("production", Ipv4Addr::new(127, 0, 0, 1)), ("staging", Ipv4Addr::new(127, 0, 0, 2))]
+        {
+            let host = listens(address);
+            let file = instance(environment, &host);
             commit = commits(config, "unmerged", &format!("fleet/instances/at-{environment}.yaml"), file.as_bytes());
+            hosts.push(host);
         }
-        Self { commit, address }
+        Self { commit, hosts }
     }
 
     fn named(&self) -> Value {
         json!({"default": self.commit, "environment": self.commit})
     }
 
+    /// The effect that counts: nobody connects to its hosts, and no environment is at its commit.
     #[track_caller]
-    fn was_never_connected_to(&self) {
-        assert!(self.address.accept().is_err(), "somebody connects to the address that nobody merged");
+    fn is_deployed_nowhere(&self, config: &Config) {
+        let is_idle = |host: &TcpListener| host.accept().is_err();
+        assert!(self.hosts.iter().all(is_idle), "somebody connects to a host that nobody merged");
+        for environment in ["production", "staging"] {
+            let at = status(config, environment).map(|view| view["commit"].clone());
+            assert!(at != Some(json!(self.commit)), "{environment} is at the commit that nobody merged");
+        }
     }
+
+    /// Its hosts are connected to once it is merged: they would be seen to be.
+    #[track_caller]
+    fn is_deployed_once_merged(&self, config: &Config) {
+        git(&config.repository(), &["update-ref", "refs/heads/main", &self.commit]);
+        for host in &self.hosts {
+            wait_for("a connection to a host that is merged", || host.accept().ok());
+        }
+    }
+}
+
+/// A host of this machine's, which takes connections and never speaks.
+pub fn listens(address: Ipv4Addr) -> TcpListener {
+    let host = TcpListener::bind((address, 0)).expect("a port is free");
+    host.set_nonblocking(true).expect("it can be asked without waiting");
+    host
+}
+
+/// The declaration of such a host.
+pub fn instance(environment: &str, host: &TcpListener) -> String {
+    let address = host.local_addr().expect("it is bound");
+    let (ip, port) = (address.ip(), address.port());
+    format!("environment: {environment}\naddress: {ip}\nssh: {{port: {port}}}\nhost_key: {KEY}\nports: 9000-9099\n")
 }
 
 fn head(config: &Config, branch: &str) -> String {
@@ -74,10 +104,11 @@ fn writes(config: &Config, file: &str, content: &Value) -> String {
     commits(config, HISTORY, file, content.to_string().as_bytes())
 }
 
-/// Waits until the status refuses exactly this, and answers what it refuses.
+/// Waits until the status refuses exactly this, and answers what it refuses. Meanwhile nothing unmerged is deployed.
 #[track_caller]
-fn refuses(config: &Config, claims: &[(&str, &str)]) -> Vec<Value> {
+fn refuses(config: &Config, unmerged: &Unmerged, claims: &[(&str, &str)]) -> Vec<Value> {
     wait_for(&format!("{claims:?} among what is refused"), || {
+        unmerged.is_deployed_nowhere(config);
         let refused = status(config, "staging")?["refused"].as_array()?.clone();
         let told = refused.iter().map(|refusal| (refusal["claim"].as_str(), refusal["reason"].as_str()));
         told.eq(claims.iter().map(|(claim, reason)| (Some(*claim), Some(*reason)))).then_some(refused)
@@ -107,13 +138,14 @@ fn a_pin_to_a_branch_that_was_never_merged_deploys_nothing_and_connects_nowhere(
     let unmerged = Unmerged::of(&config);
     let pin = json!({"commits": unmerged.named(), "instead_of": wanted(&config), "owner": "mallory"});
     let written = writes(&config, "standing.json", &json!({"good": good(&wanted(&config), 4), "pin": pin}));
-    let refused = refuses(&config, &[("pin", "not-on-branch")]);
+    let refused = refuses(&config, &unmerged, &[("pin", "not-on-branch")]);
     assert_is("the commit", refused[0]["commit"].as_str(), Some(unmerged.commit.as_str()));
     assert_is("who says so", refused[0]["history"].as_str(), Some(written.as_str()));
     daemon.wait_for_line("the pin to");
     is_at(&config, "staging", &head(&config, "staging"));
     goes_on(&config);
-    unmerged.was_never_connected_to();
+    unmerged.is_deployed_nowhere(&config);
+    unmerged.is_deployed_once_merged(&config);
 }
 
 #[test]
@@ -124,9 +156,9 @@ fn each_half_of_a_pin_is_looked_for_on_its_own_branch() {
     let half = json!({"default": unmerged.commit, "environment": head(&config, "staging")});
     let pin = json!({"commits": half, "instead_of": wanted(&config), "owner": "mallory"});
     writes(&config, "standing.json", &json!({"good": good(&wanted(&config), 4), "pin": pin}));
-    refuses(&config, &[("pin", "not-on-default-branch")]);
+    refuses(&config, &unmerged, &[("pin", "not-on-default-branch")]);
     goes_on(&config);
-    unmerged.was_never_connected_to();
+    unmerged.is_deployed_nowhere(&config);
 }
 
 #[test]
@@ -141,18 +173,17 @@ fn forged_good_partial_rewind_and_quarantine_steer_nothing() {
     });
     writes(&config, "standing.json", &forged);
     let claims = ["good", "partial", "rewind", "quarantine"].map(|claim| (claim, "not-on-branch"));
-    refuses(&config, &claims);
+    refuses(&config, &unmerged, &claims);
     goes_on(&config);
     // Its branch is gone: what was good last is kept up, and that is not what was forged.
     let last = head(&config, "staging");
     git(&config.repository(), &["branch", "-D", "staging"]);
     says(&config, "staging", &["the repository has no such branch", "its last good commits are kept up"]);
-    let kept_up = wait_for("what is kept up", || {
-        let at = status(&config, "staging")?["commit"].as_str()?.to_owned();
-        (at != last).then_some(at)
+    wait_for("what is kept up", || {
+        unmerged.is_deployed_nowhere(&config);
+        (status(&config, "staging")?["commit"].as_str()? != last).then_some(())
     });
-    assert!(kept_up != unmerged.commit, "what was forged is kept up");
-    unmerged.was_never_connected_to();
+    unmerged.is_deployed_nowhere(&config);
 }
 
 #[test]
@@ -165,21 +196,22 @@ fn a_forged_open_deployment_is_neither_gone_on_with_nor_waited_for() {
     // However long it says that it takes, it is not waited for longer than two minutes (`decide/tests.rs`).
     forged["limit_ms"] = 1_000.into();
     commits(&config, history, "deployment.json", forged.to_string().as_bytes());
-    daemon.wait_for_line("the open deployment of");
     // It is fenced off and undone, so that no other waits for it; nothing names its commits any more.
     let ended = wait_for("its end", || {
+        unmerged.is_deployed_nowhere(&config);
         let record = git(&config.repository(), &["show", &format!("{history}:deployment.json")]);
         let record: Value = serde_json::from_str(&record).expect("a record");
         (record["outcome"] == "rolled-back").then_some(record)
     });
     assert_is("what it deployed", &ended["commits"]["environment"], &Value::Null);
+    daemon.wait_for_line("the open deployment of");
     let next = commits(&config, "main", "fleet/hello/more.txt", b"more\n");
     is_at(&config, "production", &next);
 
     writes(&config, "deployment.json", &record("production", &wanted(&config), 5, None));
-    refuses(&config, &[("intent", "other-environment")]);
+    refuses(&config, &unmerged, &[("intent", "other-environment")]);
     goes_on(&config);
-    unmerged.was_never_connected_to();
+    unmerged.is_deployed_nowhere(&config);
 }
 
 #[test]
@@ -206,7 +238,7 @@ fn a_controller_that_never_saw_the_good_commit_waits_for_a_person() {
     let unmerged = Unmerged::of(&config);
     writes(&config, "standing.json", &json!({"good": good(&unmerged.named(), 4)}));
     let _daemon = follow(&config);
-    refuses(&config, &[("good", "not-on-branch")]);
+    refuses(&config, &unmerged, &[("good", "not-on-branch")]);
     let notes = |words: &str| {
         wait_for(words, || status(&config, "staging")?["notes"].to_string().contains(words).then_some(()));
     };
@@ -223,7 +255,7 @@ fn a_controller_that_never_saw_the_good_commit_waits_for_a_person() {
         let notes = status(&config, "staging")?["notes"].to_string();
         (!notes.contains("retry --allow-rewind")).then_some(())
     });
-    unmerged.was_never_connected_to();
+    unmerged.is_deployed_nowhere(&config);
 }
 
 #[test]
@@ -289,5 +321,5 @@ fn apply_refuses_to_go_on_where_it_is_not_known_what_is_live() {
     assert!(errors.contains(&unmerged.commit[..7]) && errors.contains("--allow-rewind"), "{errors}");
     let told = apply(&["--allow-rewind"]);
     assert_is("the exit code", told.status.code(), Some(0));
-    unmerged.was_never_connected_to();
+    unmerged.is_deployed_nowhere(&config);
 }

@@ -2,6 +2,7 @@
 //! fleet's one instance has no host key, and nothing connects to it. Besides: the program's
 //! completions, as shells take them.
 
+mod agent;
 mod believed;
 mod completions;
 mod daemon;
@@ -17,6 +18,8 @@ mod needs;
 mod packaging;
 mod private;
 mod signed;
+#[path = "../support/ssh_agent.rs"]
+mod ssh_agent;
 mod systemd;
 mod terminal;
 #[path = "../lab/trace.rs"]

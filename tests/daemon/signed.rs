@@ -1,18 +1,23 @@
 //! Who may write the history: with a list on the default branch a listed key signs, or the environment stops.
 
-use std::process::{Command, Output};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    process::{Command, Output},
+};
 
 use chrono::Utc;
-use evenkeel::git::{Credentials, Repository, Signer};
+use evenkeel::git::{Credentials, Repository, Signer, commit_to_bare};
 use serde_json::{Value, json};
 
 use crate::{
+    believed::{instance, listens},
     daemon::{Config, Daemon, EVENKEEL, assert_is, wait_for},
     environments::{HISTORY, both, commits, follow, is_at, says, status},
     git_program::git,
 };
 
-fn lists(config: &Config, lines: &[&str]) -> String {
+pub fn lists(config: &Config, lines: &[&str]) -> String {
     let fleet = git(&config.repository(), &["show", "main:fleet/fleet.yaml"]);
     let fleet: String =
         fleet.lines().filter(|line| !line.starts_with("history_writers")).map(|line| format!("{line}\n")).collect();
@@ -52,13 +57,17 @@ fn holds(config: &Config, environment: &str) {
 
 /// The environment follows its branch.
 #[track_caller]
-fn goes_on(config: &Config, environment: &str, branch: &str) {
+pub fn goes_on(config: &Config, environment: &str, branch: &str) {
     let next = commits(config, branch, "fleet/hello/more.txt", Utc::now().to_rfc3339().as_bytes());
     is_at(config, environment, &next);
 }
 
 /// Appends to staging's history as this key, or unsigned.
 fn appends(config: &Config, signer: Option<&Signer>) -> String {
+    appends_files(config, signer, BTreeMap::new())
+}
+
+fn appends_files(config: &Config, signer: Option<&Signer>, changed: BTreeMap<String, Vec<u8>>) -> String {
     let url = config.repository().display().to_string().parse().expect("an address");
     // A mirror that has written would bring its commits back.
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -66,7 +75,8 @@ fn appends(config: &Config, signer: Option<&Signer>) -> String {
     writer.fetch().expect("it is fetched");
     let environment = "staging".parse().expect("a name");
     let tip = writer.tip(&environment).expect("it is read");
-    let (seen, files) = tip.map(|tip| (Some(tip.commit), tip.files)).unwrap_or_default();
+    let (seen, mut files) = tip.map(|tip| (Some(tip.commit), tip.files)).unwrap_or_default();
+    files.extend(changed);
     let message = "By somebody\n\nEnvironment: staging\n";
     writer.append_signed(&environment, seen.as_deref(), &files, message, Utc::now(), signer).expect("it is appended")
 }
@@ -139,6 +149,44 @@ fn with_a_list_an_unsigned_commit_stops_its_own_environment_until_it_is_taken_aw
     // Listed by now, so it counts.
     lists(&config, &[&line, &stranger.line()]);
     is_mended(&config);
+}
+
+/// The effect, besides what is told: a pin to a merged commit that has a host is obeyed, or not, by its signature.
+#[test]
+fn with_a_list_a_pin_connects_to_hosts_by_its_signature_alone() {
+    let config = both();
+    let host = listens(Ipv4Addr::LOCALHOST);
+    let with_host = commits(&config, "main", "fleet/instances/was.yaml", instance("staging", &host).as_bytes());
+    let removed = [("fleet/instances/was.yaml".to_owned(), None)].into();
+    commit_to_bare(&config.repository(), "main", &removed, "No host", Utc::now()).expect("it commits");
+    let (listed, stranger) = (key(&config, "listed"), key(&config, "stranger"));
+    lists(&config, &[&listed.line()]);
+    let staging = git(&config.repository(), &["rev-parse", "staging"]);
+    let path = config.path("listed").display().to_string();
+    let _daemon = config.run(&["--history-key", &path]);
+    is_at(&config, "staging", &staging);
+    let good = appends(&config, Some(&listed));
+    goes_on(&config, "staging", "staging");
+
+    let pin = || {
+        let [default, environment] =
+            ["main", "staging"].map(|branch| git(&config.repository(), &["rev-parse", branch]));
+        let standing = json!({"pin": {
+            "commits": {"default": with_host, "environment": environment},
+            "instead_of": {"default": default, "environment": environment}, "owner": "mallory",
+        }});
+        [("standing.json".to_owned(), standing.to_string().into_bytes())].into()
+    };
+    for signer in [None, Some(&stranger)] {
+        let forged = appends_files(&config, signer, pin());
+        is_stopped(&config, &forged, &[]);
+        goes_on(&config, "production", "main");
+        git(&config.repository(), &["update-ref", &format!("refs/heads/{HISTORY}"), &good, &forged]);
+        is_mended(&config);
+        assert!(host.accept().is_err(), "somebody connects to the host of a pin that no listed key signed");
+    }
+    appends_files(&config, Some(&listed), pin());
+    wait_for("a connection to the host of the pin that is signed", || host.accept().ok());
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod repository;
 mod secrets;
 mod server;
 mod serving;
+mod signed;
 mod sources;
 mod strangers;
 #[path = "../support/mod.rs"]
@@ -109,6 +110,9 @@ const TESTS: &[Test] = tests! {
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
         a_reload_that_nginx_does_not_follow_rolls_the_site_back,
+    }
+    signed {
+        an_apply_by_hand_is_signed_by_the_listed_key_of_the_agent needs "ssh-agent",
     }
     apart {
         a_generation_that_nobody_made_concerns_its_instance_alone,

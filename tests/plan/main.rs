@@ -9,6 +9,8 @@ mod drift;
 mod frontends;
 mod host;
 mod moved;
+#[path = "../support/needs.rs"]
+mod needs;
 mod nginx;
 mod order;
 mod planning;

@@ -41,6 +41,9 @@ mod world;
 
 const POINTS: u32 = 200;
 
+/// No input of a fuzz target takes as long, on a busy machine and without optimisation.
+const LONGEST: Duration = Duration::from_secs(20);
+
 fn main() -> ExitCode {
     let asked = std::env::args().any(|argument| argument == "--soak") || std::env::var_os("EVENKEEL_SOAK").is_some();
     if !asked {
@@ -49,13 +52,10 @@ fn main() -> ExitCode {
     }
     let seed = kills::seed().unwrap_or_else(|| u64::from(std::process::id()));
     for (target, inputs) in mutate::corpora() {
-        println!("soak: a minute of {target}, seed {seed}");
-        let (inputs, mut dice) = (inputs.values().collect::<Vec<_>>(), dice::Dice::new(seed));
-        let until = Instant::now() + Duration::from_secs(60);
-        while Instant::now() < until {
-            let input = mutate::mutated(&mut dice, &inputs);
-            if catch_unwind(|| evenkeel::engine::fuzz::feed(&target, &input)).is_err() {
-                eprintln!("{target}: {}", input.escape_ascii());
+        match a_minute(&target, &inputs.values().collect::<Vec<_>>(), seed) {
+            Ok(inputs) => println!("soak: a minute of {target}, seed {seed}: {inputs} inputs"),
+            Err(why) => {
+                eprintln!("soak: {target}, seed {seed}: {why}");
                 return ExitCode::from(101);
             }
         }
@@ -72,4 +72,24 @@ fn main() -> ExitCode {
     // The lab comes down whatever happens in between.
     let soaked = catch_unwind(AssertUnwindSafe(|| kills::at_points(&world, "soak", points, seed)));
     if soaked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// How many inputs did no harm to a fuzz target within a minute, or which one did.
+fn a_minute(target: &str, corpus: &[&Vec<u8>], seed: u64) -> Result<u64, String> {
+    let mut dice = dice::Dice::new(seed);
+    let (began, mut given) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(60) {
+        let input = mutate::mutated(&mut dice, corpus);
+        let since = Instant::now();
+        let harm = match catch_unwind(|| evenkeel::engine::fuzz::feed(target, &input)) {
+            Ok(()) if since.elapsed() < LONGEST => None,
+            Ok(()) => Some(format!("{} s for", since.elapsed().as_secs())),
+            Err(_) => Some("a panic at".to_owned()),
+        };
+        if let Some(harm) = harm {
+            return Err(format!("{harm} {}", input.escape_ascii()));
+        }
+        given += 1;
+    }
+    Ok(given)
 }

@@ -1,5 +1,5 @@
 //! What tests of several areas share: random numbers, git's server program, TLS, a proxy, a GitHub of our own,
-//! patience, and what a test needs of this machine.
+//! an ssh-agent, patience, and what a test needs of this machine.
 
 pub mod dice;
 pub mod git;
@@ -7,5 +7,6 @@ pub mod github;
 pub mod hosted;
 pub mod needs;
 pub mod proxy;
+pub mod ssh_agent;
 pub mod tls;
 pub mod waiting;
