@@ -93,6 +93,7 @@ const TESTS: &[Test] = tests! {
     }
     refuse {
         a_port_that_another_program_holds,
+        a_hint_stops_the_program_that_is_in_the_way_and_nothing_else,
         a_site_where_nginx_is_not_installed,
         a_user_that_does_not_exist,
         an_env_file_that_does_not_exist,

@@ -43,6 +43,27 @@ pub fn a_port_that_another_program_holds(world: &World) {
     assert_names(&finding, &["h1", &port.to_string(), "python3", &process, "squatter.service", "alpha"]);
 }
 
+pub fn a_hint_stops_the_program_that_is_in_the_way_and_nothing_else(world: &World) {
+    let fleet = Fleet::new(world, "hints");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let hint = |wrapper: &str| {
+        fleet.service("alpha", port, &["h1"], &format!("description: instead of {}", wrapper.len()));
+        let _squatter = h1.until_dropped(
+            &format!("systemd-run --quiet --collect --unit=squatter.service {wrapper}"),
+            "systemctl stop squatter.service",
+        );
+        h1.asks(port, "/");
+        let finding = refused(&fleet, "port-taken");
+        assert_names(&finding, &[&format!("-m http.server {port}`")]);
+        finding
+    };
+    let alone = hint(&format!("python3 -m http.server {port}"));
+    assert_names(&alone, &["replaces: [squatter.service]", "systemctl disable --now squatter.service"]);
+    let lived_in = hint(&format!("sh -c 'sleep 1000 & python3 -m http.server {port}; true'"));
+    assert!(!lived_in.contains("replaces") && !lived_in.contains("systemctl"), "{lived_in}");
+    assert_names(&lived_in, &["sudo kill "]);
+}
+
 pub fn a_site_where_nginx_is_not_installed(world: &World) {
     let fleet = Fleet::new(world, "nonginx");
     fleet.write("frontend/index.html", "hello");
