@@ -230,7 +230,7 @@ const TESTS: &[Test] = tests! {
     }
     builds {
         a_build_that_fails_touches_no_host_and_what_is_built_goes_live needs "bwrap",
-        a_build_reaches_what_this_machine_does_and_no_lab needs "bwrap",
+        a_build_reaches_what_this_machine_does needs "bwrap",
         apply_builds_what_is_merged_and_nothing_else needs "bwrap",
     }
     pulls {

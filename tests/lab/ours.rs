@@ -84,24 +84,31 @@ pub fn a_site_that_turns_out_not_to_be_served_is_undone_and_what_answers_is_name
     let h1 = world.host("h1");
     // Read before ours, which only nginx itself knows.
     let file = "/etc/nginx/early/first.conf";
-    h1.write(file, "server { listen 80; server_name second.test; return 200 theirs; }\n");
+    h1.write(file, "server { listen 80; server_name unserved.test; return 200 theirs; }\n");
     let _first = h1.until_dropped(
         "cp /etc/nginx/nginx.conf /etc/nginx.kept && nginx -t &&
          sed -i '/conf.d/i include /etc/nginx/early/*.conf;' /etc/nginx/nginx.conf && systemctl reload nginx.service",
         "mv /etc/nginx.kept /etc/nginx/nginx.conf; rm -r /etc/nginx/early; systemctl reload nginx.service",
     );
-    let fleet = Fleet::new(world, "second");
+    let fleet = Fleet::new(world, "unserved");
     fleet.write("frontend/index.html", "ours");
-    site(&fleet, "h1", "second.test", "");
+    site(&fleet, "h1", "unserved.test", "");
     fleet.commit();
     let warned = fleet.plan().findings("same-name");
     assert!(warned.len() == 1 && warned[0].contains(file), "nobody is warned: {warned:?}");
     fleet.apply().ends_with(3);
     let failure = fleet.newest("/failure").to_string();
-    assert!(failure.contains(&format!("{file}:1")) && failure.contains("second.test"), "{failure}");
-    assert_is("the page", h1.browse("second.test", "/").1, "theirs");
-    assert!(!h1.exists("/etc/nginx/conf.d/evenkeel-second-second.conf"), "it is not undone");
+    assert!(failure.contains(&format!("{file}:1")) && failure.contains("unserved.test"), "{failure}");
+    assert_is("the page", h1.browse("unserved.test", "/").1, "theirs");
+    assert!(!h1.exists("/etc/nginx/conf.d/evenkeel-unserved-unserved.conf"), "it is not undone");
 }
+
+/// Reloads, and waits until the workers of before are gone.
+const RELOAD: &str = "reload() {
+    main=$(systemctl show --value -p MainPID nginx.service) && old=$(cat /proc/$main/task/$main/children) &&
+        systemctl reload nginx.service && for worker in $old; do while [ -e /proc/$worker ]; do sleep 0.1; done; done
+}
+";
 
 pub fn what_keeps_nginx_from_serving_is_refused_before_anything_is_touched(world: &World) {
     let h3 = world.host("h3");
@@ -113,8 +120,8 @@ pub fn what_keeps_nginx_from_serving_is_refused_before_anything_is_touched(world
         (
             "conf.d-not-included",
             "conf.d",
-            "cp /etc/nginx/nginx.conf /etc/nginx.kept && sed -i '/conf.d/d' /etc/nginx/nginx.conf && systemctl reload nginx.service",
-            "mv /etc/nginx.kept /etc/nginx/nginx.conf; systemctl reload nginx.service",
+            "cp /etc/nginx/nginx.conf /etc/nginx.kept && sed -i '/conf.d/d' /etc/nginx/nginx.conf && reload",
+            "mv /etc/nginx.kept /etc/nginx/nginx.conf; reload",
         ),
         ("nginx-masked", "masked", "systemctl mask nginx.service", "systemctl unmask nginx.service"),
         (
@@ -131,7 +138,8 @@ pub fn what_keeps_nginx_from_serving_is_refused_before_anything_is_touched(world
         ),
     ];
     for (code, names, now, at_last) in troubles {
-        let _trouble = h3.until_dropped(now, at_last);
+        let (now, at_last) = (format!("{RELOAD}{now}"), format!("{RELOAD}{at_last}"));
+        let _trouble = h3.until_dropped(&now, &at_last);
         let before = world.traces();
         let plan = fleet.plan();
         let findings = plan.findings(code);

@@ -55,7 +55,7 @@ pub fn a_hint_stops_the_program_that_is_in_the_way_and_nothing_else(world: &Worl
         h1.asks(port, "/");
         let finding = refused(&fleet, "port-taken");
         assert_names(&finding, &[&format!("-m http.server {port}`")]);
-        finding
+        fleet.plan().json["findings"].to_string()
     };
     let alone = hint(&format!("python3 -m http.server {port}"));
     assert_names(&alone, &["replaces: [squatter.service]", "systemctl disable --now squatter.service"]);
