@@ -12,7 +12,7 @@ use russh::{ChannelOpenFailure, Error};
 use tokio::time::timeout;
 
 use super::{Health, HealthCheck, quote::word, ssh::Session};
-use crate::model::fleet::Check;
+use crate::model::{fleet::Check, text};
 
 /// A round trip to the host must not count as the service's slowness.
 const TUNNEL_LIMIT: Duration = Duration::from_secs(5);
@@ -20,6 +20,8 @@ const TUNNEL_LIMIT: Duration = Duration::from_secs(5);
 /// What came of dialling through the tunnel.
 pub(super) enum Dialled {
     Answer(Health),
+    /// Nothing listens on the loopback address.
+    Deaf,
     /// sshd does not forward: ask on the host.
     Forbidden,
 }
@@ -29,7 +31,7 @@ pub(super) async fn dial(session: &Session, check: &HealthCheck) -> Dialled {
     let channel = match timeout(TUNNEL_LIMIT, open).await {
         Err(_) => return Dialled::Answer(Health::Unknown("the tunnel does not open".to_owned())),
         Ok(Err(Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
-            return Dialled::Answer(Health::Unhealthy(format!("nothing listens on port {}", check.port)));
+            return Dialled::Deaf;
         }
         Ok(Err(Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
             return Dialled::Forbidden;
@@ -81,6 +83,26 @@ where
     let answer = sender.send_request(request).await.map_err(told);
     driver.abort();
     Ok(answer?.status().as_u16())
+}
+
+/// Who listens on the port elsewhere than on the loopback address, as `ss` says it.
+pub(super) fn elsewhere_script(port: u16) -> String {
+    format!("ss -Hltnp 'sport = :{port}' 2>&1")
+}
+
+/// That nothing listens on the loopback address, and who does elsewhere as far as is known.
+pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
+    let told = |line: &str| {
+        let address = line.split_whitespace().nth(3)?;
+        let process = line.split("((\"").nth(1)?.split('"').next()?;
+        let pid = line.split("pid=").nth(1)?.split([',', ')']).next()?;
+        address
+            .ends_with(&format!(":{port}"))
+            .then(|| text::of_host(&format!("; {address} is listened on by {process} (pid {pid})")))
+    };
+    let elsewhere: String = listeners.unwrap_or_default().lines().take(3).filter_map(told).collect();
+    let bind = if elsewhere.is_empty() { "" } else { "; have the service listen on 127.0.0.1, too" };
+    Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port}{elsewhere}{bind}"))
 }
 
 /// The check as a script for the root shell: commands, and what sshd forbids to forward.

@@ -303,10 +303,17 @@ impl Host for SshHost {
             Ok(session) => session,
             Err(error) => return Health::Unknown(error.to_string()),
         };
-        if matches!(check.check, Check::Http(_) | Check::Tcp)
-            && let health::Dialled::Answer(health) = health::dial(&session, check).await
-        {
-            return health;
+        if matches!(check.check, Check::Http(_) | Check::Tcp) {
+            match health::dial(&session, check).await {
+                health::Dialled::Answer(health) => return health,
+                health::Dialled::Deaf => {
+                    let script = health::elsewhere_script(check.port);
+                    let listeners = self.must("asking who listens", &script, b"", PROBE_LIMIT).await.ok();
+                    let listeners = listeners.map(|answer| String::from_utf8_lossy(&answer.output).into_owned());
+                    return health::deaf(check.port, listeners.as_deref());
+                }
+                health::Dialled::Forbidden => {}
+            }
         }
         let limit = check.timeout + PROBE_LIMIT;
         match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {

@@ -173,6 +173,33 @@ pub fn a_declared_package_is_installed_once(world: &World) {
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+pub fn what_dpkg_does_not_manage_is_told_with_what_mends_it(world: &World) {
+    let fleet = Fleet::new(world, "halfway");
+    let h5 = world.host("h5");
+    let audit = || h5.run("dpkg --audit");
+    h5.write("/etc/labconf.conf", "mine\n");
+    offer_with(
+        h5,
+        "labconf",
+        "mkdir tree/etc; echo default >tree/etc/labconf.conf; echo /etc/labconf.conf >tree/DEBIAN/conffiles",
+    );
+    fleet.instance(h5, "packages: [labconf]\n");
+    fleet.deploy().ends_with(0);
+    assert_is("somebody's configuration", h5.run("cat /etc/labconf.conf").as_str(), "mine");
+    assert_is("what is half-way", audit().as_str(), "");
+
+    offer_with(h5, "labfail", "printf '#!/bin/sh\\nexit 1\\n' >tree/DEBIAN/postinst; chmod 755 tree/DEBIAN/postinst");
+    fleet.instance(h5, "packages: [labfail]\n");
+    let told = fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure").to_string();
+    h5.run("dpkg --purge --force-all labfail");
+    for words in ["labfail", "sudo dpkg --configure -a"] {
+        assert!(failure.contains(words) && (told.said.clone() + &told.errors).contains(words), "{words}: {failure}");
+    }
+    assert!(!failure.contains("Reading package lists"), "what apt was about to do hides what went wrong: {failure}");
+    assert_is("what is half-way", audit().as_str(), "");
+}
+
 /// What dpkg said is remembered between looks; what somebody does meanwhile is seen all the same.
 pub fn a_package_that_somebody_removes_comes_back(world: &World) {
     let fleet = Fleet::new(world, "removed");
@@ -195,12 +222,18 @@ pub fn a_package_that_somebody_removes_comes_back(world: &World) {
 
 /// A repository with one package, on the host's own disk, for the lab has no way out.
 fn offer(host: &Host, package: &str) {
+    offer_with(host, package, ":");
+}
+
+/// As [`offer`], with something more done to its tree.
+fn offer_with(host: &Host, package: &str, more: &str) {
     host.run(&format!(
         r#"set -e
         mkdir -p /srv/apt/tree/DEBIAN /srv/apt/tree/usr/share/{package}
         cd /srv/apt
         printf 'Package: {package}\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@localhost>\nDescription: a test\n' >tree/DEBIAN/control
         echo hello >tree/usr/share/{package}/hello
+        {more}
         dpkg-deb --root-owner-group --build tree {package}.deb
         rm -r tree
         {{ dpkg-deb --field {package}.deb

@@ -30,6 +30,20 @@ pub fn a_tcp_check_gates(world: &World) {
     assert!(!world.host("h1").exists(&format!("/etc/systemd/system/{}", fleet.unit("beta", fleet.port(1)))));
 }
 
+pub fn what_listens_on_another_address_is_named(world: &World) {
+    let (fleet, h1) = (Fleet::new(world, "elsewhere"), world.host("h1"));
+    let (port, address) = (fleet.port(0), &h1.address);
+    let program = "import os, http.server as http\nplace = (os.environ['INSTANCE_IP'], int(os.environ['SERVICE_PORT']))\n\
+                   http.HTTPServer(place, http.SimpleHTTPRequestHandler).serve_forever()\n";
+    fleet.write("program/elsewhere.py", program);
+    let health = "health: {tcp: true, interval: 500ms, retries: 2, start_period: 4s}";
+    fleet.service("alpha", port, &["h1"], &format!("run: {{exec: /usr/bin/python3 elsewhere.py}}\n{health}"));
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure").to_string();
+    let told = format!("nothing listens on 127.0.0.1:{port}; {address}:{port} is listened on by python3 (pid ");
+    assert!(failure.contains(&told), "{failure}");
+}
+
 pub fn an_exec_check_gates(world: &World) {
     let fleet = Fleet::new(world, "exec");
     let file = "/etc/labtest/check.env";

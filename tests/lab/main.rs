@@ -88,6 +88,7 @@ const TESTS: &[Test] = tests! {
         a_port_is_taken_over_in_one_commit,
         what_git_no_longer_declares_goes_and_nothing_else,
         a_declared_package_is_installed_once,
+        what_dpkg_does_not_manage_is_told_with_what_mends_it,
         a_package_that_somebody_removes_comes_back,
         an_old_unit_is_replaced_in_the_same_phase,
     }
@@ -215,6 +216,7 @@ const TESTS: &[Test] = tests! {
     health {
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
+        what_listens_on_another_address_is_named,
         an_exec_check_gates,
     }
     reconcile {

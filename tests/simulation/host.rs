@@ -333,7 +333,7 @@ impl Host for SimHost {
         match listens {
             Some((_, process)) if process.healthy => Health::Healthy,
             Some(_) => Health::Unhealthy("GET /health answered 500".to_owned()),
-            None => Health::Unhealthy(format!("nothing listens on port {}", check.port)),
+            None => Health::Unhealthy(format!("nothing listens on 127.0.0.1:{}", check.port)),
         }
     }
 

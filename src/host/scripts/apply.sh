@@ -154,8 +154,27 @@ restart_unit() { run_unit restart "$1"; }
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
   # A name is a name: apt takes `a.c` for a pattern, too, when there is no such package.
-  set -- apt-get install -y -q --no-install-recommends -o APT::Cmd::Pattern-Only=true -o DPkg::Lock::Timeout=120 -- "$@"
-  "$@" || { apt-get update -q && "$@"; }
+  # A configuration file that is there already stays: nobody is here to be asked.
+  set -- apt-get install -y -q --no-install-recommends -o APT::Cmd::Pattern-Only=true -o DPkg::Lock::Timeout=120 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -- "$@"
+  said=$("$@" 2>&1) && return 0
+  # What dpkg did not manage a newer list does not mend.
+  case $said in
+  *'Sub-process /usr/bin/dpkg'*) ;;
+  *)
+    again=$(apt-get update -q 2>&1 && "$@" 2>&1) && return 0
+    said=$said"
+"$again
+    ;;
+  esac
+  # apt tells first what it is about to do; what stands against it begins with one of these.
+  printf '%s\n' "$said" | sed -n '/^\(E:\|dpkg:\)/,$p' | grep . || printf '%s\n' "$said"
+  half=$(dpkg --audit 2>&1)
+  if [ "$half" ]; then
+    echo "dpkg is left half-way, which no undo changes; 'sudo dpkg --configure -a' ends it, or says why not:"
+    printf '%s\n' "$half"
+  fi
+  return 1
 }
 
 # Whether none of these workers takes connections any more: for a tenth of a second after a reload the
