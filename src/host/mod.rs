@@ -13,6 +13,7 @@ mod parse;
 mod patience;
 mod probe;
 mod progress;
+mod proof;
 mod quote;
 mod releases;
 mod scripts;

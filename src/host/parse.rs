@@ -293,7 +293,7 @@ fn listeners(sections: &Sections) -> Seen<Vec<Listener>> {
 }
 
 /// Lines `PID /system.slice/NAME.service` to the unit of each process.
-fn units_by_process(text: &str) -> HashMap<u32, String> {
+pub(super) fn units_by_process(text: &str) -> HashMap<u32, String> {
     text.lines()
         .filter_map(|line| {
             let (pid, group) = line.split_once(' ')?;

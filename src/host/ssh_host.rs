@@ -15,6 +15,7 @@ use super::{
     parse,
     patience::Patience,
     progress::Progress,
+    proof,
     quote::{assign, word},
     releases,
     scripts::script,
@@ -96,6 +97,14 @@ impl SshHost {
                 let shell = Shell::open(&session).await.map_err(|why| self.lost("opening a root shell", why))?;
                 Ok(slot.insert(Connection { session: Arc::new(session), shell }))
             }
+        }
+    }
+
+    /// Of a service that answered its check: whether it is its unit that did.
+    async fn proven(&self, check: &HealthCheck) -> Health {
+        match self.must("asking whose answer it is", &proof::script(check), b"", PROBE_LIMIT).await {
+            Ok(answer) => proof::verdict(check, &String::from_utf8_lossy(&answer.output)),
+            Err(error) => Health::Unknown(error.to_string()),
         }
     }
 
@@ -305,6 +314,7 @@ impl Host for SshHost {
         };
         if matches!(check.check, Check::Http(_) | Check::Tcp) {
             match health::dial(&session, check).await {
+                health::Dialled::Answer(Health::Healthy) => return self.proven(check).await,
                 health::Dialled::Answer(health) => return health,
                 health::Dialled::Deaf => {
                     let script = health::elsewhere_script(check.port);
@@ -317,7 +327,12 @@ impl Host for SshHost {
         }
         let limit = check.timeout + PROBE_LIMIT;
         match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {
-            Ok(answer) => health::script_verdict(check, answer.status, &String::from_utf8_lossy(&answer.output)),
+            Ok(answer) => {
+                match health::script_verdict(check, answer.status, &String::from_utf8_lossy(&answer.output)) {
+                    Health::Healthy => self.proven(check).await,
+                    health => health,
+                }
+            }
             Err(error) => Health::Unknown(error.to_string()),
         }
     }

@@ -44,6 +44,27 @@ pub fn what_listens_on_another_address_is_named(world: &World) {
     assert!(failure.contains(&told), "{failure}");
 }
 
+/// An old unit leaves a child behind when it is stopped, and that goes on answering.
+pub fn what_another_answers_makes_no_service_healthy(world: &World) {
+    let (fleet, h1) = (Fleet::new(world, "zombie"), world.host("h1"));
+    let (port, unit) = (fleet.port(0), "legacy-zombie.service");
+    let run = format!("/bin/sh -c \"python3 -m http.server {port} & exec sleep 10000\"");
+    h1.write(&format!("/etc/systemd/system/{unit}"), &format!("[Service]\nExecStart={run}\nKillMode=process\n"));
+    let begins = format!("systemctl daemon-reload; systemctl start {unit}");
+    let holders = format!("ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2");
+    let ends =
+        format!("systemctl stop {unit}; kill $({holders}); rm /etc/systemd/system/{unit}; systemctl daemon-reload");
+    let _left = h1.until_dropped(&begins, &ends);
+    h1.asks(port, "/");
+    let health = "health: {http: /, interval: 300ms, retries: 2, start_period: 3s}";
+    fleet.service("alpha", port, &["h1"], &format!("replaces: [{unit}]\n{health}"));
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure").to_string();
+    for words in ["port is answered by python3 (pid ", "activating (auto-restart)"] {
+        assert!(failure.contains(words), "{words}: {failure}");
+    }
+}
+
 pub fn an_exec_check_gates(world: &World) {
     let fleet = Fleet::new(world, "exec");
     let file = "/etc/labtest/check.env";

@@ -217,6 +217,7 @@ const TESTS: &[Test] = tests! {
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
         what_listens_on_another_address_is_named,
+        what_another_answers_makes_no_service_healthy,
         an_exec_check_gates,
     }
     reconcile {
