@@ -20,7 +20,7 @@ class Server(http.server.ThreadingHTTPServer):
     def server_bind(self):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
-open("/tmp/of-the-service", "w").close()
+open("/tmp/of-" + os.environ["SERVICE_NAME"], "w").close()
 Server(("", int(os.environ["SERVICE_PORT"])), Handler).serve_forever()
 "#;
 
@@ -60,7 +60,7 @@ pub fn a_service_sees_of_its_host_what_it_needs(world: &World) {
     let kept = ["usr no", "etc no", "home no", "kernel no", "state yes", "cache yes", "privileges 1"];
     assert_is("what alpha may do", answers(world, port), [&kept[..], &["others no", "sudo no"]].concat());
     assert_is("what beta may do", &answers(world, port + 1)[..7], &kept[..]);
-    assert_is("a file of its /tmp", h1.exists("/tmp/of-the-service"), false);
+    assert_is("a file of its /tmp", h1.exists("/tmp/of-alpha"), false);
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
@@ -81,8 +81,8 @@ pub fn what_a_service_says_that_it_needs_is_lifted(world: &World) {
     let said = answers(world, port + 1);
     assert_is("what beta may do", &said[..3], &["usr yes", "etc yes", "home yes"][..]);
     assert_is("what it may not do", &said[3], "kernel no");
-    assert_is("a file of the host's /tmp", h1.exists("/tmp/of-the-service"), true);
-    h1.run("rm -f /tmp/of-the-service");
+    assert_is("a file of the host's /tmp", h1.exists("/tmp/of-alpha"), true);
+    h1.run("rm -f /tmp/of-*");
 
     // What it no longer needs is kept from it again, and the plan shows that as any change of its unit.
     fleet.service("alpha", port, &["h1"], "run: {exec: /usr/bin/python3 server.py, state: [data]}");
@@ -95,7 +95,7 @@ pub fn a_command_that_checks_health_sees_what_its_service_sees(world: &World) {
     let fleet = declared(world, "confinedcheck");
     fleet.write(
         "program/check.sh",
-        "set -e\ntest -e /tmp/of-the-service\ngrep -q '^NoNewPrivs:.1$' /proc/self/status\n\
+        "set -e\ntest -e /tmp/of-alpha\ngrep -q '^NoNewPrivs:.1$' /proc/self/status\n\
          if (: >/etc/written) 2>/dev/null || (: >\"$HOME/written\") 2>/dev/null; then exit 1; fi\n",
     );
     let health = "health: {exec: /bin/sh check.sh, interval: 100ms, retries: 1, start_period: 2s}";
@@ -104,8 +104,8 @@ pub fn a_command_that_checks_health_sees_what_its_service_sees(world: &World) {
     let lifted = "run: {exec: /usr/bin/python3 server.py, unconfined: [PrivateTmp]}";
     fleet.service("alpha", fleet.port(0), &["h1"], &format!("{lifted}\n{health}"));
     fleet.deploy().ends_with(0);
-    wait_for("the file of the host's /tmp", || world.host("h1").exists("/tmp/of-the-service").then_some(()));
-    world.host("h1").run("rm -f /tmp/of-the-service");
+    wait_for("the file of the host's /tmp", || world.host("h1").exists("/tmp/of-alpha").then_some(()));
+    world.host("h1").run("rm -f /tmp/of-*");
 }
 
 /// The same commit, deployed by an evenkeel that did not confine units.

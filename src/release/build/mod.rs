@@ -157,7 +157,7 @@ impl Workshop {
         let kept = Kept::new(&self.folder);
         match files {
             Ok(files) => {
-                let log = format!("{}built in {:.1} s\n{unkept}", log.text(), began.elapsed().as_secs_f64());
+                let log = format!("{}{unkept}built in {:.1} s\n", log.text(), began.elapsed().as_secs_f64());
                 let made = Made { files, log: log.into() };
                 kept.put(&job.key, &made)?;
                 Ok(made)
