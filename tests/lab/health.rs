@@ -31,7 +31,7 @@ pub fn a_tcp_check_gates(world: &World) {
 }
 
 pub fn what_listens_on_another_address_is_named(world: &World) {
-    let (fleet, h1) = (Fleet::new(world, "elsewhere"), world.host("h1"));
+    let (fleet, h1) = (Fleet::new(world, "address"), world.host("h1"));
     let (port, address) = (fleet.port(0), &h1.address);
     let program = "import os, http.server as http\nplace = (os.environ['INSTANCE_IP'], int(os.environ['SERVICE_PORT']))\n\
                    http.HTTPServer(place, http.SimpleHTTPRequestHandler).serve_forever()\n";
