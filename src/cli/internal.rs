@@ -1,5 +1,5 @@
-//! The commands that evenkeel starts for itself: a process with limits, for work on what nobody trusts, and the first
-//! process in the sandbox of a build with a network.
+//! Hidden commands that evenkeel starts itself: the process with limits that reads a proposal, and the first process in
+//! the sandbox of a build with a network.
 
 use std::io::{stdin, stdout};
 

@@ -29,7 +29,7 @@ impl Namespace {
     }
 }
 
-/// Connects within `limit`. None: nobody answered.
+/// Connects within `limit`. None: the host did not answer in that time.
 pub(super) async fn dial(
     address: SocketAddr,
     namespace: Option<&Namespace>,

@@ -1,7 +1,7 @@
-//! Whether it is the unit itself that answers: the one that systemd calls active, and whose process has the port.
+//! Proof of a passed health check: systemd calls the unit active, and a process of its control group has the port.
 //!
-//! Keeps true: a port that somebody else answers makes nobody healthy. Never does: asking the service; that is the health
-//! check's part.
+//! Keeps true: a service is unhealthy while another unit's process answers on its port. Never does: asking the service,
+//! which is `health`'s part.
 //! Source: ss(8); control groups name the unit of a process.
 
 use super::{Health, HealthCheck, parse, quote::word};
@@ -65,7 +65,7 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Whoever listens on that very address comes before whoever listens on all.
+/// The listeners at 127.0.0.1, or, where there are none, those at all addresses: the kernel prefers the exact one.
 fn holders(port: u16, said: &str) -> Vec<Holder> {
     let units = parse::units_by_process(said);
     let rank = |line: &str| {

@@ -84,7 +84,7 @@ impl Network {
         self.theirs.as_ref().map(|socket| socket.as_raw_fd())
     }
 
-    /// Once the sandbox has it: when the last one in there is closed, nobody waits for it any more.
+    /// Closes our copy, once the sandbox has its own: `receive` ends when the last copy is closed.
     pub fn handed_over(&mut self) {
         self.theirs = None;
     }
@@ -98,10 +98,10 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         self.stop.cancel();
-        // Of a socket that nobody has any more this fails, and nobody waits.
+        // Fails where the sandbox has closed its end already; `receive` has ended then.
         let _ = self.ours.shutdown(Shutdown::Both);
         if let Some(serving) = self.serving.take() {
-            // It ends by itself; what it panicked with is told already.
+            // A panic of that thread is printed by itself.
             let _ = serving.join();
         }
     }
