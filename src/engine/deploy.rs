@@ -288,7 +288,7 @@ impl<H: Host> Deployment<'_, H> {
         let (id, state) = match event {
             StepEvent::Started(id) => (id, StepState::Started),
             StepEvent::Done(id) => (id, StepState::Done),
-            StepEvent::Failed { step, message } => (step, StepState::Failed(message)),
+            StepEvent::Failed(failed) => (failed.step, StepState::Failed(failed.message)),
             StepEvent::UndoFailed { subject, message } => {
                 (self.watch)(Event::Warning(format!("undoing {subject}: {message}")));
                 return;

@@ -130,10 +130,8 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             log: Vec::new(),
         };
         for (instance, trail) in trails {
-            if let Ok(Trail { state: TrailState::Broken | TrailState::Undone, failed: Some((step, message)), .. }) =
-                trail
-            {
-                return Some(failure(instance, step, message.clone(), Cause::Step));
+            if let Ok(Trail { state: TrailState::Broken | TrailState::Undone, failed: Some(failed), .. }) = trail {
+                return Some(failure(instance, &failed.step, failed.message.clone(), failed.cause));
             }
         }
         for (instance, trail) in trails {

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::quote::word;
-use crate::model::{budget::Budget, digest::Digest, name::FleetName, paths, seal::Key, text};
-
-/// How the scripts' refusals end of what has changed since the plan was made.
-pub(super) const OVERTAKEN: &str = "plan again";
+use crate::model::{budget::Budget, digest::Digest, name::FleetName, outcome::Cause, paths, seal::Key, text};
 
 /// Longer than any package installation that ends well; systemd then stops and undoes the phase.
 pub const PHASE_LIMIT: Duration = Duration::from_secs(900);
@@ -44,8 +41,8 @@ pub struct Trail {
     pub state: TrailState,
     /// The number of its newest phase here; 0 where there is none.
     pub newest_phase: u32,
-    /// The last step that failed, and what it said.
-    pub failed: Option<(String, String)>,
+    /// The last step that failed.
+    pub failed: Option<FailedStep>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,15 +65,21 @@ pub enum TrailState {
 pub enum StepEvent {
     Started(String),
     Done(String),
-    Failed {
-        step: String,
-        message: String,
-    },
+    Failed(FailedStep),
     /// Undoing one thing failed; undoing went on.
     UndoFailed {
         subject: String,
         message: String,
     },
+}
+
+/// A step that a host did not carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedStep {
+    pub step: String,
+    /// [`Cause::Step`], [`Cause::Host`] or [`Cause::Overtaken`].
+    pub cause: Cause,
+    pub message: String,
 }
 
 /// A line of the events file.
@@ -92,15 +95,28 @@ impl Line {
         let mut fields = line.splitn(3, '\t');
         let (kind, subject, rest) = (fields.next()?, fields.next()?.to_owned(), fields.next()?);
         // The script writes line breaks within a message as record separators.
-        let message = || text::of_host(rest.replace('\u{1e}', "\n").trim());
+        let text = |text: &str| text::of_host(text.replace('\u{1e}', "\n").trim());
         Some(match kind {
             "started" => Line::Event(StepEvent::Started(subject)),
             "done" => Line::Event(StepEvent::Done(subject)),
-            "failed" => Line::Event(StepEvent::Failed { step: subject, message: message() }),
-            "undo-failed" => Line::Event(StepEvent::UndoFailed { subject, message: message() }),
+            "failed" => {
+                let (cause, message) = failed_by(rest);
+                Line::Event(StepEvent::Failed(FailedStep { step: subject, cause, message: text(message) }))
+            }
+            "undo-failed" => Line::Event(StepEvent::UndoFailed { subject, message: text(rest) }),
             "end" => Line::End(subject),
             _ => return None,
         })
+    }
+}
+
+/// The cause before a message. A controller before this one had scripts that wrote none.
+fn failed_by(rest: &str) -> (Cause, &str) {
+    match rest.split_once('\t') {
+        Some(("commit", message)) => (Cause::Step, message),
+        Some(("overtaken", message)) => (Cause::Overtaken, message),
+        Some((_, message)) => (Cause::Host, message),
+        None => (Cause::Step, rest),
     }
 }
 
@@ -119,7 +135,7 @@ impl Trail {
             _ => return None,
         };
         let failed = lines.find_map(|line| match Line::parse(line)? {
-            Line::Event(StepEvent::Failed { step, message }) => Some((step, message)),
+            Line::Event(StepEvent::Failed(failed)) => Some(failed),
             _ => None,
         });
         // Every instance is asked for as many phases as the one that tells of most.
@@ -255,13 +271,20 @@ mod tests {
 
     #[test]
     fn events_are_read_back() {
-        let failed = Line::parse("failed\ta/b\tfirst\u{1e}second ");
-        let expected = StepEvent::Failed { step: "a/b".into(), message: "first\nsecond".into() };
-        assert_eq!(failed, Some(Line::Event(expected)));
+        let failed = |cause, message: &str| FailedStep { step: "a/b".into(), cause, message: message.into() };
+        for (line, expected) in [
+            ("failed\ta/b\tcommit\tfirst\u{1e}second ", failed(Cause::Step, "first\nsecond")),
+            ("failed\ta/b\tovertaken\tno", failed(Cause::Overtaken, "no")),
+            ("failed\ta/b\thost\tno", failed(Cause::Host, "no")),
+            ("failed\ta/b\twhat a later version says\tno", failed(Cause::Host, "no")),
+            ("failed\ta/b\tno, plan again", failed(Cause::Step, "no, plan again")),
+        ] {
+            assert_eq!(Line::parse(line), Some(Line::Event(StepEvent::Failed(expected))), "{line}");
+        }
         assert_eq!(Line::parse("end\ttimeout\tyes"), Some(Line::End("timeout".into())));
         assert_eq!(Line::parse("garbage"), None);
-        let trail = Trail::parse("broken 3\nfailed\ta/b\tno such thing\n");
-        let failed = Some(("a/b".to_owned(), "no such thing".to_owned()));
+        let trail = Trail::parse("broken 3\nfailed\ta/b\thost\tno such thing\n");
+        let failed = Some(failed(Cause::Host, "no such thing"));
         assert_eq!(trail, Some(Trail { state: TrailState::Broken, newest_phase: 3, failed }));
         assert_eq!(Trail::parse("perhaps 3"), None);
         assert_eq!(Trail::parse("broken 4294967295"), None, "nobody is asked to undo so many phases");

@@ -27,7 +27,7 @@ use std::{collections::BTreeSet, future::Future, time::Duration};
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub use apply::{PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
+pub use apply::{FailedStep, PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
 pub use dial::Namespace;
 pub use jump::Jumps;
 pub use patience::Patience;
@@ -68,13 +68,12 @@ pub enum HostError {
     Status { doing: &'static str, status: i32, output: String },
     #[error("the answer to {doing} is not understood: {why}")]
     Garbled { doing: &'static str, why: String },
-    #[error("{message}")]
-    Step { step: String, message: String, log: Vec<String> },
+    #[error("{}", .0.message)]
+    Step(FailedStep),
+    #[error("phase {phase} was not done within {seconds} s")]
+    TooLong { phase: u32, seconds: u64 },
     #[error("another deployment is running there (unit {unit}); wait for it to end, then plan again")]
     Busy { unit: String },
-    /// Something there is no longer as the plan saw it, or a newer deployment has begun.
-    #[error("{message}")]
-    Overtaken { step: String, message: String },
     #[error("phase {phase} was cut off: the host went down, or its script was killed")]
     CutOff { phase: u32 },
     #[error(
@@ -102,21 +101,21 @@ impl HostError {
     pub fn failure(&self, instance: &InstanceName) -> Failure {
         let cause = match self {
             HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } => Cause::Lost,
-            HostError::Busy { .. } | HostError::Overtaken { .. } => Cause::Overtaken,
+            HostError::Busy { .. } => Cause::Overtaken,
+            HostError::Step(failed) => failed.cause,
             HostError::CutOff { .. } => Cause::Interrupted,
             HostError::Status { .. }
             | HostError::Garbled { .. }
-            | HostError::Step { .. }
+            | HostError::TooLong { .. }
             | HostError::NoRoom { .. }
             | HostError::Damaged { .. }
-            | HostError::Pack { .. } => Cause::Step,
+            | HostError::Pack { .. } => Cause::Host,
         };
-        let (step, log) = match self {
-            HostError::Step { step, log, .. } => (step.clone(), log.clone()),
-            HostError::Overtaken { step, .. } => (step.clone(), Vec::new()),
-            _ => (String::new(), Vec::new()),
+        let step = match self {
+            HostError::Step(failed) => failed.step.clone(),
+            _ => String::new(),
         };
-        Failure { instance: instance.clone(), step, message: self.to_string(), cause, log }
+        Failure { instance: instance.clone(), step, message: self.to_string(), cause, log: Vec::new() }
     }
 }
 

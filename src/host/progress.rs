@@ -5,7 +5,7 @@
 
 use super::{
     HostError, PhaseWork, StepEvent,
-    apply::{Line, OVERTAKEN, PHASE_LIMIT},
+    apply::{FailedStep, Line, PHASE_LIMIT},
     shell::Answer,
 };
 use crate::model::text;
@@ -17,7 +17,7 @@ pub(super) struct Progress {
     told: usize,
     /// Events that were read since the file was read from its start.
     read: usize,
-    failed: Option<(String, String)>,
+    failed: Option<FailedStep>,
     end: Option<String>,
 }
 
@@ -37,8 +37,8 @@ impl Progress {
                     return;
                 }
                 self.told = self.read;
-                if let StepEvent::Failed { step, message } = &event {
-                    self.failed = Some((step.clone(), message.clone()));
+                if let StepEvent::Failed(failed) = &event {
+                    self.failed = Some(failed.clone());
                 }
                 events(event);
             }
@@ -53,13 +53,9 @@ impl Progress {
             (75, _, _) => Err(HostError::Busy { unit }),
             // What a host that goes down makes fail on its way says nothing of the step.
             (_, Some(result), _) if result == "cut-off" => Err(HostError::CutOff { phase: work.phase }),
-            (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
-                Err(HostError::Overtaken { step, message })
-            }
-            (_, Some(_), Some((step, message))) => Err(HostError::Step { step, message, log: Vec::new() }),
+            (_, Some(_), Some(failed)) => Err(HostError::Step(failed)),
             (_, Some(result), None) if result == "timeout" => {
-                let message = format!("phase {} was not done within {} s", work.phase, PHASE_LIMIT.as_secs());
-                Err(HostError::Step { step: String::new(), message, log: Vec::new() })
+                Err(HostError::TooLong { phase: work.phase, seconds: PHASE_LIMIT.as_secs() })
             }
             (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
             (status, None, _) => {

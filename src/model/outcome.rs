@@ -138,9 +138,13 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// A step failed, or a replica did not become healthy.
+    /// What the commits declare failed: a unit does not start, nginx refuses a file, a package or a requirement does
+    /// not exist, a replica does not become healthy.
     #[default]
     Step,
+    /// The instance did not carry a step out, whatever the commits say: its disk is full or read-only, somebody holds a
+    /// lock, an index does not answer.
+    Host,
     /// The instance was lost while it was changed.
     Lost,
     /// A person cancelled it.
@@ -156,11 +160,11 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the commits are not to be tried again by themselves.
+    /// Whether the commits are quarantined. A closed list: all else is tried again.
     pub fn condemns(self) -> bool {
         match self {
             Cause::Step | Cause::Lost | Cause::Cancelled | Cause::Build => true,
-            Cause::Overtaken | Cause::Interrupted | Cause::Refused => false,
+            Cause::Host | Cause::Overtaken | Cause::Interrupted | Cause::Refused => false,
         }
     }
 }

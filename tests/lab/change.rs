@@ -171,6 +171,10 @@ pub fn a_declared_package_is_installed_once(world: &World) {
     fleet.apply().ends_with(0);
     assert_is("what it brought", h5.run("cat /usr/share/labtool/hello").as_str(), "hello");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+
+    fleet.instance(h5, "packages: [labtool, nosuchtool]\n");
+    fleet.deploy().ends_with(3);
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "step");
 }
 
 pub fn what_dpkg_does_not_manage_is_told_with_what_mends_it(world: &World) {

@@ -121,8 +121,8 @@ pub fn a_read_only_file_system_rolls_back(world: &World) {
     drop(read_only);
     assert_same(&before, &world.contents());
     assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "host");
 
-    fleet.run("retry", &[]).ends_with(0);
     fleet.apply().ends_with(0);
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
@@ -156,9 +156,9 @@ pub fn a_full_disk_rolls_back(world: &World) {
         h1.run(&format!("rm {base}/filler"));
         assert_same(&before, &world.contents());
         assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
+        assert_is("whose failure it is", fleet.newest("/failure/cause"), "host");
         assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
     }
-    fleet.run("retry", &[]).ends_with(0);
     fleet.apply().ends_with(0);
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }

@@ -111,6 +111,7 @@ const TESTS: &[Test] = tests! {
         a_service_whose_process_exits_at_once_is_rolled_back,
         an_old_unit_runs_again_when_its_successor_fails,
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
+        a_site_that_nginx_refuses_is_a_failure_of_the_commit,
         a_reload_that_nginx_does_not_follow_rolls_the_site_back,
     }
     signed {
@@ -227,6 +228,7 @@ const TESTS: &[Test] = tests! {
         a_commit_goes_live_and_is_recorded,
         what_is_tried_on_one_instance_goes_nowhere_else,
         a_bad_commit_is_rolled_back_and_the_next_one_goes_live,
+        a_host_that_cannot_be_written_is_no_fault_of_the_commit,
     }
     sources {
         a_branch_of_another_repository_that_moves_is_deployed_like_a_commit,

@@ -85,7 +85,7 @@ pub fn going_back_needs_no_index(world: &World) {
 pub fn what_pip_cannot_install_changes_nothing_that_runs(world: &World) {
     let fleet = Fleet::new(world, "pip");
     let h1 = world.host("h1");
-    let _index = index(&fleet, h1);
+    let index = index(&fleet, h1);
     h1.write("/opt/lab/index.py", INDEX);
     let digest = h1.run("python3 /opt/lab/index.py digest 1.0");
     greeting(&fleet, &format!("greeting==1.0 \\\n    --hash=sha256:{digest}\n"));
@@ -105,7 +105,13 @@ pub fn what_pip_cannot_install_changes_nothing_that_runs(world: &World) {
             assert!(told.contains(part), "`{part}` is not said:\n{told}");
         }
         assert_is("what stands", stands(), before.clone());
+        assert_is("whose failure it is", fleet.newest("/failure/cause"), "step");
     }
+    // pip says of an index that does not answer what it says of one without the package.
+    drop(index);
+    greeting(&fleet, "greeting==2.0\n");
+    fleet.deploy().ends_with(3);
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "host");
 }
 
 pub fn a_virtual_environment_that_was_damaged_is_made_anew(world: &World) {

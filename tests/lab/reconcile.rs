@@ -199,3 +199,30 @@ pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
     wait_for("its record", || (fleet.status()["deployed"]["commit"] == good.as_str()).then_some(()));
     assert_is("the good commit", fleet.git(&["rev-parse", "refs/evenkeel/test/good"]), good);
 }
+
+pub fn a_host_that_cannot_be_written_is_no_fault_of_the_commit(world: &World) {
+    let fleet = Fleet::new(world, "cannot");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let declare = |greeting: &str| {
+        fleet.service("alpha", port, &["h1"], &format!("env: {{GREETING: {greeting}}}"));
+        fleet.commit()
+    };
+    let first = declare("one");
+    let _reconciler = fleet.reconcile();
+    fleet.is_live(&first);
+
+    let folder = "/etc/evenkeel/cannot";
+    let closed = format!("mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}");
+    let opened = format!("umount {folder}");
+    let closed = h1.until_dropped(&closed, &opened);
+    let second = declare("two");
+    fleet.ends(2, "rolled-back");
+    let failure = fleet.newest("/failure");
+    assert_is("whose failure it is", &failure["cause"], "host");
+    assert!(failure["message"].to_string().contains("Read-only"), "{failure}");
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / one");
+    assert_is("what is quarantined", fleet.status()["notes"].to_string().contains("quarantined"), false);
+    drop(closed);
+    fleet.is_live(&second);
+    assert_is("the answer", h1.asks(port, "/"), "alpha h1 / two");
+}

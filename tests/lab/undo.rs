@@ -37,6 +37,7 @@ pub fn a_service_that_never_becomes_healthy_is_rolled_back_everywhere(world: &Wo
         failure["step"].as_str().is_some_and(|step| step.contains("service/alpha")),
         true,
     );
+    assert_is("whose failure it is", &failure["cause"], "step");
     let log = failure["log"].to_string();
     assert!(log.contains("not well today"), "the unit's own words are not in the record: {log}");
     // The plan is still to be done.
@@ -73,6 +74,7 @@ pub fn a_service_whose_process_exits_at_once_is_rolled_back(world: &World) {
     fleet.deploy().ends_with(3);
     assert_same(&before, &world.contents());
     assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "step");
     let log = fleet.newest("/failure/log").to_string();
     assert!(log.contains("cannot go on"), "the unit's own words are not in the record: {log}");
 }
@@ -120,13 +122,24 @@ pub fn a_broken_nginx_file_of_somebody_else_rolls_the_site_back(world: &World) {
     let h2 = world.host("h2");
     let broken = h2.nginx_refuses("unknown directive in /etc/nginx/conf.d/zz-broken.conf:1");
     rolls_back_to_the_old_site(&fleet, "zz-broken.conf");
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "host");
     drop(broken);
+    fleet.apply().ends_with(0);
+    assert_is("the new route", h2.browse("broken.test", "/new/x").0, 200);
+    assert_is("the page", h2.browse("broken.test", "/").1, "new");
+}
+
+pub fn a_site_that_nginx_refuses_is_a_failure_of_the_commit(world: &World) {
+    let fleet = site_on_h2(world, "refusedsite");
+    let refuses =
+        world.host("h2").nginx_refuses("no such thing in /etc/nginx/conf.d/evenkeel-refusedsite-refusedsite.conf:1");
+    rolls_back_to_the_old_site(&fleet, "no such thing");
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "step");
+    drop(refuses);
     let refused = fleet.apply().ends_with(4);
     assert!(refused.errors.contains("quarantined"), "it is not said that it is quarantined: {}", refused.errors);
     fleet.run("retry", &[]).ends_with(0);
     fleet.apply().ends_with(0);
-    assert_is("the new route", h2.browse("broken.test", "/new/x").0, 200);
-    assert_is("the page", h2.browse("broken.test", "/").1, "new");
 }
 
 pub fn a_reload_that_nginx_does_not_follow_rolls_the_site_back(world: &World) {
@@ -141,6 +154,7 @@ pub fn a_reload_that_nginx_does_not_follow_rolls_the_site_back(world: &World) {
     let conf = format!("echo 'server {{ listen {port}; }}' >/etc/nginx/conf.d/zz-deaf.conf");
     let _conf = h2.until_dropped(&conf, "rm /etc/nginx/conf.d/zz-deaf.conf");
     rolls_back_to_the_old_site(&fleet, &port.to_string());
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "host");
 }
 
 pub fn what_an_undo_cannot_start_again_is_started_by_the_next_apply(world: &World) {

@@ -307,6 +307,8 @@ pub fn a_package_that_is_like_another_is_not_that_one(world: &World) {
     fleet.instance(h5, "packages: [bas.h]\n");
     fleet.deploy().ends_with(3);
     assert_is("what is installed", installed(), before);
+    // The lists are no newer: their server is out of a lab's reach.
+    assert_is("whose failure it is", fleet.newest("/failure/cause"), "host");
 }
 
 /// Text in which evenkeel finds no references.

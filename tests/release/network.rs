@@ -31,9 +31,13 @@ tunnel() {
 }
 "#;
 
+fn in_bash(script: &str) -> String {
+    format!("bash -c '{}'", format!("{ASK}\n{script}").replace('\'', r"'\''"))
+}
+
 /// What a build with a network says, and its log.
 fn says(world: &World, script: &str) -> (String, String) {
-    let run = format!("mkdir out && bash -c '{}' >out/said", format!("{ASK}\n{script}").replace('\'', r"'\''"));
+    let run = format!("mkdir out && {} >out/said", in_bash(script));
     let made =
         make_in(&workshop(world), &Build { network: true, ..build(&run) }).unwrap_or_else(|error| panic!("{error}"));
     (text(&made, "said"), made.log.to_string())
@@ -88,6 +92,20 @@ fn a_build_with_a_network_reaches_other_machines() {
     let (said, log) = says(&world, &format!("ask 'GET http://{there}/a?b=c HTTP/1.1'; tunnel {there}"));
     assert_eq!(said, "200 it was asked GET /a?b=c HTTP/1.1\n200 it was asked GET / HTTP/1.0\n", "{log}");
     assert_eq!(server.visits(), 2);
+}
+
+#[test]
+fn a_build_that_another_machine_does_not_answer_says_nothing_of_the_commit() {
+    if lacks(&["bwrap"]) {
+        return;
+    }
+    let world = World::new();
+    // A name that no resolver knows (RFC 6761), and an address that no build may reach.
+    for (host, is_of_the_build) in [("registry.invalid", false), ("127.0.0.1", true)] {
+        let run = in_bash(&format!("ask 'GET http://{host}:9/ HTTP/1.1'; false"));
+        let error = make_in(&workshop(&world), &Build { network: true, ..build(&run) }).expect_err("it fails");
+        assert_eq!(error.is_of_the_build(), is_of_the_build, "{host}: {error}");
+    }
 }
 
 #[test]

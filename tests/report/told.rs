@@ -68,6 +68,21 @@ fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
 }
 
 #[test]
+fn a_deployment_that_a_host_did_not_carry_out_is_told_with_who_is_the_cause() -> Tested {
+    let mut deployment = deployment(Some(Outcome::RolledBack))?;
+    deployment.failure = Some(evenkeel::model::outcome::Failure {
+        instance: "business-tools".parse()?,
+        step: "business-tools/service/gong_mcp/write/etc/evenkeel/sophia/gong_mcp@8100.env".into(),
+        message: "cp: cannot create regular file: Read-only file system".into(),
+        cause: Cause::Host,
+        log: Vec::new(),
+    });
+    let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
+    assert_snapshot!(pull::deployed(&view));
+    Ok(())
+}
+
+#[test]
 fn a_deployment_that_left_out_an_instance_is_told_with_what_was_done() -> Tested {
     let (deployment, merged) = (deployment_that_left_out_an_instance()?, merged());
     let view =

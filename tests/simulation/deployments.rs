@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use evenkeel::{
-    host::StepEvent,
+    host::{FailedStep, StepEvent},
     model::{digest::Digest, plan::Step},
 };
 use tokio::time::Instant;
@@ -105,10 +105,10 @@ impl Directory {
         }
     }
 
-    pub fn failed(&self) -> Option<(String, String)> {
+    pub fn failed(&self) -> Option<FailedStep> {
         let lines = self.phases.values().flat_map(|phase| phase.events.iter().flatten());
         lines.rev().find_map(|(_, line)| match line {
-            Line::Event(StepEvent::Failed { step, message }) => Some((step.clone(), message.clone())),
+            Line::Event(StepEvent::Failed(failed)) => Some(failed.clone()),
             _ => None,
         })
     }

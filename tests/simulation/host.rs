@@ -16,8 +16,8 @@ use std::{
 
 use evenkeel::{
     host::{
-        ConnectError, Health, HealthCheck, Host, HostError, PHASE_LIMIT, Parcel, Patience, PhaseWork, Question,
-        StepEvent, Trace, Trail, TrailState,
+        ConnectError, FailedStep, Health, HealthCheck, Host, HostError, PHASE_LIMIT, Parcel, Patience, PhaseWork,
+        Question, StepEvent, Trace, Trail, TrailState,
     },
     model::{
         digest::Digest,
@@ -41,8 +41,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Until a connection on which nothing comes back counts as dead.
 const SILENCE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(40);
-/// How the scripts' refusals end of what has changed since the plan was made.
-const OVERTAKEN: &str = "plan again";
 
 /// What is between one controller and one machine.
 #[derive(Default)]
@@ -377,7 +375,7 @@ fn trail(machine: &Machine, name: &str) -> Trail {
 struct Heard<'a> {
     /// Lines that were handed on; after a cut they are read from the first again.
     told: usize,
-    failed: Option<(String, String)>,
+    failed: Option<FailedStep>,
     end: Option<&'static str>,
     events: &'a mut (dyn FnMut(StepEvent) + Send),
 }
@@ -390,8 +388,8 @@ impl Heard<'_> {
         self.told = number;
         match line {
             Line::Event(event) => {
-                if let StepEvent::Failed { step, message } = &event {
-                    self.failed = Some((step.clone(), message.clone()));
+                if let StepEvent::Failed(failed) = &event {
+                    self.failed = Some(failed.clone());
                 }
                 (self.events)(event);
             }
@@ -404,10 +402,7 @@ impl Heard<'_> {
             (transient::BUSY, ..) => Err(HostError::Busy { unit: "evenkeel-sim.service".to_owned() }),
             (0, Some("success"), _) => Ok(()),
             (_, Some("cut-off"), _) => Err(HostError::CutOff { phase: work.phase }),
-            (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
-                Err(HostError::Overtaken { step, message })
-            }
-            (_, Some(_), Some((step, message))) => Err(HostError::Step { step, message, log: Vec::new() }),
+            (_, Some(_), Some(failed)) => Err(HostError::Step(failed)),
             (_, Some(_), None) => Err(HostError::CutOff { phase: work.phase }),
             (status, None, _) => Err(HostError::Status { doing: "applying a phase", status, output: String::new() }),
         }

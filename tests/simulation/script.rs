@@ -5,9 +5,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use evenkeel::{
-    host::{PhaseWork, StepEvent},
+    host::{FailedStep, PhaseWork, StepEvent},
     model::{
         digest::Digest,
+        outcome::Cause,
         plan::{Action, Before, Step},
     },
 };
@@ -76,7 +77,9 @@ impl Script<'_> {
             }
             Err(message) => {
                 self.machine.tale.tell(|| format!("{}: {id} fails: {message}", self.machine.name));
-                self.say(StepEvent::Failed { step: id.to_owned(), message });
+                // Everything here that fails but by the machine's condition ends so.
+                let cause = if message.ends_with("plan again") { Cause::Overtaken } else { Cause::Step };
+                self.say(StepEvent::Failed(FailedStep { step: id.to_owned(), cause, message }));
                 Err(())
             }
         }

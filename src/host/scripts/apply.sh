@@ -13,21 +13,32 @@ journal=$directory/journal
 say() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$events"; }
 flat() { printf '%.3000s' "$1" | tr '\n\t' '\036 '; }
 
+# Whose failure a step's is, by the status it ends with. A commit is quarantined only for what is named as its own:
+# what nobody thought of is the instance's, and is tried again.
+of_commit=65
+overtaken=75
+
 # Runs one step: step ID COMMAND...
 step() {
   id=$1
   shift
   say started "$id" ''
-  if output=$("$@" 2>&1); then
+  output=$("$@" 2>&1)
+  status=$?
+  if [ "$status" = 0 ]; then
     say 'done' "$id" ''
   else
     # A host that goes down ends what runs on it: that says nothing of the step.
     [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit 1
     # On a disk that is full this is to be read all the same, and says more than `I/O error`.
     room=$(df -k --output=avail -- "$base" | tail -n 1)
-    [ "${room:-0}" -ge 64 ] || output="$output (the disk of $base is full)"
+    if [ "${room:-0}" -lt 64 ]; then
+      output="$output (the disk of $base is full)"
+      [ "$status" = "$overtaken" ] || status=1
+    fi
     rm -f -- "$base/deployments/$name/reserve"
-    say failed "$id" "$(flat "$output")"
+    case $status in "$of_commit") cause=commit ;; "$overtaken") cause=overtaken ;; *) cause=host ;; esac
+    printf 'failed\t%s\t%s\t%s\n' "$id" "$cause" "$(flat "$output")" >>"$events"
     exit 1
   fi
 }
@@ -77,7 +88,7 @@ still() { # PATH absent|DIGEST|-> TARGET
   *) [ -f "$1" ] && [ ! -L "$1" ] && live=$(sha256sum -- "$1") && [ "${live%% *}" = "$2" ] && return 0 ;;
   esac
   echo "$1 is no longer as it was when this was planned; plan again"
-  return 1
+  return "$overtaken"
 }
 
 install_file() { # PAYLOAD PATH MODE
@@ -97,7 +108,7 @@ write_link() { # PATH TARGET BEFORE
 }
 
 remove_file() { # PATH BEFORE
-  still "$1" "$2" || return 1
+  still "$1" "$2" || return
   [ "$2" = absent ] && return 0
   keep "$1" && rm -f -- "$1" && sync "${1%/*}"
 }
@@ -146,7 +157,14 @@ enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1
 run_unit() { # start|restart UNIT
   note active "$2" || return 1
   systemctl reset-failed --quiet -- "$2" 2>/dev/null
-  systemctl "$1" -- "$2"
+  systemctl "$1" -- "$2" && return 0
+  # Source: systemd.exec(5), "Process Exit Codes": from 200 on systemd itself could not set the process up, which but
+  # for the program (203) and its user (217) is for something on the host.
+  case $(systemctl show --value -p ExecMainStatus -- "$2") in
+  203 | 217) return "$of_commit" ;;
+  2[0-4][0-9]) return 1 ;;
+  esac
+  return "$of_commit"
 }
 start_unit() { run_unit start "$1"; }
 restart_unit() { run_unit restart "$1"; }
@@ -174,6 +192,11 @@ install_packages() {
     echo "dpkg is left half-way, which no undo changes; 'sudo dpkg --configure -a' ends it, or says why not:"
     printf '%s\n' "$half"
   fi
+  # Those that no list has, once a newer one could be had, and those that exclude one another.
+  case $said in
+  *'Could not get lock'* | *'Failed to fetch'*) return 1 ;;
+  *'Unable to locate package'* | *'has no installation candidate'* | *'have unmet dependencies'*) return "$of_commit" ;;
+  esac
   return 1
 }
 
@@ -189,7 +212,11 @@ retired() { # PID...
 # `-t` and to a reload and go on serving the old configuration. And only when each site is answered by its own server:
 # one of somebody else may have its name, its address or, of a site without a name, all others.
 reload_nginx() { # DIGEST PORT ADDRESS PROOFS
-  tested=$(nginx -t 2>&1) || { echo "$tested" && return 1; }
+  if ! tested=$(nginx -t 2>&1); then
+    echo "$tested"
+    case $tested in *" in /etc/nginx/conf.d/evenkeel-${base##*/}-"*) return "$of_commit" ;; esac
+    return 1
+  fi
   note active nginx.service || return 1
   record nginx - nginx.service || return 1
   main=$(systemctl show --value -p MainPID nginx.service)
@@ -255,22 +282,22 @@ begin() { # MANIFEST
   case $newest in
   '' | *[!0-9]* | ????????????????*)
     echo "$base/generation holds no generation; log in there, write the last true one to it, and plan again"
-    return 1
+    return "$overtaken"
     ;;
   esac
   if [ "$newest" -gt "$generation" ]; then
     echo "this instance has seen generation $newest; generation $generation is older; plan again"
-    return 1
+    return "$overtaken"
   fi
   if [ "$open" != "$name" ]; then
     echo "deployment $open was begun here, and is neither finished nor undone; plan again"
-    return 1
+    return "$overtaken"
   fi
   if [ -e "$base/deployments/$name/undoing" ]; then
     echo "deployment $name has been undone here meanwhile; plan again"
-    return 1
+    return "$overtaken"
   fi
-  still "$base/manifest" "$1" || return 1
+  still "$base/manifest" "$1" || return
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
   # One that goes on after its end, as a recovery may have it, is finished no more.
   finished=$base/deployments/$name/finished
@@ -286,7 +313,7 @@ take_key() { # PAYLOAD
   [ -e "$base/key" ] || install_file "$1" "$base/key" 0600 || return 1
   cmp -s -- "$payload/$1" "$base/key" && return 0
   echo "$base/key was made by another deployment meanwhile; plan again"
-  return 1
+  return "$overtaken"
 }
 
 # The manifest has been written anew by then.

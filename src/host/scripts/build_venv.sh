@@ -30,7 +30,15 @@ build_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC
     # Of a disk that is full `step` speaks, before there is room again.
     room=$(df -k --output=avail -- "$base" | tail -n 1)
     rm -rf -- "$new"
-    [ "${room:-0}" -ge 64 ] || echo "(the disk of $base was full)"
+    if [ "${room:-0}" -lt 64 ]; then
+      echo "(the disk of $base was full)"
+      return 1
+    fi
+    # pip says the same of what an index does not have and of an index that does not answer, but for its warnings.
+    case $said in
+    *'connection broken by'* | *'Could not fetch URL'* | *'Read timed out'* | *'Server Error'* | *'Too Many Requests'*) return 1 ;;
+    *'ERROR: '*) return "$of_commit" ;;
+    esac
     return 1
   fi
   made=$new/in/$2

@@ -22,7 +22,7 @@ pub enum BuildError {
     NoPlace,
     #[error("cannot {doing} {path}: {source}; see that there is room, and that it is ours")]
     File { doing: &'static str, path: PathBuf, source: io::Error },
-    /// The build's own fault. The same source would fail again.
+    /// The command failed, or did what no build may.
     #[error(
         "{command} {fault}{}{}{}all of what it said is in {log}", said(last_lines), offline(fault, *network),
         refused(*out_of_tasks)
@@ -41,7 +41,7 @@ pub enum BuildError {
 impl BuildError {
     /// Whether the same source would fail again, wherever it is built.
     pub fn is_of_the_build(&self) -> bool {
-        matches!(self, BuildError::Failed { .. })
+        matches!(self, BuildError::Failed { fault, .. } if !matches!(fault, Fault::Unanswered(_)))
     }
 }
 
@@ -50,6 +50,9 @@ impl BuildError {
 pub enum Fault {
     #[error("failed ({0}); correct it and commit")]
     Exit(ExitStatus),
+    /// It asked for something elsewhere that did not answer: the same source may be built when that does.
+    #[error("failed ({0}) without what it asked another machine for; see that that answers, and it is tried again")]
+    Unanswered(ExitStatus),
     #[error("took longer than {0}; make it faster, or allow it more with build.timeout")]
     Timeout(Span),
     #[error("took more than {} MiB of memory; let it take less, or allow it more with build.memory", .0 >> 20)]

@@ -24,7 +24,7 @@ use rustix::net::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::proxy::{Proxy, Refusals};
+use super::proxy::{Proxy, Unreached};
 
 /// The hidden command, for the sandbox's first program.
 pub const ENTER_BUILD: &str = "internal-enter-build";
@@ -52,7 +52,7 @@ pub struct Network {
     program: PathBuf,
     stop: CancellationToken,
     serving: Option<JoinHandle<()>>,
-    refusals: Refusals,
+    unreached: Unreached,
 }
 
 impl Network {
@@ -63,7 +63,7 @@ impl Network {
         fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o555))?;
         let (ours, theirs) = UnixStream::pair()?;
         let (stop, proxy) = (CancellationToken::new(), Proxy::new(Matcher::from_system()));
-        let (refusals, socket, stopped) = (proxy.refusals.clone(), ours.try_clone()?, stop.clone());
+        let (unreached, socket, stopped) = (proxy.unreached.clone(), ours.try_clone()?, stop.clone());
         let serving = thread::Builder::new().name("build-proxy".to_owned()).spawn(move || {
             // Without one the sandbox never began, which its own words tell.
             let Ok(Some(listener)) = receive(&socket) else { return };
@@ -71,7 +71,7 @@ impl Network {
                 tracing::warn!("a build has no network any more: {error}");
             }
         })?;
-        Ok(Self { ours, theirs: Some(theirs), program: copy, stop, serving: Some(serving), refusals })
+        Ok(Self { ours, theirs: Some(theirs), program: copy, stop, serving: Some(serving), unreached })
     }
 
     /// This program, as the sandbox is to have it.
@@ -89,9 +89,8 @@ impl Network {
         self.theirs = None;
     }
 
-    /// What was not reached, as lines for the build's log.
-    pub fn refused(&self) -> Vec<String> {
-        self.refusals.lines()
+    pub fn unreached(&self) -> &Unreached {
+        &self.unreached
     }
 }
 

@@ -51,20 +51,33 @@ const REFUSALS: usize = 20;
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
-/// What one build was refused, as lines for its log.
+/// What one build did not reach.
 #[derive(Debug, Clone, Default)]
-pub struct Refusals(Arc<Mutex<BTreeSet<String>>>);
+pub struct Unreached(Arc<Mutex<Noted>>);
 
-impl Refusals {
+#[derive(Debug, Default)]
+struct Noted {
+    lines: BTreeSet<String>,
+    unanswered: bool,
+}
+
+impl Unreached {
     fn note(&self, target: &Target, why: &NotReached) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() < REFUSALS {
-            lines.insert(format!("evenkeel: {}:{} is not reached: {why}", target.host, target.port));
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.unanswered |= !matches!(why, NotReached::OutOfReach(_));
+        if noted.lines.len() < REFUSALS {
+            noted.lines.insert(format!("evenkeel: {}:{} is not reached: {why}", target.host, target.port));
         }
     }
 
+    /// Lines for the build's log.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
+    }
+
+    /// Whether something did not answer that a build may reach.
+    pub fn unanswered(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unanswered
     }
 }
 
@@ -74,7 +87,7 @@ pub struct Proxy {
     /// The operator's proxy, for what it stands before.
     outer: Arc<Matcher>,
     way: Way,
-    pub refusals: Refusals,
+    pub unreached: Unreached,
 }
 
 /// Why a connection is not made.
@@ -120,7 +133,7 @@ impl Target {
 
 impl Proxy {
     pub fn new(outer: Matcher) -> Self {
-        Self { outer: Arc::new(outer), way: Way::OtherMachines, refusals: Refusals::default() }
+        Self { outer: Arc::new(outer), way: Way::OtherMachines, unreached: Unreached::default() }
     }
 
     /// Serves until it is dropped.
@@ -153,7 +166,7 @@ impl Proxy {
             _ => self.forward(&target, request).await,
         };
         answer.unwrap_or_else(|why| {
-            self.refusals.note(&target, &why);
+            self.unreached.note(&target, &why);
             let status = match why {
                 NotReached::OutOfReach(_) => StatusCode::FORBIDDEN,
                 _ => StatusCode::BAD_GATEWAY,

@@ -182,9 +182,14 @@ pub fn run(
     };
     // The pipe ends when the last process has gone that could write to it.
     let mut log = said.recv_timeout(GONE).map_err(|_| failed(io::Error::other("its processes do not end")))?;
-    for line in network.iter().flat_map(Network::refused) {
+    for line in network.iter().flat_map(|network| network.unreached().lines()) {
         log.take(format!("{line}\n").as_bytes());
     }
+    let unanswered = network.as_ref().is_some_and(|network| network.unreached().unanswered());
+    let ending = match ending {
+        Ending::Fault(Fault::Exit(status)) if unanswered => Ending::Fault(Fault::Unanswered(status)),
+        ending => ending,
+    };
     Ok(Ended { ending, log, out_of_tasks: events.out_of_tasks, unkept: unkept(build, &cgroup) })
 }
 

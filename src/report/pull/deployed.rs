@@ -120,6 +120,10 @@ fn next(view: &DeployedView<'_>) -> String {
             "{commit} is quarantined: it is not tried again until a newer commit, or `/evenkeel retry`."
         ));
     }
+    if is_tried_again(deployment) {
+        let failed: Vec<&str> = deployment.failure.iter().map(|failure| failure.instance.as_str()).collect();
+        said.push(format!("The cause is {}, not the commit: the deployment is tried again.", named(&failed)));
+    }
     if deployment.outcome == Some(Outcome::Stopped) {
         said.push("Nothing was undone. Push a commit that mends it; then `/evenkeel resume`.".to_owned());
     }
@@ -136,6 +140,13 @@ fn next(view: &DeployedView<'_>) -> String {
         said.push(format!("Not reached: {}. What was not reached follows when it answers.", named(&names)));
     }
     said.join("\n")
+}
+
+/// An instance could not, and what failed is undone.
+fn is_tried_again(deployment: &Deployment) -> bool {
+    deployment.kind == Kind::Change
+        && deployment.outcome == Some(Outcome::RolledBack)
+        && deployment.failure.as_ref().is_some_and(|failure| failure.cause == Cause::Host)
 }
 
 fn is_condemned(deployment: &Deployment) -> bool {
