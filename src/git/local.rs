@@ -9,7 +9,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -22,11 +22,12 @@ use rustix::fs::Mode;
 use super::{
     error::{Context, GitError},
     fetch::Head,
+    objects,
     publish::diverged,
     work_tree::read_folder,
 };
 use crate::model::{
-    budget::Budget,
+    budget::{Budget, Exceeded},
     tree::{Entry, Tree},
 };
 
@@ -88,6 +89,11 @@ pub(super) fn file_url(path: &Path) -> Result<String, GitError> {
 /// Every reference, but for those whose name is not plain UTF-8: libgit2's binding would panic at them.
 pub(super) fn heads(path: &Path) -> Result<Vec<Head>, GitError> {
     let repository = open(path)?;
+    // libgit2 reads it whole.
+    let (packed, most) = (repository.commondir().join("packed-refs"), Budget::STANDARD.spoken_bytes);
+    if fs::metadata(&packed).is_ok_and(|metadata| metadata.len() > most) {
+        return Err(objects::over(&path.display().to_string(), "packed-refs", Exceeded::SpokenBytes(most)));
+    }
     let read = || {
         let mut heads = Vec::new();
         // HEAD is not there before the first commit.

@@ -8,9 +8,10 @@ use std::{
     io::Read as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
-use ignore::WalkBuilder;
+use ignore::{DirEntry, WalkBuilder};
 
 use super::{
     error::{Context, GitError},
@@ -125,6 +126,24 @@ impl<'a> Reader<'a> {
 
     fn folder(&mut self) -> Result<(), GitError> {
         let walk_error = |source| GitError::Walk { folder: self.root.to_owned(), source };
+        let (root, most) = (self.root.to_owned(), self.budget.file_bytes as u64);
+        // The walk reads the patterns of a folder whole before it tells of anything in there.
+        let refused = Arc::new(OnceLock::new());
+        let may_enter = {
+            let refused = Arc::clone(&refused);
+            move |folder: &Path| {
+                let patterns = folder.join(".gitignore");
+                let is_small = fs::metadata(&patterns).map_or(true, |metadata| metadata.len() <= most);
+                if !is_small {
+                    // The first is told of.
+                    let _ = refused.set(patterns);
+                }
+                is_small
+            }
+        };
+        if !may_enter(&root) {
+            return Err(self.over(".gitignore", Exceeded::FileBytes(most)));
+        }
         let walk = WalkBuilder::new(self.root)
             .hidden(false)
             .ignore(false)
@@ -134,13 +153,11 @@ impl<'a> Reader<'a> {
             .follow_links(false)
             // One more than is read, so that what lies deeper is seen and refused.
             .max_depth(Some(self.budget.depth + 2))
-            .filter_entry({
-                let root = self.root.to_owned();
-                // Another repository in here is named, as a submodule is, and not entered.
-                move |entry| {
-                    entry.file_name() != ".git"
-                        && !entry.path().parent().is_some_and(|parent| is_submodule(&root, parent))
-                }
+            // Another repository in here is named, as a submodule is, and not entered.
+            .filter_entry(move |entry| {
+                entry.file_name() != ".git"
+                    && !entry.path().parent().is_some_and(|parent| is_submodule(&root, parent))
+                    && (!is_folder(entry) || may_enter(entry.path()))
             })
             .build();
         for entry in walk {
@@ -149,7 +166,7 @@ impl<'a> Reader<'a> {
             if path == self.root {
                 continue;
             }
-            if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            if is_folder(&entry) {
                 let path = relative(self.root, path)?;
                 self.counted(&path)?;
                 if is_submodule(self.root, entry.path()) {
@@ -159,7 +176,10 @@ impl<'a> Reader<'a> {
                 self.add(path)?;
             }
         }
-        Ok(())
+        match refused.get() {
+            Some(patterns) => Err(self.over(&relative(self.root, patterns)?, Exceeded::FileBytes(most))),
+            None => Ok(()),
+        }
     }
 
     /// Adds one path, if git would keep what is there. A file that has just gone is not there.
@@ -201,6 +221,10 @@ impl<'a> Reader<'a> {
     fn insert(&mut self, path: &str, entry: Entry) -> Result<(), GitError> {
         self.tree.insert(path, entry).map_err(|path| GitError::Name { path })
     }
+}
+
+fn is_folder(entry: &DirEntry) -> bool {
+    entry.file_type().is_some_and(|kind| kind.is_dir())
 }
 
 fn is_submodule(root: &Path, folder: &Path) -> bool {

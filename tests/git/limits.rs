@@ -185,3 +185,29 @@ fn a_file_of_3_gigabytes_in_the_work_tree_is_refused_by_name_unless_git_ignores_
     write(folder.path(), &format!("fleet/{below}file"), "deep");
     assert_eq!(exceeded(read()).1, Exceeded::Depth(64));
 }
+
+#[test]
+fn patterns_of_more_than_the_budget_are_not_read_wherever_they_stand() {
+    for place in ["", "fleet/code/"] {
+        let folder = temporary();
+        git(folder.path(), &["init", "-q"]);
+        write(folder.path(), "fleet/code/main.py", "");
+        write(folder.path(), &format!("{place}.gitignore"), &"#\n".repeat(50));
+        let read = |file_bytes| {
+            work_tree_within(&folder.path().join("fleet"), &Budget { file_bytes, ..Budget::STANDARD })
+        };
+        assert!(read(100).expect("it reads").tree.get("fleet/code/main.py").is_some());
+        assert_eq!(exceeded(read(99)), (format!("{place}.gitignore"), Exceeded::FileBytes(99)));
+    }
+}
+
+#[test]
+fn a_list_of_references_of_more_than_the_budget_is_not_read() {
+    let folder = temporary();
+    let remote = bare(folder.path());
+    // It takes no room: it is one hole.
+    let list = fs::File::create(remote.join("packed-refs")).expect("it is made");
+    list.set_len((64 << 20) + 1).expect("it grows");
+    let refused = mirror(folder.path(), &remote, Budget::STANDARD).fetch();
+    assert_eq!(exceeded(refused), ("packed-refs".to_owned(), Exceeded::SpokenBytes(64 << 20)));
+}

@@ -3,14 +3,15 @@
 //! Keeps true: a folder is there whole or not at all; what is read is what was put there, else it is not there.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::BufReader,
     path::{Path, PathBuf},
 };
 
 use super::{BuildError, Made, remove::remove};
 use crate::{
     model::{
-        budget::Budget,
+        budget::{Budget, read_text_within},
         digest::Digest,
         release::{Compression, Release},
         source::Pinned,
@@ -36,11 +37,12 @@ impl<'a> Kept<'a> {
 
     pub fn find(&self, key: &Digest, budget: &Budget) -> Option<Made> {
         let place = self.place(key);
-        let digest: Digest = fs::read_to_string(place.join("digest")).ok()?.trim().parse().ok()?;
-        let archive = fs::read(place.join("output.tar.gz")).ok()?;
-        let files = travelling("what was built", &unpack(&archive[..], budget).ok()?).ok()?;
+        let text = |name: &str| read_text_within(File::open(place.join(name)).ok()?, budget.file_bytes as u64).ok();
+        let digest: Digest = text("digest")?.trim().parse().ok()?;
+        let archive = BufReader::new(File::open(place.join("output.tar.gz")).ok()?);
+        let files = travelling("what was built", &unpack(archive, budget).ok()?).ok()?;
         let release = Release::new(Pinned::Folder(String::new()), files);
-        let log = fs::read_to_string(place.join("log")).ok()?;
+        let log = text("log")?;
         if release.digest != digest {
             return None;
         }
