@@ -10,6 +10,10 @@ use chrono::TimeDelta;
 use reqwest::{Certificate, Client, Method, StatusCode, Url, header, header::HeaderMap, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 
 use super::{
     Clock, GitHubError, Settings,
@@ -24,6 +28,8 @@ use crate::model::budget::{Budget, read_within};
 /// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const VERSION: &str = "2022-11-28";
 const LARGEST_ANSWER: usize = 25 << 20;
+/// An answer that takes longer to parse than a task may keep a thread.
+const LARGE: usize = 64 << 10;
 const MOST_PAGES: usize = 100;
 const MOST_REDIRECTS: usize = 3;
 /// How often one request is sent anew after GitHub refused it for a limit.
@@ -115,8 +121,15 @@ impl Ask {
 }
 
 impl Answer {
+    #[expect(clippy::disallowed_methods, reason = "in a runtime of one thread it is not called")]
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, GitHubError> {
-        serde_json::from_slice(&self.body).map_err(|source| GitHubError::Unreadable { call: self.call, source })
+        let parse = || serde_json::from_slice(&self.body);
+        // Much of it may be what strangers wrote.
+        let parsed = match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread if self.body.len() > LARGE => block_in_place(parse),
+            _ => parse(),
+        };
+        parsed.map_err(|source| GitHubError::Unreadable { call: self.call, source })
     }
 
     fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {

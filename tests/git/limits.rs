@@ -193,9 +193,8 @@ fn patterns_of_more_than_the_budget_are_not_read_wherever_they_stand() {
         git(folder.path(), &["init", "-q"]);
         write(folder.path(), "fleet/code/main.py", "");
         write(folder.path(), &format!("{place}.gitignore"), &"#\n".repeat(50));
-        let read = |file_bytes| {
-            work_tree_within(&folder.path().join("fleet"), &Budget { file_bytes, ..Budget::STANDARD })
-        };
+        let read =
+            |file_bytes| work_tree_within(&folder.path().join("fleet"), &Budget { file_bytes, ..Budget::STANDARD });
         assert!(read(100).expect("it reads").tree.get("fleet/code/main.py").is_some());
         assert_eq!(exceeded(read(99)), (format!("{place}.gitignore"), Exceeded::FileBytes(99)));
     }
