@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::quote::word;
+use super::{quote::word, scripts::script};
 use crate::model::{budget::Budget, digest::Digest, name::FleetName, outcome::Cause, paths, seal::Key, text};
 
 /// Longer than any package installation that ends well; systemd then stops and undoes the phase.
@@ -172,11 +172,13 @@ impl PhaseWork {
             "set -e\nexec 2>&1\nunit={unit}\ndeployment={deployment}\nphase={phase}\nevents={events}\n\
              if [ ! -e \"$events\" ]; then\n\
              {UNPACK}\n\
+             {way_in}way_in\nprintf '%s' \"$way\" >\"$deployment/$phase/way-in\"\n\
              {run}fi\n{follow}",
             unit = word(unit),
             deployment = word(&self.deployment()),
             phase = self.phase,
             events = word(&self.events()),
+            way_in = script!("way_in.sh"),
             run = run_unit(&start, "", Some(&stop)),
             follow = FOLLOW,
         )

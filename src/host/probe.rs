@@ -150,6 +150,7 @@ impl Question {
             script!("signature.sh"),
             script!("verify.sh"),
             if self.digest_port.is_none() { String::new() } else { script!("nginx.sh") },
+            script!("way_in.sh"),
             script!("probe.sh"),
         ]
         .concat()

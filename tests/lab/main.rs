@@ -101,6 +101,7 @@ const TESTS: &[Test] = tests! {
         another_services_secret_and_the_hosts_own_units,
         what_a_branch_grants_itself,
         an_alias_of_what_keeps_the_host_reachable,
+        an_alias_of_the_unit_that_evenkeel_comes_in_by,
         a_file_of_somebody_else_in_the_way,
         a_second_apply_while_one_runs_on_the_host,
     }

@@ -1,6 +1,7 @@
 //! What is in the way is refused and named before anything is touched.
 
 use crate::{
+    faults::overridden,
     fleet::Fleet,
     world::{World, assert_is, assert_same, wait_for},
 };
@@ -148,6 +149,28 @@ pub fn an_alias_of_what_keeps_the_host_reachable(world: &World) {
     assert_is("the way in", h1.unit("ssh.service", "InvocationID"), before);
     fleet.service("alpha", port, &["h1"], "");
     fleet.deploy().ends_with(0);
+}
+
+pub fn an_alias_of_the_unit_that_evenkeel_comes_in_by(world: &World) {
+    let mut fleet = Fleet::new(world, "door");
+    let (h1, port, door) = (world.host("h1"), fleet.port(0), fleet.port(1));
+    let (unit, link) = ("/etc/systemd/system/door.service", "/etc/systemd/system/old-door.service");
+    h1.write(unit, &format!("[Service]\nExecStart=/usr/sbin/sshd -D -p {door}\n"));
+    let opened = format!("ln -s {unit} {link} && systemctl daemon-reload && systemctl start door.service");
+    let _door = h1.until_dropped(
+        &opened,
+        "systemctl stop door.service; rm -f /etc/systemd/system/*door.service; systemctl daemon-reload",
+    );
+    overridden(&mut fleet, "h1", |instance| instance["ssh"]["port"] = door.into());
+    let before = h1.unit("door.service", "InvocationID");
+    // Planned, it is known under its own name alone.
+    fleet.service("alpha", port, &["h1"], "replaces: [door.service]");
+    let refused = fleet.deploy().ends_with(4);
+    assert_names(&(refused.said + &refused.errors), &["door.service", "evenkeel comes in"]);
+    fleet.service("alpha", port, &["h1"], "replaces: [old-door.service]");
+    fleet.deploy().ends_with(3);
+    assert_names(&fleet.newest("/failure").to_string(), &["old-door.service is door.service"]);
+    assert_is("the way in", h1.unit("door.service", "InvocationID"), before);
 }
 
 pub fn a_file_of_somebody_else_in_the_way(world: &World) {

@@ -128,7 +128,17 @@ stop_unit() {
   systemctl reset-failed --quiet -- "$1" 2>/dev/null
   return 0
 }
-# A unit that ran before evenkeel. Some name on this host, an alias, may be that of one without which nobody gets in.
+stands_for() { # NAME PATTERN...
+  name_there=$1
+  shift
+  for pattern; do
+    # shellcheck disable=SC2254 # a pattern is one
+    case $name_there in $pattern) return 0 ;; esac
+  done
+  return 1
+}
+# A unit that ran before evenkeel. Some name on this host, an alias, may be that of one without which nobody gets in:
+# one of the kept units, or one that this deployment came in by (`way-in`, written where the phase was begun).
 stop_foreign() {
   names=$(systemctl show --value -p Id -p Names -- "$1" | tr '[:upper:]' '[:lower:]')
   if [ -z "$names" ]; then
@@ -137,16 +147,12 @@ stop_foreign() {
   fi
   set -f
   for name in $names; do
-    for pattern in $kept_units; do
-      # shellcheck disable=SC2254 # a pattern is one
-      case $name in
-      $pattern)
-        set +f
-        echo "$1 is $name here, which keeps this host running or reachable; take it out of 'replaces'"
-        return 1
-        ;;
-      esac
-    done
+    # shellcheck disable=SC2086 # patterns, one word each
+    if stands_for "$name" $kept_units || grep -qixF -- "$name" "$directory/way-in"; then
+      set +f
+      echo "$1 is $name here, which keeps this host running or reachable; take it out of 'replaces'"
+      return "$of_commit"
+    fi
   done
   set +f
   stop_unit "$1"

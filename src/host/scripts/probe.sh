@@ -2,7 +2,7 @@
 # releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), fleet,
 # digest_port (empty: nginx is no business of ours; else after nginx.sh), nginx_digest, site_address, site_proofs;
 # packages_said and packages_database (what an earlier answer said of the very same packages, and of which state of
-# dpkg's database). With interpreters, after venv.sh.
+# dpkg's database). After way_in.sh; with interpreters, after venv.sh.
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #
@@ -131,17 +131,7 @@ else
   section '?listeners' "$listeners (package iproute2 has ss)"
 fi
 
-# The units of whatever this script came in by: its own process and all that started it.
-way=
-process=$$
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
-  while IFS= read -r line; do
-    case $line in 0::/?* | *:name=systemd:/?*) way="$way${line##*/}$newline" && break ;; esac
-  done 2>/dev/null <"/proc/$process/cgroup"
-  { read -r stat <"/proc/$process/stat"; } 2>/dev/null || break
-  stat=${stat##*) } stat=${stat#* } process=${stat%% *}
-  [ "$process" -gt 1 ] || break
-done
+way_in
 section way "$way"
 
 # nginx: installed, the digest of the configuration that it really serves, and whether each site's own server answers in
