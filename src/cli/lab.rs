@@ -11,7 +11,7 @@ use clap::Subcommand;
 use super::{DONE, ERROR, Exit, Failure, common};
 use crate::{
     declare,
-    lab::{Lab, LabError, Progress},
+    lab::{Lab, LabError, Progress, Suite},
 };
 
 /// Real throw-away hosts on this machine: systemd, sshd, nginx, in a network of their own. Needs root.
@@ -34,6 +34,9 @@ enum Command {
         /// So many hosts, h1 to hN.
         #[arg(long, value_name = "N")]
         hosts: Option<usize>,
+        /// The release of Debian that new hosts run: bullseye, bookworm or trixie.
+        #[arg(long, default_value = "bookworm")]
+        suite: Suite,
         /// Install what is missing without asking.
         #[arg(short, long)]
         yes: bool,
@@ -79,7 +82,9 @@ impl From<LabError> for Failure {
 pub fn run(args: &Args) -> Exit {
     let lab = Lab::open(&args.name)?;
     match &args.command {
-        Command::Up { fleet, hosts, yes } => up(&lab, fleet.as_ref(), *hosts, *yes)?,
+        Command::Up { fleet, hosts, suite, yes } => {
+            up(&lab.clone().with_suite(*suite), fleet.as_ref(), *hosts, *yes)?;
+        }
         Command::Down { purge } => {
             lab.down(&Say)?;
             if *purge {

@@ -1,4 +1,4 @@
-//! The Debian root file system that all hosts of all labs share as the lower layer of their disks.
+//! The Debian root file systems that the hosts of all labs share as the lower layer of their disks, one for each suite.
 //!
 //! Keeps true: a folder `base-RECIPE` is complete (it is built as `base.partial` and renamed), is what
 //! the recipe in this file says (its name is the recipe's digest), and is never changed or removed
@@ -7,6 +7,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -26,7 +27,39 @@ pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The finished base takes 300 MiB, the packages it is made of as much again.
 const BUILD_MIB: u64 = 800;
 
-const SUITE: &str = "bookworm";
+/// The release of Debian that a lab's hosts run, and with it their systemd and nginx.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Suite {
+    /// Debian 11: systemd 247, nginx 1.18.
+    Bullseye,
+    /// Debian 12: systemd 252, nginx 1.22.
+    #[default]
+    Bookworm,
+    /// Debian 13: systemd 257, nginx 1.26.
+    Trixie,
+}
+
+impl Suite {
+    pub const ALL: [Self; 3] = [Suite::Bullseye, Suite::Bookworm, Suite::Trixie];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Suite::Bullseye => "bullseye",
+            Suite::Bookworm => "bookworm",
+            Suite::Trixie => "trixie",
+        }
+    }
+}
+
+impl FromStr for Suite {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::as_str).join(", ");
+        let found = Self::ALL.into_iter().find(|suite| suite.as_str() == name);
+        found.ok_or_else(|| format!("labs run none of that name, only {names}"))
+    }
+}
 
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,nginx-light,sudo,python3,python3-venv,iproute2,curl,\
                         ca-certificates,zstd";
@@ -58,9 +91,10 @@ pub(super) struct Base {
 }
 
 /// The base of today's recipe, built if it is not there.
-pub(super) fn ensure(root: &Path, progress: &dyn Progress) -> Result<Base, LabError> {
+pub(super) fn ensure(root: &Path, suite: Suite, progress: &dyn Progress) -> Result<Base, LabError> {
     let lock_file = root.join("base.lock");
-    let path = root.join(format!("base-{}", recipe()));
+    let of = |suite| root.join(format!("base-{}", recipe(suite)));
+    let (path, todays) = (of(suite), Suite::ALL.map(of));
     // Twice: between building and sharing the lock somebody may purge. A third time nobody is that unlucky.
     for _ in 0..2 {
         let waiting = "another evenkeel builds the base system; waiting for it";
@@ -72,9 +106,9 @@ pub(super) fn ensure(root: &Path, progress: &dyn Progress) -> Result<Base, LabEr
         let waiting = "another evenkeel uses the base system; waiting for it";
         let lock = Lock::take(&lock_file, Kind::Exclusive, waiting, progress)?;
         if !path.is_dir() {
-            build(root, &path, &lock, progress)?;
+            build(root, suite, &path, &lock, progress)?;
         }
-        for old in all(root)?.into_iter().filter(|old| *old != path) {
+        for old in all(root)?.into_iter().filter(|old| !todays.contains(old)) {
             if users(&old)?.is_empty() {
                 remove(&old)?;
             }
@@ -112,32 +146,33 @@ fn log(root: &Path) -> PathBuf {
 }
 
 /// A change of any of these makes another base.
-fn recipe() -> String {
+fn recipe(suite: Suite) -> String {
     let mut hasher = Sha256::new();
-    for part in [SUITE, PACKAGES, FINISH, std::env::consts::ARCH] {
+    for part in [suite.as_str(), PACKAGES, FINISH, std::env::consts::ARCH] {
         hasher.update(part);
         hasher.update([0]);
     }
     hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn build(root: &Path, path: &Path, lock: &Lock, progress: &dyn Progress) -> Result<(), LabError> {
+fn build(root: &Path, suite: Suite, path: &Path, lock: &Lock, progress: &dyn Progress) -> Result<(), LabError> {
+    let suite = suite.as_str();
     let (partial, log) = (partial(root), log(root));
     remove(&partial)?;
     needs::disk_for("building the lab's base system", root, BUILD_MIB)?;
-    progress.say(&format!("building the Debian base system in {} (once, about a minute)", path.display()));
+    progress.say(&format!("building the base system of Debian {suite} in {} (once, about a minute)", path.display()));
     let finish = format!("--customize-hook=set -e{FINISH}");
     let target = partial.to_string_lossy();
     let include = format!("--include={PACKAGES}");
     let logfile = format!("--logfile={}", log.display());
-    let arguments = ["--variant=minbase", &include, &logfile, &finish, SUITE, &target];
+    let arguments = ["--variant=minbase", &include, &logfile, &finish, suite, &target];
     let output = contained("mmdebstrap", arguments, lock, BUILD_LIMIT)?;
     if !output.status.success() {
         let said = fs::read_to_string(&log).unwrap_or_default() + &String::from_utf8_lossy(&output.stderr);
         remove(&partial)?;
         return Err(LabError::Failed {
             doing: format!("building the base system (whole log in {})", log.display()),
-            command: format!("mmdebstrap {SUITE} {target}"),
+            command: format!("mmdebstrap {suite} {target}"),
             status: output.status.to_string(),
             said: tool::last_lines(&said, 8),
         });

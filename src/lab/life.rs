@@ -36,7 +36,7 @@ impl Lab {
         needs::raise_limits(progress);
 
         // Held until all overlays are mounted: from then on the base is seen to be in use.
-        let base = base::ensure(&self.root, progress)?;
+        let base = base::ensure(&self.root, self.suite, progress)?;
         if !self.is_up()? {
             mounts::tmpfs(&self.dir)?;
         }

@@ -4,7 +4,7 @@
 //! traffic stays inside it: programs that talk to the hosts run inside it too (`exec`, `enter`).
 //!
 //! Owns everything under `$EVENKEEL_LAB` (default `/var/lib/evenkeel-lab`):
-//! `base-RECIPE/` (the shared root file system), `labs/NAME/` (one tmpfs: keys, the override file and
+//! `base-RECIPE/` (a shared root file system, one of each suite), `labs/NAME/` (one tmpfs: keys, the override file and
 //! `hK/{root,upper,work,console.log,…}`), and lock files.
 //!
 //! Keeps true: the tmpfs is the first thing made and the last thing removed, so whatever a killed
@@ -39,6 +39,7 @@ use std::{
 
 use serde::Serialize;
 
+pub use base::Suite;
 pub use error::{LabError, Missing};
 
 use error::Doing;
@@ -73,6 +74,7 @@ pub struct Lab {
     name: String,
     dir: PathBuf,
     network: Network,
+    suite: Suite,
     /// Programs that its user needs besides, each with its package.
     more: Vec<(&'static str, &'static str)>,
 }
@@ -115,7 +117,20 @@ impl Lab {
         // The kernel lists mounts by their real paths.
         let root = real(&root);
         let dir = root.join("labs").join(name);
-        Ok(Self { root, name: name.to_owned(), dir, network: Network::of(name), more: Vec::new() })
+        Ok(Self {
+            root,
+            name: name.to_owned(),
+            dir,
+            network: Network::of(name),
+            suite: Suite::default(),
+            more: Vec::new(),
+        })
+    }
+
+    /// Hosts that are made from now on run this release of Debian.
+    pub fn with_suite(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
     }
 
     /// Programs that are needed besides, each with the Debian package that has it.

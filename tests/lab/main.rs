@@ -6,7 +6,8 @@
 //! statement that `needs` a program which is missing. In CI as root both are failures.
 //!
 //! Arguments are as `cargo test` takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is
-//! one lab; with `KEEP_LAB=1` they stay up, to be looked at; with `SHOW=1` what evenkeel says is shown.
+//! one lab; with `LAB_SUITE=trixie` hosts run that release of Debian; with `KEEP_LAB=1` they stay up, to be looked at;
+//! with `SHOW=1` what evenkeel says is shown.
 
 mod apart;
 mod asked;
@@ -43,6 +44,7 @@ mod serving;
 mod signed;
 mod sources;
 mod strangers;
+mod suites;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with tests/pulls, which uses more of it")]
 mod support;
@@ -157,6 +159,10 @@ const TESTS: &[Test] = tests! {
         replicas_restarted_one_after_the_other_lose_what_is_in_flight_and_no_more,
         a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back,
         a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself needs "chromium",
+    }
+    suites {
+        a_host_with_systemd_247_is_like_any_other,
+        a_host_with_systemd_257_is_like_any_other,
     }
     tls {
         a_site_speaks_tls_and_plain_http_leads_there,

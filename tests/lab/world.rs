@@ -53,7 +53,12 @@ impl World {
         programs.or_else(|| lab().map(|missing| format!("a lab needs {}", missing.what)))
     }
 
+    /// With hosts of the release of Debian that LAB_SUITE names.
     pub fn boot(name: &str) -> Result<Self, String> {
+        Self::boot_suite(name, &std::env::var("LAB_SUITE").unwrap_or_else(|_| "bookworm".to_owned()), HOSTS)
+    }
+
+    pub fn boot_suite(name: &str, suite: &str, hosts: usize) -> Result<Self, String> {
         if let Some(why) = Self::lacks() {
             return Err(why);
         }
@@ -61,7 +66,7 @@ impl World {
         let mut world = Self { lab, hosts: Vec::new(), fleets: AtomicU16::new(0) };
         // What an earlier run left is not what these tests expect.
         world.evenkeel_lab(&["down"])?;
-        world.evenkeel_lab(&["up", "--hosts", &HOSTS.to_string()])?;
+        world.evenkeel_lab(&["up", "--suite", suite, "--hosts", &hosts.to_string()])?;
         let hosts = world.lab.hosts().map_err(|error| error.to_string())?;
         let disks = world.lab.override_file();
         let disks = disks.parent().ok_or("the override file lies in no folder")?;

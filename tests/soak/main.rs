@@ -1,12 +1,12 @@
-//! What takes too long for every day: a minute of made-up inputs for each fuzz target, and a controller killed at two
-//! hundred points.
+//! What takes too long for every day: a minute of made-up inputs for each fuzz target, a controller killed at two
+//! hundred points, and what is stated of hosts on the other releases of Debian.
 //!
 //! Runs only when asked for, with `--soak` or EVENKEEL_SOAK=1; needs what the lab's tests need.
 //! EVENKEEL_SEED draws the points of an earlier run again, EVENKEEL_POINTS another number of them.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -41,6 +41,13 @@ mod world;
 
 const POINTS: u32 = 200;
 
+/// The releases of Debian beside the one that labs run every day.
+const SUITES: [&str; 2] = ["bullseye", "trixie"];
+
+/// The lab's statements that are about what hosts are and say.
+const OF_HOSTS: [&str; 9] =
+    ["change::", "confined::", "days::", "drift::", "health::", "ours::", "processes::", "refuse::", "undo::"];
+
 /// No input of a fuzz target takes as long, on a busy machine and without optimisation.
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -60,18 +67,34 @@ fn main() -> ExitCode {
             }
         }
     }
-    let world = world::take_turns().and_then(|turn| Ok((turn, world::World::boot("soak")?)));
-    let (_turn, world) = match world {
-        Ok(both) => both,
+    match kills_at_points(seed).and_then(|()| SUITES.into_iter().try_for_each(holds_on)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("this needs a lab of real hosts: {why}");
-            return ExitCode::from(101);
+            eprintln!("soak: {why}");
+            ExitCode::from(101)
         }
-    };
+    }
+}
+
+fn kills_at_points(seed: u64) -> Result<(), String> {
+    let world = world::take_turns().and_then(|turn| Ok((turn, world::World::boot("soak")?)));
+    let (_turn, world) = world.map_err(|why| format!("this needs a lab of real hosts: {why}"))?;
     let points = std::env::var("EVENKEEL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(POINTS);
     // The lab comes down whatever happens in between.
     let soaked = catch_unwind(AssertUnwindSafe(|| kills::at_points(&world, "soak", points, seed)));
-    if soaked.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+    soaked.map_err(|_| format!("a controller that was killed, seed {seed}: see above"))
+}
+
+/// What is stated of hosts, in a process of its own: which release of Debian a lab runs is told by its environment.
+fn holds_on(suite: &str) -> Result<(), String> {
+    println!("soak: statements of hosts on {suite}");
+    let mut statements = Command::new(env!("CARGO"));
+    statements.args(["test", "--test", "lab", "--"]).args(OF_HOSTS).env("LAB_SUITE", suite);
+    match statements.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("statements of hosts on {suite}: {status}")),
+        Err(error) => Err(format!("cargo does not run: {error}")),
+    }
 }
 
 /// How many inputs did no harm to a fuzz target within a minute, or which one did.
