@@ -68,6 +68,11 @@ pub enum TrailState {
 pub enum StepEvent {
     Started(String),
     Done(String),
+    /// It goes on, and waits for this.
+    Waiting {
+        step: String,
+        what: String,
+    },
     Failed {
         step: String,
         message: String,
@@ -96,6 +101,7 @@ impl Line {
         Some(match kind {
             "started" => Line::Event(StepEvent::Started(subject)),
             "done" => Line::Event(StepEvent::Done(subject)),
+            "waiting" => Line::Event(StepEvent::Waiting { step: subject, what: message() }),
             "failed" => Line::Event(StepEvent::Failed { step: subject, message: message() }),
             "undo-failed" => Line::Event(StepEvent::UndoFailed { subject, message: message() }),
             "end" => Line::End(subject),

@@ -188,7 +188,8 @@ impl<'a> Stat<'a> {
             let raw = u32::from_str_radix(raw, 16).map_err(|_| strange())?;
             // Only links point somewhere. Of one with an arrow in its own name nothing becomes known.
             let link = if is_link(raw) { name.split_once(" -> ") } else { None };
-            let (path, target) = link.map_or((name, None), |(path, target)| (path, Some(target)));
+            let (path, target) =
+                link.map_or((unquoted(name), None), |(path, target)| (unquoted(path), Some(unquoted(target))));
             match (process(path), target) {
                 (Some(pid), Some(directory)) => _ = stat.directories.insert(pid, directory),
                 _ => _ = stat.files.insert(path.to_owned(), file(raw, owner, digests.get(path).copied(), target)),
@@ -196,6 +197,12 @@ impl<'a> Stat<'a> {
         }
         Ok(stat)
     }
+}
+
+/// A name as uutils' stat prints it, which heeds no QUOTING_STYLE. All that we ask about begins with `/`.
+fn unquoted(name: &str) -> &str {
+    let inner = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(name)
 }
 
 /// The process whose working directory a path is.
@@ -229,7 +236,9 @@ fn file(raw: u32, owner: &str, digest: Option<&str>, target: Option<&str>) -> Se
 fn missing(sections: &Sections, path: &str) -> Seen<LiveFile> {
     let about = |line: &str| -> Option<String> {
         let quoted = line.strip_prefix("stat: cannot statx ").or_else(|| line.strip_prefix("stat: cannot stat "))?;
-        Some(quoted.strip_prefix('\'')?.strip_prefix(path)?.strip_prefix("': ")?.to_owned())
+        let why = quoted.strip_prefix('\'')?.strip_prefix(path)?.strip_prefix("': ")?;
+        // uutils' stat adds the number.
+        Some(why.split(" (os error ").next().unwrap_or(why).to_owned())
     };
     match sections.one("files").unwrap_or_default().lines().find_map(about).as_deref() {
         Some("No such file or directory" | "Not a directory") => Seen::Absent,
