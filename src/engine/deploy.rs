@@ -198,13 +198,13 @@ impl<H: Host> Deployment<'_, H> {
                 current.hear(steps, &event);
                 self.on_event(steps, event);
             };
-            let applying = host.apply(&work, &scripted, &mut events);
+            let applying = Box::pin(host.apply(&work, &scripted, &mut events));
             if let Err(error) = waits::said_since(name.as_str(), || current.now(), applying).await {
                 return Err(self.with_log(host.as_ref(), steps, self.failure(name, "", &error)).await);
             }
         }
         let waits = steps.iter().map(|step| async move {
-            let healthy = await_healthy(host.as_ref(), name, step, self.watch);
+            let healthy = Box::pin(await_healthy(host.as_ref(), name, step, self.watch));
             let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
             healthy.map_err(|why| (step, why))
         });

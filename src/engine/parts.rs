@@ -40,7 +40,8 @@ impl Parts {
     /// Awaits `future` as the part.
     pub async fn timed<T>(&self, part: Part, future: impl Future<Output = T>) -> T {
         let began = Instant::now();
-        let output = future.await;
+        // On the heap, as in `host::waits`.
+        let output = Box::pin(future).await;
         self.spend(part, began.elapsed());
         output
     }

@@ -233,7 +233,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             },
             Effect::Pass { environment, goal, absent, spared } => {
                 let span = info_span!("pass", %environment);
-                let passed = round::round(self, &environment, &goal, &absent, &spared).instrument(span).await;
+                let passing = Box::pin(round::round(self, &environment, &goal, &absent, &spared));
+                let passed = passing.instrument(span).await;
                 Event::Ended { environment, goal, passed: Box::new(passed) }
             }
             Effect::Ask { environment, instance } => {

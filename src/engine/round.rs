@@ -136,7 +136,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             Goal::Observe { commits, .. } => {
                 let prepared = self.prepared(commits).await?;
                 let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-                let looking = look::observe_promptly(&prepared, &hosts, self.absent, self.turn);
+                let looking = Box::pin(look::observe_promptly(&prepared, &hosts, self.absent, self.turn));
                 let observed = self.parts.timed(Part::Probe, looking).await;
                 self.note_unreached(&observed, found);
                 let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
@@ -193,7 +193,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         recorded: Result<(), RoundError>,
     ) -> Result<(), RoundError> {
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-        let looking = look::observe_promptly(prepared, &hosts, self.absent, self.turn);
+        let looking = Box::pin(look::observe_promptly(prepared, &hosts, self.absent, self.turn));
         let mut observed = self.parts.timed(Part::Probe, looking).await;
         self.note_unreached(&observed, found);
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
@@ -245,7 +245,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         // Who did not answer a moment ago is not waited for again.
         let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
         let absent = absent.collect();
-        let looking = look::observe_promptly(prepared, &hosts, &absent, self.turn);
+        let looking = Box::pin(look::observe_promptly(prepared, &hosts, &absent, self.turn));
         let after = self.parts.timed(Part::Probe, looking).await;
         let plan = self.parts.done(Part::Plan, || look::plan_from(prepared, &after, Some(deployment.generation)));
         self.publish(prepared, &plan, &hosts).await;
@@ -311,7 +311,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             watch: &self.reconciler.watch,
         };
         let began = Instant::now();
-        let deployment = self.kept(pass::carry_out(&order).await, prepared)?;
+        let deployment = self.kept(Box::pin(pass::carry_out(&order)).await, prepared)?;
         let applied = Duration::from_millis(deployment.duration_ms.unwrap_or(0));
         self.parts.spend(Part::Apply, applied);
         self.parts.spend(Part::Record, began.elapsed().saturating_sub(applied));
@@ -397,7 +397,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        let preparing = self.reconciler.prepared_for(self.environment, commits, false);
+        let preparing = Box::pin(self.reconciler.prepared_for(self.environment, commits, false));
         let preparing = waits::said("", || "the commit and its sources to be read".to_owned(), preparing);
         self.parts.timed(Part::Read, preparing).await
     }
@@ -408,7 +408,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         info!("building what is not built yet");
         self.viewed(&mut lock(&self.reconciler.status));
         waiting::note(&self.reconciler.status, self.environment, waiting::for_builds(newest, &plan.commits));
-        let building = self.reconciler.prepared_for(self.environment, &plan.commits, true);
+        let building = Box::pin(self.reconciler.prepared_for(self.environment, &plan.commits, true));
         let building = waits::said("", || "the builds".to_owned(), building);
         let built = self.parts.timed(Part::Read, building).await;
         let by_itself = built.as_ref().err().and_then(RoundError::failed_build);

@@ -64,7 +64,7 @@ impl<H: Host> Undo<'_, H> {
     async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
         let Some(host) = self.hosts.get(name) else { return Some(self.out_of_reach(name)) };
         let patience = if self.lost.contains(name) { Duration::ZERO } else { self.patience };
-        let undoing = self.ask(host.as_ref(), name, phase, Patience::new(patience, PHASE_LIMIT));
+        let undoing = Box::pin(self.ask(host.as_ref(), name, phase, Patience::new(patience, PHASE_LIMIT)));
         waits::said(name.as_str(), || "its undo".to_owned(), undoing).await
     }
 

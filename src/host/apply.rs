@@ -173,6 +173,9 @@ impl PhaseWork {
     }
 }
 
+/// What changes how programs read their arguments or print; a host may set it for all services.
+const UNSET: &str = "POSIXLY_CORRECT BLOCK_SIZE BLOCKSIZE DF_BLOCK_SIZE DU_BLOCK_SIZE QUOTING_STYLE TIME_STYLE TAR_OPTIONS GREP_OPTIONS";
+
 /// Starts a script as the transient unit `$unit`, whose name excludes a second one. A unit that is ending,
 /// or undoing itself, is waited for. Exit status 75 (EX_TEMPFAIL): one runs.
 pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> String {
@@ -180,7 +183,7 @@ pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> Str
     format!(
         "tries=0\n\
          until systemd-run --quiet --collect --unit=\"$unit\" -p Type=exec -p RuntimeMaxSec={limit} \
-         -p TimeoutStopSec=300 {stop}-- /bin/sh {script} {arguments}; do\n  \
+         -p TimeoutStopSec=300 -p UnsetEnvironment='{UNSET}' {stop}-- /bin/sh {script} {arguments}; do\n  \
            case $(systemctl show --value -p ActiveState \"$unit\") in\n  \
            active | activating | reloading) exit 75 ;;\n  \
            deactivating) ;;\n  \

@@ -157,13 +157,17 @@ impl Opening {
         match self.stage {
             Stage::LoginShell if asks_for_new_password(&said) => {
                 format!(
-                    "the password of {user} has expired{}; set a new one, or end its ageing: `chage -M -1 -E -1 {user}`",
+                    "the password of {user} has expired{}; set a new one, or end its ageing: `chage -d $(date +%F) -M -1 {user}`",
                     self.words_after(":")
                 )
             }
             Stage::LoginShell => format!(
                 "the login shell of {user} ran no command and ended with status {status}{}; give {user} a shell that \
                  does, as in `usermod -s /bin/bash {user}`, and see that no start file or ForceCommand ends it",
+                self.words_after(":")
+            ),
+            Stage::Sudo if status == 127 => format!(
+                "there is no sudo{}; install the package sudo there, or log in as root (`ssh.user`)",
                 self.words_after(":")
             ),
             Stage::Sudo if said.contains("password is required") || said.contains("terminal is required") => format!(
@@ -206,4 +210,56 @@ fn asks_for_new_password(said: &str) -> bool {
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hears the text in pieces of this size; answers whether the root shell is there.
+    fn heard(opening: &mut Opening, text: &str, size: usize) -> bool {
+        text.as_bytes().chunks(size).any(|piece| opening.hear(piece))
+    }
+
+    #[test]
+    fn the_root_shell_is_there_with_its_marker_and_with_nothing_else() {
+        for size in [1, 7, 1000] {
+            let mut opening = Opening::new("ubuntu");
+            let marker = opening.marker.clone();
+            assert!(!heard(&mut opening, &format!("Welcome\n{marker}-root\nevenkeel-0-login\n{marker}-log"), size));
+            assert_eq!(opening.stage(), Stage::LoginShell, "a start file has passed for a stage");
+            assert!(!heard(&mut opening, "in\nno line break", size));
+            assert_eq!(opening.stage(), Stage::Sudo);
+            assert!(heard(&mut opening, &format!("\n{marker}-root\n"), size));
+        }
+    }
+
+    #[test]
+    fn what_comes_without_end_is_kept_within_its_limit() {
+        let mut opening = Opening::new("ubuntu");
+        while !opening.floods() {
+            assert!(!opening.hear(&[b'x'; 1 << 10]));
+        }
+        assert!(opening.said.len() + opening.tail.len() <= Budget::STANDARD.host_text + 100);
+        assert!(opening.heard <= Budget::STANDARD.greeting_bytes + (1 << 10));
+    }
+
+    #[test]
+    fn the_stage_that_does_not_end_is_blamed_with_what_it_printed() {
+        let mut opening = Opening::new("ubuntu");
+        opening.complain(b"choose: a or b?\n");
+        assert!(opening.late().contains("the login shell of ubuntu") && opening.late().contains("choose: a or b?"));
+        let marker = opening.marker.clone();
+        heard(&mut opening, &format!("{marker}-login\n"), 1000);
+        let late = opening.late();
+        assert!(late.starts_with("sudo did not answer") && late.contains("/etc/hosts"), "{late}");
+    }
+
+    #[test]
+    fn the_command_is_one_line_that_other_shells_read_alike() {
+        let command = Opening::new("ubuntu").command();
+        assert!(!command.contains(['\n', '!', '\\']), "{command}");
+        let quoted = command.split('\'').skip(1).step_by(2).count();
+        assert_eq!((quoted, command.matches('\'').count()), (3, 6), "a quote within a quote: {command}");
+    }
 }

@@ -115,14 +115,15 @@ impl SshHost {
             None => {
                 let place = self.target.name();
                 let login = || format!("the login as {}", self.target.user());
-                let session = waits::said(place, login, ssh::connect(&self.target, &self.jumps)).await?;
+                let session = waits::said(place, login, Box::pin(ssh::connect(&self.target, &self.jumps))).await?;
                 let stage = std::sync::Mutex::new((Stage::LoginShell, Instant::now()));
                 let note = |next| *stage.lock().unwrap_or_else(PoisonError::into_inner) = (next, Instant::now());
                 let now = || {
                     let (stage, since) = *stage.lock().unwrap_or_else(PoisonError::into_inner);
                     Some((stage.to_string(), since))
                 };
-                let opened = waits::said_since(place, now, Shell::open(&session, self.target.user(), &note)).await;
+                let opened =
+                    waits::said_since(place, now, Box::pin(Shell::open(&session, self.target.user(), &note))).await;
                 let shell = opened.map_err(|error| match error {
                     OpeningError::Lost(why) => self.lost("opening a root shell", why),
                     OpeningError::Late(why) => HostError::Slow { why },

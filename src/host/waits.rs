@@ -33,7 +33,8 @@ pub async fn said_since<T>(
     future: impl Future<Output = T>,
 ) -> T {
     let mut said = (Instant::now(), Duration::ZERO);
-    tokio::pin!(future);
+    // On the heap: what is waited for is large, and many waits lie in one another.
+    let mut future = Box::pin(future);
     loop {
         let since = now().map_or_else(Instant::now, |(_, since)| since);
         if said.0 != since {
