@@ -16,7 +16,7 @@ use crate::{
     declare::{self, Declaration, Overrides},
     engine::{Prepared, declared, gathered, overrides, prepare::PrepareError, roster::Roster},
     git::{self, WorkTree},
-    host::{Namespace, SshHost, Target},
+    host::{Namespace, SshHost, Target, waits},
     model::{
         build::BuiltReleases,
         finding::any_error,
@@ -215,7 +215,8 @@ impl HostArgs {
             let (fetcher, workshop) = (place.fetcher()?, place.workshop());
             let recorded = if built { place.recorded_builds(&tree.fleet, &environment) } else { BuiltReleases::new() };
             let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };
-            gathered(declared, &tree.tree, commits, &fetcher, builds)
+            let what = if run { "the builds" } else { "what lies elsewhere" };
+            waits::said_blocking("", what, || gathered(declared, &tree.tree, commits, &fetcher, builds))
         } else {
             gathered(declared, &tree.tree, commits, &Unfetched, Builds::default())
         };

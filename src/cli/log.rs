@@ -18,8 +18,11 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::common::Format;
-use crate::report::{Style, words::one_line};
+use super::{common::Format, progress::Beside};
+use crate::{
+    host::waits,
+    report::{Style, progress::waiting, words::one_line},
+};
 
 /// Sends the program's records to stderr. `EVENKEEL_LOG` says which, as in `warn` or `evenkeel=debug`.
 pub fn start(format: Format) {
@@ -32,6 +35,44 @@ pub fn start(format: Format) {
         .fmt_fields(JsonFields::new())
         .event_format(lines)
         .init();
+}
+
+/// What commands that are no daemon say while they wait, and what goes wrong meanwhile. With `EVENKEEL_LOG` they keep the
+/// daemon's log.
+pub fn start_for_people() {
+    if std::env::var_os("EVENKEEL_LOG").is_some() {
+        return start(Format::Text);
+    }
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("evenkeel=warn"))
+        .with_writer(|| Beside)
+        .fmt_fields(JsonFields::new())
+        .event_format(ForPeople(Style(colour)))
+        .init();
+}
+
+/// One line for people: of waits as a deployment's progress looks, of all else a warning.
+struct ForPeople(Style);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for ForPeople {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut text = String::new();
+        context.format_fields(Writer::new(&mut text), event)?;
+        let fields = object(&text);
+        let field = |name: &str| fields.get(name).map(plain).unwrap_or_default();
+        if event.metadata().target() == waits::TARGET {
+            let waited = fields.get("waited_s").and_then(Value::as_u64).unwrap_or_default();
+            return writeln!(writer, "{}", waiting(&field("instance"), &field("waiting_for"), waited, self.0));
+        }
+        let place = fields.get("instance").map(|instance| format!("{}: ", plain(instance))).unwrap_or_default();
+        writeln!(writer, "{} {}", self.0.warn("warning:"), one_line(&format!("{place}{}", field("message"))))
+    }
 }
 
 /// `$JOURNAL_STREAM` names the device and inode of the journal's stream, as systemd.exec(5) has it. Comparing

@@ -81,6 +81,20 @@ enum Command {
 }
 
 impl Command {
+    /// Whether somebody sits there and waits for hosts or remotes. The daemon and the demo keep a log of their own.
+    fn waits_for_people(&self) -> bool {
+        matches!(
+            self,
+            Command::Plan(_)
+                | Command::Apply(_)
+                | Command::Status(_)
+                | Command::Why(_)
+                | Command::Rollback(_)
+                | Command::Release(_)
+                | Command::Github(_)
+        )
+    }
+
     /// Whether what it writes is the controller's own. The others write what people asked for, as their umask says.
     fn keeps_state(&self) -> bool {
         match self {
@@ -148,6 +162,9 @@ pub fn main() -> ExitCode {
     }
     // reqwest is built without a TLS provider of its own; the only error is that one is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if cli.command.waits_for_people() {
+        log::start_for_people();
+    }
     let exit = match cli.command {
         Command::Init(args) => init::run(&args),
         Command::Validate(args) => validate::run(&args),

@@ -1,11 +1,18 @@
 //! What people see while something takes longer than a moment.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::common;
 use crate::report::{self, progress::Event};
+
+/// The line that moves at the moment.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// A line that moves, on a terminal; nothing elsewhere.
 pub struct Spinner {
@@ -20,6 +27,7 @@ impl Spinner {
         }
         bar.set_message(doing);
         bar.enable_steady_tick(Duration::from_millis(100));
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
         Self { bar: Arc::new(bar) }
     }
 
@@ -42,7 +50,23 @@ impl Spinner {
 
 impl Drop for Spinner {
     fn drop(&mut self) {
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.bar.finish_and_clear();
+    }
+}
+
+/// Standard error beside the line that moves, for whole lines.
+pub struct Beside;
+
+impl Write for Beside {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let write = || io::stderr().write_all(bytes);
+        shown.map_or_else(write, |bar| bar.suspend(write)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

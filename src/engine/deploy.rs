@@ -3,21 +3,26 @@
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
 //! undoes the deployment everywhere (`undo.rs`). Never does: deciding what a step is; it matches on steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::{
     Prepared, Watch,
     halt::Halting,
     health::await_healthy,
     look::Hosts,
+    reconcile::lock,
     stage::Stage,
     undo::{Undo, Undone},
 };
 use crate::{
     decide::FailureScope,
-    host::{Host, HostError, PhaseWork, StepEvent},
+    host::{Host, HostError, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
         manifest::Manifest,
@@ -188,13 +193,19 @@ impl<H: Host> Deployment<'_, H> {
         let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
         if !scripted.is_empty() {
             let work = self.work(phase, name);
-            let mut events = |event| self.on_event(steps, event);
-            if let Err(error) = host.apply(&work, &scripted, &mut events).await {
+            let current = Current::default();
+            let mut events = |event| {
+                current.hear(steps, &event);
+                self.on_event(steps, event);
+            };
+            let applying = Box::pin(host.apply(&work, &scripted, &mut events));
+            if let Err(error) = waits::said_since(name.as_str(), || current.now(), applying).await {
                 return Err(self.with_log(host.as_ref(), steps, self.failure(name, "", &error)).await);
             }
         }
         let waits = steps.iter().map(|step| async move {
-            let healthy = await_healthy(host.as_ref(), name, step, self.watch).await;
+            let healthy = Box::pin(await_healthy(host.as_ref(), name, step, self.watch));
+            let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
             healthy.map_err(|why| (step, why))
         });
         let results = tokio::select! {
@@ -289,6 +300,7 @@ impl<H: Host> Deployment<'_, H> {
             StepEvent::Started(id) => (id, StepState::Started),
             StepEvent::Done(id) => (id, StepState::Done),
             StepEvent::Failed(failed) => (failed.step, StepState::Failed(failed.message)),
+            StepEvent::Waiting { .. } => return,
             StepEvent::UndoFailed { subject, message } => {
                 (self.watch)(Event::Warning(format!("undoing {subject}: {message}")));
                 return;
@@ -341,6 +353,36 @@ impl<H: Host> Deployment<'_, H> {
             }
         }
         failure
+    }
+}
+
+/// What a phase is at on its host.
+struct Current(Mutex<(String, Instant)>);
+
+impl Default for Current {
+    fn default() -> Self {
+        Self(Mutex::new(("its phase to begin".to_owned(), Instant::now())))
+    }
+}
+
+impl Current {
+    fn hear(&self, steps: &[&Step], event: &StepEvent) {
+        let name = |id: &str| match steps.iter().find(|step| step.id == id) {
+            Some(step) => format!("{} {}", step.action.verb(), step.action.subject()),
+            None => id.to_owned(),
+        };
+        let mut current = lock(&self.0);
+        *current = match event {
+            StepEvent::Started(id) => (name(id), Instant::now()),
+            // Since it began.
+            StepEvent::Waiting { step, what } => (format!("{}: {what}", name(step)), current.1),
+            StepEvent::Done(_) => ("the next step".to_owned(), Instant::now()),
+            StepEvent::Failed { .. } | StepEvent::UndoFailed { .. } => ("its undo".to_owned(), Instant::now()),
+        };
+    }
+
+    fn now(&self) -> Option<(String, Instant)> {
+        Some(lock(&self.0).clone())
     }
 }
 

@@ -22,6 +22,7 @@ mod limits;
 pub mod look;
 mod off;
 pub mod overrides;
+mod parts;
 pub mod pass;
 pub mod prepare;
 pub mod pulls;

@@ -21,7 +21,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{
     Prepared, Watch,
@@ -41,7 +41,7 @@ use crate::{
     decide::{self, Effect, Event, Policy, State},
     declare::{Declaration, Overrides},
     github::GitHub,
-    host::Host,
+    host::{Host, waits},
     model::{
         belief::Refusal,
         name::{EnvironmentName, InstanceName},
@@ -233,7 +233,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             },
             Effect::Pass { environment, goal, absent, spared } => {
                 let span = info_span!("pass", %environment);
-                let passed = round::round(self, &environment, &goal, &absent, &spared).instrument(span).await;
+                let passing = Box::pin(round::round(self, &environment, &goal, &absent, &spared));
+                let passed = passing.instrument(span).await;
                 Event::Ended { environment, goal, passed: Box::new(passed) }
             }
             Effect::Ask { environment, instance } => {
@@ -246,7 +247,9 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// What the repository wants of each environment. While that cannot be told, and nothing is known yet,
     /// it is what it said last, or what was deployed last: so drift is looked for all the same.
     async fn fetch(&self) -> Result<BTreeMap<EnvironmentName, decide::Wanted>, RoundError> {
-        let fetched = self.ledger.fetch().await;
+        let began = Instant::now();
+        let fetched = waits::said("", || "the repository".to_owned(), self.ledger.fetch()).await;
+        debug!(fetch_ms = began.elapsed().as_millis() as u64, "the repository was asked");
         if let Err(error) = self.note_signing().await {
             warn!("the keys that may write the history: {}", report::chain(&error));
         }

@@ -6,8 +6,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
@@ -16,6 +18,7 @@ use super::{
     heal::heal,
     ledger::Ledger,
     look::{self, Hosts},
+    parts::{Part, Parts},
     pass::{self, Order, PassError, Refused},
     reconcile::{Reconciler, TROUBLE, lock},
     recover::Case,
@@ -25,7 +28,7 @@ use super::{
 };
 use crate::{
     decide::{End, Goal, Passed},
-    host::Host,
+    host::{Host, waits},
     model::{
         desired::Resource,
         name::{EnvironmentName, InstanceName},
@@ -64,8 +67,10 @@ pub async fn round<H: Host, L: Ledger>(
 ) -> Passed {
     let mut found = Found::default();
     let turn = reconciler.turn(environment);
-    let round = Round { reconciler, environment, goal, absent, spared, turn };
+    let parts = Parts::begin();
+    let round = Round { reconciler, environment, goal, absent, spared, turn, parts: &parts };
     let result = round.make(&mut found).await;
+    parts.tell();
     let end = match &result {
         Ok(()) => End::Done,
         Err(failure) if failure.is_overtaken() => {
@@ -106,6 +111,7 @@ struct Round<'a, H, L> {
     spared: &'a Spared,
     /// How many passes the environment has had.
     turn: u64,
+    parts: &'a Parts,
 }
 
 impl<H: Host, L: Ledger> Round<'_, H, L> {
@@ -130,10 +136,12 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             Goal::Observe { commits, .. } => {
                 let prepared = self.prepared(commits).await?;
                 let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-                let observed = look::observe_promptly(&prepared, &hosts, self.absent, self.turn).await;
+                let looking = Box::pin(look::observe_promptly(&prepared, &hosts, self.absent, self.turn));
+                let observed = self.parts.timed(Part::Probe, looking).await;
                 self.note_unreached(&observed, found);
                 let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
-                let plan = look::plan_from(&prepared, &observed, newest.newest_generation());
+                let newest_generation = newest.newest_generation();
+                let plan = self.parts.done(Part::Plan, || look::plan_from(&prepared, &observed, newest_generation));
                 let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
                 found.differs = plan.has_changes() || unfinished;
                 self.publish(&prepared, &plan, &hosts).await;
@@ -185,7 +193,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         recorded: Result<(), RoundError>,
     ) -> Result<(), RoundError> {
         let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-        let mut observed = look::observe_promptly(prepared, &hosts, self.absent, self.turn).await;
+        let looking = Box::pin(look::observe_promptly(prepared, &hosts, self.absent, self.turn));
+        let mut observed = self.parts.timed(Part::Probe, looking).await;
         self.note_unreached(&observed, found);
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
         if let Some(open) = newest.open() {
@@ -196,7 +205,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             return Err(PassError::Outdated { environment: self.environment.clone() }.into());
         }
         heal(prepared, &hosts, &mut observed, newest.ended(), &self.reconciler.watch).await;
-        let mut plan = look::plan_from(prepared, &observed, newest.newest_generation());
+        let newest_generation = newest.newest_generation();
+        let mut plan = self.parts.done(Part::Plan, || look::plan_from(prepared, &observed, newest_generation));
         let standing = newest.standing.clone();
         let settled = pass::is_settled(&standing, prepared);
         let mut suspects = Vec::new();
@@ -234,8 +244,10 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
         // Who did not answer a moment ago is not waited for again.
         let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
-        let after = look::observe_promptly(prepared, &hosts, &absent.collect(), self.turn).await;
-        let plan = look::plan_from(prepared, &after, Some(deployment.generation));
+        let absent = absent.collect();
+        let looking = Box::pin(look::observe_promptly(prepared, &hosts, &absent, self.turn));
+        let after = self.parts.timed(Part::Probe, looking).await;
+        let plan = self.parts.done(Part::Plan, || look::plan_from(prepared, &after, Some(deployment.generation)));
         self.publish(prepared, &plan, &hosts).await;
         match deployment.failure.as_ref().or(deployment.failed.first()) {
             None => Ok(()),
@@ -298,7 +310,11 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             halt: &halt,
             watch: &self.reconciler.watch,
         };
-        let deployment = self.kept(pass::carry_out(&order).await, prepared)?;
+        let began = Instant::now();
+        let deployment = self.kept(Box::pin(pass::carry_out(&order)).await, prepared)?;
+        let applied = Duration::from_millis(deployment.duration_ms.unwrap_or(0));
+        self.parts.spend(Part::Apply, applied);
+        self.parts.spend(Part::Record, began.elapsed().saturating_sub(applied));
         self.tell(&deployment);
         Ok(deployment)
     }
@@ -381,7 +397,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        self.reconciler.prepared_for(self.environment, commits, false).await
+        let preparing = Box::pin(self.reconciler.prepared_for(self.environment, commits, false));
+        let preparing = waits::said("", || "the commit and its sources to be read".to_owned(), preparing);
+        self.parts.timed(Part::Read, preparing).await
     }
 
     /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
@@ -390,7 +408,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         info!("building what is not built yet");
         self.viewed(&mut lock(&self.reconciler.status));
         waiting::note(&self.reconciler.status, self.environment, waiting::for_builds(newest, &plan.commits));
-        let built = self.reconciler.prepared_for(self.environment, &plan.commits, true).await;
+        let building = Box::pin(self.reconciler.prepared_for(self.environment, &plan.commits, true));
+        let building = waits::said("", || "the builds".to_owned(), building);
+        let built = self.parts.timed(Part::Read, building).await;
         let by_itself = built.as_ref().err().and_then(RoundError::failed_build);
         if let (Goal::Deploy(_), Some(refused)) = (self.goal, by_itself) {
             self.record_refusal(plan, &refused).await;

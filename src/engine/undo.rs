@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::{Watch, look::Hosts};
 use crate::{
-    host::{Host, PHASE_LIMIT, Patience},
+    host::{Host, PHASE_LIMIT, Patience, waits},
     model::{
         name::{FleetName, InstanceName},
         outcome::{Cause, Failure},
@@ -64,7 +64,11 @@ impl<H: Host> Undo<'_, H> {
     async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
         let Some(host) = self.hosts.get(name) else { return Some(self.out_of_reach(name)) };
         let patience = if self.lost.contains(name) { Duration::ZERO } else { self.patience };
-        let mut patience = Patience::new(patience, PHASE_LIMIT);
+        let undoing = Box::pin(self.ask(host.as_ref(), name, phase, Patience::new(patience, PHASE_LIMIT)));
+        waits::said(name.as_str(), || "its undo".to_owned(), undoing).await
+    }
+
+    async fn ask(&self, host: &H, name: &InstanceName, phase: Option<u32>, mut patience: Patience) -> Option<Failure> {
         loop {
             match host.undo(self.fleet, self.deployment, phase).await {
                 Ok(()) => return None,

@@ -65,6 +65,11 @@ pub enum TrailState {
 pub enum StepEvent {
     Started(String),
     Done(String),
+    /// It goes on, and waits for this.
+    Waiting {
+        step: String,
+        what: String,
+    },
     Failed(FailedStep),
     /// Undoing one thing failed; undoing went on.
     UndoFailed {
@@ -99,6 +104,7 @@ impl Line {
         Some(match kind {
             "started" => Line::Event(StepEvent::Started(subject)),
             "done" => Line::Event(StepEvent::Done(subject)),
+            "waiting" => Line::Event(StepEvent::Waiting { step: subject, what: text(rest) }),
             "failed" => {
                 let (cause, message) = failed_by(rest);
                 Line::Event(StepEvent::Failed(FailedStep { step: subject, cause, message: text(message) }))
@@ -185,6 +191,9 @@ impl PhaseWork {
     }
 }
 
+/// What changes how programs read their arguments or print; a host may set it for all services.
+const UNSET: &str = "POSIXLY_CORRECT BLOCK_SIZE BLOCKSIZE DF_BLOCK_SIZE DU_BLOCK_SIZE QUOTING_STYLE TIME_STYLE TAR_OPTIONS GREP_OPTIONS";
+
 /// Starts a script as the transient unit `$unit`, whose name excludes a second one. A unit that is ending,
 /// or undoing itself, is waited for. Exit status 75 (EX_TEMPFAIL): one runs.
 pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> String {
@@ -192,7 +201,7 @@ pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> Str
     format!(
         "tries=0\n\
          until systemd-run --quiet --collect --unit=\"$unit\" -p Type=exec -p RuntimeMaxSec={limit} \
-         -p TimeoutStopSec=300 {stop}-- /bin/sh {script} {arguments}; do\n  \
+         -p TimeoutStopSec=300 -p UnsetEnvironment='{UNSET}' {stop}-- /bin/sh {script} {arguments}; do\n  \
            case $(systemctl show --value -p ActiveState \"$unit\") in\n  \
            active | activating | reloading) exit 75 ;;\n  \
            deactivating) ;;\n  \

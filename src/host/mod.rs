@@ -9,6 +9,7 @@ mod apply_script;
 mod dial;
 mod health;
 mod jump;
+mod opening;
 mod parse;
 mod patience;
 mod probe;
@@ -21,6 +22,7 @@ mod shell;
 mod ssh;
 mod ssh_host;
 mod traces;
+pub mod waits;
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
@@ -61,8 +63,12 @@ pub enum HostError {
         /// When it was heard last by who asked it this; none: not since.
         heard: Option<Instant>,
     },
+    /// There is no root shell, and trying again mends nothing.
     #[error("{why}")]
     NoRoot { why: String },
+    /// A stage of the way to a root shell does not end in time.
+    #[error("{why}")]
+    Slow { why: String },
     /// The host answered that it could not.
     #[error("{doing} ended with status {status}: {output}")]
     Status { doing: &'static str, status: i32, output: String },
@@ -91,7 +97,7 @@ impl HostError {
     /// Whether the host may answer soon again: it was lost, or is not there at the moment.
     pub fn may_pass(&self) -> bool {
         match self {
-            HostError::Lost { .. } => true,
+            HostError::Lost { .. } | HostError::Slow { .. } => true,
             HostError::Connect(error) => error.may_pass(),
             _ => false,
         }
@@ -100,7 +106,9 @@ impl HostError {
     /// The failure as it is recorded.
     pub fn failure(&self, instance: &InstanceName) -> Failure {
         let cause = match self {
-            HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } => Cause::Lost,
+            HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } | HostError::Slow { .. } => {
+                Cause::Lost
+            }
             HostError::Busy { .. } => Cause::Overtaken,
             HostError::Step(failed) => failed.cause,
             HostError::CutOff { .. } => Cause::Interrupted,

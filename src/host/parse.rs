@@ -20,9 +20,10 @@ use crate::model::{
     digest::Digest,
     generation,
     manifest::Manifest,
-    observation::{Listener, LiveFile, LiveRelease, LiveUnit, Observation},
+    observation::{Installing, Listener, LiveFile, LiveRelease, LiveUnit, Observation},
     seal::{Key, Seal},
     seen::Seen,
+    text,
 };
 
 /// The sections of an answer by name.
@@ -113,6 +114,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         way_in: strangers::way_in(&sections),
         nginx,
         packages: packages(&sections, question),
+        installing: installing(&sections),
         users: users(&sections, question),
         releases: releases(&sections, question),
         venvs: venvs::venvs(&sections, question),
@@ -180,15 +182,17 @@ impl<'a> Stat<'a> {
             .collect();
         let mut stat = Self { files: BTreeMap::new(), directories: HashMap::new() };
         for line in sections.one("files").ok_or("it has no files")?.lines().filter(|line| !line.starts_with("stat: ")) {
-            let strange = || format!("`{line:.120}` is not what stat prints");
             let mut fields = line.splitn(3, ' ');
-            let (Some(raw), Some(owner), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
-                return Err(strange());
+            // What anything else complains of there says nothing of a file, and a file that is not told of is not known.
+            let (Some(Ok(raw)), Some(owner), Some(name)) =
+                (fields.next().map(|raw| u32::from_str_radix(raw, 16)), fields.next(), fields.next())
+            else {
+                continue;
             };
-            let raw = u32::from_str_radix(raw, 16).map_err(|_| strange())?;
             // Only links point somewhere. Of one with an arrow in its own name nothing becomes known.
             let link = if is_link(raw) { name.split_once(" -> ") } else { None };
-            let (path, target) = link.map_or((name, None), |(path, target)| (path, Some(target)));
+            let (path, target) =
+                link.map_or((unquoted(name), None), |(path, target)| (unquoted(path), Some(unquoted(target))));
             match (process(path), target) {
                 (Some(pid), Some(directory)) => _ = stat.directories.insert(pid, directory),
                 _ => _ = stat.files.insert(path.to_owned(), file(raw, owner, digests.get(path).copied(), target)),
@@ -196,6 +200,12 @@ impl<'a> Stat<'a> {
         }
         Ok(stat)
     }
+}
+
+/// A name as uutils' stat prints it, which heeds no QUOTING_STYLE. All that we ask about begins with `/`.
+fn unquoted(name: &str) -> &str {
+    let inner = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(name)
 }
 
 /// The process whose working directory a path is.
@@ -229,7 +239,9 @@ fn file(raw: u32, owner: &str, digest: Option<&str>, target: Option<&str>) -> Se
 fn missing(sections: &Sections, path: &str) -> Seen<LiveFile> {
     let about = |line: &str| -> Option<String> {
         let quoted = line.strip_prefix("stat: cannot statx ").or_else(|| line.strip_prefix("stat: cannot stat "))?;
-        Some(quoted.strip_prefix('\'')?.strip_prefix(path)?.strip_prefix("': ")?.to_owned())
+        let why = quoted.strip_prefix('\'')?.strip_prefix(path)?.strip_prefix("': ")?;
+        // uutils' stat adds the number.
+        Some(why.split(" (os error ").next().unwrap_or(why).to_owned())
     };
     match sections.one("files").unwrap_or_default().lines().find_map(about).as_deref() {
         Some("No such file or directory" | "Not a directory") => Seen::Absent,
@@ -320,6 +332,21 @@ fn packages(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<S
             .map_or(Seen::Absent, |(_, version)| Seen::Known(version.to_owned())),
     };
     question.packages.iter().map(|name| (name.clone(), seen(name))).collect()
+}
+
+/// How many packages that are half-way are told.
+const HALF_WAY: usize = 20;
+
+fn installing(sections: &Sections) -> Installing {
+    let told = |name: &str| sections.one(name).map(str::trim).filter(|text| !text.is_empty());
+    let half_way = told("dpkg-half").unwrap_or_default().lines().filter_map(|line| line.split_once(' '));
+    let half_way = half_way.map(|(state, package)| (text::of_host(package), text::of_host(state)));
+    Installing {
+        half_way: half_way.take(HALF_WAY).collect(),
+        // dpkg notes there what is not in its database yet, and numbers it.
+        interrupted: told("dpkg-updates").is_some_and(|names| names.contains(|c: char| c.is_ascii_digit())),
+        refused: told("simulated").map(|words| text::of_host(&words.replace('\n', " "))),
+    }
 }
 
 fn users(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<()>> {

@@ -12,7 +12,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    quote,
+    opening::{NUDGE, Opening, STAGE_LIMIT, Stage},
     scripts::script,
     ssh::{SILENCE, Session},
 };
@@ -27,13 +27,24 @@ pub(super) struct Shell {
     writing: ChannelWriteHalf<client::Msg>,
 }
 
-/// Why there is no answer.
+/// Why there is no root shell.
 #[derive(Debug)]
-pub(super) enum ShellError {
-    /// It went away, or is silent; and when it was heard last in this call.
-    Lost { why: String, heard: Option<Instant> },
-    /// The login user may not become root.
-    NoRoot(String),
+pub(super) enum OpeningError {
+    /// The connection went away.
+    Lost(String),
+    /// The login shell, or sudo, does not answer in time.
+    Late(String),
+    /// The host ended it: trying again mends nothing.
+    Refused(String),
+}
+
+/// Why there is no answer: the shell went away, or is silent; and when it was heard last in this call.
+#[derive(Debug)]
+pub(super) struct ShellLost {
+    pub why: String,
+    /// Whether it did not answer in time.
+    pub late: bool,
+    pub heard: Option<Instant>,
 }
 
 /// What a script printed, and its exit status.
@@ -45,15 +56,57 @@ pub(super) struct Answer {
 }
 
 impl Shell {
-    /// Starts the shell, as root: by `sudo -n` where the login is another user.
-    pub async fn open(session: &Session) -> Result<Self, String> {
-        let channel = session.channel_open_session().await.map_err(|error| format!("no session: {error}"))?;
-        let script = quote::word(&script!("shell.sh"));
-        // The login shell may be any; `sh -c 'one word'` means the same in all.
-        let choose = r#"if [ "$(id -u)" = 0 ]; then exec sh -c "$1"; else exec sudo -n sh -c "$1"; fi"#;
-        let command = format!("exec sh -c {} sh {script}", quote::word(choose));
-        channel.exec(true, command).await.map_err(|error| format!("no shell: {error}"))?;
-        let (reading, writing) = channel.split();
+    /// Starts the shell, as root: by `sudo -n` where the login is another user. `stage` is told when what is waited for changes.
+    pub async fn open(session: &Session, user: &str, stage: &(dyn Fn(Stage) + Sync)) -> Result<Self, OpeningError> {
+        let lost = OpeningError::Lost;
+        let mut opening = Opening::new(user);
+        let mut deadline = Instant::now() + STAGE_LIMIT;
+        // PAM opens the session before sshd answers this.
+        let channel = timeout_at(deadline, session.channel_open_session()).await;
+        let channel = channel.map_err(|_| OpeningError::Late(opening.late()))?;
+        let channel = channel.map_err(|error| lost(format!("no session: {error}")))?;
+        channel.exec(true, opening.command()).await.map_err(|error| lost(format!("no shell: {error}")))?;
+        let (mut reading, writing) = channel.split();
+        let mut status = None;
+        loop {
+            let before = opening.stage();
+            // Cancel-safe: a message is either taken whole or left in the channel's queue.
+            let Ok(message) = timeout_at(deadline.min(Instant::now() + NUDGE), reading.wait()).await else {
+                if Instant::now() >= deadline {
+                    return Err(OpeningError::Late(opening.late()));
+                }
+                // A start file that waits for a line takes this one; the root shell skips it.
+                writing.data(&b"\n"[..]).await.map_err(|error| lost(format!("no shell: {error}")))?;
+                continue;
+            };
+            match message {
+                Some(ChannelMsg::Data { data }) => {
+                    if opening.hear(&data) {
+                        break;
+                    }
+                    if opening.floods() {
+                        return Err(OpeningError::Refused(opening.flood()));
+                    }
+                    if opening.stage() != before {
+                        stage(opening.stage());
+                        deadline = Instant::now() + STAGE_LIMIT;
+                    }
+                }
+                Some(ChannelMsg::ExtendedData { data, .. }) => opening.complain(&data),
+                // What it printed may still come.
+                Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(exit_status),
+                Some(ChannelMsg::Failure) => return Err(OpeningError::Refused(opening.runs_nothing())),
+                None | Some(ChannelMsg::Close) => {
+                    return Err(match status {
+                        Some(status) => OpeningError::Refused(opening.ended(status)),
+                        None => lost(opening.closed()),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        let script = Opening::script(&script!("shell.sh"));
+        writing.data(&script[..]).await.map_err(|error| lost(format!("no shell: {error}")))?;
         Ok(Self { reading, writing })
     }
 
@@ -64,7 +117,7 @@ impl Shell {
         input: &[u8],
         limit: Duration,
         line: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Answer, ShellError> {
+    ) -> Result<Answer, ShellLost> {
         let id = format!("{:032x}", rand::rng().random::<u128>());
         let asked = Instant::now();
         let deadline = asked + limit;
@@ -167,12 +220,12 @@ fn ended(output: &[u8], id: &str) -> Option<(usize, i32)> {
     Some((start, status))
 }
 
-fn lost(why: String, heard: Option<Instant>) -> ShellError {
-    ShellError::Lost { why, heard }
+fn lost(why: String, heard: Option<Instant>) -> ShellLost {
+    ShellLost { why, late: false, heard }
 }
 
-fn late(limit: Duration, heard: Option<Instant>) -> ShellError {
-    lost(format!("no answer within {} s", limit.as_secs()), heard)
+fn late(limit: Duration, heard: Option<Instant>) -> ShellLost {
+    ShellLost { why: format!("no answer within {} s", limit.as_secs()), late: true, heard }
 }
 
 /// When a connection that ends was heard last: one that was asked this long ago has answered until now, if only that
@@ -181,12 +234,7 @@ fn until_now(asked: Instant, heard: Option<Instant>) -> Option<Instant> {
     if asked.elapsed() > SILENCE { Some(Instant::now()) } else { heard }
 }
 
-fn closed(what: &str, errors: &str, heard: Option<Instant>) -> ShellError {
-    if errors.contains("password is required") || errors.contains("a terminal is required") {
-        let why = "sudo asks for a password; allow the login user root without one: \
-                   `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/evenkeel";
-        return ShellError::NoRoot(why.to_owned());
-    }
+fn closed(what: &str, errors: &str, heard: Option<Instant>) -> ShellLost {
     lost(if errors.is_empty() { what.to_owned() } else { format!("{what}: {errors}") }, heard)
 }
 

@@ -9,11 +9,12 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use russh::{
+    MethodKind,
     client::{self, AuthResult, Handle},
     keys::{
         Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate, agent::client::AgentClient,
@@ -37,7 +38,8 @@ use crate::model::{
 
 /// A TCP connect to a host that is off hangs for minutes otherwise.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-const LOGIN_LIMIT: Duration = Duration::from_secs(15);
+/// sshd may ask name servers and PAM may ask a directory first.
+const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 /// A connection on which nothing comes back is asked for a sign of life each time after so long,
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// so often; then it is dead.
@@ -96,6 +98,16 @@ impl Target {
         self
     }
 
+    /// The instance's name.
+    pub(super) fn name(&self) -> &str {
+        self.instance.name.as_str()
+    }
+
+    /// Who logs in.
+    pub(super) fn user(&self) -> &str {
+        &self.login.user
+    }
+
     /// Both have their keys pinned, or there is nothing to connect to.
     fn are_pinned(&self) -> Result<(), ConnectError> {
         let not_pinned = |login: &Login, printed_by| ConnectError::NotPinned {
@@ -132,8 +144,15 @@ pub enum ConnectError {
          If the host was rebuilt, compare the new key on its console and pin it"
     )]
     WrongKey { address: SocketAddr, shown: String },
-    #[error("{user}@{address} refuses the login; tried {tried}")]
-    Refused { address: SocketAddr, user: String, tried: String },
+    #[error("{user}@{address} refuses the login; tried {tried}{takes}; `journalctl -u ssh` there says why")]
+    Refused { address: SocketAddr, user: String, tried: String, takes: String },
+    #[error(
+        "{user}@{address} takes {key} and asks for more than a key: {more}. A second factor cannot be given from here; \
+         have its sshd_config ask {user} for a key alone: `Match User {user}` with `AuthenticationMethods publickey`"
+    )]
+    SecondFactor { address: SocketAddr, user: String, key: String, more: String },
+    #[error("{user}@{address} ends the login, having been shown {key}: {said}; {next}")]
+    Denied { address: SocketAddr, user: String, key: String, said: String, next: String },
     #[error("{address} ended the connection while logging in: {why}")]
     Protocol { address: SocketAddr, why: String },
     #[error(
@@ -150,12 +169,14 @@ impl ConnectError {
     /// Whether trying again can end better without anybody doing anything.
     pub fn may_pass(&self) -> bool {
         match self {
-            ConnectError::Unreachable { .. } | ConnectError::Protocol { .. } => true,
+            // A host that boots lets nobody in yet.
+            ConnectError::Unreachable { .. } | ConnectError::Protocol { .. } | ConnectError::Denied { .. } => true,
             ConnectError::Jump(error) => error.may_pass(),
             ConnectError::NotPinned { .. }
             | ConnectError::BadPin { .. }
             | ConnectError::WrongKey { .. }
             | ConnectError::Refused { .. }
+            | ConnectError::SecondFactor { .. }
             | ConnectError::NotForwarded { .. } => false,
         }
     }
@@ -172,10 +193,35 @@ impl ConnectError {
     }
 }
 
-/// Holds the pin against what the host shows.
+/// What a host says besides how the login went.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Another key than the pinned one.
+    shown: Option<String>,
+    /// Banners, and why it disconnects.
+    said: String,
+}
+
+impl Heard {
+    fn hear(&mut self, said: &str) {
+        let room = Budget::STANDARD.host_text.saturating_sub(self.said.chars().count());
+        self.said.extend(said.chars().chain(['\n']).take(room));
+    }
+
+    /// In one line.
+    fn words(&self) -> String {
+        self.said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
+    }
+}
+
+/// Holds the pin against what the host shows, and hears what it says.
 pub(super) struct Pinned {
     key: PublicKey,
-    shown: Arc<std::sync::Mutex<Option<String>>>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl client::Handler for Pinned {
@@ -186,10 +232,25 @@ impl client::Handler for Pinned {
         let PublicKeyOrCertificate::PublicKey { key: shown, .. } = shown else { return Ok(false) };
         // `==` on keys compares comments too; only the key itself counts.
         let same = shown.key_data() == self.key.key_data();
-        if !same && let Ok(mut slot) = self.shown.lock() {
-            *slot = Some(shown.fingerprint(HashAlg::Sha256).to_string());
+        if !same {
+            lock(&self.heard).shown = Some(shown.fingerprint(HashAlg::Sha256).to_string());
         }
         Ok(same)
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Self::Error> {
+        lock(&self.heard).hear(banner);
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: client::DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+        match reason {
+            client::DisconnectReason::ReceivedDisconnect(info) => {
+                lock(&self.heard).hear(&info.message);
+                Ok(())
+            }
+            client::DisconnectReason::Error(error) => Err(error),
+        }
     }
 }
 
@@ -225,17 +286,16 @@ where
     let address = login.address;
     let pin = login.host_key.as_deref().unwrap_or_default();
     let key: PublicKey = pin.parse().map_err(|error| ConnectError::BadPin { address, why: format!("{error}") })?;
-    let shown = Arc::new(std::sync::Mutex::new(None));
+    let heard = Arc::new(Mutex::new(Heard::default()));
     let config = Arc::new(config(key.algorithm()));
-    let handler = Pinned { key, shown: shown.clone() };
+    let handler = Pinned { key, heard: heard.clone() };
     let session = async {
-        let mut session = client::connect_stream(config, stream, handler).await.map_err(|error| {
-            match shown.lock().ok().and_then(|mut slot| slot.take()) {
+        let mut session =
+            client::connect_stream(config, stream, handler).await.map_err(|error| match lock(&heard).shown.take() {
                 Some(shown) => ConnectError::WrongKey { address, shown },
                 None => ConnectError::Protocol { address, why: error.to_string() },
-            }
-        })?;
-        authenticate(&mut session, login).await?;
+            })?;
+        authenticate(&mut session, login, &heard).await?;
         Ok(session)
     };
     match timeout(LOGIN_LIMIT, session).await {
@@ -264,22 +324,27 @@ fn config(pinned: Algorithm) -> client::Config {
     config
 }
 
-async fn authenticate(session: &mut Session, login: &Login) -> Result<(), ConnectError> {
+async fn authenticate(session: &mut Session, login: &Login, heard: &Mutex<Heard>) -> Result<(), ConnectError> {
     let protocol = |error: russh::Error| ConnectError::Protocol { address: login.address, why: error.to_string() };
     let mut tried = Vec::new();
+    let mut takes = String::new();
     if login.agent {
         match AgentClient::connect_env().await {
             Ok(mut agent) => match agent.request_identities().await {
                 Ok(identities) => {
                     for identity in identities {
                         let key = identity.public_key().into_owned();
-                        tried.push(format!("{} of the agent", key.fingerprint(HashAlg::Sha256)));
+                        let shown = format!("{} of the agent", key.fingerprint(HashAlg::Sha256));
                         let hash = rsa_hash(session, &key.algorithm()).await.map_err(protocol)?;
                         let result =
                             session.authenticate_publickey_with(login.user.clone(), key, hash, &mut agent).await;
-                        if matches!(result, Ok(AuthResult::Success)) {
+                        // An agent that does not sign is none of the host's doing.
+                        if let Ok(result) = result
+                            && judge(result, session, login, &shown, heard, &mut takes)?
+                        {
                             return Ok(());
                         }
+                        tried.push(shown);
                     }
                 }
                 Err(error) => tried.push(format!("the ssh-agent, which does not list its keys ({error})")),
@@ -301,13 +366,61 @@ async fn authenticate(session: &mut Session, login: &Login) -> Result<(), Connec
             tried.push(format!("{} (an RSA key: load it into ssh-agent, or use an ed25519 key)", path.display()));
             continue;
         }
-        tried.push(path.display().to_string());
+        let shown = path.display().to_string();
         let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
-        if session.authenticate_publickey(login.user.clone(), key).await.map_err(protocol)?.success() {
+        let result = session.authenticate_publickey(login.user.clone(), key).await.map_err(protocol)?;
+        if judge(result, session, login, &shown, heard, &mut takes)? {
             return Ok(());
         }
+        tried.push(shown);
     }
-    Err(ConnectError::Refused { address: login.address, user: login.user.clone(), tried: tried.join(", ") })
+    let (address, user) = (login.address, login.user.clone());
+    Err(ConnectError::Refused { address, user, tried: tried.join(", "), takes })
+}
+
+/// Whether the key lets in; an error where no other key would. `takes` is told what sshd asks for, where that is no key.
+fn judge(
+    result: AuthResult,
+    session: &Session,
+    login: &Login,
+    key: &str,
+    heard: &Mutex<Heard>,
+    takes: &mut String,
+) -> Result<bool, ConnectError> {
+    let (remaining, partial) = match result {
+        AuthResult::Success => return Ok(true),
+        AuthResult::Failure { remaining_methods, partial_success } => (remaining_methods, partial_success),
+    };
+    let (address, user, key) = (login.address, login.user.clone(), key.to_owned());
+    let methods = remaining.iter().map(Into::into).collect::<Vec<&str>>().join(", ");
+    if partial {
+        return Err(ConnectError::SecondFactor { address, user, key, more: methods });
+    }
+    // russh answers so where the connection is gone, too.
+    if session.is_closed() {
+        let said = lock(heard).words();
+        let next = after_denial(&said, &user);
+        let said = if said.is_empty() { "it says nothing".to_owned() } else { said };
+        return Err(ConnectError::Denied { address, user, key, said, next });
+    }
+    if !remaining.contains(&MethodKind::PublicKey) {
+        *takes =
+            format!("; it takes no keys, only {methods}: let it, with `PubkeyAuthentication yes` in its sshd_config");
+    }
+    Ok(false)
+}
+
+/// What to do about a login that the host ends. PAM's and sshd's own sentences; /etc/nologin may hold any.
+fn after_denial(said: &str, user: &str) -> String {
+    let said = said.to_lowercase();
+    if said.contains("too many authentication failures") {
+        "name the key that it takes (`ssh.key`, or --ssh-key): the agent has too many".to_owned()
+    } else if said.contains("expired") {
+        format!("let the account live on there: `usermod -e '' {user}`, and see `chage -l {user}`")
+    } else {
+        "while /etc/nologin or /run/nologin is there, only root is let in; `journalctl -u ssh` there says who refused"
+            .to_owned()
+    }
 }
 
 fn read_key(path: &Path) -> io::Result<String> {
@@ -342,7 +455,11 @@ mod tests {
             (ConnectError::Unreachable { address, why: text("no route") }, true, "See that it runs"),
             (ConnectError::Protocol { address, why: text("early eof") }, true, "See that it runs"),
             (ConnectError::WrongKey { address, shown: text("SHA256:x") }, false, "pin it"),
-            (ConnectError::Refused { address, user, tried: text("the agent") }, false, "let one of these keys in"),
+            (
+                ConnectError::Refused { address, user, tried: text("the agent"), takes: String::new() },
+                false,
+                "let one of these keys in",
+            ),
             (ConnectError::NotForwarded { address, to }, false, "AllowTcpForwarding yes"),
         ];
         for (error, may_pass, next_move) in cases {

@@ -3,15 +3,20 @@
 //! Keeps true: one connection, opened when first needed and kept; a root shell that was silent too
 //! long is dropped with its connection, and the next call opens a new one.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
     apply::{PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health,
     jump::Jumps,
+    opening::Stage,
     parse,
     patience::Patience,
     progress::Progress,
@@ -19,9 +24,9 @@ use super::{
     quote::{assign, word},
     releases,
     scripts::script,
-    shell::{Answer, Shell, ShellError},
+    shell::{Answer, OpeningError, Shell, ShellLost},
     ssh::{self, Session, Target},
-    traces,
+    traces, waits,
 };
 use crate::model::{
     budget::Budget,
@@ -37,6 +42,9 @@ use crate::model::{
 };
 
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
+const PROBING: &str = "probing";
+const APPLYING: &str = "applying a phase";
+const UNDOING: &str = "undoing a deployment";
 /// For a release on its way to a host.
 pub const STAGE_LIMIT: Duration = Duration::from_secs(600);
 
@@ -76,13 +84,25 @@ impl SshHost {
         // Put back only once it has answered: an answer that comes late, or that nobody waits for any more,
         // would be taken for the next one's.
         let Some(mut connection) = slot.take() else { return Err(self.lost(doing, "not connected".to_owned())) };
-        match connection.shell.run(script, input, limit, line).await {
+        let answer = connection.shell.run(script, input, limit, line);
+        // Whoever applies or undoes says for what it waits, across connections that are cut.
+        let answer = match doing {
+            APPLYING | UNDOING => answer.await,
+            _ => waits::said(self.target.name(), || format!("{doing} to end"), answer).await,
+        };
+        match answer {
             Ok(answer) => {
                 *slot = Some(connection);
                 Ok(answer)
             }
-            Err(ShellError::Lost { why, heard }) => Err(HostError::Lost { doing, why, heard }),
-            Err(ShellError::NoRoot(why)) => Err(HostError::NoRoot { why }),
+            Err(ShellLost { why, late, heard }) => {
+                // The login and sudo have answered by then: what the probe asks is what is left.
+                let hint = match (doing, late) {
+                    (PROBING, true) => "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
+                    _ => "",
+                };
+                Err(HostError::Lost { doing, why: why + hint, heard })
+            }
         }
     }
 
@@ -93,8 +113,22 @@ impl SshHost {
         match slot {
             Some(connection) => Ok(connection),
             None => {
-                let session = ssh::connect(&self.target, &self.jumps).await?;
-                let shell = Shell::open(&session).await.map_err(|why| self.lost("opening a root shell", why))?;
+                let place = self.target.name();
+                let login = || format!("the login as {}", self.target.user());
+                let session = waits::said(place, login, Box::pin(ssh::connect(&self.target, &self.jumps))).await?;
+                let stage = std::sync::Mutex::new((Stage::LoginShell, Instant::now()));
+                let note = |next| *stage.lock().unwrap_or_else(PoisonError::into_inner) = (next, Instant::now());
+                let now = || {
+                    let (stage, since) = *stage.lock().unwrap_or_else(PoisonError::into_inner);
+                    Some((stage.to_string(), since))
+                };
+                let opened =
+                    waits::said_since(place, now, Box::pin(Shell::open(&session, self.target.user(), &note))).await;
+                let shell = opened.map_err(|error| match error {
+                    OpeningError::Lost(why) => self.lost("opening a root shell", why),
+                    OpeningError::Late(why) => HostError::Slow { why },
+                    OpeningError::Refused(why) => HostError::NoRoot { why },
+                })?;
                 Ok(slot.insert(Connection { session: Arc::new(session), shell }))
             }
         }
@@ -151,7 +185,7 @@ impl SshHost {
             directory = word(&directory),
             run = run_unit(&format!("{directory}/undo.sh"), argument, None),
         );
-        self.must("undoing a deployment", &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
+        self.must(UNDOING, &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
     }
 
     /// The releases that lie there.
@@ -186,17 +220,9 @@ impl SshHost {
 
 impl Host for SshHost {
     async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
-        let doing = "probing";
+        let doing = PROBING;
         let mut remembered = self.remembered.lock().await;
-        let probed = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await;
-        let answer = probed.map_err(|error| match error {
-            HostError::Lost { doing, why, heard } if why.starts_with("no answer") => HostError::Lost {
-                doing,
-                heard,
-                why: why + "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
-            },
-            error => error,
-        })?;
+        let answer = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await?;
         *remembered = Remembered::of(question, &answer.output);
         let fresh = Key::from_bytes(rand::random());
         parse::observation(question, &answer.output, &fresh).map_err(|why| HostError::Garbled {
@@ -258,7 +284,7 @@ impl Host for SshHost {
             .map_err(|source| HostError::Pack { release: format!("of phase {}", work.phase), source })?;
         let unit = paths::apply_unit(&work.fleet);
         let mut progress = Progress::default();
-        let doing = "applying a phase";
+        let doing = APPLYING;
         let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.

@@ -52,6 +52,8 @@ pub struct Budget {
     pub tree_bytes: u64,
     /// Characters of one text that a host answers (a message, an error's output, a line of a log).
     pub host_text: usize,
+    /// Bytes that a host may print at a login before its root shell answers.
+    pub greeting_bytes: usize,
     /// Lines that are kept of one log of a host.
     pub host_lines: usize,
     /// Bytes of the manifest on a host.
@@ -119,6 +121,7 @@ impl Budget {
         entries: 100_000,
         tree_bytes: 2 << 30,
         host_text: 4_000,
+        greeting_bytes: 1 << 20,
         host_lines: 100,
         manifest_bytes: 4 << 20,
         phases: 1_000,

@@ -32,6 +32,9 @@ pub struct Observation {
     pub nginx: Seen<LiveNginx>,
     /// Installed version by package asked about.
     pub packages: BTreeMap<String, Seen<String>>,
+    /// What stands against installing those that are not there.
+    #[serde(default)]
+    pub installing: Installing,
     pub users: BTreeMap<String, Seen<()>>,
     /// Releases asked about that lie on the instance.
     pub releases: BTreeMap<Digest, Seen<LiveRelease>>,
@@ -42,6 +45,17 @@ pub struct Observation {
     /// Certificates asked about, each with its key.
     #[serde(with = "super::pairs")]
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
+}
+
+/// What dpkg and apt say where a package that was asked about is not installed; nothing where all are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installing {
+    /// Packages that dpkg left half-way, each with its state.
+    pub half_way: BTreeMap<String, String>,
+    /// Whether dpkg was interrupted: apt installs nothing until it is told to go on.
+    pub interrupted: bool,
+    /// Why a simulated installation does not work, from apt's lists as they are.
+    pub refused: Option<String>,
 }
 
 /// A virtual environment, as it lies there.

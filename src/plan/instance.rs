@@ -193,8 +193,36 @@ impl<'a> Differ<'a> {
             }
         }
         if !missing.is_empty() {
+            self.installing(&missing);
             let reason = "declared and not installed; added, never removed, and not undone";
             self.step(order::PREPARE, &Resource::Packages, Action::InstallPackages { names: missing }, reason);
+        }
+    }
+
+    /// What stands against installing: nothing of it is this commit's.
+    fn installing(&mut self, missing: &[String]) {
+        let installing = &self.live.installing;
+        let missing = missing.join(", ");
+        if installing.interrupted {
+            let message = format!("dpkg was interrupted, so apt installs nothing, {missing} neither");
+            self.refuse(
+                "dpkg-interrupted",
+                message,
+                "`sudo dpkg --configure -a` there ends it, or says why not".into(),
+            );
+            return;
+        }
+        if !installing.half_way.is_empty() {
+            let named = installing.half_way.iter().map(|(package, state)| format!("{package} ({state})"));
+            let message = format!("dpkg left half-way: {}", named.collect::<Vec<_>>().join(", "));
+            let hint = "`sudo dpkg --configure -a` there ends it, or says why not; each installation tries it again";
+            self.findings.push(Finding::warning("half-installed", message).on(self.name()).hint(hint));
+        }
+        if let Some(why) = &installing.refused {
+            let message = format!("apt cannot install {missing} from its lists as they are: {why}");
+            let hint =
+                "its lists are fetched anew for this; look at `apt-cache policy` and /etc/apt/sources.list there";
+            self.findings.push(Finding::warning("not-installable", message).on(self.name()).hint(hint));
         }
     }
 

@@ -55,7 +55,9 @@ pub fn outcome(deployment: &Deployment, style: Style) -> String {
     text += &style.dim(&format!("Generation {} of {}{took}", deployment.generation, deployment.environment));
     text.push('\n');
     text += match deployment.outcome {
-        Some(Outcome::RolledBack) => "Everything is as it was before; packages, if any were installed, stay.\n",
+        Some(Outcome::RolledBack) => {
+            "Every file and unit is as it was before; packages stay as apt and dpkg left them.\n"
+        }
         Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
         Some(Outcome::Partial) if !deployment.failed.is_empty() => {
             "The instances that failed run what they ran before, and are tried again. `evenkeel rollback` takes the \

@@ -44,6 +44,13 @@ pub fn line(event: &Event, style: Style) -> String {
     }
 }
 
+/// That something is waited for, in one line: at an instance, or at this machine where it is empty.
+pub fn waiting(instance: &str, what: &str, seconds: u64, style: Style) -> String {
+    let words = format!("waiting for {}, for {seconds} s so far", one_line(what));
+    let words = style.as_mark(Mark::Busy, &words);
+    if instance.is_empty() { words } else { format!("  {instance:<16} {} {words}", style.mark(Mark::Busy)) }
+}
+
 /// The instance that it is about, where it is about one.
 pub fn instance(event: &Event) -> Option<&InstanceName> {
     match event {

@@ -204,6 +204,86 @@ pub fn what_dpkg_does_not_manage_is_told_with_what_mends_it(world: &World) {
     assert_is("what is half-way", audit().as_str(), "");
 }
 
+/// Another package fails once more each time that anything is installed.
+pub fn what_dpkg_left_half_way_is_said_and_no_fault_of_another_package(world: &World) {
+    let fleet = Fleet::new(world, "waits_halfway");
+    let h5 = world.host("h5");
+    let fails = "printf '#!/bin/sh\nexit 1\n' >tree/DEBIAN/postinst; chmod 755 tree/DEBIAN/postinst";
+    offer_with(h5, "labhalf", fails);
+    h5.run("apt-get update -q; ! apt-get install -y -q labhalf");
+    let _left = h5.until_dropped("true", "dpkg --purge --force-all labhalf labother");
+    offer(h5, "labother");
+    fleet.instance(h5, "packages: [labother]\n");
+    fleet.commit();
+    h5.run("apt-get update -q");
+    assert_is("what apt cannot by now", fleet.plan().findings("not-installable").len(), 0);
+    h5.run("rm -rf /var/lib/apt/lists/*");
+    let plan = fleet.plan();
+    assert_is("what apt cannot", plan.findings("not-installable").len(), 1);
+    let half = plan.findings("half-installed").join("\n");
+    assert!(half.contains("h5: ") && half.contains("labhalf (half-configured)"), "{half}");
+    fleet.apply().ends_with(0);
+    assert_is("what it brought", h5.run("cat /usr/share/labother/hello").as_str(), "hello");
+    assert_is(
+        "what is said where nothing is to be installed",
+        fleet.plan().json["findings"].to_string().as_str(),
+        "[]",
+    );
+
+    h5.run("touch /var/lib/dpkg/updates/0001");
+    let _updates = h5.until_dropped("true", "rm /var/lib/dpkg/updates/0001");
+    h5.run("dpkg-query -W labother");
+    fleet.instance(h5, "packages: [labother, labmore]\n");
+    fleet.commit();
+    fleet.apply().ends_with(4);
+    assert_is("what refuses", fleet.plan().findings("dpkg-interrupted").len(), 1);
+}
+
+pub fn a_lock_of_dpkg_is_waited_for_and_its_holder_said(world: &World) {
+    let fleet = Fleet::new(world, "waits_lock");
+    let h5 = world.host("h5");
+    offer(h5, "labwaits");
+    fleet.instance(h5, "packages: [labwaits]\n");
+    fleet.commit();
+    let lock = "import fcntl, time; file = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(file, fcntl.LOCK_EX); \
+                open('/run/locked', 'w'); time.sleep(9)";
+    h5.write("/run/hold.py", lock);
+    h5.run("systemd-run --quiet --collect --unit=locks.service python3 /run/hold.py");
+    wait_for("the lock", || h5.exists("/run/locked").then_some(()));
+    let holder = h5.unit("locks.service", "MainPID");
+    let mut apply = fleet.evenkeel("apply", &["--yes"]);
+    let output = apply.env("EVENKEEL_LOG", "evenkeel=warn").output().expect("evenkeel runs");
+    assert_is("its exit code", output.status.code(), Some(0));
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    for words in ["instance=h5", &format!("python3 (pid {holder}) holds"), "waited_s=5"] {
+        assert!(log.contains(words), "`{words}` is not said: {log}");
+    }
+    assert_is("what it brought", h5.run("cat /usr/share/labwaits/hello").as_str(), "hello");
+    h5.run("rm /run/locked /run/hold.py; dpkg --purge labwaits");
+}
+
+pub fn a_lock_of_dpkg_that_stays_condemns_no_commit(world: &World) {
+    let fleet = Fleet::new(world, "waits_locked");
+    let h5 = world.host("h5");
+    offer(h5, "labstays");
+    fleet.instance(h5, "packages: [labstays]\n");
+    fleet.commit();
+    // What apt says once it has waited long enough, here at once.
+    h5.write(
+        "/usr/local/sbin/apt-get",
+        "#!/bin/sh\ncase $* in *-s*Pattern*) exec /usr/bin/apt-get \"$@\" ;; esac\n\
+         echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (unattended-upgr)'; exit 100\n",
+    );
+    let locked = h5.until_dropped("chmod 755 /usr/local/sbin/apt-get", "rm /usr/local/sbin/apt-get");
+    fleet.apply().ends_with(3);
+    let failure = fleet.newest("/failure");
+    assert_is("its cause", failure["cause"].as_str(), Some("overtaken"));
+    assert!(failure["message"].as_str().is_some_and(|message| message.contains("unattended-upgr")), "{failure}");
+    drop(locked);
+    fleet.apply().ends_with(0);
+    h5.run("dpkg --purge labstays");
+}
+
 /// What dpkg said is remembered between looks; what somebody does meanwhile is seen all the same.
 pub fn a_package_that_somebody_removes_comes_back(world: &World) {
     let fleet = Fleet::new(world, "removed");

@@ -54,6 +54,7 @@ mod told;
 mod trace;
 mod undo;
 mod values;
+mod waits;
 mod world;
 
 use std::{
@@ -91,6 +92,9 @@ const TESTS: &[Test] = tests! {
         what_git_no_longer_declares_goes_and_nothing_else,
         a_declared_package_is_installed_once,
         what_dpkg_does_not_manage_is_told_with_what_mends_it,
+        what_dpkg_left_half_way_is_said_and_no_fault_of_another_package,
+        a_lock_of_dpkg_is_waited_for_and_its_holder_said,
+        a_lock_of_dpkg_that_stays_condemns_no_commit,
         a_package_that_somebody_removes_comes_back,
         an_old_unit_is_replaced_in_the_same_phase,
     }
@@ -116,6 +120,13 @@ const TESTS: &[Test] = tests! {
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
         a_site_that_nginx_refuses_is_a_failure_of_the_commit,
         a_reload_that_nginx_does_not_follow_rolls_the_site_back,
+    }
+    waits {
+        what_a_host_prints_or_asks_at_a_login_is_part_of_no_answer,
+        what_every_program_of_a_host_prints_besides_is_part_of_no_answer,
+        a_login_that_ends_is_told_in_the_hosts_own_words,
+        a_sudo_that_takes_its_time_is_waited_for_and_the_wait_is_said,
+        the_log_tells_each_sync_with_its_parts,
     }
     signed {
         an_apply_by_hand_is_signed_by_the_listed_key_of_the_agent needs "ssh-agent",

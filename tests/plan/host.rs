@@ -222,6 +222,7 @@ impl Host {
                 .iter()
                 .map(|name| (name.clone(), seen(self.packages.contains(name), "1.0".to_owned())))
                 .collect(),
+            installing: Default::default(),
             users: question.users.iter().map(|name| (name.clone(), seen(self.users.contains(name), ()))).collect(),
             releases: question
                 .releases

@@ -68,6 +68,7 @@ fn observe(state: &State, question: &Question) -> Observation {
             .iter()
             .map(|name| (name.clone(), seen(state.packages.contains(name), "1".to_owned())))
             .collect(),
+        installing: Default::default(),
         users: question.users.iter().map(|name| (name.clone(), Seen::Known(()))).collect(),
         releases: question
             .releases

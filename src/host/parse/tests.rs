@@ -358,7 +358,41 @@ fn what_stat_did_not_say_of_a_path_is_unknown() {
         assert!(of(&other).unknown().is_some(), "{other}");
     }
     let answer = with(AI_CORE, "files", Some("stat is not what it was"));
-    assert!(observation(&of_ai_core(), &answer, &KEY).is_err());
+    assert!(seen(&of_ai_core(), &answer).manifest.unknown().is_some());
+    assert!(seen(&of_ai_core(), &answer).files[path].unknown().is_some());
+}
+
+/// uutils quotes and numbers, and a library that cannot be preloaded has each program complain.
+#[test]
+fn what_another_stat_prints_is_read_alike() {
+    let (path, noise) = ("/etc/nginx/sites-enabled/default", "ERROR: ld.so: object 'x' cannot be preloaded: ignored.");
+    let of = |line: &str| {
+        let files = format!("{noise}\n{line}\nstat: cannot statx '/var/lib/evenkeel/sophia/manifest': Not a directory");
+        seen(&of_ai_core(), &with(&with(AI_CORE, "files", Some(&files)), "manifest", None)).files[path].clone()
+    };
+    let absent = format!("stat: cannot stat '{path}': No such file or directory (os error 2)");
+    assert_eq!(of(&absent), Seen::Absent);
+    for quote in ["", "\"", "'"] {
+        let link = format!("a1ff root:root {quote}{path}{quote} -> {quote}/somewhere{quote}");
+        assert_eq!(of(&link), Seen::Known(LiveFile::Symlink { target: "/somewhere".to_owned() }), "{link}");
+    }
+}
+
+#[test]
+fn what_stands_against_an_installation_is_told_only_where_it_is_asked() {
+    let told = |sections: &str| {
+        let answer = String::from_utf8(AI_CORE.to_vec()).expect("text");
+        let (before, end) = answer.rsplit_once("end 0").expect("its end");
+        seen(&of_ai_core(), format!("{before}{sections}end 0{end}").as_bytes()).installing
+    };
+    assert_eq!(told(""), Installing::default());
+    let of = |name: &str, text: &str| format!("{name} {}\n{text}\n", text.len());
+    let half = of("dpkg-half", "half-configured oddfail\nunpacked other");
+    let all = told(&(half + &of("dpkg-updates", "0001") + &of("simulated", "E: Unable to locate\nE: really")));
+    assert_eq!(all.half_way.keys().collect::<Vec<_>>(), ["oddfail", "other"]);
+    assert!(all.interrupted);
+    assert_eq!(all.refused.as_deref(), Some("E: Unable to locate E: really"));
+    assert!(!told(&of("dpkg-updates", "tmp.i")).interrupted, "a file that dpkg has not finished is no update");
 }
 
 #[test]

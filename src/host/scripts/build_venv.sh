@@ -42,7 +42,7 @@ build_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC
     return 1
   fi
   made=$new/in/$2
-  chown -hR root:root -- "$made" && chmod -R a-s,a+rX,go-w -- "$made" &&
+  chown -hR -- root:root "$made" && chmod -R -- a-s,a+rX,go-w "$made" &&
     venv_made "$made" "$kind" >"$new/made" && mv -fT -- "$new/made" "$made/made" && sync -f "$made" || return 1
   renewed "$2" || return 1
   if [ -e "$venvs/$2" ]; then mv -T -- "$venvs/$2" "$new/old" || return 1; fi

@@ -26,10 +26,10 @@ section key "$key"
 
 manifest=
 if [ -e "$base/manifest" ]; then
-  if manifest=$(cat "$base/manifest" 2>&1); then
+  if manifest=$(cat "$base/manifest" 2>/dev/null); then
     section manifest "$manifest"
   else
-    section '?manifest' "$manifest"
+    section '?manifest' "$(cat "$base/manifest" 2>&1 >/dev/null)"
     manifest=
   fi
 fi
@@ -64,7 +64,8 @@ if [ "$units" ]; then
 fi
 
 # Files: type and mode, owner, name, where a link points; the working directories of units are links too.
-# What is absent stat says so of.
+# What is absent stat says so of. Nowhere else standard error lies among answers: a library that cannot be preloaded,
+# say, has every program complain there.
 IFS=$newline
 section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" "$base/key" $directories 2>&1)"
 set --
@@ -75,12 +76,12 @@ done
 for pair in $certificates; do
   if [ -f "${pair%%"$tab"*}" ]; then set -- "$@" "${pair%%"$tab"*}"; fi
 done
-if [ $# != 0 ]; then section digests "$(sha256sum -- "$@" 2>&1)"; fi
+if [ $# != 0 ]; then section digests "$(sha256sum -- "$@" 2>/dev/null)"; fi
 unset IFS
 
 # Who listens, and in which control group (which names its unit) each listener's process is. Hosts with
 # several hierarchies have a line for each; those of systemd say the same.
-if listeners=$(ss -Hltnp 2>&1); then
+if listeners=$(ss -Hltnp 2>/dev/null); then
   section listeners "$listeners"
   seen=' '
   groups=
@@ -128,7 +129,7 @@ if listeners=$(ss -Hltnp 2>&1); then
     section strangers "$uptime$strangers"
   fi
 else
-  section '?listeners' "$listeners (package iproute2 has ss)"
+  section '?listeners' "$(ss -Hltnp 2>&1 >/dev/null) (package iproute2 has ss)"
 fi
 
 way_in
@@ -139,7 +140,7 @@ section way "$way"
 if command -v nginx >/dev/null; then
   if [ -d /var/log/nginx ]; then section nginx installed; else section nginx 'installed no-log-folder'; fi
   if [ "$digest_port" ]; then
-    said=$(ask_nginx "$fleet" "$digest_port" "$site_address" "$site_proofs" 2>&1)
+    said=$(ask_nginx "$fleet" "$digest_port" "$site_address" "$site_proofs" 2>/dev/null)
     first=${said%%"$newline"*}
     case $first in
     'digest answered '*) section digest "${first#digest answered }" ;;
@@ -203,7 +204,7 @@ if [ "$interpreters" ]; then
     if [ ! -e "$interpreter" ]; then
       said="$said$interpreter absent$newline"
     elif kind=$(venv_kind "$interpreter"); then
-      said="$said$interpreter is $kind$newline"
+      said="$said$interpreter is ${kind##*"$newline"}$newline"
     else
       said="$said$interpreter fails ${kind##*"$newline"}$newline"
     fi
@@ -213,7 +214,7 @@ if [ "$interpreters" ]; then
   for venv in $venvs; do
     if [ ! -e "$base/venvs/$venv" ]; then
       said="$said$venv absent$newline"
-    elif made=$(cat "$base/venvs/$venv/made" 2>&1) && [ "$made" = "$(venv_made "$base/venvs/$venv" "${made%% *}")" ]; then
+    elif made=$(cat "$base/venvs/$venv/made" 2>/dev/null) && [ "$made" = "$(venv_made "$base/venvs/$venv" "${made%% *}")" ]; then
       said="$said$venv whole ${made%% *}$newline"
     else
       said="$said$venv damaged$newline"
@@ -229,7 +230,8 @@ fi
 if [ "$packages" ]; then
   database=$(stat -c '%i %s %y %z' /var/lib/dpkg/status /var/lib/dpkg/updates 2>/dev/null) || database=
   if [ "$database" ] && [ "$database" = "$packages_database" ]; then
-    section packages "$packages_said"
+    installed=$packages_said
+    section packages "$installed"
   else
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' -- $packages 2>/dev/null)
     case $? in
@@ -239,6 +241,22 @@ if [ "$packages" ]; then
     esac
   fi
   section packages-database "$database"
+  # Only where something is to be installed: whether apt can, from its lists as they are, and what dpkg left half-way.
+  missing=
+  for package in $packages; do
+    case $newline$installed in *"${newline}installed $package "*) ;; *) missing="$missing $package" ;; esac
+  done
+  if [ "$missing" ]; then
+    section dpkg-half "$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep '^half-\|^unpacked ')"
+    section dpkg-updates "$(ls /var/lib/dpkg/updates 2>/dev/null)"
+    simulated=$(timeout 10 apt-get -s -q -y -o Debug::NoLocking=true -o APT::Cmd::Pattern-Only=true \
+      --no-install-recommends install -- $missing 2>&1)
+    case $? in
+    0) section simulated '' ;;
+    124) ;;
+    *) section simulated "$(printf '%s\n' "$simulated" | sed -n '/^E:/,$p')" ;;
+    esac
+  fi
 fi
 # 2: some are not there.
 if [ "$users" ]; then
