@@ -38,7 +38,7 @@ impl FailureScope<'_> {
 /// Whether the failure can be one instance's alone.
 fn is_the_instances(cause: Cause) -> bool {
     match cause {
-        Cause::Step | Cause::Lost | Cause::Overtaken | Cause::Interrupted => true,
+        Cause::Step | Cause::Lost | Cause::Overtaken | Cause::Interrupted | Cause::Hindered => true,
         Cause::Cancelled | Cause::Refused | Cause::Build => false,
     }
 }

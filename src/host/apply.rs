@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::quote::word;
+use super::{quote::word, scripts::script};
 use crate::model::{budget::Budget, digest::Digest, name::FleetName, paths, seal::Key, text};
 
 /// How the scripts' refusals end of what has changed since the plan was made.
@@ -83,6 +83,11 @@ pub enum StepEvent {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Event(StepEvent),
+    /// The host does not let the unit do its work: a step failed for that, and nothing was touched.
+    Hindered {
+        step: String,
+        message: String,
+    },
     /// The unit has ended: systemd's word for how.
     End(String),
 }
@@ -98,6 +103,7 @@ impl Line {
             "done" => Line::Event(StepEvent::Done(subject)),
             "failed" => Line::Event(StepEvent::Failed { step: subject, message: message() }),
             "undo-failed" => Line::Event(StepEvent::UndoFailed { subject, message: message() }),
+            "hindered" => Line::Hindered { message: message(), step: subject },
             "end" => Line::End(subject),
             _ => return None,
         })
@@ -156,12 +162,13 @@ impl PhaseWork {
             "set -e\nexec 2>&1\nunit={unit}\ndeployment={deployment}\nphase={phase}\nevents={events}\n\
              if [ ! -e \"$events\" ]; then\n\
              {UNPACK}\n\
-             {run}fi\n{follow}",
+             {run}fi\n{drop_ins}{follow}",
             unit = word(unit),
             deployment = word(&self.deployment()),
             phase = self.phase,
             events = word(&self.events()),
             run = run_unit(&start, "", Some(&stop)),
+            drop_ins = script!("drop_ins.sh"),
             follow = FOLLOW,
         )
     }
@@ -203,8 +210,24 @@ tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
 /// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there.
-const FOLLOW: &str = r#"tries=0
-until [ -e "$events" ] || [ "$tries" = 200 ]; do tries=$((tries + 1)); sleep 0.02; done
+/// One that ended without any was kept from writing them, as a drop-in for all services does that hardens them.
+const FOLLOW: &str = r#"runs() { case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) ;; *) false ;; esac; }
+tries=0
+until [ -e "$events" ]; do
+  tries=$((tries + 1))
+  if [ "$tries" = 100 ]; then
+    tries=0
+    echo
+    if ! runs && [ ! -e "$events" ]; then
+      drop_ins_on_disk "$unit"
+      found=$(printf '%s' "$found" | sed 1d | tr '\n' ' ')
+      printf 'hindered\tbegin\t%s cannot write to %s on this host%s\nend\thindered\t-\n' "$unit" "$deployment" \
+        "${found:+; systemd adds to it what evenkeel did not write: ${found% }}"
+      exit 0
+    fi
+  fi
+  sleep 0.02
+done
 quiet=0
 while :; do
   if IFS= read -r line; then
@@ -216,11 +239,10 @@ while :; do
     if [ "$quiet" = 100 ]; then
       quiet=0
       echo
-      case $(systemctl show --value -p ActiveState "$unit") in
-      active | activating | deactivating | reloading) ;;
-      *) if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi
-         case $line in end*) break ;; esac ;;
-      esac
+      if ! runs; then
+        if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi
+        case $line in end*) break ;; esac
+      fi
     fi
     sleep 0.02
   fi

@@ -75,6 +75,9 @@ pub enum HostError {
     /// Something there is no longer as the plan saw it, or a newer deployment has begun.
     #[error("{message}")]
     Overtaken { step: String, message: String },
+    /// The host does not let evenkeel's own unit work: nothing was touched.
+    #[error("{message}")]
+    Hindered { step: String, message: String },
     #[error("phase {phase} was cut off: the host went down, or its script was killed")]
     CutOff { phase: u32 },
     #[error(
@@ -104,6 +107,7 @@ impl HostError {
             HostError::Connect(_) | HostError::Lost { .. } | HostError::NoRoot { .. } => Cause::Lost,
             HostError::Busy { .. } | HostError::Overtaken { .. } => Cause::Overtaken,
             HostError::CutOff { .. } => Cause::Interrupted,
+            HostError::Hindered { .. } => Cause::Hindered,
             HostError::Status { .. }
             | HostError::Garbled { .. }
             | HostError::Step { .. }
@@ -113,7 +117,7 @@ impl HostError {
         };
         let (step, log) = match self {
             HostError::Step { step, log, .. } => (step.clone(), log.clone()),
-            HostError::Overtaken { step, .. } => (step.clone(), Vec::new()),
+            HostError::Overtaken { step, .. } | HostError::Hindered { step, .. } => (step.clone(), Vec::new()),
             _ => (String::new(), Vec::new()),
         };
         Failure { instance: instance.clone(), step, message: self.to_string(), cause, log }
@@ -196,6 +200,9 @@ pub trait Host: Send + Sync + 'static {
     fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;
 
     fn health(&self, check: &HealthCheck) -> impl Future<Output = Health> + Send;
+
+    /// The drop-ins that systemd has read for a unit: none of them is evenkeel's.
+    fn drop_ins(&self, unit: &str) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
 
     /// The last lines a unit logged.
     fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;

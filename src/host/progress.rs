@@ -18,6 +18,7 @@ pub(super) struct Progress {
     /// Events that were read since the file was read from its start.
     read: usize,
     failed: Option<(String, String)>,
+    is_hindered: bool,
     end: Option<String>,
 }
 
@@ -30,7 +31,13 @@ impl Progress {
     /// A line that is no event is what starting the unit said: it comes once, and the events come again. An end is
     /// taken wherever it stands: a host that lost power may have lost events that were told.
     pub fn line(&mut self, line: &str, events: &mut (dyn FnMut(StepEvent) + Send)) {
-        match Line::parse(line) {
+        let line = Line::parse(line);
+        self.is_hindered |= matches!(line, Some(Line::Hindered { .. }));
+        let line = match line {
+            Some(Line::Hindered { step, message }) => Some(Line::Event(StepEvent::Failed { step, message })),
+            line => line,
+        };
+        match line {
             Some(Line::Event(event)) => {
                 self.read += 1;
                 if self.read <= self.told {
@@ -43,7 +50,7 @@ impl Progress {
                 events(event);
             }
             Some(Line::End(result)) => self.end = Some(result),
-            None => {}
+            Some(Line::Hindered { .. }) | None => {}
         }
     }
 
@@ -53,6 +60,7 @@ impl Progress {
             (75, _, _) => Err(HostError::Busy { unit }),
             // What a host that goes down makes fail on its way says nothing of the step.
             (_, Some(result), _) if result == "cut-off" => Err(HostError::CutOff { phase: work.phase }),
+            (_, Some(_), Some((step, message))) if self.is_hindered => Err(HostError::Hindered { step, message }),
             (_, Some(_), Some((step, message))) if message.ends_with(OVERTAKEN) => {
                 Err(HostError::Overtaken { step, message })
             }
@@ -105,5 +113,14 @@ mod tests {
         let [started, done] = PHASE;
         let (_, end) = told(&[&[started, done], &[started, "end\tcut-off\t-"]]);
         assert_eq!(end.as_deref(), Some("cut-off"));
+    }
+
+    #[test]
+    fn what_a_host_does_not_let_its_unit_do_is_no_fault_of_the_step() {
+        let mut progress = Progress::default();
+        progress.line("hindered\tbegin\tit cannot write to /etc", &mut |_| {});
+        progress.line("end\texit-code\tyes", &mut |_| {});
+        let is_failed = matches!(&progress.failed, Some((step, why)) if step == "begin" && why.contains("/etc"));
+        assert!(is_failed && progress.is_hindered, "{progress:?}");
     }
 }

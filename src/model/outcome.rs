@@ -149,6 +149,8 @@ pub enum Cause {
     Overtaken,
     /// The controller, or the host, was stopped in the middle.
     Interrupted,
+    /// The host does not let evenkeel's own unit do its work there; nothing was touched.
+    Hindered,
     /// It was refused, and nothing was touched.
     Refused,
     /// What it deploys could not be built, and nothing was touched.
@@ -160,7 +162,7 @@ impl Cause {
     pub fn condemns(self) -> bool {
         match self {
             Cause::Step | Cause::Lost | Cause::Cancelled | Cause::Build => true,
-            Cause::Overtaken | Cause::Interrupted | Cause::Refused => false,
+            Cause::Overtaken | Cause::Interrupted | Cause::Hindered | Cause::Refused => false,
         }
     }
 }

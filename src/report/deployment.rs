@@ -116,7 +116,7 @@ pub(super) fn what(deployment: &Deployment) -> String {
                 Cause::Cancelled => format!("cancelled {}", one_line(&failure.message)),
                 Cause::Interrupted => "it was interrupted".to_owned(),
                 Cause::Lost => format!("{} was lost", failure.instance),
-                Cause::Step | Cause::Overtaken | Cause::Refused | Cause::Build => {
+                Cause::Step | Cause::Overtaken | Cause::Hindered | Cause::Refused | Cause::Build => {
                     format!("{} failed on {}", resource(failure), failure.instance)
                 }
             }

@@ -8,6 +8,7 @@ set -u
 umask 022
 payload=$directory/payload
 journal=$directory/journal
+own_unit=evenkeel-${base##*/}.service
 : >>"$events"
 
 say() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$events"; }
@@ -21,13 +22,17 @@ step() {
   if output=$("$@" 2>&1); then
     say 'done' "$id" ''
   else
+    status=$?
     # A host that goes down ends what runs on it: that says nothing of the step.
     [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit 1
     # On a disk that is full this is to be read all the same, and says more than `I/O error`.
     room=$(df -k --output=avail -- "$base" | tail -n 1)
     [ "${room:-0}" -ge 64 ] || output="$output (the disk of $base is full)"
     rm -f -- "$base/deployments/$name/reserve"
-    say failed "$id" "$(flat "$output")"
+    # What systemd adds to this very unit may be why.
+    added=$(systemctl show --value -p DropInPaths -- "$own_unit")
+    [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added)"
+    if [ "$1-$status" = begin-77 ]; then say hindered "$id" "$(flat "$output")"; else say failed "$id" "$(flat "$output")"; fi
     exit 1
   fi
 }
@@ -146,7 +151,11 @@ enable_unit() { note enabled "$1" && systemctl enable --no-reload --quiet -- "$1
 run_unit() { # start|restart UNIT
   note active "$2" || return 1
   systemctl reset-failed --quiet -- "$2" 2>/dev/null
-  systemctl "$1" -- "$2"
+  systemctl "$1" -- "$2" && return
+  # Told now: what is new here is gone once this is undone.
+  added=$(systemctl show --value -p DropInPaths -- "$2")
+  [ -z "$added" ] || echo "$2 is changed by $added, not by evenkeel"
+  return 1
 }
 start_unit() { run_unit start "$1"; }
 restart_unit() { run_unit restart "$1"; }
@@ -245,8 +254,22 @@ put() { # FILE LINE
   printf '%s\n' "$2" >"$1.new" && sync "$1.new" && mv -fT -- "$1.new" "$1" && sync "$base"
 }
 
-# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`.
-begin() { # MANIFEST
+# Whether this unit may write to each folder, or to where it would be made. Status 77 (EX_NOPERM): the host does not let
+# it, whatever is to be written.
+writable() { # FOLDER...
+  for folder; do
+    while [ ! -e "$folder" ] && [ "${folder%/*}" ]; do folder=${folder%/*}; done
+    [ -w "$folder" ] && continue
+    echo "$own_unit cannot write to $folder on this host, whatever is deployed"
+    return 77
+  done
+}
+
+# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`; into the folders it writes.
+begin() { # MANIFEST FOLDER...
+  expected=$1
+  shift
+  writable "$base" "$@" || return
   newest=0
   open=$name
   [ -e "$base/generation" ] && read -r newest <"$base/generation"
@@ -270,7 +293,7 @@ begin() { # MANIFEST
     echo "deployment $name has been undone here meanwhile; plan again"
     return 1
   fi
-  still "$base/manifest" "$1" || return 1
+  still "$base/manifest" "$expected" || return 1
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
   # One that goes on after its end, as a recovery may have it, is finished no more.
   finished=$base/deployments/$name/finished
@@ -286,6 +309,13 @@ take_key() { # PAYLOAD
   [ -e "$base/key" ] || install_file "$1" "$base/key" 0600 || return 1
   cmp -s -- "$payload/$1" "$base/key" && return 0
   echo "$base/key was made by another deployment meanwhile; plan again"
+  return 1
+}
+
+# Folders from the outermost on: once nobody else can write to one, nobody can put a link in the place of what lies in it.
+mend_folder() { # PATH MODE
+  [ -d "$1" ] && [ ! -L "$1" ] && chown -h root -- "$1" && chmod "$2" -- "$1" && return 0
+  echo "$1 is no folder; plan again"
   return 1
 }
 
