@@ -80,7 +80,7 @@ pub fn environment(
             observe_interval: file.observe_interval.as_deref().copied().unwrap_or(OBSERVE_INTERVAL),
             drift: DriftPolicy {
                 default: file.drift.unwrap_or_default(),
-                by_difference: file.drift_of.clone().unwrap_or_default(),
+                by_difference: file.drift_of.iter().flatten().map(|(kind, rule)| (*kind, rule.value)).collect(),
             },
             on_instance_failure: match file.on_instance_failure {
                 Some(InstanceFailureRule::LeaveOut) => {

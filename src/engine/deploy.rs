@@ -347,6 +347,12 @@ impl<H: Host> Deployment<'_, H> {
         let step = steps.iter().find(|step| step.id == failure.step);
         let unit = step.map(|step| step.action.subject()).filter(|subject| subject.ends_with(".service"));
         if let Some(unit) = unit {
+            // Whatever it is that failed, this is not what the commit declares.
+            let mut drop_ins = host.drop_ins(&unit).await.unwrap_or_default();
+            drop_ins.retain(|path| !failure.message.contains(path.as_str()));
+            if !drop_ins.is_empty() {
+                failure.message += &format!("; {unit} is changed by {}, not by evenkeel", drop_ins.join(", "));
+            }
             match host.log(&unit, LOG_LINES).await {
                 Ok(lines) => failure.log = lines,
                 Err(error) => failure.log = vec![format!("its log could not be read: {error}")],

@@ -14,12 +14,10 @@ use crate::{
     host::{self, Host},
     model::{
         desired::{Replica, Resource},
-        finding::Finding,
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
         plan::{Action, Commits, InstanceState, Plan, Step},
     },
-    plan::NOT_SERVED,
     report::{
         self,
         status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
@@ -170,7 +168,13 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
             why = why.filter(|_| health != Health::Unknown);
             Sync::Unknown
         }
-        None => Sync::Synced,
+        None => match plan.instances.get(instance).and_then(|plan| plan.drift_of(&resource)) {
+            Some(drift) => {
+                why = why.or(Some(drift));
+                Sync::OutOfSync
+            }
+            None => Sync::Synced,
+        },
     };
     ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
 }
@@ -209,12 +213,8 @@ fn instance_sync(state: Option<&InstanceState>, plan: &Plan, name: &InstanceName
     match state {
         Some(InstanceState::AsDeclared) => {
             // What is reported and left is no step.
-            let about = |finding: &&Finding| {
-                matches!(finding.code.as_str(), "drift" | NOT_SERVED)
-                    && finding.instance.as_deref() == Some(name.as_str())
-            };
-            let drifted: Vec<&str> =
-                plan.findings.iter().filter(about).map(|finding| finding.message.as_str()).collect();
+            let of = plan.instances.get(name).into_iter().flat_map(|instance| &instance.drift);
+            let drifted: Vec<&str> = of.map(|(_, why)| why.as_str()).collect();
             if drifted.is_empty() { (Sync::Synced, None) } else { (Sync::OutOfSync, Some(drifted.join("; "))) }
         }
         Some(InstanceState::Changes) => {

@@ -176,10 +176,12 @@ fn live(name: &InstanceName, resource: &Resource, unit: Option<&str>, plan: &Pla
     });
     let state = plan.instances.get(name).map(|instance| &instance.state);
     let step = plan.steps.iter().find(|step| step.instance == *name && step.resource == *resource);
+    let drift = plan.instances.get(name).and_then(|instance| instance.drift_of(resource));
     let sync = match (step, state) {
+        (Some(step), _) if drift.is_some() => format!("differs: {}; {}", step.reason, drift.unwrap_or_default()),
         (Some(step), _) => format!("differs: {}", step.reason),
         (None, Some(InstanceState::Unknown(why))) => format!("not known: {why}"),
-        (None, _) => "as declared".to_owned(),
+        (None, _) => drift.map_or("as declared".to_owned(), |why| format!("differs: {why}")),
     };
     process.unwrap_or_default() + &sync
 }

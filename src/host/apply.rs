@@ -179,13 +179,14 @@ impl PhaseWork {
              if [ ! -e \"$events\" ]; then\n\
              {UNPACK}\n\
              {way_in}way_in\nprintf '%s' \"$way\" >\"$deployment/$phase/way-in\"\n\
-             {run}fi\n{follow}",
+             {run}fi\n{drop_ins}{follow}",
             unit = word(unit),
             deployment = word(&self.deployment()),
             phase = self.phase,
             events = word(&self.events()),
             way_in = script!("way_in.sh"),
             run = run_unit(&start, "", Some(&stop)),
+            drop_ins = script!("drop_ins.sh"),
             follow = FOLLOW,
         )
     }
@@ -230,8 +231,24 @@ tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
 /// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there.
-const FOLLOW: &str = r#"tries=0
-until [ -e "$events" ] || [ "$tries" = 200 ]; do tries=$((tries + 1)); sleep 0.02; done
+/// One that ended without any was kept from writing them, as a drop-in for all services does that hardens them.
+const FOLLOW: &str = r#"runs() { case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) ;; *) false ;; esac; }
+tries=0
+until [ -e "$events" ]; do
+  tries=$((tries + 1))
+  if [ "$tries" = 100 ]; then
+    tries=0
+    echo
+    if ! runs && [ ! -e "$events" ]; then
+      drop_ins_on_disk "$unit"
+      found=$(printf '%s' "$found" | sed 1d | tr '\n' ' ')
+      printf 'failed\tbegin\thost\t%s cannot write to %s on this host%s\nend\thindered\t-\n' "$unit" "$deployment" \
+        "${found:+; systemd adds to it what evenkeel did not write: ${found% }}"
+      exit 0
+    fi
+  fi
+  sleep 0.02
+done
 quiet=0
 while :; do
   if IFS= read -r line; then
@@ -243,11 +260,10 @@ while :; do
     if [ "$quiet" = 100 ]; then
       quiet=0
       echo
-      case $(systemctl show --value -p ActiveState "$unit") in
-      active | activating | deactivating | reloading) ;;
-      *) if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi
-         case $line in end*) break ;; esac ;;
-      esac
+      if ! runs; then
+        if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi
+        case $line in end*) break ;; esac
+      fi
     fi
     sleep 0.02
   fi

@@ -1,7 +1,7 @@
 //! The steps of one phase on one instance, as the script that the host's systemd runs, with the bytes
 //! it needs.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     apply::PhaseWork,
@@ -87,7 +87,9 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     };
     let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
     let union = store(work.manifest_during.as_bytes());
-    let _ = writeln!(script, "step begin begin {}", word(&expected));
+    let folders: BTreeSet<String> = steps.iter().filter_map(|step| folder(&step.action)).map(word).collect();
+    let folders = folders.into_iter().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(script, "step begin begin {} {folders}", word(&expected));
     if let Some(key) = &work.new_key {
         let key = store(key.write().as_bytes());
         let _ = writeln!(script, "step key take_key {key}");
@@ -123,6 +125,16 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
     script
 }
 
+/// The folder in which a step changes a file.
+fn folder(action: &Action) -> Option<&str> {
+    match action {
+        Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
+            path.rsplit_once('/').map(|(folder, _)| folder)
+        }
+        _ => None,
+    }
+}
+
 /// The unit whose process a step starts or stops.
 fn process(action: &Action) -> Option<&str> {
     match action {
@@ -134,7 +146,7 @@ fn process(action: &Action) -> Option<&str> {
 /// What systemd reads anew only when told. Whether a unit is enabled it remembers, too.
 fn touches_units(action: &Action) -> bool {
     match action {
-        Action::EnableUnit { .. } => true,
+        Action::EnableUnit { .. } | Action::ReadUnits { .. } => true,
         Action::WriteFile { path, .. } | Action::RemoveFile { path, .. } => path.starts_with("/etc/systemd/system/"),
         _ => false,
     }
@@ -160,6 +172,9 @@ fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<St
         }
         Action::RemoveFile { path, before } => format!("remove_file {} {}", word(path), before_word(before)),
         Action::SealManifest { .. } => "seal".to_owned(),
+        Action::MendFolder { path, mode, .. } => format!("mend_folder {} {mode:05o}", word(path)),
+        // As for every unit that is written: once, before the first process of the phase.
+        Action::ReadUnits { .. } => ":".to_owned(),
         Action::StopUnit { unit, foreign: true } => format!("stop_foreign {}", word(unit)),
         Action::StopUnit { unit, foreign: false } => format!("stop_unit {}", word(unit)),
         Action::EnableUnit { unit } => format!("enable_unit {}", word(unit)),

@@ -204,6 +204,9 @@ pub trait Host: Send + Sync + 'static {
 
     fn health(&self, check: &HealthCheck) -> impl Future<Output = Health> + Send;
 
+    /// The drop-ins that systemd has read for a unit: none of them is evenkeel's.
+    fn drop_ins(&self, unit: &str) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
+
     /// The last lines a unit logged.
     fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
 }

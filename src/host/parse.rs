@@ -4,6 +4,7 @@
 //! whole, never a host on which things are absent.
 
 mod certificates;
+mod drop_ins;
 mod nginx;
 mod seal;
 mod strangers;
@@ -20,7 +21,7 @@ use crate::model::{
     digest::Digest,
     generation,
     manifest::Manifest,
-    observation::{Installing, Listener, LiveFile, LiveRelease, LiveUnit, Observation},
+    observation::{Installing, Listener, LiveFile, LiveFolder, LiveRelease, LiveUnit, Observation},
     seal::{Key, Seal},
     seen::Seen,
     text,
@@ -79,7 +80,15 @@ impl Sections {
 /// `fresh` is the key of a host that has none yet.
 pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Result<Observation, String> {
     let sections = Sections::read(answer)?;
-    let Stat { mut files, directories } = Stat::read(&sections)?;
+    let Stat { mut files, mut folders, directories } = Stat::read(&sections)?;
+    folders.retain(|path, _| question.folders.contains(path));
+    for path in question.folders.iter().filter(|path| !question.paths.contains(*path)) {
+        let seen = files.remove(path).unwrap_or_else(|| missing(&sections, path));
+        if !folders.contains_key(path) {
+            let why = || Seen::Unknown(seen.unknown().unwrap_or("it is no folder").to_owned());
+            folders.insert(path.clone(), if seen.is_absent() { Seen::Absent } else { why() });
+        }
+    }
     let manifest_path = format!("{}/manifest", question.base);
     let manifest_file = files.remove(&manifest_path).unwrap_or_else(|| missing(&sections, &manifest_path));
     let key_file = files.remove(&format!("{}/key", question.base));
@@ -112,6 +121,9 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         listeners: listeners(&sections),
         strangers: strangers::strangers(&sections),
         way_in: strangers::way_in(&sections),
+        drop_ins: drop_ins::settings(&sections),
+        own_drop_ins: drop_ins::lines(sections.one("own-drop-ins").unwrap_or_default()),
+        folders,
         nginx,
         packages: packages(&sections, question),
         installing: installing(&sections),
@@ -168,6 +180,7 @@ fn newest_generation(sections: &Sections, base: &str) -> Seen<u64> {
 /// Lines of `stat -c '%f %U:%G %N'` on paths and, as `/proc/PID/cwd`, on working directories.
 struct Stat<'a> {
     files: BTreeMap<String, Seen<LiveFile>>,
+    folders: BTreeMap<String, Seen<LiveFolder>>,
     directories: HashMap<u32, &'a str>,
 }
 
@@ -180,7 +193,7 @@ impl<'a> Stat<'a> {
             .filter_map(|line| line.split_once("  "))
             .map(|(digest, path)| (path, digest))
             .collect();
-        let mut stat = Self { files: BTreeMap::new(), directories: HashMap::new() };
+        let mut stat = Self { files: BTreeMap::new(), folders: BTreeMap::new(), directories: HashMap::new() };
         for line in sections.one("files").ok_or("it has no files")?.lines().filter(|line| !line.starts_with("stat: ")) {
             let mut fields = line.splitn(3, ' ');
             // What anything else complains of there says nothing of a file, and a file that is not told of is not known.
@@ -193,6 +206,10 @@ impl<'a> Stat<'a> {
             let link = if is_link(raw) { name.split_once(" -> ") } else { None };
             let (path, target) =
                 link.map_or((unquoted(name), None), |(path, target)| (unquoted(path), Some(unquoted(target))));
+            if raw & 0o170_000 == 0o040_000 {
+                let folder = LiveFolder { mode: raw & 0o7777, owner: owner.to_owned() };
+                stat.folders.insert(path.to_string(), Seen::Known(folder));
+            }
             match (process(path), target) {
                 (Some(pid), Some(directory)) => _ = stat.directories.insert(pid, directory),
                 _ => _ = stat.files.insert(path.to_owned(), file(raw, owner, digests.get(path).copied(), target)),
@@ -261,10 +278,12 @@ fn units(sections: &Sections, directories: &HashMap<u32, &str>) -> Result<BTreeM
     if blocks.len() != names.len() {
         return Err(format!("{} units were asked about and {} answered", names.len(), blocks.len()));
     }
-    Ok(names.into_iter().zip(blocks).map(|(name, block)| (name.to_owned(), unit(block, directories))).collect())
+    let unread = drop_ins::unread(sections);
+    let of = |name: &str, block| unit(block, directories, unread.get(name).cloned().unwrap_or_default());
+    Ok(names.into_iter().zip(blocks).map(|(name, block)| (name.to_owned(), of(name, block))).collect())
 }
 
-fn unit(block: &str, directories: &HashMap<u32, &str>) -> Seen<LiveUnit> {
+fn unit(block: &str, directories: &HashMap<u32, &str>, unread: Vec<String>) -> Seen<LiveUnit> {
     let fields: HashMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
     let main_pid = field("MainPID").parse().unwrap_or(0);
@@ -278,8 +297,17 @@ fn unit(block: &str, directories: &HashMap<u32, &str>) -> Seen<LiveUnit> {
             enabled: field("UnitFileState"),
             main_pid,
             directory: directories.get(&main_pid).map(|path| (*path).to_owned()),
+            fragment: field("FragmentPath"),
+            drop_ins: drop_ins::words(&field("DropInPaths")),
+            needs_reload: field("NeedDaemonReload") == "yes",
+            unread,
         }),
     }
+}
+
+/// What `systemctl show` lists as `DropInPaths`.
+pub(super) fn drop_in_words(text: &str) -> Vec<String> {
+    drop_ins::words(text)
 }
 
 /// Lines of `ss -Hltnp`: state, two queues, local address, peer address, `users:(("name",pid=N,fd=N),…)`.

@@ -7,9 +7,11 @@ use std::{
 
 use super::{parse, quote::assign, scripts::script};
 use crate::model::{
+    budget::Budget,
     desired::Desired,
     digest::Digest,
     fleet::{Certificate, Fleet},
+    folders,
     name::SiteName,
     nginx::Proof,
     observation::Observation,
@@ -26,6 +28,10 @@ pub struct Question {
     /// Those of the paths that are not ours, and may hold secrets: their digests are sealed.
     pub secrets: BTreeSet<String>,
     pub units: BTreeSet<String>,
+    /// The unit in which evenkeel works there.
+    pub own_unit: String,
+    /// Folders of evenkeel's, with those that it passes through.
+    pub folders: BTreeSet<String>,
     pub users: BTreeSet<String>,
     pub packages: BTreeSet<String>,
     pub releases: BTreeSet<Digest>,
@@ -53,6 +59,8 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
         secrets: BTreeSet::new(),
         units: desired.replicas.keys().cloned().collect(),
+        own_unit: paths::apply_unit(&fleet.name),
+        folders: folders::of(&fleet.name, desired).into_keys().collect(),
         users: desired.users.keys().cloned().collect(),
         packages: desired.packages.clone(),
         releases: desired.releases.clone(),
@@ -131,6 +139,10 @@ impl Question {
             assign("base", &self.base),
             assign("paths", &joined(&self.paths, "\n")),
             assign("units", &joined(&self.units, " ")),
+            assign("own_unit", &self.own_unit),
+            assign("folders", &joined(&self.folders, "\n")),
+            assign("drop_ins", &Budget::STANDARD.drop_ins.to_string()),
+            assign("drop_in_bytes", &Budget::STANDARD.drop_in_bytes.to_string()),
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
             assign("packages_said", &remembered.said),
@@ -147,6 +159,7 @@ impl Question {
             assign("site_address", &site_address(self.address)),
             assign("site_proofs", &site_proofs(&self.sites)),
             if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
+            script!("drop_ins.sh"),
             script!("signature.sh"),
             script!("verify.sh"),
             if self.digest_port.is_none() { String::new() } else { script!("nginx.sh") },

@@ -363,6 +363,12 @@ impl Host for SshHost {
         }
     }
 
+    async fn drop_ins(&self, unit: &str) -> Result<Vec<String>, HostError> {
+        let script = format!("systemctl show --value -p DropInPaths -- {}", word(unit));
+        let answer = self.must("asking what changes a unit", &script, b"", PROBE_LIMIT).await?;
+        Ok(parse::drop_in_words(String::from_utf8_lossy(&answer.output).trim()))
+    }
+
     async fn log(&self, unit: &str, lines: u32) -> Result<Vec<String>, HostError> {
         let script = format!("journalctl --no-pager -o cat -n {lines} -u {} 2>&1", word(unit));
         let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;

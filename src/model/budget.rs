@@ -58,6 +58,12 @@ pub struct Budget {
     pub host_lines: usize,
     /// Bytes of the manifest on a host.
     pub manifest_bytes: usize,
+    /// Drop-ins of units that one look reads on a host.
+    pub drop_ins: usize,
+    /// Bytes that are read of each.
+    pub drop_in_bytes: usize,
+    /// Settings of one drop-in that are told.
+    pub drop_in_settings: usize,
     /// Phases that one deployment may have on a host.
     pub phases: u32,
     /// Bytes and entries of a build's folders while it runs.
@@ -124,6 +130,9 @@ impl Budget {
         greeting_bytes: 1 << 20,
         host_lines: 100,
         manifest_bytes: 4 << 20,
+        drop_ins: 32,
+        drop_in_bytes: 4 << 10,
+        drop_in_settings: 8,
         phases: 1_000,
         build_bytes: 16 << 30,
         build_entries: 2_000_000,

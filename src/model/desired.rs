@@ -23,6 +23,8 @@ pub enum Resource {
     Packages,
     /// What evenkeel itself keeps on an instance.
     Manifest,
+    /// The folders in which it keeps everything.
+    Folders,
     /// Something in the manifest that nothing declares any more, by its unit or file name.
     Leftover(String),
 }
@@ -35,6 +37,7 @@ impl std::fmt::Display for Resource {
             Resource::Nginx => write!(f, "nginx"),
             Resource::Packages => write!(f, "packages"),
             Resource::Manifest => write!(f, "manifest"),
+            Resource::Folders => write!(f, "folders"),
             Resource::Leftover(name) => write!(f, "leftover/{name}"),
         }
     }

@@ -34,6 +34,9 @@ pub enum Difference {
     Releases,
     /// What nginx serves.
     Nginx,
+    /// What changes a unit besides its file: drop-ins, and files that stand in its file's place. It is reported unless
+    /// it is ignored: evenkeel did not make it, so it removes none of it.
+    Units,
 }
 
 /// What an environment does about drift.
@@ -45,6 +48,27 @@ pub struct DriftPolicy {
 
 impl DriftPolicy {
     pub fn rule(&self, difference: Difference) -> DriftRule {
-        self.by_difference.get(&difference).copied().unwrap_or(self.default)
+        let rule = self.by_difference.get(&difference).copied().unwrap_or(self.default);
+        match (difference, rule) {
+            (Difference::Units, DriftRule::Repair) => DriftRule::Report,
+            (_, rule) => rule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_evenkeel_did_not_make_is_reported_unless_it_is_ignored() {
+        let rule = |default, of: Option<DriftRule>| {
+            let by_difference = of.map(|rule| (Difference::Units, rule)).into_iter().collect();
+            DriftPolicy { default, by_difference }.rule(Difference::Units)
+        };
+        assert_eq!(rule(DriftRule::Repair, None), DriftRule::Report);
+        assert_eq!(rule(DriftRule::Repair, Some(DriftRule::Ignore)), DriftRule::Ignore);
+        assert_eq!(rule(DriftRule::Ignore, None), DriftRule::Ignore);
+        assert_eq!(rule(DriftRule::Ignore, Some(DriftRule::Report)), DriftRule::Report);
     }
 }

@@ -15,6 +15,7 @@ pub mod drift;
 pub mod exclude;
 pub mod finding;
 pub mod fleet;
+pub mod folders;
 pub mod generation;
 pub mod grants;
 pub mod headers;

@@ -28,6 +28,15 @@ pub struct Observation {
     /// The units that evenkeel's way into the host leads through.
     #[serde(default)]
     pub way_in: BTreeSet<String>,
+    /// What each drop-in of units sets, by its path: as many as one look reads.
+    #[serde(default)]
+    pub drop_ins: BTreeMap<String, Vec<String>>,
+    /// Drop-ins that systemd will add to the transient unit in which evenkeel works there.
+    #[serde(default)]
+    pub own_drop_ins: Vec<String>,
+    /// Folders of evenkeel's that were asked about.
+    #[serde(default)]
+    pub folders: BTreeMap<String, Seen<LiveFolder>>,
     /// Whether nginx is installed and what it serves. Absent: not installed.
     pub nginx: Seen<LiveNginx>,
     /// Installed version by package asked about.
@@ -130,7 +139,7 @@ pub enum LiveRelease {
 }
 
 /// `systemctl show` of one unit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveUnit {
     /// `active`, `activating`, `inactive`, `failed`, …
     pub active: String,
@@ -141,6 +150,25 @@ pub struct LiveUnit {
     pub main_pid: u32,
     /// The working directory of the main process, where it could be read.
     pub directory: Option<String>,
+    /// The unit file that systemd has read (`FragmentPath`). Empty: none, or it was not told.
+    #[serde(default)]
+    pub fragment: String,
+    /// The drop-ins that systemd has read.
+    #[serde(default)]
+    pub drop_ins: Vec<String>,
+    /// Whether systemd runs it from another state of its files than the one on disk.
+    #[serde(default)]
+    pub needs_reload: bool,
+    /// The drop-ins on disk, looked for where it needs to be read again.
+    #[serde(default)]
+    pub unread: Vec<String>,
+}
+
+/// A folder's permission bits and owner (`USER:GROUP`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveFolder {
+    pub mode: u32,
+    pub owner: String,
 }
 
 impl LiveUnit {

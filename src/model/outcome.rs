@@ -143,7 +143,7 @@ pub enum Cause {
     #[default]
     Step,
     /// The instance did not carry a step out, whatever the commits say: its disk is full or read-only, somebody holds a
-    /// lock, an index does not answer.
+    /// lock, an index does not answer, evenkeel's own unit is not let work there.
     Host,
     /// The instance was lost while it was changed.
     Lost,

@@ -97,6 +97,14 @@ pub fn apply_unit(fleet: &FleetName) -> String {
     format!("evenkeel-{fleet}.service")
 }
 
+/// The folder of all fleets of a host.
+pub const ALL_FLEETS: &str = "/var/lib/evenkeel";
+
+/// The folder of a site's links.
+pub fn site_folder(fleet: &FleetName, site: &SiteName) -> String {
+    format!("{}/sites/{site}", base(fleet))
+}
+
 /// The service a unit of ours runs, told by its name.
 pub fn service_of_unit(fleet: &FleetName, unit: &str) -> Option<(ServiceName, u16)> {
     let (service, port) =

@@ -19,6 +19,7 @@ use super::{
     manifest::Manifest,
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     nginx::Proof,
+    observation::LiveFolder,
     seal::Key,
     source::SourceCommits,
 };
@@ -79,10 +80,27 @@ pub struct InstancePlan {
     pub manifest_after: Manifest,
     /// The newest generation seen on the instance.
     pub generation: u64,
+    /// What is not as declared and is left as it is, each resource with why. The findings say the same.
+    #[serde(default)]
+    pub drift: Vec<(Resource, String)>,
+}
+
+impl InstancePlan {
+    /// Whether nothing is to be done, and nothing is left as it is that is not as declared.
+    pub fn is_as_declared(&self) -> bool {
+        self.state == InstanceState::AsDeclared && self.drift.is_empty()
+    }
+
+    /// Why a resource is not as declared, where it is left as it is.
+    pub fn drift_of(&self, resource: &Resource) -> Option<String> {
+        let of: Vec<&str> = self.drift.iter().filter(|(of, _)| of == resource).map(|(_, why)| why.as_str()).collect();
+        (!of.is_empty()).then(|| of.join("; "))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InstanceState {
+    /// Nothing is to be done. What is left as it is stands in [`InstancePlan::drift`].
     AsDeclared,
     Changes,
     /// Not reached, or not understood: nothing is planned there.
@@ -152,6 +170,16 @@ pub enum Action {
     },
     EnableUnit {
         unit: String,
+    },
+    /// Has systemd read its units' files again, for this unit's are not what it runs.
+    ReadUnits {
+        unit: String,
+    },
+    /// Gives a folder of evenkeel's back to root, with these permission bits.
+    MendFolder {
+        path: String,
+        before: LiveFolder,
+        mode: u32,
     },
     StartUnit {
         unit: String,
@@ -227,13 +255,16 @@ impl Action {
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
                 "create"
             }
-            Action::WriteFile { .. } | Action::WriteLink { .. } | Action::SealManifest { .. } => "update",
+            Action::WriteFile { .. }
+            | Action::WriteLink { .. }
+            | Action::SealManifest { .. }
+            | Action::MendFolder { .. } => "update",
             Action::RemoveFile { .. } => "delete",
             Action::StopUnit { .. } => "stop",
             Action::EnableUnit { .. } => "enable",
             Action::StartUnit { .. } => "start",
             Action::RestartUnit { .. } => "restart",
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => "reload",
+            Action::ReadUnits { .. } | Action::ReloadNginx { .. } | Action::ReleaseNginx => "reload",
             Action::AwaitHealth { .. } => "await-health",
         }
     }
@@ -256,8 +287,10 @@ impl Action {
             Action::WriteFile { path, .. }
             | Action::WriteLink { path, .. }
             | Action::RemoveFile { path, .. }
-            | Action::SealManifest { path } => path.clone(),
+            | Action::SealManifest { path }
+            | Action::MendFolder { path, .. } => path.clone(),
             Action::StopUnit { unit, .. }
+            | Action::ReadUnits { unit }
             | Action::EnableUnit { unit }
             | Action::StartUnit { unit }
             | Action::RestartUnit { unit }
@@ -311,6 +344,15 @@ impl Plan {
             InstanceState::Unknown(why) => Some((name, why.as_str())),
             InstanceState::AsDeclared | InstanceState::Changes | InstanceState::Refused => None,
         })
+    }
+
+    /// What is not as declared and is left as it is: how many resources, on how many instances.
+    pub fn drifted(&self) -> (usize, usize) {
+        let of = |instance: &InstancePlan| {
+            instance.drift.iter().map(|(resource, _)| resource.clone()).collect::<BTreeSet<Resource>>().len()
+        };
+        let counts: Vec<usize> = self.instances.values().map(of).filter(|count| *count > 0).collect();
+        (counts.iter().sum(), counts.len())
     }
 
     /// The steps of each resource on each instance, in order.
@@ -382,12 +424,16 @@ pub fn fate(steps: &[&Step]) -> Fate {
                 created = true;
             }
             Action::InstallPackages { .. } => created = true,
-            Action::WriteFile { .. } | Action::WriteLink { .. } | Action::SealManifest { .. } => updated = true,
+            Action::WriteFile { .. }
+            | Action::WriteLink { .. }
+            | Action::SealManifest { .. }
+            | Action::MendFolder { .. } => updated = true,
             Action::RemoveFile { .. } => deleted = true,
             Action::StageRelease { .. }
             | Action::BuildVenv { .. }
             | Action::StopUnit { .. }
             | Action::EnableUnit { .. }
+            | Action::ReadUnits { .. }
             | Action::StartUnit { .. }
             | Action::RestartUnit { .. }
             | Action::ReloadNginx { .. }

@@ -48,6 +48,9 @@ pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &Spared) {
         if let Some(why) = left.filter(|_| !ignored) {
             let what: Vec<&str> = differences.iter().map(|(_, subject)| subject.as_str()).collect();
             let message = format!("{resource} has drifted ({}): {why}", what.join(", "));
+            if let Some(of_instance) = plan.instances.get_mut(&instance) {
+                of_instance.drift.push((resource, message.clone()));
+            }
             plan.findings.push(Finding::warning("drift", message).on(&instance));
         }
     }
@@ -126,6 +129,8 @@ fn as_before(action: &Action, before: &Manifest, after: &mut Manifest) {
         | Action::StageRelease { .. }
         | Action::BuildVenv { .. }
         | Action::SealManifest { .. }
+        | Action::MendFolder { .. }
+        | Action::ReadUnits { .. }
         | Action::EnableUnit { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx
@@ -150,9 +155,11 @@ fn difference(step: &Step) -> Option<Difference> {
         {
             Difference::Modes
         }
-        Action::SealManifest { .. } => Difference::Modes,
+        Action::SealManifest { .. } | Action::MendFolder { .. } => Difference::Modes,
         Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. } => Difference::Files,
-        Action::StopUnit { .. } | Action::StartUnit { .. } | Action::RestartUnit { .. } => Difference::Processes,
+        Action::StopUnit { .. } | Action::ReadUnits { .. } | Action::StartUnit { .. } | Action::RestartUnit { .. } => {
+            Difference::Processes
+        }
         Action::EnableUnit { .. } => Difference::Enabled,
         Action::ReloadNginx { .. } | Action::ReleaseNginx => Difference::Nginx,
         Action::AwaitHealth { .. } => return None,

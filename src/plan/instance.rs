@@ -38,6 +38,8 @@ pub(super) struct Differ<'a> {
     pub after: Manifest,
     pub steps: Vec<Step>,
     pub findings: Vec<Finding>,
+    /// What is left as it is and is not as declared.
+    pub drift: Vec<(Resource, String)>,
     /// Parts that did not answer. One is enough for nothing to be planned here.
     pub unknown: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl<'a> Differ<'a> {
             after,
             steps: Vec::new(),
             findings: Vec::new(),
+            drift: Vec::new(),
             unknown: Vec::new(),
         }
     }
@@ -74,6 +77,7 @@ impl<'a> Differ<'a> {
     pub fn run(mut self) -> Found {
         let generation = self.generation();
         self.known("the manifest", &self.live.manifest);
+        self.folders();
         self.seal();
         self.packages();
         self.releases();
@@ -83,10 +87,12 @@ impl<'a> Differ<'a> {
         self.certificates();
         self.nginx();
         self.leftovers();
+        self.units();
         self.guards();
         let state = if !self.unknown.is_empty() {
             self.steps.clear();
             self.findings.clear();
+            self.drift.clear();
             InstanceState::Unknown(self.unknown.join("; "))
         } else if any_error(&self.findings) {
             InstanceState::Refused
@@ -102,6 +108,7 @@ impl<'a> Differ<'a> {
             new_key: self.live.seal.new_key.clone(),
             manifest_after: self.after,
             generation,
+            drift: self.drift,
         };
         Found { instance, steps: self.steps, findings: self.findings }
     }
@@ -163,7 +170,7 @@ impl<'a> Differ<'a> {
     /// The phase in which a resource's files change.
     pub fn phase_of(&self, resource: &Resource) -> u32 {
         match resource {
-            Resource::Packages | Resource::Manifest => order::PREPARE,
+            Resource::Packages | Resource::Manifest | Resource::Folders => order::PREPARE,
             Resource::Service(service) => self.levels.get(service).copied().unwrap_or(order::PRUNE),
             Resource::Site(_) | Resource::Nginx => order::TRAFFIC,
             Resource::Leftover(_) => order::PRUNE,

@@ -15,6 +15,7 @@ mod ports;
 mod replica;
 mod served;
 mod site;
+mod units;
 mod venv;
 
 use std::collections::BTreeMap;
@@ -89,6 +90,7 @@ impl InstancePlan {
             new_key: None,
             manifest_after: Default::default(),
             generation: 0,
+            drift: Vec::new(),
         }
     }
 }

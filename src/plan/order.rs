@@ -72,12 +72,12 @@ fn age(action: &Action) -> u32 {
 /// Within a phase on one instance: what must be out of the way stops first, then files, then processes.
 fn rank(action: &Action) -> u32 {
     match action {
-        Action::InstallPackages { .. } | Action::SealManifest { .. } => 0,
+        Action::InstallPackages { .. } | Action::MendFolder { .. } | Action::SealManifest { .. } => 0,
         Action::StageRelease { .. } | Action::BuildVenv { .. } => 1,
         Action::StopUnit { .. } => 2,
         Action::RemoveFile { .. } => 3,
         Action::WriteFile { .. } | Action::WriteLink { .. } => 4,
-        Action::EnableUnit { .. } => 5,
+        Action::EnableUnit { .. } | Action::ReadUnits { .. } => 5,
         Action::StartUnit { .. } | Action::RestartUnit { .. } => 6,
         Action::ReloadNginx { .. } | Action::ReleaseNginx => 7,
         Action::AwaitHealth { .. } => 8,

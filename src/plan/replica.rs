@@ -32,6 +32,11 @@ impl Differ<'_> {
             self.step(phase, &resource, action, "it must start after a reboot");
         }
         let drifted = self.drifted(replica);
+        let is_written = self.steps.iter().any(|step| step.action.subject() == replica.unit_path);
+        if self.is_read_anew(replica) && !is_written {
+            let action = Action::ReadUnits { unit: replica.unit.clone() };
+            self.step(phase, &resource, action, "drift: systemd runs it from another state of its files");
+        }
         let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live, drifted) else {
             return;
         };
@@ -54,6 +59,9 @@ impl Differ<'_> {
         let changed = self.live.releases.get(&replica.release) == Some(&Seen::Known(LiveRelease::Changed));
         if changed || self.files_drifted(replica) {
             return Some("drift: it may have been started from the files as they were changed on the instance");
+        }
+        if self.is_read_anew(replica) {
+            return Some("drift: it may have been started from another state of its unit's files");
         }
         self.is_venv_made_anew(replica).then_some("drift: its virtual environment is made anew")
     }

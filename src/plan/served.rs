@@ -153,6 +153,7 @@ impl Differ<'_> {
             }
             _ => "remove that server block, or give it another name or address; `sudo nginx -T` shows all of them",
         };
+        self.drift.push((Resource::Site(site.clone()), message.clone()));
         self.in_the_way(NOT_SERVED, message, hint.to_owned());
     }
 

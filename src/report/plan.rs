@@ -136,7 +136,7 @@ fn phases(plan: &Plan, style: Style) -> String {
 }
 
 fn as_declared(plan: &Plan, style: Style) -> String {
-    let is_so = plan.instances.iter().filter(|(_, instance)| instance.state == InstanceState::AsDeclared);
+    let is_so = plan.instances.iter().filter(|(_, instance)| instance.is_as_declared());
     let names: Vec<&str> = is_so.map(|(name, _)| name.as_str()).collect();
     if names.is_empty() {
         return String::new();
@@ -184,6 +184,18 @@ fn sum(plan: &Plan, place: &str) -> String {
         return format!(
             "Plan: {create} to create, {update} to update, {restart} to restart, {delete} to delete \
              on {changed_instances} of {}.",
+            count(instances, "instance")
+        );
+    }
+    let (resources, drifted) = plan.drifted();
+    if resources > 0 {
+        let unknown = match unknown_instances {
+            0 => String::new(),
+            unknown => format!("; {unknown} could not be observed"),
+        };
+        return format!(
+            "Drift: {} on {drifted} of {} left as it is, not as declared{place}{unknown}.",
+            count(resources, "resource"),
             count(instances, "instance")
         );
     }

@@ -10,7 +10,7 @@ use crate::model::{
     digest::Digest,
     finding::Finding,
     name::InstanceName,
-    plan::{Action, Before, Commits, InstanceState, Plan, Step, Summary},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step, Summary},
 };
 
 /// What evenkeel would change in one environment.
@@ -35,7 +35,7 @@ struct PlanView<'a> {
 struct InstanceView<'a> {
     name: &'a str,
     state: StateView,
-    /// Why it is unknown or refused.
+    /// Why it is unknown, refused or drifted.
     why: Option<String>,
 }
 
@@ -43,6 +43,8 @@ struct InstanceView<'a> {
 #[serde(rename_all = "kebab-case")]
 enum StateView {
     AsDeclared,
+    /// Nothing is planned there, and something that is left as it is is not as declared.
+    Drifted,
     Changes,
     /// Not reached, or not understood: nothing is planned there.
     Unknown,
@@ -100,7 +102,7 @@ pub(super) fn json(plan: &Plan) -> String {
             .instances
             .iter()
             .map(|(name, instance)| {
-                let (state, why) = state(plan, name, &instance.state);
+                let (state, why) = state(plan, name, instance);
                 InstanceView { name: name.as_str(), state, why }
             })
             .collect(),
@@ -115,8 +117,12 @@ pub(super) fn schema() -> String {
     schema_of::<PlanView<'_>>()
 }
 
-fn state(plan: &Plan, name: &InstanceName, state: &InstanceState) -> (StateView, Option<String>) {
-    match state {
+fn state(plan: &Plan, name: &InstanceName, instance: &InstancePlan) -> (StateView, Option<String>) {
+    match &instance.state {
+        InstanceState::AsDeclared if !instance.is_as_declared() => {
+            let reasons: Vec<_> = instance.drift.iter().map(|(_, why)| why.as_str()).collect();
+            (StateView::Drifted, Some(reasons.join("; ")))
+        }
         InstanceState::AsDeclared => (StateView::AsDeclared, None),
         InstanceState::Changes => (StateView::Changes, None),
         InstanceState::Unknown(why) => (StateView::Unknown, Some(why.clone())),
@@ -185,6 +191,8 @@ fn files(action: &Action) -> (Option<FileView<'_>>, Option<FileView<'_>>) {
         | Action::StageRelease { .. }
         | Action::BuildVenv { .. }
         | Action::SealManifest { .. }
+        | Action::MendFolder { .. }
+        | Action::ReadUnits { .. }
         | Action::StopUnit { .. }
         | Action::EnableUnit { .. }
         | Action::StartUnit { .. }

@@ -9,6 +9,7 @@ use crate::model::{
     desired::Resource,
     fleet::{Check, Health},
     name::InstanceName,
+    observation::LiveFolder,
     plan::{Action, Before, Fate, Plan, Step, fate},
 };
 
@@ -156,6 +157,8 @@ impl Group<'_> {
                 visible(interpreter)
             )),
             Action::SealManifest { path } => line(format!("{}: root alone reads it", visible(path))),
+            Action::MendFolder { path, before, mode } => line(folder(path, before, *mode)),
+            Action::ReadUnits { unit } => line(format!("has systemd read the files of {} again", visible(unit))),
             Action::StopUnit { unit, foreign: true } => {
                 line(format!("stops and disables {}, which it replaces", visible(unit)))
             }
@@ -183,7 +186,8 @@ impl Group<'_> {
             Action::BuildVenv { key, .. } => Some(format!("virtual environment {}", key.short())),
             Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => None,
             Action::WriteFile { path, .. } | Action::WriteLink { path, .. } => Some(path.clone()),
-            Action::SealManifest { .. } => None,
+            Action::SealManifest { .. } | Action::ReadUnits { .. } => None,
+            Action::MendFolder { path, .. } => Some(path.clone()),
             Action::RemoveFile { path, .. } => (fate != Fate::Delete).then(|| format!("delete {path}")),
             Action::StopUnit { unit, foreign: true } => Some(format!("replaces {unit}")),
             Action::StopUnit { unit, foreign: false } => Some(format!("stop {unit}")),
@@ -203,6 +207,8 @@ fn says_its_reason(action: &Action) -> bool {
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }
         | Action::SealManifest { .. }
+        | Action::MendFolder { .. }
+        | Action::ReadUnits { .. }
         | Action::StopUnit { foreign: false, .. }
         | Action::EnableUnit { .. }
         | Action::StartUnit { .. }
@@ -231,6 +237,8 @@ fn mark_of(action: &Action) -> Mark {
         Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::SealManifest { .. }
+        | Action::MendFolder { .. }
+        | Action::ReadUnits { .. }
         | Action::EnableUnit { .. }
         | Action::ReloadNginx { .. }
         | Action::ReleaseNginx => Mark::Update,
@@ -238,6 +246,14 @@ fn mark_of(action: &Action) -> Mark {
         Action::StartUnit { .. } | Action::RestartUnit { .. } => Mark::Restart,
         Action::AwaitHealth { .. } => Mark::Busy,
     }
+}
+
+/// A folder's rights, as they are and as they will be.
+pub(super) fn folder(path: &str, before: &LiveFolder, mode: u32) -> String {
+    let is_roots = before.owner.split(':').next() == Some("root");
+    let owner = if is_roots { String::new() } else { format!(" of {}", visible(&before.owner)) };
+    let to = if is_roots { "" } else { " of root" };
+    format!("{}: mode {:04o}{owner} becomes {mode:04o}{to}", visible(path), before.mode)
 }
 
 /// What is asked of a replica.

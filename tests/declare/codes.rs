@@ -270,6 +270,7 @@ fn every_code_as_people_see_it() {
             vec![("services/b.yaml", b("env: {URL: \"http://10.0.0.1:8100/x\", DB: \"u@10.0.0.2/db\"}"))],
         ),
         ("without-effect", vec![("environments/production.yaml", "branch: main\nleave_out_at_most: 2\n".into())]),
+        ("invalid-value", vec![("environments/production.yaml", "branch: main\ndrift_of: {units: repair}\n".into())]),
         ("literal-address", vec![("services/a.yaml", a("server.py", "server.py --peer 10.0.0.2:8100"))]),
         (
             "port-reserved",

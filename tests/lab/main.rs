@@ -53,6 +53,7 @@ mod tls;
 mod told;
 mod trace;
 mod undo;
+mod units;
 mod values;
 mod waits;
 mod world;
@@ -149,6 +150,13 @@ const TESTS: &[Test] = tests! {
         what_keeps_nginx_from_serving_is_refused_before_anything_is_touched,
         nginx_starts_after_a_reboot_as_services_do,
         two_fleets_share_a_host_and_the_port_of_the_digest,
+    }
+    units {
+        a_drop_in_of_somebody_else_is_told_with_what_it_sets_and_stays,
+        a_unit_file_in_the_place_of_evenkeels_is_told_and_what_systemd_has_not_read_is_read,
+        a_drop_in_that_hardens_all_services_is_named_and_no_commit_is_condemned_for_it,
+        a_service_that_a_drop_in_breaks_fails_with_its_path,
+        the_way_to_the_files_is_kept_open,
     }
     serving {
         what_has_a_hash_in_its_name_is_kept_and_all_else_asked_for_again,

@@ -15,7 +15,8 @@ use evenkeel::{
         name::SiteName,
         nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
-            Checked, Listener, LiveCertificate, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation, Stranger,
+            Checked, Listener, LiveCertificate, LiveFile, LiveFolder, LiveRelease, LiveUnit, LiveVenv, Observation,
+            Stranger,
         },
         plan::{Action, Before, Step},
         seal::Seal,
@@ -81,6 +82,11 @@ pub struct Host {
     pub listeners: Vec<Listener>,
     /// What is told of processes that listen.
     pub strangers: BTreeMap<u32, Stranger>,
+    /// What drop-ins set, by their path, and those of evenkeel's own unit.
+    pub drop_ins: BTreeMap<String, Vec<String>>,
+    pub own_drop_ins: Vec<String>,
+    /// Folders of evenkeel's.
+    pub folders: BTreeMap<String, LiveFolder>,
     /// Units that evenkeel comes in by.
     pub way_in: BTreeSet<String>,
     /// Certificates, by their path, that are not as they should be.
@@ -203,6 +209,13 @@ impl Host {
             listeners: Seen::Known(self.listeners()),
             strangers: self.strangers.clone(),
             way_in: self.way_in.clone(),
+            drop_ins: self.drop_ins.clone(),
+            own_drop_ins: self.own_drop_ins.clone(),
+            folders: question
+                .folders
+                .iter()
+                .map(|path| (path.clone(), self.folders.get(path).cloned().map_or(Seen::Absent, Seen::Known)))
+                .collect(),
             nginx: self.nginx.as_ref().map_or(Seen::Absent, |nginx| {
                 let digest = nginx.serving.filter(|_| nginx.running).map_or(Seen::Absent, Seen::Known);
                 Seen::Known(LiveNginx {
@@ -278,7 +291,7 @@ impl Host {
     fn live_unit(&self, name: &str) -> Seen<LiveUnit> {
         if let Some(enabled) = self.odd.unit_file.clone().filter(|_| name == "nginx.service") {
             let (active, sub) = ("active".to_owned(), "running".to_owned());
-            return Seen::Known(LiveUnit { active, sub, enabled, main_pid: 80, directory: None });
+            return Seen::Known(LiveUnit { active, sub, enabled, main_pid: 80, ..LiveUnit::default() });
         }
         let unit = match self.units.get(name) {
             Some(unit) => unit.clone(),
@@ -292,6 +305,7 @@ impl Host {
             main_pid,
             directory: unit.directory.filter(|_| main_pid != 0),
             active: unit.active,
+            ..LiveUnit::default()
         })
     }
 
@@ -314,7 +328,11 @@ impl Host {
                     self.nginx = Some(Nginx { running: true, serving: None });
                 }
             }
-            Action::SealManifest { .. } => {}
+            Action::SealManifest { .. } | Action::ReadUnits { .. } => {}
+            Action::MendFolder { path, before, mode } => {
+                assert_eq!(self.folders.get(path), Some(before), "{id}: {path} is not as the plan says it is");
+                self.folders.insert(path.clone(), LiveFolder { mode: *mode, owner: "root:root".to_owned() });
+            }
             Action::StageRelease { release, .. } => _ = self.releases.insert(*release),
             Action::BuildVenv { key, requirements, .. } => {
                 let is_staged = self.releases.iter().any(|release| requirements.contains(&format!("/{release}/")));

@@ -23,6 +23,7 @@ mod rendering;
 mod served;
 mod systemd;
 mod text;
+mod units;
 mod unknowns;
 mod values;
 mod venvs;

@@ -125,7 +125,7 @@ fn a_deployment_that_runs_or_is_being_undone_refuses_another() {
                     sub: String::new(),
                     enabled: "transient".to_owned(),
                     main_pid,
-                    directory: None,
+                    ..LiveUnit::default()
                 };
                 observation.units.insert("evenkeel-sophia.service".to_owned(), Seen::Known(unit));
             })

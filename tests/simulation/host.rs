@@ -335,6 +335,11 @@ impl Host for SimHost {
         }
     }
 
+    /// Nobody writes drop-ins there.
+    async fn drop_ins(&self, _: &str) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
+
     async fn log(&self, unit: &str, _: u32) -> Result<Vec<String>, HostError> {
         Ok(vec![format!("{unit} says something")])
     }

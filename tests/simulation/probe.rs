@@ -56,6 +56,9 @@ fn observe(state: &State, question: &Question) -> Observation {
         listeners: Seen::Known(listeners(state, question.digest_port)),
         strangers: Default::default(),
         way_in: Default::default(),
+        drop_ins: Default::default(),
+        own_drop_ins: Vec::new(),
+        folders: Default::default(),
         nginx: Seen::Known(LiveNginx {
             running: state.systemd.is_active("nginx.service"),
             digest: state.serving.map_or(Seen::Absent, Seen::Known),
@@ -104,7 +107,7 @@ fn live_unit(state: &State, name: &str) -> Seen<LiveUnit> {
             sub: String::new(),
             enabled: "transient".to_owned(),
             main_pid: 1,
-            directory: None,
+            ..LiveUnit::default()
         });
     }
     state.systemd.show(&state.files, name).map_or(Seen::Absent, Seen::Known)

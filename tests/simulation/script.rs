@@ -263,7 +263,11 @@ impl Script<'_> {
     async fn action(&self, step: &Step) -> Result<(), String> {
         match &step.action {
             // The manifest is written by each phase.
-            Action::StageRelease { .. } | Action::AwaitHealth { .. } | Action::SealManifest { .. } => Ok(()),
+            Action::StageRelease { .. }
+            | Action::AwaitHealth { .. }
+            | Action::SealManifest { .. }
+            | Action::MendFolder { .. }
+            | Action::ReadUnits { .. } => Ok(()),
             Action::InstallPackages { names } => {
                 self.machine.moment().await?;
                 self.machine.state().packages.extend(names.iter().cloned());

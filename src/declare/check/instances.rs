@@ -14,6 +14,7 @@ use crate::{
         resolve,
     },
     model::{
+        drift::{Difference, DriftRule},
         fleet::{Instance, Jump},
         quantity::Span,
         text::name as short,
@@ -62,7 +63,8 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
     for environment in declaration.environments.values() {
         positive(environment.observe_interval.as_ref(), "observe_interval", &environment.file, findings);
         positive(environment.lost_after.as_ref(), "lost_after", &environment.file, findings);
-        left_out_without_rule(environment).into_iter().for_each(|finding| findings.say(finding));
+        let rules = [left_out_without_rule(environment), repaired_units(environment)];
+        rules.into_iter().flatten().for_each(|finding| findings.say(finding));
     }
     let health = &declaration.fleet.defaults.health;
     positive(health.interval.as_ref(), "interval", &declaration.fleet.file, findings);
@@ -82,6 +84,17 @@ fn left_out_without_rule(environment: &Declared<EnvironmentFile>) -> Option<Draf
         Draft::error(codes::WITHOUT_EFFECT, message)
             .at(&environment.file, at_most.span)
             .hint("add `on_instance_failure: leave-out`, or take `leave_out_at_most` out")
+    })
+}
+
+/// What evenkeel did not make it cannot repair: that would be to remove what somebody wrote.
+fn repaired_units(environment: &Declared<EnvironmentFile>) -> Option<Draft> {
+    let rule = environment.drift_of.as_ref()?.get(&Difference::Units)?;
+    (rule.value == DriftRule::Repair).then(|| {
+        let message = "`repair` is no rule for `units`: evenkeel removes no drop-in that it did not write";
+        Draft::error(codes::INVALID_VALUE, message)
+            .at(&environment.file, rule.span)
+            .hint("write `units: report`, which is what happens without it, or `units: ignore`")
     })
 }
 

@@ -29,8 +29,9 @@ pub struct EnvironmentFile {
     /// and left, or ignored.
     pub drift: Option<DriftRule>,
     /// The same for single kinds of difference: `files`, `modes`, `processes`, `enabled`, `packages`,
-    /// `releases`, `nginx`.
-    pub drift_of: Option<BTreeMap<Difference, DriftRule>>,
+    /// `releases`, `nginx`, `units`. What changes a unit besides its file is reported if not given; evenkeel did not make
+    /// it, and does not repair it.
+    pub drift_of: Option<BTreeMap<Difference, At<DriftRule>>>,
     /// Whether a deployment that fails is undone everywhere; true if not given. With false it stops
     /// where it failed, and the environment is held until somebody resumes it.
     pub rollback_on_failure: Option<bool>,

@@ -40,6 +40,8 @@ fn of_ai_core() -> Question {
         base: "/var/lib/evenkeel/sophia".to_owned(),
         paths: set(&["/etc/nginx/sites-enabled/default"]),
         units: set(&["nginx.service"]),
+        own_unit: String::new(),
+        folders: BTreeSet::new(),
         users: set(&["ubuntu", "nobody-of-this-name"]),
         packages: set(&["nginx-light", "no-such-package"]),
         releases: [digest(RELEASE), digest(NOT_THERE)].into(),
@@ -541,4 +543,50 @@ fn what_nginx_answers_and_reads_is_understood() {
         servers: vec![server],
     };
     assert_eq!(live.files, Some(expected));
+}
+
+#[test]
+fn what_changes_a_unit_besides_its_file_is_understood() {
+    let drop_in = "/etc/systemd/system/sophia-gong_mcp@8100.service.d/override.conf";
+    let states = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=7\n\
+        FragmentPath=/etc/systemd/system/sophia-gong_mcp@8100.service\nDropInPaths=/etc/a.conf \"/etc/b c.conf\"\n\
+        NeedDaemonReload=yes\n\nLoadState=not-found\nMainPID=0\nNeedDaemonReload=no\n";
+    let answer = with(BUSINESS_TOOLS, "units", Some(&format!("{GONG} other.service")));
+    let answer = with(&answer, "states", Some(states));
+    let section = |name: &str, text: &str| format!("{name} {}\n{text}\n", text.len());
+    let more = section("unread", &format!("\n{GONG}\n{drop_in}"))
+        + &section(&format!("drop-in{drop_in}"), "[Service]\nUser=root\nEnvironment=TOKEN=hunter2\n")
+        + &section("own-drop-ins", "/etc/systemd/system/service.d/10-hard.conf")
+        + "end 0\n";
+    let answer = String::from_utf8(answer).expect("text").replacen("end 0\n", &more, 1);
+    let observation = seen(&of_business_tools(), answer.as_bytes());
+    let unit = observation.unit(GONG).expect("the unit");
+    assert_eq!(unit.fragment, format!("/etc/systemd/system/{GONG}"));
+    assert_eq!(unit.drop_ins, ["/etc/a.conf", "/etc/b c.conf"]);
+    assert!(unit.needs_reload);
+    assert_eq!(unit.unread, [drop_in]);
+    assert_eq!(observation.drop_ins[drop_in], ["User=root", "Environment=…"]);
+    assert_eq!(observation.own_drop_ins, ["/etc/systemd/system/service.d/10-hard.conf"]);
+    assert!(!format!("{observation:?}").contains("hunter2"));
+    // An answer of before says nothing of all that.
+    let before = seen(&of_business_tools(), BUSINESS_TOOLS);
+    assert!(before.units.values().filter_map(Seen::known).all(|unit| unit.fragment.is_empty() && !unit.needs_reload));
+}
+
+#[test]
+fn a_folders_mode_and_owner_are_understood_and_a_link_is_no_folder() {
+    let folders = ["/var/lib/evenkeel", "/var/lib/evenkeel/sophia", "/var/lib/evenkeel/sophia/venvs"];
+    let question = Question { folders: set(&folders), ..of_business_tools() };
+    let files = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
+    let (_, files) = files.split_once("\nfiles ").expect("the section");
+    let (length, files) = files.split_once('\n').expect("its length");
+    let length: usize = length.parse().expect("a number");
+    let more = "41c0 ubuntu:staff /var/lib/evenkeel\na1ff root:root /var/lib/evenkeel/sophia -> /data\n\
+        stat: cannot statx '/var/lib/evenkeel/sophia/venvs': No such file or directory";
+    let observation = seen(&question, &with(BUSINESS_TOOLS, "files", Some(&format!("{}\n{more}", &files[..length]))));
+    let closed = LiveFolder { mode: 0o700, owner: "ubuntu:staff".to_owned() };
+    assert_eq!(observation.folders[folders[0]], Seen::Known(closed));
+    assert!(observation.folders[folders[1]].unknown().is_some());
+    assert!(observation.folders[folders[2]].is_absent());
+    assert!(folders.iter().all(|folder| !observation.files.contains_key(*folder)));
 }

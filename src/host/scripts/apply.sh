@@ -8,6 +8,7 @@ set -u
 umask 022
 payload=$directory/payload
 journal=$directory/journal
+own_unit=evenkeel-${base##*/}.service
 : >>"$events"
 
 say() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$events"; }
@@ -37,6 +38,9 @@ step() {
       [ "$status" = "$overtaken" ] || status=1
     fi
     rm -f -- "$base/deployments/$name/reserve"
+    # What systemd adds to this very unit may be why.
+    added=$(systemctl show --value -p DropInPaths -- "$own_unit")
+    [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added)"
     case $status in "$of_commit") cause=commit ;; "$overtaken") cause=overtaken ;; *) cause=host ;; esac
     printf 'failed\t%s\t%s\t%s\n' "$id" "$cause" "$(flat "$output")" >>"$events"
     exit 1
@@ -164,6 +168,12 @@ run_unit() { # start|restart UNIT
   note active "$2" || return 1
   systemctl reset-failed --quiet -- "$2" 2>/dev/null
   systemctl "$1" -- "$2" && return 0
+  # Told now: what is new here is gone once this is undone.
+  added=$(systemctl show --value -p DropInPaths -- "$2")
+  if [ "$added" ]; then
+    echo "$2 is changed by $added, not by evenkeel"
+    return 1
+  fi
   # Source: systemd.exec(5), "Process Exit Codes": from 200 on systemd itself could not set the process up, which but
   # for the program (203) and its user (217) is for something on the host.
   case $(systemctl show --value -p ExecMainStatus -- "$2") in
@@ -323,8 +333,22 @@ put() { # FILE LINE
   printf '%s\n' "$2" >"$1.new" && sync "$1.new" && mv -fT -- "$1.new" "$1" && sync "$base"
 }
 
-# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`.
-begin() { # MANIFEST
+# Whether this unit may write to each folder, or to where it would be made. Status 77 (EX_NOPERM): the host does not let
+# it, whatever is to be written.
+writable() { # FOLDER...
+  for folder; do
+    while [ ! -e "$folder" ] && [ "${folder%/*}" ]; do folder=${folder%/*}; done
+    [ -w "$folder" ] && continue
+    echo "$own_unit cannot write to $folder on this host, whatever is deployed"
+    return 77
+  done
+}
+
+# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`; into the folders it writes.
+begin() { # MANIFEST FOLDER...
+  expected=$1
+  shift
+  writable "$base" "$@" || return
   newest=0
   open=$name
   [ -e "$base/generation" ] && read -r newest <"$base/generation"
@@ -348,7 +372,7 @@ begin() { # MANIFEST
     echo "deployment $name has been undone here meanwhile; plan again"
     return "$overtaken"
   fi
-  still "$base/manifest" "$1" || return
+  still "$base/manifest" "$expected" || return
   : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
   # One that goes on after its end, as a recovery may have it, is finished no more.
   finished=$base/deployments/$name/finished
@@ -364,6 +388,13 @@ take_key() { # PAYLOAD
   [ -e "$base/key" ] || install_file "$1" "$base/key" 0600 || return 1
   cmp -s -- "$payload/$1" "$base/key" && return 0
   echo "$base/key was made by another deployment meanwhile; plan again"
+  return "$overtaken"
+}
+
+# Folders from the outermost on: once nobody else can write to one, nobody can put a link in the place of what lies in it.
+mend_folder() { # PATH MODE
+  [ -d "$1" ] && [ ! -L "$1" ] && chown -h root -- "$1" && chmod "$2" -- "$1" && return 0
+  echo "$1 is no folder; plan again"
   return "$overtaken"
 }
 

@@ -2,7 +2,8 @@
 # releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), fleet,
 # digest_port (empty: nginx is no business of ours; else after nginx.sh), nginx_digest, site_address, site_proofs;
 # packages_said and packages_database (what an earlier answer said of the very same packages, and of which state of
-# dpkg's database). After way_in.sh; with interpreters, after venv.sh.
+# dpkg's database); own_unit (in which evenkeel works here), folders (one a line), drop_ins and drop_in_bytes (how many
+# drop-ins are read, and how much of each). After drop_ins.sh and way_in.sh; with interpreters, after venv.sh.
 # Answers in sections `NAME LENGTH`, a line break, so many bytes, a line break. A part that cannot be
 # told is a section `?NAME` with the reason.
 #
@@ -49,25 +50,70 @@ for line in $manifest; do
 done
 unset IFS
 
-# Units: blocks in the order of their names.
+# Units: blocks in the order of their names. Drop-ins are other words in that answer; those with a blank in their
+# names are told in quotes, and not read. Where systemd has not read what is on disk, the drop-ins there are told too.
 directories=
+changing=$newline
+unread=
 if [ "$units" ]; then
   section units "$units"
-  if states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID -- $units 2>&1); then
+  states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID,FragmentPath,DropInPaths,NeedDaemonReload \
+    -- $units 2>&1) && known=yes || known=
+  if [ "$known" ]; then
     section states "$states"
+    set -- $units
     for word in $states; do
-      case $word in MainPID=0) ;; MainPID=*) directories="$directories$newline/proc/${word#MainPID=}/cwd" ;; esac
+      case $word in
+      MainPID=0) ;;
+      MainPID=*) directories="$directories$newline/proc/${word#MainPID=}/cwd" ;;
+      DropInPaths=/* | /*.conf)
+        word=${word#DropInPaths=}
+        case $changing in *"$newline$word$newline"*) ;; *) changing=$changing$word$newline ;; esac
+        ;;
+      NeedDaemonReload=*)
+        if [ "$word" = NeedDaemonReload=yes ]; then
+          set +f
+          drop_ins_on_disk "$1"
+          set -f
+          unread="$unread$newline$1$found"
+          changing="$changing${found#"$newline"}$newline"
+        fi
+        [ $# = 0 ] || shift
+        ;;
+      esac
     done
+    section unread "$unread"
   else
     section '?states' "$states"
   fi
 fi
 
+# The unit that carries a deployment out is there only while it does.
+set +f
+drop_ins_on_disk "$own_unit"
+set -f
+section own-drop-ins "${found#"$newline"}"
+changing="$changing${found#"$newline"}$newline"
+
+# What drop-ins set.
+seen=$newline
+IFS=$newline
+for path in $changing; do
+  case $seen in *"$newline$path$newline"*) continue ;; esac
+  [ "$drop_ins" -gt 0 ] || break
+  case $path in *' '*) continue ;; esac
+  if [ -f "$path" ]; then
+    seen=$seen$path$newline drop_ins=$((drop_ins - 1))
+    section "drop-in$path" "$(head -c "$drop_in_bytes" -- "$path" 2>/dev/null)"
+  fi
+done
+unset IFS
+
 # Files: type and mode, owner, name, where a link points; the working directories of units are links too.
 # What is absent stat says so of. Nowhere else standard error lies among answers: a library that cannot be preloaded,
 # say, has every program complain there.
 IFS=$newline
-section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" "$base/key" $directories 2>&1)"
+section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" "$base/key" $folders $directories 2>&1)"
 set --
 for path in $paths "$base/manifest" "$base/key"; do
   if [ -f "$path" ] && [ ! -L "$path" ]; then set -- "$@" "$path"; fi

@@ -50,7 +50,7 @@ sed -n 's/^link //p' "$listing" | while IFS= read -r link; do
   path=$new/${link%% -> *}
   mkdir -p -- "${path%/*}" && ln -sfT -- "${link#* -> }" "$path" || exit 1
 done || full
-find "$new" -type d -exec chmod 0755 {} +
+find "$new" -type d -exec chown root:root {} + -exec chmod 0755 {} +
 
 differs=$(differing "$listing" "$new")
 if [ "$differs" ]; then

@@ -12,10 +12,12 @@ differing() { # LISTING DIRECTORY
   misplaced "$1" "$2"
 }
 
-# The same, as far as it is told without reading a file.
+# The same, as far as it is told without reading a file. Folders have no line in a listing: all may look in, and root
+# alone may write.
 misplaced() { # LISTING DIRECTORY
   (
     cd -- "$2" || exit 1
+    find . -type d \( ! -perm -0555 -o -perm /022 -o ! -user root \) -printf 'folder %P\n'
     find . -mindepth 1 ! -type d -printf '%y %m %u %P\t%l\n' | LC_ALL=C awk -F '\t' '
       NR == FNR {
         if ($0 ~ /^link /) { at = index($0, " -> "); wanted[substr($0, 6, at - 6)] = "l " substr($0, at + 4) }

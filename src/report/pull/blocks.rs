@@ -14,7 +14,7 @@ use crate::{
     },
     report::{
         diff,
-        plan_steps::check,
+        plan_steps::{check, folder},
         style::Style,
         words::{count, one_line, size},
     },
@@ -126,6 +126,8 @@ fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
         Action::WriteLink { path, before, target } => return link(path, before, target),
         Action::RemoveFile { path, .. } => format!("- {path}"),
         Action::SealManifest { path } => format!("~ {path}: root alone reads it ({reason})"),
+        Action::MendFolder { path, before, mode } => format!("~ {} ({reason})", folder(path, before, *mode)),
+        Action::ReadUnits { unit } => format!("~ has systemd read the files of {unit} again ({reason})"),
         Action::InstallPackages { names } => {
             format!("+ installs {} (added, never removed, not undone)", names.join(", "))
         }

@@ -100,7 +100,9 @@ fn named(all: &[Changes<'_>], services: bool, wanted: &dyn Fn(Fate, usize) -> bo
         let is_one = |resource: &Resource| match resource {
             Resource::Service(_) => services,
             Resource::Site(_) => !services,
-            Resource::Nginx | Resource::Packages | Resource::Manifest | Resource::Leftover(_) => false,
+            Resource::Nginx | Resource::Packages | Resource::Manifest | Resource::Folders | Resource::Leftover(_) => {
+                false
+            }
         };
         let wanted =
             changes.own.iter().filter(|change| is_one(change.resource) && wanted(change.fate(), change.restarts()));

@@ -69,6 +69,7 @@ fn what(name: &InstanceName, instance: &InstancePlan, changes: &Changes<'_>) -> 
             Resource::Nginx => "nginx".to_owned(),
             Resource::Packages => "packages".to_owned(),
             Resource::Manifest => "the manifest".to_owned(),
+            Resource::Folders => "evenkeel's folders".to_owned(),
             Resource::Leftover(_) => "a leftover".to_owned(),
         })
         .collect();

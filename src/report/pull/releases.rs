@@ -70,7 +70,9 @@ fn summary_name(resource: &Resource) -> String {
     match resource {
         Resource::Service(name) => format!("<code>service/{name}</code>"),
         Resource::Site(name) => format!("<code>site/{name}</code>"),
-        Resource::Nginx | Resource::Packages | Resource::Manifest | Resource::Leftover(_) => "A release's".to_owned(),
+        Resource::Nginx | Resource::Packages | Resource::Manifest | Resource::Folders | Resource::Leftover(_) => {
+            "A release's".to_owned()
+        }
     }
 }
 
