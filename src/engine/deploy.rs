@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::{
     Prepared, Watch,
     halt::Halting,
-    health::await_healthy,
+    health::{Started, await_healthy},
     look::Hosts,
     stage::Stage,
     undo::{Undo, Undone},
@@ -194,7 +194,7 @@ impl<H: Host> Deployment<'_, H> {
             }
         }
         let waits = steps.iter().map(|step| async move {
-            let healthy = await_healthy(host.as_ref(), name, step, self.watch).await;
+            let healthy = await_healthy(host.as_ref(), name, step, Started::Now, self.watch).await;
             healthy.map_err(|why| (step, why))
         });
         let results = tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::quote::word;
+use super::{parse::strangers, quote::word};
 use crate::model::{budget::Budget, digest::Digest, name::FleetName, paths, seal::Key, text};
 
 /// How the scripts' refusals end of what has changed since the plan was made.
@@ -92,7 +92,10 @@ impl Line {
         let mut fields = line.splitn(3, '\t');
         let (kind, subject, rest) = (fields.next()?, fields.next()?.to_owned(), fields.next()?);
         // The script writes line breaks within a message as record separators.
-        let message = || text::of_host(rest.replace('\u{1e}', "\n").trim());
+        let message = || {
+            let said = rest.replace('\u{1e}', "\n");
+            text::of_host(strangers::port_held(&said).as_deref().unwrap_or(said.trim()))
+        };
         Some(match kind {
             "started" => Line::Event(StepEvent::Started(subject)),
             "done" => Line::Event(StepEvent::Done(subject)),

@@ -46,6 +46,7 @@ use crate::model::{
     outcome::{Cause, Failure},
     plan::Step,
     release::{Holdings, Placed},
+    run::Run,
 };
 
 /// Why a host did not do what it was asked. Whoever tells it names the instance.
@@ -128,6 +129,19 @@ pub enum Health {
     Unknown(String),
 }
 
+/// What a health check said, and how the unit behind it runs, where that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkup {
+    pub health: Health,
+    pub run: Option<Run>,
+}
+
+impl From<Health> for Checkup {
+    fn from(health: Health) -> Self {
+        Self { health, run: None }
+    }
+}
+
 /// What to check, on which replica.
 #[derive(Debug, Clone)]
 pub struct HealthCheck {
@@ -195,7 +209,7 @@ pub trait Host: Send + Sync + 'static {
     /// Who was there when these files were changed: logins and sudo lines of the minutes before.
     fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;
 
-    fn health(&self, check: &HealthCheck) -> impl Future<Output = Health> + Send;
+    fn health(&self, check: &HealthCheck) -> impl Future<Output = Checkup> + Send;
 
     /// The last lines a unit logged.
     fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;

@@ -73,6 +73,11 @@ impl Finding {
         }
     }
 
+    /// Whether it tells of something that is not as it was deployed, and that is left as it is.
+    pub fn is_drift(&self) -> bool {
+        matches!(self.code.as_str(), "drift" | "site-not-served")
+    }
+
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
         self

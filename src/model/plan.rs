@@ -306,6 +306,12 @@ impl Plan {
         self.steps.iter().any(|step| matches!(step.action, Action::StageRelease { due: true, .. }))
     }
 
+    /// Instances of which something is not as it was deployed, and is left as it is.
+    pub fn drifted_instances(&self) -> BTreeSet<&str> {
+        let drift = self.findings.iter().filter(|finding| finding.is_drift());
+        drift.filter_map(|finding| finding.instance.as_deref()).collect()
+    }
+
     pub fn unknown_instances(&self) -> impl Iterator<Item = (&InstanceName, &str)> {
         self.instances.iter().filter_map(|(name, instance)| match &instance.state {
             InstanceState::Unknown(why) => Some((name, why.as_str())),

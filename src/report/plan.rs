@@ -136,8 +136,9 @@ fn phases(plan: &Plan, style: Style) -> String {
 }
 
 fn as_declared(plan: &Plan, style: Style) -> String {
+    let drifted = plan.drifted_instances();
     let is_so = plan.instances.iter().filter(|(_, instance)| instance.state == InstanceState::AsDeclared);
-    let names: Vec<&str> = is_so.map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = is_so.map(|(name, _)| name.as_str()).filter(|name| !drifted.contains(name)).collect();
     if names.is_empty() {
         return String::new();
     }
@@ -187,7 +188,12 @@ fn sum(plan: &Plan, place: &str) -> String {
             count(instances, "instance")
         );
     }
+    let drifted = plan.drifted_instances().len();
     match unknown_instances {
+        0 if drifted != 0 => {
+            let (instances, services) = (count(instances, "instance"), count(services, "service"));
+            format!("No changes. {instances}, {services}; drift on {}.", count(drifted, "instance"))
+        }
         0 => format!("No changes. {}, {} as declared.", count(instances, "instance"), count(services, "service")),
         _ if unknown_instances == instances => {
             format!("Nothing is planned: {} could not be observed.", count(instances, "instance"))

@@ -126,6 +126,7 @@ fn a_deployment_that_runs_or_is_being_undone_refuses_another() {
                     enabled: "transient".to_owned(),
                     main_pid,
                     directory: None,
+                    tries: Default::default(),
                 };
                 observation.units.insert("evenkeel-sophia.service".to_owned(), Seen::Known(unit));
             })

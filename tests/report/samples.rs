@@ -74,6 +74,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         timeout: "2s".parse()?,
         retries: 3,
         start_period: "30s".parse()?,
+        settle: "0s".parse()?,
     };
     Ok(Action::AwaitHealth {
         service: name.parse()?,

@@ -104,6 +104,7 @@ fn live_unit(state: &State, name: &str) -> Seen<LiveUnit> {
             enabled: "transient".to_owned(),
             main_pid: 1,
             directory: None,
+            tries: Default::default(),
         });
     }
     state.systemd.show(&state.files, name).map_or(Seen::Absent, Seen::Known)

@@ -224,6 +224,7 @@ impl Systemd {
             enabled: if self.is_enabled(files, name) { "enabled" } else { "disabled" }.to_owned(),
             main_pid: if self.is_active(name) { 4242 } else { 0 },
             directory,
+            tries: Default::default(),
         })
     }
 }

@@ -53,11 +53,23 @@ unset IFS
 directories=
 if [ "$units" ]; then
   section units "$units"
-  if states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID -- $units 2>&1); then
+  if states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,ExecMainStatus -- $units 2>&1); then
     section states "$states"
+    # Of what systemd had to start again, since when it runs. Either of the two may come first.
+    process='' restarts='' ages=''
     for word in $states; do
-      case $word in MainPID=0) ;; MainPID=*) directories="$directories$newline/proc/${word#MainPID=}/cwd" ;; esac
+      case $word in MainPID=*) process=${word#MainPID=} ;; NRestarts=*) restarts=${word#NRestarts=} ;; *) continue ;; esac
+      case $word in MainPID=0) ;; MainPID=*) directories="$directories$newline/proc/$process/cwd" ;; esac
+      if [ ! "$process" ] || [ ! "$restarts" ]; then continue; fi
+      if [ "$process" != 0 ] && [ "$restarts" != 0 ]; then
+        { read -r stat <"/proc/$process/stat" && ages="$ages$newline$process ${stat##*) }"; } 2>/dev/null
+      fi
+      process='' restarts=''
     done
+    if [ "$ages" ]; then
+      read -r uptime _ </proc/uptime
+      section ages "$uptime$ages"
+    fi
   else
     section '?states' "$states"
   fi
