@@ -29,6 +29,7 @@ use crate::model::{
     },
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
+    run::SETTLE,
     source::Source,
 };
 
@@ -308,12 +309,15 @@ impl<'a> Resolver<'a, '_> {
         let pick = |own: &Option<At<Span>>, fleet: &Option<At<Span>>, last| {
             own.as_deref().or(fleet.as_deref()).copied().unwrap_or(last)
         };
+        // Where nothing else tells, the process has to run for a while.
+        let settle = if check.tells_that_it_serves() { Duration::ZERO } else { SETTLE };
         Health {
             check,
             interval: pick(&health.interval, &defaults.interval, seconds(5)),
             timeout: pick(&health.timeout, &defaults.timeout, seconds(2)),
             retries: health.retries.or(defaults.retries).unwrap_or(3),
             start_period: health.start_period.or(defaults.start_period).unwrap_or(seconds(30)),
+            settle: health.settle.or(defaults.settle).unwrap_or(Span(settle)),
         }
     }
 

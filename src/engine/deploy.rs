@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Prepared, Watch,
     halt::Halting,
-    health::await_healthy,
+    health::{Started, await_healthy},
     look::Hosts,
     reconcile::lock,
     stage::Stage,
@@ -204,7 +204,7 @@ impl<H: Host> Deployment<'_, H> {
             }
         }
         let waits = steps.iter().map(|step| async move {
-            let healthy = Box::pin(await_healthy(host.as_ref(), name, step, self.watch));
+            let healthy = Box::pin(await_healthy(host.as_ref(), name, step, Started::Now, self.watch));
             let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
             healthy.map_err(|why| (step, why))
         });

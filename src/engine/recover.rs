@@ -15,7 +15,7 @@ use super::{
     Watch,
     deploy::{self, Ended, is_scripted},
     halt::Halting,
-    health::await_healthy,
+    health::{Started, await_healthy},
     ledger::Ledger,
     look::{self, Hosts},
     pass::{self, PassError},
@@ -216,7 +216,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
         let waits = waits.filter_map(|(name, step)| {
             let host = self.hosts.get(name)?;
             Some(async move {
-                let healthy = await_healthy(host.as_ref(), name, &step, self.watch).await;
+                let healthy = await_healthy(host.as_ref(), name, &step, Started::Before, self.watch).await;
                 healthy.map_err(|why| Failure {
                     instance: name.clone(),
                     step: format!("{name}/{}/await-health", step.resource),

@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use super::{Prepared, chronicle::Newest, health::check_of, look::Hosts, pass::Seat};
 use crate::{
     decide::Goal,
-    host::{self, Host},
+    host::{self, Checkup, Host},
     model::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
-        plan::{Action, Commits, InstanceState, Plan, Step},
+        plan::{Action, Commits, InstancePlan, InstanceState, Plan, Step},
     },
     report::{
         self,
@@ -150,20 +150,28 @@ fn now() -> String {
 }
 
 async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
-    let unknown = plan.instances.get(instance).is_none_or(|plan| matches!(plan.state, InstanceState::Unknown(_)));
-    let (health, mut why) = match hosts.get(instance) {
-        // One that did not answer a moment ago is not asked again for each of its services.
-        Some(host) if !unknown => ask(host.as_ref(), instance, replica).await,
-        _ => (Health::Unknown, None),
-    };
+    let looked_at = plan.instances.get(instance).filter(|plan| !matches!(plan.state, InstanceState::Unknown(_)));
     let resource = Resource::Service(replica.service.clone());
-    let step = plan.steps.iter().find(|step| step.instance == *instance && step.resource == resource);
-    let sync = match step {
+    let of_service = |step: &&Step| step.instance == *instance && step.resource == resource;
+    let steps: Vec<&Step> = plan.steps.iter().filter(of_service).collect();
+    let checkup = match (hosts.get(instance), looked_at) {
+        // One that did not answer a moment ago is not asked again for each of its services.
+        (Some(host), Some(_)) => check(host.as_ref(), instance, replica).await,
+        _ => None,
+    };
+    let (mut health, mut why) = checkup.as_ref().map_or((Health::Unknown, None), |checkup| health_of(checkup, replica));
+    if health == Health::Healthy
+        && let Some((instead, reason)) = looked_at.and_then(|plan| undeployed(plan, &replica.unit, &steps))
+    {
+        (health, why) = (instead, Some(reason));
+    }
+    let stays_up = checkup.and_then(|checkup| checkup.run).is_none_or(|run| !run.is_failing() && !run.is_given_up());
+    let sync = match steps.first() {
         Some(step) => {
             why = why.or_else(|| Some(step.reason.clone()));
             Sync::OutOfSync
         }
-        None if unknown => {
+        None if looked_at.is_none() => {
             // The instance says why already.
             why = why.filter(|_| health != Health::Unknown);
             Sync::Unknown
@@ -173,19 +181,52 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
                 why = why.or(Some(drift));
                 Sync::OutOfSync
             }
-            None => Sync::Synced,
+            None if stays_up => Sync::Synced,
+            None => Sync::OutOfSync,
         },
     };
     ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
 }
 
-async fn ask<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> (Health, Option<String>) {
-    let Some((check, _)) = check_of(&waiting_for(instance, replica)) else { return (Health::Unknown, None) };
-    match host.health(&check).await {
-        host::Health::Healthy => (Health::Healthy, None),
-        host::Health::Unhealthy(why) => (Health::Degraded, Some(why)),
-        host::Health::Unknown(why) => (Health::Unknown, Some(why)),
+async fn check<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
+    let (check, _) = check_of(&waiting_for(instance, replica))?;
+    Some(host.health(&check).await)
+}
+
+/// Of a replica that passed its check: its process has to have run for long enough, too.
+fn health_of(checkup: &Checkup, replica: &Replica) -> (Health, Option<String>) {
+    let run = checkup.run.as_ref();
+    match &checkup.health {
+        host::Health::Healthy => match run.and_then(|run| Some((run, run.tries.runs_for?))) {
+            Some((run, _)) if run.is_failing() => {
+                (Health::Degraded, Some(format!("{} is {}", replica.unit, run.told())))
+            }
+            Some((run, runs_for)) if runs_for < run.due(replica.health.settle.0, 0) => {
+                let (runs_for, due) = (runs_for.as_secs(), run.due(replica.health.settle.0, 0).as_secs_f64());
+                let why = format!("its process has run for {runs_for} s, and counts as healthy after {due} s");
+                (Health::Progressing, Some(why))
+            }
+            _ => (Health::Healthy, None),
+        },
+        host::Health::Unhealthy(why) => (Health::Degraded, Some(why.clone())),
+        host::Health::Unknown(why) => (Health::Unknown, Some(why.clone())),
     }
+}
+
+/// Why a passed check says nothing of what is declared: the unit was never deployed, or what runs may be something else
+/// than what was. One that was deployed by an earlier commit is as healthy as it says: that it is not the newest is told
+/// by its sync.
+fn undeployed(instance: &InstancePlan, unit: &str, steps: &[&Step]) -> Option<(Health, String)> {
+    let deployed = instance.manifest_before.as_ref().and_then(|manifest| manifest.units.get(unit));
+    let Some(deployed) = deployed.filter(|started| started.inputs.is_some()) else {
+        return Some((Health::Degraded, "what answers there was not deployed".to_owned()));
+    };
+    let starts = steps.iter().find(|step| match &step.action {
+        Action::StartUnit { unit: of } | Action::RestartUnit { unit: of } => of == unit,
+        _ => false,
+    });
+    let step = starts.filter(|_| instance.manifest_after.units.get(unit) == Some(deployed))?;
+    Some((Health::Unknown, step.reason.clone()))
 }
 
 /// The step that would wait for the replica, for the check that is in it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{quote::word, scripts::script};
+use super::{parse::strangers, quote::word, scripts::script};
 use crate::model::{budget::Budget, digest::Digest, name::FleetName, outcome::Cause, paths, seal::Key, text};
 
 /// Longer than any package installation that ends well; systemd then stops and undoes the phase.
@@ -100,7 +100,10 @@ impl Line {
         let mut fields = line.splitn(3, '\t');
         let (kind, subject, rest) = (fields.next()?, fields.next()?.to_owned(), fields.next()?);
         // The script writes line breaks within a message as record separators.
-        let text = |text: &str| text::of_host(text.replace('\u{1e}', "\n").trim());
+        let text = |text: &str| {
+            let said = text.replace('\u{1e}', "\n");
+            text::of_host(strangers::port_held(&said).as_deref().unwrap_or(said.trim()))
+        };
         Some(match kind {
             "started" => Line::Event(StepEvent::Started(subject)),
             "done" => Line::Event(StepEvent::Done(subject)),

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use russh::{ChannelOpenFailure, Error};
 use tokio::time::timeout;
 
-use super::{Health, HealthCheck, quote::word, ssh::Session};
+use super::{Health, HealthCheck, proof::Asked, quote::word, ssh::Session};
 use crate::model::{fleet::Check, text};
 
 /// A round trip to the host must not count as the service's slowness.
@@ -19,34 +19,36 @@ const TUNNEL_LIMIT: Duration = Duration::from_secs(5);
 
 /// What came of dialling through the tunnel.
 pub(super) enum Dialled {
-    Answer(Health),
-    /// Nothing listens on the loopback address.
-    Deaf,
+    Asked(Asked),
     /// sshd does not forward: ask on the host.
     Forbidden,
+}
+
+fn answered(health: Health) -> Dialled {
+    Dialled::Asked(Asked::Answer(health))
 }
 
 pub(super) async fn dial(session: &Session, check: &HealthCheck) -> Dialled {
     let open = session.channel_open_direct_tcpip("127.0.0.1", u32::from(check.port), "127.0.0.1", 0);
     let channel = match timeout(TUNNEL_LIMIT, open).await {
-        Err(_) => return Dialled::Answer(Health::Unknown("the tunnel does not open".to_owned())),
+        Err(_) => return answered(Health::Unknown("the tunnel does not open".to_owned())),
         Ok(Err(Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
-            return Dialled::Deaf;
+            return Dialled::Asked(Asked::Deaf);
         }
         Ok(Err(Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => {
             return Dialled::Forbidden;
         }
-        Ok(Err(error)) => return Dialled::Answer(Health::Unknown(format!("the tunnel does not open: {error}"))),
+        Ok(Err(error)) => return answered(Health::Unknown(format!("the tunnel does not open: {error}"))),
         Ok(Ok(channel)) => channel,
     };
-    let Check::Http(path) = &check.check else { return Dialled::Answer(Health::Healthy) };
+    let Check::Http(path) = &check.check else { return answered(Health::Healthy) };
     let why = match timeout(check.timeout, get(channel.into_stream(), path)).await {
-        Ok(Ok(status)) => return Dialled::Answer(verdict(path, status)),
+        Ok(Ok(status)) => return answered(verdict(path, status)),
         Ok(Err(why)) => format!("GET {path}: {why}"),
         Err(_) => format!("GET {path} did not answer within {} ms", check.timeout.as_millis()),
     };
     // What broke on the way there says nothing of the service.
-    Dialled::Answer(if is_alive(session).await {
+    answered(if is_alive(session).await {
         Health::Unhealthy(why)
     } else {
         Health::Unknown(format!("{why}, and the connection to the host is broken"))
@@ -85,11 +87,6 @@ where
     Ok(answer?.status().as_u16())
 }
 
-/// Who listens on the port elsewhere than on the loopback address, as `ss` says it.
-pub(super) fn elsewhere_script(port: u16) -> String {
-    format!("ss -Hltnp 'sport = :{port}' 2>&1")
-}
-
 /// That nothing listens on the loopback address, and who does elsewhere as far as is known.
 pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
     let told = |line: &str| {
@@ -100,7 +97,8 @@ pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
             .ends_with(&format!(":{port}"))
             .then(|| text::of_host(&format!("; {address} is listened on by {process} (pid {pid})")))
     };
-    let elsewhere: String = listeners.unwrap_or_default().lines().take(3).filter_map(told).collect();
+    let listening = listeners.unwrap_or_default().lines().filter(|line| line.starts_with("LISTEN"));
+    let elsewhere: String = listening.filter_map(told).take(3).collect();
     let bind = if elsewhere.is_empty() { "" } else { "; have the service listen on 127.0.0.1, too" };
     Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port}{elsewhere}{bind}"))
 }

@@ -48,6 +48,7 @@ use crate::model::{
     outcome::{Cause, Failure},
     plan::Step,
     release::{Holdings, Placed},
+    run::Run,
 };
 
 /// Why a host did not do what it was asked. Whoever tells it names the instance.
@@ -135,6 +136,19 @@ pub enum Health {
     Unknown(String),
 }
 
+/// What a health check said, and how the unit behind it runs, where that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkup {
+    pub health: Health,
+    pub run: Option<Run>,
+}
+
+impl From<Health> for Checkup {
+    fn from(health: Health) -> Self {
+        Self { health, run: None }
+    }
+}
+
 /// What to check, on which replica.
 #[derive(Debug, Clone)]
 pub struct HealthCheck {
@@ -202,7 +216,7 @@ pub trait Host: Send + Sync + 'static {
     /// Who was there when these files were changed: logins and sudo lines of the minutes before.
     fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;
 
-    fn health(&self, check: &HealthCheck) -> impl Future<Output = Health> + Send;
+    fn health(&self, check: &HealthCheck) -> impl Future<Output = Checkup> + Send;
 
     /// The drop-ins that systemd has read for a unit: none of them is evenkeel's.
     fn drop_ins(&self, unit: &str) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;

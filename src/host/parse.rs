@@ -7,12 +7,13 @@ mod certificates;
 mod drop_ins;
 mod nginx;
 mod seal;
-mod strangers;
+pub(super) mod strangers;
 mod venvs;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
+    time::Duration,
 };
 
 use super::{Question, Remembered};
@@ -22,6 +23,7 @@ use crate::model::{
     generation,
     manifest::Manifest,
     observation::{Installing, Listener, LiveFile, LiveFolder, LiveRelease, LiveUnit, Observation},
+    run::Tries,
     seal::{Key, Seal},
     seen::Seen,
     text,
@@ -278,12 +280,35 @@ fn units(sections: &Sections, directories: &HashMap<u32, &str>) -> Result<BTreeM
     if blocks.len() != names.len() {
         return Err(format!("{} units were asked about and {} answered", names.len(), blocks.len()));
     }
-    let unread = drop_ins::unread(sections);
-    let of = |name: &str, block| unit(block, directories, unread.get(name).cloned().unwrap_or_default());
+    let (ages, unread) = (ages(sections), drop_ins::unread(sections));
+    let of = |name: &str, block| unit(block, directories, &ages, unread.get(name).cloned().unwrap_or_default());
     Ok(names.into_iter().zip(blocks).map(|(name, block)| (name.to_owned(), of(name, block))).collect())
 }
 
-fn unit(block: &str, directories: &HashMap<u32, &str>, unread: Vec<String>) -> Seen<LiveUnit> {
+/// Lines `PID STAT`, after one with the uptime, of the processes that systemd has started again.
+fn ages(sections: &Sections) -> HashMap<u32, Duration> {
+    let mut lines = sections.one("ages").unwrap_or_default().lines();
+    let uptime = lines.next().unwrap_or_default();
+    let age = |line: &str| {
+        let (pid, stat) = line.split_once(' ')?;
+        Some((pid.parse().ok()?, strangers::age(stat, uptime)?))
+    };
+    lines.filter_map(age).collect()
+}
+
+/// What became of the starts of a unit, from `systemctl show`.
+pub(super) fn tries(fields: &HashMap<&str, &str>, runs_for: Option<Duration>) -> Tries {
+    let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
+    let restarts = field("NRestarts").parse().unwrap_or(0);
+    Tries { restarts, result: field("Result"), status: field("ExecMainStatus"), runs_for }
+}
+
+fn unit(
+    block: &str,
+    directories: &HashMap<u32, &str>,
+    ages: &HashMap<u32, Duration>,
+    unread: Vec<String>,
+) -> Seen<LiveUnit> {
     let fields: HashMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
     let main_pid = field("MainPID").parse().unwrap_or(0);
@@ -301,6 +326,7 @@ fn unit(block: &str, directories: &HashMap<u32, &str>, unread: Vec<String>) -> S
             drop_ins: drop_ins::words(&field("DropInPaths")),
             needs_reload: field("NeedDaemonReload") == "yes",
             unread,
+            tries: tries(&fields, ages.get(&main_pid).copied()),
         }),
     }
 }

@@ -1,72 +1,99 @@
-//! Proof of a passed health check: systemd calls the unit active, and a process of its control group has the port.
+//! Proof of a health check: systemd calls the unit active, its process stays up, and a process of its control group has
+//! the port.
 //!
-//! Keeps true: a service is unhealthy while another unit's process answers on its port. Never does: asking the service,
-//! which is `health`'s part.
-//! Source: ss(8); control groups name the unit of a process.
+//! Keeps true: a service is unhealthy while another unit's process answers on its port; whoever has the port is named.
+//! Never does: asking the service, which is `health`'s part; deciding how long its process has to run.
+//! Source: ss(8); proc(5); control groups name the unit of a process.
 
-use super::{Health, HealthCheck, parse, quote::word};
-use crate::model::{fleet::Check, text};
+use std::{collections::HashMap, time::Duration};
 
-/// Its state, who listens on its port, and of each of those the control group.
+use super::{Checkup, Health, HealthCheck, health, parse, quote::assign, scripts::script};
+use crate::model::{
+    fleet::Check,
+    observation::{Listener, Stranger},
+    run::Run,
+    text,
+};
+
+/// What came of asking the service itself.
+pub(super) enum Asked {
+    Answer(Health),
+    /// Nothing listens on the loopback address.
+    Deaf,
+}
+
+/// Its state, since when its process runs, who listens on its port, and of each of those the control group; of those of
+/// another group the command line and age, too.
 pub(super) fn script(check: &HealthCheck) -> String {
-    let state = format!("systemctl show -p ActiveState,SubState,NRestarts -- {} 2>&1 || exit 1\n", word(&check.unit));
-    match check.check {
-        // It may have no port.
-        Check::Exec(_) => state,
-        Check::Http(_) | Check::Tcp => format!(
-            "{state}listeners=$(ss -Hltnp 'sport = :{port}' 2>&1) || {{ echo \"?$listeners\"; exit 0; }}\n\
-             printf '%s\\n' \"$listeners\"\n\
-             for pid in $(printf '%s' \"$listeners\" | grep -o 'pid=[0-9]*'); do\n  \
-               grep -E '^(0::|[0-9]+:name=systemd:)/.' \"/proc/${{pid#pid=}}/cgroup\" | sed \"s/^[^:]*:[^:]*:/${{pid#pid=}} /\"\n\
-             done 2>/dev/null\nexit 0\n",
-            port = check.port,
-        ),
-    }
+    // What is checked by a command may have no port.
+    let asked = if matches!(check.check, Check::Exec(_)) { "" } else { "yes" };
+    let variables = [("unit", check.unit.as_str()), ("port", &check.port.to_string()), ("asked", asked)];
+    variables.map(|(name, value)| assign(name, value)).concat() + &script!("proof.sh")
 }
 
-/// What that says of a service that answered its check.
-pub(super) fn verdict(check: &HealthCheck, said: &str) -> Health {
-    let field = |name: &str| {
-        said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().to_owned()
+/// What that says of a service, beside what came of asking it.
+pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
+    let (unit, port) = (&check.unit, check.port);
+    let asked = match asked {
+        Asked::Answer(health) => health,
+        Asked::Deaf => health::deaf(port, Some(said)),
     };
-    let (state, sub, restarts) = (field("ActiveState"), field("SubState"), field("NRestarts"));
-    let unit = &check.unit;
-    if state.is_empty() {
-        return Health::Unknown(format!("systemd does not tell the state of {unit}"));
-    }
-    if let Some(why) = said.lines().find_map(|line| line.strip_prefix('?')) {
-        return Health::Unknown(text::of_host(&format!("who listens on port {} cannot be told: {why}", check.port)));
-    }
-    let is_checked_by_port = !matches!(check.check, Check::Exec(_));
-    let holders = holders(check.port, said);
-    let by = holders.iter().map(Holder::to_string).collect::<Vec<_>>().join(", ");
-    if state != "active" {
-        let by = if by.is_empty() { String::new() } else { format!("; its port is answered by {by}") };
-        return Health::Unhealthy(text::of_host(&format!("{unit} is {state} ({sub}) after {restarts} restarts{by}")));
-    }
-    match () {
-        () if !is_checked_by_port || holders.iter().any(|holder| holder.unit.as_ref() == Some(unit)) => Health::Healthy,
-        () if holders.is_empty() => Health::Unhealthy(format!("nothing listens on 127.0.0.1:{} any more", check.port)),
-        () => Health::Unhealthy(text::of_host(&format!("port {} is answered by {by}, not by {unit}", check.port))),
-    }
+    // What is not known takes nothing away from what failed.
+    let unless_failed = |why: String| match &asked {
+        Health::Healthy => Health::Unknown(text::of_host(&why)),
+        failed => failed.clone(),
+    };
+    let unhealthy = |why: String| Health::Unhealthy(text::of_host(&why));
+    let Some(run) = run(said) else {
+        return Checkup { health: unless_failed(format!("systemd does not tell the state of {unit}")), run: None };
+    };
+    let holders = holders(port, said);
+    let by =
+        || holders.iter().map(|holder| holder.told(strangers(said).get(&holder.pid))).collect::<Vec<_>>().join(", ");
+    let is_own = |holder: &Listener| holder.unit.as_ref() == Some(unit);
+    let health = if !run.is_active() {
+        let by = if holders.is_empty() { String::new() } else { format!("; its port {port} is held by {}", by()) };
+        unhealthy(format!("{unit} is {}{by}", run.told()))
+    } else if matches!(check.check, Check::Exec(_)) {
+        asked
+    } else if let Some(why) = said.lines().find_map(|line| line.strip_prefix('?')) {
+        unless_failed(format!("who listens on port {port} cannot be told: {why}"))
+    } else if !holders.is_empty() && !holders.iter().any(is_own) {
+        unhealthy(format!("not {unit} answers on port {port}, but {}", by()))
+    } else if holders.is_empty() && asked == Health::Healthy {
+        Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port} any more"))
+    } else {
+        asked
+    };
+    Checkup { health, run: Some(run) }
 }
 
-/// Who answers at the loopback address.
-struct Holder {
-    process: String,
-    pid: u32,
-    unit: Option<String>,
+/// None where systemd did not answer.
+fn run(said: &str) -> Option<Run> {
+    let fields: HashMap<&str, &str> = said.lines().filter_map(|line| line.split_once('=')).collect();
+    let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
+    let (active, sub) = (field("ActiveState"), field("SubState"));
+    let tries = parse::tries(&fields, line(said, "main ").and_then(|stat| age(stat, said)));
+    (!active.is_empty()).then_some(Run { active, sub, tries })
 }
 
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let unit = self.unit.as_ref().map(|unit| format!(", of {unit}")).unwrap_or_default();
-        write!(f, "{} (pid {}{unit})", self.process, self.pid)
-    }
+fn age(stat: &str, said: &str) -> Option<Duration> {
+    parse::strangers::age(stat, line(said, "uptime ")?)
+}
+
+fn line<'s>(said: &'s str, begins: &str) -> Option<&'s str> {
+    said.lines().find_map(|line| line.strip_prefix(begins))
+}
+
+/// What is told of processes of other units, by process.
+fn strangers(said: &str) -> HashMap<u32, Stranger> {
+    let uptime = line(said, "uptime ").unwrap_or_default();
+    let lines = said.lines().filter_map(|line| line.strip_prefix("stranger "));
+    lines.filter_map(|line| parse::strangers::stranger(line, uptime)).collect()
 }
 
 /// The listeners at 127.0.0.1, or, where there are none, those at all addresses: the kernel prefers the exact one.
-fn holders(port: u16, said: &str) -> Vec<Holder> {
+fn holders(port: u16, said: &str) -> Vec<Listener> {
     let units = parse::units_by_process(said);
     let rank = |line: &str| {
         let address = line.split_whitespace().nth(3)?.strip_suffix(&format!(":{port}"))?;
@@ -82,7 +109,7 @@ fn holders(port: u16, said: &str) -> Vec<Holder> {
         .iter()
         .filter(|(rank, _)| Some(*rank) == best)
         .flat_map(|(_, line)| processes(line))
-        .map(|(process, pid)| Holder { process, pid, unit: units.get(&pid).cloned() })
+        .map(|(process, pid)| Listener { port, pid, process, unit: units.get(&pid).cloned() })
         .collect()
 }
 
@@ -122,8 +149,17 @@ mod tests {
         format!("LISTEN 0 5 {address}:8100 0.0.0.0:* users:((\"{name}\",pid={pid},fd=3))\n")
     }
 
+    fn judged(kind: Check, asked: Asked, said: &str) -> Health {
+        judge(&check(kind), asked, said).health
+    }
+
+    fn healthy() -> Asked {
+        Asked::Answer(Health::Healthy)
+    }
+
+    /// Of a service whose port takes a connection.
     fn said(state: &str, listeners: &[String]) -> Health {
-        verdict(&check(Check::Tcp), &format!("{state}{}{OURS}", listeners.concat()))
+        judged(Check::Tcp, healthy(), &format!("{state}{}{OURS}", listeners.concat()))
     }
 
     #[test]
@@ -131,13 +167,13 @@ mod tests {
         for address in ["127.0.0.1", "0.0.0.0", "*", "[::]", "[::ffff:127.0.0.1]", "0.0.0.0%lo"] {
             assert_eq!(said(ACTIVE, &[listener(address, "python3", 7)]), Health::Healthy, "{address}");
         }
-        assert_eq!(verdict(&check(Check::Exec(Vec::new())), ACTIVE), Health::Healthy);
+        assert_eq!(judged(Check::Exec(Vec::new()), healthy(), ACTIVE), Health::Healthy);
     }
 
     #[test]
     fn a_port_that_somebody_else_answers_makes_nobody_healthy() {
         let Health::Unhealthy(why) = said(ACTIVE, &[listener("0.0.0.0", "python3", 9)]) else { panic!("healthy") };
-        assert_eq!(why, "port 8100 is answered by python3 (pid 9, of legacy.service), not by odd-hello@8100.service");
+        assert_eq!(why, "not odd-hello@8100.service answers on port 8100, but python3 (pid 9, of legacy.service)");
         // Ours has all other addresses.
         let both = [listener("0.0.0.0", "python3", 7), listener("127.0.0.1", "old", 9)];
         assert!(matches!(said(ACTIVE, &both), Health::Unhealthy(_)));
@@ -145,16 +181,54 @@ mod tests {
         assert!(matches!(said(ACTIVE, &[]), Health::Unhealthy(_)));
     }
 
+    /// A process that began 700 seconds ago, after the name in its `stat`.
+    fn began() -> String {
+        (0..25)
+            .map(|field| if field == 19 { "50000".to_owned() } else { field.to_string() })
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
     #[test]
-    fn a_unit_that_is_started_again_and_again_is_not_healthy_and_it_is_said_who_answers() {
-        let restarting = "ActiveState=activating\nSubState=auto-restart\nNRestarts=4\n";
-        let Health::Unhealthy(why) = said(restarting, &[listener("0.0.0.0", "python3", 9)]) else { panic!("healthy") };
+    fn a_unit_that_is_started_again_and_again_is_not_healthy_and_it_is_said_who_has_its_port() {
+        let restarting =
+            "ActiveState=activating\nSubState=auto-restart\nNRestarts=4\nResult=exit-code\nExecMainStatus=1\n";
+        let stranger = format!("uptime 1200.00\nstranger 9\t{}\tpython3 app.py --token hunter2 \t\n", began());
+        let Health::Unhealthy(why) = said(&format!("{restarting}{stranger}"), &[listener("0.0.0.0", "python3", 9)])
+        else {
+            panic!("healthy")
+        };
         assert_eq!(
             why,
-            "odd-hello@8100.service is activating (auto-restart) after 4 restarts; its port is answered by python3 (pid 9, \
-             of legacy.service)"
+            "odd-hello@8100.service is activating (auto-restart): its last run ended with status 1; systemd has started it \
+             again 4 times; its port 8100 is held by python3 (pid 9, of legacy.service, for 11 min): `python3 app.py --token …`"
         );
-        assert!(matches!(verdict(&check(Check::Exec(Vec::new())), restarting), Health::Unhealthy(_)));
+        assert!(matches!(judged(Check::Exec(Vec::new()), healthy(), restarting), Health::Unhealthy(_)));
+        let refused = Asked::Answer(Health::Unhealthy("GET / answered 500".to_owned()));
+        let Health::Unhealthy(why) = judged(Check::Tcp, refused, restarting) else { panic!("healthy") };
+        assert!(why.contains("auto-restart"), "{why}");
+    }
+
+    #[test]
+    fn since_when_the_main_process_runs_is_read_from_the_kernel() {
+        let said = format!("{ACTIVE}uptime 1200.50\nmain {}\n", began());
+        let run = judge(&check(Check::Tcp), healthy(), &said).run.expect("its state is told");
+        assert_eq!(run.tries.runs_for, Some(Duration::from_millis(700_500)));
+        let run = judge(&check(Check::Tcp), healthy(), ACTIVE).run.expect("its state is told");
+        assert_eq!(run.tries.runs_for, None);
+    }
+
+    #[test]
+    fn what_failed_stays_what_it_is_where_nothing_more_is_known() {
+        let failed = || Asked::Answer(Health::Unhealthy("GET / answered 500".to_owned()));
+        for said in
+            ["", &format!("{ACTIVE}?ss: not found\n"), &format!("{ACTIVE}{}{OURS}", listener("*", "python3", 7))]
+        {
+            assert_eq!(judged(Check::Tcp, failed(), said), Health::Unhealthy("GET / answered 500".to_owned()));
+        }
+        let elsewhere = format!("{ACTIVE}{}", listener("10.0.0.1", "python3", 7));
+        let Health::Unhealthy(why) = judged(Check::Tcp, Asked::Deaf, &elsewhere) else { panic!("healthy") };
+        assert!(why.starts_with("nothing listens on 127.0.0.1:8100; 10.0.0.1:8100 is listened on by python3"), "{why}");
     }
 
     #[test]

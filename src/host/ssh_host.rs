@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
+    Checkup, Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
     apply::{PHASE_LIMIT, TRAIL, Trail, run_unit},
     apply_script, health,
     jump::Jumps,
@@ -20,7 +20,7 @@ use super::{
     parse,
     patience::Patience,
     progress::Progress,
-    proof,
+    proof::{self, Asked},
     quote::{assign, word},
     releases,
     scripts::script,
@@ -134,11 +134,14 @@ impl SshHost {
         }
     }
 
-    /// Of a service that answered its check: whether it is its unit that did.
-    async fn proven(&self, check: &HealthCheck) -> Health {
-        match self.must("asking whose answer it is", &proof::script(check), b"", PROBE_LIMIT).await {
-            Ok(answer) => proof::verdict(check, &String::from_utf8_lossy(&answer.output)),
-            Err(error) => Health::Unknown(error.to_string()),
+    /// Beside what came of asking a service: how its unit runs, and whether it is its process that answered.
+    async fn proven(&self, check: &HealthCheck, asked: Asked) -> Checkup {
+        let said = self.must("asking whose answer it is", &proof::script(check), b"", PROBE_LIMIT).await;
+        match (said, asked) {
+            (Ok(answer), asked) => proof::judge(check, asked, &String::from_utf8_lossy(&answer.output)),
+            (Err(error), Asked::Answer(Health::Healthy)) => Health::Unknown(error.to_string()).into(),
+            (Err(_), Asked::Answer(health)) => health.into(),
+            (Err(_), Asked::Deaf) => health::deaf(check.port, None).into(),
         }
     }
 
@@ -333,33 +336,32 @@ impl Host for SshHost {
         Ok(traces::parse(&String::from_utf8_lossy(&answer.output)))
     }
 
-    async fn health(&self, check: &HealthCheck) -> Health {
+    async fn health(&self, check: &HealthCheck) -> Checkup {
         let session = match self.session().await {
             Ok(session) => session,
-            Err(error) => return Health::Unknown(error.to_string()),
+            Err(error) => return Health::Unknown(error.to_string()).into(),
         };
-        if matches!(check.check, Check::Http(_) | Check::Tcp) {
-            match health::dial(&session, check).await {
-                health::Dialled::Answer(Health::Healthy) => return self.proven(check).await,
-                health::Dialled::Answer(health) => return health,
-                health::Dialled::Deaf => {
-                    let script = health::elsewhere_script(check.port);
-                    let listeners = self.must("asking who listens", &script, b"", PROBE_LIMIT).await.ok();
-                    let listeners = listeners.map(|answer| String::from_utf8_lossy(&answer.output).into_owned());
-                    return health::deaf(check.port, listeners.as_deref());
-                }
-                health::Dialled::Forbidden => {}
-            }
-        }
-        let limit = check.timeout + PROBE_LIMIT;
-        match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {
-            Ok(answer) => {
-                match health::script_verdict(check, answer.status, &String::from_utf8_lossy(&answer.output)) {
-                    Health::Healthy => self.proven(check).await,
-                    health => health,
+        let dialled = match check.check {
+            Check::Http(_) | Check::Tcp => health::dial(&session, check).await,
+            Check::Exec(_) => health::Dialled::Forbidden,
+        };
+        let asked = match dialled {
+            health::Dialled::Asked(asked) => asked,
+            health::Dialled::Forbidden => {
+                let limit = check.timeout + PROBE_LIMIT;
+                match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {
+                    Ok(answer) => {
+                        let output = String::from_utf8_lossy(&answer.output);
+                        Asked::Answer(health::script_verdict(check, answer.status, &output))
+                    }
+                    Err(error) => return Health::Unknown(error.to_string()).into(),
                 }
             }
-            Err(error) => Health::Unknown(error.to_string()),
+        };
+        match asked {
+            // Whoever cannot be asked cannot be asked about either.
+            Asked::Answer(health @ Health::Unknown(_)) => health.into(),
+            asked => self.proven(check, asked).await,
         }
     }
 

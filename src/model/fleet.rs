@@ -196,6 +196,16 @@ pub struct Health {
     pub retries: u32,
     /// How long after a start failures do not count.
     pub start_period: Span,
+    /// How long the main process has to run before a check that passes counts.
+    pub settle: Span,
+}
+
+impl Check {
+    /// Whether a passed check tells that the program serves: it has answered a request. A port takes connections before
+    /// its program is ready, and a command need not ask the program at all.
+    pub fn tells_that_it_serves(&self) -> bool {
+        matches!(self, Check::Http(_))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

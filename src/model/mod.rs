@@ -34,6 +34,7 @@ pub mod reach;
 pub mod release;
 pub mod requirements;
 pub mod rights;
+pub mod run;
 pub mod seal;
 pub mod seen;
 pub mod source;

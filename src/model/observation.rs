@@ -4,7 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, fleet::Certificate, manifest::Manifest, nginx::LiveNginx, seal::Seal, seen::Seen};
+use super::{
+    digest::Digest,
+    fleet::Certificate,
+    manifest::Manifest,
+    nginx::LiveNginx,
+    run::{Run, Tries},
+    seal::Seal,
+    seen::Seen,
+};
 
 /// What one instance said, part by part. An instance that could not be reached has no observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +170,8 @@ pub struct LiveUnit {
     /// The drop-ins on disk, looked for where it needs to be read again.
     #[serde(default)]
     pub unread: Vec<String>,
+    #[serde(default)]
+    pub tries: Tries,
 }
 
 /// A folder's permission bits and owner (`USER:GROUP`).
@@ -174,6 +184,10 @@ pub struct LiveFolder {
 impl LiveUnit {
     pub fn is_active(&self) -> bool {
         self.active == "active"
+    }
+
+    pub fn run(&self) -> Run {
+        Run { active: self.active.clone(), sub: self.sub.clone(), tries: self.tries.clone() }
     }
 
     /// Whether anything of it runs, is being started, or will be: a crash loop has moments without a process.
@@ -200,6 +214,26 @@ pub struct Listener {
     pub process: String,
     /// The unit its process belongs to, where it belongs to one.
     pub unit: Option<String>,
+}
+
+impl Listener {
+    /// `java (pid 99, of jenkins.service, for 11 min): `java -jar ci.war``, as far as it is known.
+    pub fn told(&self, stranger: Option<&Stranger>) -> String {
+        let unit = self.unit.as_ref().map(|unit| format!(", of {unit}")).unwrap_or_default();
+        let age = stranger.and_then(|stranger| stranger.runs_for).map(|age| format!(", for {}", span(age)));
+        let command = stranger.map(|stranger| &stranger.command).filter(|command| !command.is_empty());
+        let command = command.map(|command| format!(": `{command}`")).unwrap_or_default();
+        format!("{} (pid {}{unit}{}){command}", self.process, self.pid, age.unwrap_or_default())
+    }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// A process that evenkeel has nothing to do with.

@@ -7,10 +7,13 @@ use std::collections::BTreeSet;
 
 use super::instance::Differ;
 use crate::model::{
-    desired::Replica,
+    desired::{Replica, Resource},
+    drift::{Difference, DriftRule},
+    finding::Finding,
     grants,
     observation::{Listener, Stranger},
     plan::{Action, Step},
+    run::Run,
 };
 
 /// A port that is about to be bound.
@@ -50,6 +53,33 @@ impl Differ<'_> {
         }
     }
 
+    /// A unit that systemd starts again and again is not as it was deployed, and no step mends that: said, with who has
+    /// its port.
+    pub(super) fn failing(&mut self, replica: &Replica, run: &Run) {
+        if self.inputs.fleet.environment.drift.rule(Difference::Processes) == DriftRule::Ignore {
+            return;
+        }
+        let live = self.live;
+        let listeners = self.known("who listens on which port", &live.listeners).map_or(&[][..], Vec::as_slice);
+        let is_other = |listener: &&Listener| {
+            listener.port == replica.port && listener.unit.as_ref().is_none_or(|unit| *unit != replica.unit)
+        };
+        let (resource, unit) = (format!("service/{}", replica.service), &replica.unit);
+        let message = format!("{resource} has drifted: {unit} is {}", run.told());
+        let (message, hint) = match listeners.iter().find(is_other) {
+            Some(listener) => {
+                let stranger = live.strangers.get(&listener.pid);
+                let allowed = BTreeSet::new();
+                let wanted = Wanted { port: replica.port, resource, allowed, otherwise: SERVICE, replaces: true };
+                let message = format!("{message}; its port {} is held by {}", replica.port, listener.told(stranger));
+                (message, hint(&wanted, listener, stranger))
+            }
+            None => (message, format!("see why it ends: `journalctl -u {unit}` on the instance")),
+        };
+        self.drift.push((Resource::Service(replica.service.clone()), message.clone()));
+        self.findings.push(Finding::warning("drift", message).on(self.name()).hint(hint));
+    }
+
     fn of_services(&self) -> Vec<Wanted> {
         let is_started = |replica: &&Replica| {
             let starts = |step: &Step| matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit);
@@ -80,13 +110,7 @@ impl Differ<'_> {
 }
 
 fn message(wanted: &Wanted, listener: &Listener, stranger: Option<&Stranger>) -> String {
-    let Listener { process, pid, .. } = listener;
-    let unit = listener.unit.as_ref().map(|unit| format!(", of {unit}")).unwrap_or_default();
-    let age =
-        stranger.and_then(|stranger| stranger.runs_for).map(|age| format!(", for {}", span(age))).unwrap_or_default();
-    let command = stranger.map(|stranger| &stranger.command).filter(|command| !command.is_empty());
-    let command = command.map(|command| format!(": `{command}`")).unwrap_or_default();
-    format!("port {} of {} is taken by {process} (pid {pid}{unit}{age}){command}", wanted.port, wanted.resource)
+    format!("port {} of {} is taken by {}", wanted.port, wanted.resource, listener.told(stranger))
 }
 
 fn hint(wanted: &Wanted, listener: &Listener, stranger: Option<&Stranger>) -> String {
@@ -110,13 +134,4 @@ fn hint(wanted: &Wanted, listener: &Listener, stranger: Option<&Stranger>) -> St
 fn runs_this_alone(unit: &str, listener: &Listener, stranger: Option<&Stranger>) -> bool {
     let alone = |stranger: &Stranger| stranger.programs.len() == 1 && stranger.programs.contains(&listener.process);
     grants::may_be_suggested(unit) && stranger.is_some_and(alone)
-}
-
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
 }

@@ -8,6 +8,7 @@ use crate::model::{
     manifest::StartedWith,
     observation::{LiveFile, LiveRelease, LiveUnit},
     plan::{Action, Before},
+    run::Run,
     seen::Seen,
 };
 
@@ -26,7 +27,7 @@ impl Differ<'_> {
         self.after.units.insert(replica.unit.clone(), wanted.clone());
 
         let live = self.unit(&replica.unit);
-        self.replaced(replica, phase, &resource);
+        let replaces = self.replaced(replica, phase, &resource);
         if !live.is_some_and(LiveUnit::is_enabled) {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
@@ -37,7 +38,19 @@ impl Differ<'_> {
             let action = Action::ReadUnits { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "drift: systemd runs it from another state of its files");
         }
-        let Some((action, reason)) = process(replica, &wanted, started.as_ref(), live, drifted) else {
+        let failing = live.map(LiveUnit::run).filter(Run::is_failing);
+        let step = process(replica, &wanted, started.as_ref(), live, drifted).or_else(|| {
+            // What stops may be what kept it from its port.
+            failing.as_ref().filter(|_| replaces)?;
+            Some((
+                Action::RestartUnit { unit: replica.unit.clone() },
+                "it does not stay up, and what it replaces stops".to_owned(),
+            ))
+        });
+        let Some((action, reason)) = step else {
+            if let Some(run) = failing {
+                self.failing(replica, &run);
+            }
             return;
         };
         self.step(phase, &resource, action, reason);
@@ -120,14 +133,16 @@ impl Differ<'_> {
         }
     }
 
-    /// Units that ran before evenkeel.
-    fn replaced(&mut self, replica: &Replica, phase: u32, resource: &Resource) {
+    /// Units that ran before evenkeel. Whether any of them has to stop.
+    fn replaced(&mut self, replica: &Replica, phase: u32, resource: &Resource) -> bool {
+        let steps = self.steps.len();
         for unit in &replica.replaces {
             if self.unit(unit).is_some_and(|live| live.is_up() || live.is_enabled()) {
                 let action = Action::StopUnit { unit: unit.clone(), foreign: true };
                 self.step(phase, resource, action, format!("{} replaces it", replica.unit));
             }
         }
+        self.steps.len() > steps
     }
 }
 

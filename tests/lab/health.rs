@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     fleet::Fleet,
-    world::{World, assert_is},
+    world::{Host, World, assert_is, wait_for},
 };
 
 pub fn an_http_check_holds_back_what_comes_after(world: &World) {
@@ -44,25 +44,122 @@ pub fn what_listens_on_another_address_is_named(world: &World) {
     assert!(failure.contains(&told), "{failure}");
 }
 
+/// Has a unit of somebody else, until the value is dropped.
+fn foreign(h1: &Host, unit: &str, service: &str) {
+    h1.write(
+        &format!("/etc/systemd/system/{unit}"),
+        &format!("[Service]\n{service}\n[Install]\nWantedBy=multi-user.target\n"),
+    );
+    h1.run("systemctl daemon-reload");
+}
+
 /// An old unit leaves a child behind when it is stopped, and that goes on answering.
-pub fn what_another_answers_makes_no_service_healthy(world: &World) {
+pub fn what_outlives_the_unit_that_is_replaced_keeps_its_successor_from_starting(world: &World) {
     let (fleet, h1) = (Fleet::new(world, "zombie"), world.host("h1"));
-    let (port, unit) = (fleet.port(0), "legacy-zombie.service");
+    let (port, old) = (fleet.port(0), "legacy-zombie.service");
     let run = format!("/bin/sh -c \"python3 -m http.server {port} & exec sleep 10000\"");
-    h1.write(&format!("/etc/systemd/system/{unit}"), &format!("[Service]\nExecStart={run}\nKillMode=process\n"));
-    let begins = format!("systemctl daemon-reload; systemctl start {unit}");
+    foreign(h1, old, &format!("ExecStart={run}\nKillMode=process"));
     let holders = format!("ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | cut -d= -f2");
     let ends =
-        format!("systemctl stop {unit}; kill $({holders}); rm /etc/systemd/system/{unit}; systemctl daemon-reload");
+        format!("systemctl stop {old}; kill $({holders}); rm /etc/systemd/system/{old}; systemctl daemon-reload");
+    let begins = format!("systemctl start {old}");
     let _left = h1.until_dropped(&begins, &ends);
     h1.asks(port, "/");
-    let health = "health: {http: /, interval: 300ms, retries: 2, start_period: 3s}";
-    fleet.service("alpha", port, &["h1"], &format!("replaces: [{unit}]\n{health}"));
+    let zombie = h1.run(&holders);
+    fleet.service("alpha", port, &["h1"], &format!("replaces: [{old}]\nhealth: {{http: /}}"));
     fleet.deploy().ends_with(3);
-    let failure = fleet.newest("/failure").to_string();
-    for words in ["port is answered by python3 (pid ", "activating (auto-restart)"] {
-        assert!(failure.contains(words), "{words}: {failure}");
+    let unit = fleet.unit("alpha", port);
+    assert_is("the step", fleet.newest("/failure/step"), format!("h1/service/alpha/start/{unit}"));
+    let failure = fleet.newest("/failure/message").to_string();
+    let told = [format!("(pid {zombie}, of {old}, for "), format!("`python3 -m http.server {port}`")];
+    assert!(told.iter().all(|words| failure.contains(words)), "{failure}");
+    assert_is("the old unit", h1.unit(old, "ActiveState").as_str(), "active");
+}
+
+/// What `status` says of the first service of the first instance.
+fn of_first(fleet: &Fleet<'_>) -> serde_json::Value {
+    let said = fleet.run("status", &["--format", "json"]).said;
+    let status: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    status["instances"][0]["services"][0].clone()
+}
+
+/// A program that ends with an error some time after its start, and listens before that where it has a port.
+fn failing(fleet: &Fleet<'_>, seconds: u32) {
+    let program = format!(
+        "import os, socket, sys, time\nlistener = socket.create_server(('127.0.0.1', int(os.environ['SERVICE_PORT'])))\n\
+         time.sleep({seconds})\nsys.exit('cannot reach the broker')\n"
+    );
+    fleet.write("program/failing.py", &program);
+}
+
+pub fn a_service_that_does_not_stay_up_is_an_answer_at_once(world: &World) {
+    let (fleet, h1) = (Fleet::new(world, "settleloop"), world.host("h1"));
+    failing(&fleet, 1);
+    for check in ["exec: /bin/true", "tcp: true"] {
+        let health = format!("run: {{exec: /usr/bin/python3 failing.py}}\nhealth: {{{check}, start_period: 10m}}");
+        fleet.service("alpha", fleet.port(0), &["h1"], &health);
+        fleet.deploy().ends_with(3);
+        let failure = fleet.newest("/failure/message").to_string();
+        let told = ["3 starts in a row failed", "ended with status 1"];
+        assert!(told.iter().all(|words| failure.contains(words)), "{check}: {failure}");
+        let log = fleet.newest("/failure/log").to_string();
+        assert!(log.contains("cannot reach the broker"), "{check}: {log}");
+        assert!(!h1.exists(&format!("/etc/systemd/system/{}", fleet.unit("alpha", fleet.port(0)))), "it is not undone");
     }
+    // One failure is none, where it stays up from then on.
+    fleet.write("program/once.py", "import os, sys, time\nfile = os.environ['STATE_DIRECTORY'] + '/tried'\nif not os.path.exists(file):\n    open(file, 'w').close()\n    sys.exit(1)\nexec(open('server.py').read())\n");
+    fleet.service("alpha", fleet.port(0), &["h1"], "run: {exec: /usr/bin/python3 once.py, state: [tried]}");
+    fleet.deploy().ends_with(0);
+    assert_is("its restarts", h1.unit(&fleet.unit("alpha", fleet.port(0)), "NRestarts").as_str(), "1");
+}
+
+/// A unit that ran before evenkeel is enabled still, and has the port when the host is up again.
+pub fn what_cannot_start_any_more_is_drift_that_names_who_has_its_port(world: &World) {
+    let (fleet, h1) = (Fleet::new(world, "settleboot"), world.host("h1"));
+    let (port, old) = (fleet.port(0), "legacy-settleboot.service");
+    foreign(h1, old, &format!("ExecStart=/usr/bin/python3 -m http.server {port}"));
+    let ends = format!("systemctl disable --now {old}; rm /etc/systemd/system/{old}; systemctl daemon-reload");
+    let _left = h1.until_dropped(&format!("systemctl enable {old}"), &ends);
+    fleet.service("alpha", port, &["h1"], "health: {http: /}");
+    fleet.deploy().ends_with(0);
+    assert_is("the plan", fleet.plan().findings("drift"), Vec::<String>::new());
+    let unit = fleet.unit("alpha", port);
+    // In the order of an unlucky boot.
+    h1.run(&format!("systemctl stop '{unit}'; systemctl start {old}"));
+    h1.asks(port, "/");
+    h1.run(&format!("systemctl start '{unit}'"));
+    let drift = wait_for("it to be told", || fleet.plan().findings("drift").into_iter().next());
+    let holder = format!("(pid {}, of {old}, for ", h1.unit(old, "MainPID"));
+    let told: [&str; 4] = [&unit, &holder, &format!("`/usr/bin/python3 -m http.server {port}`"), "with status 1"];
+    assert!(told.iter().all(|words| drift.contains(*words)), "{drift}");
+    assert_is("the steps", fleet.plan().changes(), Vec::<String>::new());
+    for _ in 0..3 {
+        let status = of_first(&fleet);
+        assert!(status["health"] != "healthy" && status["sync"] == "out-of-sync", "{status}");
+    }
+    // As the hint says.
+    fleet.service("alpha", port, &["h1"], &format!("replaces: [{old}]\nhealth: {{http: /}}"));
+    fleet.deploy().ends_with(0);
+    assert_is("the old unit", h1.state(old).as_str(), "inactive disabled");
+    assert_is("the plan", fleet.plan().findings("drift"), Vec::<String>::new());
+    assert_is("its health", of_first(&fleet)["health"].as_str(), Some("healthy"));
+}
+
+pub fn what_was_not_deployed_is_healthy_by_nobodys_answer(world: &World) {
+    let (fleet, h1) = (Fleet::new(world, "settlehand"), world.host("h1"));
+    let (port, unit) = (fleet.port(0), fleet.unit("alpha", fleet.port(0)));
+    fleet.service("alpha", port, &["h1"], "health: {http: /}");
+    fleet.commit();
+    // By somebody's hand, under another name and under its own.
+    for by_hand in ["settlehand-other.service", &unit] {
+        let starts = format!("systemd-run --quiet --collect --unit='{by_hand}' python3 -m http.server {port}");
+        let ends = format!("systemctl stop '{by_hand}'");
+        let _answers = h1.until_dropped(&starts, &ends);
+        h1.asks(port, "/");
+        assert_is(by_hand, of_first(&fleet)["health"].as_str(), Some("degraded"));
+    }
+    fleet.apply().ends_with(0);
+    assert_is("once it is deployed", of_first(&fleet)["health"].as_str(), Some("healthy"));
 }
 
 pub fn an_exec_check_gates(world: &World) {

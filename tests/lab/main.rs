@@ -244,7 +244,10 @@ const TESTS: &[Test] = tests! {
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
         what_listens_on_another_address_is_named,
-        what_another_answers_makes_no_service_healthy,
+        what_outlives_the_unit_that_is_replaced_keeps_its_successor_from_starting,
+        a_service_that_does_not_stay_up_is_an_answer_at_once,
+        what_cannot_start_any_more_is_drift_that_names_who_has_its_port,
+        what_was_not_deployed_is_healthy_by_nobodys_answer,
         an_exec_check_gates,
     }
     reconcile {

@@ -19,6 +19,7 @@ use evenkeel::{
             Stranger,
         },
         plan::{Action, Before, Step},
+        run::Tries,
         seal::Seal,
         seen::Seen,
     },
@@ -44,6 +45,7 @@ pub struct Unit {
     pub port: u16,
     /// Where its process runs.
     pub directory: Option<String>,
+    pub tries: Tries,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +102,13 @@ pub fn file(content: impl Into<Vec<u8>>, mode: u32) -> Lies {
 
 /// A unit that runs, from before evenkeel.
 pub fn running(port: u16) -> Unit {
-    Unit { active: "active".to_owned(), enabled: true, port, directory: Some("/opt/old".to_owned()) }
+    Unit {
+        active: "active".to_owned(),
+        enabled: true,
+        port,
+        directory: Some("/opt/old".to_owned()),
+        tries: Tries::default(),
+    }
 }
 
 impl Host {
@@ -128,7 +136,13 @@ impl Host {
         }
         for (name, replica) in &desired.replicas {
             let directory = Some(replica.directory.clone());
-            let unit = Unit { active: "active".to_owned(), enabled: true, port: replica.port, directory };
+            let unit = Unit {
+                active: "active".to_owned(),
+                enabled: true,
+                port: replica.port,
+                directory,
+                tries: Tries::default(),
+            };
             host.units.insert(name.clone(), unit);
             let content = |path| desired.files[path].content.clone();
             let env_file = replica.env_file.as_ref().map(|path| {
@@ -300,11 +314,12 @@ impl Host {
         };
         let main_pid = if unit.active == "active" { 4242 } else { 0 };
         Seen::Known(LiveUnit {
-            sub: "running".to_owned(),
+            sub: if unit.active == "activating" { "auto-restart" } else { "running" }.to_owned(),
             enabled: if unit.enabled { "enabled" } else { "disabled" }.to_owned(),
             main_pid,
             directory: unit.directory.filter(|_| main_pid != 0),
             active: unit.active,
+            tries: unit.tries,
             ..LiveUnit::default()
         })
     }
@@ -399,7 +414,13 @@ impl Host {
         let taken = self.listeners().into_iter().find(|l| l.port == port && l.unit.as_deref() != Some(name));
         assert_eq!(taken, None, "{id}: its port is taken");
         let unit = self.units.entry(name.to_owned()).or_insert_with(|| stopped(port));
-        *unit = Unit { active: "active".to_owned(), port, directory: Some(directory), ..unit.clone() };
+        *unit = Unit {
+            active: "active".to_owned(),
+            port,
+            directory: Some(directory),
+            tries: Tries::default(),
+            ..unit.clone()
+        };
     }
 
     fn still(&self, id: &str, path: &str, before: &Before) {
@@ -414,7 +435,7 @@ impl Host {
 }
 
 fn stopped(port: u16) -> Unit {
-    Unit { active: "inactive".to_owned(), enabled: false, port, directory: None }
+    Unit { active: "inactive".to_owned(), enabled: false, port, directory: None, tries: Tries::default() }
 }
 
 fn seen<T>(is: bool, value: T) -> Seen<T> {

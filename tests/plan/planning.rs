@@ -1,6 +1,13 @@
 //! What is planned: as little as makes a host what is declared.
 
-use evenkeel::model::{digest::Digest, plan::InstanceState};
+use std::time::Duration;
+
+use evenkeel::model::{
+    digest::Digest,
+    observation::{Listener, Stranger},
+    plan::InstanceState,
+    run::Tries,
+};
 
 use crate::{
     declared::{desired, example, instance},
@@ -180,10 +187,76 @@ fn a_stopped_or_failed_unit_is_started() {
     }
 }
 
+/// A crash loop whose last run ended with status 1.
+fn crash_loop(host: &mut crate::host::Host) {
+    let tries = Tries { restarts: 7, result: "exit-code".to_owned(), status: "1".to_owned(), runs_for: None };
+    let unit = host.unit(GONG);
+    (unit.active, unit.tries) = ("activating".to_owned(), tries);
+}
+
 #[test]
-fn a_crash_loop_is_not_started_again() {
-    let world = World::live(&example()).on("business-tools", |host| host.unit(GONG).active = "activating".to_owned());
-    assert_eq!(steps(&world.plan()), "");
+fn a_crash_loop_is_drift_that_is_told_and_no_step() {
+    let world = World::live(&example()).on("business-tools", crash_loop);
+    let plan = world.plan();
+    assert_eq!(steps(&plan), "");
+    insta::assert_snapshot!(findings(&plan), @r"
+    business-tools drift: service/gong_mcp has drifted: sophia-gong_mcp@8100.service is activating (auto-restart): its last run ended with status 1; systemd has started it again 7 times
+      hint: see why it ends: `journalctl -u sophia-gong_mcp@8100.service` on the instance
+    ");
+    assert!(shown(&plan).contains("Drift: 1 resource on 1 of 5 instances left as it is"), "{}", shown(&plan));
+}
+
+#[test]
+fn a_crash_loop_says_who_has_its_port_and_how_that_is_freed() {
+    let world = World::live(&example()).on("business-tools", |host| {
+        crash_loop(host);
+        let unit = Some("legacy.service".to_owned());
+        host.listeners.push(Listener { port: 8100, pid: 99, process: "python3".to_owned(), unit });
+        let command = "python3 server.py --token …".to_owned();
+        let programs = ["python3".to_owned()].into();
+        host.strangers = [(99, Stranger { command, runs_for: Some(700), programs })].into();
+    });
+    insta::assert_snapshot!(findings(&world.plan()), @r"
+    business-tools drift: service/gong_mcp has drifted: sophia-gong_mcp@8100.service is activating (auto-restart): its last run ended with status 1; systemd has started it again 7 times; its port 8100 is held by python3 (pid 99, of legacy.service, for 11 min): `python3 server.py --token …`
+      hint: stop it (`sudo systemctl disable --now legacy.service`), or choose another port, or declare `replaces: [legacy.service]`
+    ");
+}
+
+#[test]
+fn a_crash_loop_is_drift_also_while_it_runs_for_a_moment() {
+    let runs_for = |seconds| {
+        World::live(&example()).on("business-tools", |host| {
+            let runs_for = Some(Duration::from_secs(seconds));
+            host.unit(GONG).tries = Tries { restarts: 7, runs_for, ..Tries::default() };
+        })
+    };
+    insta::assert_snapshot!(findings(&runs_for(1).plan()), @r"
+    business-tools drift: service/gong_mcp has drifted: sophia-gong_mcp@8100.service is active (running) for 1 s; systemd has started it again 7 times
+      hint: see why it ends: `journalctl -u sophia-gong_mcp@8100.service` on the instance
+    ");
+    assert_eq!(findings(&runs_for(3600).plan()), "", "it had a bad day once");
+}
+
+#[test]
+fn a_crash_loop_is_started_again_when_what_it_replaces_stops() {
+    let world = World::live(&example()).on("business-tools", |host| {
+        crash_loop(host);
+        host.units.insert("sophia-gong_mcp.service".to_owned(), running(8100));
+    });
+    let plan = world.plan();
+    insta::assert_snapshot!(steps(&plan), @r"
+    1 business-tools stop sophia-gong_mcp.service (sophia-gong_mcp@8100.service replaces it)
+    1 business-tools restart sophia-gong_mcp@8100.service (it does not stay up, and what it replaces stops)
+    1 business-tools await-health sophia-gong_mcp@8100.service (what comes after waits until it is healthy)
+    ");
+    assert_eq!(findings(&plan), "");
+}
+
+#[test]
+fn a_crash_loop_is_not_told_where_processes_are_ignored() {
+    let ignored = example().append("environments/production.yaml", "drift_of: {processes: ignore}");
+    let world = World::live(&ignored).on("business-tools", crash_loop);
+    assert_eq!(findings(&world.plan()), "");
 }
 
 #[test]
@@ -281,14 +354,21 @@ fn a_replaced_unit_is_stopped_before_its_successor_starts() {
     insta::assert_snapshot!(drifted("business-tools", running), @"1 business-tools stop sophia-gong_mcp.service (sophia-gong_mcp@8100.service replaces it)");
     for (active, enabled) in [("active", false), ("activating", false), ("inactive", true)] {
         let change = |host: &mut crate::host::Host| {
-            let unit = crate::host::Unit { active: active.into(), enabled, port: 0, directory: None };
+            let unit =
+                crate::host::Unit { active: active.into(), enabled, port: 0, directory: None, tries: Tries::default() };
             host.units.insert(legacy.into(), unit);
         };
         assert!(drifted("business-tools", change).contains(" stop "), "{active}, enabled: {enabled}");
     }
     for active in ["inactive", "failed"] {
         let change = |host: &mut crate::host::Host| {
-            let unit = crate::host::Unit { active: active.into(), enabled: false, port: 0, directory: None };
+            let unit = crate::host::Unit {
+                active: active.into(),
+                enabled: false,
+                port: 0,
+                directory: None,
+                tries: Tries::default(),
+            };
             host.units.insert(legacy.into(), unit);
         };
         assert_eq!(drifted("business-tools", change), "", "{active} and disabled");

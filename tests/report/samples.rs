@@ -30,6 +30,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
             new_key: None,
             manifest_after: Manifest::default(),
             generation: 11,
+            drift: Vec::new(),
         };
         instances.insert(name.parse()?, plan);
     }
@@ -74,6 +75,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         timeout: "2s".parse()?,
         retries: 3,
         start_period: "30s".parse()?,
+        settle: "0s".parse()?,
     };
     Ok(Action::AwaitHealth {
         service: name.parse()?,

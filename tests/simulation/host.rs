@@ -16,8 +16,8 @@ use std::{
 
 use evenkeel::{
     host::{
-        ConnectError, FailedStep, Health, HealthCheck, Host, HostError, PHASE_LIMIT, Parcel, Patience, PhaseWork,
-        Question, StepEvent, Trace, Trail, TrailState,
+        Checkup, ConnectError, FailedStep, Health, HealthCheck, Host, HostError, PHASE_LIMIT, Parcel, Patience,
+        PhaseWork, Question, StepEvent, Trace, Trail, TrailState,
     },
     model::{
         digest::Digest,
@@ -318,21 +318,22 @@ impl Host for SimHost {
         Ok(Vec::new())
     }
 
-    async fn health(&self, check: &HealthCheck) -> Health {
+    async fn health(&self, check: &HealthCheck) -> Checkup {
         let boot = self.machine.state().boot;
         sleep(Duration::from_millis(15)).await;
         if !self.reaches(boot) {
             sleep(CONNECT_LIMIT).await;
-            return Health::Unknown("the tunnel does not open".to_owned());
+            return Health::Unknown("the tunnel does not open".to_owned()).into();
         }
         let mut state = self.machine.state();
         state.retry();
         let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
-        match listens {
+        let health = match listens {
             Some((_, process)) if process.healthy => Health::Healthy,
             Some(_) => Health::Unhealthy("GET /health answered 500".to_owned()),
             None => Health::Unhealthy(format!("nothing listens on 127.0.0.1:{}", check.port)),
-        }
+        };
+        health.into()
     }
 
     /// Nobody writes drop-ins there.

@@ -82,4 +82,7 @@ pub struct HealthDefaults {
     pub retries: Option<u32>,
     /// How long after a start failures do not count; 30s if not given.
     pub start_period: Option<Span>,
+    /// How long the main process has to run without a restart before a check that passes counts. If not given: 0s with
+    /// `http`, whose answer tells that the program serves; 10s with `tcp` and `exec`, where nothing else tells.
+    pub settle: Option<Span>,
 }

@@ -180,6 +180,9 @@ pub struct HealthCheck {
     pub retries: Option<u32>,
     /// How long after a start failures do not count.
     pub start_period: Option<Span>,
+    /// How long the main process has to run without a restart before a check that passes counts. An answer to `http`
+    /// tells that the program serves; a port that is open and a command do not.
+    pub settle: Option<Span>,
 }
 
 /// How a new version takes over.

@@ -182,8 +182,41 @@ run_unit() { # start|restart UNIT
   esac
   return "$of_commit"
 }
-start_unit() { run_unit start "$1"; }
-restart_unit() { run_unit restart "$1"; }
+start_unit() { port_is_free "$1" && run_unit start "$1"; }
+# What it runs has the port, as a rule; what `replaces` names is in the way where such a unit has to stop.
+restart_unit() { { [ ! "${kept_units:-}" ] || port_is_free "$1"; } && run_unit restart "$1"; }
+
+# Whatever had to make room is stopped by now. A process that outlives its unit would answer in the place of the new one.
+# It may take a moment to end.
+port_is_free() { # UNIT
+  tries=0
+  while held=$(port_holder "$1"); do
+    tries=$((tries + 1))
+    [ "$tries" -le 10 ] || { printf '%s\n' "$held" && return 1; }
+    sleep 0.1
+  done
+}
+# Says who holds a unit's port besides the unit, as evenkeel reads it; 1: nobody.
+port_holder() { # UNIT
+  port=${1##*@}
+  port=${port%.service}
+  rest=$(ss -Hltnp "sport = :$port" 2>/dev/null)
+  while :; do
+    case $rest in *'("'*pid=*) ;; *) return 1 ;; esac
+    rest=${rest#*'("'}
+    process=${rest%%'"'*}
+    rest=${rest#*pid=}
+    pid=${rest%%[!0-9]*}
+    group=$(cat "/proc/$pid/cgroup" 2>/dev/null) || continue
+    case $group in *"/$1" | *"/$1/"* | *"/$1
+"*) ;; *) break ;; esac
+  done
+  read -r uptime _ </proc/uptime
+  read -r stat <"/proc/$pid/stat"
+  printf 'port-held\n%s\n%s\n%s\n%s\n%s\n%s\n' "$port" "$1" "$process" "$pid" "$uptime" "${stat##*) }"
+  head -c 1000 "/proc/$pid/cmdline" | tr '\0\n\t' '   '
+  printf '\n%s\n' "$group"
+}
 
 # Who holds a lock of dpkg or apt: `COMMAND (pid N)`, nothing where it is free. Source of the fields: proc_locks(5);
 # `->` waits for a lock.

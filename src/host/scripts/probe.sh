@@ -57,18 +57,24 @@ changing=$newline
 unread=
 if [ "$units" ]; then
   section units "$units"
-  states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID,FragmentPath,DropInPaths,NeedDaemonReload \
-    -- $units 2>&1) && known=yes || known=
+  states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,ExecMainStatus \
+    -p FragmentPath,DropInPaths,NeedDaemonReload -- $units 2>&1) && known=yes || known=
   if [ "$known" ]; then
     section states "$states"
     set -- $units
+    # Of what systemd had to start again, since when it runs. Either of the two may come first.
+    process='' restarts='' ages=''
     for word in $states; do
       case $word in
-      MainPID=0) ;;
-      MainPID=*) directories="$directories$newline/proc/${word#MainPID=}/cwd" ;;
+      MainPID=*)
+        process=${word#MainPID=}
+        [ "$process" = 0 ] || directories="$directories$newline/proc/$process/cwd"
+        ;;
+      NRestarts=*) restarts=${word#NRestarts=} ;;
       DropInPaths=/* | /*.conf)
         word=${word#DropInPaths=}
         case $changing in *"$newline$word$newline"*) ;; *) changing=$changing$word$newline ;; esac
+        continue
         ;;
       NeedDaemonReload=*)
         if [ "$word" = NeedDaemonReload=yes ]; then
@@ -79,10 +85,21 @@ if [ "$units" ]; then
           changing="$changing${found#"$newline"}$newline"
         fi
         [ $# = 0 ] || shift
+        continue
         ;;
+      *) continue ;;
       esac
+      if [ ! "$process" ] || [ ! "$restarts" ]; then continue; fi
+      if [ "$process" != 0 ] && [ "$restarts" != 0 ]; then
+        { read -r stat <"/proc/$process/stat" && ages="$ages$newline$process ${stat##*) }"; } 2>/dev/null
+      fi
+      process='' restarts=''
     done
     section unread "$unread"
+    if [ "$ages" ]; then
+      read -r uptime _ </proc/uptime
+      section ages "$uptime$ages"
+    fi
   else
     section '?states' "$states"
   fi

@@ -78,7 +78,9 @@ fn unchanged(environments: &[PlannedEnvironment<'_>], all: &[Changes<'_>]) -> St
     if all.iter().any(|changes| !changes.before.is_empty()) {
         return "No changes by this, but drift is put right".to_owned();
     }
+    let drifted = sum(|plan| plan.drifted().1);
     match sum(is_unknown) {
+        0 if drifted != 0 => format!("No changes: {instances}, {services}; drift on {}", count(drifted, "instance")),
         0 => format!("No changes: {instances} and {services} as declared"),
         unknown => format!("No changes on what answered: {unknown} of {instances} gave none"),
     }
