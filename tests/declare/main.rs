@@ -7,7 +7,9 @@ mod dice;
 mod entries;
 mod grants;
 mod held;
+
 mod hostile;
+mod newcomers;
 mod requirements;
 mod resolve;
 
