@@ -26,6 +26,7 @@ mod reference;
 mod refusal;
 mod resolve;
 mod schema;
+mod shell;
 mod similar;
 mod source;
 mod starter;

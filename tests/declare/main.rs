@@ -4,6 +4,7 @@ mod codes;
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 #[path = "../support/dice.rs"]
 mod dice;
+mod early;
 mod entries;
 mod grants;
 mod held;

@@ -15,7 +15,8 @@ use evenkeel::{
         name::SiteName,
         nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
-            Checked, Listener, LiveCertificate, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation, Stranger,
+            Checked, Listener, LiveCertificate, LiveFile, LiveProgram, LiveRelease, LiveUnit, LiveVenv, Observation,
+            Stranger,
         },
         plan::{Action, Before, Step},
         seal::Seal,
@@ -77,6 +78,8 @@ pub struct Host {
     pub venvs: BTreeMap<Digest, LiveVenv>,
     /// What kind of Python `/usr/bin/python3` is; None: it is not there.
     pub python: Option<String>,
+    /// What there is of programs that services start; all others are there.
+    pub programs: BTreeMap<String, Seen<LiveProgram>>,
     /// Programs that listen and are nobody's unit here.
     pub listeners: Vec<Listener>,
     /// What is told of processes that listen.
@@ -237,6 +240,16 @@ impl Host {
                 .interpreters
                 .iter()
                 .map(|path| (path.clone(), self.python.clone().map_or(Seen::Absent, Seen::Known)))
+                .collect(),
+            programs: question
+                .programs
+                .iter()
+                .map(|program| {
+                    (
+                        program.clone(),
+                        self.programs.get(program).cloned().unwrap_or(Seen::Known(LiveProgram::Executable)),
+                    )
+                })
                 .collect(),
             certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
         }

@@ -37,7 +37,8 @@ pub const ANSWERS: &[(&str, &[Answer])] = &[
     ("Run", RUN),
     ("Python", PYTHON),
     ("Place", PLACE),
-    ("Health HealthDefaults", HEALTH),
+    ("Health", HEALTH),
+    ("HealthDefaults", HEALTH_DEFAULTS),
     ("Resources", RESOURCES),
     ("Rollout", ROLLOUT),
     ("Source", SOURCE),
@@ -192,7 +193,7 @@ const SERVICE: &[Answer] = &[
     to("archive url download", "source: {archive: <text|URL>, sha256: DIGEST}", ""),
     to("schedule cron timer on_calendar", "", NO_TIMER),
     to(
-        "exec_start_pre exec_start_post exec_stop exec_reload pre_start prestart post_start init_command before_start \
+        "exec_start_pre exec_start_post exec_stop exec_reload pre_start post_start init_command before_start \
          migrate migrations hooks hook init_containers pre_deploy release_command release",
         "",
         NO_STEP,
@@ -234,7 +235,7 @@ const RUN: &[Answer] = &[
     to("replicas count instances hosts", "", "write `place: {on: [INSTANCE]}` beside `run`, not in it"),
     to("ports listen", "", "write `port: 8000` beside `run`, not in it"),
     to("mem memory_limit cpus limits", "", "write `resources: {memory: 512M, cpu: 100%}` beside `run`, not in it"),
-    to("pre_start prestart exec_start_pre before post_start exec_stop exec_reload", "", NO_STEP),
+    to("pre_start exec_start_pre before post_start exec_stop exec_reload", "", NO_STEP),
     to("capabilities privileged cap_add security no_new_privileges protect_system", "", CONFINED),
     to("schedule cron timer", "", NO_TIMER),
     to("image container docker", "", NO_CONTAINER),
@@ -323,6 +324,18 @@ const HEALTH: &[Answer] = &[
         "",
         "leave it out: the check is a GET of the path at 127.0.0.1 and the service's port",
     ),
+];
+
+const HEALTH_DEFAULTS: &[Answer] = &[
+    to(
+        "http tcp exec path url command test",
+        "",
+        "leave it out: each service says in its own `health` what is asked; here stand times",
+    ),
+    to("period period_seconds every", "interval: 5s", ""),
+    to("timeout_seconds wait", "timeout: 2s", ""),
+    to("failure_threshold attempts threshold", "retries: <number|3>", ""),
+    to("initial_delay_seconds grace grace_period delay", "start_period: 30s", ""),
 ];
 
 const RESOURCES: &[Answer] = &[
@@ -442,7 +455,7 @@ const SITE: &[Answer] = &[
         "both are files on the host, which evenkeel does not write",
     ),
     to(
-        "letsencrypt lets_encrypt acme certbot auto_https auto_tls acme_email email",
+        "letsencrypt acme certbot auto_https auto_tls acme_email email",
         "acme_root: /var/www/acme",
         "an ACME client on the host puts its answers there; evenkeel gets no certificates itself",
     ),
@@ -483,7 +496,7 @@ const SITE: &[Answer] = &[
         "leave it out: a site asks nobody who he is; the service has to",
     ),
     to(
-        "server http nginx load_balancer loadbalancer",
+        "server http nginx load_balancer",
         "",
         "leave it out: evenkeel writes nginx's server of `domain`, `on`, `routes` and `frontend`",
     ),
@@ -549,11 +562,11 @@ const FRONTEND: &[Answer] = &[
 
 const TLS: &[Answer] = &[
     to(
-        "cert crt ssl_certificate fullchain chain pem certificate_file certfile cert_file",
+        "cert crt ssl_certificate fullchain chain pem certificate_file cert_file",
         "certificate: <text|/etc/ssl/NAME.pem>",
         "",
     ),
-    to("private_key ssl_certificate_key certificate_key keyfile key_file privkey", "key: <text|/etc/ssl/NAME.key>", ""),
+    to("private_key ssl_certificate_key certificate_key key_file privkey", "key: <text|/etc/ssl/NAME.key>", ""),
     to(
         "letsencrypt auto acme email cert_resolver issuer enabled challenge",
         "",
