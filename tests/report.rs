@@ -242,7 +242,8 @@ fn controls() -> Result<Vec<StandingEvent>, Box<dyn Error>> {
         Control::Cancel { reason: "wrong branch".into() },
         Control::Pin { commits: old.clone(), instead_of: Commits::default(), generation: 11 },
     ];
-    let event = |control| StandingEvent { control, by: "ann@laptop".into(), when: "2026-11-21T13:14:05Z".into() };
+    let event =
+        |control| StandingEvent { control, by: "ann@laptop".into(), reason: None, when: "2026-11-21T13:14:05Z".into() };
     Ok(controls.into_iter().map(event).collect())
 }
 

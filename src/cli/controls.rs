@@ -53,6 +53,9 @@ pub struct ResumeArgs {
     /// The instance that is held.
     #[arg(short, long, value_name = "NAME")]
     instance: Option<InstanceName>,
+    /// Why: it stands in the record.
+    #[arg(short, long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// Try the newest commits again now: lifts their quarantine, and waits for nothing.
@@ -67,6 +70,9 @@ pub struct RetryArgs {
     /// fenced off, and what it did is undone.
     #[arg(long)]
     take_over: bool,
+    /// Why: it stands in the record.
+    #[arg(short, long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// Stop a running deployment at the next safe step, and undo it.
@@ -80,19 +86,20 @@ pub struct CancelArgs {
 }
 
 pub fn hold(args: &HoldArgs) -> Exit {
-    args.counter.ask(Ask::Hold { instance: args.instance.clone(), reason: args.reason.clone() })
+    args.counter.ask(Ask::Hold { instance: args.instance.clone(), reason: args.reason.clone() }, None)
 }
 
 pub fn resume(args: &ResumeArgs) -> Exit {
-    args.counter.ask(Ask::Resume { instance: args.instance.clone() })
+    args.counter.ask(Ask::Resume { instance: args.instance.clone() }, args.reason.clone())
 }
 
 pub fn retry(args: &RetryArgs) -> Exit {
-    args.counter.ask(Ask::Retry { allow_rewind: args.allow_rewind, take_over: args.take_over })
+    let ask = Ask::Retry { allow_rewind: args.allow_rewind, take_over: args.take_over };
+    args.counter.ask(ask, args.reason.clone())
 }
 
 pub fn cancel(args: &CancelArgs) -> Exit {
-    args.counter.ask(Ask::Cancel { reason: args.reason.clone() })
+    args.counter.ask(Ask::Cancel { reason: args.reason.clone() }, None)
 }
 
 impl Counter {
@@ -109,11 +116,12 @@ impl Counter {
         Ok(desk::environment(ledger, self.folder(), self.environment.as_ref()).await?)
     }
 
-    pub fn ask(&self, ask: Ask) -> Exit {
+    /// Asks, for this reason where `ask` has none of its own.
+    pub fn ask(&self, ask: Ask, reason: Option<String>) -> Exit {
         let place = self.place()?;
         let user = self.by.clone().or_else(|| std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok());
         let by = if self.by.is_some() { user.unwrap_or_default() } else { desk::asker(user) };
-        let request = Request { environment: self.environment.clone(), by, ask };
+        let request = Request { environment: self.environment.clone(), by, ask, reason };
         let said = common::block_on(async {
             if server::is_running(&place.socket()).await {
                 return server::ask_control(&place.socket(), &request).await.map_err(|error| match error {

@@ -20,6 +20,7 @@ mod lab;
 mod log;
 mod plan;
 mod progress;
+mod question;
 mod release;
 mod render;
 mod repository;

@@ -24,6 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
+    args.repository.refuse_mixture(&tree, args.hosts.reach.ssh_key.as_deref())?;
     let commit = if tree.clean { tree.commit.clone() } else { None };
     let commits = Commits::of_config(commit.clone(), commit);
     let prepared = args.hosts.prepare(&tree, &overrides, commits, || {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
-use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, progress, repository::RepositoryArgs};
+use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, progress, question::Question, repository::RepositoryArgs};
 use crate::{
     engine::{Prepared, look::Hosts},
     host::SshHost,
@@ -201,9 +201,15 @@ fn named(text: &str, held: &Held) -> Result<Digest, Failure> {
 impl Where {
     fn reach(&self) -> Result<(Prepared, Hosts<SshHost>), Failure> {
         let overrides = self.hosts.reach.overrides()?;
-        let tree = self.hosts.fleet.read()?;
-        let place = || self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref());
-        let prepared = self.hosts.prepare(&tree, &overrides, Commits::default(), place)?;
+        let prepared = if self.repository.repo.is_some() {
+            let Question { tree, commits, place, read } = self.hosts.question(&self.repository)?;
+            read.iter().for_each(|read| common::say(read));
+            self.hosts.prepare(&tree, &overrides, commits, || Ok(place.clone()))?
+        } else {
+            let tree = self.hosts.fleet.read()?;
+            let place = || self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref());
+            self.hosts.prepare(&tree, &overrides, Commits::default(), place)?
+        };
         let mut hosts = self.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
         hosts.retain(|name, _| prepared.desired.contains_key(name));
         Ok((prepared, hosts))
@@ -229,8 +235,11 @@ impl Where {
     fn recorded(&self, prepared: &Prepared) -> Known {
         let environment = &prepared.fleet.environment.name;
         let read = || -> Result<Known, Failure> {
-            let tree = self.hosts.fleet.read()?;
-            let place = self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref())?;
+            let near = match self.repository.repo {
+                Some(_) => ".".into(),
+                None => self.hosts.fleet.read()?.root,
+            };
+            let place = self.repository.place(&near, self.hosts.reach.ssh_key.as_deref())?;
             let repository = place.open()?;
             repository.fetch()?;
             let mut known = Known::default();

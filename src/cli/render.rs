@@ -20,6 +20,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
     let tree = args.hosts.fleet.read()?;
+    args.repository.refuse_mixture(&tree, args.hosts.reach.ssh_key.as_deref())?;
     let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || {
         args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())
     })?;

@@ -16,6 +16,9 @@ pub struct Args {
     /// Also bring the hosts back now: the environment is pinned to that deployment until a newer commit.
     #[arg(long)]
     now: bool,
+    /// Why: it stands in the commit, and with `--now` in the record.
+    #[arg(short, long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 pub fn run(args: &Args) -> Exit {
@@ -24,7 +27,7 @@ pub fn run(args: &Args) -> Exit {
         let ledger = place.ledger(args.counter.folder()).await?;
         let environment = args.counter.environment(&ledger).await?;
         let target = rollback::earlier(&ledger, &environment, args.generation).await?;
-        match rollback::restore(&ledger, args.counter.folder(), &target).await {
+        match rollback::restore(&ledger, args.counter.folder(), &target, args.reason.as_deref()).await {
             Ok(restored) => Ok((target, Some(restored.branch))),
             // Only what lies elsewhere has moved since: no commit here brings that back.
             Err(error) if args.now && error.is_nothing_to_restore() => Ok((target, None)),
@@ -43,7 +46,8 @@ pub fn run(args: &Args) -> Exit {
         ),
     }
     if args.now {
-        return args.counter.ask(Ask::Pin { generation: target.generation, commits: target.commits });
+        let ask = Ask::Pin { generation: target.generation, commits: target.commits };
+        return args.counter.ask(ask, args.reason.clone());
     }
     anstream::println!("Merge it to go back; `evenkeel rollback --now` brings the hosts back at once.");
     Ok(DONE)

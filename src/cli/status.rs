@@ -1,9 +1,10 @@
 //! `evenkeel status`: what the reconciler knows; where none runs, what can be seen now.
 
-use std::{io::IsTerminal as _, path::Path, time::Duration};
+use std::{cell::RefCell, io::IsTerminal as _, path::Path, time::Duration};
 
 use super::{
     DONE, ERROR, Exit, Failure, PARTIAL, common, progress,
+    question::Question,
     repository::{Place, RepositoryArgs},
 };
 use crate::{
@@ -16,12 +17,14 @@ use crate::{
         survey,
     },
     host::SshHost,
-    model::plan::Commits,
     report::{self, status::StatusView},
     server,
 };
 
 /// Show whether the hosts are as declared, and healthy.
+///
+/// A reconciler of the repository is asked where one runs; else the hosts are, for what is declared by the work tree, or
+/// with `--repo` by that repository at the newest commit of the environment's branch.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -45,7 +48,7 @@ pub fn run(args: &Args) -> Exit {
     let place = place.or_else(|failure| args.repository.place(Path::new("."), None).map_err(|_| failure))?;
     let overrides = args.hosts.reach.overrides()?;
     let roster = args.hosts.reach.roster(&overrides)?;
-    let viewer = Viewer { args, place, overrides, roster };
+    let viewer = Viewer { args, place, overrides, roster, told: RefCell::default() };
     let views = common::block_on(async {
         if args.watch { viewer.watch().await } else { viewer.views().await.inspect(|views| show(views, args.format)) }
     })?;
@@ -59,6 +62,8 @@ struct Viewer<'a> {
     overrides: Overrides,
     /// Kept, so that a second look finds its connections open.
     roster: Roster<SshHost>,
+    /// Which commit of which repository was said to be read.
+    told: RefCell<Option<String>>,
 }
 
 impl Viewer<'_> {
@@ -112,10 +117,16 @@ impl Viewer<'_> {
 
     /// Where no reconciler runs the hosts are asked.
     async fn look(&self) -> Result<StatusView, Failure> {
-        let tree = self.args.hosts.fleet.read()?;
-        let commit = if tree.clean { tree.commit.clone() } else { None };
-        let commits = Commits::of_config(commit.clone(), commit);
-        let prepared = self.args.hosts.prepare(&tree, &self.overrides, commits, || Ok(self.place.clone()))?;
+        let (args, overrides, place) = (self.args, &self.overrides, &self.place);
+        let (read, tree, prepared) = common::apart(|| {
+            let Question { tree, commits, read, .. } = args.hosts.question(&args.repository)?;
+            let prepared = args.hosts.prepare(&tree, overrides, commits, || Ok(place.clone()))?;
+            Ok((read, tree, prepared))
+        })?;
+        if let Some(read) = read.filter(|read| self.told.borrow().as_ref() != Some(read)) {
+            common::say(&read);
+            self.told.replace(Some(read));
+        }
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let environment = &prepared.fleet.environment.name;

@@ -1,6 +1,6 @@
 //! `evenkeel why`: from something on a host back to the commit that asked for it.
 
-use super::{DONE, Exit, PARTIAL, common, progress, repository::RepositoryArgs};
+use super::{DONE, Exit, PARTIAL, common, progress, question::Question, repository::RepositoryArgs};
 use crate::{
     engine::{
         chronicle,
@@ -8,7 +8,7 @@ use crate::{
         look::{observe, plan_from},
         why::{Subject, why},
     },
-    model::{name::InstanceName, plan::Commits},
+    model::name::InstanceName,
     report::{self, release::Known},
 };
 
@@ -16,6 +16,9 @@ use crate::{
 const RECORDS: usize = 500;
 
 /// Say why a service, site, unit or path is as it is on its instances.
+///
+/// With `--repo` the answer is of what that repository declares at the newest commit of the environment's branch, and
+/// says which that is; else of the work tree. Example: `evenkeel why service/shop --repo git@github.com:acme/fleet.git`.
 #[derive(clap::Args)]
 pub struct Args {
     /// service/NAME, site/NAME, a unit's name, or a path on a host.
@@ -30,9 +33,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
-    let tree = args.hosts.fleet.read()?;
-    let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
-    let prepared = args.hosts.prepare(&tree, &overrides, Commits::default(), || Ok(place.clone()))?;
+    let Question { tree, place, commits, read } = args.hosts.question(&args.repository)?;
+    let prepared = args.hosts.prepare(&tree, &overrides, commits, || Ok(place.clone()))?;
+    read.iter().for_each(|read| common::say(read));
     common::block_on(async {
         let hosts = args.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");

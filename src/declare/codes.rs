@@ -115,6 +115,8 @@ codes! {
     RESERVED_HEADER = "reserved-header";
     /// A site with `tls` that answers to any name: plain HTTP would lead to whatever name a request gives.
     CATCH_ALL_TLS = "catch-all-tls";
+    /// A route leads to a replica that the site's instance cannot reach.
+    UNREACHABLE_UPSTREAM = "unreachable-upstream";
     /// Two sites with one domain on one instance.
     DOMAIN_TAKEN = "domain-taken";
     /// A site that serves nothing.

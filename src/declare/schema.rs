@@ -134,6 +134,14 @@ pub fn property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a
     of_ours.or_else(of_people).map(|found| resolved(root, found))
 }
 
+/// As [`property`], with the name that the schema has among the definitions; empty where it stands in its place.
+pub fn named_property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<(&'a str, &'a Value)> {
+    let of_ours = schema.get("properties").and_then(|properties| properties.get(key));
+    let found = of_ours.or_else(|| schema.get("additionalProperties").filter(|any| any.is_object()))?;
+    let name = found.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix("#/$defs/"));
+    Some((name.unwrap_or_default(), resolved(root, found)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,20 +36,24 @@ fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
 
 /// `a`, `b` and `c`; long lists are cut, for a hint is one line.
 pub fn list(names: &[&str]) -> String {
-    joined(names, "and")
+    joined(names, "and", 12)
+}
+
+/// As [`list`], of names that are evenkeel's own: they are few, and the one that is needed may be the last.
+pub fn all(names: &[&str]) -> String {
+    joined(names, "and", names.len())
 }
 
 /// `a`, `b` or `c`.
 pub fn choice(names: &[&str]) -> String {
-    joined(names, "or")
+    joined(names, "or", 12)
 }
 
-fn joined(names: &[&str], word: &str) -> String {
-    const MOST: usize = 12;
-    let quoted: Vec<String> = names.iter().take(MOST).map(|name| format!("`{}`", text::name(name))).collect();
+fn joined(names: &[&str], word: &str, most: usize) -> String {
+    let quoted: Vec<String> = names.iter().take(most).map(|name| format!("`{}`", text::name(name))).collect();
     match quoted.as_slice() {
         [] => "nothing".to_owned(),
-        _ if names.len() > MOST => format!("{} {word} {} more", quoted.join(", "), names.len() - MOST),
+        _ if names.len() > most => format!("{} {word} {} more", quoted.join(", "), names.len() - most),
         [only] => only.clone(),
         [init @ .., last] => format!("{} {word} {last}", init.join(", ")),
     }

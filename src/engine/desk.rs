@@ -34,6 +34,9 @@ pub struct Request {
     pub environment: Option<EnvironmentName>,
     pub by: String,
     pub ask: Ask,
+    /// Why, for the record; a hold and a cancellation have theirs in `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +139,8 @@ pub async fn record<L: Ledger>(
         }
     };
     let said = report::control::line(&control);
-    let event = StandingEvent { control, by: request.by.clone(), when: timestamp(Utc::now()) };
+    let (by, reason) = (request.by.clone(), request.reason.clone());
+    let event = StandingEvent { control, by, reason, when: timestamp(Utc::now()) };
     chronicle::note(ledger, &environment, &event).await?;
     Ok((environment, said))
 }
@@ -157,6 +161,17 @@ pub async fn environment<L: Ledger>(
 ) -> Result<EnvironmentName, DeskError> {
     let fetched = known(ledger).await?;
     Ok(Counter::find(ledger, &fetched, folder, named).await?.environment)
+}
+
+/// As [`environment`], with the newest commits of the default branch and of the environment's own.
+pub async fn newest_commits<L: Ledger>(
+    ledger: &L,
+    folder: &str,
+    named: Option<&EnvironmentName>,
+) -> Result<(EnvironmentName, Commits), DeskError> {
+    let fetched = known(ledger).await?;
+    let place = Counter::find(ledger, &fetched, folder, named).await?;
+    Ok((place.environment, place.wanted))
 }
 
 /// The environment that a request is about, as the repository has it.

@@ -138,11 +138,17 @@ fn was_live_everywhere(entry: &HistoryEntry) -> Option<u64> {
     }
 }
 
-/// Makes the branch. `folder` is the fleet folder.
-pub async fn restore(ledger: &GitLedger, folder: &str, target: &Past) -> Result<Restored, RollbackError> {
+/// Makes the branch. `folder` is the fleet folder, `reason` stands in the commit.
+pub async fn restore(
+    ledger: &GitLedger,
+    folder: &str,
+    target: &Past,
+    reason: Option<&str>,
+) -> Result<Restored, RollbackError> {
     let (folder, target) = (folder.to_owned(), target.clone());
     let branch = format!("evenkeel/rollback/{}-{}", target.environment, target.generation);
-    let message = report::deployment::restore_message(&target.environment, target.generation, &target.commits);
+    let mut message = report::deployment::restore_message(&target.environment, target.generation, &target.commits);
+    message.extend(reason.map(|reason| format!("\n{}\n", report::words::one_line(reason))));
     let made = ledger.call(move |repository| {
         let (base, at) = base(repository, &folder, &target.environment)?;
         let made_from = match made_from(repository, &folder, &target)? {

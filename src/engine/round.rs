@@ -280,7 +280,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let commits = prepared.commits.clone();
         let control = Control::Complete { commits, generation, desired: prepared.digest, builds: prepared.builds() };
         let (by, when) = (RECONCILER.to_owned(), pass::timestamp(chrono::Utc::now()));
-        let event = StandingEvent { control, by, when };
+        let event = StandingEvent { control, by, reason: None, when };
         if let Err(error) = chronicle::complete(&self.reconciler.ledger, self.environment, newest, &event).await {
             warn!("that the deployment is complete is not recorded yet: {}", report::chain(&error));
         }

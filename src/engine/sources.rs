@@ -201,7 +201,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         error!(%environment, "{}; they are quarantined", condemned.why);
         let control = Control::Quarantine { commits: commits.clone(), why: condemned.why };
-        let event = StandingEvent { control, by: RECONCILER.to_owned(), when: timestamp(Utc::now()) };
+        let event = StandingEvent { control, by: RECONCILER.to_owned(), reason: None, when: timestamp(Utc::now()) };
         let standing = chronicle::note(&self.ledger, environment, &event).await?;
         self.attempts.recorded(environment, commits);
         Ok(Some(standing))

@@ -35,7 +35,7 @@ pub use error::GitError;
 pub use fetch::{Fetched, HistoryChange};
 pub use history::Tip;
 pub use local::{commit_to_bare, create_bare_from_folder, places};
-pub use nearest::nearest;
+pub use nearest::{ancestors, nearest};
 pub use plans::PLANS;
 pub use pull::{Merged, Proposed};
 pub use reach::{can_push, can_read};

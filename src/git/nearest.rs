@@ -4,6 +4,15 @@ use std::path::Path;
 
 use super::GitError;
 
+/// HEAD and what comes before it, the newest first, at most so many.
+pub fn ancestors(folder: &Path, most: usize) -> Result<Vec<String>, GitError> {
+    let told = |source| GitError::Git { doing: "read the commits of", what: folder.display().to_string(), source };
+    let repository = git2::Repository::discover(folder).map_err(told)?;
+    let mut walk = repository.revwalk().map_err(told)?;
+    walk.push_head().map_err(told)?;
+    walk.take(most).map(|id| id.map(|id| id.to_string()).map_err(told)).collect()
+}
+
 /// The address, in the form that [`super::RemoteUrl`] reads. None outside any repository.
 pub fn nearest(folder: &Path) -> Result<Option<String>, GitError> {
     let told =

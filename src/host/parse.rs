@@ -22,7 +22,7 @@ use crate::model::{
     digest::Digest,
     generation,
     manifest::Manifest,
-    observation::{Installing, Listener, LiveFile, LiveFolder, LiveRelease, LiveUnit, Observation},
+    observation::{Installing, Listener, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit, Observation},
     run::Tries,
     seal::{Key, Seal},
     seen::Seen,
@@ -133,6 +133,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         releases: releases(&sections, question),
         venvs: venvs::venvs(&sections, question),
         interpreters: venvs::interpreters(&sections, question),
+        programs: programs(&sections, question),
         certificates: certificates::certificates(&sections, question, &key),
         units,
     })
@@ -411,6 +412,28 @@ fn users(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<()>>
         Ok(_) => Seen::Absent,
     };
     question.users.iter().map(|name| (name.clone(), seen(name))).collect()
+}
+
+/// Lines `there PROGRAM`, `unfit PROGRAM` or `absent PROGRAM`.
+fn programs(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<LiveProgram>> {
+    let told = sections.told("programs");
+    let state = |name: &String, text: &&str| {
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .find(|(_, told)| told == name)
+            .map(|(state, _)| state.to_owned())
+    };
+    let seen = |name: &String| match told.as_ref().map(|text| state(name, text)) {
+        Err(why) => Seen::Unknown(why.clone()),
+        Ok(Some(state)) => match state.as_str() {
+            "there" => Seen::Known(LiveProgram::Executable),
+            "unfit" => Seen::Known(LiveProgram::NotExecutable),
+            "absent" => Seen::Absent,
+            other => Seen::Unknown(format!("`{other:.40}` is no state of a program")),
+        },
+        Ok(None) => Seen::Unknown("nothing was said of it".to_owned()),
+    };
+    question.programs.iter().map(|name| (name.clone(), seen(name))).collect()
 }
 
 fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<LiveRelease>> {

@@ -15,7 +15,7 @@ use crate::model::{
     name::SiteName,
     nginx::Proof,
     observation::Observation,
-    paths,
+    paths, program,
     seal::Key,
 };
 
@@ -40,6 +40,8 @@ pub struct Question {
     pub venvs: BTreeSet<Digest>,
     /// With which virtual environments are made.
     pub interpreters: BTreeSet<String>,
+    /// Programs of the host that services start: a path, or a name that is looked for.
+    pub programs: BTreeSet<String>,
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
@@ -67,6 +69,11 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         spared: BTreeSet::new(),
         venvs: desired.venvs.keys().copied().collect(),
         interpreters: desired.venvs.values().map(|venv| venv.interpreter.clone()).collect(),
+        programs: fleet
+            .services_on(&desired.instance)
+            .flat_map(|service| program::of_host(&fleet.name, service))
+            .map(|needed| needed.program)
+            .collect(),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
         ports: desired.replicas.values().map(|replica| replica.port).collect(),
@@ -151,6 +158,7 @@ impl Question {
             assign("spared", &digests(&self.spared)),
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
+            assign("programs", &joined(&self.programs, "\n")),
             assign("certificates", &certificates),
             assign("fleet", self.base.rsplit('/').next().unwrap_or_default()),
             assign("digest_port", &port),

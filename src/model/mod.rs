@@ -5,6 +5,7 @@
 //! Never does: I/O, clocks, randomness, wording for people (that is `report`).
 
 pub mod address;
+pub mod archive;
 pub mod belief;
 pub mod budget;
 pub mod build;
@@ -28,6 +29,7 @@ pub mod outcome;
 pub mod pairs;
 pub mod paths;
 pub mod plan;
+pub mod program;
 pub mod pull;
 pub mod quantity;
 pub mod reach;

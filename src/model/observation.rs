@@ -59,6 +59,9 @@ pub struct Observation {
     pub venvs: BTreeMap<Digest, Seen<LiveVenv>>,
     /// What the interpreters asked about are, as in `cpython-311`.
     pub interpreters: BTreeMap<String, Seen<String>>,
+    /// Programs of the host asked about, by path or name.
+    #[serde(default)]
+    pub programs: BTreeMap<String, Seen<LiveProgram>>,
     /// Certificates asked about, each with its key.
     #[serde(with = "super::pairs")]
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,
@@ -73,6 +76,14 @@ pub struct Installing {
     pub interrupted: bool,
     /// Why a simulated installation does not work, from apt's lists as they are.
     pub refused: Option<String>,
+}
+
+/// What lies where a program is looked for, links followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LiveProgram {
+    Executable,
+    /// A folder, or a file that nobody may execute.
+    NotExecutable,
 }
 
 /// A virtual environment, as it lies there.

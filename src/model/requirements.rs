@@ -21,6 +21,8 @@ use super::{budget::Budget, digest::Digest, text::name, tree};
 pub enum Trouble {
     #[error("`{}` is no file of the source", name(path))]
     NoFile { path: String },
+    #[error("`{}` is {what}, and pip reads requirements, one a line", name(path))]
+    OtherFormat { path: String, what: &'static str, exported: &'static str },
     #[error("`{}`, line {line}: `{}` is no file of the source", name(path), name(included))]
     NoIncluded { path: String, line: usize, included: String },
     #[error("`{}` is no text in UTF-8", name(path))]
@@ -49,6 +51,7 @@ impl Trouble {
     /// The next move.
     pub fn hint(&self) -> &'static str {
         match self {
+            Trouble::OtherFormat { exported, .. } => exported,
             Trouble::NoFile { .. } => "commit it, or correct run.python.requirements",
             Trouble::NoIncluded { .. } => "commit it; a path is relative to the file that includes it",
             Trouble::NoText { .. } => "write it as UTF-8, and name no other `coding`",
@@ -84,6 +87,45 @@ pub fn digest<'a>(path: &str, files: &dyn Fn(&str) -> Option<&'a [u8]>, budget: 
     Ok(Digest::of_fields(reading.contents))
 }
 
+/// What a file of another tool is, by its name, and how to make requirements of it.
+fn other_format(path: &str) -> Option<(&'static str, &'static str)> {
+    let file = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+    Some(match (file.as_str(), ending) {
+        ("uv.lock", _) => {
+            ("uv's lock file", "write `uv export --no-emit-project -o requirements.txt`, commit that file, and name it")
+        }
+        ("poetry.lock", _) => (
+            "Poetry's lock file",
+            "write `poetry export -o requirements.txt` (poetry-plugin-export), commit that file, and name it",
+        ),
+        ("pdm.lock", _) => ("PDM's lock file", "write `pdm export -o requirements.txt`, commit that file, and name it"),
+        ("pipfile" | "pipfile.lock", _) => {
+            ("Pipenv's file", "write `pipenv requirements > requirements.txt`, commit that file, and name it")
+        }
+        ("environment.yml" | "environment.yaml", _) => (
+            "an environment of conda's",
+            "write `pip list --format=freeze > requirements.txt` in it, commit that file, and name it",
+        ),
+        ("setup.py" | "setup.cfg", _) => {
+            ("a project's setup", "write `pip-compile -o requirements.txt` (pip-tools), commit that file, and name it")
+        }
+        (_, "toml") => (
+            "a TOML file",
+            "write `uv export --no-emit-project -o requirements.txt` or `pip-compile -o requirements.txt pyproject.toml`, \
+             commit that file, and name it",
+        ),
+        (_, "lock") => (
+            "a lock file of another tool",
+            "export it as requirements.txt (`uv export`, `poetry export`), commit that file, and name it",
+        ),
+        (_, "yml" | "yaml" | "json") => {
+            ("no text of requirements", "write requirements.txt with one package a line, as in `flask==3.1.0`")
+        }
+        _ => return None,
+    })
+}
+
 /// A file that is read, as far as it is.
 struct Open<'a> {
     path: String,
@@ -102,6 +144,9 @@ struct Reading<'f, 'a> {
 
 impl<'a> Reading<'_, 'a> {
     fn open(&mut self, path: &str, missing: impl FnOnce() -> Trouble) -> Result<(), Trouble> {
+        if let Some((what, exported)) = other_format(path) {
+            return Err(Trouble::OtherFormat { path: path.to_owned(), what, exported });
+        }
         let content = (self.files)(path).ok_or_else(missing)?;
         if !self.seen.insert(path.to_owned()) {
             return Ok(());

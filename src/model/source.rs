@@ -121,6 +121,11 @@ pub fn short_commit(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
+/// A folder of the config repository; the root has no path.
+fn local(f: &mut fmt::Formatter<'_>, folder: &str) -> fmt::Result {
+    f.write_str(if folder.is_empty() { "the repository's root" } else { folder })
+}
+
 fn within(f: &mut fmt::Formatter<'_>, folder: &str) -> fmt::Result {
     if folder.is_empty() { Ok(()) } else { write!(f, ", folder {folder}") }
 }
@@ -138,7 +143,7 @@ impl fmt::Display for Revision {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
-            Origin::Folder(path) => f.write_str(path),
+            Origin::Folder(path) => local(f, path),
             Origin::Git(git) => {
                 write!(f, "git {} ({})", git.url, git.revision)?;
                 within(f, &git.folder)
@@ -154,7 +159,7 @@ impl fmt::Display for Source {
 impl fmt::Display for Pinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Pinned::Folder(path) => f.write_str(path),
+            Pinned::Folder(path) => local(f, path),
             Pinned::Unresolved { from } => write!(f, "{from}, not fetched"),
             Pinned::Git { url, commit, revision, folder } => {
                 write!(f, "git {url} at {}", short_commit(commit))?;
@@ -168,5 +173,17 @@ impl fmt::Display for Pinned {
                 within(f, folder)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pinned, Source};
+
+    #[test]
+    fn the_repositorys_root_has_a_name() {
+        let shown = [Source::folder("").to_string(), Pinned::Folder(String::new()).to_string()];
+        assert!(shown.iter().all(|shown| shown == "the repository's root"), "{shown:?}");
+        assert_eq!(Source::folder("app").to_string(), "app");
     }
 }

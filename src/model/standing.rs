@@ -78,6 +78,9 @@ pub struct StandingEvent {
     pub control: Control,
     /// Who asked.
     pub by: String,
+    /// Why, where somebody said so; a hold and a cancellation have their reasons in `control`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// RFC 3339.
     pub when: String,
 }

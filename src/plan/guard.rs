@@ -10,6 +10,7 @@ impl Differ<'_> {
     pub(super) fn guards(&mut self) {
         self.unfinished();
         self.users();
+        self.programs();
         self.nginx_installed();
         self.way_in();
         self.ports();

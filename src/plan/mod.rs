@@ -12,6 +12,7 @@ mod links;
 mod moved;
 mod order;
 mod ports;
+mod programs;
 mod replica;
 mod served;
 mod site;

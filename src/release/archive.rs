@@ -6,6 +6,7 @@
 //! nothing of what was kept for these; no text holds what stands in an address behind `?`.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{self, BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -94,8 +95,9 @@ pub enum ArchiveError {
 
 impl ArchiveError {
     /// The next move, where there is one to name.
-    fn next(&self) -> Option<&'static str> {
-        Some(match self {
+    fn next(&self) -> Option<Cow<'static, str>> {
+        let next = match self {
+            ArchiveError::Unpack { source } => return Some(source.next().into()),
             ArchiveError::OutOfReach(_) => {
                 "where that is meant, list the address under `reach` in the file given with --credentials"
             }
@@ -113,15 +115,15 @@ impl ArchiveError {
             ArchiveError::Digest { .. } => {
                 "compare with what its publisher says; correct source.sha256 only when that is meant"
             }
-            ArchiveError::Unpack { .. } => "publish it anew, without that",
             ArchiveError::Runtime { .. } => return None,
-        })
+        };
+        Some(next.into())
     }
 }
 
 impl From<ArchiveError> for FetchError {
     fn from(error: ArchiveError) -> Self {
-        let next = error.next().map(str::to_owned);
+        let next = error.next().map(Cow::into_owned);
         Self::new(error, next)
     }
 }

@@ -13,9 +13,13 @@ use tar::EntryType;
 use thiserror::Error;
 
 use crate::model::{
+    archive::ArchiveKind,
     budget::{Budget, Exceeded, Tally},
     tree::{Entry, Tree},
 };
+
+/// How much a tar has for one header.
+const BLOCK: usize = 512;
 
 /// What the headers of one entry may take, with its name and what it links to.
 const HEADERS: u64 = 64 << 10;
@@ -23,7 +27,9 @@ const HEADERS: u64 = 64 << 10;
 #[derive(Debug, Error)]
 pub enum UnpackError {
     #[error("it is neither tar.gz nor tar.zst")]
-    Format,
+    Format(ArchiveKind),
+    #[error("what is compressed in it is no tar")]
+    NoTar(ArchiveKind),
     #[error("it cannot be unpacked")]
     Broken(#[source] io::Error),
     #[error("it has {limit}, which is more than evenkeel reads{}", if place.is_empty() { String::new() } else { format!(": {place}") })]
@@ -46,6 +52,16 @@ pub enum UnpackError {
     Short(String),
 }
 
+impl UnpackError {
+    /// The next move.
+    pub fn next(&self) -> String {
+        match self {
+            UnpackError::Format(kind) | UnpackError::NoTar(kind) => format!("it is {kind}: {}", kind.way_out()),
+            _ => "publish it anew, without that".to_owned(),
+        }
+    }
+}
+
 /// Reads all of it. Which compression it is, its first bytes say.
 pub fn unpack(mut from: impl BufRead, budget: &Budget) -> Result<Tree, UnpackError> {
     let first = from.fill_buf().map_err(UnpackError::Broken)?;
@@ -54,11 +70,20 @@ pub fn unpack(mut from: impl BufRead, budget: &Budget) -> Result<Tree, UnpackErr
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             entries(zstd::stream::read::Decoder::with_buffer(from).map_err(UnpackError::Broken)?, budget)
         }
-        _ => Err(UnpackError::Format),
+        _ => Err(UnpackError::Format(ArchiveKind::of_bytes(first))),
     }
 }
 
 fn entries(from: impl Read, budget: &Budget) -> Result<Tree, UnpackError> {
+    let mut from = io::BufReader::with_capacity(BLOCK, from);
+    let first = from.fill_buf().map_err(UnpackError::Broken)?;
+    // The first bytes of a tar are a name: those of a program are none. So one that was compressed alone is told.
+    match ArchiveKind::of_bytes(first) {
+        kind @ (ArchiveKind::Program | ArchiveKind::Zip | ArchiveKind::DebianPackage | ArchiveKind::WebPage) => {
+            return Err(UnpackError::NoTar(kind));
+        }
+        _ => {}
+    }
     // A name may be as long as the archive says; only what is counted comes out.
     let (allowed, spent) = (Cell::new(HEADERS), Cell::new(false));
     let from = Bounded { from, left: &allowed, spent: &spent };

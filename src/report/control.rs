@@ -11,10 +11,11 @@ use crate::model::{
 pub fn commit_message(environment: &EnvironmentName, event: &StandingEvent) -> String {
     let reason = match &event.control {
         Control::Hold { reason, .. } | Control::Cancel { reason } | Control::Quarantine { why: reason, .. } => {
-            format!("{}\n\n", one_line(reason))
+            Some(reason)
         }
-        _ => String::new(),
+        _ => event.reason.as_ref(),
     };
+    let reason = reason.map(|reason| format!("{}\n\n", one_line(reason))).unwrap_or_default();
     let by = one_line(&event.by);
     format!(
         "{}\n\n{reason}Environment: {environment}\nControl: {}\nAsked-By: {by}\n",
@@ -56,7 +57,8 @@ pub(super) fn in_table(event: &StandingEvent) -> (&'static str, String) {
         Control::Quarantine { commits, why } => format!("{}: {}", commit(commits), one_line(why)),
         Control::Pin { commits, generation, .. } => format!("to {} of generation {generation}", commit(commits)),
     };
-    let by = format!("by {}", one_line(&event.by));
+    let because = event.reason.as_ref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
+    let by = format!("by {}{because}", one_line(&event.by));
     (word(&event.control), if what.is_empty() { by } else { format!("{what} ({by})") })
 }
 

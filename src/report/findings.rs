@@ -1,6 +1,6 @@
 //! Findings for people's terminals, for programs, and for GitHub's annotations.
 //!
-//! Owns how a finding looks; never what it says. Keeps true: the order given is the order shown.
+//! Owns how a finding looks; never what it says. Keeps true: errors are shown before warnings, each in the order given.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub fn text(findings: &[Finding], style: bool) -> String {
     let renderer = if style { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut text = String::new();
-    for finding in findings {
+    for finding in errors_first(findings) {
         text.push_str(renderer.render(&groups(finding)).trim_end());
         text.push_str("\n\n");
     }
@@ -57,14 +57,14 @@ pub fn first(findings: &[Finding]) -> String {
 struct FindingsView<'a> {
     /// Of this format.
     version: u32,
-    findings: &'a [Finding],
+    findings: Vec<&'a Finding>,
     errors: usize,
     warnings: usize,
 }
 
 pub fn json(findings: &[Finding]) -> String {
     let (errors, warnings) = counts(findings);
-    pretty(&FindingsView { version: VERSION, findings, errors, warnings })
+    pretty(&FindingsView { version: VERSION, findings: errors_first(findings), errors, warnings })
 }
 
 pub(super) fn schema() -> String {
@@ -73,7 +73,14 @@ pub(super) fn schema() -> String {
 
 /// As workflow commands, which GitHub Actions turns into annotations on the changed lines.
 pub fn github(findings: &[Finding]) -> String {
-    findings.iter().map(command).collect()
+    errors_first(findings).into_iter().map(command).collect()
+}
+
+/// What stops a deployment is read first, however much else there is to say.
+fn errors_first(findings: &[Finding]) -> Vec<&Finding> {
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| finding.severity);
+    sorted
 }
 
 fn counts(findings: &[Finding]) -> (usize, usize) {

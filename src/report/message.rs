@@ -7,9 +7,10 @@ use super::{
     words::visible,
 };
 
-/// A command's failure: what, and the next move.
+/// A command's failure: what, and the next move. Several lines, as of a build that failed, stay several.
 pub fn failure(message: &str, hint: Option<&str>, style: Style) -> String {
-    let mut text = format!("{} {}", style.bad("error:"), visible(message));
+    let lines: Vec<String> = message.trim_end().lines().map(visible).collect();
+    let mut text = format!("{} {}", style.bad("error:"), lines.join("\n"));
     if let Some(hint) = hint {
         text += &format!("\n{} {}", style.note("hint:"), visible(hint));
     }
@@ -35,4 +36,19 @@ pub fn change(path: &str, before: &str, after: &str, style: Style) -> String {
         text += &format!("  {}\n", mark.map_or(line.clone(), |mark| style.as_mark(mark, &line)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_lines_of_a_failure_stay_several_and_reach_no_terminal_raw() {
+        let told = failure(
+            "the build failed; its last lines:\n    one\n    t\u{1b}[2Jwo\nall of it is in X",
+            None,
+            Style(false),
+        );
+        assert_eq!(told, "error: the build failed; its last lines:\n    one\n    t\\x1b[2Jwo\nall of it is in X");
+    }
 }

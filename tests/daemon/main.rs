@@ -17,6 +17,7 @@ mod log;
 mod needs;
 mod packaging;
 mod private;
+mod questions;
 mod signed;
 #[path = "../support/ssh_agent.rs"]
 mod ssh_agent;

@@ -315,6 +315,13 @@ fn every_code_as_people_see_it() {
             vec![("services/a.yaml", a("path: code", &format!("path: code, exclude: [{}]", ["a"; 1_001].join(", "))))],
         ),
         ("domain-taken", vec![("sites/s.yaml", site.into()), ("sites/t.yaml", site.replace("/api/", "/b/"))]),
+        (
+            "unreachable-upstream",
+            vec![
+                ("sites/s.yaml", site.replace("[h1]", "[h2]")),
+                ("services/a.yaml", a("server.py", "server.py --host 127.0.0.1")),
+            ],
+        ),
         ("empty-site", vec![("sites/s.yaml", "domain: example.org\non: [h1]\n".into())]),
         ("duplicate-address", vec![("instances/h2.yaml", H2.replace("10.0.0.2", "10.0.0.1"))]),
         ("missing-host-key", vec![("instances/h1.yaml", H1.replace("host_key: KEY\n", ""))]),

@@ -4,10 +4,13 @@ mod codes;
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 #[path = "../support/dice.rs"]
 mod dice;
+mod early;
 mod entries;
 mod grants;
 mod held;
+
 mod hostile;
+mod newcomers;
 mod requirements;
 mod resolve;
 

@@ -23,7 +23,7 @@ fn remote_and_mirror() -> (TempDir, Repository) {
 
 fn resumed() -> StandingEvent {
     let when = "2023-11-14T22:13:20Z".to_owned();
-    StandingEvent { control: Control::Resume { instance: None }, by: "mia".to_owned(), when }
+    StandingEvent { control: Control::Resume { instance: None }, by: "mia".to_owned(), reason: None, when }
 }
 
 /// A control keeps the files of the record that it follows.

@@ -104,6 +104,7 @@ const TESTS: &[Test] = tests! {
         a_hint_stops_the_program_that_is_in_the_way_and_nothing_else,
         a_site_where_nginx_is_not_installed,
         a_user_that_does_not_exist,
+        a_program_that_the_host_does_not_have,
         an_env_file_that_does_not_exist,
         another_services_secret_and_the_hosts_own_units,
         what_a_branch_grants_itself,

@@ -81,6 +81,23 @@ pub fn a_user_that_does_not_exist(world: &World) {
     assert_names(&refused(&fleet, "no-user"), &["h2", "nobody-here", "alpha"]);
 }
 
+pub fn a_program_that_the_host_does_not_have(world: &World) {
+    let fleet = Fleet::new(world, "words_noprogram");
+    let (h2, port) = (world.host("h2"), fleet.port(0));
+    fleet.service("alpha", port, &["h2"], "run: {exec: /opt/words/serve.py}");
+    let _program = h2.until_dropped("true", "rm -rf /opt/words");
+    assert_names(&refused(&fleet, "no-program"), &["h2", "/opt/words/serve.py", "alpha"]);
+    // One that nobody may execute is none.
+    h2.write("/opt/words/serve.py", "#!/usr/bin/python3\nexec(open('server.py').read())\n");
+    assert_names(&refused(&fleet, "no-program"), &["h2", "/opt/words/serve.py", "no executable file"]);
+    h2.run("chmod 755 /opt/words/serve.py");
+    assert_is("the findings of a plan with the program", fleet.plan().findings("no-program").len(), 0);
+    fleet.service("alpha", port, &["h2"], "run: {exec: /usr/bin/env words-nowhere}");
+    assert_names(&refused(&fleet, "no-program"), &["words-nowhere", "alpha"]);
+    fleet.service("alpha", port, &["h2"], "run: {exec: /usr/bin/env python3 server.py}");
+    fleet.deploy().ends_with(0);
+}
+
 pub fn an_env_file_that_does_not_exist(world: &World) {
     let fleet = Fleet::new(world, "noenv");
     fleet.service("alpha", fleet.port(0), &["h2"], "env_file: /etc/labtest/not-there.env");

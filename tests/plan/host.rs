@@ -15,7 +15,8 @@ use evenkeel::{
         name::SiteName,
         nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
-            Checked, Listener, LiveCertificate, LiveFile, LiveFolder, LiveRelease, LiveUnit, LiveVenv, Observation,
+            Checked, Listener, LiveCertificate, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit, LiveVenv,
+            Observation,
             Stranger,
         },
         plan::{Action, Before, Step},
@@ -80,6 +81,8 @@ pub struct Host {
     pub venvs: BTreeMap<Digest, LiveVenv>,
     /// What kind of Python `/usr/bin/python3` is; None: it is not there.
     pub python: Option<String>,
+    /// What there is of programs that services start; all others are there.
+    pub programs: BTreeMap<String, Seen<LiveProgram>>,
     /// Programs that listen and are nobody's unit here.
     pub listeners: Vec<Listener>,
     /// What is told of processes that listen.
@@ -265,6 +268,16 @@ impl Host {
                 .interpreters
                 .iter()
                 .map(|path| (path.clone(), self.python.clone().map_or(Seen::Absent, Seen::Known)))
+                .collect(),
+            programs: question
+                .programs
+                .iter()
+                .map(|program| {
+                    (
+                        program.clone(),
+                        self.programs.get(program).cloned().unwrap_or(Seen::Known(LiveProgram::Executable)),
+                    )
+                })
                 .collect(),
             certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
         }

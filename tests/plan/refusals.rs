@@ -1,6 +1,11 @@
 //! What is refused before anything is touched: the path, port, user by its name, and the next move.
 
-use evenkeel::model::{observation::LiveUnit, plan::InstanceState, seen::Seen};
+use evenkeel::model::{
+    finding::Finding,
+    observation::{LiveProgram, LiveUnit},
+    plan::{InstanceState, Plan},
+    seen::Seen,
+};
 
 use crate::{
     declared::{example, instance},
@@ -69,6 +74,62 @@ fn a_missing_user_is_refused_with_who_needs_it() {
     business-tools no-user: there is no user gong, as whom gong_mcp should run
       hint: create it on the instance (sudo useradd --system gong), or declare another run.user
     ");
+}
+
+/// The findings about programs: of which instance, whether they are errors, and what they say with the next move.
+fn about_programs(plan: &Plan) -> Vec<(Option<&str>, bool, String)> {
+    let found = plan.findings.iter().filter(|finding| finding.code == "no-program");
+    let told = |finding: &Finding| format!("{} {}", finding.message, finding.hint.as_deref().unwrap_or_default());
+    found.map(|finding| (finding.instance.as_deref(), finding.is_error(), told(finding))).collect()
+}
+
+#[test]
+fn a_program_that_the_host_does_not_have_is_refused_before_anything_stops() {
+    let absent = |program: &str| {
+        let program = program.to_owned();
+        move |host: &mut Host| _ = host.programs.insert(program, Seen::Absent)
+    };
+    let java = example().edit("services/gong_mcp.yaml", "/usr/bin/python3 server.py", "/usr/bin/java -jar server.jar");
+    let plan = World::live(&example()).on("business-tools", absent("/usr/bin/java")).declare(&java).plan();
+    let found = about_programs(&plan);
+    let [(Some("business-tools"), true, told)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(
+        ["/usr/bin/java", "gong_mcp", "run.exec", "packages: [default-jre-headless]"]
+            .iter()
+            .all(|word| told.contains(word)),
+        "{told}"
+    );
+    assert_eq!(*state(&plan, "business-tools"), InstanceState::Refused);
+    // A package that is installed first may bring it.
+    let packages = java.append("instances/business-tools.yaml", "packages: [default-jre-headless]");
+    let plan = World::live(&example()).on("business-tools", absent("/usr/bin/java")).declare(&packages).plan();
+    let found = about_programs(&plan);
+    assert!(matches!(found.as_slice(), [(Some("business-tools"), false, _)]), "{found:?}");
+    assert!(!plan.is_refused());
+    // What runs goes on running: it is told and no more.
+    let plan = World::live(&example()).on("business-tools", absent("/usr/bin/python3")).plan();
+    assert!(!plan.is_refused() && about_programs(&plan).iter().all(|(_, is_error, _)| !is_error));
+}
+
+#[test]
+fn a_program_behind_env_or_of_a_health_check_is_looked_for_too() {
+    let declared =
+        example().edit("services/gong_mcp.yaml", "/usr/bin/python3 server.py", "/usr/bin/env FLAG=1 nodejs server.js");
+    let with_health = |text: &str| declared.clone().append("services/gong_mcp.yaml", text);
+    let absent = |host: &mut Host| {
+        host.programs.insert("nodejs".to_owned(), Seen::Absent);
+        host.programs.insert("/opt/check".to_owned(), Seen::Known(LiveProgram::NotExecutable));
+    };
+    let plan = World::empty(&declared).on("business-tools", absent).plan();
+    let found = about_programs(&plan);
+    assert!(matches!(found.as_slice(), [(_, true, told)] if told.starts_with("nodejs, ")), "{found:?}");
+    let health = with_health("in: {production: {health: {exec: /opt/check -q}}}");
+    let found = about_programs(&World::empty(&health).on("business-tools", absent).plan()).len();
+    assert_eq!(found, 2);
+    // With a PATH of its own it may be anywhere.
+    let path = with_health("in: {production: {env: {PATH: /opt/bin}}}");
+    let plan = World::empty(&path).on("business-tools", absent).plan();
+    assert!(about_programs(&plan).is_empty());
 }
 
 #[test]

@@ -98,3 +98,22 @@ fn nothing_that_lets_anybody_in_is_told() {
     );
     assert!(!said.contains("s3cret"), "{said}");
 }
+
+#[test]
+fn an_archive_of_another_kind_gets_a_way_out() {
+    let world = World::new();
+    let program = b"\x7fELF\x02\x01".repeat(200);
+    for (name, content, way_out) in [
+        ("t.zip", b"PK\x03\x04rest".to_vec(), "it is a zip file: unpack it"),
+        ("t.tar.xz", b"\xfd7zXZ\0rest".to_vec(), "xz -dc"),
+        ("t.tar.bz2", b"BZh9rest".to_vec(), "bzip2 -dc"),
+        ("t.tar", tarred(), "it is a tar without compression: compress it"),
+        ("tool-linux-amd64", program.clone(), "it is a program by itself: put the program into a folder"),
+        ("tool-linux-amd64.gz", gzip(&program), "it is a program by itself: put the program into a folder"),
+        ("page", b"<!doctype html>".to_vec(), "take the address of the download itself"),
+    ] {
+        let path = world.write(name, &content);
+        let error = world.fetcher().archive(&archive(format!("file://{path}"), &content)).expect_err("refused");
+        assert!(error.to_string().contains(way_out), "{name}: {error}");
+    }
+}

@@ -160,7 +160,7 @@ impl Controllers {
     fn ask_of(&self, controller: &Controller, ask: Ask) {
         let (reconciler, tale) = (controller.reconciler.clone(), self.tale.clone());
         tokio::spawn(async move {
-            let request = Request { environment: None, by: "ann".to_owned(), ask };
+            let request = Request { environment: None, by: "ann".to_owned(), ask, reason: None };
             let said = reconciler.asked(&request).await;
             tale.tell(|| match said {
                 Ok(said) => format!("asked: {said}"),

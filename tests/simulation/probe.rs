@@ -5,7 +5,7 @@ use evenkeel::{
     model::{
         digest::Digest,
         nginx::{Answer, LiveNginx, Proof},
-        observation::{Listener, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation},
+        observation::{Listener, LiveFile, LiveProgram, LiveRelease, LiveUnit, LiveVenv, Observation},
         seen::Seen,
     },
 };
@@ -80,6 +80,7 @@ fn observe(state: &State, question: &Question) -> Observation {
             .collect(),
         venvs: question.venvs.iter().map(|key| (*key, seen(state.held.venvs.contains(key), whole()))).collect(),
         interpreters: question.interpreters.iter().map(|path| (path.clone(), Seen::Known(PYTHON.to_owned()))).collect(),
+        programs: question.programs.iter().map(|name| (name.clone(), Seen::Known(LiveProgram::Executable))).collect(),
         certificates: std::collections::BTreeMap::new(),
     }
 }

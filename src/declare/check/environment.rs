@@ -40,13 +40,14 @@ pub fn environment(declaration: &Declaration, fleet: &Arc<Fleet>, outcome: &mut 
     checker.domains(findings);
     checker.catch_all(findings);
     checker.routes(findings);
+    checker.upstreams(findings);
     checker.after(findings);
     checker.references(outcome);
 }
 
-struct Checker<'a> {
-    declaration: &'a Declaration,
-    fleet: &'a Arc<Fleet>,
+pub(super) struct Checker<'a> {
+    pub(super) declaration: &'a Declaration,
+    pub(super) fleet: &'a Arc<Fleet>,
 }
 
 /// What nginx listens on for an instance's sites.

@@ -10,6 +10,7 @@ mod instances;
 mod services;
 mod sites;
 mod sources;
+mod upstreams;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -9,7 +9,7 @@ use crate::{
         findings::{Draft, Findings},
         kinds::{HealthCheck, Kind, Place, Run, ServiceFile, UnitName},
         place::Placements,
-        similar,
+        shell, similar,
     },
     model::{
         grants,
@@ -178,6 +178,7 @@ impl Service<'_> {
         for instance in place.on.iter().flatten() {
             super::sites::known_instance(self.declaration, &self.file.file, instance, self.findings);
         }
+        super::sites::named_twice(&self.file.file, place.on.as_deref().unwrap_or_default(), self.findings);
         if self.declaration.any_broken(Kind::Instance) {
             return;
         }
@@ -240,6 +241,18 @@ impl Service<'_> {
             let message = "the command ends within quotes or after a backslash";
             return self.error(codes::INVALID_COMMAND, message, exec.span, "close the quotes");
         };
+        let is_for_a_shell = words.iter().take(2).any(|word| shell::is_shell(word));
+        if let Some(found) = shell::unquoted(exec)
+            // Of a program's own path it is said by name.
+            .filter(|found| !is_for_a_shell && words.first().is_some_and(|program| !program.contains(found.part())))
+        {
+            let message = format!("no shell reads this command: {found} reaches the program as it is");
+            let finding =
+                Draft::warning(codes::INVALID_COMMAND, message).at_part(&self.file.file, exec.span, found.part());
+            let key = if of == Use::Run { "run.exec" } else { "health.exec" };
+            let (exec, port) = (exec.value.clone(), *self.file.port);
+            self.findings.say(finding.hint_of(move || found.hint(key, &exec, port)));
+        }
         match words.first() {
             None => self.error(
                 codes::INVALID_COMMAND,
@@ -257,6 +270,11 @@ impl Service<'_> {
                     self.error(codes::INVALID_COMMAND, message, exec.span, "give the program another name");
                 }
             }
+            Some(program) if is_assignment(program) => {
+                let message = format!("`{}` is no program: no shell reads this command", short(program));
+                let hint = "variables of a service are in its `env`, as in `env: {NAME: value}`";
+                self.error(codes::INVALID_COMMAND, message, exec.span, hint);
+            }
             Some(program) => {
                 let program = short(program);
                 let message = format!("`{program}` is neither an absolute path nor begins with `./`");
@@ -268,6 +286,14 @@ impl Service<'_> {
             }
         }
     }
+}
+
+/// A variable that a shell would set for the program after it.
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }
 
 /// A name as pip makes one in the folder of a virtual environment's programs.

@@ -1,12 +1,16 @@
 //! Checks of sites that do not depend on the environment.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use crate::{
     declare::{
         Declaration, codes,
         de::At,
-        file::File,
+        file::{File, Span},
         findings::{Draft, Findings},
         kinds::{Kind, RouteTo, SiteFile},
         place::Placements,
@@ -30,6 +34,8 @@ pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut 
         {
             known_instance(declaration, file, instance, findings);
         }
+        let lists = std::iter::once(&site.on).chain(overlaid.clone().filter_map(|overlay| overlay.on.as_ref()));
+        lists.for_each(|on| named_twice(file, on, findings));
         for environment in site.overlays.keys() {
             if !declaration.knows(Kind::Environment, environment) {
                 let message = format!("there is no environment `{}`", short(environment));
@@ -111,6 +117,22 @@ fn check_headers(file: &File, site: &SiteFile, findings: &mut Findings) {
             continue;
         };
         findings.say(Draft::error(code, message).at(file, name.span).hint(hint));
+    }
+}
+
+/// Says when a list names an instance twice: whoever does so wanted two replicas, or another instance.
+pub fn named_twice(file: &File, instances: &[At<String>], findings: &mut Findings) {
+    let mut first: BTreeMap<&str, Span> = BTreeMap::new();
+    for instance in instances {
+        match first.entry(instance.as_str()) {
+            Entry::Vacant(entry) => _ = entry.insert(instance.span),
+            Entry::Occupied(entry) => {
+                let message = format!("the instance `{}` is named twice", short(instance));
+                let finding = Draft::error(codes::INVALID_VALUE, message).at(file, instance.span);
+                let hint = "take one out, or name another instance: an instance has one replica of a service";
+                findings.say(finding.also(file, *entry.get(), "first here").hint(hint));
+            }
+        }
     }
 }
 

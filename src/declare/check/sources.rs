@@ -13,10 +13,11 @@ use crate::{
         de::At,
         file::{File, Span},
         findings::{Draft, Findings},
-        kinds::{Archive, Run, SourceKeys},
+        kinds::{Archive, ArchiveUrl, Run, SourceKeys},
         source,
     },
     model::{
+        archive::ArchiveKind,
         exclude::{Exclude, Excluder, InvalidExclude},
         requirements,
         text::name as short,
@@ -188,6 +189,17 @@ impl Sources<'_> {
 
     /// Each archive has its digest, and no digest is without one.
     fn archive(&mut self, file: &File, source: &At<SourceKeys>) {
+        let urls: Vec<&ArchiveUrl> = match source.archive.as_deref() {
+            Some(Archive::One(url)) => vec![url],
+            Some(Archive::ByArch(of)) => of.values().map(|of| &of.url).collect(),
+            None => Vec::new(),
+        };
+        for (url, kind) in urls.into_iter().filter_map(|url| Some((url, ArchiveKind::of_name(url)?))) {
+            let span = source.archive.as_ref().map_or(source.span, |archive| archive.span);
+            let message = format!("`{}` is {kind} by its name; evenkeel reads tar.gz and tar.zst", short(url));
+            let finding = Draft::warning(codes::INVALID_VALUE, message).at_part(file, span, url);
+            self.findings.say(finding.hint(kind.way_out()));
+        }
         match (source.archive.as_ref().map(|archive| (&archive.value, archive.span)), &source.sha256) {
             (Some((Archive::One(_), span)), None) => {
                 let hint = "`sha256sum FILE` prints it; without it, it could be any file";
@@ -237,6 +249,15 @@ impl Sources<'_> {
         if let Some(timeout) = build.timeout.as_ref().filter(|timeout| timeout.value.0.is_zero()) {
             let message = "a build cannot end within 0s".to_owned();
             self.say(codes::INVALID_VALUE, file, timeout.span, message, "leave it out for 10m");
+        }
+        for (name, value) in &build.env {
+            let Some(reference) = reference_in(value) else { continue };
+            let message =
+                format!("`{}` holds `{reference}`, which no build replaces: it gets this very text", short(name));
+            let hint = "what is built is the same on every instance and in every environment; write the address out, or use one \
+                        relative to the site, as in `API: /api/`";
+            let finding = Draft::warning(codes::MALFORMED_REFERENCE, message).at_part(file, value.span, &reference);
+            self.findings.say(finding.hint(hint));
         }
         for value in build.env.values().filter(|value| value.contains('\0')) {
             let message = "the value holds a NUL, which no environment can carry".to_owned();
@@ -336,6 +357,16 @@ impl Sources<'_> {
         };
         self.findings.say(at(message).hint(hint));
     }
+}
+
+/// The first `${service…}` or `${site…}` in a text, as it is written.
+fn reference_in(text: &str) -> Option<String> {
+    let at = text.match_indices("${").map(|(at, _)| at).find(|at| {
+        let inner = &text[at + 2..];
+        ["service.", "site.", "instance."].iter().any(|kind| inner.starts_with(kind))
+    })?;
+    let end = text[at..].find('}').map_or(text.len(), |end| at + end + 1);
+    Some(short(&text[at..end]).into_owned())
 }
 
 fn path_of(folder: &str, below: &str) -> String {

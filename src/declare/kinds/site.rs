@@ -1,9 +1,12 @@
 //! `sites/NAME.yaml`.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{Domain, Glob, HostPath, SourceKeys};
 use crate::{
@@ -115,11 +118,11 @@ impl JsonSchema for HeaderValue {
     }
 }
 
-/// Where a path leads.
+/// Where a path leads: a service by its name, or with what is set for this route.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Route")]
-pub struct RouteTo {
+pub struct RouteKeys {
     /// The service that answers.
     pub service: At<String>,
     /// Whether the service sees the whole path; else the route's own part is taken off.
@@ -132,4 +135,77 @@ pub struct RouteTo {
     pub timeout: Option<At<Span>>,
     /// How much a request may carry; 1M if not given.
     pub body_size: Option<BodySize>,
+}
+
+/// A route, read from its keys or from a service's name alone.
+#[derive(Debug, Clone)]
+pub struct RouteTo(RouteKeys);
+
+impl std::ops::Deref for RouteTo {
+    type Target = RouteKeys;
+
+    fn deref(&self) -> &RouteKeys {
+        &self.0
+    }
+}
+
+/// A route as it is written.
+enum Written {
+    Name(String),
+    Keys(RouteKeys),
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WrittenVisitor;
+
+        impl<'de> Visitor<'de> for WrittenVisitor {
+            type Value = Written;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a service, or a mapping with `service`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Written, E> {
+                Ok(Written::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written, A::Error> {
+                RouteKeys::deserialize(MapAccessDeserializer::new(map)).map(Written::Keys)
+            }
+        }
+
+        deserializer.deserialize_any(WrittenVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for RouteTo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let At { value, span } = At::<Written>::deserialize(deserializer)?;
+        Ok(Self(match value {
+            Written::Keys(keys) => keys,
+            Written::Name(value) => RouteKeys {
+                service: At { value, span },
+                keep_prefix: None,
+                websocket: None,
+                stream: None,
+                timeout: None,
+                body_size: None,
+            },
+        }))
+    }
+}
+
+impl JsonSchema for RouteTo {
+    fn schema_name() -> Cow<'static, str> {
+        RouteKeys::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = RouteKeys::json_schema(generator);
+        // Keywords about a mapping say nothing of a text.
+        schema.remove("type");
+        schema.insert("anyOf".to_owned(), serde_json::json!([{"type": "string"}, {"type": "object"}]));
+        schema
+    }
 }

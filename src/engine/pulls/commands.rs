@@ -228,6 +228,7 @@ impl<H: Host> PullRequests<H> {
         environment: Option<EnvironmentName>,
         rest: String,
     ) -> Result<Outcome, PullError> {
+        let mut reason = None;
         let ask = match verb {
             Verb::Help => return Ok(Outcome::Help),
             Verb::Plan => return self.plan_again(command, &rest).await,
@@ -236,8 +237,13 @@ impl<H: Host> PullRequests<H> {
             Verb::Why => return self.why(environment, &rest).await,
             Verb::Hold if rest.is_empty() => return Ok(Outcome::Misused("a hold needs a reason".to_owned())),
             Verb::Hold => Ask::Hold { instance: None, reason: rest },
-            Verb::Resume => Ask::Resume { instance: None },
-            Verb::Retry => Ask::Retry { allow_rewind: false, take_over: false },
+            Verb::Resume | Verb::Retry => {
+                reason = Some(rest).filter(|rest| !rest.is_empty());
+                match verb {
+                    Verb::Resume => Ask::Resume { instance: None },
+                    _ => Ask::Retry { allow_rewind: false, take_over: false },
+                }
+            }
             Verb::Cancel => {
                 let reason =
                     if rest.is_empty() { format!("asked for on pull request {}", command.number) } else { rest };
@@ -245,7 +251,7 @@ impl<H: Host> PullRequests<H> {
             }
         };
         let by = format!("{} on GitHub", command.author);
-        Ok(match self.reconciler.asked(&Request { environment, by, ask }).await {
+        Ok(match self.reconciler.asked(&Request { environment, by, ask, reason }).await {
             Ok(said) => Outcome::Done(said, Vec::new()),
             Err(error) => Outcome::Refused(report::chain(&error)),
         })
@@ -317,7 +323,7 @@ impl<H: Host> PullRequests<H> {
         };
         let ledger = &self.reconciler.ledger;
         let target = rollback::earlier(ledger, &environment, generation).await?;
-        let restored = rollback::restore(ledger, &self.reconciler.folder, &target).await?;
+        let restored = rollback::restore(ledger, &self.reconciler.folder, &target, None).await?;
         let title = format!("Go back to what generation {} deployed to {environment}", target.generation);
         let new = NewPull {
             body: report::deployment::restore_message(&target.environment, target.generation, &target.commits),

@@ -324,7 +324,7 @@ impl<H: Host> PullRequests<H> {
     ) -> Result<Option<PullRequest>, PullError> {
         let ledger = &self.reconciler.ledger;
         let Some(target) = rollback::last_good(ledger, environment).await? else { return Ok(None) };
-        let restored = rollback::restore(ledger, &self.reconciler.folder, &target).await?;
+        let restored = rollback::restore(ledger, &self.reconciler.folder, &target, None).await?;
         let new = NewPull {
             title: report::pull::revert_title(view.deployment, reverted),
             body: report::pull::revert_body(view, reverted),

@@ -28,6 +28,7 @@ pub fn question(base: Question, proposed: Question, base_fleet: &Fleet, proposed
         releases: &base.releases | &proposed.releases,
         venvs: &base.venvs | &proposed.venvs,
         interpreters: interpreters(&base, &proposed),
+        programs: programs(&base, &proposed),
         certificates: &base.certificates | &(&proposed.certificates - &certificates),
         digest_port: base.digest_port.or(proposed.digest_port),
         ..base
@@ -55,6 +56,16 @@ fn interpreters(base: &Question, proposed: &Question) -> BTreeSet<String> {
     };
     let trusted = proposed.interpreters.iter().filter(|path| base.interpreters.contains(*path) || is_debians(path));
     trusted.chain(&base.interpreters).cloned().collect()
+}
+
+/// Whether some path exists may be nobody's business: programs that the base names, and those where packages put theirs.
+fn programs(base: &Question, proposed: &Question) -> BTreeSet<String> {
+    const FOLDERS: [&str; 5] = ["/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/local/bin/"];
+    let is_of_a_package = |program: &&String| {
+        let name = FOLDERS.iter().find_map(|folder| program.strip_prefix(folder)).unwrap_or(program);
+        !name.contains('/')
+    };
+    base.programs.iter().chain(proposed.programs.iter().filter(is_of_a_package)).cloned().collect()
 }
 
 /// What a proposal says of how hosts are reached, and what that means for its plan.
@@ -180,6 +191,19 @@ mod tests {
         let refused = asked(&fleet(Grants::default()));
         assert_eq!(refused.paths, ["/etc/nginx/a.conf".to_owned()].into());
         assert!(refused.certificates.is_empty());
+    }
+
+    #[test]
+    fn a_proposal_has_no_path_looked_for_but_those_of_packages_and_of_the_base() {
+        let asks = |programs: &[&str]| Question {
+            programs: programs.iter().map(|program| (*program).to_owned()).collect(),
+            ..Question::default()
+        };
+        let none = fleet(Grants::default());
+        let proposed =
+            asks(&["/usr/bin/java", "node", "/root/.ssh/id_ed25519", "/usr/bin/../../root/x", "/opt/app/run"]);
+        let asked = question(asks(&["/opt/app/run"]), proposed, &none, &none).programs;
+        assert_eq!(asked, asks(&["/usr/bin/java", "node", "/opt/app/run"]).programs);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::{
     fleet::Certificate,
-    observation::{Checked, LiveCertificate, LiveVenv},
+    observation::{Checked, LiveCertificate, LiveProgram, LiveVenv},
     seal::Broken,
 };
 
@@ -48,6 +48,7 @@ fn of_ai_core() -> Question {
         spared: BTreeSet::new(),
         venvs: BTreeSet::new(),
         interpreters: BTreeSet::new(),
+        programs: BTreeSet::new(),
         certificates: BTreeSet::new(),
         ports: Default::default(),
         digest_port: Some(19_180),
@@ -496,6 +497,24 @@ fn a_virtual_environment_is_whole_only_when_that_is_said() {
         assert!(python(said).unknown().is_some_and(|told| told.ends_with(why)), "{said}: {:?}", python(said));
     }
     assert!(answered("interpreters", "").interpreters[&path].unknown().is_some());
+}
+
+#[test]
+fn a_program_is_absent_only_when_that_is_said() {
+    let programs = set(&["/usr/bin/java", "nodejs", "/opt/my app/run"]);
+    let question = Question { programs: programs.clone(), ..of_business_tools() };
+    let answered = |section: &str, said: &str| {
+        let text = format!("{section} {}\n{said}\n", said.len());
+        let answer = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
+        seen(&question, answer.replacen("end 0\n", &format!("{text}end 0\n"), 1).as_bytes()).programs
+    };
+    let told = answered("programs", "absent /usr/bin/java\nthere nodejs\nunfit /opt/my app/run\n");
+    assert_eq!(told["/usr/bin/java"], Seen::Absent);
+    assert_eq!(told["nodejs"], Seen::Known(LiveProgram::Executable));
+    assert_eq!(told["/opt/my app/run"], Seen::Known(LiveProgram::NotExecutable));
+    for (section, said) in [("programs", ""), ("?programs", "it hung"), ("programs", "odd nodejs\n")] {
+        assert!(answered(section, said).values().all(|seen| seen.unknown().is_some()), "{section} {said}");
+    }
 }
 
 /// An answer without a word of it.

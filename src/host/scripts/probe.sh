@@ -1,6 +1,7 @@
 # What is live on this host, in one go. Set before: base, paths (one a line), units, users, packages,
 # releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), fleet,
 # digest_port (empty: nginx is no business of ours; else after nginx.sh), nginx_digest, site_address, site_proofs;
+# programs (one a line: a path, or a name that systemd looks for),
 # packages_said and packages_database (what an earlier answer said of the very same packages, and of which state of
 # dpkg's database); own_unit (in which evenkeel works here), folders (one a line), drop_ins and drop_in_bytes (how many
 # drop-ins are read, and how much of each). After drop_ins.sh and way_in.sh; with interpreters, after venv.sh.
@@ -257,6 +258,26 @@ if [ "$certificates" ]; then
   unset IFS
   section now "$(date +%s)"
   section certificates "$pairs"
+fi
+
+# Programs that services start: a path, or a name that is looked for where systemd does. Links are followed.
+if [ "$programs" ]; then
+  said=
+  IFS=$newline
+  for program in $programs; do
+    state=absent
+    for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+      case $program in /*) place=$program ;; *) place=$folder/$program ;; esac
+      if [ -f "$place" ] && [ -x "$place" ]; then
+        state=there
+        break
+      fi
+      if [ -e "$place" ]; then state=unfit; fi
+    done
+    said="$said$state $program$newline"
+  done
+  unset IFS
+  section programs "$said"
 fi
 
 # Virtual environments, and the interpreters that they are made with: of each what kind it is. `fails` comes
