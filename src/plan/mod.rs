@@ -21,7 +21,6 @@ mod venv;
 use std::collections::BTreeMap;
 
 pub use moved::moved;
-pub use served::NOT_SERVED;
 
 use crate::model::{
     desired::{Desired, Resource},

@@ -17,7 +17,7 @@ use crate::model::{
 };
 
 /// Findings about sites that are not served as declared, although everything on the instance is.
-pub const NOT_SERVED: &str = "site-not-served";
+const NOT_SERVED: &str = "site-not-served";
 
 const UNIT: &str = "nginx.service";
 /// How many servers of others a message names.

@@ -30,6 +30,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
             new_key: None,
             manifest_after: Manifest::default(),
             generation: 11,
+            drift: Vec::new(),
         };
         instances.insert(name.parse()?, plan);
     }

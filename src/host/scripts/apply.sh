@@ -31,7 +31,7 @@ step() {
     rm -f -- "$base/deployments/$name/reserve"
     # What systemd adds to this very unit may be why.
     added=$(systemctl show --value -p DropInPaths -- "$own_unit")
-    [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added)"
+    [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added; a plan tells what exempts it)"
     if [ "$1-$status" = begin-77 ]; then say hindered "$id" "$(flat "$output")"; else say failed "$id" "$(flat "$output")"; fi
     exit 1
   fi
