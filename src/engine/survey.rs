@@ -1,7 +1,7 @@
 //! What `status` says of an environment: whether it is as declared, and healthy.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -34,7 +34,8 @@ pub async fn survey<H: Host>(
     let instances = join_all(prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
         let state = plan.instances.get(name).map(|instance| &instance.state);
-        let (sync, why) = instance_sync(state, plan, name);
+        let services = desired.replicas.values().map(|replica| Resource::Service(replica.service.clone())).collect();
+        let (sync, why) = instance_sync(state, plan, name, &services);
         let address =
             prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
         InstanceStatus { name: name.clone(), address, sync, why, services: replicas }
@@ -178,7 +179,7 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
         }
         None => match plan.instances.get(instance).and_then(|plan| plan.drift_of(&resource)) {
             Some(drift) => {
-                why = why.or(Some(drift));
+                why = Some(why.map_or(drift.clone(), |why| format!("{why}; {drift}")));
                 Sync::OutOfSync
             }
             None if stays_up => Sync::Synced,
@@ -250,13 +251,20 @@ pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
     }
 }
 
-fn instance_sync(state: Option<&InstanceState>, plan: &Plan, name: &InstanceName) -> (Sync, Option<String>) {
+fn instance_sync(
+    state: Option<&InstanceState>,
+    plan: &Plan,
+    name: &InstanceName,
+    services: &BTreeSet<Resource>,
+) -> (Sync, Option<String>) {
     match state {
         Some(InstanceState::AsDeclared) => {
             // What is reported and left is no step.
-            let of = plan.instances.get(name).into_iter().flat_map(|instance| &instance.drift);
-            let drifted: Vec<&str> = of.map(|(_, why)| why.as_str()).collect();
-            if drifted.is_empty() { (Sync::Synced, None) } else { (Sync::OutOfSync, Some(drifted.join("; "))) }
+            match plan.instances.get(name).filter(|instance| !instance.is_as_declared()) {
+                // Each service says it of itself.
+                Some(instance) => (Sync::OutOfSync, instance.drift_told(|of| !services.contains(of))),
+                None => (Sync::Synced, None),
+            }
         }
         Some(InstanceState::Changes) => {
             let steps = plan.steps.iter().filter(|step| step.instance == *name).count();

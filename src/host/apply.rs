@@ -246,7 +246,7 @@ until [ -e "$events" ]; do
       drop_ins_on_disk "$unit"
       found=$(printf '%s' "$found" | sed 1d | tr '\n' ' ')
       printf 'failed\tbegin\thost\t%s cannot write to %s on this host%s\nend\thindered\t-\n' "$unit" "$deployment" \
-        "${found:+; systemd adds to it what evenkeel did not write: ${found% }}"
+        "${found:+; systemd adds to it what evenkeel did not write: ${found% } (a plan tells what exempts it)}"
       exit 0
     fi
   fi

@@ -31,15 +31,15 @@ use crate::model::{
 
 /// The sections of an answer by name.
 struct Sections {
-    known: HashMap<String, String>,
-    unknown: HashMap<String, String>,
+    known: BTreeMap<String, String>,
+    unknown: BTreeMap<String, String>,
 }
 
 impl Sections {
     /// Cut by lengths in bytes, and only then read as text: one process with a strange name must not
     /// make all of the host unreadable.
     fn read(mut rest: &[u8]) -> Result<Self, String> {
-        let mut sections = Self { known: HashMap::new(), unknown: HashMap::new() };
+        let mut sections = Self { known: BTreeMap::new(), unknown: BTreeMap::new() };
         while !rest.is_empty() {
             let end = rest.iter().position(|byte| *byte == b'\n').ok_or("it is cut within a header")?;
             let header = String::from_utf8_lossy(&rest[..end]);

@@ -85,16 +85,27 @@ pub struct InstancePlan {
     pub drift: Vec<(Resource, String)>,
 }
 
+/// Of so many resources it is told what is not as declared.
+const DRIFT_TOLD: usize = 4;
+
 impl InstancePlan {
     /// Whether nothing is to be done, and nothing is left as it is that is not as declared.
     pub fn is_as_declared(&self) -> bool {
         self.state == InstanceState::AsDeclared && self.drift.is_empty()
     }
 
+    /// What is left as it is, in words: what one drop-in does to fifty services is not said fifty times.
+    pub fn drift_told<'a>(&'a self, is_told: impl Fn(&Resource) -> bool + 'a) -> Option<String> {
+        let all: Vec<&str> = self.drift.iter().filter(|(of, _)| is_told(of)).map(|(_, why)| why.as_str()).collect();
+        let told = all.iter().take(DRIFT_TOLD).map(|why| (*why).to_owned());
+        let more = all.len().checked_sub(DRIFT_TOLD + 1).map(|more| format!("and {} more", more + 1));
+        let told: Vec<String> = told.chain(more).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
     /// Why a resource is not as declared, where it is left as it is.
     pub fn drift_of(&self, resource: &Resource) -> Option<String> {
-        let of: Vec<&str> = self.drift.iter().filter(|(of, _)| of == resource).map(|(_, why)| why.as_str()).collect();
-        (!of.is_empty()).then(|| of.join("; "))
+        self.drift_told(|of| of == resource)
     }
 }
 

@@ -193,8 +193,9 @@ fn sum(plan: &Plan, place: &str) -> String {
             0 => String::new(),
             unknown => format!("; {unknown} could not be observed"),
         };
+        let see = if place.is_empty() { String::new() } else { format!(", see{place}") };
         return format!(
-            "Drift: {} on {drifted} of {} left as it is, not as declared{place}{unknown}.",
+            "Not as declared, and left so: {} on {drifted} of {}{see}{unknown}.",
             count(resources, "resource"),
             count(instances, "instance")
         );

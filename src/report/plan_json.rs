@@ -59,7 +59,7 @@ struct StepView<'a> {
     phase: u32,
     /// install, stage, build, create, update, delete, stop, enable, start, restart, reload or await-health.
     action: &'static str,
-    /// service/NAME, site/NAME, nginx, packages or leftover/NAME.
+    /// service/NAME, site/NAME, nginx, packages, folders, manifest or leftover/NAME.
     resource: String,
     /// The path, unit, release or packages it is about.
     subject: String,
@@ -119,10 +119,7 @@ pub(super) fn schema() -> String {
 
 fn state(plan: &Plan, name: &InstanceName, instance: &InstancePlan) -> (StateView, Option<String>) {
     match &instance.state {
-        InstanceState::AsDeclared if !instance.is_as_declared() => {
-            let reasons: Vec<_> = instance.drift.iter().map(|(_, why)| why.as_str()).collect();
-            (StateView::Drifted, Some(reasons.join("; ")))
-        }
+        InstanceState::AsDeclared if !instance.is_as_declared() => (StateView::Drifted, instance.drift_told(|_| true)),
         InstanceState::AsDeclared => (StateView::AsDeclared, None),
         InstanceState::Changes => (StateView::Changes, None),
         InstanceState::Unknown(why) => (StateView::Unknown, Some(why.clone())),

@@ -40,7 +40,7 @@ step() {
     rm -f -- "$base/deployments/$name/reserve"
     # What systemd adds to this very unit may be why.
     added=$(systemctl show --value -p DropInPaths -- "$own_unit")
-    [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added)"
+    [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added; a plan tells what exempts it)"
     case $status in "$of_commit") cause=commit ;; "$overtaken") cause=overtaken ;; *) cause=host ;; esac
     printf 'failed\t%s\t%s\t%s\n' "$id" "$cause" "$(flat "$output")" >>"$events"
     exit 1
