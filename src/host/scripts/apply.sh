@@ -24,9 +24,11 @@ step() {
     # A host that goes down ends what runs on it: that says nothing of the step.
     [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit 1
     # On a disk that is full this is to be read all the same, and says more than `I/O error`.
-    room=$(df -k --output=avail -- "$base" | tail -n 1)
-    [ "${room:-0}" -ge 64 ] || output="$output (the disk of $base is full)"
-    rm -f -- "$base/deployments/$name/reserve"
+    # shellcheck disable=SC2046 # three numbers; a disk without a limit of inodes has `-` or 0 of them
+    set -- $(df -k --output=avail,itotal,iavail -- "$base" | tail -n 1)
+    [ "${1:-0}" -ge 64 ] || output="$output (the disk of $base is full)"
+    case ${2:-0}-${3:-0} in [1-9]*-0) output="$output (the disk of $base is full: no inode is left)" ;; esac
+    rm -rf -- "$base/deployments/$name/reserve" "$base/deployments/$name/reserved-files"
     say failed "$id" "$(flat "$output")"
     exit 1
   fi
@@ -340,7 +342,7 @@ seal() { [ ! -e "$base/key" ] || { chown -- root:root "$base/key" && chmod -- 06
 # The last phase here is done. Of older deployments the ten newest are kept.
 finish() { # KEEP
   : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
-  rm -f -- "$base/open" "$base/deployments/$name/reserve" && sync "$base" || return 1
+  rm -rf -- "$base/open" "$base/deployments/$name/reserve" "$base/deployments/$name/reserved-files" && sync "$base" || return 1
   rm -rf -- "$base/deployments/$name"/*/payload
   # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
