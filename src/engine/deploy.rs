@@ -193,13 +193,17 @@ impl<H: Host> Deployment<'_, H> {
         let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
         if !scripted.is_empty() {
             let work = self.work(phase, name);
-            let current = Current::default();
-            let mut events = |event| {
+            let (current, mut alike) = (Current::default(), Alike::default());
+            let mut events = |event: StepEvent| {
                 current.hear(steps, &event);
-                self.on_event(steps, event);
+                if alike.is_new(&event) {
+                    self.on_event(steps, event);
+                }
             };
             let applying = Box::pin(host.apply(&work, &scripted, &mut events));
-            if let Err(error) = waits::said_since(name.as_str(), || current.now(), applying).await {
+            let applied = waits::said_since(name.as_str(), || current.now(), applying).await;
+            alike.more().for_each(|more| (self.watch)(Event::Warning(format!("{name}: {more}"))));
+            if let Err(error) = applied {
                 return Err(self.with_log(host.as_ref(), steps, self.failure(name, "", &error)).await);
             }
         }
@@ -362,6 +366,26 @@ impl<H: Host> Deployment<'_, H> {
     }
 }
 
+/// What could not be undone, by what was said of it: a disk that is full says the same of each file.
+#[derive(Default)]
+struct Alike(BTreeMap<String, usize>);
+
+impl Alike {
+    /// Whether the event says something that none before it said.
+    fn is_new(&mut self, event: &StepEvent) -> bool {
+        let StepEvent::UndoFailed { subject, message } = event else { return true };
+        let count = self.0.entry(message.replace(subject.as_str(), "…")).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// What was said more than once, with how often.
+    fn more(&self) -> impl Iterator<Item = String> {
+        let often = self.0.iter().filter(|(_, count)| **count > 1);
+        often.map(|(message, count)| format!("undoing {} more failed alike: {message}", count - 1))
+    }
+}
+
 /// What a phase is at on its host.
 struct Current(Mutex<(String, Instant)>);
 
@@ -395,4 +419,25 @@ impl Current {
 /// Whether the host's script does it; the controller stages releases and waits for health.
 pub fn is_scripted(step: &Step) -> bool {
     !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_alike_for_many_files_is_told_once_and_counted() {
+        let mut alike = Alike::default();
+        let failed = |path: &str, why: &str| StepEvent::UndoFailed {
+            subject: path.to_owned(),
+            message: format!("cp: cannot create '{path}.evenkeel-new': {why}"),
+        };
+        let told = (0..20).filter(|number| alike.is_new(&failed(&format!("/etc/{number}"), "Read-only file system")));
+        assert_eq!(told.count(), 1);
+        assert!(alike.is_new(&failed("/etc/x", "No space left on device")));
+        assert!(alike.is_new(&StepEvent::Done("a".to_owned())) && alike.is_new(&StepEvent::Done("a".to_owned())));
+        let more: Vec<String> = alike.more().collect();
+        let expected = "undoing 19 more failed alike: cp: cannot create '….evenkeel-new': Read-only file system";
+        assert_eq!(more, [expected]);
+    }
 }

@@ -84,12 +84,16 @@ pub async fn observe_promptly<H: Host>(
             deadline = Some(Instant::now() + GRACE.max(began.elapsed() * GRACE_FACTOR));
         }
     }
-    let why = format!(
-        "no answer within {:.0} s, while others answered; log in and see what hangs there",
-        began.elapsed().as_secs_f64()
-    );
     for name in asked {
-        observed.entry(name.clone()).or_insert_with(|| Err(why.clone()));
+        let waits_for = || hosts.get(name).and_then(|host| host.waits_for()).unwrap_or_else(|| "an answer".to_owned());
+        let why = || {
+            let seconds = began.elapsed().as_secs_f64();
+            let waits_for = waits_for();
+            format!(
+                "no answer within {seconds:.0} s, while others answered; it waits for {waits_for}: log in and see what hangs there"
+            )
+        };
+        observed.entry(name.clone()).or_insert_with(|| Err(why()));
     }
     observed
 }

@@ -27,6 +27,7 @@ use crate::{
 const TRIES: u32 = 3;
 /// What is left free on a disk whatever comes.
 const SPARE: u64 = 1 << 20;
+const SPARE_INODES: u64 = 64;
 
 /// Of a release, so compressed, these paths.
 type Key = (Digest, Compression, Vec<String>);
@@ -86,6 +87,12 @@ impl<'a> Stage<'a> {
         if needed.saturating_add(SPARE) > holdings.free {
             let (release, mib) = (release.digest.short().to_owned(), |bytes: u64| bytes.div_ceil(1 << 20));
             return Err(HostError::NoRoom { release, needed: mib(needed + SPARE), free: holdings.free >> 20 });
+        }
+        let folders: BTreeSet<&str> =
+            difference.sent.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+        let needed = (difference.sent.len() + folders.len()) as u64 + SPARE_INODES;
+        if let Some(free) = holdings.free_inodes.filter(|free| *free < needed) {
+            return Err(HostError::NoInodes { release: release.digest.short().to_owned(), needed, free });
         }
         let stream = self.stream(release, &difference.sent, holdings.compression).await?;
         let parcel = Parcel { release, difference: &difference, compression: holdings.compression, stream: &stream };

@@ -218,17 +218,22 @@ pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> Str
     )
 }
 
-/// Undoing needs room, and so does telling of it. A megabyte is set aside for that before anything changes
-/// (`undo.sh` gives it back), so on a disk that is full nothing is begun. An earlier phase is undone by
+/// Undoing needs room, and so does telling of it. A megabyte and a few files are set aside for that before anything
+/// changes (`undo.sh` gives them back), so on a disk that is full nothing is begun. An earlier phase is undone by
 /// `undo.sh` too: it is replaced as a whole.
-const UNPACK: &str = r#"mkdir -p "$deployment"
+const UNPACK: &str = r#"mkdir -p "$deployment" || { df -i -- "${deployment%/*}"; exit 1; }
 chmod 0700 "$deployment"
 full() {
-  rm -f "$deployment/reserve"
-  echo "on the disk of $deployment are free:$(df -h --output=avail -- "$deployment" | tail -n 1); a megabyte is needed"
+  rm -rf "$deployment/reserve" "$deployment/reserved-files"
+  echo "on the disk of $deployment are free:$(df -h --output=avail -- "$deployment" | tail -n 1), and inodes:$(df --output=iavail -- "$deployment" | tail -n 1); a megabyte and 32 inodes are needed"
   exit 1
 }
-[ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && sync "$deployment/reserve"; } || full
+files() {
+  mkdir -p "$deployment/reserved-files" || return 1
+  number=0
+  while [ $number -lt 32 ]; do number=$((number + 1)); (: >"$deployment/reserved-files/$number") 2>/dev/null || return 1; done
+}
+[ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && files && sync "$deployment/reserve"; } || full
 tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
   mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
 

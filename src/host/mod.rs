@@ -88,6 +88,11 @@ pub enum HostError {
          make room there, or remove releases that nothing uses"
     )]
     NoRoom { release: String, needed: u64, free: u64 },
+    #[error(
+        "release {release} needs {needed} inodes, and {free} are free where releases lie (`df -i`); \
+         remove files there, or releases that nothing uses"
+    )]
+    NoInodes { release: String, needed: u64, free: u64 },
     #[error("release {release} does not come out as it should there: {paths}; look at the host's disk")]
     Damaged { release: String, paths: String },
     #[error("could not pack release {release}")]
@@ -117,6 +122,7 @@ impl HostError {
             | HostError::Garbled { .. }
             | HostError::TooLong { .. }
             | HostError::NoRoom { .. }
+            | HostError::NoInodes { .. }
             | HostError::Damaged { .. }
             | HostError::Pack { .. } => Cause::Host,
         };
@@ -166,6 +172,11 @@ pub struct HealthCheck {
 
 /// A host as the engine knows it. Tests put stateful stand-ins behind it.
 pub trait Host: Send + Sync + 'static {
+    /// What is waited for there at this moment, as far as it is known.
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
     /// Looks at everything the question names, in one round trip.
     fn probe(&self, question: &Question) -> impl Future<Output = Result<Observation, HostError>> + Send;
 

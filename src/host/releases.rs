@@ -71,7 +71,8 @@ pub(super) fn holdings(answer: &[u8]) -> Result<Holdings, String> {
     let end = answer.iter().position(|byte| *byte == b'\n').ok_or("no line in it")?;
     let line = String::from_utf8_lossy(&answer[..end]);
     let mut words = line.split(' ');
-    let (Some(state), Some(compression), Some(free), None) = (words.next(), words.next(), words.next(), words.next())
+    let mut word = || words.next();
+    let (Some(state), Some(compression), Some(free), Some(inodes), None) = (word(), word(), word(), word(), word())
     else {
         return Err(format!("`{line}`"));
     };
@@ -83,7 +84,11 @@ pub(super) fn holdings(answer: &[u8]) -> Result<Holdings, String> {
     let free: u64 = free.parse().map_err(|_| format!("`{free}` is no number of KiB"))?;
     let whole = state == "whole";
     let listings = if whole { BTreeMap::new() } else { listings(&answer[end + 1..], compression, LARGEST_LISTINGS)? };
-    Ok(Holdings { whole, compression, free: free.saturating_mul(1024), listings })
+    let free_inodes = match inodes {
+        "-" => None,
+        number => Some(number.parse().map_err(|_| format!("`{number}` is no number of inodes"))?),
+    };
+    Ok(Holdings { whole, compression, free: free.saturating_mul(1024), free_inodes, listings })
 }
 
 /// Few bytes can unpack to very many: no more than `largest` are taken.
@@ -207,15 +212,18 @@ mod tests {
         let content = Digest::of("x");
         let text = format!("= {content}\n0444 {content} a = b\nlink to -> a = b\n= torn\n0444\n");
         let packed = zstd::encode_all(text.as_bytes(), 3).expect("it is compressed");
-        let answer = [b"lacking zstd 2048\n", &packed[..]].concat();
+        let answer = [b"lacking zstd 2048 77\n", &packed[..]].concat();
         let holdings = holdings(&answer).expect("it is understood");
-        assert_eq!((holdings.whole, holdings.free), (false, 2 << 20));
+        assert_eq!((holdings.whole, holdings.free, holdings.free_inodes), (false, 2 << 20, Some(77)));
+        let endless = super::holdings(b"whole gzip 2048 -\n").expect("it is understood");
+        assert_eq!(endless.free_inodes, None, "a disk without a limit");
         let listed = [
             ("a = b".to_owned(), Listed::File { digest: content, executable: false }),
             ("to".to_owned(), Listed::Symlink { target: "a = b".to_owned() }),
         ];
         assert_eq!(holdings.listings, [(content, Listing(listed.into()))].into());
         assert!(super::holdings(b"lacking\n").is_err());
+        assert!(super::holdings(b"lacking zstd 2048\n").is_err());
         assert!(super::holdings(b"").is_err());
     }
 

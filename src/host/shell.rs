@@ -110,13 +110,15 @@ impl Shell {
         Ok(Self { reading, writing })
     }
 
-    /// Runs `script` with `input` on its standard input; `line` is handed each whole line as it comes.
+    /// Runs `script` with `input` on its standard input; `line` is handed each whole line as it comes, and `asks` what
+    /// the script says that it is about to ask.
     pub async fn run(
         &mut self,
         script: &str,
         input: &[u8],
         limit: Duration,
         line: &mut (dyn FnMut(&str) + Send),
+        asks: &(dyn Fn(&str) + Sync),
     ) -> Result<Answer, ShellLost> {
         let id = format!("{:032x}", rand::rng().random::<u128>());
         let asked = Instant::now();
@@ -153,7 +155,7 @@ impl Shell {
                             return Err(lost(format!("more than {LARGEST_ANSWER} bytes of answer"), None));
                         }
                     }
-                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.hear(&data),
+                    Some(ChannelMsg::ExtendedData { data, .. }) => errors.hear(&data, asks),
                     Some(ChannelMsg::ExitStatus { exit_status }) => {
                         let ended = format!("the root shell ended with status {exit_status}");
                         return Err(closed(&ended, &errors.text(), until_now(asked, heard)));
@@ -191,6 +193,9 @@ impl Lines {
     }
 }
 
+/// How a script begins the line on standard error by which it says what it is about to ask.
+const ASKS: &str = "evenkeel asks ";
+
 /// What comes on standard error. Of what goes on and on the beginning is kept: it says why.
 #[derive(Default)]
 struct Complaints {
@@ -199,7 +204,10 @@ struct Complaints {
 }
 
 impl Complaints {
-    fn hear(&mut self, data: &[u8]) {
+    fn hear(&mut self, data: &[u8], asks: &dyn Fn(&str)) {
+        let text = String::from_utf8_lossy(data);
+        let asked = text.lines().filter_map(|line| line.strip_prefix(ASKS)).next_back();
+        asked.into_iter().for_each(asks);
         let room = LARGEST_COMPLAINT - self.kept.len();
         self.kept.extend_from_slice(&data[..data.len().min(room)]);
         self.more |= data.len() > room;
@@ -207,6 +215,7 @@ impl Complaints {
 
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.kept);
+        let text = text.lines().filter(|line| !line.starts_with(ASKS)).collect::<Vec<_>>().join("\n");
         if self.more { format!("{} … and more", text.trim()) } else { text.trim().to_owned() }
     }
 }
@@ -259,10 +268,13 @@ mod tests {
     #[test]
     fn of_complaints_without_end_the_beginning_is_kept() {
         let mut complaints = Complaints::default();
-        complaints.hear(b"sed: no such file\n");
+        let asked = std::cell::RefCell::new(Vec::new());
+        let asks = |what: &str| asked.borrow_mut().push(what.to_owned());
+        complaints.hear(b"evenkeel asks stat\nevenkeel asks sed\nsed: no such file\n", &asks);
+        assert_eq!(*asked.borrow(), ["sed"]);
         assert_eq!(complaints.text(), "sed: no such file");
         for _ in 0..100 {
-            complaints.hear(&[b'x'; 32 << 10]);
+            complaints.hear(&[b'x'; 32 << 10], &asks);
         }
         let text = complaints.text();
         assert!(text.starts_with("sed: no such file\nxxx") && text.ends_with("x … and more"), "{text}");

@@ -53,6 +53,12 @@ pub struct SshHost {
     jumps: Jumps,
     connection: Mutex<Option<Connection>>,
     remembered: Mutex<Remembered>,
+    /// What is waited for there, and since when.
+    waits_for: std::sync::Mutex<Option<(String, Instant)>>,
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The session is shared with health checks, which go beside the shell.
@@ -64,7 +70,13 @@ struct Connection {
 impl SshHost {
     /// `jumps` are shared by all hosts that are reached through jump hosts.
     pub fn new(target: Target, jumps: &Jumps) -> Self {
-        Self { target, jumps: jumps.clone(), connection: Mutex::new(None), remembered: Default::default() }
+        Self {
+            target,
+            jumps: jumps.clone(),
+            connection: Mutex::new(None),
+            remembered: Default::default(),
+            waits_for: Default::default(),
+        }
     }
 
     fn lost(&self, doing: &'static str, why: String) -> HostError {
@@ -84,24 +96,28 @@ impl SshHost {
         // Put back only once it has answered: an answer that comes late, or that nobody waits for any more,
         // would be taken for the next one's.
         let Some(mut connection) = slot.take() else { return Err(self.lost(doing, "not connected".to_owned())) };
-        let answer = connection.shell.run(script, input, limit, line);
+        let waits_for = |what: String| *lock(&self.waits_for) = Some((what, Instant::now()));
+        waits_for(doing.to_owned());
+        let asks = |what: &str| waits_for(format!("{doing}: {}", text::of_host(what)));
+        let answer = connection.shell.run(script, input, limit, line, &asks);
         // Whoever applies or undoes says for what it waits, across connections that are cut.
         let answer = match doing {
             APPLYING | UNDOING => answer.await,
-            _ => waits::said(self.target.name(), || format!("{doing} to end"), answer).await,
+            _ => waits::said_since(self.target.name(), || lock(&self.waits_for).clone(), answer).await,
         };
+        let asked = lock(&self.waits_for).take();
         match answer {
             Ok(answer) => {
                 *slot = Some(connection);
                 Ok(answer)
             }
             Err(ShellLost { why, late, heard }) => {
-                // The login and sudo have answered by then: what the probe asks is what is left.
-                let hint = match (doing, late) {
-                    (PROBING, true) => "; log in and see what hangs there: systemctl, stat, ss, dpkg-query or getent",
-                    _ => "",
+                // The login and sudo have answered by then.
+                let hint = match asked.filter(|_| late && doing == PROBING) {
+                    Some((asked, _)) => format!("; it hangs at {asked}: log in and see why"),
+                    None => String::new(),
                 };
-                Err(HostError::Lost { doing, why: why + hint, heard })
+                Err(HostError::Lost { doing, why: why + &hint, heard })
             }
         }
     }
@@ -113,17 +129,14 @@ impl SshHost {
         match slot {
             Some(connection) => Ok(connection),
             None => {
-                let place = self.target.name();
-                let login = || format!("the login as {}", self.target.user());
-                let session = waits::said(place, login, Box::pin(ssh::connect(&self.target, &self.jumps))).await?;
-                let stage = std::sync::Mutex::new((Stage::LoginShell, Instant::now()));
-                let note = |next| *stage.lock().unwrap_or_else(PoisonError::into_inner) = (next, Instant::now());
-                let now = || {
-                    let (stage, since) = *stage.lock().unwrap_or_else(PoisonError::into_inner);
-                    Some((stage.to_string(), since))
-                };
-                let opened =
-                    waits::said_since(place, now, Box::pin(Shell::open(&session, self.target.user(), &note))).await;
+                let (place, user) = (self.target.name(), self.target.user());
+                let waits_for = |what: String| *lock(&self.waits_for) = Some((what, Instant::now()));
+                let now = || lock(&self.waits_for).clone();
+                waits_for(format!("the login as {user}"));
+                let session = waits::said_since(place, now, Box::pin(ssh::connect(&self.target, &self.jumps))).await?;
+                waits_for(Stage::LoginShell.to_string());
+                let note = |next: Stage| waits_for(next.to_string());
+                let opened = waits::said_since(place, now, Box::pin(Shell::open(&session, user, &note))).await;
                 let shell = opened.map_err(|error| match error {
                     OpeningError::Lost(why) => self.lost("opening a root shell", why),
                     OpeningError::Late(why) => HostError::Slow { why },
@@ -182,7 +195,9 @@ impl SshHost {
              [ {argument} != open ] || [ -e \"$deployment/undoing\" ] || exit 0\n\
              for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
                [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
-                 sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5\n    exit 1\n  }}\n\
+                 said=$(sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5)\n    \
+                 [ \"$said\" ] || said=\"no reason is in $deployment/$phase/events: a full disk or a killed script; see journalctl -u $unit there, then: sudo sh $deployment/undo.sh\"\n    \
+                 printf '%s\\n' \"$said\"\n    exit 1\n  }}\n\
              done",
             unit = word(&paths::apply_unit(fleet)),
             directory = word(&directory),
@@ -222,6 +237,10 @@ impl SshHost {
 }
 
 impl Host for SshHost {
+    fn waits_for(&self) -> Option<String> {
+        lock(&self.waits_for).as_ref().map(|(what, _)| what.clone())
+    }
+
     async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
         let doing = PROBING;
         let mut remembered = self.remembered.lock().await;
@@ -289,6 +308,7 @@ impl Host for SshHost {
         let mut progress = Progress::default();
         let doing = APPLYING;
         let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
+        let mut told = String::new();
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
         let answer = loop {
@@ -297,7 +317,15 @@ impl Host for SshHost {
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
                 Err(error) if patience.outlasts(&error).await => {
-                    tracing::warn!("{error}; it goes on by itself, and is asked again");
+                    // Said once, however often it is asked again; that it is waited for is said all the time.
+                    let why = error.to_string();
+                    if told != why {
+                        tracing::warn!(
+                            instance = self.target.name(),
+                            "{why}; it goes on by itself, and is asked again"
+                        );
+                        told = why;
+                    }
                 }
                 Err(error) => return Err(error),
             }

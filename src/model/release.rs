@@ -198,6 +198,8 @@ pub struct Holdings {
     pub compression: Compression,
     /// Bytes that are free where releases lie.
     pub free: u64,
+    /// Files that can be made there; None: as many as one likes.
+    pub free_inodes: Option<u64>,
     /// What is held of other releases.
     pub listings: BTreeMap<Digest, Listing>,
 }

@@ -163,6 +163,42 @@ pub fn a_full_disk_rolls_back(world: &World) {
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+/// As a full disk: there is room for bytes, and for no more files.
+pub fn a_disk_without_inodes_rolls_back(world: &World) {
+    let fleet = Fleet::new(world, "waits_inodes");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let base = "/var/lib/evenkeel/waits_inodes";
+    let _small = h1.until_dropped(
+        &format!("mkdir -p {base} && mount -t tmpfs -o nr_inodes=400 tmpfs {base}"),
+        "umount --lazy /var/lib/evenkeel/waits_inodes",
+    );
+    let declare = |greeting: &str| {
+        fleet.service("alpha", port, &["h1", "h2"], &format!("env: {{GREETING: {greeting}}}"));
+    };
+    declare("hello");
+    fleet.deploy().ends_with(0);
+    let before = world.contents();
+    // None for the release; for the phase's folder; for what is set aside; for what is kept.
+    for room in [0, 2, 20, 44] {
+        declare(&format!("room for {room}"));
+        fleet.write("program/more.py", if room == 0 { "one" } else { "two" });
+        h1.run(&format!(
+            "mkdir {base}/filler && cd {base}/filler && number=0
+             while (: >$number) 2>/dev/null; do number=$((number + 1)); done
+             for last in $(seq 1 {room}); do number=$((number - 1)); rm $number; done"
+        ));
+        let failed = fleet.deploy().ends_with(3);
+        says(&failed.said, &["Failed on h1", "inode"]);
+        h1.run(&format!("rm -r {base}/filler"));
+        assert_same(&before, &world.contents());
+        assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
+        assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
+    }
+    fleet.run("retry", &[]).ends_with(0);
+    fleet.apply().ends_with(0);
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
 pub fn a_probe_that_hangs_or_babbles_holds_up_no_other_instance(world: &World) {
     let fleet = Fleet::new(world, "slowprobe");
     let (h1, h2, h3, port) = (world.host("h1"), world.host("h2"), world.host("h3"), fleet.port(0));
@@ -183,7 +219,7 @@ pub fn a_probe_that_hangs_or_babbles_holds_up_no_other_instance(world: &World) {
     wait_for("the new answer of h1", || (h1.asks(port, "/") == "alpha h1 / ahoy").then_some(()));
     wait_for("its record", || (fleet.newest("/outcome") == "partial").then_some(()));
     let unreached = fleet.newest("/unreached");
-    says(&unreached["h2"].to_string(), &["no answer within", "see what hangs there"]);
+    says(&unreached["h2"].to_string(), &["no answer within", "probing: systemctl", "see what hangs there"]);
     says(&unreached["h3"].to_string(), &["probing", "not understood"]);
     assert_is("the answer of h2", h2.asks(port, "/"), "alpha h2 / hello");
 

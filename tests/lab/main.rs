@@ -342,6 +342,7 @@ const TESTS: &[Test] = tests! {
         a_port_that_is_taken_after_the_plan_rolls_back,
         a_read_only_file_system_rolls_back,
         a_full_disk_rolls_back,
+        a_disk_without_inodes_rolls_back,
         a_probe_that_hangs_or_babbles_holds_up_no_other_instance,
         a_host_that_reboots_in_the_middle_is_undone_and_then_deployed,
         a_network_that_comes_back_in_time_lets_the_deployment_complete,

@@ -242,7 +242,7 @@ impl Host for SimHost {
         let whole =
             self.run("asking which releases are held", async move { machine.state().held.releases.contains(&digest) });
         let (compression, listings) = (Compression::Zstd, BTreeMap::new());
-        Ok(Holdings { whole: whole.await?, compression, free: u64::MAX, listings })
+        Ok(Holdings { whole: whole.await?, compression, free: u64::MAX, free_inodes: None, listings })
     }
 
     /// Nothing damages a release there.

@@ -32,12 +32,16 @@ step() {
     # A host that goes down ends what runs on it: that says nothing of the step.
     [ "$(systemctl is-system-running 2>/dev/null)" != stopping ] || exit 1
     # On a disk that is full this is to be read all the same, and says more than `I/O error`.
-    room=$(df -k --output=avail -- "$base" | tail -n 1)
-    if [ "${room:-0}" -lt 64 ]; then
-      output="$output (the disk of $base is full)"
+    # shellcheck disable=SC2046 # three numbers; a disk without a limit of inodes has `-` or 0 of them
+    set -- $(df -k --output=avail,itotal,iavail -- "$base" | tail -n 1)
+    full=
+    [ "${1:-0}" -ge 64 ] || full="the disk of $base is full"
+    case ${2:-0}-${3:-0} in [1-9]*-0) full="the disk of $base is full: no inode is left" ;; esac
+    if [ "$full" ]; then
+      output="$output ($full)"
       [ "$status" = "$overtaken" ] || status=1
     fi
-    rm -f -- "$base/deployments/$name/reserve"
+    rm -rf -- "$base/deployments/$name/reserve" "$base/deployments/$name/reserved-files"
     # What systemd adds to this very unit may be why.
     added=$(systemctl show --value -p DropInPaths -- "$own_unit")
     [ -z "$added" ] || output="$output (systemd adds to $own_unit what evenkeel did not write: $added; a plan tells what exempts it)"
@@ -437,7 +441,7 @@ seal() { [ ! -e "$base/key" ] || { chown -- root:root "$base/key" && chmod -- 06
 # The last phase here is done. Of older deployments the ten newest are kept.
 finish() { # KEEP
   : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
-  rm -f -- "$base/open" "$base/deployments/$name/reserve" && sync "$base" || return 1
+  rm -rf -- "$base/open" "$base/deployments/$name/reserve" "$base/deployments/$name/reserved-files" && sync "$base" || return 1
   rm -rf -- "$base/deployments/$name"/*/payload
   # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
   ls -1t "$base/deployments" | tail -n +11 | while read -r old; do

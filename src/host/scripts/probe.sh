@@ -17,6 +17,8 @@ tab='	'
 newline='
 '
 answer=
+# What hangs is told by its name.
+asks() { echo "evenkeel asks $1" >&2; }
 section() { answer="$answer$1 ${#2}$newline$2$newline"; }
 # Names that come back in words and paths are names, not patterns.
 set -f
@@ -58,6 +60,7 @@ changing=$newline
 unread=
 if [ "$units" ]; then
   section units "$units"
+  asks systemctl
   states=$(systemctl show -p LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,ExecMainStatus \
     -p FragmentPath,DropInPaths,NeedDaemonReload -- $units 2>&1) && known=yes || known=
   if [ "$known" ]; then
@@ -130,6 +133,7 @@ unset IFS
 # Files: type and mode, owner, name, where a link points; the working directories of units are links too.
 # What is absent stat says so of. Nowhere else standard error lies among answers: a library that cannot be preloaded,
 # say, has every program complain there.
+asks stat
 IFS=$newline
 section files "$(QUOTING_STYLE=literal stat -c '%f %U:%G %N' -- $paths "$base/manifest" "$base/key" $folders $directories 2>&1)"
 set --
@@ -145,6 +149,7 @@ unset IFS
 
 # Who listens, and in which control group (which names its unit) each listener's process is. Hosts with
 # several hierarchies have a line for each; those of systemd say the same.
+asks ss
 if listeners=$(ss -Hltnp 2>/dev/null); then
   section listeners "$listeners"
   seen=' '
@@ -204,6 +209,7 @@ section way "$way"
 if command -v nginx >/dev/null; then
   if [ -d /var/log/nginx ]; then section nginx installed; else section nginx 'installed no-log-folder'; fi
   if [ "$digest_port" ]; then
+    asks nginx
     said=$(ask_nginx "$fleet" "$digest_port" "$site_address" "$site_proofs" 2>/dev/null)
     first=${said%%"$newline"*}
     case $first in
@@ -227,6 +233,7 @@ fi
 # holds stays here: it is compared by its public half, which the certificate has, too. openssl takes one
 # file at a time.
 if [ "$certificates" ]; then
+  asks openssl
   lies() { if [ ! -e "$1" ]; then echo absent; elif [ -f "$1" ] && [ -r "$1" ]; then echo there; else echo unreadable; fi; }
   pairs=
   IFS=$newline
@@ -283,6 +290,7 @@ fi
 # Virtual environments, and the interpreters that they are made with: of each what kind it is. `fails` comes
 # with the last line of what an interpreter said.
 if [ "$interpreters" ]; then
+  asks python
   said=
   for interpreter in $interpreters; do
     if [ ! -e "$interpreter" ]; then
@@ -312,6 +320,7 @@ fi
 # meanwhile is asked about again.
 # 1: some are not known to dpkg. More: it could not tell.
 if [ "$packages" ]; then
+  asks dpkg-query
   database=$(stat -c '%i %s %y %z' /var/lib/dpkg/status /var/lib/dpkg/updates 2>/dev/null) || database=
   if [ "$database" ] && [ "$database" = "$packages_database" ]; then
     installed=$packages_said
@@ -331,6 +340,7 @@ if [ "$packages" ]; then
     case $newline$installed in *"${newline}installed $package "*) ;; *) missing="$missing $package" ;; esac
   done
   if [ "$missing" ]; then
+    asks apt-get
     section dpkg-half "$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep '^half-\|^unpacked ')"
     section dpkg-updates "$(ls /var/lib/dpkg/updates 2>/dev/null)"
     simulated=$(timeout 10 apt-get -s -q -y -o Debug::NoLocking=true -o APT::Cmd::Pattern-Only=true \
@@ -344,6 +354,7 @@ if [ "$packages" ]; then
 fi
 # 2: some are not there.
 if [ "$users" ]; then
+  asks getent
   found=$(getent passwd -- $users)
   case $? in 0 | 2) section users "$found" ;; *) section '?users' 'getent passwd does not answer' ;; esac
 fi
@@ -353,6 +364,7 @@ fi
 # Reading gigabytes takes longer than a look may: of such a release it is told that it was touched, and it is read
 # when it is staged anew.
 readable() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print (sum < 2147483648) }'; }
+asks releases
 due="" directories="" signatures="" seen=""
 for digest in $releases; do
   [ -d "$base/releases/$digest" ] || continue

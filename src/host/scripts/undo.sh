@@ -11,7 +11,7 @@ phases() { ls -1 "$deployment" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -rn; }
 
 trouble() {
   failed=1
-  printf 'undo-failed\t%s\t%s\n' "$1" "$(printf '%.3000s' "$2" | tr '\n\t' '\036 ')" >>"$events"
+  printf 'undo-failed\t%s\t%s\n' "$1" "$(printf '%.3000s' "${2:-it failed and said nothing}" | tr '\n\t' '\036 ')" >>"$events"
 }
 try() { # SUBJECT COMMAND...
   subject=$1
@@ -51,13 +51,13 @@ if [ "${1:-}" = open ]; then
   [ -e "$base/open" ] && read -r open <"$base/open" && [ "$open" = "$name" ] || exit 0
   # Power went between the two in `finish`: it is live, and recorded so.
   if [ -e "$deployment/finished" ] && [ ! -e "$deployment/undoing" ]; then
-    rm -f -- "$base/open" "$deployment/reserve" && sync "$base"
+    rm -rf -- "$base/open" "$deployment/reserve" "$deployment/reserved-files" && sync "$base"
     exit
   fi
 fi
 
 # What was set aside for this.
-rm -f -- "$deployment/reserve"
+rm -rf -- "$deployment/reserve" "$deployment/reserved-files"
 
 # Everything but what runs: 1 where something could not be put back.
 put_back() {
