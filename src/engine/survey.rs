@@ -161,10 +161,8 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
         _ => None,
     };
     let (mut health, mut why) = checkup.as_ref().map_or((Health::Unknown, None), |checkup| health_of(checkup, replica));
-    if health == Health::Healthy
-        && let Some((instead, reason)) = looked_at.and_then(|plan| undeployed(plan, &replica.unit, &steps))
-    {
-        (health, why) = (instead, Some(reason));
+    if let Some(plan) = looked_at {
+        (health, why) = as_deployed_there(plan, &replica.unit, &steps, (health, why));
     }
     let stays_up = checkup.and_then(|checkup| checkup.run).is_none_or(|run| !run.is_failing() && !run.is_given_up());
     let sync = match steps.first() {
@@ -214,20 +212,29 @@ fn health_of(checkup: &Checkup, replica: &Replica) -> (Health, Option<String>) {
     }
 }
 
-/// Why a passed check says nothing of what is declared: the unit was never deployed, or what runs may be something else
-/// than what was. One that was deployed by an earlier commit is as healthy as it says: that it is not the newest is told
-/// by its sync.
-fn undeployed(instance: &InstancePlan, unit: &str, steps: &[&Step]) -> Option<(Health, String)> {
+/// What was checked, as it stands for what is declared. A unit that was never deployed is not healthy by anybody's answer,
+/// and of a process that may run from something else than what was deployed nothing is known. One that an earlier commit
+/// deployed is as healthy as it says: that it is not the newest is told by its sync.
+fn as_deployed_there(
+    instance: &InstancePlan,
+    unit: &str,
+    steps: &[&Step],
+    (health, why): (Health, Option<String>),
+) -> (Health, Option<String>) {
     let deployed = instance.manifest_before.as_ref().and_then(|manifest| manifest.units.get(unit));
-    let Some(deployed) = deployed.filter(|started| started.inputs.is_some()) else {
-        return Some((Health::Degraded, "what answers there was not deployed".to_owned()));
+    let Some(deployed) = deployed else {
+        let why = why.map_or(format!("{unit} is not deployed"), |why| format!("{unit} is not deployed: {why}"));
+        return (Health::Degraded, Some(why));
     };
     let starts = steps.iter().find(|step| match &step.action {
         Action::StartUnit { unit: of } | Action::RestartUnit { unit: of } => of == unit,
         _ => false,
     });
-    let step = starts.filter(|_| instance.manifest_after.units.get(unit) == Some(deployed))?;
-    Some((Health::Unknown, step.reason.clone()))
+    let is_same = deployed.inputs.is_none() || instance.manifest_after.units.get(unit) == Some(deployed);
+    match starts.filter(|_| health == Health::Healthy && is_same) {
+        Some(step) => (Health::Unknown, Some(step.reason.clone())),
+        None => (health, why),
+    }
 }
 
 /// The step that would wait for the replica, for the check that is in it.

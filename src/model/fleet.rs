@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -196,8 +197,18 @@ pub struct Health {
     pub retries: u32,
     /// How long after a start failures do not count.
     pub start_period: Span,
-    /// How long the main process has to run before a check that passes counts.
+    /// How long the main process has to run before a check that passes counts. Where it is no time, plans have the digest
+    /// that they had before there was this key.
+    #[serde(default = "no_time", skip_serializing_if = "is_no_time")]
     pub settle: Span,
+}
+
+fn no_time() -> Span {
+    Span(Duration::ZERO)
+}
+
+fn is_no_time(span: &Span) -> bool {
+    span.0.is_zero()
 }
 
 impl Check {

@@ -77,7 +77,8 @@ impl Run {
         let age = runs_for.map(|runs_for| format!(" for {} s", runs_for.as_secs())).unwrap_or_default();
         let ended = match result.as_str() {
             "" => String::new(),
-            "success" if self.is_active() => String::new(),
+            // That of a unit which runs, or never ran.
+            "success" if !self.is_restarting() => String::new(),
             "success" | "exit-code" => format!(": its last run ended with status {status}"),
             "signal" | "core-dump" => format!(": its last run was killed by signal {status}"),
             "start-limit-hit" => ": systemd has given up starting it (start-limit-hit)".to_owned(),
@@ -144,5 +145,8 @@ mod tests {
         assert_eq!(told("signal", "9"), format!("{begins}: its last run was killed by signal 9{again}"));
         assert_eq!(told("oom-kill", "9"), format!("{begins}: its last run ended with oom-kill{again}"));
         assert_eq!(told("", ""), format!("{begins}{again}"));
+        let never = Tries { result: "success".to_owned(), status: "0".to_owned(), ..Tries::default() };
+        let never = Run { active: "inactive".to_owned(), sub: "dead".to_owned(), tries: never };
+        assert_eq!(never.told(), "inactive (dead)");
     }
 }

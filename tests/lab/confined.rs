@@ -98,7 +98,7 @@ pub fn a_command_that_checks_health_sees_what_its_service_sees(world: &World) {
         "set -e\ntest -e /tmp/of-alpha\ngrep -q '^NoNewPrivs:.1$' /proc/self/status\n\
          if (: >/etc/written) 2>/dev/null || (: >\"$HOME/written\") 2>/dev/null; then exit 1; fi\n",
     );
-    let health = "health: {exec: /bin/sh check.sh, interval: 100ms, retries: 1, start_period: 2s}";
+    let health = "health: {exec: /bin/sh check.sh, interval: 100ms, retries: 1, start_period: 2s, settle: 0s}";
     fleet.service("alpha", fleet.port(0), &["h1"], health);
     fleet.deploy().ends_with(0);
     let lifted = "run: {exec: /usr/bin/python3 server.py, unconfined: [PrivateTmp]}";

@@ -169,7 +169,7 @@ pub fn an_exec_check_gates(world: &World) {
     let declare = |exec: &str| {
         // Text in which evenkeel finds no references, and which systemd must not expand either.
         let exec = exec.replace("${", "$${");
-        let health = format!("health: {{exec: {exec:?}, interval: 100ms, retries: 1, start_period: 1s}}");
+        let health = format!("health: {{exec: {exec:?}, interval: 100ms, retries: 1, start_period: 1s, settle: 0s}}");
         fleet.service(
             "alpha",
             fleet.port(0),

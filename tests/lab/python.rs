@@ -52,7 +52,7 @@ pub fn a_service_runs_in_a_virtual_environment_that_others_share(world: &World) 
         "beta",
         fleet.port(1),
         &["h1"],
-        &(of_greeting(&fleet, "python server.py", "") + "health: {exec: python -c \"import greeting\"}\n"),
+        &(of_greeting(&fleet, "python server.py", "") + "health: {exec: python -c \"import greeting\", settle: 0s}\n"),
     );
     fleet.deploy().ends_with(0);
     let [venv] = &venvs(&fleet, h1)[..] else { panic!("not one: {:?}", venvs(&fleet, h1)) };

@@ -142,7 +142,7 @@ fn talking<'a>(fleet: &Fleet<'a>, name: &str, routes: &str, extra: &str) -> &'a 
     fleet.write("talker/server.py", include_str!("talker.py"));
     fleet.write("frontend/index.html", "the page");
     fleet.write("frontend/app-d65c0706.css", "a style");
-    fleet.service("talker", fleet.port(0), &["h1"], "source: {path: talker}\nhealth: {tcp: true}");
+    fleet.service("talker", fleet.port(0), &["h1"], "source: {path: talker}\nhealth: {tcp: true, settle: 0s}");
     fleet.site(name, &["h1"], &format!("frontend: {{source: {{path: frontend}}}}\nroutes: {routes}\n{extra}"));
     fleet.deploy().ends_with(0);
     fleet.world.host("h1")

@@ -113,7 +113,7 @@ pub fn a_process_gets_exactly_the_arguments_that_are_declared(world: &World) {
     let mut words: Vec<String> =
         ["/usr/bin/python3", "server.py", ";", "-", "--", "@x", ":y", "!z", "+w"].map(str::to_owned).to_vec();
     words.extend(values());
-    let run = Mapping::from_iter([("exec".into(), command(&words).into())]);
+    let run = Mapping::from_iter([("exec".into(), command(&words).into()), ("settle".into(), "0s".into())]);
     fleet.service("alpha", port, &["h1"], &yaml("run", run.into()));
     fleet.deploy().ends_with(0);
 
@@ -134,7 +134,7 @@ pub fn a_health_command_gets_exactly_the_arguments_that_are_declared(world: &Wor
     fs::set_permissions(check, Permissions::from_mode(0o755)).expect("it is there");
     let mut words = vec!["./check".to_owned()];
     words.extend(values());
-    let health = Mapping::from_iter([("exec".into(), command(&words).into())]);
+    let health = Mapping::from_iter([("exec".into(), command(&words).into()), ("settle".into(), "0s".into())]);
     fleet.service("alpha", port, &["h1"], &yaml("health", health.into()));
     fleet.deploy().ends_with(0);
 
