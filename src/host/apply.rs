@@ -202,18 +202,23 @@ tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
   mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
-/// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there.
+/// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there, every two
+/// seconds of silence. Each pause is a program, on a host that has something better to do: they grow to a tenth of a second.
 const FOLLOW: &str = r#"tries=0
 until [ -e "$events" ] || [ "$tries" = 200 ]; do tries=$((tries + 1)); sleep 0.02; done
 quiet=0
+pauses=0
 while :; do
   if IFS= read -r line; then
     printf '%s\n' "$line"
     quiet=0
+    pauses=0
     case $line in end*) break ;; esac
   else
-    quiet=$((quiet + 1))
-    if [ "$quiet" = 100 ]; then
+    pauses=$((pauses + 1))
+    case $pauses in [1-5]) pause=02 ;; [6-9] | 1[0-9]) pause=05 ;; *) pause=10 ;; esac
+    quiet=$((quiet + pause))
+    if [ "$quiet" -ge 200 ]; then
       quiet=0
       echo
       case $(systemctl show --value -p ActiveState "$unit") in
@@ -222,7 +227,7 @@ while :; do
          case $line in end*) break ;; esac ;;
       esac
     fi
-    sleep 0.02
+    sleep "0.$pause"
   fi
 done <"$events"
 "#;

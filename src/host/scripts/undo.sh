@@ -18,7 +18,11 @@ try() { # SUBJECT COMMAND...
   shift
   output=$("$@" 2>&1) || trouble "$subject" "$output"
 }
-newest_first() { tac "$journal"; }
+# A cut may leave a part of a line at the end. It was never in force, so what it was to undo had not begun; and without
+# the end of its line it would be read as one with the line before.
+newest_first() {
+  if [ "$(tail -c 1 -- "$journal")" ]; then sed '$d' "$journal" | tac; else tac "$journal"; fi
+}
 
 # What was never written needs no restoring, and where nothing can be written it could not be.
 as_kept() { # KEPT PATH
@@ -26,6 +30,8 @@ as_kept() { # KEPT PATH
     [ "$(stat -c '%f %u:%g %Y' -- "$1")" = "$(stat -c '%f %u:%g %Y' -- "$2")" ]
 }
 restore() { # kept|absent NUMBER PATH
+  beside=${3%/*}/.evenkeel-new-${base##*/}
+  [ ! -e "$beside" ] || rm -rf -- "$beside" || return 1
   case $1 in
   kept)
     as_kept "$directory/kept/$2" "$3" && rm -f -- "$3.evenkeel-new" && return 0
