@@ -16,8 +16,12 @@ pub(super) fn script(check: &HealthCheck) -> String {
         Check::Http(_) | Check::Tcp => format!(
             "{state}listeners=$(ss -Hltnp 'sport = :{port}' 2>&1) || {{ echo \"?$listeners\"; exit 0; }}\n\
              printf '%s\\n' \"$listeners\"\n\
-             for pid in $(printf '%s' \"$listeners\" | grep -o 'pid=[0-9]*'); do\n  \
-               grep -E '^(0::|[0-9]+:name=systemd:)/.' \"/proc/${{pid#pid=}}/cgroup\" | sed \"s/^[^:]*:[^:]*:/${{pid#pid=}} /\"\n\
+             rest=$listeners\n\
+             while :; do\n  \
+               case $rest in *pid=*) rest=${{rest#*pid=}} pid=${{rest%%[!0-9]*}} ;; *) break ;; esac\n  \
+               while IFS= read -r line; do\n    \
+                 case $line in 0::/?* | *:name=systemd:/?*) printf '%s %s\\n' \"$pid\" \"${{line#*:*:}}\" ;; esac\n  \
+               done <\"/proc/$pid/cgroup\"\n\
              done 2>/dev/null\nexit 0\n",
             port = check.port,
         ),

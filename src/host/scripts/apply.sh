@@ -99,13 +99,18 @@ record() { # LINE...
   printf '%s\n' "$@" >>"$journal" && sync "$journal"
 }
 
+# What the journal has by now: lines, with a line break before the first.
+recorded() {
+  lines=$newline
+  while IFS= read -r line; do lines=$lines$line$newline; done <"$journal"
+}
+
 # Keeps what lies at a path, once per phase.
 keep() {
-  number=1
-  while IFS=$tab read -r kind _ path; do
-    number=$((number + 1))
-    case $kind in kept | absent) [ "$path" = "$1" ] && return 0 ;; esac
-  done <"$journal"
+  recorded
+  case $lines in *"$tab$1$newline"*) return 0 ;; esac
+  # One that no other line has: the journal grows.
+  number=${#lines}
   if [ -e "$1" ] || [ -L "$1" ]; then
     cp -a -T -- "$1" "$directory/kept/$number" || return 1
     # A link has no content to sync; its name is its folder's.
@@ -121,12 +126,7 @@ keep() {
 # units in one question, and in the journal before anything happens to the first.
 note() { # active/UNIT|enabled/UNIT...
   noted=' '
-  set -f
-  IFS=$newline
-  # shellcheck disable=SC2013 # words are lines here, and a loop that reads takes a call for each byte
-  for line in $(cat -- "$journal"); do noted="$noted${line%%"$tab"*}/${line##*"$tab"} "; done
-  unset IFS
-  set +f
+  while IFS=$tab read -r kind _ unit; do noted="$noted$kind/$unit "; done <"$journal"
   asked='' asked_units='' records=''
   for word; do
     case $noted in *" $word "*) continue ;; esac
@@ -180,10 +180,10 @@ still() { # PATH absent|DIGEST|-> TARGET
   return 1
 }
 
-install_file() { # PAYLOAD PATH MODE
+# It comes with its rights.
+install_file() { # PAYLOAD PATH
   { [ -d "${2%/*}" ] || mkdir -p -- "${2%/*}"; } &&
-    (umask 077 && cp -- "$payload/$1" "$2.evenkeel-new") &&
-    chown root:root -- "$2.evenkeel-new" && chmod "$3" -- "$2.evenkeel-new" &&
+    cp --remove-destination --preserve=mode,ownership -T -- "$payload/$1" "$2.evenkeel-new" &&
     sync "$2.evenkeel-new" && mv -fT -- "$2.evenkeel-new" "$2" && sync "${2%/*}"
 }
 
@@ -229,7 +229,8 @@ add_digest() { # ID write|remove NUMBER PATH BEFORE
 
 keep_one() { [ "$1-$4" = remove-absent ] || keep "$3"; } # write|remove NUMBER PATH BEFORE
 keep_all() {
-  recorded=$newline$(cat -- "$journal")$newline records='' synced=''
+  recorded
+  records='' synced=''
   "${group}_folders" keep_in || return 1
   # shellcheck disable=SC2086 # a list
   { [ ! "$synced" ] || sync $synced "$directory/kept"; } && { [ ! "$records" ] || record "${records%"$newline"}"; }
@@ -243,7 +244,7 @@ keep_in() { # NUMBER FOLDER
 }
 add_kept() { # ID write|remove NUMBER PATH BEFORE
   [ "$3" = "$number" ] || return 0
-  case $2-$5$recorded in remove-absent* | *"$tab$4$newline"*) return 0 ;; esac
+  case $2-$5$lines in remove-absent* | *"$tab$4$newline"*) return 0 ;; esac
   if [ "$5" = absent ]; then
     records=${records}absent$tab-$tab$4$newline
     return
@@ -547,11 +548,11 @@ begin() { # MANIFEST
   put generation "$generation" last "$name" && put open "$name" && keep "$base/manifest"
 }
 
-own() { install_file "$1" "$base/manifest" 0600; } # PAYLOAD
+own() { install_file "$1" "$base/manifest"; } # PAYLOAD
 
 # The key of the digests in the manifest, before the first of them. Another one would tell other digests.
 take_key() { # PAYLOAD
-  [ -e "$base/key" ] || install_file "$1" "$base/key" 0600 || return 1
+  [ -e "$base/key" ] || install_file "$1" "$base/key" || return 1
   cmp -s -- "$payload/$1" "$base/key" && return 0
   echo "$base/key was made by another deployment meanwhile; plan again"
   return 1
@@ -565,14 +566,15 @@ finish() { # KEEP
   : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
   rm -f -- "$base/open" "$base/deployments/$name/reserve" && sync "$base" || return 1
   rm -rf -- "$base/deployments/$name"/*/payload
+  set -- "$1" "$base/deployments"/*
   # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
-  ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
+  [ "$#" -le 11 ] || ls -1t "$base/deployments" | tail -n +11 | while read -r old; do
     [ "$old" = "$name" ] || rm -rf -- "${base:?}/deployments/${old:?}"
   done
   collect_releases "$1"
   # A virtual environment stays while the manifest or a deployment that is kept names it: to go back to it
   # takes no network.
-  rm -rf -- "${base:?}/venvs/.new"
+  [ ! -e "$base/venvs/.new" ] || rm -rf -- "${base:?}/venvs/.new"
   for venv in "$base"/venvs/*; do
     [ ! -e "$venv" ] || grep -qrsF -- "${venv##*/}" "$base/manifest" "$base/deployments" || rm -rf -- "$venv"
   done
