@@ -9,6 +9,8 @@
 mod fleets;
 #[path = "speed/lab.rs"]
 mod lab;
+#[path = "speed/many.rs"]
+mod many;
 #[path = "speed/moving.rs"]
 mod moving;
 #[path = "speed/pulls.rs"]
@@ -81,10 +83,14 @@ fn measure(table: &mut Table) -> Result {
         daemon.stop()?;
         let prepared = scene.prepared()?;
         warm_pass(table, &scene, &prepared, &floor)?;
+        many::processor(table, &prepared, &floor)?;
         cold_plan(table, &scene, &floor)?;
         moving::measure(table, &scene, &floor)?;
+        many::on_one_host(table, &scene, &floor)?;
         pulls::measure(table, &scene)
-    })
+    })?;
+    drop(scene);
+    many::on_many_hosts(table)
 }
 
 fn binary_size(table: &mut Table) -> Result {

@@ -238,7 +238,8 @@ tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
   mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
-/// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there.
+/// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there, every two
+/// seconds of silence. Each pause is a program, on a host that has something better to do: they grow to a tenth of a second.
 /// One that ended without any was kept from writing them, as a drop-in for all services does that hardens them.
 const FOLLOW: &str = r#"runs() { case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) ;; *) false ;; esac; }
 tries=0
@@ -258,14 +259,18 @@ until [ -e "$events" ]; do
   sleep 0.02
 done
 quiet=0
+pauses=0
 while :; do
   if IFS= read -r line; then
     printf '%s\n' "$line"
     quiet=0
+    pauses=0
     case $line in end*) break ;; esac
   else
-    quiet=$((quiet + 1))
-    if [ "$quiet" = 100 ]; then
+    pauses=$((pauses + 1))
+    case $pauses in [1-5]) pause=02 ;; [6-9] | 1[0-9]) pause=05 ;; *) pause=10 ;; esac
+    quiet=$((quiet + pause))
+    if [ "$quiet" -ge 200 ]; then
       quiet=0
       echo
       if ! runs; then
@@ -273,7 +278,7 @@ while :; do
         case $line in end*) break ;; esac
       fi
     fi
-    sleep 0.02
+    sleep "0.$pause"
   fi
 done <"$events"
 "#;

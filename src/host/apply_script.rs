@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     apply::PhaseWork,
+    apply_groups::{Group, group},
     probe::{site_address, site_proofs},
     quote::{assign, word},
     scripts::script,
@@ -14,26 +15,52 @@ use crate::model::{
     plan::{Action, Before, Step},
 };
 
-/// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/N`,
-/// and `undo.sh` for the whole deployment.
+/// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/`, and
+/// `undo.sh` for the whole deployment.
 pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::new();
     let script = script(work, steps, &mut payload);
     let mut archive = tar::Builder::new(Vec::new());
-    let mut add = |path: &str, content: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o600);
-        header.set_size(content.len() as u64);
-        archive.append_data(&mut header, path, content)
-    };
     let phase = work.phase;
-    add(&format!("{phase}/undo.sh"), undo_script(work).as_bytes())?;
-    add(&format!("{phase}/stop.sh"), stop_script(work).as_bytes())?;
-    for (number, content) in payload.iter().enumerate() {
-        add(&format!("{phase}/payload/{number}"), content)?;
+    let undo = undo_script(work).into_bytes();
+    add(&mut archive, &format!("{phase}/undo.sh"), &Load::File(undo, 0o600))?;
+    add(&mut archive, &format!("{phase}/stop.sh"), &Load::File(stop_script(work).into_bytes(), 0o600))?;
+    for (name, load) in &payload {
+        add(&mut archive, &format!("{phase}/payload/{name}"), load)?;
     }
-    add(&format!("{phase}/apply.sh"), script.as_bytes())?;
+    add(&mut archive, &format!("{phase}/apply.sh"), &Load::File(script.into_bytes(), 0o600))?;
     archive.into_inner()
+}
+
+/// What lies in `payload/`, as it is to lie in its place: root's, with its mode.
+enum Load {
+    File(Vec<u8>, u32),
+    Link(String),
+    Folder,
+}
+
+fn add(archive: &mut tar::Builder<Vec<u8>>, path: &str, load: &Load) -> std::io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    match load {
+        Load::File(content, mode) => {
+            header.set_mode(*mode);
+            header.set_size(content.len() as u64);
+            archive.append_data(&mut header, path, &content[..])
+        }
+        Load::Link(target) => {
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_mode(0o777);
+            archive.append_link(&mut header, path, target)
+        }
+        Load::Folder => {
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(0o700);
+            archive.append_data(&mut header, path, &[][..])
+        }
+    }
 }
 
 fn variables(work: &PhaseWork) -> String {
@@ -65,7 +92,9 @@ fn stop_script(work: &PhaseWork) -> String {
         )
 }
 
-fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> String {
+type Payload = Vec<(String, Load)>;
+
+fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     let mut script = variables_of_phase(work);
     // Writing to a String cannot fail.
     let _ = writeln!(script, "generation={}", work.generation);
@@ -82,8 +111,9 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
         script += &script!("build_venv.sh");
     }
     let mut store = |content: &[u8]| {
-        payload.push(content.to_vec());
-        payload.len() - 1
+        let name = payload.len().to_string();
+        payload.push((name.clone(), Load::File(content.to_vec(), 0o600)));
+        name
     };
     let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
     let union = store(work.manifest_during.as_bytes());
@@ -95,28 +125,39 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Vec<Vec<u8>>) -> Stri
         let _ = writeln!(script, "step key take_key {key}");
     }
     let _ = writeln!(script, "step own own {union}");
-    let units: Vec<String> = steps.iter().filter_map(|step| process(&step.action)).map(word).collect();
-    if !units.is_empty() {
-        let _ = writeln!(script, "step note note_running {}", units.join(" "));
+    let notes: Vec<String> = steps.iter().flat_map(|step| notes(&step.action)).map(|note| word(&note)).collect();
+    if !notes.is_empty() {
+        let _ = writeln!(script, "step note note_running {}", notes.join(" "));
     }
+    let after = (work.manifest_after != work.manifest_during).then(|| store(work.manifest_after.as_bytes()));
     let mut reload = false;
-    for step in steps {
-        let is_process =
-            matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadNginx { .. });
-        if reload && is_process {
+    for (number, group) in group(steps).into_iter().enumerate() {
+        let members: &[&Step] = match &group {
+            Group::Files(steps) | Group::Units(_, steps) => steps,
+            Group::Alone(step) => std::slice::from_ref(step),
+        };
+        let is_process = |step: &&Step| {
+            matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadNginx { .. })
+        };
+        if reload && members.iter().any(is_process) {
             script += "step daemon-reload daemon_reload\n";
             reload = false;
         }
-        reload |= touches_units(&step.action);
-        if let Some(command) = command(&step.action, &mut store) {
-            let _ = writeln!(script, "step {} {command}", word(&step.id));
+        reload |= members.iter().any(|step| touches_units(&step.action));
+        match &group {
+            Group::Files(steps) => script += &files(number, steps, payload),
+            Group::Units(function, steps) => script += &units(number, function, steps),
+            Group::Alone(step) => {
+                if let Some(command) = command(&step.action) {
+                    let _ = writeln!(script, "step {} {command}", word(&step.id));
+                }
+            }
         }
     }
     if reload {
         script += "step daemon-reload daemon_reload\n";
     }
-    if work.manifest_after != work.manifest_during {
-        let manifest = store(work.manifest_after.as_bytes());
+    if let Some(manifest) = after {
         let _ = writeln!(script, "step disown own {manifest}");
     }
     if work.last {
@@ -135,11 +176,72 @@ fn folder(action: &Action) -> Option<&str> {
     }
 }
 
-/// The unit whose process a step starts or stops.
-fn process(action: &Action) -> Option<&str> {
+/// The function of a group, which calls what it is given with each of its lines, until one says no.
+fn visited(name: &str, lines: impl Iterator<Item = String>) -> String {
+    let mut function = format!("{name}() {{\n");
+    for line in lines {
+        let _ = writeln!(function, "  \"$@\" {line} || return");
+    }
+    function + "}\n"
+}
+
+/// Files and links that change as one. What is to lie in a folder is sent as one.
+fn files(number: usize, steps: &[&Step], payload: &mut Payload) -> String {
+    let mut folders: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for step in steps {
+        let (path, before, load) = match &step.action {
+            Action::WriteFile { path, before, content, mode } => {
+                (path, before, Some(Load::File(content.clone(), *mode)))
+            }
+            Action::WriteLink { path, before, target } => (path, before, Some(Load::Link(target.clone()))),
+            Action::RemoveFile { path, before } => (path, before, None),
+            _ => continue,
+        };
+        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        let at = folders.iter().position(|known| *known == folder).unwrap_or_else(|| {
+            folders.push(folder);
+            folders.len() - 1
+        });
+        let place = format!("{number}-{at}");
+        let verb = if load.is_some() { "write" } else { "remove" };
+        lines.push(format!("{} {verb} {place} {} {}", word(&step.id), word(path), before_word(before)));
+        if let Some(load) = load {
+            if payload.iter().all(|(name, _)| *name != place) {
+                payload.push((place.clone(), Load::Folder));
+            }
+            payload.push((format!("{place}/{name}"), load));
+        }
+    }
+    let group = format!("group_{number}");
+    let folders = folders.iter().enumerate().map(|(at, folder)| format!("{number}-{at} {}", word(folder)));
+    visited(&group, lines.into_iter())
+        + &visited(&format!("{group}_folders"), folders)
+        + &format!("together {group} change_files\n")
+}
+
+/// Units that one call deals with.
+fn units(number: usize, function: &str, steps: &[&Step]) -> String {
+    let lines = steps.iter().filter_map(|step| {
+        let (unit, verb) = match &step.action {
+            Action::StopUnit { unit, .. } => (unit, "stop"),
+            Action::EnableUnit { unit } => (unit, "enable"),
+            Action::StartUnit { unit } => (unit, "start"),
+            Action::RestartUnit { unit } => (unit, "restart"),
+            _ => return None,
+        };
+        Some(format!("{} {} {verb}", word(&step.id), word(unit)))
+    });
+    visited(&format!("group_{number}"), lines) + &format!("together group_{number} {function}\n")
+}
+
+/// What undoing has to know of the unit that a step starts, stops or enables.
+fn notes(action: &Action) -> Vec<String> {
     match action {
-        Action::StopUnit { unit, .. } | Action::StartUnit { unit } | Action::RestartUnit { unit } => Some(unit),
-        _ => None,
+        Action::StopUnit { unit, .. } => vec![format!("active/{unit}"), format!("enabled/{unit}")],
+        Action::StartUnit { unit } | Action::RestartUnit { unit } => vec![format!("active/{unit}")],
+        Action::EnableUnit { unit } => vec![format!("enabled/{unit}")],
+        _ => Vec::new(),
     }
 }
 
@@ -152,39 +254,36 @@ fn touches_units(action: &Action) -> bool {
     }
 }
 
-/// The shell function of a step. None for what the controller does: staging and waiting for health.
-fn command(action: &Action, store: &mut impl FnMut(&[u8]) -> usize) -> Option<String> {
+/// The shell function of a step that is carried out alone. None for what the controller does (staging and waiting for
+/// health), and for what has its group.
+fn command(action: &Action) -> Option<String> {
     Some(match action {
         Action::InstallPackages { names } => {
             format!("install_packages {}", names.iter().map(|name| word(name)).collect::<Vec<_>>().join(" "))
         }
-        Action::StageRelease { .. } | Action::AwaitHealth { .. } => return None,
         Action::BuildVenv { service, key, interpreter, requirements, index, netrc } => {
             let optional = |value: &Option<String>| word(value.as_deref().unwrap_or_default());
             let (index, netrc) = (optional(index), optional(netrc));
             format!("build_venv {service} {key} {} {} {index} {netrc}", word(interpreter), word(requirements))
         }
-        Action::WriteFile { path, before, content, mode } => {
-            format!("write_file {} {mode:04o} {} {}", word(path), store(content), before_word(before))
-        }
-        Action::WriteLink { path, before, target } => {
-            format!("write_link {} {} {}", word(path), word(target), before_word(before))
-        }
-        Action::RemoveFile { path, before } => format!("remove_file {} {}", word(path), before_word(before)),
         Action::SealManifest { .. } => "seal".to_owned(),
         Action::MendFolder { path, mode, .. } => format!("mend_folder {} {mode:05o}", word(path)),
         // As for every unit that is written: once, before the first process of the phase.
         Action::ReadUnits { .. } => ":".to_owned(),
-        Action::StopUnit { unit, foreign: true } => format!("stop_foreign {}", word(unit)),
-        Action::StopUnit { unit, foreign: false } => format!("stop_unit {}", word(unit)),
-        Action::EnableUnit { unit } => format!("enable_unit {}", word(unit)),
-        Action::StartUnit { unit } => format!("start_unit {}", word(unit)),
-        Action::RestartUnit { unit } => format!("restart_unit {}", word(unit)),
+        Action::StopUnit { unit, .. } => format!("stop_foreign {}", word(unit)),
         Action::ReloadNginx { digest, port, address, sites } => {
             let (address, proofs) = (word(&site_address(*address)), word(&site_proofs(sites)));
             format!("reload_nginx {digest} {port} {address} {proofs}")
         }
         Action::ReleaseNginx => "release_nginx".to_owned(),
+        Action::StageRelease { .. }
+        | Action::AwaitHealth { .. }
+        | Action::WriteFile { .. }
+        | Action::WriteLink { .. }
+        | Action::RemoveFile { .. }
+        | Action::EnableUnit { .. }
+        | Action::StartUnit { .. }
+        | Action::RestartUnit { .. } => return None,
     })
 }
 

@@ -5,6 +5,7 @@
 //! quoted; a part that did not answer is Unknown, never Absent. Never does: deciding what to change.
 
 mod apply;
+mod apply_groups;
 mod apply_script;
 mod dial;
 mod health;

@@ -29,7 +29,7 @@ impl Differ<'_> {
                     Some(Seen::Absent) => "does not exist",
                 };
                 let message = format!("{program}, which service/{} starts ({key}), {trouble} there", service.name);
-                let installing = self.installing();
+                let installing = self.installed_by_this();
                 let starts = self
                     .steps
                     .iter()
@@ -52,7 +52,7 @@ impl Differ<'_> {
     }
 
     /// The packages that this plan installs.
-    fn installing(&self) -> String {
+    fn installed_by_this(&self) -> String {
         let names = self.steps.iter().find_map(|step| match &step.action {
             Action::InstallPackages { names } => Some(names.join(", ")),
             _ => None,

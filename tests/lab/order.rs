@@ -2,7 +2,7 @@
 //! what evenkeel made is known to be its own, and what was there before is there still.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -67,6 +67,11 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
+/// The fleet whose manifest it is.
+fn fleet_of(manifest: &str) -> &str {
+    parent(manifest).rsplit('/').next().unwrap_or_default()
+}
+
 /// A traced deployment.
 struct Story<'a> {
     manifest: &'a str,
@@ -113,14 +118,29 @@ impl Story<'_> {
             }
             if let Some(path) = self.changes(call) {
                 breaches.extend(self.not_kept(&path, at));
-                let folder = Call::Synced(parent(&path).to_owned());
-                let until = self.calls[at + 1..].iter().take_while(|call| self.changes(call).is_none());
-                if !until.into_iter().any(|call| *call == folder) {
-                    breaches.push(format!("the folder of {path} is not synced before the next change"));
+                if !self.lasts(&path, at) {
+                    breaches.push(format!("the folder of {path} is not synced before what comes after its group"));
                 }
             }
         }
         breaches
+    }
+
+    /// Whether the folder of the change at `at` is synced before anything changes that is not of its group: changes of
+    /// one group have no sync between them, and the manifest is in no group.
+    fn lasts(&self, path: &str, at: usize) -> bool {
+        let folder = Call::Synced(parent(path).to_owned());
+        let mut is_group = path != self.manifest;
+        let until = self.calls[at + 1..].iter().take_while(|call| {
+            is_group &= !matches!(call, Call::Synced(synced) if self.is_folder(synced));
+            self.changes(call).is_none_or(|changed| is_group && changed != self.manifest)
+        });
+        until.into_iter().any(|call| *call == folder)
+    }
+
+    /// Whether something owned lies in the folder.
+    fn is_folder(&self, path: &str) -> bool {
+        path == parent(self.manifest) || self.before.iter().chain(&self.after).any(|owned| parent(owned) == path)
     }
 
     /// The first change is a manifest that owns what is there and what is to come, the last one the
@@ -170,37 +190,68 @@ impl Story<'_> {
         written.is_some_and(|written| synced > Some(written))
     }
 
+    /// Of the lines of journals each with the call that wrote its end.
+    fn records(&self) -> Vec<(usize, &str, String)> {
+        let (mut records, mut begun) = (Vec::new(), BTreeMap::<&str, String>::new());
+        for (at, call) in self.calls.iter().enumerate() {
+            let Call::Wrote { path, content } = call else { continue };
+            if !path.ends_with("/journal") {
+                continue;
+            }
+            let text = begun.entry(path).or_default();
+            text.push_str(content);
+            while let Some(end) = text.find('\n') {
+                let rest = text.split_off(end + 1);
+                records.push((at, path.as_str(), std::mem::replace(text, rest)));
+            }
+        }
+        records
+    }
+
     /// Why what lay at the path could not be put back after the change at `at`.
     fn not_kept(&self, path: &str, at: usize) -> Option<String> {
-        let noted = self.calls[..at].iter().enumerate().rev().find_map(|(noted, call)| match call {
-            Call::Wrote { path: journal, content } if journal.ends_with("/journal") => {
-                let [kind, number, of] = content.trim_end_matches('\n').split('\t').collect::<Vec<_>>()[..] else {
+        let noted =
+            self.records().into_iter().rev().filter(|(noted, ..)| *noted < at).find_map(|(noted, journal, line)| {
+                let [kind, number, of] = line.trim_end_matches('\n').split('\t').collect::<Vec<_>>()[..] else {
                     return None;
                 };
-                (of == path && matches!(kind, "kept" | "absent")).then_some((noted, journal, kind, number))
-            }
-            _ => None,
-        });
+                (of == path && matches!(kind, "kept" | "absent"))
+                    .then(|| (noted, journal, kind.to_owned(), number.to_owned()))
+            });
         let Some((noted, journal, kind, number)) = noted else {
             return Some(format!("the journal does not name {path} before it is changed"));
         };
-        if !self.calls[noted..at].contains(&Call::Synced(journal.clone())) {
+        if !self.calls[noted..at].contains(&Call::Synced(journal.to_owned())) {
             return Some(format!("the journal is not synced before {path} is changed"));
         }
-        let kept = format!("{}/kept/{number}", parent(journal));
-        let link = self.calls[..noted].iter().rposition(|call| *call == Call::Linked(kept.clone()));
-        let is_settled = match link {
-            Some(link) => self.calls[link..noted].contains(&Call::Synced(parent(&kept).to_owned())),
-            None => self.is_settled(&kept, noted),
-        };
         let existed = path == self.manifest || self.before.contains(path);
-        match kind {
+        match kind.as_str() {
             "absent" if existed => Some(format!("{path} was there, and the journal says that it was not")),
-            "kept" if !is_settled => {
-                Some(format!("what lay at {path} is not synced in {kept} before the journal says so"))
+            "kept" => {
+                let kept = format!("{}/kept/{number}", parent(journal));
+                (!self.is_safe(&kept, noted))
+                    .then(|| format!("what lay at {path} is not synced in {kept} before the journal says so"))
             }
             _ => None,
         }
+    }
+
+    /// Whether a copy, or a link, is synced with the folders that lead to it before the call at `noted`.
+    fn is_safe(&self, kept: &str, noted: usize) -> bool {
+        let made = self.calls[..noted].iter().rposition(|call| match call {
+            Call::Linked(path) | Call::Wrote { path, .. } => path == kept,
+            _ => false,
+        });
+        let Some(made) = made else { return false };
+        let is_link = self.calls[..noted].contains(&Call::Linked(kept.to_owned()));
+        let mut folder = parent(kept);
+        let mut folders = vec![folder];
+        while !folder.ends_with("/kept") {
+            folder = parent(folder);
+            folders.push(folder);
+        }
+        (is_link || self.is_settled(kept, noted))
+            && folders.iter().all(|folder| self.calls[made..noted].contains(&Call::Synced((*folder).to_owned())))
     }
 
     /// What the order needs synced, as far as this host synced it.
@@ -228,9 +279,9 @@ impl Story<'_> {
             | Call::Renamed { to: path, .. }
             | Call::Removed(path)
             | Call::Linked(path)) = call;
-            let place = path.trim_end_matches(".evenkeel-new");
-            let is_folder = self.before.iter().chain(&self.after).any(|owned| parent(owned) == place);
-            if self.is_owned(place) || is_folder || place.starts_with(parent(self.manifest)) {
+            let place = path.replace(&format!("/.evenkeel-new-{}", fleet_of(self.manifest)), "");
+            let place = place.trim_end_matches(".evenkeel-new");
+            if self.is_owned(place) || self.is_folder(place) || place.starts_with(parent(self.manifest)) {
                 told.extend(call.to_string().chars().take(200).chain(['\n']));
             }
         }

@@ -63,6 +63,86 @@ pub fn what_was_finished_when_power_went_is_not_undone(world: &World) {
     assert_is("the newest generation", fleet.newest("/generation"), 2);
 }
 
+pub fn a_journal_that_a_cut_left_within_a_line_is_undone(world: &World) {
+    let fleet = Fleet::new(world, "cheaptorn");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
+    fleet.deploy().ends_with(0);
+    let before = fleet.invocations();
+    let contents = world.contents();
+    // The second deployment kept an environment and changed it; then power went, with the next line half written.
+    h1.run(&format!(
+        "cd /var/lib/evenkeel/cheaptorn && env=/etc/evenkeel/cheaptorn/alpha@{port}.env
+         mkdir -p deployments/2/1/kept/0-0 && cp -a manifest deployments/2/1/kept/1 && cp -a $env deployments/2/1/kept/0-0
+         sed \"s/^name='1'$/name='2'/\" deployments/1/undo.sh >deployments/2/undo.sh
+         printf 'kept\\t1\\t%s\\nkept\\t0-0/alpha@{port}.env\\t%s\\nkept\\t0-0/x\\t/etc/evenk' $PWD/manifest $env >deployments/2/1/journal
+         echo GREETING=ahoy >$env
+         echo 2 >last; echo 2 >open
+         sh deployments/2/undo.sh"
+    ));
+    assert_same(&contents, &world.contents());
+    assert_is("what runs", fleet.invocations(), before);
+    assert_is("whether it is open", h1.exists("/var/lib/evenkeel/cheaptorn/open"), false);
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
+/// Two of a group of units cannot be started: it is told which, in systemd's own words for each, and the third is left as
+/// it was.
+pub fn of_units_that_start_as_one_each_that_fails_is_told(world: &World) {
+    let fleet = Fleet::new(world, "cheapgroup");
+    let h1 = world.host("h1");
+    for (number, name) in ["alpha", "beta", "gamma"].into_iter().enumerate() {
+        fleet.service(name, fleet.port(number as u16), &["h1"], "env: {GREETING: hello}");
+    }
+    fleet.deploy().ends_with(0);
+    let contents = world.contents();
+    fleet.service("alpha", fleet.port(0), &["h1"], "env: {GREETING: ahoy}");
+    let missing = "run: {exec: /usr/bin/not-there}";
+    fleet.service("beta", fleet.port(1), &["h1"], missing);
+    fleet.service("gamma", fleet.port(2), &["h1"], missing);
+    fleet.deploy().ends_with(3);
+    assert_same(&contents, &world.contents());
+    let events = h1.run("cat /var/lib/evenkeel/cheapgroup/deployments/2/*/events");
+    let failed: Vec<&str> = events.lines().filter_map(|line| line.strip_prefix("failed\t")).collect();
+    assert_is("how many steps failed", failed.len(), 2);
+    for (name, line) in [("beta", failed[0]), ("gamma", failed[1])] {
+        let unit = fleet.unit(name, fleet.port(if name == "beta" { 1 } else { 2 }));
+        let (step, words) = line.split_once('\t').expect("a step and its words");
+        assert!(step.ends_with(&unit) && words.contains(&unit), "{name}: {line}");
+    }
+    for (number, name) in ["alpha", "beta", "gamma"].into_iter().enumerate() {
+        let port = fleet.port(number as u16);
+        assert_is("the answer", h1.asks(port, "/"), format!("{name} h1 / hello"));
+    }
+}
+
+/// Of three files of a group one cannot be replaced: that step is told, and nothing of the group stays.
+pub fn of_files_that_change_as_one_the_one_that_fails_is_told(world: &World) {
+    let fleet = Fleet::new(world, "cheapfiles");
+    let h1 = world.host("h1");
+    let names = ["alpha", "beta", "gamma"];
+    for (number, name) in names.into_iter().enumerate() {
+        fleet.service(name, fleet.port(number as u16), &["h1"], "env: {GREETING: hello}");
+    }
+    fleet.deploy().ends_with(0);
+    let (contents, before) = (world.contents(), fleet.invocations());
+    for (number, name) in names.into_iter().enumerate() {
+        fleet.service(name, fleet.port(number as u16), &["h1"], "env: {GREETING: ahoy}");
+    }
+    let path = format!("/etc/evenkeel/cheapfiles/beta@{}.env", fleet.port(1));
+    // Nothing is renamed over what is mounted.
+    let unmount = format!("umount {path}");
+    let mounted = h1.until_dropped(&format!("mount --bind {path} {path}"), &unmount);
+    let said = fleet.deploy();
+    drop(mounted);
+    said.ends_with(3);
+    let failure = fleet.newest("/failure");
+    let step = failure["step"].as_str().unwrap_or_default();
+    assert!(step.ends_with(&path), "the record does not name the step: {failure}");
+    assert_same(&contents, &world.contents());
+    assert_is("what runs", fleet.invocations(), before);
+}
+
 pub fn a_service_whose_process_exits_at_once_is_rolled_back(world: &World) {
     let fleet = Fleet::new(world, "exits");
     fleet.service("beta", fleet.port(1), &["h1"], "");

@@ -16,8 +16,7 @@ use evenkeel::{
         nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
             Checked, Listener, LiveCertificate, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit, LiveVenv,
-            Observation,
-            Stranger,
+            Observation, Stranger,
         },
         plan::{Action, Before, Step},
         run::Tries,

@@ -6,6 +6,8 @@
 set -u
 deployment=$base/deployments/$name
 tab=$(printf '\t')
+newline='
+'
 # shellcheck disable=SC2010 # the names there are ours
 phases() { ls -1 "$deployment" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -rn; }
 
@@ -18,7 +20,11 @@ try() { # SUBJECT COMMAND...
   shift
   output=$("$@" 2>&1) || trouble "$subject" "$output"
 }
-newest_first() { tac "$journal"; }
+# A cut may leave a part of a line at the end. It was never in force, so what it was to undo had not begun; and without
+# the end of its line it would be read as one with the line before.
+newest_first() {
+  if [ "$(tail -c 1 -- "$journal")" ]; then sed '$d' "$journal" | tac; else tac "$journal"; fi
+}
 
 # What was never written needs no restoring, and where nothing can be written it could not be.
 as_kept() { # KEPT PATH
@@ -26,6 +32,8 @@ as_kept() { # KEPT PATH
     [ "$(stat -c '%f %u:%g %Y' -- "$1")" = "$(stat -c '%f %u:%g %Y' -- "$2")" ]
 }
 restore() { # kept|absent NUMBER PATH
+  beside=${3%/*}/.evenkeel-new-${base##*/}
+  [ ! -e "$beside" ] || rm -rf -- "$beside" || return 1
   case $1 in
   kept)
     as_kept "$directory/kept/$2" "$3" && rm -f -- "$3.evenkeel-new" && return 0
@@ -37,11 +45,50 @@ restore() { # kept|absent NUMBER PATH
 }
 # One that never came to be cannot be stopped.
 stop() { [ "$(systemctl show --value -p ActiveState -- "$1")" = inactive ] || systemctl stop -- "$1"; }
-# A unit whose file was not there before cannot run as it did; what was started since must not go on.
-is_there() { [ "$(systemctl show --value -p LoadState -- "$1")" != not-found ]; }
-# It was not started since: then it was never started from what is undone here.
-runs_as_before() { # UNIT yes-INVOCATION
-  systemctl is-active --quiet -- "$1" && [ "yes-$(systemctl show --value -p InvocationID -- "$1")" = "$2" ]
+disable() { ! systemctl is-enabled --quiet -- "$1" 2>/dev/null || systemctl disable --no-reload --quiet -- "$1"; }
+# The units of which the journal says so, the newest first.
+noted() { # active|enabled WAS
+  while IFS=$tab read -r kind was unit; do
+    # shellcheck disable=SC2254 # a pattern is one
+    case $kind-$was in "$1"-$2) printf '%s\n' "$unit" ;; esac
+  done <<END
+$lines
+END
+}
+# Asks of units what `state_of` tells of each then: one question for all.
+ask() { # UNIT...
+  states=$newline
+  [ "$#" != 0 ] || return 0
+  said=$(systemctl show -p LoadState -p ActiveState -p UnitFileState -p InvocationID -- "$@" 2>/dev/null)
+  load=- active=- file=- invocation=-
+  # Blocks in the order of the names, with an empty line after each.
+  while IFS= read -r line; do
+    case $line in
+    LoadState=?*) load=${line#*=} ;;
+    ActiveState=?*) active=${line#*=} ;;
+    UnitFileState=?*) file=${line#*=} ;;
+    InvocationID=?*) invocation=${line#*=} ;;
+    '')
+      [ "$#" != 0 ] || break
+      states="$states$1 $load $active $file $invocation$newline"
+      load=- active=- file=- invocation=-
+      shift
+      ;;
+    esac
+  done <<END
+$said
+
+END
+}
+# Sets load, active, file and invocation; `-` for what systemd did not tell.
+state_of() { # UNIT
+  case $states in
+  *"$newline$1 "*) said=${states#*"$newline$1 "} ;;
+  *) said='- - - -' ;;
+  esac
+  read -r load active file invocation <<END
+${said%%"$newline"*}
+END
 }
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
 
@@ -73,16 +120,25 @@ put_back() {
   ) || failed=1
   if grep -q "^nginx$tab" "$journal" && systemctl is-active --quiet nginx.service; then try nginx.service reload_nginx; fi
 
-  # What did not run before stops while its unit file is still there.
-  newest_first | (
-    while IFS=$tab read -r kind was unit; do
-      case $kind-$was in
-      active-no) try "$unit" stop "$unit" ;;
-      enabled-no) systemctl is-enabled --quiet -- "$unit" 2>/dev/null && try "$unit" systemctl disable --no-reload --quiet -- "$unit" ;;
-      esac
-    done
-    exit "$failed"
-  ) || failed=1
+  # What did not run before stops while its unit file is still there. All units in one call of a kind; where that fails,
+  # each by itself, so that it is told which one does.
+  # shellcheck disable=SC2046 # names of units, one word each
+  ask $(noted active no) $(noted enabled no)
+  units=
+  for unit in $(noted active no); do
+    state_of "$unit"
+    [ "$active" = inactive ] || units="$units $unit"
+  done
+  # shellcheck disable=SC2086 # names of units, one word each
+  [ ! "$units" ] || systemctl stop -- $units >/dev/null 2>&1 || for unit in $units; do try "$unit" stop "$unit"; done
+  units=
+  for unit in $(noted enabled no); do
+    state_of "$unit"
+    case $load-$file in -* | *-enabled) units="$units $unit" ;; esac
+  done
+  # shellcheck disable=SC2086
+  [ ! "$units" ] || systemctl disable --no-reload --quiet -- $units >/dev/null 2>&1 ||
+    for unit in $units; do try "$unit" disable "$unit"; done
 
   # Every other file; the manifest was kept first and so comes back last.
   newest_first | (
@@ -102,9 +158,15 @@ put_back() {
   fi
 
   # A unit that failed outlives its file in systemd's memory.
-  newest_first | while IFS=$tab read -r kind was unit; do
-    if [ "$kind-$was" = active-no ] && ! is_there "$unit"; then systemctl reset-failed --quiet -- "$unit" 2>/dev/null; fi
+  # shellcheck disable=SC2046 # names of units, one word each
+  ask $(noted active no)
+  units=
+  for unit in $(noted active no); do
+    state_of "$unit"
+    [ "$load" != not-found ] || units="$units $unit"
   done
+  # shellcheck disable=SC2086 # names of units, one word each
+  [ ! "$units" ] || systemctl reset-failed --quiet -- $units 2>/dev/null
   return "$failed"
 }
 
@@ -139,33 +201,72 @@ start_again() { # UNIT
   fi
 }
 
-# What ran before runs again, as it did.
+# A unit that was not started since was never started from what is undone here.
+runs_as_before() { # UNIT
+  [ "$active" = active ] || return 1
+  case $newline$lines$newline in *"${newline}active${tab}yes-$invocation$tab$1$newline"*) ;; *) return 1 ;; esac
+}
+# Whether it was started after `ask`.
+runs_anew() { # UNIT
+  earlier=$invocation
+  ask "$1" && state_of "$1" && [ "$active" = active ] && [ "$invocation" != "$earlier" ]
+}
+
+start_all_again() { # UNIT...
+  if systemctl restart -- "$@" >/dev/null 2>&1; then
+    for unit; do try "$base/manifest" remember_start "$unit"; done
+    return
+  fi
+  asked=$states
+  for unit; do
+    states=$asked
+    state_of "$unit"
+    if runs_anew "$unit"; then try "$base/manifest" remember_start "$unit"; else start_again "$unit"; fi
+  done
+}
+
+# What ran before runs again, as it did. What crashed until systemd gave up may start again: it is another version now.
+# A unit whose file was not there before cannot run as it did; what was started since must not go on.
 run_again() {
-  newest_first | (
-    while IFS=$tab read -r kind was unit; do
-      case $kind-$was in
-      enabled-yes)
-        is_there "$unit" || continue
-        systemctl is-enabled --quiet -- "$unit" 2>/dev/null || try "$unit" systemctl enable --quiet -- "$unit"
-        ;;
-      active-tries | active-yes*)
-        if [ "$unit" = nginx.service ] || runs_as_before "$unit" "$was"; then continue; fi
-        if ! is_there "$unit"; then
-          try "$unit" stop "$unit"
-          continue
-        fi
-        # What crashed until systemd gave up may start again: it is another version now.
-        systemctl reset-failed --quiet -- "$unit" 2>/dev/null
-        # What did not come up before need not come up now.
-        case $was in
-        tries) try "$unit" systemctl restart --no-block -- "$unit" ;;
-        *) start_again "$unit" ;;
-        esac
-        ;;
+  # shellcheck disable=SC2046 # names of units, one word each
+  ask $(noted enabled yes)
+  for unit in $(noted enabled yes); do
+    state_of "$unit"
+    case $load-$file in not-found-* | *-enabled) ;; *) try "$unit" systemctl enable --quiet -- "$unit" ;; esac
+  done
+
+  # shellcheck disable=SC2046
+  ask $(noted active 'yes-*') $(noted active tries)
+  units=
+  for unit in $(noted active 'yes-*'); do
+    state_of "$unit"
+    if [ "$unit" = nginx.service ] || runs_as_before "$unit"; then continue; fi
+    if [ "$load" = not-found ]; then try "$unit" stop "$unit"; else units="$units $unit"; fi
+  done
+  tries=
+  for unit in $(noted active tries); do
+    state_of "$unit"
+    [ "$unit" != nginx.service ] || continue
+    if [ "$load" = not-found ]; then try "$unit" stop "$unit"; else tries="$tries $unit"; fi
+  done
+  # shellcheck disable=SC2086 # names of units, one word each
+  [ ! "$units$tries" ] || systemctl reset-failed --quiet -- $units $tries 2>/dev/null
+  # The first replica of each service, then the second: while one of them ends and starts, the others answer.
+  while [ "$units" ]; do
+    turn='' later='' seen=' '
+    for unit in $units; do
+      case $seen in
+      *" ${unit%@*} "*) later="$later $unit" ;;
+      *) turn="$turn $unit" seen="$seen${unit%@*} " ;;
       esac
     done
-    exit "$failed"
-  )
+    # shellcheck disable=SC2086
+    start_all_again $turn
+    units=$later
+  done
+  # What did not come up before need not come up now.
+  for unit in $tries; do try "$unit" systemctl restart --no-block -- "$unit"; done
+  return "$failed"
 }
 
 # A phase is undone when everything lies there as before. A process that does not run again is told, and
@@ -176,6 +277,7 @@ undo_phase() { # PHASE
   events=$directory/events
   failed=0
   if [ ! -e "$journal" ]; then return 0; fi
+  lines=$(newest_first)
   if [ ! -e "$directory/undone" ]; then
     put_back || return 1
     : >"$directory/not-running" && : >"$directory/undone" && sync "$directory/undone" "$directory" || return 1

@@ -1,0 +1,139 @@
+//! Which steps of a phase are carried out as one.
+//!
+//! Keeps true: steps of one group are of one kind and follow one another in the plan, so that nothing of another kind is
+//! to happen between them. Never does: deciding what is changed or in which order, which is the plan's.
+
+use std::collections::BTreeSet;
+
+use crate::model::plan::{Action, Step};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Group<'a> {
+    /// Files and links that change or go.
+    Files(Vec<&'a Step>),
+    /// Units that one call of systemctl deals with, by the function that makes it.
+    Units(&'static str, Vec<&'a Step>),
+    Alone(&'a Step),
+}
+
+/// Groups steps in their order.
+pub(super) fn group<'a>(steps: &[&'a Step]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for run in steps.chunk_by(|a, b| kind(&a.action) == kind(&b.action)) {
+        match run.first().map(|step| kind(&step.action)) {
+            Some(Kind::File) => groups.extend(once_each(run).into_iter().map(Group::Files)),
+            Some(Kind::Unit(function @ "run_units")) => {
+                groups.extend(in_turns(run).into_iter().map(|steps| Group::Units(function, steps)));
+            }
+            Some(Kind::Unit(function)) => groups.push(Group::Units(function, run.to_vec())),
+            Some(Kind::Other) | None => groups.extend(run.iter().map(|step| Group::Alone(step))),
+        }
+    }
+    groups
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    File,
+    Unit(&'static str),
+    Other,
+}
+
+fn kind(action: &Action) -> Kind {
+    match action {
+        Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. } => Kind::File,
+        Action::StopUnit { foreign: false, .. } => Kind::Unit("stop_units"),
+        Action::EnableUnit { .. } => Kind::Unit("enable_units"),
+        Action::StartUnit { .. } | Action::RestartUnit { .. } => Kind::Unit("run_units"),
+        _ => Kind::Other,
+    }
+}
+
+fn path(step: &Step) -> &str {
+    match &step.action {
+        Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => path,
+        _ => "",
+    }
+}
+
+/// Splits where a path comes a second time: within a group there is one state of each before it, and one after it.
+fn once_each<'a>(run: &[&'a Step]) -> Vec<Vec<&'a Step>> {
+    let mut parts: Vec<Vec<&Step>> = vec![Vec::new()];
+    let mut seen = BTreeSet::new();
+    for step in run {
+        if !seen.insert(path(step)) {
+            seen = BTreeSet::from([path(step)]);
+            parts.push(Vec::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(step);
+        }
+    }
+    parts
+}
+
+/// The first replica of each service, then the second of each: while one of them ends and starts, the others answer.
+fn in_turns<'a>(run: &[&'a Step]) -> Vec<Vec<&'a Step>> {
+    let mut turns: Vec<Vec<&Step>> = Vec::new();
+    for step in run {
+        let is_here = |turn: &Vec<&Step>| turn.iter().any(|other| other.resource == step.resource);
+        match turns.iter_mut().find(|turn| !is_here(turn)) {
+            Some(turn) => turn.push(step),
+            None => turns.push(vec![step]),
+        }
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{desired::Resource, plan::Before};
+
+    fn step(service: &str, action: Action) -> Step {
+        let resource = Resource::Service(service.parse().unwrap());
+        let id = format!("h1/{service}/{}", action.subject());
+        Step { id, instance: "h1".parse().unwrap(), phase: 1, resource, action, reason: String::new() }
+    }
+
+    fn remove(path: &str) -> Step {
+        step("a", Action::RemoveFile { path: path.to_owned(), before: Before::Absent })
+    }
+
+    fn restart(service: &str, port: u16) -> Step {
+        step(service, Action::RestartUnit { unit: format!("fleet-{service}@{port}.service") })
+    }
+
+    /// The subjects of each group.
+    fn grouped(steps: &[Step]) -> Vec<Vec<String>> {
+        let steps: Vec<&Step> = steps.iter().collect();
+        let subjects = |steps: Vec<&Step>| steps.into_iter().map(|step| step.action.subject()).collect();
+        let of = |group| match group {
+            Group::Files(steps) | Group::Units(_, steps) => subjects(steps),
+            Group::Alone(step) => subjects(vec![step]),
+        };
+        group(&steps).into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn steps_of_one_kind_that_follow_one_another_are_one_group() {
+        let seal = || step("a", Action::SealManifest { path: "/m".into() });
+        let steps = [remove("/a"), remove("/b"), seal(), seal(), restart("a", 1), restart("b", 2), remove("/c")];
+        let (a, b) = (restart("a", 1).action.subject(), restart("b", 2).action.subject());
+        let expected = [vec!["/a", "/b"], vec!["/m"], vec!["/m"], vec![&a, &b], vec!["/c"]];
+        assert_eq!(grouped(&steps), expected);
+    }
+
+    #[test]
+    fn a_path_is_in_a_group_once() {
+        let steps = [remove("/a"), remove("/b"), remove("/a"), remove("/c")];
+        assert_eq!(grouped(&steps), [["/a", "/b"], ["/a", "/c"]]);
+    }
+
+    #[test]
+    fn replicas_of_one_service_restart_one_after_the_other() {
+        let steps = [restart("a", 1), restart("a", 2), restart("b", 3), restart("c", 4), restart("c", 5)];
+        let of = |numbers: &[usize]| numbers.iter().map(|n| steps[*n].action.subject()).collect::<Vec<_>>();
+        assert_eq!(grouped(&steps), [of(&[0, 2, 3]), of(&[1, 4])]);
+    }
+}
