@@ -97,7 +97,9 @@ pub fn of_units_that_start_as_one_each_that_fails_is_told(world: &World) {
     fleet.deploy().ends_with(0);
     let contents = world.contents();
     fleet.service("alpha", fleet.port(0), &["h1"], "env: {GREETING: ahoy}");
-    let missing = "run: {exec: /usr/bin/not-there}";
+    // It is there, and cannot be started.
+    h1.run("mkdir -p /opt/lab && printf '#!/nowhere\n' >/opt/lab/broken && chmod 755 /opt/lab/broken");
+    let missing = "run: {exec: /opt/lab/broken}";
     fleet.service("beta", fleet.port(1), &["h1"], missing);
     fleet.service("gamma", fleet.port(2), &["h1"], missing);
     fleet.deploy().ends_with(3);
