@@ -73,6 +73,9 @@ impl Differ<'_> {
         if changed || self.files_drifted(replica) {
             return Some("drift: it may have been started from the files as they were changed on the instance");
         }
+        if self.is_cut_off(replica) {
+            return Some("drift: it could not start while a folder on the way to its files was closed");
+        }
         if self.is_read_anew(replica) {
             return Some("drift: it may have been started from another state of its unit's files");
         }

@@ -55,6 +55,15 @@ impl Differ<'_> {
         }
     }
 
+    /// Whether a unit tries to start while a folder is closed: it may have tried for the last time before it is open.
+    pub(super) fn is_cut_off(&self, replica: &Replica) -> bool {
+        let opens = self.steps.iter().any(|step| match &step.action {
+            Action::MendFolder { before, mode, .. } => mode & !before.mode != 0,
+            _ => false,
+        });
+        opens && self.live.unit(&replica.unit).is_some_and(|unit| unit.active == "activating")
+    }
+
     /// Whether systemd runs a unit from another state of its files, all of which are evenkeel's by now.
     pub(super) fn is_read_anew(&self, replica: &Replica) -> bool {
         let is_unread = |unit: &LiveUnit| unit.needs_reload && self.setting(&unit.unread).is_empty();

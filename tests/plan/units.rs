@@ -164,3 +164,15 @@ fn folders_are_mended_as_far_as_somebody_needs_them() {
     assert_eq!(steps(&world.plan()), "");
     assert_eq!(world.host(ON).folders["/var/lib/evenkeel"].mode, 0o711, "no further than services need it");
 }
+
+#[test]
+fn what_tries_to_start_while_a_folder_is_closed_is_started_again_once_it_is_open() {
+    let plan = World::live(&example())
+        .on(ON, |host| {
+            let closed = LiveFolder { mode: 0o700, owner: "root:root".to_owned() };
+            host.folders = [("/var/lib/evenkeel".to_owned(), closed)].into();
+            host.unit(GONG).active = "activating".to_owned();
+        })
+        .plan();
+    insta::assert_snapshot!(steps(&plan));
+}
