@@ -30,7 +30,7 @@ pub struct Observation {
     pub files: BTreeMap<String, Seen<LiveFile>>,
     pub units: BTreeMap<String, Seen<LiveUnit>>,
     pub listeners: Seen<Vec<Listener>>,
-    /// Who holds a port that was asked about and is of no unit that was, by process.
+    /// Who holds a port that was asked about, and is not the unit that should, by process.
     #[serde(default)]
     pub strangers: BTreeMap<u32, Stranger>,
     /// The units that evenkeel's way into the host leads through.

@@ -99,7 +99,7 @@ pub fn a_port_that_is_taken_after_the_plan_rolls_back(world: &World) {
     apply.ends_with(3);
     drop(squatter);
     assert_same(&before, &world.contents());
-    says(&fleet.newest("/failure").to_string(), &["h1", "service/beta", "Address already in use"]);
+    says(&fleet.newest("/failure").to_string(), &["h1", "service/beta", "of squatter.service"]);
 }
 
 pub fn a_read_only_file_system_rolls_back(world: &World) {

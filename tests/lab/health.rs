@@ -74,6 +74,17 @@ pub fn what_outlives_the_unit_that_is_replaced_keeps_its_successor_from_starting
     let told = [format!("(pid {zombie}, of {old}, for "), format!("`python3 -m http.server {port}`")];
     assert!(told.iter().all(|words| failure.contains(words)), "{failure}");
     assert_is("the old unit", h1.unit(old, "ActiveState").as_str(), "active");
+
+    // It is in the way again once all is deployed.
+    h1.run(&format!("systemctl stop {old}; kill {zombie}"));
+    fleet.service("alpha", port, &["h1"], &format!("replaces: [{old}]\nhealth: {{http: /}}\nenv: {{TRIED: twice}}"));
+    fleet.deploy().ends_with(0);
+    h1.run(&format!("systemctl stop '{unit}'; systemctl start {old}"));
+    h1.asks(port, "/");
+    h1.run(&format!("systemctl stop {old}; systemctl start '{unit}'"));
+    let drift = wait_for("the drift to be told", || fleet.plan().findings("drift").into_iter().next());
+    let told = [format!("(pid {}, of {old}, for ", h1.run(&holders)), format!("`python3 -m http.server {port}`")];
+    assert!(told.iter().all(|words| drift.contains(words)), "{drift}");
 }
 
 /// What `status` says of the first service of the first instance.

@@ -167,7 +167,7 @@ if listeners=$(ss -Hltnp 2>/dev/null); then
   done
   section groups "$groups"
 
-  # Who holds a port that is asked about and is of no unit that is: its command, when it began, and which programs
+  # Who holds a port that is asked about, and is not the unit that should: its command, when it began, and which programs
   # its unit runs. Only there, for this takes programs.
   strangers=
   IFS=$newline
@@ -178,7 +178,9 @@ if listeners=$(ss -Hltnp 2>/dev/null); then
     case $line in *pid=*) pid=${line#*pid=} pid=${pid%%[!0-9]*} ;; *) continue ;; esac
     group=$newline$groups
     case $group in *"$newline$pid "*) group=${group#*"$newline$pid "} group=${group%%"$newline"*} ;; *) group= ;; esac
-    case " $units " in *" ${group##*/} "*) continue ;; esac
+    case ${group##*/} in
+    nginx.service | *"@${4##*:}.service") case " $units " in *" ${group##*/} "*) continue ;; esac ;;
+    esac
     case $strangers in *"$newline$pid$tab"*) continue ;; esac
     stat='' command=''
     { read -r stat <"/proc/$pid/stat" && command=$(head -c 1000 "/proc/$pid/cmdline" | tr '\0\n\t' '   '); } 2>/dev/null
