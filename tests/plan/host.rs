@@ -15,7 +15,8 @@ use evenkeel::{
         name::SiteName,
         nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
-            Checked, Listener, LiveCertificate, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation, Stranger,
+            Checked, Installing, Listener, LiveCertificate, LiveFile, LiveRelease, LiveUnit, LiveVenv, Observation,
+            Stranger,
         },
         plan::{Action, Before, Step},
         seal::Seal,
@@ -81,6 +82,8 @@ pub struct Host {
     pub listeners: Vec<Listener>,
     /// What is told of processes that listen.
     pub strangers: BTreeMap<u32, Stranger>,
+    /// What stands against an installation.
+    pub installing: Installing,
     /// Units that evenkeel comes in by.
     pub way_in: BTreeSet<String>,
     /// Certificates, by their path, that are not as they should be.
@@ -222,7 +225,7 @@ impl Host {
                 .iter()
                 .map(|name| (name.clone(), seen(self.packages.contains(name), "1.0".to_owned())))
                 .collect(),
-            installing: Default::default(),
+            installing: self.installing.clone(),
             users: question.users.iter().map(|name| (name.clone(), seen(self.users.contains(name), ()))).collect(),
             releases: question
                 .releases
