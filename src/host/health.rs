@@ -103,6 +103,12 @@ pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
     Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port}{elsewhere}{bind}"))
 }
 
+/// Where there is no curl: bash is essential to Debian. $0 is the port, $1 the path.
+const BASH_GET: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 7
+printf "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: evenkeel\r\nConnection: close\r\n\r\n" "$1" >&3
+IFS= read -r -n 200 line <&3
+case $line in "HTTP/"*" "[23][0-9][0-9]*) ;; *) echo "GET $1 answered ${line:-nothing}"; exit 22 ;; esac"#;
+
 /// The check as a script for the root shell: commands, and what sshd forbids to forward.
 pub(super) fn script(check: &HealthCheck) -> String {
     let seconds = check.timeout.as_secs_f64().max(0.1);
@@ -136,8 +142,12 @@ pub(super) fn script(check: &HealthCheck) -> String {
             )
         }
         Check::Http(path) => format!(
-            "curl --path-as-is -fsS -o /dev/null --max-time {seconds} {} 2>&1",
-            word(&format!("http://127.0.0.1:{}{path}", check.port))
+            "if command -v curl >/dev/null; then curl --path-as-is -fsS -o /dev/null --max-time {seconds} {url} 2>&1; \
+             else timeout {seconds} bash -c {get} {port} {path} 2>&1; fi",
+            url = word(&format!("http://127.0.0.1:{}{path}", check.port)),
+            get = word(BASH_GET),
+            port = check.port,
+            path = word(path),
         ),
         Check::Tcp => {
             format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/127.0.0.1/$0\"' {} 2>&1", check.port)
@@ -196,6 +206,32 @@ mod tests {
     fn expanded(word: &str) -> Option<String> {
         let pairs = word.split("$$").map(|part| (!part.contains('$')).then_some(part));
         Some(pairs.collect::<Option<Vec<_>>>()?.join("$"))
+    }
+
+    /// Answers one request with this status line; what the check ends with, and what was asked.
+    fn asked_without_curl(answer: &'static str) -> (Option<i32>, String) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 500];
+            let length = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let status = Command::new("bash").args(["-c", BASH_GET, &port, "/a%2Fb?c=d"]).output().unwrap().status;
+        (status.code(), server.join().unwrap())
+    }
+
+    #[test]
+    fn where_there_is_no_curl_bash_asks() {
+        let (status, request) = asked_without_curl("HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(status, Some(0));
+        assert!(request.starts_with("GET /a%2Fb?c=d HTTP/1.1\r\nHost: 127.0.0.1\r\n"), "{request}");
+        for answer in ["HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.0 500 x\r\n\r\n", "SSH-2.0-x\r\n", ""] {
+            assert_eq!(asked_without_curl(answer).0, Some(22), "{answer}");
+        }
     }
 
     proptest! {

@@ -87,6 +87,9 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         question.paths.extend(replica.env_file.clone());
         question.secrets.extend(replica.env_file.clone().filter(|path| !desired.files.contains_key(path)));
         question.units.extend(replica.replaces.iter().cloned());
+        if let Some(service) = fleet.services.get(&replica.service) {
+            question.paths.extend(paths::made_for(&fleet.name, &service.name, &service.state));
+        }
     }
     if let Some(nginx) = &desired.nginx {
         question.ports.extend([80, 443, nginx.digest_port]);

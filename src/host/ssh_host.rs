@@ -195,7 +195,7 @@ impl SshHost {
              [ {argument} != open ] || [ -e \"$deployment/undoing\" ] || exit 0\n\
              for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
                [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
-                 said=$(sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5)\n    \
+                 said=$(sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5 | tr '\\036' ' ')\n    \
                  [ \"$said\" ] || said=\"no reason is in $deployment/$phase/events: a full disk or a killed script; see journalctl -u $unit there, then: sudo sh $deployment/undo.sh\"\n    \
                  printf '%s\\n' \"$said\"\n    exit 1\n  }}\n\
              done",

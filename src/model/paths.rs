@@ -21,6 +21,12 @@ pub fn env_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
     format!("/etc/evenkeel/{fleet}/{service}@{port}.env")
 }
 
+/// The folders that systemd makes for a service and leaves to it: each of its states, and its cache.
+pub fn made_for(fleet: &FleetName, service: &ServiceName, states: &[String]) -> Vec<String> {
+    let states = states.iter().map(|state| format!("/var/lib/{fleet}/{service}/{state}"));
+    states.chain([format!("/var/cache/{fleet}/{service}")]).collect()
+}
+
 /// The folder whose files a service may name without a grant. Its administrator makes it; evenkeel never writes there.
 pub fn own_folder(fleet: &FleetName, service: &ServiceName) -> String {
     format!("/etc/evenkeel.d/{fleet}/{service}/")

@@ -1,7 +1,13 @@
 //! What is refused before anything is touched, and why.
 
 use super::instance::{Differ, NOT_ASKED};
-use crate::model::{finding::Finding, observation::LiveUnit, paths, seen::Seen};
+use crate::model::{
+    finding::Finding,
+    observation::{LiveFile, LiveUnit},
+    paths,
+    plan::Action,
+    seen::Seen,
+};
 
 /// Debian's packages that bring an nginx that runs.
 const NGINX_PACKAGES: [&str; 5] = ["nginx", "nginx-core", "nginx-extras", "nginx-full", "nginx-light"];
@@ -11,6 +17,7 @@ impl Differ<'_> {
         self.unfinished();
         self.users();
         self.programs();
+        self.state_folders();
         self.nginx_installed();
         self.way_in();
         self.ports();
@@ -46,6 +53,38 @@ impl Differ<'_> {
                         ),
                     );
                 }
+            }
+        }
+    }
+
+    /// systemd takes no link in the place of a folder that it makes for a unit, and does not start that.
+    fn state_folders(&mut self) {
+        let fleet = &self.inputs.fleet;
+        for replica in self.desired.replicas.values() {
+            let Some(service) = fleet.services.get(&replica.service) else { continue };
+            for path in paths::made_for(&fleet.name, &service.name, &service.state) {
+                let target = match self.live.files.get(&path) {
+                    Some(Seen::Known(LiveFile::Symlink { target })) => target,
+                    Some(Seen::Known(_) | Seen::Absent) => continue,
+                    Some(Seen::Unknown(why)) => {
+                        self.unknown.push(format!("{path}: {why}"));
+                        continue;
+                    }
+                    None => {
+                        self.unknown.push(format!("{path}: {NOT_ASKED}"));
+                        continue;
+                    }
+                };
+                let starts = self.steps.iter().any(|step| {
+                    matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit)
+                });
+                let message = format!("{path} is a link to {target}, and systemd starts no {} with that", replica.unit);
+                let hint = format!(
+                    "have the folder itself there: `rm {path}`, then `mount --bind {target} {path}`, and the same in /etc/fstab"
+                );
+                let (code, name) = ("state-is-link", self.name());
+                let finding = if starts { Finding::error(code, message) } else { Finding::warning(code, message) };
+                self.findings.push(finding.on(name).hint(hint));
             }
         }
     }

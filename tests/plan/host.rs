@@ -15,8 +15,8 @@ use evenkeel::{
         name::SiteName,
         nginx::{Answer, LiveNginx, NginxFiles, Proof},
         observation::{
-            Checked, Listener, LiveCertificate, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit, LiveVenv,
-            Observation, Stranger,
+            Checked, Installing, Listener, LiveCertificate, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit,
+            LiveVenv, Observation, Stranger,
         },
         plan::{Action, Before, Step},
         run::Tries,
@@ -91,6 +91,8 @@ pub struct Host {
     pub own_drop_ins: Vec<String>,
     /// Folders of evenkeel's.
     pub folders: BTreeMap<String, LiveFolder>,
+    /// What stands against an installation.
+    pub installing: Installing,
     /// Units that evenkeel comes in by.
     pub way_in: BTreeSet<String>,
     /// Certificates, by their path, that are not as they should be.
@@ -251,7 +253,7 @@ impl Host {
                 .iter()
                 .map(|name| (name.clone(), seen(self.packages.contains(name), "1.0".to_owned())))
                 .collect(),
-            installing: Default::default(),
+            installing: self.installing.clone(),
             users: question.users.iter().map(|name| (name.clone(), seen(self.users.contains(name), ()))).collect(),
             releases: question
                 .releases

@@ -164,6 +164,36 @@ fn an_env_file_whose_changes_cannot_be_seen_is_refused() {
     ");
 }
 
+/// systemd does not start a unit whose folder is a link; one that runs goes on until it is started again.
+#[test]
+fn a_state_folder_that_is_a_link_is_refused_where_its_service_starts() {
+    let path = "/var/lib/sophia/gong_mcp/gong".to_owned();
+    let linked = |host: &mut Host| _ = host.files.insert(path.clone(), Lies::Link("/srv/gong".to_owned()));
+    insta::assert_snapshot!(refused(World::empty(&example()).on("business-tools", linked), "business-tools"));
+    let plan = World::live(&example()).on("business-tools", linked).plan();
+    assert!(!plan.is_refused() && !plan.has_changes(), "{}", findings(&plan));
+    assert!(plan.findings.iter().any(|finding| finding.code == "state-is-link"), "{}", findings(&plan));
+}
+
+/// What an earlier installation left is said where something is to be installed, and stands in no other's way.
+#[test]
+fn what_dpkg_left_half_way_is_said_and_an_interrupted_dpkg_is_refused() {
+    let half = |host: &mut Host| {
+        host.packages.clear();
+        host.installing.half_way.insert("oddfail".to_owned(), "half-configured".to_owned());
+        host.installing.refused = Some("E: Unable to locate package nginx-light".to_owned());
+    };
+    let world = World::empty(&example()).on("ai-core", half);
+    let plan = world.plan();
+    assert!(!plan.is_refused(), "{}", findings(&plan));
+    insta::assert_snapshot!(findings(&plan));
+    let interrupted = |host: &mut Host| {
+        half(host);
+        host.installing.interrupted = true;
+    };
+    insta::assert_snapshot!(refused(World::empty(&example()).on("ai-core", interrupted), "ai-core"));
+}
+
 #[test]
 fn a_refused_plan_shows_what_would_have_been_done_and_says_that_it_was_not() {
     let changed = example().edit("services/gong_mcp.yaml", "ENVIRONMENT: prod", "ENVIRONMENT: test");
