@@ -4,6 +4,9 @@
 //! the tables. Keeps true: an answer is found in constant time and worked out only for a finding that is kept; it quotes
 //! a bounded part of what was written. Never does: reading a foreign key as one of ours.
 
+mod hosts;
+mod services;
+mod sites;
 mod value;
 mod words;
 
@@ -65,7 +68,14 @@ pub fn answer(place: &'static str, key: &str) -> Option<&'static Answer> {
     if key.len() > Budget::STANDARD.name_text {
         return None;
     }
-    ANSWERS.get(&(place, normal(key))).copied()
+    // `location /api/` is said with its argument.
+    let first = || key.split_once(' ').and_then(|(first, _)| ANSWERS.get(&(place, normal(first))));
+    ANSWERS.get(&(place, normal(key))).or_else(first).copied()
+}
+
+/// Whether others write below `key` what the mapping called `place` has itself.
+pub fn holds_the_rest(place: &str, key: &str) -> bool {
+    place == "Service" && words::HOLDS_THE_REST.contains(&key)
 }
 
 /// A line that gives `key` a value of the right shape in the mapping called `place`, made of `written` where that is
