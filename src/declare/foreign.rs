@@ -1,7 +1,7 @@
 //! Foreign words: keys that people know from Compose, Kamal, Ansible, systemd or nginx, and the line to write instead.
 //!
 //! Owns: which answer a key or a shape of value gets, and how the written value is put into it. `foreign/words.rs` has
-//! the tables. Keeps true: an answer is found in constant time and worked out only for a finding that is kept; it quotes
+//! the tables. Keeps true: an answer is found without a look at all of them, and worked out only for a finding that is kept; it quotes
 //! a bounded part of what was written. Never does: reading a foreign key as one of ours.
 
 mod hosts;
@@ -10,7 +10,7 @@ mod sites;
 mod value;
 mod words;
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use value::in_one_line;
 
@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-type Table<T> = LazyLock<HashMap<(&'static str, String), T>>;
+type Table<T> = LazyLock<BTreeMap<(&'static str, String), T>>;
 
 static ANSWERS: Table<&'static Answer> = LazyLock::new(|| {
     let of_place = |(places, answers): &(&'static str, &'static [Answer])| {
@@ -103,8 +103,8 @@ mod tests {
     use crate::declare::schema;
 
     /// The mappings of all schemas by name, with their keys.
-    fn mappings() -> HashMap<String, BTreeSet<String>> {
-        let mut found = HashMap::new();
+    fn mappings() -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = BTreeMap::new();
         for (_, text) in schema::schemas() {
             let root: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             let definitions = root["$defs"].as_object().into_iter().flatten().map(|(name, of)| (name.as_str(), of));
