@@ -267,11 +267,11 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T
     result
 }
 
-/// Runs what blocks, and may need a runtime of its own, from within a command's asynchronous part.
+/// Runs what blocks, and may need a runtime of its own, from within a command's asynchronous part, which waits: nothing
+/// else goes on there meanwhile.
 pub fn apart<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
-    let run = || std::thread::scope(|threads| threads.spawn(work).join());
-    let panicked = || Failure::new(ERROR, "internal error: a part of the command panicked");
-    tokio::task::block_in_place(run).unwrap_or_else(|_| Err(panicked()))
+    let ended = std::thread::scope(|threads| threads.spawn(work).join());
+    ended.unwrap_or_else(|_| Err(Failure::new(ERROR, "internal error: a part of the command panicked")))
 }
 
 #[cfg(test)]

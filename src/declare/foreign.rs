@@ -1,13 +1,16 @@
 //! Foreign words: keys that people know from Compose, Kamal, Ansible, systemd or nginx, and the line to write instead.
 //!
 //! Owns: which answer a key or a shape of value gets, and how the written value is put into it. `foreign/words.rs` has
-//! the tables. Keeps true: an answer is found in constant time and worked out only for a finding that is kept; it quotes
+//! the tables. Keeps true: an answer is found without a look at all of them, and worked out only for a finding that is kept; it quotes
 //! a bounded part of what was written. Never does: reading a foreign key as one of ours.
 
+mod hosts;
+mod services;
+mod sites;
 mod value;
 mod words;
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use value::in_one_line;
 
@@ -40,7 +43,7 @@ impl Answer {
     }
 }
 
-type Table<T> = LazyLock<HashMap<(&'static str, String), T>>;
+type Table<T> = LazyLock<BTreeMap<(&'static str, String), T>>;
 
 static ANSWERS: Table<&'static Answer> = LazyLock::new(|| {
     let of_place = |(places, answers): &(&'static str, &'static [Answer])| {
@@ -65,7 +68,14 @@ pub fn answer(place: &'static str, key: &str) -> Option<&'static Answer> {
     if key.len() > Budget::STANDARD.name_text {
         return None;
     }
-    ANSWERS.get(&(place, normal(key))).copied()
+    // `location /api/` is said with its argument.
+    let first = || key.split_once(' ').and_then(|(first, _)| ANSWERS.get(&(place, normal(first))));
+    ANSWERS.get(&(place, normal(key))).or_else(first).copied()
+}
+
+/// Whether others write below `key` what the mapping called `place` has itself.
+pub fn holds_the_rest(place: &str, key: &str) -> bool {
+    place == "Service" && words::HOLDS_THE_REST.contains(&key)
 }
 
 /// A line that gives `key` a value of the right shape in the mapping called `place`, made of `written` where that is
@@ -93,8 +103,8 @@ mod tests {
     use crate::declare::schema;
 
     /// The mappings of all schemas by name, with their keys.
-    fn mappings() -> HashMap<String, BTreeSet<String>> {
-        let mut found = HashMap::new();
+    fn mappings() -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = BTreeMap::new();
         for (_, text) in schema::schemas() {
             let root: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             let definitions = root["$defs"].as_object().into_iter().flatten().map(|(name, of)| (name.as_str(), of));

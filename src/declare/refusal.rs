@@ -148,6 +148,9 @@ impl<'a> Refusal<'a> {
         if key == MERGE {
             let merged = self.node.entry(key).map(|(_, merged)| merged_keys(merged)).unwrap_or_default();
             brought.extend(merged.into_iter().map(str::to_owned));
+        } else if foreign::holds_the_rest(self.name(), key) {
+            let required = self.schema.get("required").and_then(Json::as_array).into_iter().flatten();
+            brought.extend(required.filter_map(Json::as_str).map(str::to_owned));
         } else if let Some(answer) = foreign::answer(self.name(), key) {
             brought.extend(answer.brings().map(str::to_owned));
         } else if let Some(within) = self.one_below(key) {

@@ -78,11 +78,9 @@ fn entries(from: impl Read, budget: &Budget) -> Result<Tree, UnpackError> {
     let mut from = io::BufReader::with_capacity(BLOCK, from);
     let first = from.fill_buf().map_err(UnpackError::Broken)?;
     // The first bytes of a tar are a name: those of a program are none. So one that was compressed alone is told.
-    match ArchiveKind::of_bytes(first) {
-        kind @ (ArchiveKind::Program | ArchiveKind::Zip | ArchiveKind::DebianPackage | ArchiveKind::WebPage) => {
-            return Err(UnpackError::NoTar(kind));
-        }
-        _ => {}
+    let kind = ArchiveKind::of_bytes(first);
+    if matches!(kind, ArchiveKind::Program | ArchiveKind::Zip | ArchiveKind::DebianPackage | ArchiveKind::WebPage) {
+        return Err(UnpackError::NoTar(kind));
     }
     // A name may be as long as the archive says; only what is counted comes out.
     let (allowed, spent) = (Cell::new(HEADERS), Cell::new(false));

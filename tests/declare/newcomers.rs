@@ -57,6 +57,14 @@ fn a_compose_file_of_ten_keys_gets_ten_answers() {
 }
 
 #[test]
+fn a_whole_compose_file_is_told_to_be_one_for_each_service() {
+    let text = "version: \"3\"\nservices:\n  web: {image: nginx, ports: [\"80:80\"]}\nnetworks: {front: {}}\n";
+    let answers = [("version", "leave it out"), ("services", "services/NAME.yaml"), ("networks", "leave it out")];
+    assert_answers("services/a.yaml", text, &answers);
+    assert_eq!(found("services/a.yaml", text).len(), answers.len());
+}
+
+#[test]
 fn what_compose_and_others_write_at_length_is_answered_with_its_values() {
     let text = "\
 entrypoint: [\"python\", \"-m\", \"app server\"]
@@ -112,7 +120,7 @@ fn words_of_nginx_are_answered_in_a_site_and_in_a_route() {
     let text = "\
 server_name: www.example.org example.org
 listen: 80
-location: {/: {proxy_pass: \"http://app:8000\"}}
+location /: {proxy_pass: \"http://app:8000\"}
 root: /var/www/html
 ssl_certificate: /etc/ssl/a.pem
 client_max_body_size: 20m

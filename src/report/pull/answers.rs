@@ -18,10 +18,10 @@ pub const COMMANDS: [(Verb, &str); 9] = [
     ),
     (Verb::Apply, "Deploys what is merged now, without waiting for the next look."),
     (Verb::Rollback, "Opens a pull request that brings back what was deployed before."),
-    (Verb::Retry, "Tries again what failed and was put into quarantine."),
+    (Verb::Retry, "Tries again what failed and was put into quarantine. What follows is the reason."),
     (Verb::Cancel, "Ends the deployment that runs at the next safe step, and undoes it."),
     (Verb::Hold, "Keeps the environment as it is. What follows is the reason: `/evenkeel hold the demo`."),
-    (Verb::Resume, "Ends a hold."),
+    (Verb::Resume, "Ends a hold. What follows is the reason."),
     (Verb::Why, "Tells why a service or a site is as it is: `/evenkeel why service/NAME`."),
     (Verb::Help, "This."),
 ];
