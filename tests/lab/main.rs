@@ -122,7 +122,7 @@ const TESTS: &[Test] = tests! {
         a_broken_nginx_file_of_somebody_else_rolls_the_site_back,
         a_site_that_nginx_refuses_is_a_failure_of_the_commit,
         a_reload_that_nginx_does_not_follow_rolls_the_site_back,
-        a_journal_that_a_cut_left_within_a_line_is_undone,
+        a_journal_that_a_cut_left_within_a_line_or_empty_is_undone,
         of_units_that_start_as_one_each_that_fails_is_told,
         of_files_that_change_as_one_the_one_that_fails_is_told,
     }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     fleet::Fleet,
     trace::{self, Call},
-    world::{Host, World, wait_for},
+    world::{Host, World, assert_is, wait_for},
 };
 
 pub fn the_trace_of_a_host_is_read_as_it_is_written(_: &World) {
@@ -27,13 +27,16 @@ pub fn files_change_in_the_order_that_survives_a_cut(world: &World) {
     let manifest = "/var/lib/evenkeel/order/manifest";
     fleet.service("alpha", fleet.port(0), &["h1"], "env: {GREETING: hello}");
     fleet.service("beta", fleet.port(1), &["h1"], "");
+    fleet.service("delta", fleet.port(3), &["h1"], "env: {GREETING: hello}");
     fleet.write("frontend/index.html", "old");
     fleet.site("order", &["h1"], "frontend: {source: {path: frontend}}\nroutes: {/old/: {service: alpha}}");
     fleet.deploy().ends_with(0);
     let before = owned(&h1.run(&format!("cat {manifest}")));
 
-    // A unit, an environment, an nginx file and a link change; two files go, and two come.
-    fleet.service("alpha", fleet.port(0), &["h1"], "env: {GREETING: ahoy}\ndescription: A new one");
+    // Units, environments, an nginx file and a link change; two files go, and two come.
+    for (name, number) in [("alpha", 0), ("delta", 3)] {
+        fleet.service(name, fleet.port(number), &["h1"], "env: {GREETING: ahoy}\ndescription: A new one");
+    }
     fleet.remove("services/beta.yaml");
     fleet.service("gamma", fleet.port(2), &["h1"], "");
     fleet.write("frontend/index.html", "new");
@@ -46,6 +49,8 @@ pub fn files_change_in_the_order_that_survives_a_cut(world: &World) {
     let after = owned(&h1.run(&format!("cat {manifest}")));
     let story = Story { manifest, before, after, calls: &calls };
     assert!(story.removed().len() >= 2 && story.renamed().len() >= 8, "too little was traced:\n{}", story.told());
+    // Two services change, and one comes: with a unit and an environment each.
+    assert_is("how many files change as one", story.largest_group(), 6);
     assert!(story.breaches().is_empty(), "{}\nin\n{}", story.breaches().join("\n"), story.told());
 
     // Without any one of what was synced the order would not hold, and this test would see it.
@@ -136,6 +141,14 @@ impl Story<'_> {
             self.changes(call).is_none_or(|changed| is_group && changed != self.manifest)
         });
         until.into_iter().any(|call| *call == folder)
+    }
+
+    /// The most changes that have no sync of a folder between them.
+    fn largest_group(&self) -> usize {
+        let between = |call: &Call| matches!(call, Call::Synced(path) if self.is_folder(path));
+        let groups =
+            self.calls.split(between).map(|calls| calls.iter().filter(|call| self.changes(call).is_some()).count());
+        groups.max().unwrap_or_default()
     }
 
     /// Whether something owned lies in the folder.

@@ -63,7 +63,7 @@ pub fn what_was_finished_when_power_went_is_not_undone(world: &World) {
     assert_is("the newest generation", fleet.newest("/generation"), 2);
 }
 
-pub fn a_journal_that_a_cut_left_within_a_line_is_undone(world: &World) {
+pub fn a_journal_that_a_cut_left_within_a_line_or_empty_is_undone(world: &World) {
     let fleet = Fleet::new(world, "cheaptorn");
     let (h1, port) = (world.host("h1"), fleet.port(0));
     fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
@@ -83,6 +83,15 @@ pub fn a_journal_that_a_cut_left_within_a_line_is_undone(world: &World) {
     assert_same(&contents, &world.contents());
     assert_is("what runs", fleet.invocations(), before);
     assert_is("whether it is open", h1.exists("/var/lib/evenkeel/cheaptorn/open"), false);
+
+    // The third was cut off before it was the last that began here: its journal was made, and is empty.
+    h1.run(
+        "cd /var/lib/evenkeel/cheaptorn && rm -r deployments/2 && echo 1 >last && mkdir -p deployments/3/1
+         sed \"s/^name='1'$/name='3'/\" deployments/1/undo.sh >deployments/3/undo.sh && : >deployments/3/1/journal
+         sh deployments/3/undo.sh",
+    );
+    assert_is("whether it is undone", h1.exists("/var/lib/evenkeel/cheaptorn/deployments/3/undone"), true);
+    assert_same(&contents, &world.contents());
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 

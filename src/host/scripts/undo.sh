@@ -285,10 +285,16 @@ undo_phase() { # PHASE
   if [ -e "$directory/not-running" ]; then run_again && rm -f -- "$directory/not-running"; fi
 }
 
-# What was begun here later lies over this by now, unless it is undone.
+# Before a deployment has a line in a journal it has changed nothing.
+has_changed() {
+  for number in $(phases); do [ -s "$deployment/$number/journal" ] && return 0; done
+  return 1
+}
+# What was begun here later lies over this by now, unless it is undone. One that was cut off before it was the last to
+# begin has nothing to put back.
 last=
 [ -e "$base/last" ] && read -r last <"$base/last"
-if [ "${last:-$name}" != "$name" ] && [ ! -e "$base/deployments/$last/undone" ] && [ ! -e "$deployment/undone" ]; then
+if [ "${last:-$name}" != "$name" ] && [ ! -e "$base/deployments/$last/undone" ] && [ ! -e "$deployment/undone" ] && has_changed; then
   for phase in $(phases); do
     events=$deployment/$phase/events
     trouble "deployment $name" "deployment $last was begun here since; this one cannot be undone any more"
