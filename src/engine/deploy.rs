@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Prepared, Watch,
     halt::Halting,
-    health::{Started, await_healthy},
+    health::{NotHealthy, Started, await_healthy},
     look::Hosts,
     reconcile::lock,
     stage::Stage,
@@ -210,7 +210,7 @@ impl<H: Host> Deployment<'_, H> {
         let waits = steps.iter().map(|step| async move {
             let healthy = Box::pin(await_healthy(host.as_ref(), name, step, Started::Now, self.watch));
             let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
-            healthy.map_err(|why| (step, why))
+            healthy.map_err(|failed| (step, failed))
         });
         let results = tokio::select! {
             biased;
@@ -223,15 +223,10 @@ impl<H: Host> Deployment<'_, H> {
         };
         match results.into_iter().find_map(Result::err) {
             None => Ok(()),
-            Some((step, why)) => {
+            Some((step, NotHealthy { why, cause })) => {
+                let (instance, step_id) = (name.clone(), step.id.clone());
                 let message = format!("{}: {why}", step.resource);
-                let failure = Failure {
-                    instance: name.clone(),
-                    step: step.id.clone(),
-                    message,
-                    cause: Cause::Step,
-                    log: Vec::new(),
-                };
+                let failure = Failure { instance, step: step_id, message, cause, log: Vec::new() };
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }

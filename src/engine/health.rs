@@ -13,6 +13,7 @@ use crate::{
     model::{
         fleet,
         name::InstanceName,
+        outcome::Cause,
         plan::{Action, Step},
         run::{FAILED_STARTS, RESTART_PAUSE, Run, SETTLE},
     },
@@ -63,14 +64,23 @@ pub enum Started {
     Before,
 }
 
-/// Waits until healthy. The error says what the last check said.
+/// Why a replica was not seen to be healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotHealthy {
+    /// What the last check said.
+    pub why: String,
+    /// [`Cause::Step`], or [`Cause::Host`] where the service itself was never heard of.
+    pub cause: Cause,
+}
+
+/// Waits until healthy.
 pub async fn await_healthy<H: Host>(
     host: &H,
     instance: &InstanceName,
     step: &Step,
     started: Started,
     watch: &Watch,
-) -> Result<(), String> {
+) -> Result<(), NotHealthy> {
     let Some((check, declared)) = check_of(step) else { return Ok(()) };
     let began = Instant::now();
     let service = step.resource.to_string();
@@ -84,10 +94,10 @@ pub async fn await_healthy<H: Host>(
                 watch(Event::Healthy { instance: instance.clone(), service, after_ms });
                 return Ok(());
             }
-            Verdict::Failed(why) => {
+            Verdict::Failed(NotHealthy { why, cause }) => {
                 let why = format!("not healthy after {:.1} s: {why}", began.elapsed().as_secs_f64());
                 watch(Event::Unhealthy { instance: instance.clone(), service, why: why.clone() });
-                return Err(why);
+                return Err(NotHealthy { why, cause });
             }
             Verdict::NotYet => declared.interval.0,
             Verdict::Settling(rest) => declared.interval.0.min(SETTLING_PAUSE).min(rest),
@@ -104,7 +114,7 @@ enum Verdict {
     NotYet,
     /// The process has to show that it stays up, for so long yet.
     Settling(Duration),
-    Failed(String),
+    Failed(NotHealthy),
 }
 
 /// Judges one check after the other.
@@ -128,9 +138,10 @@ impl<'a> Judge<'a> {
     fn judge(&mut self, checkup: &Checkup, elapsed: Duration) -> Verdict {
         let run = checkup.run.as_ref();
         let earlier = run.map(|run| *self.earlier.get_or_insert(run.tries.restarts)).unwrap_or_default();
-        if let Some(why) = run.and_then(|run| gave_out(run, earlier, &checkup.health)) {
-            return Verdict::Failed(why);
+        if let Some(failed) = run.and_then(|run| gave_out(run, earlier, &checkup.health)) {
+            return Verdict::Failed(failed);
         }
+        let mut cause = Cause::Step;
         let declared = self.declared;
         let why = match &checkup.health {
             Health::Healthy => {
@@ -152,12 +163,13 @@ impl<'a> Judge<'a> {
             Health::Unknown(why) if elapsed < declared.start_period.0 + UNKNOWN_LIMIT => why.clone(),
             Health::Unknown(why) => {
                 self.failures = declared.retries + 1;
+                cause = Cause::Host;
                 format!("its health cannot be told: {why}")
             }
         };
         self.passed_at = None;
         match run {
-            _ if self.failures > declared.retries => Verdict::Failed(why),
+            _ if self.failures > declared.retries => Verdict::Failed(NotHealthy { why, cause }),
             Some(run) if run.failed_starts(earlier) > 0 => Verdict::Settling(SETTLING_PAUSE),
             _ => Verdict::NotYet,
         }
@@ -165,7 +177,7 @@ impl<'a> Judge<'a> {
 }
 
 /// Why no later check can pass: starts that failed one after the other, or systemd does not try again.
-fn gave_out(run: &Run, earlier: u32, health: &Health) -> Option<String> {
+fn gave_out(run: &Run, earlier: u32, health: &Health) -> Option<NotHealthy> {
     let failed = run.failed_starts(earlier);
     if failed < FAILED_STARTS && !run.is_given_up() {
         return None;
@@ -175,13 +187,18 @@ fn gave_out(run: &Run, earlier: u32, health: &Health) -> Option<String> {
         Health::Healthy | Health::Unknown(_) => format!("the unit is {}", run.told()),
     };
     let starts = if failed == 1 { "its start failed".to_owned() } else { format!("{failed} starts in a row failed") };
-    Some(format!("{starts}: {why}"))
+    let cause = if run.was_not_set_up() { Cause::Host } else { Cause::Step };
+    Some(NotHealthy { why: format!("{starts}: {why}"), cause })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{fleet::Check, quantity::Span, run::Tries};
+
+    fn failed(why: &str) -> Verdict {
+        Verdict::Failed(NotHealthy { why: why.to_owned(), cause: Cause::Step })
+    }
 
     fn seconds(number: u64) -> Duration {
         Duration::from_secs(number)
@@ -242,7 +259,9 @@ mod tests {
     #[test]
     fn three_failed_starts_in_a_row_are_an_answer_at_once() {
         let verdicts = judged(10, Started::Now, [(1, ended(0)), (4, ended(1)), (5, passed(2, 0)), (7, ended(2))]);
-        let Some((Verdict::Failed(why), before)) = verdicts.split_last() else { panic!("{verdicts:?}") };
+        let Some((Verdict::Failed(NotHealthy { why, .. }), before)) = verdicts.split_last() else {
+            panic!("{verdicts:?}")
+        };
         assert!(before.iter().all(|verdict| matches!(verdict, Verdict::Settling(_))), "{before:?}");
         assert!(why.starts_with("3 starts in a row failed: it is activating"), "{why}");
         // Also where all of them were over before anybody looked.
@@ -260,10 +279,7 @@ mod tests {
     fn what_systemd_gives_up_is_an_answer_at_once() {
         let health = Health::Unhealthy("it is failed".to_owned());
         let checkup = Checkup { health, run: Some(run("failed", "failed", 0, None)) };
-        assert_eq!(
-            judged(0, Started::Now, [(1, checkup)]),
-            [Verdict::Failed("its start failed: it is failed".to_owned())]
-        );
+        assert_eq!(judged(0, Started::Now, [(1, checkup)]), [failed("its start failed: it is failed")]);
     }
 
     #[test]
@@ -272,10 +288,10 @@ mod tests {
             || Checkup { health: Health::Unhealthy("500".to_owned()), run: Some(run("active", "running", 0, Some(1))) };
         let verdicts = judged(0, Started::Now, [5, 30, 31, 32, 33].map(|after| (after, sick())));
         assert_eq!(verdicts[..4], [const { Verdict::NotYet }; 4]);
-        assert_eq!(verdicts[4], Verdict::Failed("500".to_owned()));
+        assert_eq!(verdicts[4], failed("500"));
         let unknown = || Checkup::from(Health::Unknown("no tunnel".to_owned()));
         let verdicts = judged(0, Started::Now, [(33, unknown()), (89, unknown()), (90, unknown())]);
         assert_eq!(verdicts[..2], [Verdict::NotYet, Verdict::NotYet]);
-        assert!(matches!(&verdicts[2], Verdict::Failed(_)));
+        assert!(matches!(&verdicts[2], Verdict::Failed(NotHealthy { cause: Cause::Host, .. })), "{verdicts:?}");
     }
 }

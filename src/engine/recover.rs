@@ -217,11 +217,11 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             let host = self.hosts.get(name)?;
             Some(async move {
                 let healthy = await_healthy(host.as_ref(), name, &step, Started::Before, self.watch).await;
-                healthy.map_err(|why| Failure {
+                healthy.map_err(|failed| Failure {
                     instance: name.clone(),
                     step: format!("{name}/{}/await-health", step.resource),
-                    message: format!("{}: {why}", step.resource),
-                    cause: Cause::Step,
+                    message: format!("{}: {}", step.resource, failed.why),
+                    cause: failed.cause,
                     log: Vec::new(),
                 })
             })

@@ -54,6 +54,13 @@ impl Run {
         self.active == "failed"
     }
 
+    /// Whether systemd could not set the process up, for something on the host. Source: systemd.exec(5), "Process Exit
+    /// Codes": it keeps 200 to 245 for that; the program (203) and its user (217) are what the unit names.
+    pub fn was_not_set_up(&self) -> bool {
+        self.tries.result == "exit-code"
+            && self.tries.status.parse().is_ok_and(|status| matches!(status, 200..=245) && !matches!(status, 203 | 217))
+    }
+
     /// How many starts in a row ended too early, where `before` of systemd's restarts had been made earlier.
     pub fn failed_starts(&self, before: u32) -> u32 {
         self.tries.restarts.saturating_sub(before) + u32::from(self.is_restarting() || self.is_given_up())
@@ -112,6 +119,18 @@ mod tests {
         assert!(!run("active", "running", 1, Some(1)).is_failing());
         assert!(!run("active", "running", 3, None).is_failing(), "nobody asked since when");
         assert!(!run("activating", "start", 0, None).is_failing());
+    }
+
+    #[test]
+    fn what_systemd_cannot_set_up_is_told_from_what_a_program_ends_with() {
+        let ended = |result: &str, status: &str| {
+            let run = run("activating", "auto-restart", 1, None);
+            let tries = Tries { result: result.to_owned(), status: status.to_owned(), ..run.tries };
+            Run { tries, ..run }.was_not_set_up()
+        };
+        assert!(ended("exit-code", "200") && ended("exit-code", "226"));
+        assert!(!ended("exit-code", "203") && !ended("exit-code", "217"), "the unit names the program and its user");
+        assert!(!ended("exit-code", "1") && !ended("signal", "11") && !ended("exit-code", "246") && !ended("", ""));
     }
 
     #[test]
