@@ -151,8 +151,8 @@ pub enum ConnectError {
          have its sshd_config ask {user} for a key alone: `Match User {user}` with `AuthenticationMethods publickey`"
     )]
     SecondFactor { address: SocketAddr, user: String, key: String, more: String },
-    #[error("{user}@{address} ends the login, having been shown {key}: {said}; {next}")]
-    Denied { address: SocketAddr, user: String, key: String, said: String, next: String },
+    #[error("{user}@{address} ends the login, having been shown {key}: {why}")]
+    Denied { address: SocketAddr, user: String, key: String, why: String },
     #[error("{address} ended the connection while logging in: {why}")]
     Protocol { address: SocketAddr, why: String },
     #[error(
@@ -400,8 +400,9 @@ fn judge(
     if session.is_closed() {
         let said = lock(heard).words();
         let next = after_denial(&said, &user);
-        let said = if said.is_empty() { "it says nothing".to_owned() } else { said };
-        return Err(ConnectError::Denied { address, user, key, said, next });
+        let said = if said.is_empty() { "it says nothing" } else { &said };
+        let why = format!("{said}; {next}");
+        return Err(ConnectError::Denied { address, user, key, why });
     }
     if !remaining.contains(&MethodKind::PublicKey) {
         *takes =

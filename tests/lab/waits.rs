@@ -121,8 +121,8 @@ pub fn the_log_tells_each_sync_with_its_parts(world: &World) {
     fleet.is_live(&commit);
     let synced = wait_for("a sync in the log", || {
         let lines = running.log();
-        let records = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        records.filter(|record| record["apply_ms"].as_u64().is_some_and(|ms| ms > 0)).last()
+        let mut records = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        records.rfind(|record| record["apply_ms"].as_u64().is_some_and(|ms| ms > 0))
     });
     assert_is("its environment", synced["environment"].as_str(), Some("test"));
     let parts = ["read_ms", "probe_ms", "plan_ms", "apply_ms", "record_ms"];
