@@ -261,5 +261,5 @@ fn spent(floor: &Floor<'_>, instance: &str, script: &str) -> Result<Duration> {
     Ok(Duration::from_millis(10) * ticks / LOOKS as u32)
 }
 
-/// What a look took when this was first measured was 2.1 times as much; on another machine and systemd it is a little more.
-const LOOK_LIMIT: f64 = 2.4;
+/// Twice was measured 2.1 and 2.3 on a machine that did other things, too.
+const LOOK_LIMIT: f64 = 2.6;
