@@ -136,7 +136,7 @@ pub fn on_one_host(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Resul
     let beside = "units, reload, restart by a script";
     table.compare("a first deployment of 50 services on one host", (first, restart), beside, 1.5, None);
     table.compare("one change to 50 services on one host", (change, restart), beside, 1.5, None);
-    floor.run(&instance, &format!("systemctl disable --now {}-*", fleet.name)).map(drop)
+    floor.run(&instance, &format!("systemctl stop '{}-*'", fleet.name)).map(drop)
 }
 
 /// Of `==> NAME <==` and its lines, for each unit.
