@@ -136,7 +136,7 @@ pub fn on_one_host(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Resul
     let beside = "units, reload, restart by a script";
     table.compare("a first deployment of 50 services on one host", (first, restart), beside, 1.5, None);
     table.compare("one change to 50 services on one host", (change, restart), beside, 1.5, None);
-    floor.run(&instance, &format!("systemctl disable --now {}-*", fleet.name)).map(drop)
+    floor.run(&instance, &format!("systemctl stop '{}-*'", fleet.name)).map(drop)
 }
 
 /// Of `==> NAME <==` and its lines, for each unit.
@@ -261,5 +261,5 @@ fn spent(floor: &Floor<'_>, instance: &str, script: &str) -> Result<Duration> {
     Ok(Duration::from_millis(10) * ticks / LOOKS as u32)
 }
 
-/// What a look took when this was first measured was 2.1 times as much; on another machine and systemd it is a little more.
-const LOOK_LIMIT: f64 = 2.4;
+/// Twice was measured 2.1 and 2.3 on a machine that did other things, too.
+const LOOK_LIMIT: f64 = 2.6;
