@@ -203,7 +203,7 @@ fn a_crash_loop_is_drift_that_is_told_and_no_step() {
     business-tools drift: service/gong_mcp has drifted: sophia-gong_mcp@8100.service is activating (auto-restart): its last run ended with status 1; systemd has started it again 7 times
       hint: see why it ends: `journalctl -u sophia-gong_mcp@8100.service` on the instance
     ");
-    assert!(shown(&plan).contains("Drift: 1 resource on 1 of 5 instances left as it is"), "{}", shown(&plan));
+    assert!(shown(&plan).contains("Not as declared, and left so: 1 resource on 1 of 5 instances"), "{}", shown(&plan));
 }
 
 #[test]
