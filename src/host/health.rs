@@ -215,10 +215,14 @@ mod tests {
         let port = listener.local_addr().unwrap().port().to_string();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 500];
-            let length = stream.read(&mut request).unwrap();
+            // bash sends line by line.
+            let (mut request, mut piece) = (Vec::new(), [0; 500]);
+            while !request.ends_with(b"\r\n\r\n") {
+                let length = stream.read(&mut piece).unwrap();
+                request.extend_from_slice(&piece[..length]);
+            }
             stream.write_all(answer.as_bytes()).unwrap();
-            String::from_utf8_lossy(&request[..length]).into_owned()
+            String::from_utf8_lossy(&request).into_owned()
         });
         let status = Command::new("bash").args(["-c", BASH_GET, &port, "/a%2Fb?c=d"]).output().unwrap().status;
         (status.code(), server.join().unwrap())
