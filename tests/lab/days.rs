@@ -117,7 +117,7 @@ pub fn a_read_only_file_system_rolls_back(world: &World) {
     fleet.service("alpha", port, &["h1", "h2"], "resources: {memory: 64M}");
     fleet.service("beta", fleet.port(1), &["h1", "h2"], "");
     let failed = fleet.deploy().ends_with(3);
-    says(&failed.said, &["h1", folder, "Read-only file system"]);
+    says(&failed.said, &["h1", folder, "cannot write"]);
     drop(read_only);
     assert_same(&before, &world.contents());
     assert_is("the outcome", fleet.newest("/outcome"), "rolled-back");
