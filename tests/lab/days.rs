@@ -308,12 +308,15 @@ pub fn a_network_that_blinks_again_and_again_lets_the_deployment_complete(world:
     let _reconciler = fleet.reconcile();
     fleet.is_live(&commit);
     let commit = declare("ahoy");
-    // One restart after the other, in one phase; at each the connection breaks.
-    for restarts in 1..=3 {
-        let begun = format!(
-            "[ $(cat /var/lib/evenkeel/blinks/deployments/2/*/events | grep -c '^started.*restart') = {restarts} ]"
+    // All of them stop at once, for longer than a host may be lost; meanwhile the connection breaks again and again.
+    let unit = fleet.unit("alpha", fleet.port(0));
+    for seconds in [1, 4, 7] {
+        let stops = format!(
+            "[ \"$(systemctl show --value -p ActiveState '{unit}')\" = deactivating ] &&
+             since=$(systemctl show --value -p StateChangeTimestampMonotonic '{unit}') &&
+             [ $(($(python3 -c 'import time; print(int(time.monotonic()))') - since / 1000000)) -ge {seconds} ]"
         );
-        wait_for("another restart", || h5.succeeds(&begun).then_some(()));
+        wait_for("the stop to go on", || h5.succeeds(&stops).then_some(()));
         h5.run("pkill -u ubuntu sshd");
     }
     fleet.is_live(&commit);
