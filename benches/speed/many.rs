@@ -53,7 +53,7 @@ impl Fleet {
         fleet.git(&["init", "--quiet", "--initial-branch=main"])?;
         fleet.write(
             "fleet.yaml",
-            &format!("name: {name}\nssh: {{user: ubuntu}}\ndefaults: {{user: ubuntu, health: {{interval: 200ms}}}}\n"),
+            &format!("name: {name}\nssh: {{user: ubuntu}}\ndefaults: {{user: ubuntu, health: {{interval: 200ms, settle: 0s}}}}\n"),
         )?;
         fleet.write("environments/bench.yaml", "branch: main\n")?;
         fleet.write("program/server.py", PROGRAM)?;
