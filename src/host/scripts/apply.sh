@@ -1,8 +1,8 @@
 # What the steps of a phase do on a host. Run by the host's systemd as a transient unit, so that it goes
 # on, or is undone, without the controller. Set before: base, name and generation (of this deployment),
-# directory and events (of this phase of it), kept_units (patterns, where a unit is replaced). Order, always: the manifest owns a path before the path changes;
-# what is replaced is kept and synced before it is replaced; a file is written beside its place, synced, and
-# renamed.
+# directory and events (of this phase of it), kept_units (patterns, where a unit is replaced). Order, always: the
+# manifest owns a path before the path changes; what is replaced is kept and synced before it is replaced; a file is
+# written beside its place, synced, and renamed.
 #
 # To start a program, and to wait for a disk, takes longer than all that the shell does by itself. So steps of one
 # kind that follow one another are carried out as one (`together`).
