@@ -16,6 +16,7 @@ mod patience;
 mod probe;
 mod progress;
 mod proof;
+mod proof_queue;
 mod quote;
 mod releases;
 mod scripts;

@@ -22,13 +22,30 @@ pub(super) enum Asked {
     Deaf,
 }
 
-/// Its state, since when its process runs, who listens on its port, and of each of those the control group; of those of
-/// another group the command line and age, too.
-pub(super) fn script(check: &HealthCheck) -> String {
-    // What is checked by a command may have no port.
-    let asked = if matches!(check.check, Check::Exec(_)) { "" } else { "yes" };
-    let variables = [("unit", check.unit.as_str()), ("port", &check.port.to_string()), ("asked", asked)];
-    variables.map(|(name, value)| assign(name, value)).concat() + &script!("proof.sh")
+/// Of whom it is asked how it runs, and who has its port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Replica {
+    unit: String,
+    port: u16,
+    /// Whether who has the port matters although the unit runs: what is checked by a command may have no port.
+    has_port: bool,
+}
+
+impl Replica {
+    pub fn of(check: &HealthCheck) -> Self {
+        let has_port = !matches!(check.check, Check::Exec(_));
+        Self { unit: check.unit.clone(), port: check.port, has_port }
+    }
+}
+
+/// Asks of each its state, since when its process runs, who listens on its port, and of each of those the control group; of
+/// those of another group the command line and age, too.
+pub(super) fn script(replicas: &[Replica]) -> String {
+    let listed = |one: &dyn Fn(&Replica) -> String| replicas.iter().map(one).collect::<Vec<_>>().join(" ");
+    let units = listed(&|replica| replica.unit.clone());
+    let asked =
+        listed(&|Replica { unit, port, has_port }| format!("{unit} {port} {}", if *has_port { "yes" } else { "no" }));
+    assign("units", &units) + &assign("replicas", &asked) + &script!("proof.sh")
 }
 
 /// What that says of a service, beside what came of asking it.
@@ -44,7 +61,7 @@ pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
         failed => failed.clone(),
     };
     let unhealthy = |why: String| Health::Unhealthy(text::of_host(&why));
-    let Some(run) = run(said) else {
+    let Some(run) = run(unit, said) else {
         return Checkup { health: unless_failed(format!("systemd does not tell the state of {unit}")), run: None };
     };
     let holders = holders(port, said);
@@ -69,11 +86,14 @@ pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
 }
 
 /// None where systemd did not answer.
-fn run(said: &str) -> Option<Run> {
-    let fields: HashMap<&str, &str> = said.lines().filter_map(|line| line.split_once('=')).collect();
+fn run(unit: &str, said: &str) -> Option<Run> {
+    let block = || said.lines().skip_while(|line| line.strip_prefix("unit ") != Some(unit)).skip(1);
+    let block = || block().take_while(|line| !line.starts_with("unit ") && !line.starts_with("uptime "));
+    let fields: HashMap<&str, &str> = block().filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
     let (active, sub) = (field("ActiveState"), field("SubState"));
-    let tries = parse::tries(&fields, line(said, "main ").and_then(|stat| age(stat, said)));
+    let main = block().find_map(|line| line.strip_prefix("main "));
+    let tries = parse::tries(&fields, main.and_then(|stat| age(stat, said)));
     (!active.is_empty()).then_some(Run { active, sub, tries })
 }
 
@@ -141,7 +161,7 @@ mod tests {
         }
     }
 
-    const ACTIVE: &str = "ActiveState=active\nSubState=running\nNRestarts=0\n";
+    const ACTIVE: &str = "unit odd-hello@8100.service\nActiveState=active\nSubState=running\nNRestarts=0\n";
     const OURS: &str =
         "7 /system.slice/system-odd\\x2dhello.slice/odd-hello@8100.service\n9 /system.slice/legacy.service\n";
 
@@ -191,8 +211,7 @@ mod tests {
 
     #[test]
     fn a_unit_that_is_started_again_and_again_is_not_healthy_and_it_is_said_who_has_its_port() {
-        let restarting =
-            "ActiveState=activating\nSubState=auto-restart\nNRestarts=4\nResult=exit-code\nExecMainStatus=1\n";
+        let restarting = "unit odd-hello@8100.service\nActiveState=activating\nSubState=auto-restart\nNRestarts=4\nResult=exit-code\nExecMainStatus=1\n";
         let stranger = format!("uptime 1200.00\nstranger 9\t{}\tpython3 app.py --token hunter2 \t\n", began());
         let Health::Unhealthy(why) = said(&format!("{restarting}{stranger}"), &[listener("0.0.0.0", "python3", 9)])
         else {
@@ -211,11 +230,26 @@ mod tests {
 
     #[test]
     fn since_when_the_main_process_runs_is_read_from_the_kernel() {
-        let said = format!("{ACTIVE}uptime 1200.50\nmain {}\n", began());
+        let said = format!("{ACTIVE}main {}\nuptime 1200.50\n", began());
         let run = judge(&check(Check::Tcp), healthy(), &said).run.expect("its state is told");
         assert_eq!(run.tries.runs_for, Some(Duration::from_millis(700_500)));
         let run = judge(&check(Check::Tcp), healthy(), ACTIVE).run.expect("its state is told");
         assert_eq!(run.tries.runs_for, None);
+    }
+
+    #[test]
+    fn of_an_answer_about_many_each_is_told_its_own() {
+        let other = "unit odd-other@8200.service\nActiveState=failed\nSubState=failed\nNRestarts=7\nmain 1 2\n";
+        let listeners = listener("0.0.0.0", "python3", 7);
+        for said in [
+            format!("{other}{ACTIVE}uptime 9.0\n{listeners}{OURS}"),
+            format!("{ACTIVE}{other}uptime 9.0\n{listeners}{OURS}"),
+        ] {
+            let checkup = judge(&check(Check::Tcp), healthy(), &said);
+            assert_eq!(checkup.health, Health::Healthy);
+            assert_eq!(checkup.run.map(|run| run.tries.restarts), Some(0));
+        }
+        assert!(matches!(judged(Check::Tcp, healthy(), other), Health::Unknown(_)));
     }
 
     #[test]

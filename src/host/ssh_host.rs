@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -20,7 +20,8 @@ use super::{
     parse,
     patience::Patience,
     progress::Progress,
-    proof::{self, Asked},
+    proof::{self, Asked, Replica},
+    proof_queue::ProofQueue,
     quote::{assign, word},
     releases,
     scripts::script,
@@ -52,6 +53,9 @@ pub struct SshHost {
     target: Target,
     jumps: Jumps,
     connection: Mutex<Option<Connection>>,
+    /// Of the connection that is open, for what goes beside its shell.
+    session: std::sync::Mutex<Weak<Session>>,
+    proofs: ProofQueue,
     remembered: Mutex<Remembered>,
     /// What is waited for there, and since when.
     waits_for: std::sync::Mutex<Option<(String, Instant)>>,
@@ -74,6 +78,8 @@ impl SshHost {
             target,
             jumps: jumps.clone(),
             connection: Mutex::new(None),
+            session: Default::default(),
+            proofs: Default::default(),
             remembered: Default::default(),
             waits_for: Default::default(),
         }
@@ -142,17 +148,22 @@ impl SshHost {
                     OpeningError::Late(why) => HostError::Slow { why },
                     OpeningError::Refused(why) => HostError::NoRoot { why },
                 })?;
-                Ok(slot.insert(Connection { session: Arc::new(session), shell }))
+                let session = Arc::new(session);
+                *lock(&self.session) = Arc::downgrade(&session);
+                Ok(slot.insert(Connection { session, shell }))
             }
         }
     }
 
     /// Beside what came of asking a service: how its unit runs, and whether it is its process that answered.
     async fn proven(&self, check: &HealthCheck, asked: Asked) -> Checkup {
-        let said = self.must("asking whose answer it is", &proof::script(check), b"", PROBE_LIMIT).await;
-        match (said, asked) {
-            (Ok(answer), asked) => proof::judge(check, asked, &String::from_utf8_lossy(&answer.output)),
-            (Err(error), Asked::Answer(Health::Healthy)) => Health::Unknown(error.to_string()).into(),
+        let said = self.proofs.ask(Replica::of(check), async |replicas| {
+            let said = self.must("asking whose answer it is", &proof::script(&replicas), b"", PROBE_LIMIT).await;
+            said.map(|answer| String::from_utf8_lossy(&answer.output).into()).map_err(|error| error.to_string().into())
+        });
+        match (said.await, asked) {
+            (Ok(said), asked) => proof::judge(check, asked, &said),
+            (Err(why), Asked::Answer(Health::Healthy)) => Health::Unknown(why.to_string()).into(),
             (Err(_), Asked::Answer(health)) => health.into(),
             (Err(_), Asked::Deaf) => health::deaf(check.port, None).into(),
         }
@@ -231,6 +242,10 @@ impl SshHost {
     }
 
     async fn session(&self) -> Result<Arc<Session>, HostError> {
+        let open = lock(&self.session).upgrade().filter(|session| !session.is_closed());
+        if let Some(session) = open {
+            return Ok(session);
+        }
         let mut slot = self.connection.lock().await;
         Ok(self.connected(&mut slot).await?.session.clone())
     }

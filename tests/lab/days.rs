@@ -67,11 +67,7 @@ pub fn a_login_that_lacks_something_is_told_with_the_next_move(world: &World) {
 pub fn a_clock_that_is_a_day_ahead_changes_nothing(world: &World) {
     let fleet = Fleet::new(world, "clock");
     let (h1, port) = (world.host("h1"), fleet.port(0));
-    let _ahead = h1.until_dropped(
-        "mv /usr/bin/date /usr/bin/date.real
-         printf '#!/bin/sh\\nexec /usr/bin/date.real -d tomorrow \"$@\"\\n' >/usr/bin/date && chmod +x /usr/bin/date",
-        "mv /usr/bin/date.real /usr/bin/date",
-    );
+    let _ahead = h1.wraps("date", "exec \"$real\" -d tomorrow \"$@\"");
     fleet.service("alpha", port, &["h1", "h2"], "env: {GREETING: hello}");
     fleet.deploy().ends_with(0);
     fleet.service("alpha", port, &["h1", "h2"], "env: {GREETING: ahoy}");

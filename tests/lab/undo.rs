@@ -255,14 +255,10 @@ pub fn what_an_undo_cannot_start_again_is_started_by_the_next_apply(world: &Worl
     fleet.deploy().ends_with(0);
 
     // Nothing is started again while the old environment lies there.
-    let broken = h1.until_dropped(
-        "mv /usr/bin/systemctl /usr/bin/systemctl.real
-         cat >/usr/bin/systemctl <<'END' && chmod +x /usr/bin/systemctl
-#!/bin/sh
-case \"$*\" in 'restart -- '*) if grep -q hello /etc/evenkeel/stuck/*; then echo 'no way to the bus'; exit 1; fi ;; esac
-exec /usr/bin/systemctl.real \"$@\"
-END",
-        "mv /usr/bin/systemctl.real /usr/bin/systemctl",
+    let broken = h1.wraps(
+        "systemctl",
+        "case \"$*\" in 'restart -- '*) if grep -q hello /etc/evenkeel/stuck/*; then echo 'no way to the bus'; exit 1; fi ;; esac
+exec \"$real\" \"$@\"",
     );
     fleet.service("alpha", port, &["h1"], "env: {GREETING: ahoy}");
     fleet.service("beta", fleet.port(1), &["h1"], &format!("env: {{SICK: 'yes'}}\nafter: [alpha]\n{IMPATIENT}"));

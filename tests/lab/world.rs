@@ -282,23 +282,29 @@ impl Host {
     }
 
     /// Runs a script now, and another one when the value is dropped.
-    pub fn until_dropped<'a>(&'a self, now: &str, at_last: &'a str) -> AtLast<'a> {
+    pub fn until_dropped(&self, now: &str, at_last: impl Into<String>) -> AtLast<'_> {
         self.run(now);
-        AtLast { host: self, script: at_last }
+        AtLast { host: self, script: at_last.into() }
+    }
+
+    /// Until the value is dropped, who calls a program by its name runs this script, in which `$real` is the program.
+    pub fn wraps(&self, program: &str, script: &str) -> AtLast<'_> {
+        let now = format!(
+            "real=$(command -v {program}) && {{ echo '#!/bin/sh'; echo \"real=$real\"; cat <<'END'
+{script}
+END
+}} >/usr/local/sbin/{program} && chmod +x /usr/local/sbin/{program}"
+        );
+        self.until_dropped(&now, format!("rm /usr/local/sbin/{program}"))
     }
 
     /// Until the value is dropped nginx refuses its files, with these words, where it is about to be reloaded; while
     /// evenkeel plans it takes them.
     pub fn nginx_refuses(&self, words: &str) -> AtLast<'_> {
-        let now = format!(
-            "mv /usr/sbin/nginx /usr/sbin/nginx.real
-             cat >/usr/sbin/nginx <<'END' && chmod +x /usr/sbin/nginx
-#!/bin/sh
-[ \"$1\" != -t ] || {{ echo 'nginx: [emerg] {words}'; exit 1; }}
-exec /usr/sbin/nginx.real \"$@\"
-END"
-        );
-        self.until_dropped(&now, "mv /usr/sbin/nginx.real /usr/sbin/nginx")
+        self.wraps(
+            "nginx",
+            &format!("[ \"$1\" != -t ] || {{ echo 'nginx: [emerg] {words}'; exit 1; }}\nexec \"$real\" \"$@\""),
+        )
     }
 
     /// The host's first process: the child of the program that keeps the container.
@@ -335,12 +341,12 @@ impl Head {
 /// See [`Host::until_dropped`].
 pub struct AtLast<'a> {
     host: &'a Host,
-    script: &'a str,
+    script: String,
 }
 
 impl Drop for AtLast<'_> {
     fn drop(&mut self) {
-        if !self.host.succeeds(self.script) {
+        if !self.host.succeeds(&self.script) {
             eprintln!("{}: `{}` failed", self.host.name, self.script);
         }
     }
