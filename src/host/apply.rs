@@ -230,16 +230,18 @@ full() {
 }
 files() {
   mkdir -p "$deployment/reserved-files" || return 1
-  number=0
-  while [ $number -lt 32 ]; do number=$((number + 1)); (: >"$deployment/reserved-files/$number") 2>/dev/null || return 1; done
+  set --
+  while [ $# -lt 32 ]; do set -- "$@" "$deployment/reserved-files/$#"; done
+  touch -- "$@" 2>/dev/null
 }
-[ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && files && sync "$deployment/reserve"; } || full
-tar -x -C "$deployment" && sync "$deployment/$phase/undo.sh" &&
+[ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && files; } || full
+tar -x -C "$deployment" && sync "$deployment/reserve" "$deployment/$phase/undo.sh" &&
   mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
 
 /// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
 /// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there, every two
-/// seconds of silence. Each pause is a program, on a host that has something better to do: they grow to a tenth of a second.
+/// seconds of silence. Each pause of the shell's own would be a program, on a host that has something better to do: `tail`
+/// waits for the file to grow, and only wakes whoever reads it; a clock wakes it, too.
 /// One that ended without any was kept from writing them, as a drop-in for all services does that hardens them.
 const FOLLOW: &str = r#"runs() { case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) ;; *) false ;; esac; }
 tries=0
@@ -258,29 +260,32 @@ until [ -e "$events" ]; do
   fi
   sleep 0.02
 done
-quiet=0
-pauses=0
-while :; do
-  if IFS= read -r line; then
-    printf '%s\n' "$line"
-    quiet=0
-    pauses=0
-    case $line in end*) break ;; esac
-  else
-    pauses=$((pauses + 1))
-    case $pauses in [1-5]) pause=02 ;; [6-9] | 1[0-9]) pause=05 ;; *) pause=10 ;; esac
-    quiet=$((quiet + pause))
-    if [ "$quiet" -ge 200 ]; then
+{
+  while sleep 0.5; do echo; done &
+  exec sh -c 'echo "by $$ $1"; exec tail -n +1 -f -- "$2"' sh "$!" "$events"
+} 2>/dev/null | {
+  by='' quiet=0
+  woken() { read -r line || sleep 0.5; case $line in 'by '*) by=${line#by } ;; esac; }
+  while :; do
+    if IFS= read -r line <&4; then
+      quiet=0
+    else
+      # An empty line is the clock's.
+      woken
+      [ ! "$line" ] || continue
+      quiet=$((quiet + 1))
+      [ "$quiet" -ge 4 ] || continue
       quiet=0
       echo
-      if ! runs; then
-        if IFS= read -r line; then printf '%s\n' "$line"; else line='end	cut-off	-' && echo "$line"; fi
-        case $line in end*) break ;; esac
-      fi
+      if runs; then continue; fi
+      IFS= read -r line <&4 || line='end	cut-off	-'
     fi
-    sleep "0.$pause"
-  fi
-done <"$events"
+    printf '%s\n' "$line"
+    case $line in end*) break ;; esac
+  done 4<"$events"
+  while [ ! "$by" ]; do woken; done
+  kill $by 2>/dev/null || :
+}
 "#;
 
 /// What became of the deployment in `$deployment`: `STATE NEWEST_PHASE`, and the last line of a step that failed.

@@ -101,10 +101,15 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     if steps.iter().any(|step| matches!(step.action, Action::StopUnit { foreign: true, .. })) {
         script += &assign("kept_units", &grants::kept_as_shell_patterns());
     }
-    script += &script!("collect.sh");
-    script += &script!("apply.sh");
-    if steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. })) {
+    for part in [script!("collect.sh"), script!("apply.sh"), script!("apply_files.sh"), script!("apply_units.sh")] {
+        script += &part;
+    }
+    if steps.iter().any(|step| matches!(step.action, Action::InstallPackages { .. })) {
+        script += &script!("apply_packages.sh");
+    }
+    if steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. } | Action::ReleaseNginx)) {
         script += &script!("nginx.sh");
+        script += &script!("apply_nginx.sh");
     }
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
         script += &script!("venv.sh");

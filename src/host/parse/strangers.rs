@@ -44,7 +44,7 @@ pub(in crate::host) fn stranger(line: &str, uptime: &str) -> Option<(u32, Strang
     Some((pid, Stranger { command: told(command), runs_for, programs }))
 }
 
-/// Who holds the port of a unit that is about to start, of what `port_holder` says (`apply.sh`); None for other words.
+/// Who holds the port of a unit that is about to start, of what `port_holder` says (`apply_units.sh`); None for other words.
 pub(in crate::host) fn port_held(said: &str) -> Option<String> {
     let mut lines = said.strip_prefix("port-held\n")?.lines();
     let mut next = || lines.next();

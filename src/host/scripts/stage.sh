@@ -7,7 +7,7 @@
 exec 2>&1
 set -e
 umask 022
-tab=$(printf '\t')
+tab='	'
 new=$releases/.$digest.new
 listing=$listings/$digest.new
 rm -rf -- "$new" "$releases/.$digest.old"
@@ -34,12 +34,14 @@ if [ "${sum%% *}" != "$listed" ]; then
   rm -rf -- "$new" "$listing"
   exit 1
 fi
-if [ "$base" ]; then share "$releases/$base" "$new" || full; fi
-# What is not of this release goes before anything comes: what somebody left in the base too, and folders that are
-# empty then, for a file or a link may come in their place.
-{ lines "$removed" && misplaced "$listing" "$new" | sed -n 's/^+ //p'; } |
-  (cd -- "$new" && tr '\n' '\0' | xargs -0 -r rm -f --)
-find "$new" -mindepth 1 -type d -empty -delete
+if [ "$base" ]; then
+  share "$releases/$base" "$new" || full
+  # What is not of this release goes before anything comes: what somebody left in the base too, and folders that are
+  # empty then, for a file or a link may come in their place.
+  { lines "$removed" && misplaced "$listing" "$new" | sed -n 's/^+ //p'; } |
+    (cd -- "$new" && tr '\n' '\0' | xargs -0 -r rm -f --)
+  find "$new" -mindepth 1 -type d -empty -delete
+fi
 $decompress | tar -x -C "$new" --no-same-owner || full
 lines "$shared" | while IFS=$tab read -r release from to; do
   case $release in -) from=$new/$from ;; *) from=$releases/$release/$from ;; esac
