@@ -28,7 +28,8 @@ use super::{
 const SERVICES: usize = 50;
 const HOSTS: usize = 20;
 const SERVICES_EACH: usize = 3;
-const FIRST_PORT: usize = 12_000;
+/// The fleet whose files pyinfra puts in place: beside ours, so with a name and ports of its own.
+const PYINFRAS: &str = "others";
 const LOOKS: usize = 40;
 
 /// The least that has a port.
@@ -44,11 +45,13 @@ struct Fleet {
     instances: Vec<String>,
     /// How many services each of the first instances has.
     counts: Vec<usize>,
+    first_port: usize,
 }
 
 impl Fleet {
     fn new(name: &'static str, overrides: PathBuf, instances: Vec<String>, counts: Vec<usize>) -> Result<Self> {
-        let fleet = Self { name, folder: tempfile::tempdir()?, overrides, instances, counts };
+        let first_port = if name == PYINFRAS { 13_000 } else { 12_000 };
+        let fleet = Self { name, folder: tempfile::tempdir()?, overrides, instances, counts, first_port };
         fs::create_dir(fleet.repository())?;
         fleet.git(&["init", "--quiet", "--initial-branch=main"])?;
         fleet.write(
@@ -58,7 +61,7 @@ impl Fleet {
         fleet.write("environments/bench.yaml", "branch: main\n")?;
         fleet.write("program/server.py", PROGRAM)?;
         for (number, instance) in fleet.instances.iter().enumerate() {
-            let text = format!("environment: bench\naddress: 10.9.0.{}\nports: 12000-12999\n", number + 1);
+            let text = format!("environment: bench\naddress: 10.9.0.{}\nports: 12000-13999\n", number + 1);
             fleet.write(&format!("instances/{instance}.yaml"), &text)?;
         }
         Ok(fleet)
@@ -71,7 +74,7 @@ impl Fleet {
     fn services(&self) -> impl Iterator<Item = (String, &str, usize)> {
         let each = self.instances.iter().zip(&self.counts).enumerate();
         each.flat_map(|(host, (instance, count))| {
-            (0..*count).map(move |k| (format!("s{host}-{k}"), instance.as_str(), FIRST_PORT + k))
+            (0..*count).map(move |k| (format!("s{host}-{k}"), instance.as_str(), self.first_port + k))
         })
     }
 
@@ -151,8 +154,8 @@ fn units_anew(units: &str) -> String {
     script + &format!("systemctl daemon-reload && systemctl restart{names}\n")
 }
 
-/// A first deployment on twenty hosts of their own. pyinfra writes as many files and starts as many units; whether they
-/// work it does not ask.
+/// A first deployment on twenty hosts of their own. pyinfra puts the same files in place, as `evenkeel render` has them, and
+/// starts the same units; whether they work it does not ask.
 pub fn on_many_hosts(table: &mut Table) -> Result {
     let what = "a first deployment on 20 hosts";
     if Command::new("pyinfra").arg("--version").stdout(Stdio::null()).status().is_err() {
@@ -169,7 +172,9 @@ pub fn on_many_hosts(table: &mut Table) -> Result {
                 lab.enter()?;
                 let fleet = Fleet::new("many", lab.override_file(), names.clone(), vec![SERVICES_EACH; HOSTS])?;
                 fleet.declare(0)?;
-                let mut pyinfra = pyinfra(&lab, fleet.folder.path())?;
+                let same = Fleet::new(PYINFRAS, lab.override_file(), names.clone(), fleet.counts.clone())?;
+                same.declare(0)?;
+                let mut pyinfra = pyinfra(&lab, &same)?;
                 Ok((timed(&mut || fleet.apply())?, timed(&mut || succeeds(&mut pyinfra))?))
             });
             inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -180,15 +185,18 @@ pub fn on_many_hosts(table: &mut Table) -> Result {
     Ok(())
 }
 
-fn pyinfra(lab: &Lab, folder: &Path) -> Result<Command> {
+fn pyinfra(lab: &Lab, fleet: &Fleet) -> Result<Command> {
     let file = lab.override_file();
     let overrides = declare::read_overrides(&read(&file)?, &file.display().to_string())
         .map_err(|findings| format!("{findings:?}"))?;
     let hosts =
         overrides.instances.iter().filter_map(|(name, to)| Some(format!("('{}', {{'n': '{name}'}}),", to.address?)));
+    let folder = fleet.folder.path();
     fs::write(folder.join("inventory.py"), format!("hosts = [{}]\n", hosts.collect::<String>()))?;
     fs::write(folder.join("deploy.py"), DEPLOY)?;
-    fs::write(folder.join("server.py"), PROGRAM)?;
+    let mut render = Command::new(BINARY);
+    render.args(["render", "--fleet"]).arg(fleet.repository().join("fleet"));
+    succeeds(render.arg("--override").arg(&file).arg("--output").arg(folder.join("rendered")))?;
     let mut command = Command::new("pyinfra");
     command.current_dir(folder).args(["-y", "--user", "ubuntu", "--key"]).arg(lab.key_file());
     command.args(["--data", "ssh_strict_host_key_checking=off", "inventory.py", "deploy.py"]);
@@ -196,35 +204,22 @@ fn pyinfra(lab: &Lab, folder: &Path) -> Result<Command> {
 }
 
 const DEPLOY: &str = r#"
-from io import StringIO
+import pathlib
 from pyinfra import host
 from pyinfra.operations import files, systemd
 
-files.directory(path="/opt/many", _sudo=True)
-files.put(src="server.py", dest="/opt/many/server.py", mode="0444", _sudo=True)
-files.directory(path="/etc/many", _sudo=True)
+root = pathlib.Path("rendered", host.data.n)
 units = []
-for k in range(3):
-    service = f"{host.data.n}-{k}"
-    env = f"SERVICE_PORT={13000 + k}\nSERVICE_NAME={service}\nGREETING=0\n"
-    files.put(src=StringIO(env), dest=f"/etc/many/{service}.env", mode="0600", _sudo=True)
-    unit = f"""[Unit]
-Description={service}
-[Service]
-Type=exec
-User=ubuntu
-WorkingDirectory=/opt/many
-EnvironmentFile=/etc/many/{service}.env
-ExecStart=/usr/bin/python3 server.py
-Restart=always
-[Install]
-WantedBy=multi-user.target
-"""
-    files.put(src=StringIO(unit), dest=f"/etc/systemd/system/py-{service}.service", mode="0644", _sudo=True)
-    units.append(f"py-{service}.service")
+for path in sorted(path for path in root.rglob("*") if path.is_file()):
+    mode = "0600" if path.suffix == ".env" else "0644"
+    files.put(src=str(path), dest=f"/{path.relative_to(root)}", mode=mode, _sudo=True)
+    if path.suffix == ".service":
+        units.append(path)
+release = next(line.split("=", 1)[1] for line in units[0].read_text().splitlines() if line.startswith("WorkingDirectory="))
+files.put(src="repository/fleet/program/server.py", dest=f"{release}/server.py", mode="0444", _sudo=True)
 systemd.daemon_reload(_sudo=True)
 for unit in units:
-    systemd.service(service=unit, running=True, enabled=True, _sudo=True)
+    systemd.service(service=unit.name, running=True, enabled=True, _sudo=True)
 "#;
 
 /// What a look that changes nothing takes of a host's processor, systemd's part in it too; and the least that anything

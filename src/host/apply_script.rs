@@ -135,7 +135,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         let _ = writeln!(script, "step note note_running {}", notes.join(" "));
     }
     let after = (work.manifest_after != work.manifest_during).then(|| store(work.manifest_after.as_bytes()));
-    let mut reload = false;
+    let mut reload = Reload::default();
     for (number, group) in group(steps).into_iter().enumerate() {
         let members: &[&Step] = match &group {
             Group::Files(steps) | Group::Units(_, steps) => steps,
@@ -144,11 +144,10 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         let is_process = |step: &&Step| {
             matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadNginx { .. })
         };
-        if reload && members.iter().any(is_process) {
-            script += "step daemon-reload daemon_reload\n";
-            reload = false;
+        if members.iter().any(is_process) {
+            script += &std::mem::take(&mut reload).step();
         }
-        reload |= members.iter().any(|step| touches_units(&step.action));
+        members.iter().for_each(|step| reload.note(&step.action));
         match &group {
             Group::Files(steps) => script += &files(number, steps, payload),
             Group::Units(function, steps) => script += &units(number, function, steps),
@@ -159,9 +158,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
             }
         }
     }
-    if reload {
-        script += "step daemon-reload daemon_reload\n";
-    }
+    script += &reload.step();
     if let Some(manifest) = after {
         let _ = writeln!(script, "step disown own {manifest}");
     }
@@ -251,11 +248,45 @@ fn notes(action: &Action) -> Vec<String> {
 }
 
 /// What systemd reads anew only when told. Whether a unit is enabled it remembers, too.
-fn touches_units(action: &Action) -> bool {
-    match action {
-        Action::EnableUnit { .. } | Action::ReadUnits { .. } => true,
-        Action::WriteFile { path, .. } | Action::RemoveFile { path, .. } => path.starts_with("/etc/systemd/system/"),
-        _ => false,
+#[derive(Default)]
+struct Reload<'a> {
+    is_due: bool,
+    /// Units that are written where there was none.
+    new: BTreeSet<&'a str>,
+    enabled: BTreeSet<&'a str>,
+    /// Anything else.
+    other: bool,
+}
+
+impl<'a> Reload<'a> {
+    fn note(&mut self, action: &'a Action) {
+        match action {
+            Action::EnableUnit { unit } => {
+                self.enabled.insert(unit);
+            }
+            Action::WriteFile { path, before, .. } => match (path.strip_prefix("/etc/systemd/system/"), before) {
+                (Some(unit), Before::Absent) => {
+                    self.new.insert(unit);
+                }
+                (Some(_), _) => self.other = true,
+                (None, _) => return,
+            },
+            Action::RemoveFile { path, .. } if path.starts_with("/etc/systemd/system/") => self.other = true,
+            Action::ReadUnits { .. } => self.other = true,
+            _ => return,
+        }
+        self.is_due = true;
+    }
+
+    fn step(self) -> String {
+        if !self.is_due {
+            return String::new();
+        }
+        let mut step = "step daemon-reload daemon_reload".to_owned();
+        if !self.other && self.new == self.enabled {
+            self.new.iter().for_each(|unit| step = format!("{step} {}", word(unit)));
+        }
+        step + "\n"
     }
 }
 
@@ -298,4 +329,51 @@ fn before_word(before: &Before) -> String {
         Before::File { digest, .. } => digest.to_string(),
         Before::Link { target } => format!("-> {target}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(unit: &str, before: Before) -> Action {
+        Action::WriteFile { path: format!("/etc/systemd/system/{unit}"), before, content: Vec::new(), mode: 0o644 }
+    }
+
+    fn enable(unit: &str) -> Action {
+        Action::EnableUnit { unit: unit.to_owned() }
+    }
+
+    fn step(actions: &[Action]) -> String {
+        let mut reload = Reload::default();
+        actions.iter().for_each(|action| reload.note(action));
+        reload.step()
+    }
+
+    #[test]
+    fn systemd_reads_all_its_files_again_unless_every_unit_is_new() {
+        let new = [write("a@1.service", Before::Absent), write("b@2.service", Before::Absent)];
+        let enabled = [enable("a@1.service"), enable("b@2.service")];
+        assert_eq!(
+            step(&[new.clone(), enabled.clone()].concat()),
+            "step daemon-reload daemon_reload 'a@1.service' 'b@2.service'\n"
+        );
+        let link = Before::Link { target: "/dev/null".to_owned() };
+        let replaced = write("c@3.service", link);
+        for other in
+            [replaced, Action::RemoveFile { path: "/etc/systemd/system/c@3.service".into(), before: Before::Absent }]
+        {
+            let actions = [&new[..], &enabled[..], &[other]].concat();
+            assert_eq!(step(&actions), "step daemon-reload daemon_reload\n");
+        }
+        assert_eq!(step(&enabled), "step daemon-reload daemon_reload\n", "units that are there and were disabled");
+        assert_eq!(
+            step(&[Action::WriteFile {
+                path: "/etc/a".into(),
+                before: Before::Absent,
+                content: Vec::new(),
+                mode: 0o600
+            }]),
+            ""
+        );
+    }
 }

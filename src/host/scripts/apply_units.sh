@@ -1,6 +1,17 @@
 # What apply.sh does with units, and what it asks before one of them starts.
 # shellcheck disable=SC2154 # variables and functions of apply.sh
-daemon_reload() { systemctl daemon-reload; }
+# For systemd to read all its files again it takes generators, and a processor for a while. Units that are new it reads as
+# they are, once it is asked about them: unless it has others of these names in mind, or says that it must.
+daemon_reload() { # UNIT..., where nothing but these, which are new, has changed
+  if [ "$#" != 0 ] && states=$(systemctl show -p LoadState -p UnitFileState -p NeedDaemonReload -- "$@"); then
+    as_they_are=0
+    for word in $states; do
+      case $word in LoadState=loaded | UnitFileState=enabled | NeedDaemonReload=no) as_they_are=$((as_they_are + 1)) ;; esac
+    done
+    [ "$as_they_are" != $((3 * $#)) ] || return 0
+  fi
+  systemctl daemon-reload
+}
 
 # Before the first file changes: a host that boots in the middle starts units from what it finds then.
 note_running() { note "$@"; } # active/UNIT|enabled/UNIT...
