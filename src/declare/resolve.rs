@@ -370,6 +370,7 @@ impl<'a> Resolver<'a, '_> {
             acme_root: file.acme_root.as_ref().map(ToString::to_string),
             headers: file.headers.iter().map(|(name, value)| (name.value.clone(), value.0.clone())).collect(),
             replaces_default: file.replaces_default.unwrap_or(false),
+            replaces: file.replaces.iter().map(ToString::to_string).collect(),
             declared_in: file.file.path.to_string(),
         }
     }

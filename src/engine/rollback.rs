@@ -147,8 +147,8 @@ pub async fn restore(
 ) -> Result<Restored, RollbackError> {
     let (folder, target) = (folder.to_owned(), target.clone());
     let branch = format!("evenkeel/rollback/{}-{}", target.environment, target.generation);
-    let mut message = report::deployment::restore_message(&target.environment, target.generation, &target.commits);
-    message.extend(reason.map(|reason| format!("\n{}\n", report::words::one_line(reason))));
+    let Past { environment, generation, commits } = &target;
+    let message = report::deployment::restore_message(environment, *generation, commits, reason);
     let made = ledger.call(move |repository| {
         let (base, at) = base(repository, &folder, &target.environment)?;
         let made_from = match made_from(repository, &folder, &target)? {

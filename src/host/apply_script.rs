@@ -297,10 +297,12 @@ fn command(action: &Action) -> Option<String> {
         Action::InstallPackages { names } => {
             format!("install_packages {}", names.iter().map(|name| word(name)).collect::<Vec<_>>().join(" "))
         }
-        Action::BuildVenv { service, key, interpreter, requirements, index, netrc } => {
+        Action::BuildVenv { service, key, interpreter, requirements, index, netrc, programs } => {
             let optional = |value: &Option<String>| word(value.as_deref().unwrap_or_default());
             let (index, netrc) = (optional(index), optional(netrc));
-            format!("build_venv {service} {key} {} {} {index} {netrc}", word(interpreter), word(requirements))
+            let programs: String = programs.iter().map(|name| format!(" {}", word(name))).collect();
+            let (interpreter, requirements) = (word(interpreter), word(requirements));
+            format!("build_venv {service} {key} {interpreter} {requirements} {index} {netrc}{programs}")
         }
         Action::SealManifest { .. } => "seal".to_owned(),
         Action::MendFolder { path, mode, .. } => format!("mend_folder {} {mode:05o}", word(path)),

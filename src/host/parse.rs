@@ -134,6 +134,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         venvs: venvs::venvs(&sections, question),
         interpreters: venvs::interpreters(&sections, question),
         programs: programs(&sections, question),
+        noexec: noexec(&sections),
         certificates: certificates::certificates(&sections, question, &key),
         units,
     })
@@ -412,6 +413,12 @@ fn users(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<()>>
         Ok(_) => Seen::Absent,
     };
     question.users.iter().map(|name| (name.clone(), seen(name))).collect()
+}
+
+/// Lines `FOLDER MOUNT`.
+fn noexec(sections: &Sections) -> BTreeMap<String, String> {
+    let lines = sections.one("noexec").unwrap_or_default().lines().filter_map(|line| line.split_once(' '));
+    lines.map(|(folder, mount)| (folder.to_owned(), mount.to_owned())).collect()
 }
 
 /// Lines `there PROGRAM`, `unfit PROGRAM` or `absent PROGRAM`.

@@ -42,6 +42,8 @@ pub struct Question {
     pub interpreters: BTreeSet<String>,
     /// Programs of the host that services start: a path, or a name that is looked for.
     pub programs: BTreeSet<String>,
+    /// Whether services start something from their releases or virtual environments.
+    pub executes: bool,
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
@@ -74,6 +76,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
             .flat_map(|service| program::of_host(&fleet.name, service))
             .map(|needed| needed.program)
             .collect(),
+        executes: fleet.services_on(&desired.instance).any(|service| !program::own(service).is_empty()),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
         ports: desired.replicas.values().map(|replica| replica.port).collect(),
@@ -89,8 +92,10 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         question.units.extend(replica.replaces.iter().cloned());
         if let Some(service) = fleet.services.get(&replica.service) {
             question.paths.extend(paths::made_for(&fleet.name, &service.name, &service.state));
+            question.programs.extend(program::in_venv(&fleet.name, service, replica));
         }
     }
+    question.units.extend(desired.replaces.values().flatten().cloned());
     if let Some(nginx) = &desired.nginx {
         question.ports.extend([80, 443, nginx.digest_port]);
         question.units.insert("nginx.service".to_owned());
@@ -162,6 +167,7 @@ impl Question {
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
             assign("programs", &joined(&self.programs, "\n")),
+            assign("executes", if self.executes { "yes" } else { "" }),
             assign("certificates", &certificates),
             assign("fleet", self.base.rsplit('/').next().unwrap_or_default()),
             assign("digest_port", &port),

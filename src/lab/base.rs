@@ -64,6 +64,19 @@ impl FromStr for Suite {
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,nginx-light,sudo,python3,python3-venv,iproute2,curl,\
                         ca-certificates,zstd";
 
+/// What the newest release has that older ones do not, or not whole: coreutils in Rust, which Ubuntu puts in the place of
+/// GNU's, and a login shell that reads no line of sh. Neither is used until somebody asks for it.
+const PACKAGES_OF_TRIXIE: &str = ",rust-coreutils,csh";
+
+impl Suite {
+    fn packages(self) -> String {
+        match self {
+            Suite::Bullseye | Suite::Bookworm => PACKAGES.to_owned(),
+            Suite::Trixie => format!("{PACKAGES}{PACKAGES_OF_TRIXIE}"),
+        }
+    }
+}
+
 /// Run by `sh -e` with the new root as `$1`, once the packages are in.
 ///
 /// sshd keeps its default limits: those are what real hosts have. What is masked either slows booting
@@ -148,7 +161,7 @@ fn log(root: &Path) -> PathBuf {
 /// A change of any of these makes another base.
 fn recipe(suite: Suite) -> String {
     let mut hasher = Sha256::new();
-    for part in [suite.as_str(), PACKAGES, FINISH, std::env::consts::ARCH] {
+    for part in [suite.as_str(), &suite.packages(), FINISH, std::env::consts::ARCH] {
         hasher.update(part);
         hasher.update([0]);
     }
@@ -156,14 +169,13 @@ fn recipe(suite: Suite) -> String {
 }
 
 fn build(root: &Path, suite: Suite, path: &Path, lock: &Lock, progress: &dyn Progress) -> Result<(), LabError> {
-    let suite = suite.as_str();
+    let (include, suite) = (format!("--include={}", suite.packages()), suite.as_str());
     let (partial, log) = (partial(root), log(root));
     remove(&partial)?;
     needs::disk_for("building the lab's base system", root, BUILD_MIB)?;
     progress.say(&format!("building the base system of Debian {suite} in {} (once, about a minute)", path.display()));
     let finish = format!("--customize-hook=set -e{FINISH}");
     let target = partial.to_string_lossy();
-    let include = format!("--include={PACKAGES}");
     let logfile = format!("--logfile={}", log.display());
     let arguments = ["--variant=minbase", &include, &logfile, &finish, suite, &target];
     let output = contained("mmdebstrap", arguments, lock, BUILD_LIMIT)?;

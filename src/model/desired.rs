@@ -65,6 +65,8 @@ pub struct Desired {
     pub venvs: BTreeMap<Digest, Venv>,
     /// Whether `sites-enabled/default` is unlinked.
     pub replaces_default: bool,
+    /// Units that served before nginx does, by the sites that say so.
+    pub replaces: BTreeMap<SiteName, Vec<String>>,
 }
 
 /// Over everything that is on hosts because of it. Commits that agree in it ask for nothing of one another.
@@ -80,6 +82,7 @@ pub fn digest(desired: &BTreeMap<InstanceName, Desired>) -> Digest {
                 .iter()
                 .flat_map(|(path, link)| [format!("link {path} {}", link.previous.len()), link.target.clone()]),
         );
+        fields.extend(desired.replaces.iter().map(|(site, units)| format!("replaces {site} {units:?}")));
         fields.extend(desired.packages.iter().map(|package| format!("package {package}")));
         fields.extend(desired.releases.iter().map(|release| format!("release {release}")));
         for (unit, replica) in &desired.replicas {

@@ -249,6 +249,8 @@ pub struct Site {
     pub headers: BTreeMap<String, Option<String>>,
     /// Unlinks `sites-enabled/default`.
     pub replaces_default: bool,
+    /// Units that served before nginx does.
+    pub replaces: Vec<String>,
     pub declared_in: String,
 }
 

@@ -62,6 +62,10 @@ pub struct Observation {
     /// Programs of the host asked about, by path or name.
     #[serde(default)]
     pub programs: BTreeMap<String, Seen<LiveProgram>>,
+    /// Folders of releases or virtual environments below evenkeel's own that lie on a mount from which nothing is started
+    /// (`noexec`), each with where that is mounted. Looked for where a service starts something from there.
+    #[serde(default)]
+    pub noexec: BTreeMap<String, String>,
     /// Certificates asked about, each with its key.
     #[serde(with = "super::pairs")]
     pub certificates: BTreeMap<Certificate, Seen<LiveCertificate>>,

@@ -75,6 +75,11 @@ pub fn venv(fleet: &FleetName, key: &Digest) -> String {
     format!("{}/venvs/{key}", base(fleet))
 }
 
+/// A program of a virtual environment, by its name.
+pub fn venv_program(fleet: &FleetName, key: &Digest, name: &str) -> String {
+    format!("{}/bin/{name}", venv(fleet, key))
+}
+
 /// Stands in a plan for a virtual environment whose key a build has to tell first. Nothing is ever made there.
 pub fn unknown_venv(fleet: &FleetName) -> String {
     format!("{}/venvs/known-after-the-build", base(fleet))

@@ -158,6 +158,9 @@ pub enum Action {
         requirements: String,
         index: Option<String>,
         netrc: Option<String>,
+        /// Programs of it that the service starts: without one of them nothing is stopped for it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        programs: Vec<String>,
     },
     WriteFile {
         path: String,

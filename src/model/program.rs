@@ -1,8 +1,9 @@
-//! Which programs of a host a service's commands start.
+//! Which programs a service's commands start: the host's, and those that the service brings along.
 //!
 //! Keeps true: what lies in a release or a virtual environment is none of the host's. Never does: looking.
 
 use super::{
+    desired::Replica,
     fleet::{Check, Service},
     name::FleetName,
     paths,
@@ -17,14 +18,65 @@ pub struct HostProgram {
     pub key: &'static str,
 }
 
-/// What a service needs of its hosts: what each command begins with, and what `env` there begins with.
-pub fn of_host(fleet: &FleetName, service: &Service) -> Vec<HostProgram> {
-    let mut found = Vec::new();
+/// A program that a service brings along, and the key of the service's file that starts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnProgram {
+    /// As it is written: `./run`, or the name of a program of the virtual environment.
+    pub program: String,
+    pub key: &'static str,
+    pub lies_in: Lies,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lies {
+    Release,
+    Venv,
+}
+
+impl Lies {
+    /// The name of the folder that has all of them, below the fleet's own.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Lies::Release => "releases",
+            Lies::Venv => "venvs",
+        }
+    }
+}
+
+/// What each command begins with, where that lies in the service's release or in its virtual environment.
+pub fn own(service: &Service) -> Vec<OwnProgram> {
+    let own = |(words, key): (&[String], &'static str)| {
+        let program = words.first()?.clone();
+        let lies_in = match program.starts_with("./") {
+            true => Lies::Release,
+            false if service.python.is_some() && !program.contains('/') => Lies::Venv,
+            false => return None,
+        };
+        Some(OwnProgram { program, key, lies_in })
+    };
+    commands(service).into_iter().filter_map(own).collect()
+}
+
+/// Where the programs of its virtual environment lie that a replica starts.
+pub fn in_venv(fleet: &FleetName, service: &Service, replica: &Replica) -> Vec<String> {
+    let of_venv = own(service).into_iter().filter(|own| own.lies_in == Lies::Venv);
+    let place = |own: OwnProgram| Some(paths::venv_program(fleet, replica.venv.as_ref()?, &own.program));
+    of_venv.filter_map(place).collect()
+}
+
+/// Each command of a service, and its key.
+fn commands(service: &Service) -> [(&[String], &'static str); 2] {
     let health = match &service.health.check {
         Check::Exec(words) => words.as_slice(),
         Check::Http(_) | Check::Tcp => &[],
     };
-    for (words, key) in [(service.exec.as_slice(), "run.exec"), (health, "health.exec")] {
+    [(service.exec.as_slice(), "run.exec"), (health, "health.exec")]
+}
+
+/// What a service needs of its hosts: what each command begins with, and what `env` there begins with.
+pub fn of_host(fleet: &FleetName, service: &Service) -> Vec<HostProgram> {
+    let mut found = Vec::new();
+    for (words, key) in commands(service) {
         let Some(first) = words.first().filter(|first| first.starts_with('/')) else { continue };
         let own = format!("{}/", paths::base(fleet));
         if !first.starts_with(&own) {

@@ -68,8 +68,16 @@ impl Run {
 
     /// Whether the unit is started again and again: between two starts, or shortly after one of many.
     pub fn is_failing(&self) -> bool {
-        let is_young = self.tries.runs_for.is_some_and(|runs_for| runs_for < SETTLE);
-        self.is_restarting() || self.tries.restarts >= FAILED_STARTS && is_young
+        self.is_restarting() || self.tries.restarts >= FAILED_STARTS && self.is_young()
+    }
+
+    /// Whether its last start failed, or systemd had to start it again and it has not shown since that it stays up.
+    pub fn is_unsteady(&self) -> bool {
+        self.is_restarting() || self.tries.restarts > 0 && self.is_young()
+    }
+
+    fn is_young(&self) -> bool {
+        self.tries.runs_for.is_some_and(|runs_for| runs_for < SETTLE)
     }
 
     /// For how long the main process has to run before a passed check counts: what systemd had to start again since
@@ -119,6 +127,10 @@ mod tests {
         assert!(!run("active", "running", 1, Some(1)).is_failing());
         assert!(!run("active", "running", 3, None).is_failing(), "nobody asked since when");
         assert!(!run("activating", "start", 0, None).is_failing());
+        assert!(
+            run("active", "running", 1, Some(1)).is_unsteady() && !run("active", "running", 1, Some(60)).is_unsteady()
+        );
+        assert!(!run("active", "running", 0, Some(1)).is_unsteady(), "somebody has just started it");
     }
 
     #[test]

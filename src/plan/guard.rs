@@ -2,6 +2,7 @@
 
 use super::instance::{Differ, NOT_ASKED};
 use crate::model::{
+    desired::Resource,
     finding::Finding,
     observation::{LiveFile, LiveUnit},
     paths,
@@ -17,6 +18,7 @@ impl Differ<'_> {
         self.unfinished();
         self.users();
         self.programs();
+        self.own_programs();
         self.state_folders();
         self.nginx_installed();
         self.way_in();
@@ -113,11 +115,14 @@ impl Differ<'_> {
 
     /// Whatever a unit is called on this host: evenkeel does not stop what it comes in by.
     fn way_in(&mut self) {
+        let desired = self.desired;
+        let of_services =
+            desired.replicas.values().map(|replica| (Resource::Service(replica.service.clone()), &replica.replaces));
+        let of_sites = desired.replaces.iter().map(|(site, units)| (Resource::Site(site.clone()), units));
         let replaced =
-            self.desired.replicas.values().flat_map(|replica| replica.replaces.iter().map(move |unit| (replica, unit)));
-        let asked: Vec<_> = replaced.filter(|(_, unit)| self.live.way_in.contains(*unit)).collect();
-        for (replica, unit) in asked {
-            let message = format!("service/{} replaces {unit}, through which evenkeel comes in there", replica.service);
+            of_services.chain(of_sites).flat_map(|(who, units)| units.iter().map(move |unit| (who.clone(), unit)));
+        for (who, unit) in replaced.filter(|(_, unit)| self.live.way_in.contains(*unit)).collect::<Vec<_>>() {
+            let message = format!("{who} replaces {unit}, through which evenkeel comes in there");
             self.refuse("kept-unit", message, "take it out of `replaces`; no grant allows it".to_owned());
         }
     }

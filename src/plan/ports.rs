@@ -101,7 +101,8 @@ impl Differ<'_> {
         let reloads = self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
         let Some(nginx) = self.desired.nginx.as_ref().filter(|_| reloads) else { return Vec::new() };
         let wanted = |port, otherwise| {
-            let allowed = BTreeSet::from(["nginx.service".to_owned()]);
+            let mut allowed = BTreeSet::from(["nginx.service".to_owned()]);
+            allowed.extend(self.desired.replaces.values().flatten().cloned());
             Wanted { port, resource: "nginx".to_owned(), allowed, otherwise, replaces: false }
         };
         let tls = (!self.desired.certificates.is_empty()).then(|| wanted(443, ""));

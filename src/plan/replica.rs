@@ -27,7 +27,7 @@ impl Differ<'_> {
         self.after.units.insert(replica.unit.clone(), wanted.clone());
 
         let live = self.unit(&replica.unit);
-        let replaces = self.replaced(replica, phase, &resource);
+        let replaces = self.replaced(&replica.replaces, phase, &resource, &replica.unit);
         if !live.is_some_and(LiveUnit::is_enabled) {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "it must start after a reboot");
@@ -38,17 +38,17 @@ impl Differ<'_> {
             let action = Action::ReadUnits { unit: replica.unit.clone() };
             self.step(phase, &resource, action, "drift: systemd runs it from another state of its files");
         }
-        let failing = live.map(LiveUnit::run).filter(Run::is_failing);
+        let run = live.map(LiveUnit::run);
         let step = process(replica, &wanted, started.as_ref(), live, drifted).or_else(|| {
             // What stops may be what kept it from its port.
-            failing.as_ref().filter(|_| replaces)?;
+            run.as_ref().filter(|run| replaces && run.is_unsteady())?;
             Some((
                 Action::RestartUnit { unit: replica.unit.clone() },
                 "it does not stay up, and what it replaces stops".to_owned(),
             ))
         });
         let Some((action, reason)) = step else {
-            if let Some(run) = failing {
+            if let Some(run) = run.filter(Run::is_failing) {
                 self.failing(replica, &run);
             }
             return;
@@ -136,13 +136,13 @@ impl Differ<'_> {
         }
     }
 
-    /// Units that ran before evenkeel. Whether any of them has to stop.
-    fn replaced(&mut self, replica: &Replica, phase: u32, resource: &Resource) -> bool {
+    /// Units that ran before evenkeel, and what runs in their place. Whether any of them has to stop.
+    pub(super) fn replaced(&mut self, units: &[String], phase: u32, resource: &Resource, by: &str) -> bool {
         let steps = self.steps.len();
-        for unit in &replica.replaces {
+        for unit in units {
             if self.unit(unit).is_some_and(|live| live.is_up() || live.is_enabled()) {
                 let action = Action::StopUnit { unit: unit.clone(), foreign: true };
-                self.step(phase, resource, action, format!("{} replaces it", replica.unit));
+                self.step(phase, resource, action, format!("{by} replaces it"));
             }
         }
         self.steps.len() > steps

@@ -15,6 +15,7 @@ impl Differ<'_> {
             self.release_nginx();
             return;
         };
+        self.replaced_by_sites();
         let unlinks = self.desired.replaces_default && self.unlink_default();
         let live = self.live;
         let live = match &live.nginx {
@@ -79,6 +80,14 @@ impl Differ<'_> {
         if self.owned.files.keys().any(|path| is_nginx(&self.resource(path))) {
             let reason = "no site is declared on this instance any more";
             self.step(order::TRAFFIC, &Resource::Nginx, Action::ReleaseNginx, reason);
+        }
+    }
+
+    /// Units that had nginx's ports before.
+    fn replaced_by_sites(&mut self) {
+        for (site, units) in &self.desired.replaces {
+            let resource = Resource::Site(site.clone());
+            self.replaced(units, order::TRAFFIC, &resource, &resource.to_string());
         }
     }
 

@@ -32,6 +32,7 @@ impl Differ<'_> {
                 requirements: venv.requirements.clone(),
                 index: venv.index.clone(),
                 netrc: venv.netrc.clone(),
+                programs: self.programs_of_venv(replica),
             };
             self.step(order::PREPARE, &Resource::Service(replica.service.clone()), action, reason);
         }

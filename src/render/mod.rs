@@ -65,6 +65,7 @@ fn one(fleet: &Fleet, instance: &Instance, made: &Made<'_>) -> Result<Desired, R
         releases: BTreeSet::new(),
         venvs: BTreeMap::new(),
         replaces_default: fleet.sites_on(&instance.name).any(|site| site.replaces_default),
+        replaces: BTreeMap::new(),
     };
     for service in fleet.services_on(&instance.name) {
         add_service(&mut desired, fleet, instance, service, made)?;
@@ -144,6 +145,9 @@ fn add_sites(
         }
         if let Some(certificate) = &site.tls {
             desired.certificates.insert(site.name.clone(), certificate.clone());
+        }
+        if !site.replaces.is_empty() {
+            desired.replaces.insert(site.name.clone(), site.replaces.clone());
         }
         desired.sites.insert(site.name.clone());
     }

@@ -141,12 +141,18 @@ pub fn failure_line(failure: &Failure) -> String {
     }
 }
 
-/// The message of the commit that restores what a deployment deployed.
-pub fn restore_message(environment: &EnvironmentName, generation: u64, commits: &Commits) -> String {
+/// The message of the commit that restores what a deployment deployed, with the reason of who asked for it.
+pub fn restore_message(
+    environment: &EnvironmentName,
+    generation: u64,
+    commits: &Commits,
+    reason: Option<&str>,
+) -> String {
     let from = commits.environment.as_deref().map_or_else(|| "the work tree".to_owned(), short);
+    let reason = reason.map(|reason| format!("\n{}\n", one_line(reason))).unwrap_or_default();
     format!(
         "Roll {environment} back to generation {generation}\n\n\
-         The fleet as {from} declares it, which generation {generation} deployed.\n"
+         The fleet as {from} declares it, which generation {generation} deployed.\n{reason}"
     )
 }
 

@@ -1,7 +1,7 @@
 //! A plan in words: what would change, why, and what is refused.
 //!
-//! Owns the order in which a plan is read: refusals first, then instance by instance, then what is not
-//! known, then one line that sums it up. Keeps true: every step is shown, and nothing that is no step.
+//! Owns the order in which a plan is read: instance by instance, then what is not known, then what it is refused for, then
+//! one line that sums it up. Keeps true: every step is shown, and nothing that is no step.
 
 use std::collections::BTreeSet;
 
@@ -22,11 +22,6 @@ const NAMED: usize = 4;
 pub fn text(plan: &Plan, style: Style) -> String {
     let mut text = String::new();
     let (errors, warnings): (Vec<_>, Vec<_>) = plan.findings.iter().partition(|finding| finding.is_error());
-    if !errors.is_empty() {
-        text += &format!("{}\n\n", style.bad(&format!("{} is refused:", plan.environment)));
-        text.extend(errors.iter().map(|finding| said(finding, style)));
-        text.push('\n');
-    }
     if plan.has_changes() {
         text += &introduction(plan, style);
         for (name, instance) in &plan.instances {
@@ -44,6 +39,13 @@ pub fn text(plan: &Plan, style: Style) -> String {
     text += &unknown(plan, style);
     if !warnings.is_empty() {
         text.extend(warnings.iter().map(|finding| said(finding, style)));
+        text.push('\n');
+    }
+    // Last, where whoever reads a plan of many steps looks first.
+    if !errors.is_empty() {
+        let title = format!("Failed checks: {} is refused before anything is touched", plan.environment);
+        text += &format!("{}\n\n", style.bad(&title));
+        text.extend(errors.iter().map(|finding| said(finding, style)));
         text.push('\n');
     }
     text + &style.bold(&sum(plan, " above")) + "\n"

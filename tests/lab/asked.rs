@@ -162,16 +162,26 @@ pub fn a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit(world: &Wo
     let second = greeting.says("two", "");
     fleet.is_live(&second);
 
-    let said = greeting.ask("rollback", &[]);
+    let said = greeting.ask("rollback", &["--reason", "two is rude"]);
     let branch = "evenkeel/rollback/test-1";
     assert!(said.contains(branch), "the branch is not named: {said}");
     fleet.git(&["fetch", "--quiet", "origin", branch]);
     let changed = fleet.git(&["diff", "--stat", &first, "FETCH_HEAD"]);
     assert_is("what differs from the first commit", changed.as_str(), "");
+    let message = fleet.git(&["log", "-1", "--format=%B", "FETCH_HEAD"]);
+    assert!(message.contains("\n\ntwo is rude"), "the commit does not tell why: {message}");
     fleet.looked_at_twice();
     greeting.is_heard("h1", "two");
 
-    greeting.ask("rollback", &["--now", "--by", "ann"]);
+    greeting.ask("rollback", &["--now", "--by", "ann", "--reason", "it cannot wait"]);
+    let pin = fleet.git(&["ls-remote", "origin", "refs/heads/evenkeel/history/test"]);
+    assert!(!pin.is_empty(), "nothing is recorded");
+    fleet.git(&["fetch", "--quiet", "origin", "evenkeel/history/test"]);
+    let log = fleet.git(&["log", "--format=%B", "FETCH_HEAD"]);
+    assert!(
+        log.contains("\n\nit cannot wait\n\nEnvironment: test\nControl: pin\n"),
+        "the record does not tell why: {log}"
+    );
     for host in ["h1", "h2"] {
         greeting.is_heard(host, "one");
     }

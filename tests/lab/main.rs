@@ -18,6 +18,7 @@ mod controller;
 mod controllers;
 mod days;
 mod drift;
+mod ends;
 mod faults;
 mod fleet;
 mod frontend;
@@ -147,6 +148,10 @@ const TESTS: &[Test] = tests! {
         the_default_site_makes_room,
         the_last_site_goes_and_nginx_stays,
     }
+    ends {
+        what_served_before_nginx_makes_room_and_comes_back,
+        a_folder_from_which_nothing_is_started_is_found_while_planning,
+    }
     ours {
         a_site_of_any_name_is_served_beside_the_distributions_own,
         a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file,
@@ -186,6 +191,8 @@ const TESTS: &[Test] = tests! {
     suites {
         a_host_with_systemd_247_is_like_any_other,
         a_host_with_systemd_257_is_like_any_other,
+        a_host_with_coreutils_in_rust_is_like_any_other,
+        a_host_whose_login_shell_is_csh_is_like_any_other,
     }
     tls {
         a_site_speaks_tls_and_plain_http_leads_there,

@@ -299,10 +299,12 @@ pub fn a_command_goes_back_and_tries_again(world: &World) {
     github.comments(number, "alice", "/evenkeel cancel");
     story.is_answered(number, &["/evenkeel cancel", "nothing is being deployed"]);
 
-    github.comments(number, "alice", "/evenkeel rollback");
+    github.comments(number, "alice", "/evenkeel rollback the greeting is rude");
     story.is_answered(number, &["/evenkeel rollback", "brings back what generation 1 deployed"]);
     let opened = github.opened_by_evenkeel();
     assert_is("what it opened", opened.len(), 1);
+    let told = opened[0]["body"].as_str().unwrap_or_default();
+    assert!(told.contains("the greeting is rude"), "the pull request does not tell why: {told}");
     let back = opened[0]["number"].as_u64().expect("it has a number");
     story.is_told(back, &["GREETING=\"one\""]);
     story.is_heard("two");

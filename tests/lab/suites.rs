@@ -12,17 +12,33 @@ use crate::{
 };
 
 pub fn a_host_with_systemd_247_is_like_any_other(_: &World) {
-    is_like_any_other("debian11", "bullseye", "systemd 247", "oldsuite");
+    is_like_any_other("debian11", "bullseye", "systemd 247", "oldsuite", "true");
 }
 
 pub fn a_host_with_systemd_257_is_like_any_other(_: &World) {
-    is_like_any_other("debian13", "trixie", "systemd 257", "newsuite");
+    is_like_any_other("debian13", "trixie", "systemd 257", "newsuite", "true");
 }
 
-fn is_like_any_other(lab: &str, suite: &str, systemd: &str, name: &'static str) {
+/// As of Ubuntu 25.10 on: whoever looks for a program of coreutils finds the one in Rust.
+pub fn a_host_with_coreutils_in_rust_is_like_any_other(_: &World) {
+    let first = "for program in /usr/lib/cargo/bin/coreutils/[a-z]*; do ln -s $program /usr/local/bin/; done
+                 [ $(readlink -f $(command -v stat)) = /usr/bin/coreutils ]";
+    is_like_any_other("rust13", "trixie", "systemd 257", "rustsuite", first);
+}
+
+/// It reads no line of sh, and greets whoever comes in.
+pub fn a_host_whose_login_shell_is_csh_is_like_any_other(_: &World) {
+    let csh = "usermod --shell /bin/csh ubuntu; echo 'echo Welcome to csh' >/home/ubuntu/.cshrc
+               su - ubuntu -c 'echo $shell' | grep /bin/csh";
+    is_like_any_other("csh13", "trixie", "systemd 257", "cshsuite", csh);
+}
+
+/// `odd` is run there first.
+fn is_like_any_other(lab: &str, suite: &str, systemd: &str, name: &'static str, odd: &str) {
     let world = World::boot_suite(lab, suite, 1).unwrap_or_else(|why| panic!("{why}"));
     let (fleet, h1) = (Fleet::new(&world, name), world.host("h1"));
     let (port, unit, domain) = (fleet.port(0), fleet.unit("alpha", fleet.port(0)), format!("{name}.test"));
+    h1.run(odd);
     let version = h1.run("systemctl --version");
     assert!(version.starts_with(systemd), "it runs another systemd: {version}");
 

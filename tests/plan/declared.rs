@@ -73,6 +73,14 @@ impl Declared {
         self
     }
 
+    pub fn executable(mut self, path: &str) -> Self {
+        match self.0.get_mut(path) {
+            Some(Entry::File { executable, .. }) => *executable = true,
+            other => panic!("{path} is {other:?}"),
+        }
+        self
+    }
+
     pub fn remove(mut self, path: &str) -> Self {
         assert!(self.0.remove(path).is_some(), "there is no {path}");
         self

@@ -82,6 +82,8 @@ pub struct Host {
     pub python: Option<String>,
     /// What there is of programs that services start; all others are there.
     pub programs: BTreeMap<String, Seen<LiveProgram>>,
+    /// Folders of evenkeel's that lie on a mount from which nothing is started, each with that mount.
+    pub noexec: BTreeMap<String, String>,
     /// Programs that listen and are nobody's unit here.
     pub listeners: Vec<Listener>,
     /// What is told of processes that listen.
@@ -280,6 +282,7 @@ impl Host {
                     )
                 })
                 .collect(),
+            noexec: if question.executes { self.noexec.clone() } else { BTreeMap::new() },
             certificates: question.certificates.iter().map(|pair| (pair.clone(), self.certificate(pair))).collect(),
         }
     }

@@ -250,6 +250,17 @@ fn a_crash_loop_is_started_again_when_what_it_replaces_stops() {
     1 business-tools await-health sophia-gong_mcp@8100.service (what comes after waits until it is healthy)
     ");
     assert_eq!(findings(&plan), "");
+    // Also when it is looked at in a moment in which its second start has not failed yet.
+    let runs_for = |seconds| {
+        let tries = Tries { restarts: 1, runs_for: Some(Duration::from_secs(seconds)), ..Tries::default() };
+        let runs = |host: &mut crate::host::Host| {
+            let unit = host.unit(GONG);
+            (unit.active, unit.tries) = ("active".to_owned(), tries);
+        };
+        steps(&world.clone().on("business-tools", runs).plan())
+    };
+    assert!(runs_for(1).contains("restart sophia-gong_mcp@8100.service (it does not stay up"), "{}", runs_for(1));
+    assert!(!runs_for(60).contains("restart"), "{}", runs_for(60));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use evenkeel::model::observation::{Listener, Stranger};
 
 use crate::{
     declared::example,
-    host::running,
+    host::{Host, running},
     text::{findings, steps, without_digests},
     world::World,
 };
@@ -75,18 +75,41 @@ fn what_evenkeel_comes_in_by_is_replaced_by_nobody() {
 }
 
 #[test]
-fn no_port_of_nginx_is_made_free_by_a_key_that_sites_do_not_have() {
-    let world = World::empty(&example()).on("ai-core", |host| {
-        host.listeners.push(Listener { process: "apache2".to_owned(), ..listener(80, Some("apache2.service")) });
-        let programs = ["apache2".to_owned()].into();
-        host.strangers =
-            [(99, Stranger { command: "/usr/sbin/apache2 -k start".to_owned(), runs_for: Some(90_000), programs })]
-                .into();
-    });
+fn no_hint_frees_a_port_of_nginx_by_replaces() {
+    let world = World::empty(&example()).on("ai-core", apache);
     insta::assert_snapshot!(findings(&world.plan()), @r"
     ai-core port-taken: port 80 of nginx is taken by apache2 (pid 99, of apache2.service, for 25 h): `/usr/sbin/apache2 -k start`
       hint: stop it (`sudo systemctl disable --now apache2.service`)
     ");
+}
+
+/// Apache, with port 80.
+fn apache(host: &mut Host) {
+    host.listeners.push(Listener { process: "apache2".to_owned(), ..listener(80, Some("apache2.service")) });
+    let programs = ["apache2".to_owned()].into();
+    let command = "/usr/sbin/apache2 -k start".to_owned();
+    host.strangers = [(99, Stranger { command, runs_for: Some(90_000), programs })].into();
+    host.units.insert("apache2.service".to_owned(), running(0));
+}
+
+#[test]
+fn what_a_site_replaces_stops_before_nginx_takes_its_port() {
+    let declared = example().append("sites/app.yaml", "replaces: [apache2.service]\n");
+    let declared = declared.edit("fleet.yaml", "replaces: [", "replaces: [apache2.service, ");
+    let world = World::live(&declared).on("ai-core", apache).on("ai-core", |host| {
+        host.nginx.as_mut().expect("nginx is there").running = false;
+    });
+    insta::assert_snapshot!(steps(&world.plan()), @r"
+    1 ai-core stop apache2.service (site/app replaces it)
+    1 ai-core reload nginx.service (it should run and does not)
+    ");
+    assert_eq!(findings(&world.plan()), "");
+    let way_in = world.on("ai-core", |host| _ = host.way_in.insert("apache2.service".to_owned()));
+    assert!(
+        findings(&way_in.plan()).contains("kept-unit: site/app replaces apache2.service"),
+        "{}",
+        findings(&way_in.plan())
+    );
 }
 
 #[test]

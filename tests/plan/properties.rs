@@ -130,6 +130,7 @@ fn may_touch(world: &World, name: &str) -> BTreeSet<String> {
     may.extend(desired.replicas.keys().cloned());
     may.extend(desired.replicas.values().flat_map(|replica| replica.replaces.clone()));
     may.extend(owned.files.into_keys().chain(owned.links.into_keys()).chain(owned.units.into_keys()));
+    may.extend(desired.replaces.values().flatten().cloned());
     may.extend(desired.replaces_default.then(|| "/etc/nginx/sites-enabled/default".to_owned()));
     may
 }

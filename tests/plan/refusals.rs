@@ -202,8 +202,12 @@ fn a_refused_plan_shows_what_would_have_been_done_and_says_that_it_was_not() {
     assert_eq!(*state(&plan, "control"), InstanceState::AsDeclared);
     assert_eq!(plan.instances[&instance("business-tools")].state, InstanceState::Refused);
     let text = shown(&plan);
-    assert!(text.starts_with("production is refused:\n"), "{text}");
-    assert!(text.trim_end().ends_with("Refused: 1 reason above. Nothing was touched."), "{text}");
+    let (planned, refused) = text.split_once("\nFailed checks: production is refused").expect("a section of its own");
+    assert!(planned.contains("business-tools (refused)") && !planned.contains("[no-user]"), "{text}");
+    assert!(
+        refused.contains("[no-user]") && text.trim_end().ends_with("Refused: 1 reason above. Nothing was touched."),
+        "{text}"
+    );
 }
 
 #[test]

@@ -55,6 +55,65 @@ fn one_is_made_before_anything_that_runs_is_touched_and_shared() {
     assert_eq!(steps(&world.plan()), "", "one round is enough");
 }
 
+/// gong_mcp starts a program that its requirements bring.
+fn gunicorn() -> Declared {
+    with_venv(example(), "gong_mcp", "/usr/bin/python3 server.py", "gong", "gunicorn==23.0\n").edit(
+        "services/gong_mcp.yaml",
+        "exec: python server.py",
+        "exec: gunicorn server",
+    )
+}
+
+#[test]
+fn a_program_that_the_requirements_do_not_bring_is_refused_where_they_are_installed_already() {
+    let before = gunicorn();
+    let after = before.clone().edit("services/gong_mcp.yaml", "exec: gunicorn server", "exec: gunikorn server");
+    let missing = |host: &mut crate::host::Host, desired: &evenkeel::model::desired::Desired| {
+        let key = desired.venvs.keys().next().expect("there is one");
+        host.programs.insert(format!("/var/lib/evenkeel/sophia/venvs/{key}/bin/gunikorn"), Seen::Absent);
+    };
+    let mut world = World::live(&before).declare(&after);
+    let desired = desired(&world.prepared, ON).clone();
+    missing(world.host(ON), &desired);
+    let plan = world.plan();
+    assert!(plan.is_refused(), "nothing stops for what cannot start");
+    insta::assert_snapshot!(findings(&plan), @r"
+    business-tools no-program: what requirements.txt installs has no program gunikorn, which service/gong_mcp starts (run.exec)
+      hint: name the package that brings it in requirements.txt, or correct run.exec of fleet/services/gong_mcp.yaml
+    ");
+    // Where it is made with this plan the host looks, before anything stops.
+    let plan = World::live(&example()).declare(&after).plan();
+    let programs = |action: &Action| match action {
+        Action::BuildVenv { programs, .. } => Some(programs.clone()),
+        _ => None,
+    };
+    let asked: Vec<_> = plan.steps.iter().filter_map(|step| programs(&step.action)).collect();
+    assert_eq!(asked, [["gunikorn"]]);
+}
+
+#[test]
+fn what_cannot_be_started_where_it_lies_is_refused_before_anything_stops() {
+    let noexec = |folder: &'static str| {
+        move |host: &mut crate::host::Host| _ = host.noexec.insert(folder.to_owned(), "/var/lib".to_owned())
+    };
+    let plan = World::live(&example()).declare(&gunicorn()).on(ON, noexec("venvs")).plan();
+    insta::assert_snapshot!(findings(&plan), @r"
+    business-tools no-program: /var/lib/evenkeel/sophia/venvs lies on /var/lib, which is mounted noexec: gunicorn, which service/gong_mcp starts (run.exec), does not start there
+      hint: `sudo mount -o remount,exec /var/lib` there, and the same in /etc/fstab
+    ");
+    assert!(plan.is_refused());
+    let released = example().edit("services/gong_mcp.yaml", "/usr/bin/python3 server.py", "./server.py");
+    let released = released.executable("mcp_servers/gong/server.py");
+    let plan = World::live(&example()).declare(&released).on(ON, noexec("releases")).plan();
+    assert!(plan.is_refused() && findings(&plan).contains("./server.py"), "{}", findings(&plan));
+    // What runs goes on running, and the host's own programs start wherever files lie.
+    assert!(!World::live(&released).on(ON, noexec("releases")).plan().is_refused());
+    assert_eq!(findings(&World::live(&example()).on(ON, noexec("releases")).plan()), "");
+    // An interpreter is a link to the host's.
+    let python = World::live(&example()).declare(&python("requests==2.32\n")).on(ON, noexec("venvs")).plan();
+    assert!(!python.is_refused() && findings(&python).contains("compiled parts"), "{}", findings(&python));
+}
+
 #[test]
 fn people_see_what_one_is_made_of() {
     let declared = with_venv(example(), "gong_mcp", "/usr/bin/python3 server.py", "gong", "requests==2.32\n");

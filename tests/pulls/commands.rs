@@ -32,6 +32,28 @@ fn holds(story: &Story) -> usize {
     log.lines().filter(|subject| subject.contains("hold")).count()
 }
 
+/// Also of what needs no reason: the history tells it, as it tells that of the command line.
+#[test]
+fn the_reason_behind_a_command_stands_in_the_history() {
+    let story = Story::begins();
+    let github = &story.github;
+    github.lets("alice", "maintain");
+    let number = story.proposes("one");
+    let _daemon = story.follows();
+    for (command, reason) in
+        [("hold", "a demo at noon"), ("resume", "the demo is over"), ("retry", "the registry is back")]
+    {
+        let asked = github.comments(number, "alice", &format!("/evenkeel {command} {reason}"));
+        story.answer(number, asked);
+        let log = git(&story.path("config.git"), &["log", "--format=%B", "--branches=evenkeel/history/*"]);
+        let (_, after) = log.split_once(command).unwrap_or_else(|| panic!("no {command}: {log}"));
+        assert!(after.contains(reason) && after.contains("Asked-By: alice on GitHub"), "{command}: {log}");
+    }
+    // A slip brings nothing back.
+    let slip = github.comments(number, "alice", "/evenkeel rollback 4l");
+    assert!(story.answer(number, slip).contains("a generation, a number"));
+}
+
 #[test]
 fn what_was_asked_for_while_evenkeel_was_started_again_is_done_once() {
     let story = Story::begins();

@@ -81,6 +81,7 @@ fn observe(state: &State, question: &Question) -> Observation {
         venvs: question.venvs.iter().map(|key| (*key, seen(state.held.venvs.contains(key), whole()))).collect(),
         interpreters: question.interpreters.iter().map(|path| (path.clone(), Seen::Known(PYTHON.to_owned()))).collect(),
         programs: question.programs.iter().map(|name| (name.clone(), Seen::Known(LiveProgram::Executable))).collect(),
+        noexec: Default::default(),
         certificates: std::collections::BTreeMap::new(),
     }
 }

@@ -118,9 +118,11 @@ impl<'a> Judge<'a> {
             let tls = declared.within(environment).tls();
             let tls = tls.into_iter().flat_map(|tls| [&tls.certificate, &tls.key]).map(|path| (Request::Tls, path));
             let acme = declared.acme_root.iter().map(|path| (Request::Acme, path));
-            for (request, path) in tls.chain(acme) {
-                let file = &declared.file;
-                let asked = Asked { request, value: path, file, span: path.span, own_folder: None };
+            let paths = tls.chain(acme).map(|(request, path)| (request, &***path, path.span));
+            let replaces = declared.replaces.iter().filter(|unit| !grants::is_kept(unit));
+            let replaces = replaces.map(|unit| (Request::Replaces, &***unit, unit.span));
+            for (request, value, span) in paths.chain(replaces) {
+                let asked = Asked { request, value, file: &declared.file, span, own_folder: None };
                 self.judge(&asked, &site.on);
             }
         }

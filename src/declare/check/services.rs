@@ -5,7 +5,7 @@ use crate::{
     declare::{
         Declaration, Declared, codes,
         de::At,
-        file::Span,
+        file::{File, Span},
         findings::{Draft, Findings},
         kinds::{HealthCheck, Kind, Place, Run, ServiceFile, UnitName},
         place::Placements,
@@ -17,6 +17,24 @@ use crate::{
         text::{self, name as short},
     },
 };
+
+/// Says which units of a `replaces` nothing may stop.
+pub fn replaced(declaration: &Declaration, file: &File, units: &[At<UnitName>], findings: &mut Findings) {
+    let own = format!("{}-", *declaration.fleet.name);
+    for unit in units {
+        if grants::is_kept(unit) {
+            let message = format!("`{}` keeps the host running or reachable, and nothing replaces it", **unit);
+            let finding = Draft::error(codes::KEPT_UNIT, message).at(file, unit.span);
+            findings.say(finding.hint("take it out of `replaces`; no grant allows it"));
+        }
+        // Ours are FLEET-SERVICE@PORT.service; the at sign tells them from what ran before.
+        if unit.strip_prefix(&own).is_some_and(|rest| rest.contains('@')) {
+            let message = format!("`{}` is a unit of evenkeel's own", **unit);
+            let hint = "`replaces` is for units that ran before evenkeel; what git no longer declares goes by itself";
+            findings.say(Draft::error(codes::REPLACES_OWN_UNIT, message).at(file, unit.span).hint(hint));
+        }
+    }
+}
 
 /// What evenkeel sets for every service.
 const GIVEN: [&str; 6] =
@@ -140,20 +158,7 @@ impl Service<'_> {
                 self.unknown(codes::UNKNOWN_SERVICE, message, other.span, hint);
             }
         }
-        let own = format!("{}-", *self.declaration.fleet.name);
-        for unit in replaces {
-            if grants::is_kept(unit) {
-                let message = format!("`{}` keeps the host running or reachable, and no service replaces it", **unit);
-                self.error(codes::KEPT_UNIT, message, unit.span, "take it out of `replaces`; no grant allows it");
-            }
-            // Ours are FLEET-SERVICE@PORT.service; the at sign tells them from what ran before.
-            if unit.strip_prefix(&own).is_some_and(|rest| rest.contains('@')) {
-                let message = format!("`{}` is a unit of evenkeel's own", **unit);
-                let hint =
-                    "`replaces` is for units that ran before evenkeel; what git no longer declares goes by itself";
-                self.error(codes::REPLACES_OWN_UNIT, message, unit.span, hint);
-            }
-        }
+        replaced(self.declaration, &self.file.file, replaces, self.findings);
     }
 
     /// `python`: whether there is a virtual environment, whose programs are called by their names alone.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::services;
 use crate::{
     declare::{
         Declaration, codes,
@@ -49,6 +50,7 @@ pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut 
             check_routes(declaration, file, routes, site, findings);
         }
         check_headers(file, site, findings);
+        services::replaced(declaration, file, &site.replaces, findings);
         if site.frontend.is_none() && site.routes.is_empty() {
             let message = format!("the site `{name}` serves nothing");
             let finding = Draft::error(codes::EMPTY_SITE, message).at(file, site.domain.span);

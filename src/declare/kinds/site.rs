@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Domain, Glob, HostPath, SourceKeys};
+use super::{Domain, Glob, HostPath, SourceKeys, UnitName};
 use crate::{
     declare::de::At,
     model::quantity::{BodySize, Span},
@@ -41,6 +41,9 @@ pub struct SiteFile {
     pub headers: BTreeMap<At<String>, HeaderValue>,
     /// Whether the distribution's default site makes room.
     pub replaces_default: Option<bool>,
+    /// Units that served before nginx does, as Apache's; stopped and disabled in the same phase.
+    #[serde(default)]
+    pub replaces: Vec<At<UnitName>>,
     /// What differs in an environment.
     #[serde(default, rename = "in")]
     pub overlays: BTreeMap<At<String>, SiteOverlay>,

@@ -110,6 +110,17 @@ impl Command {
     }
 }
 
+/// What follows `/evenkeel rollback`: a generation, then the reason, or one of them. None where its first word would be a
+/// number and is none: nothing is brought back on the strength of a slip.
+fn generation_and_reason(rest: &str) -> Option<(Option<u64>, Option<&str>)> {
+    let said = |reason: &'_ str| !reason.is_empty();
+    let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    if first.starts_with(|c: char| c.is_ascii_digit() || "#+-".contains(c)) {
+        return Some((Some(first.parse().ok()?), Some(after).filter(|reason| said(reason))));
+    }
+    Some((None, Some(rest).filter(|reason| said(reason))))
+}
+
 /// Asks GitHub again while it is away or takes no more, for so long.
 pub(super) async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
     most: Duration,
@@ -312,10 +323,8 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn roll_back(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
-        let generation = match (rest.is_empty(), rest.parse::<u64>()) {
-            (true, _) => None,
-            (false, Ok(generation)) => Some(generation),
-            (false, Err(_)) => return Ok(Outcome::Misused("what follows is a generation, a number".to_owned())),
+        let Some((generation, reason)) = generation_and_reason(rest) else {
+            return Ok(Outcome::Misused("what follows is a generation, a number, or the reason, or both".to_owned()));
         };
         let environment = match self.environment(environment).await {
             Ok(environment) => environment,
@@ -323,10 +332,10 @@ impl<H: Host> PullRequests<H> {
         };
         let ledger = &self.reconciler.ledger;
         let target = rollback::earlier(ledger, &environment, generation).await?;
-        let restored = rollback::restore(ledger, &self.reconciler.folder, &target, None).await?;
+        let restored = rollback::restore(ledger, &self.reconciler.folder, &target, reason).await?;
         let title = format!("Go back to what generation {} deployed to {environment}", target.generation);
         let new = NewPull {
-            body: report::deployment::restore_message(&target.environment, target.generation, &target.commits),
+            body: report::deployment::restore_message(&target.environment, target.generation, &target.commits, reason),
             title,
             head: restored.branch,
             base: restored.base,
@@ -388,6 +397,17 @@ mod tests {
         assert_eq!(words("/evenkeel").as_deref(), Some(""));
         for body in ["", "please /evenkeel plan", "> /evenkeel apply", "/evenkeeler plan", "`/evenkeel plan`"] {
             assert_eq!(words(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_takes_a_generation_and_a_reason() {
+        assert_eq!(generation_and_reason(""), Some((None, None)));
+        assert_eq!(generation_and_reason("41"), Some((Some(41), None)));
+        assert_eq!(generation_and_reason("41 the cart is empty"), Some((Some(41), Some("the cart is empty"))));
+        assert_eq!(generation_and_reason("the cart is empty"), Some((None, Some("the cart is empty"))));
+        for slip in ["4l", "#41", "-1", "41, the cart", "99999999999999999999"] {
+            assert_eq!(generation_and_reason(slip), None, "{slip}");
         }
     }
 

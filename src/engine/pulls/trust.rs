@@ -30,6 +30,7 @@ pub fn question(base: Question, proposed: Question, base_fleet: &Fleet, proposed
         interpreters: interpreters(&base, &proposed),
         programs: programs(&base, &proposed),
         certificates: &base.certificates | &(&proposed.certificates - &certificates),
+        executes: base.executes || proposed.executes,
         digest_port: base.digest_port.or(proposed.digest_port),
         ..base
     }

@@ -49,6 +49,7 @@ fn of_ai_core() -> Question {
         venvs: BTreeSet::new(),
         interpreters: BTreeSet::new(),
         programs: BTreeSet::new(),
+        executes: true,
         certificates: BTreeSet::new(),
         ports: Default::default(),
         digest_port: Some(19_180),

@@ -71,7 +71,7 @@ prepare_one() { # write|remove NUMBER PATH BEFORE
   [ "$1" = write ] || return 0
   new=${3%/*}/$beside
   { [ -d "$new" ] || (umask 077 && mkdir -p -- "${3%/*}" && mkdir -- "$new"); } && rm -rf -- "${new:?}/${3##*/}" &&
-    cp -P --preserve=mode,ownership -- "$payload/$2/${3##*/}" "$new" && { [ -L "$new/${3##*/}" ] || sync "$new/${3##*/}"; }
+    cp -P --preserve=mode,ownership -T -- "$payload/$2/${3##*/}" "$new/${3##*/}" && { [ -L "$new/${3##*/}" ] || sync "$new/${3##*/}"; }
 }
 prepare_all() {
   synced=''
@@ -79,9 +79,11 @@ prepare_all() {
   # shellcheck disable=SC2086 # a list
   [ ! "$synced" ] || sync $synced
 }
+# uutils' cp copies no folder with -T, and no link to a folder into a folder.
 prepare_in() { # NUMBER FOLDER
   [ -e "$payload/$1" ] || return 0
-  { [ -d "$2" ] || mkdir -p -- "$2"; } && cp -r --preserve=mode,ownership -T -- "$payload/$1" "$2/$beside"
+  { [ -d "$2" ] || mkdir -p -- "$2"; } && [ ! -e "$2/$beside" ] &&
+    cp -r --preserve=mode,ownership -- "$payload/$1" "$2/$beside"
 }
 add_new() { # ID write|remove NUMBER PATH BEFORE
   if [ "$2" = write ] && [ ! -L "${4%/*}/$beside/${4##*/}" ]; then synced=$synced${4%/*}/$beside/${4##*/}$newline; fi

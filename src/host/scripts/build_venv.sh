@@ -6,7 +6,18 @@
 # Packages may run code of their own while they are installed: they do as a user that exists for this alone,
 # who can write nothing but what is made, and whose processes end with it.
 # Values reach systemd-run as they were checked while declaring, without `$` and `%`.
-build_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC
+build_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC PROGRAM...
+  make_venv "$@" || return
+  programs=$base/venvs/$2/bin service=$1 requirements=${4##*/}
+  shift 6
+  for program; do
+    [ ! -e "$programs/$program" ] || continue
+    echo "what $requirements installs has no program $program, which service/$service starts; name the package that brings it there"
+    return "$of_commit"
+  done
+}
+
+make_venv() { # SERVICE KEY INTERPRETER REQUIREMENTS INDEX NETRC
   venvs=$base/venvs
   new=$venvs/.new
   if ! kind=$(venv_kind "$3"); then

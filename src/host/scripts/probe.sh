@@ -1,7 +1,7 @@
 # What is live on this host, in one go. Set before: base, paths (one a line), units, users, packages,
 # releases, venvs, interpreters, ports (separated by spaces), certificates (`CERTIFICATE<tab>KEY` a line), fleet,
 # digest_port (empty: nginx is no business of ours; else after nginx.sh), nginx_digest, site_address, site_proofs;
-# programs (one a line: a path, or a name that systemd looks for),
+# programs (one a line: a path, or a name that systemd looks for), executes (yes: some start what they bring along),
 # packages_said and packages_database (what an earlier answer said of the very same packages, and of which state of
 # dpkg's database); own_unit (in which evenkeel works here), folders (one a line), drop_ins and drop_in_bytes (how many
 # drop-ins are read, and how much of each). After drop_ins.sh and way_in.sh; with interpreters, after venv.sh.
@@ -287,6 +287,21 @@ if [ "$programs" ]; then
   done
   unset IFS
   section programs "$said"
+fi
+
+# Whether what services bring along can be started where it lies or will lie. Source of the fields: proc_pid_mountinfo(5).
+if [ "$executes" ]; then
+  said=
+  for folder in releases venvs; do
+    place=$base/$folder mount='' flags=''
+    until [ ! "$place" ] || [ -d "$place" ]; do place=${place%/*}; done
+    place=$(cd -P -- "$place/" && pwd -P)
+    while read -r _ _ _ _ on options _; do
+      case ${place%/}/ in "${on%/}/"*) [ ${#on} -lt ${#mount} ] || mount=$on flags=$options ;; esac
+    done </proc/self/mountinfo
+    case ,$flags, in *,noexec,*) said="$said$folder $mount$newline" ;; esac
+  done
+  section noexec "$said"
 fi
 
 # Virtual environments, and the interpreters that they are made with: of each what kind it is. `fails` comes

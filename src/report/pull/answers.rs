@@ -17,9 +17,13 @@ pub const COMMANDS: [(Verb, &str); 9] = [
      a fork is planned for the commit that was looked at.",
     ),
     (Verb::Apply, "Deploys what is merged now, without waiting for the next look."),
-    (Verb::Rollback, "Opens a pull request that brings back what was deployed before."),
+    (
+        Verb::Rollback,
+        "Opens a pull request that brings back what was deployed before. What follows is a generation, the reason, or \
+     both: `/evenkeel rollback 41 the cart is empty`.",
+    ),
     (Verb::Retry, "Tries again what failed and was put into quarantine. What follows is the reason."),
-    (Verb::Cancel, "Ends the deployment that runs at the next safe step, and undoes it."),
+    (Verb::Cancel, "Ends the deployment that runs at the next safe step, and undoes it. What follows is the reason."),
     (Verb::Hold, "Keeps the environment as it is. What follows is the reason: `/evenkeel hold the demo`."),
     (Verb::Resume, "Ends a hold. What follows is the reason."),
     (Verb::Why, "Tells why a service or a site is as it is: `/evenkeel why service/NAME`."),
