@@ -6,7 +6,7 @@ use evenkeel::{
     model::{
         desired::Resource,
         digest::Digest,
-        finding::Finding,
+        finding::{Code, Finding},
         outcome::{Cause, Kind, Outcome, Record},
         plan::{Action, Before, Commits, InstanceState},
         release::{HeldRelease, Listed, Listing},
@@ -97,7 +97,7 @@ fn hostile_content_is_shown_and_never_obeyed() -> Tested {
             step("a", 1, service("s")?, Action::RestartUnit { unit: "s\x1b.service".into() }, reason)?,
         ],
     )?;
-    sample.findings = vec![Finding::warning("w", "evil \x1b[31m").hint("and \x07")];
+    sample.findings = vec![Finding::warning(Code::Drift, "evil \x1b[31m").hint("and \x07")];
     let text = report::plan::text(&sample, PLAIN);
     assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{text:?}");
     assert_snapshot!("plan_hostile", text);

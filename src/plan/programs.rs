@@ -6,7 +6,7 @@
 
 use super::instance::Differ;
 use crate::model::{
-    finding::Finding,
+    finding::{Code, Finding},
     observation::LiveProgram,
     plan::Action,
     program::{self, HostProgram},
@@ -46,7 +46,7 @@ impl Differ<'_> {
                     ),
                 };
                 let new = if starts && installing.is_empty() { Finding::error } else { Finding::warning };
-                self.findings.push(new("no-program", message).on(self.name()).hint(hint));
+                self.findings.push(new(Code::NoProgram, message).on(self.name()).hint(hint));
             }
         }
     }

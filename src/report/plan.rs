@@ -164,7 +164,7 @@ fn said(finding: &Finding, style: Style) -> String {
     };
     let instance =
         finding.instance.as_ref().map(|name| format!("{}: ", style.bold(&visible(name)))).unwrap_or_default();
-    let code = style.dim(&format!("[{}]", visible(&finding.code)));
+    let code = style.dim(&format!("[{}]", finding.code));
     let mut text = format!("  {word} {instance}{} {code}\n", one_line(&finding.message));
     if let Some(hint) = &finding.hint {
         text += &format!("          {} {}\n", style.note("hint:"), one_line(hint));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, error::Error};
 use evenkeel::{
     model::{
         desired::Resource,
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         outcome::{Deployment, Outcome},
         plan::{Action, Before, InstanceState, Plan},
         pull::PullRequest,
@@ -208,7 +208,7 @@ fn everywhere(text: &str) -> Made<Sample> {
     let before =
         Plan { steps: plan.steps.iter().filter(|step| step.resource == nowhere()).cloned().collect(), ..plan.clone() };
     let mut sample = Sample { before, ..Sample::of(plan) };
-    let mut finding = Finding::warning(text, text).hint(text);
+    let mut finding = Finding::warning(Code::Drift, text).hint(text);
     finding.instance = Some(owned());
     sample.plan.findings = vec![finding];
     sample.barred = Some(owned());
@@ -275,8 +275,8 @@ proptest! {
         let place = |text: &str| Place { file: text.to_owned(), line: 3, column: 2, end_column: 4, text: text.to_owned(), ..Place::default() };
         stays_in_code(&text, |text| {
             let findings = [
-                Finding::error(text, text).at(place(text)).also(place(text), text).hint(text),
-                Finding::warning(text, text),
+                Finding::error(Code::InvalidName, text).at(place(text)).also(place(text), text).hint(text),
+                Finding::warning(Code::Drift, text),
             ];
             page(text, PullContent::Invalid(&findings))
         })?;
@@ -344,7 +344,7 @@ fn however_long_a_text_from_outside_is_what_is_said_of_it_fits() -> Made<()> {
         let mut sample = everywhere(&text)?;
         sample.plan.findings = vec![sample.plan.findings[0].clone(); 40];
         let paths = vec![text.clone(); 40];
-        let findings = vec![Finding::error(&text, &text).hint(&text); 40];
+        let findings = vec![Finding::error(Code::InvalidName, &text).hint(&text); 40];
         let pull = hostile_pull(&text);
         let contents = [
             PullContent::Planned(vec![sample.planned(), sample.planned()]),

@@ -6,7 +6,7 @@ use evenkeel::{
     model::{
         desired::Resource,
         digest::Digest,
-        finding::Finding,
+        finding::{Code, Finding},
         fleet::{Check, Health},
         manifest::Manifest,
         outcome::{Cause, Deployment, Failure, Kind, Outcome},
@@ -264,14 +264,11 @@ pub fn refused() -> Result<Plan, Box<dyn Error>> {
     }
     let instance = "business-tools".parse()?;
     plan.findings = vec![
-        Finding::error("port-taken", "port 8100 of service/gong_mcp is taken by python3 (pid 812, of old.service)")
+        Finding::error(Code::PortTaken, "port 8100 of service/gong_mcp is taken by python3 (pid 812, of old.service)")
             .on(&instance)
             .hint("stop it, choose another port, or declare `replaces: [old.service]`"),
-        Finding::error("budget", "9 of 14 services would restart, and the budget allows 3").hint("approve the plan"),
-        Finding::warning(
-            "no-health",
-            "service/gong_mcp declares no health: it counts as healthy once its port answers",
-        ),
+        Finding::error(Code::DeploymentRunning, "another deployment is running there").hint("wait for it to end"),
+        Finding::warning(Code::NoEnvFile, "/etc/sophia/gong.env, which service/gong_mcp reads, does not exist"),
     ];
     Ok(plan)
 }
