@@ -8,7 +8,7 @@ use evenkeel::{
         digest::Digest,
         finding::{Code, Finding},
         outcome::{Cause, Kind, Outcome, Record},
-        plan::{Action, Before, Commits, InstanceState},
+        plan::{Action, Before, Commits, InstanceState, Verb},
         release::{HeldRelease, Listed, Listing},
         standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
@@ -334,8 +334,8 @@ fn status_and_why() -> Tested {
 
 #[test]
 fn progress() -> Tested {
-    let step = |verb: &str, subject: &str, state| -> Result<Event, Box<dyn Error>> {
-        let (verb, subject) = (verb.to_owned(), subject.to_owned());
+    let step = |verb, subject: &str, state| -> Result<Event, Box<dyn Error>> {
+        let subject = subject.to_owned();
         Ok(Event::Step { instance: "business-tools".parse()?, id: String::new(), verb, subject, state })
     };
     let events = [
@@ -343,11 +343,12 @@ fn progress() -> Tested {
         Event::Observed { instance: "ai-core".parse()?, ms: 182 },
         Event::NotReached { instance: "control".parse()?, why: "connect: timed out\n(after 5 s)".into() },
         Event::Phase { number: 2, of: 3, title: report::plan::phase_title(&first_deployment()?, 2) },
-        step("stage", &Digest::of("gong").to_string(), StepState::Done)?,
-        step("create", ENV, StepState::Done)?,
-        step("start", UNIT, StepState::Started)?,
-        step("restart", UNIT, StepState::Done)?,
-        step("reload", "nginx.service", StepState::Failed("bind() failed\n\x1b[1m".into()))?,
+        step(Verb::Stage, &Digest::of("gong").to_string(), StepState::Done)?,
+        step(Verb::Build, &Digest::of("venv").to_string(), StepState::Started)?,
+        step(Verb::Create, ENV, StepState::Done)?,
+        step(Verb::Start, UNIT, StepState::Started)?,
+        step(Verb::Restart, UNIT, StepState::Done)?,
+        step(Verb::Reload, "nginx.service", StepState::Failed("bind() failed\n\x1b[1m".into()))?,
         Event::Healthy { instance: "business-tools".parse()?, service: "service/gong_mcp".into(), after_ms: 1380 },
         Event::Unhealthy {
             instance: "ai-core".parse()?,
