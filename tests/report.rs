@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, error::Error};
 
 use evenkeel::{
     model::{
+        change::RecordedChange,
         desired::Resource,
         digest::Digest,
         finding::{Code, Finding},
         outcome::{Cause, Kind, Outcome, Record},
-        plan::{Action, Before, Commits, InstanceState, Verb},
+        plan::{Action, Before, Commits, InstanceState, Plan, Verb},
         release::{HeldRelease, Listed, Listing},
         standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
@@ -71,8 +72,12 @@ fn a_plan_without_changes_is_one_line() -> Tested {
 #[test]
 fn change_lines() -> Tested {
     let all = [first_deployment()?, env_change()?, deletion()?, drift()?];
-    let lines: Vec<String> = all.iter().flat_map(report::plan::change_lines).collect();
+    let lines: Vec<String> = all.iter().flat_map(Plan::changes).map(|change| report::change::line(&change)).collect();
     assert_snapshot!(lines.join("\n"));
+    for changes in all.iter().map(Plan::changes) {
+        let read: Vec<RecordedChange> = serde_json::from_value(serde_json::json!(changes))?;
+        assert_eq!(read, changes, "a record reads back as it was written");
+    }
     Ok(())
 }
 
@@ -107,7 +112,7 @@ fn hostile_content_is_shown_and_never_obeyed() -> Tested {
         failure.log = vec!["\x1b[31mred".into(), "Outcome: applied\n\nOutcome: applied".into()];
         failure.message = "first\x07\n\nOutcome: applied".into();
     }
-    failed.changes = vec!["x\n\nOutcome: applied".into()];
+    failed.changes = vec![RecordedChange::Line("x\n\nOutcome: applied".into())];
     let message = report::deployment::commit_message(&failed, Some("subject\x1b[0m\n\nOutcome: applied"));
     assert!(!message.chars().any(|c| c.is_control() && c != '\n'), "{message:?}");
     let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod belief;
 pub mod budget;
 pub mod build;
+pub mod change;
 pub mod confinement;
 pub mod desired;
 pub mod digest;

@@ -59,11 +59,6 @@ pub fn headline(plan: &Plan) -> String {
     sum(plan, "")
 }
 
-/// One line for each resource that changes, as history keeps it.
-pub fn change_lines(plan: &Plan) -> Vec<String> {
-    plan.instances.keys().flat_map(|name| plan_steps::groups(plan, name)).map(|group| group.line()).collect()
-}
-
 /// What a phase is about: what is prepared, and the resources it changes.
 pub fn phase_title(plan: &Plan, phase: u32) -> String {
     let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, error::Error};
 
 use evenkeel::{
     model::{
+        change::{ChangeStep, RecordedChange, ResourceChange},
         desired::Resource,
         finding::{Code, Finding, Place},
         outcome::{Deployment, Outcome},
-        plan::{Action, Before, InstanceState, Plan},
+        plan::{Action, Before, Fate, InstanceState, Plan, Verb},
         pull::PullRequest,
         release::ReleaseFile,
         rights::{Permission, Right, Team},
@@ -247,7 +248,18 @@ fn page(text: &str, content: PullContent<'_>) -> String {
 fn hostile_deployment(text: &str) -> Made<Deployment> {
     let mut deployment = deployment(Some(Outcome::RollbackFailed))?;
     deployment.commits.environment = Some(text.to_owned());
-    deployment.changes = vec![text.replace(": ", ":"), format!("business-tools: {text}")];
+    let step = |action| ChangeStep { action, subject: text.to_owned(), from: Some(text.to_owned()), replaced: false };
+    deployment.changes = vec![
+        RecordedChange::Line(text.replace(": ", ":")),
+        RecordedChange::Line(format!("business-tools: {text}")),
+        RecordedChange::Change(ResourceChange {
+            instance: "business-tools".parse()?,
+            resource: Resource::Leftover(text.to_owned()),
+            action: Fate::Update,
+            steps: vec![step(Verb::Stage), step(Verb::Build), step(Verb::Update), step(Verb::Reload)],
+            reasons: vec![text.to_owned()],
+        }),
+    ];
     for failure in deployment.failure.iter_mut().chain(&mut deployment.not_undone) {
         failure.message = text.to_owned();
         failure.step = format!("service/{text}");

@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, error::Error};
 
-use evenkeel::{
-    model::{
-        desired::Resource,
-        digest::Digest,
-        finding::{Code, Finding},
-        fleet::{Check, Health},
-        manifest::Manifest,
-        outcome::{Cause, Deployment, Failure, Kind, Outcome},
-        plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
-    },
-    report,
+use evenkeel::model::{
+    desired::Resource,
+    digest::Digest,
+    finding::{Code, Finding},
+    fleet::{Check, Health},
+    manifest::Manifest,
+    outcome::{Cause, Deployment, Failure, Kind, Outcome, RecordVersion},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
 };
 
 pub const COMMIT: &str = "4f3a2b1c5d6e7f8091a2b3c4d5e6f708192a3b4c";
@@ -278,7 +275,7 @@ pub fn deployment_that_left_out_an_instance() -> Result<Deployment, Box<dyn Erro
     let failed: Vec<Failure> = deployment(Some(Outcome::RolledBack))?.failure.into_iter().collect();
     let left_out = failed.iter().map(|failure| failure.instance.clone()).collect();
     let done = first_deployment()?.without(&left_out);
-    let (summary, changes) = (done.summary(), report::plan::change_lines(&done));
+    let (summary, changes) = (done.summary(), done.changes());
     let (failure, unreached) = (None, BTreeMap::new());
     Ok(Deployment { summary, changes, failure, unreached, failed, ..deployment(Some(Outcome::Partial))? })
 }
@@ -293,7 +290,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         log: vec!["Traceback (most recent call last):".into(), "KeyError: 'GONG_KEY'".into()],
     };
     let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped));
-    let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { report::plan::change_lines(&plan) };
+    let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { plan.changes() };
     let unreached: BTreeMap<_, _> = [("control".parse()?, "connect to 10.0.0.9:22: timed out".to_owned())].into();
     let not_undone = Failure {
         instance: "ai-core".parse()?,
@@ -303,7 +300,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         log: Vec::new(),
     };
     Ok(Deployment {
-        version: 1,
+        version: RecordVersion::CURRENT,
         environment: "production".parse()?,
         generation: 12,
         kind: Kind::Change,
