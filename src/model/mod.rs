@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod archive;
+pub mod backoff;
 pub mod belief;
 pub mod budget;
 pub mod build;
