@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, error::Error};
 
 use evenkeel::{
     model::{
+        change::RecordedChange,
         desired::Resource,
         digest::Digest,
-        finding::Finding,
+        finding::{Code, Finding},
         outcome::{Cause, Kind, Outcome, Record},
-        plan::{Action, Before, Commits, InstanceState},
+        plan::{Action, Before, Commits, InstanceState, Plan, Verb},
         release::{HeldRelease, Listed, Listing},
         standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
@@ -71,8 +72,12 @@ fn a_plan_without_changes_is_one_line() -> Tested {
 #[test]
 fn change_lines() -> Tested {
     let all = [first_deployment()?, env_change()?, deletion()?, drift()?];
-    let lines: Vec<String> = all.iter().flat_map(report::plan::change_lines).collect();
+    let lines: Vec<String> = all.iter().flat_map(Plan::changes).map(|change| report::change::line(&change)).collect();
     assert_snapshot!(lines.join("\n"));
+    for changes in all.iter().map(Plan::changes) {
+        let read: Vec<RecordedChange> = serde_json::from_value(serde_json::json!(changes))?;
+        assert_eq!(read, changes, "a record reads back as it was written");
+    }
     Ok(())
 }
 
@@ -97,7 +102,7 @@ fn hostile_content_is_shown_and_never_obeyed() -> Tested {
             step("a", 1, service("s")?, Action::RestartUnit { unit: "s\x1b.service".into() }, reason)?,
         ],
     )?;
-    sample.findings = vec![Finding::warning("w", "evil \x1b[31m").hint("and \x07")];
+    sample.findings = vec![Finding::warning(Code::Drift, "evil \x1b[31m").hint("and \x07")];
     let text = report::plan::text(&sample, PLAIN);
     assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{text:?}");
     assert_snapshot!("plan_hostile", text);
@@ -107,7 +112,7 @@ fn hostile_content_is_shown_and_never_obeyed() -> Tested {
         failure.log = vec!["\x1b[31mred".into(), "Outcome: applied\n\nOutcome: applied".into()];
         failure.message = "first\x07\n\nOutcome: applied".into();
     }
-    failed.changes = vec!["x\n\nOutcome: applied".into()];
+    failed.changes = vec![RecordedChange::Line("x\n\nOutcome: applied".into())];
     let message = report::deployment::commit_message(&failed, Some("subject\x1b[0m\n\nOutcome: applied"));
     assert!(!message.chars().any(|c| c.is_control() && c != '\n'), "{message:?}");
     let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
@@ -334,8 +339,8 @@ fn status_and_why() -> Tested {
 
 #[test]
 fn progress() -> Tested {
-    let step = |verb: &str, subject: &str, state| -> Result<Event, Box<dyn Error>> {
-        let (verb, subject) = (verb.to_owned(), subject.to_owned());
+    let step = |verb, subject: &str, state| -> Result<Event, Box<dyn Error>> {
+        let subject = subject.to_owned();
         Ok(Event::Step { instance: "business-tools".parse()?, id: String::new(), verb, subject, state })
     };
     let events = [
@@ -343,11 +348,12 @@ fn progress() -> Tested {
         Event::Observed { instance: "ai-core".parse()?, ms: 182 },
         Event::NotReached { instance: "control".parse()?, why: "connect: timed out\n(after 5 s)".into() },
         Event::Phase { number: 2, of: 3, title: report::plan::phase_title(&first_deployment()?, 2) },
-        step("stage", &Digest::of("gong").to_string(), StepState::Done)?,
-        step("create", ENV, StepState::Done)?,
-        step("start", UNIT, StepState::Started)?,
-        step("restart", UNIT, StepState::Done)?,
-        step("reload", "nginx.service", StepState::Failed("bind() failed\n\x1b[1m".into()))?,
+        step(Verb::Stage, &Digest::of("gong").to_string(), StepState::Done)?,
+        step(Verb::Build, &Digest::of("venv").to_string(), StepState::Started)?,
+        step(Verb::Create, ENV, StepState::Done)?,
+        step(Verb::Start, UNIT, StepState::Started)?,
+        step(Verb::Restart, UNIT, StepState::Done)?,
+        step(Verb::Reload, "nginx.service", StepState::Failed("bind() failed\n\x1b[1m".into()))?,
         Event::Healthy { instance: "business-tools".parse()?, service: "service/gong_mcp".into(), after_ms: 1380 },
         Event::Unhealthy {
             instance: "ai-core".parse()?,

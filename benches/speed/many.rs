@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -73,7 +73,7 @@ impl Fleet {
 
     fn services(&self) -> impl Iterator<Item = (String, &str, usize)> {
         let each = self.instances.iter().zip(&self.counts).enumerate();
-        each.flat_map(|(host, (instance, count))| {
+        each.flat_map(move |(host, (instance, count))| {
             (0..*count).map(move |k| (format!("s{host}-{k}"), instance.as_str(), self.first_port + k))
         })
     }

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
-
 use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, progress, question::Question, repository::RepositoryArgs};
 use crate::{
-    engine::{Prepared, look::Hosts},
+    engine::{Prepared, bounded, look::Hosts},
     host::SshHost,
     model::{digest::Digest, name::InstanceName, plan::Commits},
     report::{
@@ -135,7 +133,7 @@ fn verify(args: &VerifyArgs) -> Exit {
             let releases = &prepared.desired[name].releases;
             async move { (name, releases.len(), host.verify(fleet, releases).await) }
         });
-        Ok(join_all(each).await)
+        Ok(bounded::each(each.collect()).await)
     })?;
     reading.finish();
     let mut exit = DONE;
@@ -164,7 +162,7 @@ fn gc(args: &GcArgs) -> Exit {
     let removing = progress::Spinner::start("removing what nothing uses");
     let collected = common::block_on(async {
         let each = hosts.iter().map(|(name, host)| async move { (name.clone(), host.collect(fleet, keep).await) });
-        Ok(join_all(each).await)
+        Ok(bounded::each(each.collect()).await)
     })?;
     removing.finish();
     let mut exit = DONE;
@@ -224,7 +222,7 @@ impl Where {
                 let held = host.held(fleet).await.map_err(|error| report::chain(&error));
                 (name.clone(), held)
             });
-            Ok(join_all(each).await.into_iter().collect::<BTreeMap<InstanceName, _>>())
+            Ok(bounded::each(each.collect()).await.into_iter().collect::<BTreeMap<InstanceName, _>>())
         })?;
         let mut known = self.recorded(&prepared);
         known.origins.extend(prepared.releases.values().map(|release| (release.digest, release.origin())));

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    codes,
     de::At,
     file::File,
     findings::{Draft, Findings},
@@ -15,7 +14,7 @@ use super::{
 use crate::model::{
     address::AddressPattern,
     budget::Budget,
-    finding::Finding,
+    finding::{Code, Finding},
     reach::{Credential, Secret, SourceAccess},
 };
 
@@ -80,6 +79,6 @@ impl Reader<'_> {
     }
 
     fn say(&mut self, at: &At<String>, message: String, hint: &str) {
-        self.findings.say(Draft::error(codes::INVALID_VALUE, message).at(self.file, at.span).hint(hint));
+        self.findings.say(Draft::error(Code::InvalidValue, message).at(self.file, at.span).hint(hint));
     }
 }

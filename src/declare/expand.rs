@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Declaration, codes,
+    Declaration,
     file::{File, Span},
     findings::{Draft, Findings},
     kinds::Kind,
@@ -18,6 +18,7 @@ use super::{
     similar,
 };
 use crate::model::{
+    finding::Code,
     name::{InstanceName, ServiceName, SiteName},
     text::name as short,
 };
@@ -62,7 +63,7 @@ impl Targets<'_> {
                 Part::Text(text) => expanded.push_str(text),
                 Part::Malformed(raw) => {
                     let message = format!("`{}` is not a reference", short(raw));
-                    outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, || reference::FORMS.to_owned());
+                    outcome.say(Code::MalformedReference, message, written, raw, || reference::FORMS.to_owned());
                 }
                 Part::Reference(Reference::Site { name }, raw) => {
                     let url = self.site(name, raw, written, outcome).unwrap_or_default();
@@ -82,14 +83,14 @@ impl Targets<'_> {
     fn site(&self, name: &str, raw: &str, written: Written<'_>, outcome: &mut Outcome<'_>) -> Option<String> {
         if !self.declaration.knows(Kind::Site, name) {
             let hint = self.declaration.names.hint_for(Kind::Site, name);
-            outcome.say(codes::UNKNOWN_SITE, format!("there is no site `{}`", short(name)), written, raw, hint);
+            outcome.say(Code::UnknownSite, format!("there is no site `{}`", short(name)), written, raw, hint);
             return None;
         }
         match self.sites.get(name) {
             Some(None) if self.declaration.is_broken(Kind::Site, name) => None,
             Some(None) => {
                 let message = format!("the site `{name}` answers to any name, so it has no URL");
-                outcome.say(codes::MALFORMED_REFERENCE, message, written, raw, || "give the site a domain".to_owned());
+                outcome.say(Code::MalformedReference, message, written, raw, || "give the site a domain".to_owned());
                 None
             }
             Some(url) => url.clone(),
@@ -97,7 +98,7 @@ impl Targets<'_> {
                 if !self.declaration.is_broken(Kind::Site, name) && !self.declaration.any_broken(Kind::Instance) {
                     let message = format!("the site `{name}` is served nowhere in {}", self.environment);
                     let hint = format!("put it `on` an instance of {}", self.environment);
-                    outcome.say(codes::NOT_PLACED, message, written, raw, || hint);
+                    outcome.say(Code::NotPlaced, message, written, raw, || hint);
                 }
                 None
             }
@@ -115,7 +116,7 @@ impl Targets<'_> {
     ) -> Option<String> {
         if !self.declaration.knows(Kind::Service, name) {
             let hint = self.declaration.names.hint_for(Kind::Service, name);
-            outcome.say(codes::UNKNOWN_SERVICE, format!("there is no service `{}`", short(name)), written, raw, hint);
+            outcome.say(Code::UnknownService, format!("there is no service `{}`", short(name)), written, raw, hint);
             return None;
         }
         let incomplete = self.declaration.is_broken(Kind::Service, name) || self.declaration.any_broken(Kind::Instance);
@@ -123,7 +124,7 @@ impl Targets<'_> {
             if !incomplete {
                 let message = format!("the service `{name}` runs nowhere in {}", self.environment);
                 let hint = format!("place `{name}` in {}, or leave the reference out there", self.environment);
-                outcome.say(codes::NOT_PLACED, message, written, raw, || hint);
+                outcome.say(Code::NotPlaced, message, written, raw, || hint);
             }
             return None;
         };
@@ -134,9 +135,9 @@ impl Targets<'_> {
                 None => {
                     if !incomplete {
                         let (code, message) = if self.declaration.knows(Kind::Instance, on) {
-                            (codes::NOT_PLACED, format!("`{name}` does not run on `{on}`"))
+                            (Code::NotPlaced, format!("`{name}` does not run on `{on}`"))
                         } else {
-                            (codes::UNKNOWN_INSTANCE, format!("there is no instance `{}`", short(on)))
+                            (Code::UnknownInstance, format!("there is no instance `{}`", short(on)))
                         };
                         let (there, environment, on) =
                             (Arc::clone(instances), self.environment.to_owned(), on.to_owned());
@@ -163,7 +164,7 @@ impl Targets<'_> {
                     let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
                     format!("write {}, or go through a site's route", similar::choice(&forms))
                 };
-                outcome.say(codes::AMBIGUOUS_REFERENCE, message, written, raw, hint);
+                outcome.say(Code::AmbiguousReference, message, written, raw, hint);
                 return None;
             }
         };
@@ -190,7 +191,7 @@ impl Targets<'_> {
                     None => "write ${service.NAME.url}, or .host and .port, with the service that is meant".to_owned(),
                 }
             };
-            outcome.say(codes::LITERAL_ADDRESS, message, written, raw, hint);
+            outcome.say(Code::LiteralAddress, message, written, raw, hint);
         }
     }
 }
@@ -208,7 +209,7 @@ impl Outcome<'_> {
     /// An error at `raw` within what is written.
     pub fn say(
         &mut self,
-        code: &'static str,
+        code: Code,
         message: String,
         written: Written<'_>,
         raw: &str,

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    codes,
     file::{File, Span},
     findings::{Draft, Findings},
     kinds::Kind,
     similar,
 };
 use crate::model::{
+    finding::Code,
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     text::name as short,
     tree::{Entry, MOST_LINKS, Tree, followed},
@@ -64,19 +64,19 @@ impl Gathering<'_> {
         match (is_there, self.tree.get(&short)) {
             (true, Some(_)) => {
                 let message = format!("`{short}` stands beside `{long}`: there is one fleet");
-                self.say(Draft::error(codes::NAME_TWICE, message).hint(format!("remove `{short}`")), &short);
+                self.say(Draft::error(Code::NameTwice, message).hint(format!("remove `{short}`")), &short);
             }
             (true, None) => {}
             (false, Some(_)) => {
                 let message = format!("`{short}` is not read: the fleet's file has the name fleet.yaml");
                 let hint = format!("rename it: `git mv {short} {long}`");
-                self.say(Draft::error(codes::MISSING_FLEET_FILE, message).hint(hint), &short);
+                self.say(Draft::error(Code::MissingFleetFile, message).hint(hint), &short);
             }
             (false, None) => {
                 let shown = if self.folder.is_empty() { "the repository's root" } else { self.folder };
                 let message = format!("there is no fleet.yaml in {shown}");
                 let hint = "name the folder with --fleet, or make a fleet with `evenkeel init`";
-                self.say(Draft::error(codes::MISSING_FLEET_FILE, message).hint(hint), &long);
+                self.say(Draft::error(Code::MissingFleetFile, message).hint(hint), &long);
             }
         }
         is_there.then(|| self.text(&long)).flatten()
@@ -88,7 +88,7 @@ impl Gathering<'_> {
         if matches!(self.tree.get(&folder_of_kind), Some(Entry::Symlink { .. } | Entry::Submodule)) {
             let message = format!("`{folder_of_kind}` is not a folder of this repository");
             let hint = "a link or a submodule in its place is not followed";
-            self.say(Draft::error(codes::SYMLINK, message).hint(hint), &folder_of_kind);
+            self.say(Draft::error(Code::Symlink, message).hint(hint), &folder_of_kind);
         }
         for (below, _) in self.tree.below(&folder_of_kind) {
             let path = format!("{folder_of_kind}/{below}");
@@ -96,15 +96,15 @@ impl Gathering<'_> {
             let Some(name) = name.filter(|name| !name.contains('/')) else {
                 if !below.starts_with('.') {
                     let message = format!("`{path}` is not read: {} are files that end in .yaml", kind.folder());
-                    self.say(Draft::warning(codes::UNEXPECTED_FILE, message), &path);
+                    self.say(Draft::warning(Code::UnexpectedFile, message), &path);
                 }
                 continue;
             };
             if let Some(reason) = refused_name(kind, name) {
-                self.say(Draft::error(codes::INVALID_NAME, reason).hint("rename the file"), &path);
+                self.say(Draft::error(Code::InvalidName, reason).hint("rename the file"), &path);
             } else if let Some(first) = paths.get(name) {
                 let message = format!("`{path}` and `{first}` declare one name");
-                self.say(Draft::error(codes::NAME_TWICE, message).hint("remove one of the two"), &path);
+                self.say(Draft::error(Code::NameTwice, message).hint("remove one of the two"), &path);
             } else {
                 paths.insert(name.to_owned(), path);
             }
@@ -131,7 +131,7 @@ impl Gathering<'_> {
                 said = Some(top);
                 let path = path_of(self.folder, top);
                 let message = format!("the folder `{path}` is not read");
-                self.say(Draft::warning(codes::UNEXPECTED_FILE, message).hint(hint), &path);
+                self.say(Draft::warning(Code::UnexpectedFile, message).hint(hint), &path);
             }
         }
     }
@@ -147,20 +147,20 @@ impl Gathering<'_> {
                     None => {
                         let target = short(target);
                         let message = format!("`{path}` is a link to `{target}`, which is outside the fleet folder");
-                        self.say(Draft::error(codes::SYMLINK, message).hint("put the file itself here"), path);
+                        self.say(Draft::error(Code::Symlink, message).hint("put the file itself here"), path);
                         return None;
                     }
                 },
                 Some(Entry::Submodule) => {
                     let message = format!("`{path}` is a git submodule, which is not followed");
-                    self.say(Draft::error(codes::SUBMODULE, message).hint("put the file itself here"), path);
+                    self.say(Draft::error(Code::Submodule, message).hint("put the file itself here"), path);
                     return None;
                 }
                 None => break,
             }
         }
         let message = format!("`{path}` is a link that leads to no file");
-        self.say(Draft::error(codes::SYMLINK, message).hint("put the file itself here"), path);
+        self.say(Draft::error(Code::Symlink, message).hint("put the file itself here"), path);
         None
     }
 
@@ -178,7 +178,7 @@ impl Gathering<'_> {
         };
         if !std::mem::replace(&mut self.is_full, true) {
             let hint = "make several fleets of it, each in a folder of its own";
-            self.say(Draft::error(codes::FLEET_TOO_LARGE, message).hint(hint), path);
+            self.say(Draft::error(Code::FleetTooLarge, message).hint(hint), path);
         }
         false
     }
@@ -187,7 +187,7 @@ impl Gathering<'_> {
         let most = self.findings.budget().file_bytes;
         if content.len() > most {
             let message = format!("the file has {} bytes; {most} are allowed", content.len());
-            self.say(Draft::error(codes::FILE_TOO_LARGE, message), path);
+            self.say(Draft::error(Code::FileTooLarge, message), path);
             return None;
         }
         if !self.has_room(path, content.len()) {
@@ -203,7 +203,7 @@ impl Gathering<'_> {
                 let place = File::new(path, &String::from_utf8_lossy(content));
                 let span = Span { line: number(line), column: number(column), end_column: number(column + 1) };
                 let message = format!("line {line} is not UTF-8 text");
-                let finding = Draft::error(codes::NOT_UTF8, message).at(&place, span);
+                let finding = Draft::error(Code::NotUtf8, message).at(&place, span);
                 self.findings.say(finding.hint("save the file as UTF-8"));
                 None
             }

@@ -10,13 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    codes,
-    file::{File, Span},
-};
+use super::file::{File, Span};
 use crate::model::{
     budget::Budget,
-    finding::{Finding, Place, Severity, any_error},
+    finding::{Code, Finding, Place, Severity, any_error},
     text,
 };
 
@@ -28,7 +25,7 @@ type Hint = Box<dyn FnOnce() -> String>;
 /// A finding whose place and hint are not worked out yet.
 pub struct Draft {
     severity: Severity,
-    code: &'static str,
+    code: Code,
     message: String,
     at: Option<Spot>,
     related: Vec<(Spot, String)>,
@@ -73,15 +70,15 @@ impl Lines {
 }
 
 impl Draft {
-    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message.into())
     }
 
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, message.into())
     }
 
-    fn new(severity: Severity, code: &'static str, message: String) -> Self {
+    fn new(severity: Severity, code: Code, message: String) -> Self {
         Self { severity, code, message, at: None, related: Vec::new(), hint: None }
     }
 
@@ -131,7 +128,7 @@ impl Draft {
     fn finding(self, budget: &Budget, lines: &mut Lines) -> Finding {
         Finding {
             severity: self.severity,
-            code: self.code.to_owned(),
+            code: self.code,
             message: self.message,
             place: self.at.map(|spot| spot.place(lines)),
             related: self.related.into_iter().map(|(spot, why)| (spot.place(lines), why)).collect(),
@@ -142,7 +139,7 @@ impl Draft {
 }
 
 /// By which drafts are ordered and told apart. Errors come first, and last what has no place.
-type Key = (Severity, bool, Option<(Arc<str>, Span, String)>, &'static str, String);
+type Key = (Severity, bool, Option<(Arc<str>, Span, String)>, Code, String);
 
 /// The findings of one reading.
 pub struct Findings {
@@ -190,7 +187,7 @@ impl Findings {
 
     pub fn say(&mut self, mut draft: Draft) {
         self.said += 1;
-        self.unknown += usize::from(draft.code.starts_with("unknown-"));
+        self.unknown += usize::from(draft.code.is_unknown_name());
         draft.message = text::clipped(&draft.message, self.budget.message_text).into_owned();
         let key = draft.key();
         if !self.is_news(&key) {
@@ -229,7 +226,7 @@ impl Findings {
             let message = format!("checking this fleet takes more than {limit} steps; the checks ended at this file");
             let hint = "services, sites and instances multiply: place on fewer instances, leave out large files with \
                         `exclude`, or make several fleets";
-            self.say(Draft::error(codes::TOO_MUCH_WORK, message).of_file(&file.path).hint(hint));
+            self.say(Draft::error(Code::TooMuchWork, message).of_file(&file.path).hint(hint));
         }
         is_within
     }
@@ -272,5 +269,5 @@ fn further((errors, warnings): (usize, usize), uncounted: bool, kept: usize) -> 
     let message = format!("and {}{}", if uncounted { "at least " } else { "" }, parts.join(" and "));
     let new = if errors > 0 { Finding::error } else { Finding::warning };
     let hint = format!("{kept} findings are shown, errors before warnings; mend those, and the others show");
-    Some(new(codes::MORE_FINDINGS, message).hint(hint))
+    Some(new(Code::MoreFindings, message).hint(hint))
 }

@@ -9,7 +9,6 @@
 
 mod access;
 mod check;
-pub mod codes;
 mod credentials;
 mod de;
 mod effective;
@@ -57,7 +56,7 @@ use self::{
 };
 use crate::model::{
     budget::Budget,
-    finding::Finding,
+    finding::{Code, Finding},
     fleet::Fleet,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     rights::Rights,
@@ -236,7 +235,7 @@ impl Reader<'_> {
                  after it are not read"
             );
             let hint = "make several fleets of it, each in a folder of its own";
-            self.findings.say(Draft::error(codes::FLEET_TOO_LARGE, message).of_file(&file.path).hint(hint));
+            self.findings.say(Draft::error(Code::FleetTooLarge, message).of_file(&file.path).hint(hint));
             (read.value, read.is_whole) = (None, false);
         }
         read
@@ -258,7 +257,7 @@ fn not_checked(has_fleet: bool, unread: &[String]) -> Option<Draft> {
             format!("{files} cannot be read yet, so they were not checked against the rest, nor the rest against them")
         }
     };
-    Some(Draft::warning(codes::NOT_CHECKED, message))
+    Some(Draft::warning(Code::NotChecked, message))
 }
 
 impl Declaration {
@@ -292,9 +291,8 @@ impl Declaration {
         let hint = "add `history_writers: [\"ssh-ed25519 AAAA… NAME\"]`; a controller prints its line when it starts, and \
                     in `evenkeel status`";
         let mut findings = Findings::new(&Budget::STANDARD);
-        findings.say(
-            Draft::warning(codes::NO_HISTORY_WRITERS, message).at(&self.fleet.file, self.fleet.name.span).hint(hint),
-        );
+        findings
+            .say(Draft::warning(Code::NoHistoryWriters, message).at(&self.fleet.file, self.fleet.name.span).hint(hint));
         findings.finish()
     }
 
@@ -337,7 +335,7 @@ impl Declaration {
             let message = format!("there is no environment `{environment}`");
             let hint = self.names.hint_for(Kind::Environment, environment.as_str());
             let mut unknown = Findings::new(&Budget::STANDARD);
-            unknown.say(Draft::error(codes::UNKNOWN_ENVIRONMENT, message).hint_of(hint));
+            unknown.say(Draft::error(Code::UnknownEnvironment, message).hint_of(hint));
             return Err(unknown.finish());
         };
         overrides::led_astray(&fleet, overrides, &mut findings);

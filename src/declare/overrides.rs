@@ -5,14 +5,19 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use super::{
-    Declaration, check, codes,
+    Declaration, check,
     de::At,
     file::File,
     findings::{Draft, Findings},
     kinds::{Arch, JumpHost, Kind, OverrideFile},
     schema, typed,
 };
-use crate::model::{budget::Budget, finding::Finding, fleet::Fleet, name::InstanceName};
+use crate::model::{
+    budget::Budget,
+    finding::{Code, Finding},
+    fleet::Fleet,
+    name::InstanceName,
+};
 
 /// What of a fleet is replaced on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,7 +76,7 @@ pub(super) fn unknown_instances(declaration: &Declaration, overrides: &Overrides
     for name in overrides.instances.keys().filter(|name| !declaration.instances.contains_key(*name)) {
         let message = format!("the override file names an instance `{name}`, which is not declared");
         let hint = declaration.names.hint_for(Kind::Instance, name.as_str());
-        findings.say(Draft::error(codes::UNKNOWN_INSTANCE, message).hint_of(hint));
+        findings.say(Draft::error(Code::UnknownInstance, message).hint_of(hint));
     }
 }
 
@@ -93,7 +98,7 @@ pub(super) fn led_astray(fleet: &Fleet, overrides: &Overrides, findings: &mut Fi
                 instance.address, instance.ssh.port
             );
             let hint = "give each a host of its own, or leave one of the two out of the override file";
-            findings.say(Draft::error(codes::DUPLICATE_ADDRESS, message).hint(hint));
+            findings.say(Draft::error(Code::DuplicateAddress, message).hint(hint));
         }
     }
 }

@@ -14,7 +14,6 @@ use jsonschema::{
 use serde_json::Value as Json;
 
 use super::{
-    codes,
     file::{File, Span, without_passwords},
     findings::{Draft, Findings},
     foreign,
@@ -23,6 +22,7 @@ use super::{
     typed::whole,
     yaml::{Node, Value, shortened},
 };
+use crate::model::finding::Code;
 
 /// YAML 1.1's merge key, which YAML 1.2 does not have.
 const MERGE: &str = "<<";
@@ -139,7 +139,7 @@ impl<'a> Refusal<'a> {
         self.key.map(|key| key.span).or(first).unwrap_or(self.node.span)
     }
 
-    fn error(&self, code: &'static str, message: String, span: Span) -> Draft {
+    fn error(&self, code: Code, message: String, span: Span) -> Draft {
         Draft::error(code, message).at(self.file, span)
     }
 
@@ -173,13 +173,13 @@ impl<'a> Refusal<'a> {
                 }
                 let owner = self.key.and_then(Node::text).unwrap_or("this");
                 let message = format!("`{owner}` needs exactly one of {}", similar::list(&alternatives));
-                with_hint(self.error(codes::ONE_OF, message, self.whole_span()), self.example(false))
+                with_hint(self.error(Code::OneOf, message, self.whole_span()), self.example(false))
             }
             ValidationErrorKind::Type { kind } => self.wrong_type(kind),
             ValidationErrorKind::AnyOf { .. } => {
                 let message = format!("expected text or a mapping, found {}", self.node.describe());
                 let span = if self.node.is_null() { self.whole_span() } else { self.node.span };
-                with_hint(self.error(codes::WRONG_TYPE, message, span), self.example(true))
+                with_hint(self.error(Code::WrongType, message, span), self.example(true))
             }
             ValidationErrorKind::PropertyNames { error } => {
                 let name = error.instance().as_str().unwrap_or_default();
@@ -200,14 +200,14 @@ impl<'a> Refusal<'a> {
                 None if self.node.plain().is_none_or(|text| text.parse::<bool>().is_err()) => return None,
                 None => {
                     let message = format!("{} is not taken here, only `{expected_value}`", self.node.describe());
-                    self.error(codes::INVALID_VALUE, message, self.node.span)
+                    self.error(Code::InvalidValue, message, self.node.span)
                 }
             },
             ValidationErrorKind::Minimum { limit } => self.bound("less", limit),
             ValidationErrorKind::Maximum { limit } => self.bound("more", limit),
             _ => {
                 let message = format!("{} is not taken here: {}", self.node.describe(), error.masked());
-                self.error(codes::INVALID_VALUE, message, self.node.span)
+                self.error(Code::InvalidValue, message, self.node.span)
             }
         })
     }
@@ -223,7 +223,7 @@ impl<'a> Refusal<'a> {
             (None, Some(text)) => Some(format!("`{key}`: {text}")),
             (line, None) => line.map(|line| format!("write `{line}`")),
         };
-        with_hint(self.error(codes::MISSING_KEY, message, self.whole_span()), hint)
+        with_hint(self.error(Code::MissingKey, message, self.whole_span()), hint)
     }
 
     fn unknown_key(&self, key: &str) -> Draft {
@@ -232,7 +232,7 @@ impl<'a> Refusal<'a> {
             None => (self.node, self.node),
         };
         let message = format!("the key `{}` is not known", shortened(key));
-        let finding = self.error(codes::UNKNOWN_KEY, message, key_node.span);
+        let finding = self.error(Code::UnknownKey, message, key_node.span);
         if key == MERGE {
             let value = value.clone();
             return finding.hint_of(move || merge_hint(&value));
@@ -288,11 +288,8 @@ impl<'a> Refusal<'a> {
             }
         };
         let message = format!("expected {expected}, found {}", self.node.describe());
-        let finding = self.error(
-            codes::WRONG_TYPE,
-            message,
-            if self.node.is_null() { self.whole_span() } else { self.node.span },
-        );
+        let finding =
+            self.error(Code::WrongType, message, if self.node.is_null() { self.whole_span() } else { self.node.span });
         let text = self.node.text().unwrap_or_default();
         let hint = match (expected.as_str(), self.node.plain()) {
             ("text", Some(_)) => Some("write \"\" for an empty text, or leave the key out".to_owned()),
@@ -328,18 +325,18 @@ impl<'a> Refusal<'a> {
             Some(what) => format!("`{}` is not {what}", shortened(&text)),
             None => format!("`{}` is not taken here", shortened(&text)),
         };
-        with_hint(self.error(codes::INVALID_VALUE, message, span), description.map(str::to_owned))
+        with_hint(self.error(Code::InvalidValue, message, span), description.map(str::to_owned))
     }
 
     fn not_among(&self, options: &[&str]) -> Draft {
         let message = format!("{} is not taken here, only {}", self.node.describe(), similar::list(options));
-        let finding = self.error(codes::INVALID_VALUE, message, self.node.span);
+        let finding = self.error(Code::InvalidValue, message, self.node.span);
         with_hint(finding, similar::did_you_mean(self.node.text().unwrap_or_default(), options.iter().copied()))
     }
 
     fn bound(&self, word: &str, limit: &Json) -> Draft {
         let message = format!("{} is {word} than {limit}", self.node.describe());
-        self.error(codes::INVALID_VALUE, message, self.node.span)
+        self.error(Code::InvalidValue, message, self.node.span)
     }
 
     /// The keys of which `oneOf` wants one.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Declaration, Declared, check, codes,
+    Declaration, Declared, check,
     de::At,
     expand::{Outcome, Running, Targets, Written},
     file::File,
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::model::{
     drift::DriftPolicy,
+    finding::Code,
     fleet::{
         Certificate, Check, Environment, Fleet, Health, Instance, Jump, OnInstanceFailure, Python, Route, Service,
         Serving, Site, Ssh,
@@ -237,7 +238,7 @@ impl<'a> Resolver<'a, '_> {
             let message = format!("nothing says which user runs `{name}`");
             let hint =
                 "add `defaults: {user: …}` to fleet.yaml, or `user` to `run` and `allow: {users: […]}` to fleet.yaml";
-            let finding = Draft::error(codes::MISSING_USER, message).at(&file.file, run.exec.span);
+            let finding = Draft::error(Code::MissingUser, message).at(&file.file, run.exec.span);
             self.outcome.findings.say(finding.hint(hint));
         }
         let env = effective

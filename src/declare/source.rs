@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Declaration, codes,
+    Declaration,
     de::At,
     file::File,
     findings::{Draft, Findings},
@@ -19,6 +19,7 @@ use crate::model::{
     build::Build,
     digest::Digest,
     exclude::{Exclude, InvalidExclude},
+    finding::Code,
     name::InstanceName,
     quantity::Span,
     source::{ArchiveSource, GitSource, Origin, Revision, Source},
@@ -147,7 +148,7 @@ pub fn choose(
             Some(_) => None,
         };
         if let Some((message, why, hint)) = missing {
-            let finding = Draft::error(codes::MISSING_ARCH, message).at(file, archive.span);
+            let finding = Draft::error(Code::MissingArch, message).at(file, archive.span);
             findings.say(finding.also(&declared.file, declared.address.span, why).hint(hint));
             return None;
         }

@@ -17,13 +17,14 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::{
-    codes, de,
+    de,
     file::{File, Span},
     findings::{Draft, Findings},
     refusal,
     schema::{self, Compiled},
     yaml::{self, Node, Value},
 };
+use crate::model::finding::Code;
 
 /// What came of a file.
 pub struct Read<T> {
@@ -70,7 +71,7 @@ pub fn read<T: for<'de> Deserialize<'de>>(
         return Read { value: None, is_whole: false, size };
     }
     let value = de::from_node(&root).map_err(|error| {
-        findings.say(Draft::error(codes::INVALID_VALUE, error.message).at(file, error.span.unwrap_or(Span::START)));
+        findings.say(Draft::error(Code::InvalidValue, error.message).at(file, error.span.unwrap_or(Span::START)));
     });
     Read { value: value.ok(), is_whole: findings.said() == known, size }
 }

@@ -315,7 +315,7 @@ impl<H: Host> Deployment<'_, H> {
         (self.watch)(Event::Step {
             instance: step.instance.clone(),
             id: step.id.clone(),
-            verb: step.action.verb().to_owned(),
+            verb: step.action.verb(),
             subject: step.action.subject(),
             state,
         });

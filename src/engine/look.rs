@@ -7,13 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    future::join_all,
-    stream::{FuturesUnordered, StreamExt as _},
-};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Prepared, Watch};
+use super::{Prepared, Watch, bounded};
 use crate::{
     host::{self, Host, HostError, Question},
     model::{
@@ -38,10 +35,8 @@ const GRACE_FACTOR: u32 = 3;
 
 /// Probes every instance in parallel, and waits for each as long as it may take.
 pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
-    join_all(prepared.desired.keys().filter_map(|name| probe(prepared, hosts, name, None, watch)))
-        .await
-        .into_iter()
-        .collect()
+    let probes = prepared.desired.keys().filter_map(|name| probe(prepared, hosts, name, None, watch));
+    bounded::each(probes.collect()).await.into_iter().collect()
 }
 
 /// As [`observe`], for the loop: nobody waits for the slow and the dead. Those that are known not to answer

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod attempts;
+pub mod bounded;
 pub mod chronicle;
 pub mod confined;
 pub mod deploy;

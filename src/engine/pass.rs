@@ -25,11 +25,10 @@ use crate::{
     model::{
         digest::Digest,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Deployment, Failure, Kind, Outcome, TakenOver},
+        outcome::{Cause, Deployment, Failure, Kind, Outcome, RecordVersion, TakenOver},
         plan::Plan,
         standing::Standing,
     },
-    report,
 };
 
 /// Everything one deployment needs.
@@ -148,7 +147,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
         // The record tells what was done. The intent before it tells what was planned.
         let failed = deployment.failed.iter().map(|failure| failure.instance.clone()).collect();
         let done = order.plan.without(&failed);
-        (deployment.summary, deployment.changes) = (done.summary(), report::plan::change_lines(&done));
+        (deployment.summary, deployment.changes) = (done.summary(), done.changes());
     }
     record(order.ledger, &deployment, order.prepared).await?;
     Ok(deployment)
@@ -219,7 +218,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
     // No instance's number makes it wrap: what is far from the history's is not believed (`model/generation.rs`).
     let generation = newest.generation().max(seen(order.plan)).saturating_add(u64::from(kind == Kind::Change));
     Deployment {
-        version: 1,
+        version: RecordVersion::CURRENT,
         environment: order.plan.environment.clone(),
         generation,
         kind,
@@ -237,7 +236,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         builds: order.prepared.builds(),
         touches: order.plan.steps.iter().map(|step| step.instance.clone()).collect(),
         limit_ms: limits::of(order.plan, &order.prepared.fleet.environment).as_millis() as u64,
-        changes: report::plan::change_lines(order.plan),
+        changes: order.plan.changes(),
         suspects: order.suspects.clone(),
         failure: None,
         unreached: unreached(order),
@@ -271,7 +270,7 @@ pub async fn record_refusal<L: Ledger>(
         log: refused.log.clone(),
     };
     let refusal = Deployment {
-        version: 1,
+        version: RecordVersion::CURRENT,
         environment: plan.environment.clone(),
         generation: newest.generation(),
         kind: Kind::Change,
@@ -289,7 +288,7 @@ pub async fn record_refusal<L: Ledger>(
         builds: Default::default(),
         touches: BTreeSet::new(),
         limit_ms: 0,
-        changes: report::plan::change_lines(plan),
+        changes: plan.changes(),
         suspects: Vec::new(),
         failure: Some(failure),
         unreached: BTreeMap::new(),

@@ -51,7 +51,7 @@ use crate::{
     release::{Fetcher, Unfetched, Workshop},
     report::{
         self,
-        status::{self, StatusView},
+        status::{self, ErrorOf, StatusView},
     },
 };
 
@@ -61,7 +61,7 @@ const FAREWELL: Duration = Duration::from_secs(8);
 const PULSE: Duration = Duration::from_secs(2);
 
 /// How what is wrong with the repository begins, for people.
-pub(super) const TROUBLE: &str = "the repository: ";
+const TROUBLE: &str = "the repository: ";
 
 /// Why the loop ended without being told to.
 #[derive(Debug, Error)]
@@ -327,7 +327,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         for (name, why) in now {
             let nothing = || survey::nothing_known(&name, &Commits::default(), &self.seat);
             let view = status.entry(name.clone()).or_insert_with(nothing);
-            view.last_error = Some(why);
+            (view.last_error, view.error_of) = (Some(why), ErrorOf::Repository);
             if !wants.known.contains_key(&name) {
                 (view.sync, view.health) = (status::Sync::Unknown, status::Health::Unknown);
             }
@@ -417,7 +417,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     fn note_trouble(&self) {
         let trouble = lock(&self.trouble).clone();
         for view in lock(&self.status).values_mut() {
-            view.last_error.clone_from(&trouble);
+            (view.last_error, view.error_of) = (trouble.clone(), ErrorOf::Repository);
         }
     }
 }

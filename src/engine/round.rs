@@ -20,7 +20,7 @@ use super::{
     look::{self, Hosts},
     parts::{Part, Parts},
     pass::{self, Order, PassError, Refused},
-    reconcile::{Reconciler, TROUBLE, lock},
+    reconcile::{Reconciler, lock},
     recover::Case,
     reread,
     round_error::RoundError,
@@ -37,7 +37,10 @@ use crate::{
         standing::{Barred, Control, Standing, StandingEvent},
     },
     plan::drift,
-    report::{self, status::StatusView},
+    report::{
+        self,
+        status::{ErrorOf, StatusView},
+    },
 };
 
 /// Who asks, where no person does.
@@ -436,7 +439,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         view.advice = self.reconciler.advice();
         let mut status = lock(&self.reconciler.status);
         // It stands until this pass has ended.
-        view.last_error = status.get(self.environment).and_then(|before| before.last_error.clone());
+        if let Some(before) = status.get(self.environment) {
+            (view.last_error, view.error_of) = (before.last_error.clone(), before.error_of);
+        }
         status.insert(self.environment.clone(), view);
     }
 
@@ -453,7 +458,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let trouble = trouble.or_else(|| lock(&self.reconciler.untold).get(self.environment).cloned());
         let mut status = lock(&self.reconciler.status);
         let view = self.viewed(&mut status);
-        let before = view.last_error.take().filter(|before| put_off && !before.starts_with(TROUBLE));
-        view.last_error = why.or(before).or(trouble);
+        let before = view.last_error.take().filter(|_| put_off && view.error_of == ErrorOf::Pass);
+        let of_a_pass = why.or(before);
+        view.error_of = if of_a_pass.is_none() { ErrorOf::Repository } else { ErrorOf::Pass };
+        view.last_error = of_a_pass.or(trouble);
     }
 }

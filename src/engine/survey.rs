@@ -8,7 +8,7 @@ use std::{
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join_all;
 
-use super::{Prepared, chronicle::Newest, health::check_of, look::Hosts, pass::Seat};
+use super::{Prepared, bounded, chronicle::Newest, health::check_of, look::Hosts, pass::Seat};
 use crate::{
     decide::Goal,
     host::{self, Checkup, Host},
@@ -20,7 +20,7 @@ use crate::{
     },
     report::{
         self,
-        status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
+        status::{Deployed, ErrorOf, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
     },
 };
 
@@ -31,7 +31,7 @@ pub async fn survey<H: Host>(
     hosts: &Hosts<H>,
     deployed: Option<&Deployment>,
 ) -> StatusView {
-    let instances = join_all(prepared.desired.iter().map(|(name, desired)| async move {
+    let asked = prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
         let state = plan.instances.get(name).map(|instance| &instance.state);
         let services = desired.replicas.values().map(|replica| Resource::Service(replica.service.clone())).collect();
@@ -39,8 +39,8 @@ pub async fn survey<H: Host>(
         let address =
             prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
         InstanceStatus { name: name.clone(), address, sync, why, services: replicas }
-    }))
-    .await;
+    });
+    let instances = bounded::each(asked.collect()).await;
     let (sync, health) = worst(&instances);
     StatusView {
         environment: plan.environment.clone(),
@@ -52,6 +52,7 @@ pub async fn survey<H: Host>(
         instances,
         controller: None,
         last_error: None,
+        error_of: ErrorOf::default(),
         notes: Vec::new(),
         refused: Vec::new(),
         advice: Vec::new(),
@@ -138,6 +139,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Se
         instances: Vec::new(),
         controller: Some(seat.controller.clone()),
         last_error: None,
+        error_of: ErrorOf::default(),
         notes: Vec::new(),
         refused: Vec::new(),
         advice: Vec::new(),

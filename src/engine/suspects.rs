@@ -4,9 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::join_all;
-
-use super::look::Hosts;
+use super::{bounded, look::Hosts};
 use crate::{
     host::Host,
     model::{
@@ -42,5 +40,5 @@ pub async fn of<H: Host>(plan: &Plan, hosts: &Hosts<H>) -> Vec<String> {
             said.into_iter().map(|(_, line)| line).rev().take(MOST).collect::<Vec<_>>()
         })
     });
-    join_all(asked).await.into_iter().flatten().collect()
+    bounded::each(asked.collect()).await.into_iter().flatten().collect()
 }

@@ -16,7 +16,10 @@ use crate::{
         seen::Seen,
     },
     plan::Observed,
-    report::why::{LastChange, WhyInstance, WhyView},
+    report::{
+        self,
+        why::{LastChange, WhyInstance, WhyView},
+    },
 };
 
 /// What may be asked about.
@@ -145,22 +148,15 @@ fn last_lines(log: &str) -> Vec<String> {
 fn last_change(name: &InstanceName, resource: &Resource, records: &[Record]) -> Option<LastChange> {
     let ended = records.iter().filter(|record| record.deployment.outcome.is_some());
     ended.into_iter().find_map(|record| {
-        let change = record.deployment.changes.iter().find_map(|change| of_resource(change, name, resource))?;
+        let change = record.deployment.changes.iter().find(|change| change.names(name, resource))?;
         Some(LastChange {
             generation: record.deployment.generation,
             commit: record.deployment.commits.environment.clone(),
             when: record.deployment.started.clone(),
             outcome: record.deployment.outcome,
-            reason: change.to_owned(),
+            reason: report::change::what(change),
         })
     })
-}
-
-/// What a line of a record says of the resource: `INSTANCE: VERB RESOURCE…`, as the report writes it.
-fn of_resource<'a>(change: &'a str, name: &InstanceName, resource: &Resource) -> Option<&'a str> {
-    let what = change.strip_prefix(name.as_str())?.strip_prefix(": ")?;
-    let named = what.split([' ', ':']).any(|word| word == resource.to_string());
-    named.then_some(what)
 }
 
 fn live(name: &InstanceName, resource: &Resource, unit: Option<&str>, plan: &Plan, observed: &Observed) -> String {

@@ -3,7 +3,9 @@
 //! Keeps true: neither `Display` nor `Debug` shows a credential; a local path is absolute, so that two
 //! folders called `.` are two addresses; what goes to a remote shell cannot be taken for an option.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr};
+
+use percent_encoding::percent_decode_str;
 
 use super::error::GitError;
 use crate::model::address::{Address, InvalidAddress};
@@ -140,22 +142,7 @@ fn split_user(authority: &str) -> Result<(Option<String>, &str), &'static str> {
 }
 
 fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// For messages about an address that could not be parsed: what stands before the last `@` goes.
@@ -239,6 +226,9 @@ mod tests {
             assert_eq!(shown(same), same);
         }
         assert_eq!(shown("file:///srv/a%20b.git"), "/srv/a b.git");
+        assert_eq!(shown("ssh://host/a%20b.git"), "ssh://host/a b.git");
+        // Two hexadecimal digits make an escape, and nothing else does.
+        assert_eq!(shown("ssh://host/a%+fb%2"), "ssh://host/a%+fb%2");
         assert_eq!(shown("ssh://host:22/r"), "ssh://host/r");
         assert!(shown("./a:b").ends_with("/a:b"));
         assert!(shown(".").starts_with('/'));

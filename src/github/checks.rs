@@ -137,7 +137,7 @@ fn annotation(finding: &Finding) -> Option<Value> {
             Severity::Error => "failure",
             Severity::Warning => "warning",
         },
-        "title": clip(&finding.code, LONGEST_ANNOTATION_TITLE),
+        "title": clip(finding.code.as_str(), LONGEST_ANNOTATION_TITLE),
         "message": clip(&message, LONGEST_TEXT),
     }))
 }

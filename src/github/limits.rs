@@ -18,6 +18,7 @@ use reqwest::{
 use tokio::time::{Instant, sleep_until};
 
 use super::error;
+use crate::model::backoff::Backoff;
 
 /// "Otherwise, wait for at least one minute before retrying."
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
@@ -44,6 +45,13 @@ impl Default for Pace {
             first_retry: Duration::from_millis(500),
             timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl Pace {
+    /// Between the tries of one request.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff { first: self.first_retry, longest: Duration::MAX, factor: 4 }
     }
 }
 

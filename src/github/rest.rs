@@ -5,7 +5,6 @@
 
 use std::{fs::File, sync::Arc, time::Duration};
 
-use backon::{ExponentialBuilder, Retryable as _};
 use chrono::TimeDelta;
 use reqwest::{Certificate, Client, Method, StatusCode, Url, header, header::HeaderMap, redirect};
 use serde::de::DeserializeOwned;
@@ -13,6 +12,7 @@ use serde_json::Value;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     task::block_in_place,
+    time::sleep,
 };
 
 use super::{
@@ -23,7 +23,10 @@ use super::{
     settings::is_this_machine,
     sign_in::Session,
 };
-use crate::model::budget::{Budget, read_within};
+use crate::model::{
+    backoff,
+    budget::{Budget, read_within},
+};
 
 /// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 const VERSION: &str = "2022-11-28";
@@ -34,7 +37,7 @@ const MOST_PAGES: usize = 100;
 const MOST_REDIRECTS: usize = 3;
 /// How often one request is sent anew after GitHub refused it for a limit.
 const MOST_REFUSALS: usize = 3;
-const MOST_RETRIES: usize = 3;
+const MOST_RETRIES: u32 = 3;
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
@@ -207,12 +210,18 @@ impl Wire {
     /// The answer to a request, however often it has to be sent.
     pub(super) async fn exchange(&self, ask: &Ask, bearer: &Secret) -> Result<Answer, GitHubError> {
         let _turn = if ask.in_turn { Some(self.gate.turn().await) } else { None };
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(self.pace.first_retry)
-            .with_factor(4.0)
-            .with_max_times(MOST_RETRIES)
-            .with_jitter();
-        (|| self.allowed(ask, bearer)).retry(waits).when(|error| ask.may_repeat(error)).await
+        let mut failures = 0;
+        loop {
+            match self.allowed(ask, bearer).await {
+                Err(error) if failures < MOST_RETRIES && ask.may_repeat(&error) => {
+                    failures += 1;
+                    // Later by chance, never sooner.
+                    let jitter = 0.5 + rand::random::<f64>() / 2.0;
+                    sleep(backoff::spread(self.pace.backoff().pause(failures), jitter)).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Keeps to the limits. What GitHub refuses for one was not carried out, so it may be sent again.

@@ -1,6 +1,10 @@
 //! Findings: everything there is to say against a declared fleet or a plan.
 
+mod code;
+
 use serde::{Deserialize, Serialize};
+
+pub use code::{Code, UnknownCode};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -32,12 +36,12 @@ fn is_none(offset: &u32) -> bool {
     *offset == 0
 }
 
-/// One finding. `code` is stable: people may grep and silence by it.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Finding {
     pub severity: Severity,
     /// For example `port-taken`.
-    pub code: String,
+    pub code: Code,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub place: Option<Place>,
@@ -53,24 +57,16 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn error(code: &str, message: impl Into<String>) -> Self {
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message)
     }
 
-    pub fn warning(code: &str, message: impl Into<String>) -> Self {
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, message)
     }
 
-    fn new(severity: Severity, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            severity,
-            code: code.to_owned(),
-            message: message.into(),
-            place: None,
-            related: Vec::new(),
-            hint: None,
-            instance: None,
-        }
+    fn new(severity: Severity, code: Code, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), place: None, related: Vec::new(), hint: None, instance: None }
     }
 
     pub fn at(mut self, place: Place) -> Self {

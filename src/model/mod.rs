@@ -6,9 +6,11 @@
 
 pub mod address;
 pub mod archive;
+pub mod backoff;
 pub mod belief;
 pub mod budget;
 pub mod build;
+pub mod change;
 pub mod confinement;
 pub mod desired;
 pub mod digest;

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
     build::BuiltReleases,
+    change::RecordedChange,
     digest::Digest,
     name::{EnvironmentName, InstanceName},
     plan::{Commits, Summary},
@@ -58,11 +59,35 @@ pub enum Kind {
     DriftRepair,
 }
 
+/// The version of a record's format. Records of version 1 keep each change as a line, those of version 2 in fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct RecordVersion(u32);
+
+impl RecordVersion {
+    /// What is written.
+    pub const CURRENT: Self = Self(2);
+}
+
+impl<'de> Deserialize<'de> for RecordVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let version = u32::deserialize(deserializer)?;
+        if version > Self::CURRENT.0 {
+            let known = Self::CURRENT.0;
+            let why = format!(
+                "the record has version {version}, and this evenkeel reads {known} at most: install a newer one"
+            );
+            return Err(D::Error::custom(why));
+        }
+        Ok(Self(version))
+    }
+}
+
 /// `deployment.json` on the history branch: an intent while `outcome` is none, else the outcome.
 /// Times are RFC 3339 in UTC, durations milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deployment {
-    pub version: u32,
+    pub version: RecordVersion,
     pub environment: EnvironmentName,
     pub generation: u64,
     pub kind: Kind,
@@ -94,8 +119,9 @@ pub struct Deployment {
     /// takes an intent without outcome for abandoned.
     #[serde(default)]
     pub limit_ms: u64,
-    /// One line per change, as the plan says it.
-    pub changes: Vec<String>,
+    /// What was planned, one change for each resource on each instance; in an outcome without the instances that
+    /// failed and were left out.
+    pub changes: Vec<RecordedChange>,
     /// Who may have caused the drift that was repaired: a hint, never more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,

@@ -3,12 +3,16 @@
 //! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
+mod verb;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use verb::Verb;
 
 use super::{
     confinement::{self, Confinement},
@@ -260,29 +264,6 @@ impl Before {
 }
 
 impl Action {
-    /// One word for what happens, as in plan JSON.
-    pub fn verb(&self) -> &'static str {
-        match self {
-            Action::InstallPackages { .. } => "install",
-            Action::StageRelease { .. } => "stage",
-            Action::BuildVenv { .. } => "build",
-            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
-                "create"
-            }
-            Action::WriteFile { .. }
-            | Action::WriteLink { .. }
-            | Action::SealManifest { .. }
-            | Action::MendFolder { .. } => "update",
-            Action::RemoveFile { .. } => "delete",
-            Action::StopUnit { .. } => "stop",
-            Action::EnableUnit { .. } => "enable",
-            Action::StartUnit { .. } => "start",
-            Action::RestartUnit { .. } => "restart",
-            Action::ReadUnits { .. } | Action::ReloadNginx { .. } | Action::ReleaseNginx => "reload",
-            Action::AwaitHealth { .. } => "await-health",
-        }
-    }
-
     /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
     pub fn only_confines(&self) -> Option<usize> {
         let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
@@ -330,12 +311,13 @@ pub struct Summary {
 }
 
 /// What becomes of one resource on one instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fate {
     Create,
     Update,
     Delete,
-    /// Only something about its process: a restart, a start, an enable.
+    /// No file of it changes, only what runs: a restart, a start, a reload, an enable.
     Restart,
 }
 

@@ -3,7 +3,7 @@
 
 use super::instance::{Differ, NOT_ASKED};
 use crate::model::{
-    finding::Finding,
+    finding::{Code, Finding},
     fleet::Certificate,
     name::SiteName,
     observation::{Checked, LiveCertificate},
@@ -45,11 +45,11 @@ impl Differ<'_> {
                 usable = false;
                 let message = format!("{path}, the {what} of site/{site}, does not exist");
                 let hint = "put it there first; an ACME client gets one while the site has `acme_root` and no `tls`";
-                self.tls("no-certificate", message, hint);
+                self.tls(Code::NoCertificate, message, hint);
             } else if let Some(why) = unreadable {
                 usable = false;
                 let message = format!("{path}, the {what} of site/{site}: {why}");
-                self.tls("unreadable-certificate", message, "name a file in PEM, or a link to one");
+                self.tls(Code::UnreadableCertificate, message, "name a file in PEM, or a link to one");
             }
         }
         if let Seen::Known(digest) = &live.digest {
@@ -60,14 +60,14 @@ impl Differ<'_> {
             Seen::Known(checked) => self.checked(site, pair, checked),
             Seen::Unknown(why) => {
                 let message = format!("the certificate of site/{site} cannot be used: {why}");
-                self.tls("unreadable-certificate", message, "both must be PEM, the key without a passphrase");
+                self.tls(Code::UnreadableCertificate, message, "both must be PEM, the key without a passphrase");
             }
             Seen::Absent => {
                 let message =
                     format!("nobody knows whether {key} belongs to {certificate}, and until when it is valid");
                 let hint =
                     format!("openssl is not there: declare `packages: [openssl]` in instances/{}.yaml", self.name());
-                self.findings.push(Finding::warning("unchecked-certificate", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::warning(Code::UncheckedCertificate, message).on(self.name()).hint(hint));
             }
         }
     }
@@ -76,7 +76,7 @@ impl Differ<'_> {
         let Certificate { certificate, key } = pair;
         if !checked.belong_together {
             let message = format!("{key} is not the key of {certificate}, the certificate of site/{site}");
-            self.tls("wrong-key", message, "name the two that were made together");
+            self.tls(Code::WrongKey, message, "name the two that were made together");
         }
         let domain = self.inputs.fleet.sites.get(site).map(|site| site.domain.as_str()).unwrap_or_default();
         if !checked.names.iter().any(|name| covers(name, domain)) {
@@ -84,19 +84,19 @@ impl Differ<'_> {
             let message =
                 format!("{certificate}, the certificate of site/{site}, is for {names}, and the site is {domain}");
             let hint = "name a certificate for that domain: browsers refuse this one";
-            self.findings.push(Finding::warning("certificate-names", message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::CertificateNames, message).on(self.name()).hint(hint));
         }
         if checked.seconds_left <= 0 {
             let message = format!("{certificate}, the certificate of site/{site}, has ended on {}", checked.until);
-            self.tls("ended-certificate", message, "renew it; then plan again");
+            self.tls(Code::EndedCertificate, message, "renew it; then plan again");
         } else if checked.seconds_left < SOON {
             let message = format!("{certificate}, the certificate of site/{site}, ends on {}", checked.until);
             let hint = "renew it; evenkeel reloads nginx when the file changes";
-            self.findings.push(Finding::warning("certificate-ends", message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::CertificateEnds, message).on(self.name()).hint(hint));
         }
     }
 
-    fn tls(&mut self, code: &str, message: String, hint: &str) {
+    fn tls(&mut self, code: Code, message: String, hint: &str) {
         self.findings.push(Finding::error(code, message).on(self.name()).hint(hint));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{
     confinement,
-    finding::Finding,
+    finding::{Code, Finding},
     plan::{Action, Step},
 };
 
@@ -24,5 +24,5 @@ pub(super) fn told_once(steps: &[Step]) -> Option<Finding> {
     let units = if units == 1 { "1 unit is".to_owned() } else { format!("{units} units are") };
     let message = format!("{units} confined from now on, and restarted for it once: {}", lines.join(", "));
     let hint = "what a service really needs, `run.unconfined` lifts: `run: {unconfined: [ProtectSystem]}`";
-    (!names.is_empty()).then(|| Finding::warning("units-confined", message).hint(hint))
+    (!names.is_empty()).then(|| Finding::warning(Code::UnitsConfined, message).hint(hint))
 }

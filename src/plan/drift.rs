@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{
     desired::Resource,
     drift::{Difference, DriftPolicy, DriftRule},
-    finding::Finding,
+    finding::{Code, Finding},
     manifest::Manifest,
     name::InstanceName,
     plan::{Action, Before, InstanceState, Plan, Step},
@@ -51,7 +51,7 @@ pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &Spared) {
             if let Some(of_instance) = plan.instances.get_mut(&instance) {
                 of_instance.drift.push((resource, message.clone()));
             }
-            plan.findings.push(Finding::warning("drift", message).on(&instance));
+            plan.findings.push(Finding::warning(Code::Drift, message).on(&instance));
         }
     }
     settle(plan, &planned);

@@ -3,7 +3,7 @@
 use super::instance::{Differ, NOT_ASKED};
 use crate::model::{
     desired::Resource,
-    finding::Finding,
+    finding::{Code, Finding},
     observation::{LiveFile, LiveUnit},
     paths,
     plan::Action,
@@ -26,7 +26,7 @@ impl Differ<'_> {
         self.deployment_running();
     }
 
-    pub(super) fn refuse(&mut self, code: &str, message: String, hint: String) {
+    pub(super) fn refuse(&mut self, code: Code, message: String, hint: String) {
         self.findings.push(Finding::error(code, message).on(self.name()).hint(hint));
     }
 
@@ -35,7 +35,7 @@ impl Differ<'_> {
         if let Some(deployment) = &self.live.unfinished {
             let message = format!("deployment {deployment} was begun here, and is neither finished nor undone");
             let hint = "its controller or the host was cut off; it is completed or undone before anything else is done";
-            self.findings.push(Finding::warning("unfinished", message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::Unfinished, message).on(self.name()).hint(hint));
         }
     }
 
@@ -48,7 +48,7 @@ impl Differ<'_> {
                 Some(Seen::Absent) => {
                     let services = services.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
                     self.refuse(
-                        "no-user",
+                        Code::NoUser,
                         format!("there is no user {user}, as whom {services} should run"),
                         format!(
                             "create it on the instance (sudo useradd --system {user}), or declare another run.user"
@@ -84,7 +84,7 @@ impl Differ<'_> {
                 let hint = format!(
                     "have the folder itself there: `rm {path}`, then `mount --bind {target} {path}`, and the same in /etc/fstab"
                 );
-                let (code, name) = ("state-is-link", self.name());
+                let (code, name) = (Code::StateIsLink, self.name());
                 let finding = if starts { Finding::error(code, message) } else { Finding::warning(code, message) };
                 self.findings.push(finding.on(name).hint(hint));
             }
@@ -96,7 +96,7 @@ impl Differ<'_> {
         if self.desired.nginx.is_some() && self.live.nginx.is_absent() && !installs {
             let sites = self.desired.sites.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
             self.refuse(
-                "no-nginx",
+                Code::NoNginx,
                 format!("nginx is not installed, and {sites} needs it"),
                 format!("declare `packages: [nginx]` in instances/{}.yaml", self.name()),
             );
@@ -109,7 +109,7 @@ impl Differ<'_> {
         if !self.steps.is_empty() && self.unit(&unit).is_some_and(LiveUnit::is_up) {
             let message = format!("another deployment is running there (unit {unit})");
             let hint = format!("wait for it to end, or look at it with `journalctl -u {unit}`; then plan again");
-            self.refuse("deployment-running", message, hint);
+            self.refuse(Code::DeploymentRunning, message, hint);
         }
     }
 
@@ -123,7 +123,7 @@ impl Differ<'_> {
             of_services.chain(of_sites).flat_map(|(who, units)| units.iter().map(move |unit| (who.clone(), unit)));
         for (who, unit) in replaced.filter(|(_, unit)| self.live.way_in.contains(*unit)).collect::<Vec<_>>() {
             let message = format!("{who} replaces {unit}, through which evenkeel comes in there");
-            self.refuse("kept-unit", message, "take it out of `replaces`; no grant allows it".to_owned());
+            self.refuse(Code::KeptUnit, message, "take it out of `replaces`; no grant allows it".to_owned());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Inputs, confined, links, order};
 use crate::model::{
     desired::{Desired, DesiredLink, Resource},
-    finding::{Finding, any_error},
+    finding::{Code, Finding, any_error},
     generation,
     manifest::Manifest,
     name::{InstanceName, ServiceName},
@@ -213,7 +213,7 @@ impl<'a> Differ<'a> {
         if installing.interrupted {
             let message = format!("dpkg was interrupted, so apt installs nothing, {missing} neither");
             self.refuse(
-                "dpkg-interrupted",
+                Code::DpkgInterrupted,
                 message,
                 "`sudo dpkg --configure -a` there ends it, or says why not".into(),
             );
@@ -223,13 +223,13 @@ impl<'a> Differ<'a> {
             let named = installing.half_way.iter().map(|(package, state)| format!("{package} ({state})"));
             let message = format!("dpkg left half-way: {}", named.collect::<Vec<_>>().join(", "));
             let hint = "`sudo dpkg --configure -a` there ends it, or says why not; each installation tries it again";
-            self.findings.push(Finding::warning("half-installed", message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::HalfInstalled, message).on(self.name()).hint(hint));
         }
         if let Some(why) = &installing.refused {
             let message = format!("apt cannot install {missing} from its lists as they are: {why}");
             let hint =
                 "its lists are fetched anew for this; look at `apt-cache policy` and /etc/apt/sources.list there";
-            self.findings.push(Finding::warning("not-installable", message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::NotInstallable, message).on(self.name()).hint(hint));
         }
     }
 
@@ -276,7 +276,7 @@ impl<'a> Differ<'a> {
                     }
                     false => "it is when this is applied; until then its digest stands for one that nobody knows",
                 };
-                self.findings.push(Finding::warning("not-built", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::warning(Code::NotBuilt, message).on(self.name()).hint(hint));
             }
             if release.making == Making::Unresolved {
                 let message = format!(
@@ -284,7 +284,7 @@ impl<'a> Differ<'a> {
                     release.source
                 );
                 let hint = "until then its digest stands for one that nobody knows";
-                self.findings.push(Finding::warning("not-fetched", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::warning(Code::NotFetched, message).on(self.name()).hint(hint));
             }
             let moved = self.inputs.moved.get(&resource).map(String::as_str);
             let moved = moved.filter(|_| live.releases.get(digest) == Some(&Seen::Absent));
@@ -361,7 +361,7 @@ impl<'a> Differ<'a> {
             }
         };
         if !owned {
-            let finding = Finding::error("foreign-file", format!("{path} exists and evenkeel did not make it"));
+            let finding = Finding::error(Code::ForeignFile, format!("{path} exists and evenkeel did not make it"));
             let hint = "look at it, then move it away; evenkeel never touches what it did not make";
             self.findings.push(finding.on(self.name()).hint(hint));
             return None;
@@ -373,7 +373,7 @@ impl<'a> Differ<'a> {
             LiveFile::Symlink { target } => Some(Before::Link { target: target.clone() }),
             LiveFile::Other { kind } => {
                 let message = format!("{path} was a file of evenkeel's and is now a {kind}");
-                self.findings.push(Finding::error("foreign-file", message).on(self.name()).hint("move it away"));
+                self.findings.push(Finding::error(Code::ForeignFile, message).on(self.name()).hint("move it away"));
                 None
             }
         }

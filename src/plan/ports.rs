@@ -9,7 +9,7 @@ use super::instance::Differ;
 use crate::model::{
     desired::{Replica, Resource},
     drift::{Difference, DriftRule},
-    finding::Finding,
+    finding::{Code, Finding},
     grants,
     observation::{Listener, Stranger},
     plan::{Action, Step},
@@ -48,7 +48,7 @@ impl Differ<'_> {
             if let Some(listener) = listeners.iter().find(taken) {
                 let stranger = live.strangers.get(&listener.pid);
                 let hint = hint(&wanted, listener, stranger);
-                self.refuse("port-taken", message(&wanted, listener, stranger), hint);
+                self.refuse(Code::PortTaken, message(&wanted, listener, stranger), hint);
             }
         }
     }
@@ -77,7 +77,7 @@ impl Differ<'_> {
             None => (message, format!("see why it ends: `journalctl -u {unit}` on the instance")),
         };
         self.drift.push((Resource::Service(replica.service.clone()), message.clone()));
-        self.findings.push(Finding::warning("drift", message).on(self.name()).hint(hint));
+        self.findings.push(Finding::warning(Code::Drift, message).on(self.name()).hint(hint));
     }
 
     fn of_services(&self) -> Vec<Wanted> {

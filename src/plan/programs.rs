@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::instance::Differ;
 use crate::model::{
     desired::Replica,
-    finding::Finding,
+    finding::{Code, Finding},
     fleet::Service,
     observation::{LiveProgram, LiveVenv},
     paths,
@@ -48,7 +48,7 @@ impl Differ<'_> {
                     ),
                 };
                 let new = if starts && installing.is_empty() { Finding::error } else { Finding::warning };
-                self.findings.push(new("no-program", message).on(self.name()).hint(hint));
+                self.findings.push(new(Code::NoProgram, message).on(self.name()).hint(hint));
             }
         }
     }
@@ -81,7 +81,7 @@ impl Differ<'_> {
         let message = format!("{folder} lies on {mount}, which is mounted noexec: {what}");
         let hint = format!("`sudo mount -o remount,exec {mount}` there, and the same in /etc/fstab");
         let new = if is_interpreter || !self.is_started(service) { Finding::warning } else { Finding::error };
-        Some(new("no-program", message).hint(hint))
+        Some(new(Code::NoProgram, message).hint(hint))
     }
 
     /// Of one that is there already. One that is made is looked at then, before anything stops.
@@ -101,7 +101,7 @@ impl Differ<'_> {
         let hint =
             format!("name the package that brings it in {requirements}, or correct {key} of {}", service.declared_in);
         let new = if self.is_started(service) { Finding::error } else { Finding::warning };
-        Some(new("no-program", message).hint(hint))
+        Some(new(Code::NoProgram, message).hint(hint))
     }
 
     /// The programs of its virtual environment that a replica starts, by their names.

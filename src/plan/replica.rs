@@ -4,7 +4,7 @@ use super::instance::{Differ, NOT_ASKED};
 use crate::model::{
     desired::{Replica, Resource},
     digest::Digest,
-    finding::Finding,
+    finding::{Code, Finding},
     manifest::StartedWith,
     observation::{LiveFile, LiveRelease, LiveUnit},
     plan::{Action, Before},
@@ -116,7 +116,7 @@ impl Differ<'_> {
                 let message =
                     format!("{path}, the env_file of {}, is a {kind}: its changes cannot be seen", replica.service);
                 let hint = "name the file itself in env_file";
-                self.findings.push(Finding::error("no-env-file", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::error(Code::NoEnvFile, message).on(self.name()).hint(hint));
                 None
             }
             Some(Seen::Unknown(why)) => {
@@ -130,7 +130,7 @@ impl Differ<'_> {
             Some(Seen::Absent) => {
                 let message = format!("{path}, the env_file of {}, does not exist", replica.service);
                 let hint = format!("create {path} on the instance, or take env_file out of the service");
-                self.findings.push(Finding::error("no-env-file", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::error(Code::NoEnvFile, message).on(self.name()).hint(hint));
                 None
             }
         }

@@ -6,7 +6,7 @@
 use super::{instance::Differ, order};
 use crate::model::{
     desired::{DesiredNginx, Resource},
-    finding::Finding,
+    finding::{Code, Finding},
     fleet::Site,
     name::SiteName,
     nginx::{Answer, LiveNginx, NginxFiles, Proof, Server},
@@ -17,8 +17,6 @@ use crate::model::{
 };
 
 /// Findings about sites that are not served as declared, although everything on the instance is.
-const NOT_SERVED: &str = "site-not-served";
-
 const UNIT: &str = "nginx.service";
 /// How many servers of others a message names.
 const NAMED: usize = 3;
@@ -38,12 +36,12 @@ impl Differ<'_> {
         let name = self.name().clone();
         if self.live.unit(UNIT).is_some_and(LiveUnit::is_masked) {
             let message = "nginx.service is masked, so systemd neither starts nor reloads it".to_owned();
-            self.in_the_way("nginx-masked", message, format!("sudo systemctl unmask nginx.service # on {name}"));
+            self.in_the_way(Code::NginxMasked, message, format!("sudo systemctl unmask nginx.service # on {name}"));
         }
         if !live.has_log_folder {
             let message = "/var/log/nginx does not exist, and nginx does not start without the logs of sites in it";
             let hint = format!("sudo install -d -o root -g adm -m 755 /var/log/nginx # on {name}");
-            self.in_the_way("no-log-folder", message.to_owned(), hint);
+            self.in_the_way(Code::NoLogFolder, message.to_owned(), hint);
         }
         if let Some(files) = &live.files {
             self.files_read(files, live.has_log_folder);
@@ -92,12 +90,12 @@ impl Differ<'_> {
             Some(why) => {
                 let message = format!("nginx does not take its files as they are: {why}");
                 let hint = "put that right first (`sudo nginx -t` on the instance); evenkeel did not write it";
-                self.in_the_way("nginx-broken", message, hint.to_owned());
+                self.in_the_way(Code::NginxBroken, message, hint.to_owned());
             }
             None if !files.reads(&paths::digest_file(&self.inputs.fleet.name)) => {
                 let message = "nginx does not read /etc/nginx/conf.d/*.conf, where evenkeel writes its sites";
                 let hint = "add `include /etc/nginx/conf.d/*.conf;` within `http { … }` of /etc/nginx/nginx.conf";
-                self.in_the_way("conf.d-not-included", message.to_owned(), hint.to_owned());
+                self.in_the_way(Code::ConfDNotIncluded, message.to_owned(), hint.to_owned());
             }
             None => {}
         }
@@ -125,7 +123,7 @@ impl Differ<'_> {
                     );
                     (message, "remove the server block that is not needed")
                 };
-                self.findings.push(Finding::warning("same-name", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::warning(Code::SameName, message).on(self.name()).hint(hint));
             }
         }
     }
@@ -154,10 +152,10 @@ impl Differ<'_> {
             _ => "remove that server block, or give it another name or address; `sudo nginx -T` shows all of them",
         };
         self.drift.push((Resource::Site(site.clone()), message.clone()));
-        self.in_the_way(NOT_SERVED, message, hint.to_owned());
+        self.in_the_way(Code::SiteNotServed, message, hint.to_owned());
     }
 
-    fn in_the_way(&mut self, code: &str, message: String, hint: String) {
+    fn in_the_way(&mut self, code: Code, message: String, hint: String) {
         let reloads = self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
         let finding = if reloads { Finding::error(code, message) } else { Finding::warning(code, message) };
         self.findings.push(finding.on(self.name()).hint(hint));

@@ -9,18 +9,13 @@ use super::{instance::Differ, order};
 use crate::model::{
     desired::{Replica, Resource},
     drift::{Difference, DriftRule},
-    finding::Finding,
+    finding::{Code, Finding},
     folders,
     observation::LiveUnit,
     paths,
     plan::Action,
     seen::Seen,
 };
-
-/// A unit that is changed by what evenkeel did not write.
-const CHANGED: &str = "unit-changed";
-/// evenkeel's own unit, which carries deployments out.
-const OWN: &str = "own-unit-changed";
 
 /// Services named in one message.
 const NAMED: usize = 4;
@@ -88,14 +83,14 @@ impl Differ<'_> {
                 self.drift.push((Resource::Service(replica.service.clone()), why));
             }
             let hint = hint(&foreign, &replicas);
-            self.findings.push(Finding::warning(CHANGED, message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::UnitChanged, message).on(self.name()).hint(hint));
         }
         let own = self.setting(&self.live.own_drop_ins);
         if !own.is_empty() && !self.steps.is_empty() {
             let unit = paths::apply_unit(&self.inputs.fleet.name);
             let message = format!("{unit}, in which evenkeel carries this out, is changed by {}", self.described(&own));
             let hint = exempt(&unit, &own[0]);
-            self.findings.push(Finding::warning(OWN, message).on(self.name()).hint(hint));
+            self.findings.push(Finding::warning(Code::OwnUnitChanged, message).on(self.name()).hint(hint));
         }
     }
 

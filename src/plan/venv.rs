@@ -10,7 +10,7 @@ use super::{
 use crate::model::{
     desired::{Replica, Resource},
     digest::Digest,
-    finding::Finding,
+    finding::{Code, Finding},
     observation::LiveVenv,
     plan::Action,
     seen::Seen,
@@ -67,7 +67,7 @@ impl Differ<'_> {
                     "declare `packages: [python3-venv]` in instances/{}.yaml, or another run.python.interpreter",
                     self.name()
                 );
-                self.findings.push(Finding::error("no-python", message).on(self.name()).hint(hint));
+                self.findings.push(Finding::error(Code::NoPython, message).on(self.name()).hint(hint));
             }
         }
         None

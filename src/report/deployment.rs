@@ -4,6 +4,7 @@
 //! that nothing a log or a message holds can pass for one; an outcome is never called better than it is.
 
 use super::{
+    change,
     style::Style,
     words::{self, block, count, one_line, short, visible},
 };
@@ -173,7 +174,7 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
             Some(Outcome::Unchanged | Outcome::Refused) | None => "Planned changes",
         };
         text += &format!("\n{}\n", style.bold(&format!("{title}:")));
-        text.extend(deployment.changes.iter().map(|change| format!("- {}\n", one_line(change))));
+        text.extend(deployment.changes.iter().map(|change| format!("- {}\n", change::line(change))));
     }
     if !deployment.commits.sources.is_empty() {
         text += &format!("\n{}\n", style.bold("With files of:"));

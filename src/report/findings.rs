@@ -151,7 +151,7 @@ fn command(finding: &Finding) -> String {
         None => finding.message.clone(),
     };
     let place = place.unwrap_or_default();
-    format!("::{kind} {place}title={}::{}\n", property(&finding.code), data(&message))
+    format!("::{kind} {place}title={}::{}\n", finding.code, data(&message))
 }
 
 /// The runner decodes exactly these three in a message.
@@ -167,6 +167,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::finding::Code;
 
     fn findings() -> Vec<Finding> {
         let place = |line, column, end_column, text: &str| Place {
@@ -178,11 +179,11 @@ mod tests {
             ..Place::default()
         };
         vec![
-            Finding::error("port-taken", "`a` and `b` both have port 8100 on `h1`")
+            Finding::error(Code::PortTaken, "`a` and `b` both have port 8100 on `h1`")
                 .at(place(5, 7, 11, "port: 8100"))
                 .also(Place { file: "fleet/services/b.yaml".to_owned(), ..place(4, 7, 11, "port: 8100 # ä") }, "`b`")
                 .hint("8101 is free there"),
-            Finding::warning("note", "100% odd,\nreally"),
+            Finding::warning(Code::NotChecked, "100% odd,\nreally"),
         ]
     }
 
@@ -202,7 +203,7 @@ mod tests {
           |
           = help: 8101 is free there
 
-        warning[note]: 100% odd, really
+        warning[not-checked]: 100% odd, really
 
         1 error, 1 warning
         ");
@@ -218,7 +219,7 @@ mod tests {
             text: "…bcdef…".to_owned(),
             text_offset: 5_000,
         };
-        let shown = text(&[Finding::error("note", "odd").at(place)], false);
+        let shown = text(&[Finding::error(Code::NotChecked, "odd").at(place)], false);
         assert!(shown.contains(" --> a.yaml:1:5003"), "{shown}");
         let column = |text: &str| shown.lines().find_map(|line| line.find(text).map(|at| line[..at].chars().count()));
         assert_eq!(column("^^"), column("cd"), "{shown}");
@@ -228,7 +229,7 @@ mod tests {
     fn github_commands_are_escaped() {
         insta::assert_snapshot!(github(&findings()), @"
         ::error file=fleet/services/a.yaml,line=5,col=7,endColumn=11,title=port-taken::`a` and `b` both have port 8100 on `h1`%0A8101 is free there
-        ::warning title=note::100%25 odd,%0Areally
+        ::warning title=not-checked::100%25 odd,%0Areally
         ");
     }
 

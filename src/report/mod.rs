@@ -4,6 +4,7 @@
 //! that came from a file or a host reaches a terminal raw (see [`words::visible`]). Never does: I/O,
 //! clocks, finding out what the terminal can do (that is [`Style`], given by the caller).
 
+pub mod change;
 pub mod control;
 pub mod deployment;
 mod diff;

@@ -61,11 +61,6 @@ pub fn headline(plan: &Plan) -> String {
     sum(plan, "")
 }
 
-/// One line for each resource that changes, as history keeps it.
-pub fn change_lines(plan: &Plan) -> Vec<String> {
-    plan.instances.keys().flat_map(|name| plan_steps::groups(plan, name)).map(|group| group.line()).collect()
-}
-
 /// What a phase is about: what is prepared, and the resources it changes.
 pub fn phase_title(plan: &Plan, phase: u32) -> String {
     let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();
@@ -166,7 +161,7 @@ fn said(finding: &Finding, style: Style) -> String {
     };
     let instance =
         finding.instance.as_ref().map(|name| format!("{}: ", style.bold(&visible(name)))).unwrap_or_default();
-    let code = style.dim(&format!("[{}]", visible(&finding.code)));
+    let code = style.dim(&format!("[{}]", finding.code));
     let mut text = format!("  {word} {instance}{} {code}\n", one_line(&finding.message));
     if let Some(hint) = &finding.hint {
         text += &format!("          {} {}\n", style.note("hint:"), one_line(hint));

@@ -10,7 +10,7 @@ use crate::model::{
     digest::Digest,
     finding::Finding,
     name::InstanceName,
-    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step, Summary},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step, Summary, Verb},
 };
 
 /// What evenkeel would change in one environment.
@@ -57,8 +57,8 @@ struct StepView<'a> {
     instance: &'a str,
     /// Counts from 1. A phase begins when the one before is done and healthy everywhere.
     phase: u32,
-    /// install, stage, build, create, update, delete, stop, enable, start, restart, reload or await-health.
-    action: &'static str,
+    /// What it does; `subject` says with what.
+    action: Verb,
     /// service/NAME, site/NAME, nginx, packages, folders, manifest or leftover/NAME.
     resource: String,
     /// The path, unit, release or packages it is about.

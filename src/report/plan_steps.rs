@@ -6,6 +6,7 @@ use super::{
     words::{self, one_line, visible},
 };
 use crate::model::{
+    change::{says_its_reason, shared_reason},
     desired::Resource,
     fleet::{Check, Health},
     name::InstanceName,
@@ -15,28 +16,20 @@ use crate::model::{
 
 /// The steps of one resource on one instance, in the order in which they are carried out.
 pub(super) struct Group<'a> {
-    instance: &'a InstanceName,
     resource: &'a Resource,
     steps: Vec<&'a Step>,
 }
 
 /// The resources that change on an instance, each where its first step is.
 pub(super) fn groups<'a>(plan: &'a Plan, instance: &'a InstanceName) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.instance == *instance) {
-        match groups.iter_mut().find(|group| *group.resource == step.resource) {
-            Some(group) => group.steps.push(step),
-            None => groups.push(Group { instance, resource: &step.resource, steps: vec![step] }),
-        }
-    }
-    groups
+    plan.by_first_step(instance).into_iter().map(|(resource, steps)| Group { resource, steps }).collect()
 }
 
 impl Group<'_> {
     pub fn text(&self, style: Style) -> String {
         let mark = self.mark();
         let resource = visible(&self.resource.to_string());
-        let reason = self.reason();
+        let reason = shared_reason(&self.steps);
         let heading = match reason {
             Some(reason) => {
                 format!("{}  {}", style.as_mark(mark, &format!("{resource:<28}")), style.dim(&one_line(reason)))
@@ -56,37 +49,6 @@ impl Group<'_> {
         text
     }
 
-    /// The resource's change in one line, `INSTANCE: VERB RESOURCE: DETAILS (REASONS)`, without a verb
-    /// where only its process changes. `engine/why.rs` finds a resource's changes in the history by it.
-    pub fn line(&self) -> String {
-        let verb = match fate(&self.steps) {
-            _ if *self.resource == Resource::Packages => "install ",
-            Fate::Create => "create ",
-            Fate::Update => "update ",
-            Fate::Delete => "delete ",
-            Fate::Restart => "",
-        };
-        let details: Vec<String> = self.steps.iter().filter_map(|step| self.detail(step)).collect();
-        let colon = if details.is_empty() { "" } else { ": " };
-        let what = visible(&format!("{verb}{}{colon}{}", self.resource, details.join(", ")));
-        format!("{}: {what} ({})", self.instance, one_line(&self.reasons().join("; ")))
-    }
-
-    /// Every reason once, in the order of the steps; only those of its files where they share one.
-    fn reasons(&self) -> Vec<&str> {
-        if let Some(reason) = self.reason() {
-            return vec![reason];
-        }
-        let mut reasons = Vec::new();
-        for step in &self.steps {
-            let tells = says_its_reason(&step.action) || matches!(step.action, Action::InstallPackages { .. });
-            if tells && !reasons.contains(&step.reason.as_str()) {
-                reasons.push(step.reason.as_str());
-            }
-        }
-        reasons
-    }
-
     /// The marks it is shown with, for the legend.
     pub fn marks(&self) -> Vec<Mark> {
         let steps = self.steps.iter().filter(|step| !self.is_told_elsewhere(step)).map(|step| mark_of(&step.action));
@@ -102,19 +64,6 @@ impl Group<'_> {
             Fate::Restart if self.steps.iter().any(starts) => Mark::Restart,
             Fate::Restart => Mark::Update,
         }
-    }
-
-    /// The one reason that all its files change for; without files, all its steps. With several, each
-    /// step says its own.
-    fn reason(&self) -> Option<&str> {
-        let files = self.steps.iter().filter(|step| is_file(&step.action));
-        let all = self.steps.iter().filter(|step| says_its_reason(&step.action));
-        let mut reasons: Vec<&str> = files.map(|step| step.reason.as_str()).collect();
-        if reasons.is_empty() {
-            reasons = all.map(|step| step.reason.as_str()).collect();
-        }
-        let first = reasons.first().copied()?;
-        reasons.iter().all(|reason| *reason == first).then_some(first)
     }
 
     /// Whether the step is part of another one's line: a unit that is enabled and started is one line.
@@ -176,55 +125,6 @@ impl Group<'_> {
             }
         }
     }
-
-    /// What is worth a word besides the resource's fate.
-    fn detail(&self, step: &Step) -> Option<String> {
-        let fate = fate(&self.steps);
-        match &step.action {
-            Action::InstallPackages { names } => Some(names.join(" ")),
-            Action::StageRelease { release, source, .. } => Some(format!("release {} from {source}", release.short())),
-            Action::BuildVenv { key, .. } => Some(format!("virtual environment {}", key.short())),
-            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => None,
-            Action::WriteFile { path, .. } | Action::WriteLink { path, .. } => Some(path.clone()),
-            Action::SealManifest { .. } | Action::ReadUnits { .. } => None,
-            Action::MendFolder { path, .. } => Some(path.clone()),
-            Action::RemoveFile { path, .. } => (fate != Fate::Delete).then(|| format!("delete {path}")),
-            Action::StopUnit { unit, foreign: true } => Some(format!("replaces {unit}")),
-            Action::StopUnit { unit, foreign: false } => Some(format!("stop {unit}")),
-            Action::StartUnit { unit } => (fate != Fate::Create).then(|| format!("start {unit}")),
-            Action::RestartUnit { unit } => Some(format!("restart {unit}")),
-            Action::EnableUnit { unit } => (fate != Fate::Create).then(|| format!("enable {unit}")),
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => Some("reload nginx".to_owned()),
-            Action::AwaitHealth { .. } => None,
-        }
-    }
-}
-
-/// Whether a step's reason says more than its line does.
-fn says_its_reason(action: &Action) -> bool {
-    match action {
-        Action::WriteFile { .. }
-        | Action::WriteLink { .. }
-        | Action::RemoveFile { .. }
-        | Action::SealManifest { .. }
-        | Action::MendFolder { .. }
-        | Action::ReadUnits { .. }
-        | Action::StopUnit { foreign: false, .. }
-        | Action::EnableUnit { .. }
-        | Action::StartUnit { .. }
-        | Action::RestartUnit { .. }
-        | Action::BuildVenv { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx => true,
-        Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::StopUnit { foreign: true, .. }
-        | Action::AwaitHealth { .. } => false,
-    }
-}
-
-fn is_file(action: &Action) -> bool {
-    matches!(action, Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. })
 }
 
 fn mark_of(action: &Action) -> Mark {

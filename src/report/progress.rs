@@ -4,7 +4,7 @@ use super::{
     style::{Mark, Style},
     words::{count, duration, one_line},
 };
-use crate::model::{digest::Digest, name::InstanceName};
+use crate::model::{digest::Digest, name::InstanceName, plan::Verb};
 
 /// Something that happened, as the engine tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Event {
     Observed { instance: InstanceName, ms: u64 },
     NotReached { instance: InstanceName, why: String },
     Phase { number: u32, of: u32, title: String },
-    Step { instance: InstanceName, id: String, verb: String, subject: String, state: StepState },
+    Step { instance: InstanceName, id: String, verb: Verb, subject: String, state: StepState },
     Healthy { instance: InstanceName, service: String, after_ms: u64 },
     Unhealthy { instance: InstanceName, service: String, why: String },
     Undoing { instance: InstanceName },
@@ -72,7 +72,7 @@ pub fn words(event: &Event) -> (Mark, String) {
         Event::Observed { ms, .. } => (Mark::Good, format!("observed in {}", duration(*ms))),
         Event::NotReached { why, .. } => (Mark::Unknown, format!("not reached: {}", one_line(why))),
         Event::Phase { number, of, title } => (Mark::Good, format!("Phase {number} of {of}: {}", one_line(title))),
-        Event::Step { verb, subject, state, .. } => step(verb, subject, state),
+        Event::Step { verb, subject, state, .. } => step(*verb, subject, state),
         Event::Healthy { service, after_ms, .. } => {
             (Mark::Good, format!("{} is healthy after {}", one_line(service), duration(*after_ms)))
         }
@@ -83,10 +83,11 @@ pub fn words(event: &Event) -> (Mark, String) {
     }
 }
 
-fn step(verb: &str, subject: &str, state: &StepState) -> (Mark, String) {
+fn step(verb: Verb, subject: &str, state: &StepState) -> (Mark, String) {
     let [doing, done, plain] = forms(verb);
     let subject = match (verb, subject.parse::<Digest>()) {
-        ("stage", Ok(release)) => format!("release {}", release.short()),
+        (Verb::Stage, Ok(release)) => format!("release {}", release.short()),
+        (Verb::Build, Ok(key)) => format!("virtual environment {}", key.short()),
         _ => one_line(subject),
     };
     match state {
@@ -97,19 +98,19 @@ fn step(verb: &str, subject: &str, state: &StepState) -> (Mark, String) {
 }
 
 /// A plan's verb as it is going on, as it is done, and as it should have been.
-fn forms(verb: &str) -> [&str; 3] {
+fn forms(verb: Verb) -> [&'static str; 3] {
     match verb {
-        "install" => ["installing", "installed", "install"],
-        "stage" => ["sending", "sent", "send"],
-        "create" => ["writing", "created", "create"],
-        "update" => ["writing", "updated", "update"],
-        "delete" => ["deleting", "deleted", "delete"],
-        "stop" => ["stopping", "stopped", "stop"],
-        "enable" => ["enabling", "enabled", "enable"],
-        "start" => ["starting", "started", "start"],
-        "restart" => ["restarting", "restarted", "restart"],
-        "reload" => ["reloading", "reloaded", "reload"],
-        "await-health" => ["waiting for", "healthy:", "see healthy"],
-        other => [other, other, other],
+        Verb::Install => ["installing", "installed", "install"],
+        Verb::Stage => ["sending", "sent", "send"],
+        Verb::Build => ["building", "built", "build"],
+        Verb::Create => ["writing", "created", "create"],
+        Verb::Update => ["writing", "updated", "update"],
+        Verb::Delete => ["deleting", "deleted", "delete"],
+        Verb::Stop => ["stopping", "stopped", "stop"],
+        Verb::Enable => ["enabling", "enabled", "enable"],
+        Verb::Start => ["starting", "started", "start"],
+        Verb::Restart => ["restarting", "restarted", "restart"],
+        Verb::Reload => ["reloading", "reloaded", "reload"],
+        Verb::AwaitHealth => ["waiting for", "healthy:", "see healthy"],
     }
 }

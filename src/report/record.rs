@@ -7,12 +7,12 @@ use super::{
     control,
     deployment::{body, commit, headline, what},
     json::{line, schema_of},
-    style::Style,
+    style::{Mark, Style},
     words::{self, capital, clip, one_line, time, visible},
 };
 use crate::model::{
-    outcome::{Deployment, Kind, Record},
-    standing::{HistoryEntry, StandingEvent},
+    outcome::{Deployment, Kind, Outcome, Record},
+    standing::{Control, HistoryEntry, StandingEvent},
 };
 
 /// A table's last column but one: what is longer is cut, `show` has it in full.
@@ -65,15 +65,15 @@ pub fn history(entries: &[HistoryEntry], style: Style) -> String {
         HistoryEntry::Deployment(record) => Some(row(record)),
         HistoryEntry::Control { event, .. } => Some(row_of_control(event)),
     });
-    let mut rows: Vec<[String; 6]> = shown.collect();
+    let mut rows: Vec<(Option<Mark>, [String; 6])> = shown.collect();
     if rows.is_empty() {
         return "No deployments yet.\n".to_owned();
     }
-    rows.insert(0, ["WHEN (UTC)", "GEN", "OUTCOME", "COMMIT", "WHAT", "TOOK"].map(str::to_owned));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    rows.insert(0, (None, ["WHEN (UTC)", "GEN", "OUTCOME", "COMMIT", "WHAT", "TOOK"].map(str::to_owned)));
+    let width = |column: usize| rows.iter().map(|(_, row)| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..6).map(width).collect();
     let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
+    for (index, (mark, row)) in rows.iter().enumerate() {
         let padded: Vec<String> = row
             .iter()
             .zip(&widths)
@@ -85,9 +85,9 @@ pub fn history(entries: &[HistoryEntry], style: Style) -> String {
                     5 => cell.clone(),
                     _ => format!("{cell:<width$}"),
                 };
-                match (index, column) {
-                    (0, _) => style.bold(&cell),
-                    (_, 2) => painted(&cell, style),
+                match (index, column, mark) {
+                    (0, _, _) => style.bold(&cell),
+                    (_, 2, Some(mark)) => style.as_mark(*mark, &cell),
                     _ => cell,
                 }
             })
@@ -109,10 +109,14 @@ pub fn show(record: &Record, style: Style) -> String {
         Kind::Change => "a commit asked for it",
         Kind::DriftRepair => "repair of drift",
     };
+    let outcome = match said(deployment) {
+        (Some(mark), word) => style.as_mark(mark, word),
+        (None, word) => word.to_owned(),
+    };
     let fields = [
         ("environment", Some(deployment.environment.to_string())),
         ("generation", Some(deployment.generation.to_string())),
-        ("outcome", Some(painted(said(deployment), style))),
+        ("outcome", Some(outcome)),
         ("kind", Some(kind.to_owned())),
         ("commit", Some(commit)),
         ("instances at", branch.map(|commit| visible(commit))),
@@ -131,42 +135,42 @@ pub fn show(record: &Record, style: Style) -> String {
     text + &body(deployment, style)
 }
 
-fn row(record: &Record) -> [String; 6] {
+fn row(record: &Record) -> (Option<Mark>, [String; 6]) {
     let deployment = &record.deployment;
     let what = match deployment.kind {
         Kind::Change => what(deployment),
         Kind::DriftRepair => format!("drift: {}", what(deployment)),
     };
-    [
+    let (mark, word) = said(deployment);
+    let row = [
         time(&deployment.started),
         deployment.generation.to_string(),
-        said(deployment).to_owned(),
+        word.to_owned(),
         commit(deployment).unwrap_or_else(|| "-".to_owned()),
         clip(&what, WHAT),
         deployment.duration_ms.map(words::duration).unwrap_or_else(|| "-".to_owned()),
-    ]
+    ];
+    (mark, row)
 }
 
-fn row_of_control(event: &StandingEvent) -> [String; 6] {
+fn row_of_control(event: &StandingEvent) -> (Option<Mark>, [String; 6]) {
     let none = || "-".to_owned();
     let (word, what) = control::in_table(event);
-    [time(&event.when), none(), word.to_owned(), none(), clip(&what, WHAT), none()]
+    let mark = matches!(event.control, Control::Hold { .. }).then_some(Mark::Unknown);
+    (mark, [time(&event.when), none(), word.to_owned(), none(), clip(&what, WHAT), none()])
 }
 
-fn said(deployment: &Deployment) -> &'static str {
-    match (deployment.outcome, &deployment.taken_over) {
-        (Some(outcome), _) => outcome.as_str(),
-        (None, Some(_)) => "taken over",
-        (None, None) => "begun",
-    }
-}
-
-/// An outcome's word, padded or not, in its colour.
-fn painted(cell: &str, style: Style) -> String {
-    match cell.trim_end() {
-        "applied" => style.good(cell),
-        "rolled-back" | "rollback-failed" | "stopped" | "refused" => style.bad(cell),
-        "partial" | "begun" | "taken over" | "hold" => style.warn(cell),
-        _ => cell.to_owned(),
-    }
+/// What became of it, and its colour.
+fn said(deployment: &Deployment) -> (Option<Mark>, &'static str) {
+    let Some(outcome) = deployment.outcome else {
+        let word = if deployment.taken_over.is_some() { "taken over" } else { "begun" };
+        return (Some(Mark::Unknown), word);
+    };
+    let mark = match outcome {
+        Outcome::Applied => Some(Mark::Good),
+        Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused => Some(Mark::Bad),
+        Outcome::Partial => Some(Mark::Unknown),
+        Outcome::Unchanged => None,
+    };
+    (mark, outcome.as_str())
 }

@@ -34,6 +34,9 @@ pub struct StatusView {
     /// Who reconciles, where someone does.
     pub controller: Option<String>,
     pub last_error: Option<String>,
+    /// Whose `last_error` is, for the controller itself.
+    #[serde(skip)]
+    pub error_of: ErrorOf,
     /// Why the newest commits are not live, and who holds what.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -48,6 +51,14 @@ pub struct StatusView {
     pub waiting: Option<Waiting>,
     /// RFC 3339; none before the first look.
     pub observed_at: Option<String>,
+}
+
+/// What an error is about: one of a pass stays until a pass went well, one of the repository until that can be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorOf {
+    #[default]
+    Pass,
+    Repository,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -12,6 +12,7 @@ mod environments;
 #[path = "../support/git.rs"]
 #[expect(dead_code, reason = "shared with those who serve repositories")]
 mod git_program;
+mod kept;
 mod log;
 #[path = "../support/needs.rs"]
 mod needs;

@@ -1,7 +1,10 @@
 //! What would only show while something is changed on a host is said of the files: words for a shell, a lock file as
 //! requirements, an archive that cannot be unpacked.
 
-use evenkeel::{model::finding::Finding, report::findings};
+use evenkeel::{
+    model::finding::{Code, Finding},
+    report::findings,
+};
 
 use crate::{A, SHA256, a, read};
 
@@ -10,12 +13,12 @@ fn found(changes: &[(&str, &str)]) -> Vec<Finding> {
 }
 
 /// The only finding, with its code, whether it is an error, and its hint.
-fn only(changes: &[(&str, &str)]) -> (String, bool, String) {
+fn only(changes: &[(&str, &str)]) -> (&'static str, bool, String) {
     let mut found = found(changes);
     assert_eq!(found.len(), 1, "{changes:?}: {}", findings::text(&found, false));
     let finding = found.remove(0);
     let is_error = finding.is_error();
-    (finding.code, is_error, finding.hint.unwrap_or_default())
+    (finding.code.as_str(), is_error, finding.hint.unwrap_or_default())
 }
 
 #[test]
@@ -30,12 +33,12 @@ fn words_for_a_shell_are_warned_of_in_exec_and_in_health() {
     ] {
         let service = A.replace("/usr/bin/python3 server.py", &format!("\"{exec}\""));
         let (code, is_error, hint) = only(&[("services/a.yaml", &service)]);
-        assert_eq!((code.as_str(), is_error), ("invalid-command", false), "{exec}");
+        assert_eq!((code, is_error), ("invalid-command", false), "{exec}");
         assert!(hint.contains(line), "{exec}: {hint}");
     }
     let health = format!("{A}health: {{exec: \"/usr/bin/curl -fsS http://127.0.0.1:$SERVICE_PORT/\"}}\n");
     let (code, is_error, hint) = only(&[("services/a.yaml", &health)]);
-    assert_eq!((code.as_str(), is_error), ("invalid-command", false));
+    assert_eq!((code, is_error), ("invalid-command", false));
     assert!(hint.contains("write 8100 for `$SERVICE_PORT`") && hint.contains("health.exec: "), "{hint}");
 }
 
@@ -51,14 +54,14 @@ fn what_is_quoted_or_given_to_a_shell_is_not_warned_of() {
         let service = A.replace("/usr/bin/python3 server.py", &format!("\"{exec}\""));
         let found = found(&[("services/a.yaml", &service)]);
         let text = findings::text(&found, false);
-        assert!(!found.iter().any(|finding| finding.code == "invalid-command"), "{exec}: {text}");
+        assert!(!found.iter().any(|finding| finding.code == Code::InvalidCommand), "{exec}: {text}");
     }
 }
 
 #[test]
 fn a_variable_before_the_program_is_answered_with_env() {
     let (code, is_error, hint) = only(&[("services/a.yaml", &a("/usr/bin/python3", "DEBUG=1 /usr/bin/python3"))]);
-    assert_eq!((code.as_str(), is_error), ("invalid-command", true));
+    assert_eq!((code, is_error), ("invalid-command", true));
     assert!(hint.contains("env: {"), "{hint}");
 }
 
@@ -77,7 +80,7 @@ fn files_of_other_tools_are_no_requirements() {
         let path = format!("code/{file}");
         let content = "[project]\nname = \"app\"\ndependencies = [\"uvicorn==0.34.0\"]\n";
         let (code, is_error, hint) = only(&[("services/a.yaml", &service), (&path, content)]);
-        assert_eq!((code.as_str(), is_error), ("requirements", true), "{file}");
+        assert_eq!((code, is_error), ("requirements", true), "{file}");
         assert!(hint.contains(export), "{file}: {hint}");
     }
     // Also one that a file of requirements includes.
@@ -93,7 +96,7 @@ fn files_of_other_tools_are_no_requirements() {
 #[test]
 fn an_instance_that_is_named_twice_is_an_error() {
     let (code, is_error, _) = only(&[("services/a.yaml", &a("[h1]", "[h1, h1]"))]);
-    assert_eq!((code.as_str(), is_error), ("invalid-value", true));
+    assert_eq!((code, is_error), ("invalid-value", true));
     let site = "domain: a.org\non: [h1, h2, h1]\nroutes: {/: a}\n";
     assert_eq!(only(&[("sites/s.yaml", site)]).0, "invalid-value");
     let overlay = format!("{A}in: {{production: {{place: {{on: [h2, h2]}}}}}}\n");
@@ -130,7 +133,7 @@ fn an_upstream_that_the_sites_instance_cannot_reach_is_told() {
         let site = site(on);
         found(&[("services/a.yaml", service), ("sites/s.yaml", &site)])
             .into_iter()
-            .map(|finding| finding.code)
+            .map(|finding| finding.code.as_str())
             .collect::<Vec<_>>()
     };
     for bound in [
@@ -152,5 +155,5 @@ fn an_upstream_that_the_sites_instance_cannot_reach_is_told() {
     }
     let (h1, site) = (crate::H1.replace("10.0.0.1", "127.0.0.1"), site("[h2]"));
     let found = found(&[("instances/h1.yaml", &h1), ("sites/s.yaml", &site)]);
-    assert!(found.iter().any(|finding| finding.code == "unreachable-upstream"), "{found:?}");
+    assert!(found.iter().any(|finding| finding.code == Code::UnreachableUpstream), "{found:?}");
 }

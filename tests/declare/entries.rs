@@ -3,7 +3,7 @@
 use evenkeel::{
     declare::{self, Overrides},
     model::{
-        finding::Finding,
+        finding::{Code, Finding},
         tree::{Entry, Tree},
     },
     report::findings,
@@ -126,7 +126,7 @@ fn what_lacks_no_more_than_keys_is_checked_against_the_rest_and_never_resolved()
 fn nothing_is_said_of_a_file_on_the_strength_of_another_with_mistakes() {
     let unknown_alone = |changes: &[(&str, &str)]| {
         let (_, found) = read(changes);
-        assert!(found.iter().all(|finding| finding.code == "unknown-key"), "{}", shown(&found));
+        assert!(found.iter().all(|finding| finding.code == Code::UnknownKey), "{}", shown(&found));
         assert!(!found.is_empty());
     };
     let b = |more: &str| A.replace("8100", "8101") + more;

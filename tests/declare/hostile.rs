@@ -6,7 +6,7 @@ use evenkeel::{
     declare::{self, Overrides},
     model::{
         budget::Budget,
-        finding::{Finding, any_error},
+        finding::{Code, Finding, any_error},
         tree::{Entry, Tree},
     },
     report::findings,
@@ -327,7 +327,7 @@ fn a_hostile_fleet_costs_no_more_than_its_budget_and_is_told_what_is_over_it() {
         assert!(found.len() <= Budget::STANDARD.findings + 1, "{what}: {} findings", found.len());
         assert!(findings::json(&found).len() < 200_000, "{what}: {} bytes", findings::json(&found).len());
         assert!(any_error(&found), "{what}: {}", findings::text(&found, false));
-        let said = found.iter().find(|finding| finding.code == code);
+        let said = found.iter().find(|finding| finding.code.as_str() == code);
         let said = said.unwrap_or_else(|| panic!("{what}: {}", findings::text(&found[..found.len().min(5)], false)));
         assert!(
             said.message.len() < 1_500 && said.hint.as_ref().is_none_or(|hint| hint.len() < 1_500),
@@ -335,7 +335,7 @@ fn a_hostile_fleet_costs_no_more_than_its_budget_and_is_told_what_is_over_it() {
         );
         // Whatever it is, it takes no longer than a hundred files without a fault.
         assert!(took < benign.saturating_mul(100) + Duration::from_secs(1), "{what}: {took:?}, and {benign:?}");
-        let last = found.last().filter(|finding| finding.code == "more-findings");
+        let last = found.last().filter(|finding| finding.code == Code::MoreFindings);
         let last = last.map(|finding| format!(" … {}", finding.message)).unwrap_or_default();
         let place = said.place.as_ref().map(|place| format!("{}:{}", place.file, place.line)).unwrap_or_default();
         shown += &format!("{what}\n  {} {place} {}{last}\n", said.code, said.message);
@@ -396,7 +396,7 @@ fn limits_are_those_of_the_budget_that_is_handed_in() {
     let tree = tree(&[("services/a.yaml", &a("[h1]", "[n1, n2, n3]"))]);
     let of = |budget: &Budget| -> Vec<String> {
         let (_, found) = declare::read_within(&tree, "fleet", budget);
-        found.into_iter().map(|finding| finding.code).collect()
+        found.into_iter().map(|finding| finding.code.to_string()).collect()
     };
     assert_eq!(of(&Budget::STANDARD), ["unknown-instance"; 3]);
     assert_eq!(

@@ -2,7 +2,10 @@
 
 use evenkeel::{
     declare::{self, Overrides},
-    model::fleet::{Check, Health},
+    model::{
+        finding::Code,
+        fleet::{Check, Health},
+    },
     report::findings,
 };
 
@@ -136,7 +139,7 @@ instances:
         .expect("a declaration")
         .resolve(&"production".parse().expect("a name"), &unknown)
         .expect_err("unknown");
-    assert_eq!(found[0].code, "unknown-instance");
+    assert_eq!(found[0].code, Code::UnknownInstance);
 }
 
 const JUMP: &str = "{address: 192.0.2.1, port: 2222, host_key: KEY root@gate}";
@@ -182,12 +185,12 @@ fn an_override_with_another_address_leaves_the_jump_host_out() {
 
     let wrong = "instances: {h1: {ssh: {jump: {address: 10.9.0.9, host_key: x}}}}";
     let found = declare::read_overrides(wrong, "lab.yaml").expect_err("not a key");
-    assert_eq!(found[0].code, "invalid-host-key");
+    assert_eq!(found[0].code, Code::InvalidHostKey);
     let itself = "instances: {h1: {address: 10.9.0.1, ssh: {jump: {address: 10.9.0.1}}}}";
     let itself = declare::read_overrides(itself, "lab.yaml").expect("valid");
     let (declaration, _) = read(&[]);
     let found = declaration.expect("readable").resolve(&"production".parse().expect("a name"), &itself);
-    assert_eq!(found.expect_err("itself")[0].code, "own-jump-host");
+    assert_eq!(found.expect_err("itself")[0].code, Code::OwnJumpHost);
 }
 
 #[test]
@@ -195,7 +198,7 @@ fn one_address_behind_two_jump_hosts_is_two_hosts() {
     let twins = |other: &str| {
         let h2 = through(&JUMP.replace("192.0.2.1", other));
         let (_, found) = read(&[("instances/h1.yaml", &through(JUMP)), ("instances/h2.yaml", &h2)]);
-        found.iter().map(|finding| finding.code.clone()).collect::<Vec<_>>()
+        found.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>()
     };
     assert_eq!(twins("192.0.2.2"), Vec::<String>::new());
     assert_eq!(twins("192.0.2.1"), ["duplicate-address"]);
@@ -208,7 +211,7 @@ fn one_address_behind_two_jump_hosts_is_two_hosts() {
         declaration.expect("readable").resolve(&"production".parse().expect("a name"), &overrides)
     };
     assert!(overriding("10.9.0.9").is_ok());
-    assert_eq!(overriding("10.9.0.8").expect_err("one sshd")[0].code, "duplicate-address");
+    assert_eq!(overriding("10.9.0.8").expect_err("one sshd")[0].code, Code::DuplicateAddress);
 }
 
 #[test]
@@ -224,7 +227,7 @@ fn nothing_is_resolved_while_there_are_errors() {
     let (declaration, _) = read(&[("services/a.yaml", &a("8100", "8200"))]);
     let declaration = declaration.expect("readable");
     let found = declaration.resolve(&"staging".parse().expect("a name"), &Overrides::default()).expect_err("an error");
-    assert_eq!(found[0].code, "port-outside-range");
+    assert_eq!(found[0].code, Code::PortOutsideRange);
     let (declaration, _) = read(&[]);
     let found = declaration.expect("readable").resolve(&"stagin".parse().expect("a name"), &Overrides::default());
     assert_eq!(found.expect_err("unknown")[0].hint.as_deref(), Some("did you mean `staging`?"));

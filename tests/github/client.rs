@@ -6,7 +6,7 @@ use axum::body::Body;
 use evenkeel::{
     github::{GitHub, GitHubError, Permission},
     model::{
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         pull::{Check, CheckState, Conclusion, PullState},
     },
 };
@@ -203,7 +203,7 @@ fn check(state: CheckState, findings: usize) -> Check {
         title: "t".repeat(200),
         summary: "s".to_owned(),
         text: None,
-        findings: (1..=findings).map(|line| Finding::error("port-taken", "m").at(place(line as u32))).collect(),
+        findings: (1..=findings).map(|line| Finding::error(Code::PortTaken, "m").at(place(line as u32))).collect(),
     }
 }
 

@@ -19,7 +19,7 @@ use evenkeel::{
         SignIn, settings,
     },
     model::{
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         pull::{Check, CheckState, Conclusion, PullState},
     },
 };
@@ -103,7 +103,7 @@ fn check(state: CheckState) -> Check {
         text: "x".into(),
         ..Place::default()
     };
-    let finding = |line| Finding::error("port-taken", "b has that port").at(place(line)).hint("choose another");
+    let finding = |line| Finding::error(Code::PortTaken, "b has that port").at(place(line)).hint("choose another");
     Check {
         name: "evenkeel/plan".to_owned(),
         commit: COMMIT.to_owned(),

@@ -11,7 +11,7 @@ use chrono::Utc;
 use evenkeel::{
     github::{DeploymentState, GitHub, NewDeployment, NewDeploymentStatus, NewPull, Reaction},
     model::{
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         pull::{Check, CheckState, Conclusion},
     },
 };
@@ -69,7 +69,7 @@ fn check(commit: &str, state: CheckState) -> Check {
         title: "3 instances change".to_owned(),
         summary: "**3** instances".to_owned(),
         text: Some("all of it".to_owned()),
-        findings: vec![Finding::error("port-taken", "b has that port").at(place)],
+        findings: vec![Finding::error(Code::PortTaken, "b has that port").at(place)],
     }
 }
 

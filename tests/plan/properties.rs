@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use evenkeel::model::{
     desired::Desired,
     digest::Digest,
+    finding::Code,
     manifest::StartedWith,
     plan::{Action, InstanceState, Plan},
     seen::Seen,
@@ -206,7 +207,7 @@ proptest! {
         let mut world = distorted(name, &distortions);
         let plan = world.plan();
         // A crash loop is told, and no step mends it.
-        prop_assert!(plan.findings.iter().all(|finding| finding.code == "drift"), "{}", findings(&plan));
+        prop_assert!(plan.findings.iter().all(|finding| finding.code == Code::Drift), "{}", findings(&plan));
         world.apply(&plan);
         prop_assert_eq!(steps(&world.plan()), "", "after\n{}", steps(&plan));
     }

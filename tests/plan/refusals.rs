@@ -1,7 +1,7 @@
 //! What is refused before anything is touched: the path, port, user by its name, and the next move.
 
 use evenkeel::model::{
-    finding::Finding,
+    finding::{Code, Finding},
     observation::{LiveProgram, LiveUnit},
     plan::{InstanceState, Plan},
     seen::Seen,
@@ -78,7 +78,7 @@ fn a_missing_user_is_refused_with_who_needs_it() {
 
 /// The findings about programs: of which instance, whether they are errors, and what they say with the next move.
 fn about_programs(plan: &Plan) -> Vec<(Option<&str>, bool, String)> {
-    let found = plan.findings.iter().filter(|finding| finding.code == "no-program");
+    let found = plan.findings.iter().filter(|finding| finding.code == Code::NoProgram);
     let told = |finding: &Finding| format!("{} {}", finding.message, finding.hint.as_deref().unwrap_or_default());
     found.map(|finding| (finding.instance.as_deref(), finding.is_error(), told(finding))).collect()
 }
@@ -172,7 +172,7 @@ fn a_state_folder_that_is_a_link_is_refused_where_its_service_starts() {
     insta::assert_snapshot!(refused(World::empty(&example()).on("business-tools", linked), "business-tools"));
     let plan = World::live(&example()).on("business-tools", linked).plan();
     assert!(!plan.is_refused() && !plan.has_changes(), "{}", findings(&plan));
-    assert!(plan.findings.iter().any(|finding| finding.code == "state-is-link"), "{}", findings(&plan));
+    assert!(plan.findings.iter().any(|finding| finding.code == Code::StateIsLink), "{}", findings(&plan));
 }
 
 /// What an earlier installation left is said where something is to be installed, and stands in no other's way.

@@ -9,7 +9,7 @@ use evenkeel::{
         SignIn,
     },
     model::{
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         pull::{Check, CheckState, Conclusion, PullState},
     },
 };
@@ -39,7 +39,7 @@ fn check(commit: &str, findings: u32) -> Check {
             text: String::new(),
             ..Place::default()
         };
-        Finding::error("unknown-key", "no such key").at(place)
+        Finding::error(Code::UnknownKey, "no such key").at(place)
     };
     Check {
         name: "evenkeel/validate".to_owned(),

@@ -269,6 +269,6 @@ fn what_is_wrong_with_the_operators_file_is_told_with_the_next_move() {
         ("a: [", "yaml-syntax"),
     ] {
         let findings = evenkeel::declare::read_credentials(text, &path).expect_err(text);
-        assert_eq!(findings[0].code, finding, "{text}: {findings:?}");
+        assert_eq!(findings[0].code.as_str(), finding, "{text}: {findings:?}");
     }
 }

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, error::Error};
 
 use evenkeel::{
     model::{
+        change::{ChangeStep, RecordedChange, ResourceChange},
         desired::Resource,
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         outcome::{Deployment, Outcome},
-        plan::{Action, Before, InstanceState, Plan},
+        plan::{Action, Before, Fate, InstanceState, Plan, Verb},
         pull::PullRequest,
         release::ReleaseFile,
         rights::{Permission, Right, Team},
@@ -208,7 +209,7 @@ fn everywhere(text: &str) -> Made<Sample> {
     let before =
         Plan { steps: plan.steps.iter().filter(|step| step.resource == nowhere()).cloned().collect(), ..plan.clone() };
     let mut sample = Sample { before, ..Sample::of(plan) };
-    let mut finding = Finding::warning(text, text).hint(text);
+    let mut finding = Finding::warning(Code::Drift, text).hint(text);
     finding.instance = Some(owned());
     sample.plan.findings = vec![finding];
     sample.barred = Some(owned());
@@ -247,7 +248,18 @@ fn page(text: &str, content: PullContent<'_>) -> String {
 fn hostile_deployment(text: &str) -> Made<Deployment> {
     let mut deployment = deployment(Some(Outcome::RollbackFailed))?;
     deployment.commits.environment = Some(text.to_owned());
-    deployment.changes = vec![text.replace(": ", ":"), format!("business-tools: {text}")];
+    let step = |action| ChangeStep { action, subject: text.to_owned(), from: Some(text.to_owned()), replaced: false };
+    deployment.changes = vec![
+        RecordedChange::Line(text.replace(": ", ":")),
+        RecordedChange::Line(format!("business-tools: {text}")),
+        RecordedChange::Change(ResourceChange {
+            instance: "business-tools".parse()?,
+            resource: Resource::Leftover(text.to_owned()),
+            action: Fate::Update,
+            steps: vec![step(Verb::Stage), step(Verb::Build), step(Verb::Update), step(Verb::Reload)],
+            reasons: vec![text.to_owned()],
+        }),
+    ];
     for failure in deployment.failure.iter_mut().chain(&mut deployment.not_undone) {
         failure.message = text.to_owned();
         failure.step = format!("service/{text}");
@@ -275,8 +287,8 @@ proptest! {
         let place = |text: &str| Place { file: text.to_owned(), line: 3, column: 2, end_column: 4, text: text.to_owned(), ..Place::default() };
         stays_in_code(&text, |text| {
             let findings = [
-                Finding::error(text, text).at(place(text)).also(place(text), text).hint(text),
-                Finding::warning(text, text),
+                Finding::error(Code::InvalidName, text).at(place(text)).also(place(text), text).hint(text),
+                Finding::warning(Code::Drift, text),
             ];
             page(text, PullContent::Invalid(&findings))
         })?;
@@ -344,7 +356,7 @@ fn however_long_a_text_from_outside_is_what_is_said_of_it_fits() -> Made<()> {
         let mut sample = everywhere(&text)?;
         sample.plan.findings = vec![sample.plan.findings[0].clone(); 40];
         let paths = vec![text.clone(); 40];
-        let findings = vec![Finding::error(&text, &text).hint(&text); 40];
+        let findings = vec![Finding::error(Code::InvalidName, &text).hint(&text); 40];
         let pull = hostile_pull(&text);
         let contents = [
             PullContent::Planned(vec![sample.planned(), sample.planned()]),

@@ -6,7 +6,7 @@ use evenkeel::{
     model::{
         desired::Resource,
         digest::Digest,
-        finding::{Finding, Place},
+        finding::{Code, Finding, Place},
         name::{EnvironmentName, InstanceName},
         plan::{Action, Before, InstanceState, Plan, Step},
         pull::{PullRequest, PullState},
@@ -242,11 +242,11 @@ pub fn findings() -> Vec<Finding> {
         ..Place::default()
     };
     vec![
-        Finding::error("port-taken", "`gong_mcp` and `slack_mcp` both have port 8100 on `business-tools`")
+        Finding::error(Code::PortTaken, "`gong_mcp` and `slack_mcp` both have port 8100 on `business-tools`")
             .at(place("fleet/services/gong_mcp.yaml", 5, 7, 11, "port: 8100"))
             .also(place("fleet/services/slack_mcp.yaml", 4, 7, 11, "port: 8100"), "`slack_mcp`")
             .hint("8101 is free there"),
-        Finding::warning("no-health", "it declares no health: it counts as healthy once its port answers").at(place(
+        Finding::warning(Code::UnexpectedFile, "nothing reads this file").at(place(
             "fleet/services/gong_mcp.yaml",
             1,
             1,

@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, error::Error};
 
-use evenkeel::{
-    model::{
-        desired::Resource,
-        digest::Digest,
-        finding::Finding,
-        fleet::{Check, Health},
-        manifest::Manifest,
-        outcome::{Cause, Deployment, Failure, Kind, Outcome},
-        plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
-    },
-    report,
+use evenkeel::model::{
+    desired::Resource,
+    digest::Digest,
+    finding::{Code, Finding},
+    fleet::{Check, Health},
+    manifest::Manifest,
+    outcome::{Cause, Deployment, Failure, Kind, Outcome, RecordVersion},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
 };
 
 pub const COMMIT: &str = "4f3a2b1c5d6e7f8091a2b3c4d5e6f708192a3b4c";
@@ -264,14 +261,11 @@ pub fn refused() -> Result<Plan, Box<dyn Error>> {
     }
     let instance = "business-tools".parse()?;
     plan.findings = vec![
-        Finding::error("port-taken", "port 8100 of service/gong_mcp is taken by python3 (pid 812, of old.service)")
+        Finding::error(Code::PortTaken, "port 8100 of service/gong_mcp is taken by python3 (pid 812, of old.service)")
             .on(&instance)
             .hint("stop it, choose another port, or declare `replaces: [old.service]`"),
-        Finding::error("budget", "9 of 14 services would restart, and the budget allows 3").hint("approve the plan"),
-        Finding::warning(
-            "no-health",
-            "service/gong_mcp declares no health: it counts as healthy once its port answers",
-        ),
+        Finding::error(Code::DeploymentRunning, "another deployment is running there").hint("wait for it to end"),
+        Finding::warning(Code::NoEnvFile, "/etc/sophia/gong.env, which service/gong_mcp reads, does not exist"),
     ];
     Ok(plan)
 }
@@ -281,7 +275,7 @@ pub fn deployment_that_left_out_an_instance() -> Result<Deployment, Box<dyn Erro
     let failed: Vec<Failure> = deployment(Some(Outcome::RolledBack))?.failure.into_iter().collect();
     let left_out = failed.iter().map(|failure| failure.instance.clone()).collect();
     let done = first_deployment()?.without(&left_out);
-    let (summary, changes) = (done.summary(), report::plan::change_lines(&done));
+    let (summary, changes) = (done.summary(), done.changes());
     let (failure, unreached) = (None, BTreeMap::new());
     Ok(Deployment { summary, changes, failure, unreached, failed, ..deployment(Some(Outcome::Partial))? })
 }
@@ -296,7 +290,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         log: vec!["Traceback (most recent call last):".into(), "KeyError: 'GONG_KEY'".into()],
     };
     let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped));
-    let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { report::plan::change_lines(&plan) };
+    let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { plan.changes() };
     let unreached: BTreeMap<_, _> = [("control".parse()?, "connect to 10.0.0.9:22: timed out".to_owned())].into();
     let not_undone = Failure {
         instance: "ai-core".parse()?,
@@ -306,7 +300,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         log: Vec::new(),
     };
     Ok(Deployment {
-        version: 1,
+        version: RecordVersion::CURRENT,
         environment: "production".parse()?,
         generation: 12,
         kind: Kind::Change,

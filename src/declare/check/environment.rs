@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     declare::{
-        Declaration, codes,
+        Declaration,
         expand::Outcome,
         file::{File, Span},
         findings::{Draft, Findings},
@@ -20,6 +20,7 @@ use crate::{
         similar,
     },
     model::{
+        finding::Code,
         fleet::{Fleet, Instance, Service, Site},
         name::{InstanceName, ServiceName, SiteName},
         text::name as short,
@@ -170,10 +171,10 @@ impl<'a> Checker<'a> {
         let both = format!("the sites `{}` and `{}` both", first.name, site.name);
         let domain = short(&site.domain);
         let finding = if shared.is_empty() {
-            Draft::error(codes::DOMAIN_TAKEN, format!("{both} have the domain `{domain}` on `{instance}`"))
+            Draft::error(Code::DomainTaken, format!("{both} have the domain `{domain}` on `{instance}`"))
         } else {
             let paths = similar::list(&shared);
-            Draft::error(codes::ROUTE_TAKEN, format!("{both} answer for {paths} of `{domain}` on `{instance}`"))
+            Draft::error(Code::RouteTaken, format!("{both} answer for {paths} of `{domain}` on `{instance}`"))
         };
         let (at, other) = self.at_one(Kind::Site, &first.name, &site.name);
         let finding = self.domain_place(at).into_iter().fold(finding, |finding, (file, span)| finding.at(file, span));
@@ -187,7 +188,7 @@ impl<'a> Checker<'a> {
         for site in self.fleet.sites.values().filter(|site| site.tls.is_some() && site.domain == "_") {
             let message = format!("the site `{}` has `tls` and no name that plain HTTP could redirect to", site.name);
             let hint = "write a name of its certificate, as in `domain: www.example.org`, or leave `tls` out";
-            let finding = Draft::error(codes::CATCH_ALL_TLS, message).hint(hint);
+            let finding = Draft::error(Code::CatchAllTls, message).hint(hint);
             let place = self.domain_place(&site.name).into_iter();
             findings.say(place.fold(finding, |finding, (file, span)| finding.at(file, span)));
         }
@@ -213,7 +214,7 @@ impl<'a> Checker<'a> {
                     let path = short(path);
                     let message = format!("`{path}` leads to `{}`, which runs nowhere in {environment}", to.service);
                     let hint = format!("place `{}` in {environment}, or leave the route out there", to.service);
-                    let finding = Draft::error(codes::NOT_PLACED, message).at(&file.file, to.service.span);
+                    let finding = Draft::error(Code::NotPlaced, message).at(&file.file, to.service.span);
                     findings.say(finding.hint(hint));
                 }
             }
@@ -243,7 +244,7 @@ impl<'a> Checker<'a> {
             let effective = file.within(self.fleet.environment.name.as_str());
             let span = effective.after().iter().find(|after| after.as_str() == next.as_str()).map(|after| after.span);
             let message = format!("each of these waits for the next: {}", shown(&circle));
-            let finding = Draft::error(codes::AFTER_CYCLE, message).hint("take one of them out of an `after`");
+            let finding = Draft::error(Code::AfterCycle, message).hint("take one of them out of an `after`");
             findings.say(span.into_iter().fold(finding, |finding, span| finding.at(&file.file, span)));
         }
     }
@@ -259,7 +260,7 @@ impl<'a> Checker<'a> {
             };
             let message = format!("references go round in a circle: {}", shown(&circle));
             let hint = "whichever starts first finds the next one not there yet; each must bear that";
-            let finding = Draft::warning(codes::REFERENCE_CYCLE, message).hint(hint);
+            let finding = Draft::warning(Code::ReferenceCycle, message).hint(hint);
             let at = |finding: Draft, (file, span, raw): &(File, Span, String)| finding.at_part(file, *span, raw);
             outcome.findings.say(place.into_iter().fold(finding, at));
         }
@@ -281,11 +282,11 @@ enum PortTrouble {
 }
 
 impl PortTrouble {
-    fn code(&self) -> &'static str {
+    fn code(&self) -> Code {
         match self {
-            PortTrouble::Taken => codes::PORT_TAKEN,
-            PortTrouble::Reserved(_) => codes::PORT_RESERVED,
-            PortTrouble::Outside => codes::PORT_OUTSIDE_RANGE,
+            PortTrouble::Taken => Code::PortTaken,
+            PortTrouble::Reserved(_) => Code::PortReserved,
+            PortTrouble::Outside => Code::PortOutsideRange,
         }
     }
 }

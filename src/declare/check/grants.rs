@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 
 use crate::{
     declare::{
-        Declaration, codes,
+        Declaration,
         file::{File, Span},
         findings::{Draft, Findings},
         kinds::Allow,
     },
     model::{
         budget::Budget,
+        finding::Code,
         fleet::Fleet,
         grants::{self, Granted, Request},
         name::InstanceName,
@@ -38,17 +39,17 @@ fn written(file: &File, allow: Option<&Allow>, findings: &mut Findings) {
         let key = list.request.key();
         if list.entries.len() > MOST {
             let message = format!("`allow.{key}` has {} entries; {MOST} is the limit", list.entries.len());
-            let finding = Draft::error(codes::INVALID_VALUE, message).at(file, list.span);
+            let finding = Draft::error(Code::InvalidValue, message).at(file, list.span);
             findings.say(finding.hint("use patterns, as in `*.env`"));
         }
         for (entry, span) in list.entries.into_iter().take(MOST) {
             if !grants::is_pattern(entry) {
                 let message = format!("`{entry}` is not a pattern");
-                let finding = Draft::error(codes::INVALID_VALUE, message).at(file, span);
+                let finding = Draft::error(Code::InvalidValue, message).at(file, span);
                 findings.say(finding.hint("`*` and `?` stand for what is in a name, `**` for folders too"));
             } else if list.request == Request::Replaces && grants::is_kept(entry) {
                 let message = format!("`{entry}` cannot be granted: it keeps the host running or reachable");
-                findings.say(Draft::error(codes::KEPT_UNIT, message).at(file, span).hint("take it out"));
+                findings.say(Draft::error(Code::KeptUnit, message).at(file, span).hint("take it out"));
             }
         }
     }
@@ -199,7 +200,7 @@ fn refused(asked: &Asked<'_>, file: &File, allow: Option<&Allow>, instance: Opti
         Some(folder) if instance.is_none() => format!(", or keep the file below {folder}"),
         _ => String::new(),
     };
-    let finding = Draft::error(codes::NOT_GRANTED, message).at(asked.file, asked.span);
+    let finding = Draft::error(Code::NotGranted, message).at(asked.file, asked.span);
     let finding = finding.hint(format!("{grant} on the default branch{instead}"));
     match written {
         Some(list) => finding.also(file, list.span, "the list"),

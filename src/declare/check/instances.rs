@@ -6,7 +6,7 @@ use russh::keys::ssh_key::PublicKey;
 
 use crate::{
     declare::{
-        Declaration, Declared, codes,
+        Declaration, Declared,
         de::At,
         file::File,
         findings::{Draft, Findings},
@@ -15,6 +15,7 @@ use crate::{
     },
     model::{
         drift::{Difference, DriftRule},
+        finding::Code,
         fleet::{Instance, Jump},
         quantity::Span,
         text::name as short,
@@ -28,7 +29,7 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
         let file = &instance.file;
         if !declaration.knows(Kind::Environment, &instance.environment) {
             let message = format!("there is no environment `{}`", short(&instance.environment));
-            let finding = Draft::error(codes::UNKNOWN_ENVIRONMENT, message).at(file, instance.environment.span);
+            let finding = Draft::error(Code::UnknownEnvironment, message).at(file, instance.environment.span);
             findings.say(finding.hint_of(declaration.names.hint_for(Kind::Environment, &instance.environment)));
         }
         let reached = resolve::instance(declaration, name, instance, None);
@@ -53,7 +54,7 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
         if let Some((first, (file_of_first, span))) = addresses.insert(way, (name, (file, instance.address.span))) {
             let message = format!("`{first}` and `{name}` have one address, {}", *instance.address);
             findings.say(
-                Draft::error(codes::DUPLICATE_ADDRESS, message)
+                Draft::error(Code::DuplicateAddress, message)
                     .at(file, instance.address.span)
                     .also(file_of_first, span, format!("`{first}`"))
                     .hint("one host is one instance; place both instances' services on it"),
@@ -81,7 +82,7 @@ fn left_out_without_rule(environment: &Declared<EnvironmentFile>) -> Option<Draf
     let at_most = environment.leave_out_at_most.as_ref()?;
     (environment.on_instance_failure != Some(InstanceFailureRule::LeaveOut)).then(|| {
         let message = "`leave_out_at_most` counts only with `on_instance_failure: leave-out`";
-        Draft::error(codes::WITHOUT_EFFECT, message)
+        Draft::error(Code::WithoutEffect, message)
             .at(&environment.file, at_most.span)
             .hint("add `on_instance_failure: leave-out`, or take `leave_out_at_most` out")
     })
@@ -92,7 +93,7 @@ fn repaired_units(environment: &Declared<EnvironmentFile>) -> Option<Draft> {
     let rule = environment.drift_of.as_ref()?.get(&Difference::Units)?;
     (rule.value == DriftRule::Repair).then(|| {
         let message = "`repair` is no rule for `units`: evenkeel removes no drop-in that it did not write";
-        Draft::error(codes::INVALID_VALUE, message)
+        Draft::error(Code::InvalidValue, message)
             .at(&environment.file, rule.span)
             .hint("write `units: report`, which is what happens without it, or `units: ignore`")
     })
@@ -103,7 +104,7 @@ fn not_pinned(what: String, printed_by: &str) -> Draft {
         "`{printed_by}` prints it; compare it with /etc/ssh/ssh_host_ed25519_key.pub on the host's console before \
          you pin it"
     );
-    Draft::warning(codes::MISSING_HOST_KEY, format!("{what}, so nothing will connect to it")).hint(hint)
+    Draft::warning(Code::MissingHostKey, format!("{what}, so nothing will connect to it")).hint(hint)
 }
 
 /// Whoever goes through an instance to reach it has reached it already.
@@ -112,7 +113,7 @@ pub fn own_jump_host(instance: &Instance) -> Option<Draft> {
     (jump == Some(end)).then(|| {
         let message = format!("the jump host of `{}` is `{}` itself, {end}", instance.name, instance.name);
         let hint = "leave `jump` out where an instance is reached directly";
-        Draft::error(codes::OWN_JUMP_HOST, message).hint(hint)
+        Draft::error(Code::OwnJumpHost, message).hint(hint)
     })
 }
 
@@ -120,7 +121,7 @@ pub fn own_jump_host(instance: &Instance) -> Option<Draft> {
 pub fn positive(span: Option<&At<Span>>, name: &str, file: &File, findings: &mut Findings) {
     if let Some(span) = span.filter(|span| span.0.is_zero()) {
         let message = format!("`{name}` must be longer than nothing");
-        findings.say(Draft::error(codes::INVALID_VALUE, message).at(file, span.span));
+        findings.say(Draft::error(Code::InvalidValue, message).at(file, span.span));
     }
 }
 
@@ -135,7 +136,7 @@ pub fn writer(text: &str) -> Result<Writer, Box<Draft>> {
         }
         Err(_) => {
             let hint = "write `ALGORITHM BASE64 NAME`, as in a `.pub` file; a controller prints its own when it starts";
-            Err(Box::new(Draft::error(codes::INVALID_HISTORY_WRITER, "this is not a public key").hint(hint)))
+            Err(Box::new(Draft::error(Code::InvalidHistoryWriter, "this is not a public key").hint(hint)))
         }
     }
 }
@@ -148,7 +149,7 @@ pub fn host_key(text: &str) -> Result<String, Box<Draft>> {
         Ok(_) => Ok(key),
         Err(_) => {
             let hint = "write `ALGORITHM BASE64`, as in /etc/ssh/ssh_host_ed25519_key.pub: ssh-ed25519 AAAA…";
-            Err(Box::new(Draft::error(codes::INVALID_HOST_KEY, "this is not a public key").hint(hint)))
+            Err(Box::new(Draft::error(Code::InvalidHostKey, "this is not a public key").hint(hint)))
         }
     }
 }

@@ -19,14 +19,14 @@ pub(super) use self::{
     instances::{host_key, own_jump_host, writer},
 };
 use super::{
-    Declaration, codes,
+    Declaration,
     findings::{Draft, Findings},
     kinds::Kind,
     overrides::Overrides,
     place::Placements,
     resolve,
 };
-use crate::model::{fleet::Fleet, name::EnvironmentName, tree::Tree};
+use crate::model::{finding::Code, fleet::Fleet, name::EnvironmentName, tree::Tree};
 
 /// Says everything against the declaration as a whole and against each of its environments. Answers their fleets, as
 /// they were checked: without overrides. Ends early when the budget's steps are spent, which is said then.
@@ -37,7 +37,7 @@ pub(super) fn all(
 ) -> BTreeMap<EnvironmentName, Arc<Fleet>> {
     if declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let fleet = &declaration.fleet;
-        let finding = Draft::error(codes::NO_ENVIRONMENT, "the fleet has no environment");
+        let finding = Draft::error(Code::NoEnvironment, "the fleet has no environment");
         let hint = "add environments/production.yaml with `branch: main`";
         findings.say(finding.at(&fleet.file, fleet.name.span).hint(hint));
     }

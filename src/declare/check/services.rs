@@ -3,7 +3,7 @@
 
 use crate::{
     declare::{
-        Declaration, Declared, codes,
+        Declaration, Declared,
         de::At,
         file::{File, Span},
         findings::{Draft, Findings},
@@ -12,6 +12,7 @@ use crate::{
         shell, similar,
     },
     model::{
+        finding::Code,
         grants,
         name::ServiceName,
         text::{self, name as short},
@@ -24,14 +25,14 @@ pub fn replaced(declaration: &Declaration, file: &File, units: &[At<UnitName>], 
     for unit in units {
         if grants::is_kept(unit) {
             let message = format!("`{}` keeps the host running or reachable, and nothing replaces it", **unit);
-            let finding = Draft::error(codes::KEPT_UNIT, message).at(file, unit.span);
+            let finding = Draft::error(Code::KeptUnit, message).at(file, unit.span);
             findings.say(finding.hint("take it out of `replaces`; no grant allows it"));
         }
         // Ours are FLEET-SERVICE@PORT.service; the at sign tells them from what ran before.
         if unit.strip_prefix(&own).is_some_and(|rest| rest.contains('@')) {
             let message = format!("`{}` is a unit of evenkeel's own", **unit);
             let hint = "`replaces` is for units that ran before evenkeel; what git no longer declares goes by itself";
-            findings.say(Draft::error(codes::REPLACES_OWN_UNIT, message).at(file, unit.span).hint(hint));
+            findings.say(Draft::error(Code::ReplacesOwnUnit, message).at(file, unit.span).hint(hint));
         }
     }
 }
@@ -103,14 +104,14 @@ fn placement(
                 let names: Vec<&str> = on.iter().map(|name| name.as_str()).collect();
                 format!("there is {}: an instance takes one replica", similar::list(&names))
             };
-            findings.say(Draft::error(codes::TOO_FEW_INSTANCES, message).at(&file.file, replicas.span).hint_of(hint));
+            findings.say(Draft::error(Code::TooFewInstances, message).at(&file.file, replicas.span).hint_of(hint));
         }
     }
     let is_placed = placements.has_service(name);
     if !is_placed && !declaration.environments.is_empty() && !declaration.any_broken(Kind::Environment) {
         let message = format!("`{name}` is placed on no instance of any environment");
         let hint = "name an instance in `on`, or labels that one instance has together in `where`";
-        findings.say(Draft::error(codes::PLACED_NOWHERE, message).at(&file.file, file.place.span).hint(hint));
+        findings.say(Draft::error(Code::PlacedNowhere, message).at(&file.file, file.place.span).hint(hint));
     }
 }
 
@@ -129,12 +130,12 @@ struct Service<'a> {
 }
 
 impl Service<'_> {
-    fn error(&mut self, code: &'static str, message: impl Into<String>, span: Span, hint: impl Into<String>) {
+    fn error(&mut self, code: Code, message: impl Into<String>, span: Span, hint: impl Into<String>) {
         self.findings.say(Draft::error(code, message).at(&self.file.file, span).hint(hint));
     }
 
     /// As [`Self::error`], with a hint that takes some working out.
-    fn unknown(&mut self, code: &'static str, message: String, span: Span, hint: impl FnOnce() -> String + 'static) {
+    fn unknown(&mut self, code: Code, message: String, span: Span, hint: impl FnOnce() -> String + 'static) {
         self.findings.say(Draft::error(code, message).at(&self.file.file, span).hint_of(hint));
     }
 
@@ -142,7 +143,7 @@ impl Service<'_> {
         if !self.declaration.knows(Kind::Environment, name) {
             let hint = self.declaration.names.hint_for(Kind::Environment, name);
             let message = format!("there is no environment `{}`", short(name));
-            self.unknown(codes::UNKNOWN_ENVIRONMENT, message, name.span, hint);
+            self.unknown(Code::UnknownEnvironment, message, name.span, hint);
         }
     }
 
@@ -155,7 +156,7 @@ impl Service<'_> {
             if !self.declaration.knows(Kind::Service, other) {
                 let hint = self.declaration.names.hint_for(Kind::Service, other);
                 let message = format!("there is no service `{}`", short(other));
-                self.unknown(codes::UNKNOWN_SERVICE, message, other.span, hint);
+                self.unknown(Code::UnknownService, message, other.span, hint);
             }
         }
         replaced(self.declaration, &self.file.file, replaces, self.findings);
@@ -178,7 +179,7 @@ impl Service<'_> {
     fn place(&mut self, place: &At<Place>) {
         if let (Some(_), Some(replicas)) = (&place.on, &place.replicas) {
             let message = "`replicas` goes with `where`; with `on` there is one on each instance named";
-            self.error(codes::INVALID_VALUE, message, replicas.span, "remove `replicas`");
+            self.error(Code::InvalidValue, message, replicas.span, "remove `replicas`");
         }
         for instance in place.on.iter().flatten() {
             super::sites::known_instance(self.declaration, &self.file.file, instance, self.findings);
@@ -193,12 +194,12 @@ impl Service<'_> {
                 None => {
                     let message = format!("no instance has a label `{}`", short(key));
                     let hint = names.hint_for_label(key);
-                    self.unknown(codes::UNKNOWN_LABEL, message, key.span, hint);
+                    self.unknown(Code::UnknownLabel, message, key.span, hint);
                 }
                 Some(values) if !values.contains(value.as_str()) => {
                     let message = format!("no instance has the label `{}: {}`", short(key), short(value));
                     let hint = names.hint_for_value(key, value);
-                    self.unknown(codes::UNKNOWN_LABEL, message, value.span, hint);
+                    self.unknown(Code::UnknownLabel, message, value.span, hint);
                 }
                 Some(_) => {}
             }
@@ -208,18 +209,18 @@ impl Service<'_> {
     fn variable(&mut self, key: &At<String>, value: Option<&str>, span: Span) {
         if GIVEN.contains(&key.as_str()) {
             let message = format!("`{}` is set by evenkeel for every service", short(key));
-            self.error(codes::RESERVED_VARIABLE, message, key.span, "give your variable another name");
+            self.error(Code::ReservedVariable, message, key.span, "give your variable another name");
         }
         if value.is_some_and(|value| value.contains('\0')) {
             let message = format!("the value of `{}` contains a NUL, which no environment can hold", short(key));
-            self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
+            self.error(Code::ControlCharacter, message, span, "remove it");
         } else if let Some(unfit) = value.and_then(text::unfit_for_variable) {
             let message = format!(
                 "the value of `{}` contains U+{:04X}, and systemd drops a variable that does",
                 short(key),
                 u32::from(unfit)
             );
-            self.error(codes::CONTROL_CHARACTER, message, span, "remove it");
+            self.error(Code::ControlCharacter, message, span, "remove it");
         }
     }
 
@@ -227,11 +228,11 @@ impl Service<'_> {
         let Some(description) = description else { return };
         if let Some(unfit) = description.chars().find(|c| text::is_noncharacter(*c)) {
             let message = format!("the description contains U+{:04X}, which is no character", u32::from(unfit));
-            self.error(codes::CONTROL_CHARACTER, message, description.span, "remove it");
+            self.error(Code::ControlCharacter, message, description.span, "remove it");
         }
         if description.trim_end_matches(|c: char| c.is_whitespace() || c.is_control()).ends_with('\\') {
             let message = "the description ends with a backslash, which to systemd means that the line goes on";
-            self.error(codes::INVALID_VALUE, message, description.span, "remove it");
+            self.error(Code::InvalidValue, message, description.span, "remove it");
         }
     }
 
@@ -240,11 +241,11 @@ impl Service<'_> {
         let unfit = |c: &char| text::is_noncharacter(*c) || c.is_control() && !matches!(c, '\n' | '\t');
         if let Some(control) = exec.chars().find(unfit) {
             let message = format!("the command contains the control character U+{:04X}", u32::from(control));
-            return self.error(codes::CONTROL_CHARACTER, message, exec.span, "remove it");
+            return self.error(Code::ControlCharacter, message, exec.span, "remove it");
         }
         let Some(words) = shlex::split(exec) else {
             let message = "the command ends within quotes or after a backslash";
-            return self.error(codes::INVALID_COMMAND, message, exec.span, "close the quotes");
+            return self.error(Code::InvalidCommand, message, exec.span, "close the quotes");
         };
         let is_for_a_shell = words.iter().take(2).any(|word| shell::is_shell(word));
         if let Some(found) = shell::unquoted(exec)
@@ -253,18 +254,15 @@ impl Service<'_> {
         {
             let message = format!("no shell reads this command: {found} reaches the program as it is");
             let finding =
-                Draft::warning(codes::INVALID_COMMAND, message).at_part(&self.file.file, exec.span, found.part());
+                Draft::warning(Code::InvalidCommand, message).at_part(&self.file.file, exec.span, found.part());
             let key = if of == Use::Run { "run.exec" } else { "health.exec" };
             let (exec, port) = (exec.value.clone(), *self.file.port);
             self.findings.say(finding.hint_of(move || found.hint(key, &exec, port)));
         }
         match words.first() {
-            None => self.error(
-                codes::INVALID_COMMAND,
-                format!("`{name}` has an empty command"),
-                exec.span,
-                "write a program",
-            ),
+            None => {
+                self.error(Code::InvalidCommand, format!("`{name}` has an empty command"), exec.span, "write a program")
+            }
             Some(program)
                 if program.starts_with('/') || program.starts_with("./") || python && is_program_of_venv(program) =>
             {
@@ -272,13 +270,13 @@ impl Service<'_> {
                 let dollar = (of == Use::Check && program.contains('$')).then_some("a `$`");
                 if let Some(why) = text::unfit_program(program).or(dollar) {
                     let message = format!("`{}` has {why}, and systemd does not start such a program", short(program));
-                    self.error(codes::INVALID_COMMAND, message, exec.span, "give the program another name");
+                    self.error(Code::InvalidCommand, message, exec.span, "give the program another name");
                 }
             }
             Some(program) if is_assignment(program) => {
                 let message = format!("`{}` is no program: no shell reads this command", short(program));
                 let hint = "variables of a service are in its `env`, as in `env: {NAME: value}`";
-                self.error(codes::INVALID_COMMAND, message, exec.span, hint);
+                self.error(Code::InvalidCommand, message, exec.span, hint);
             }
             Some(program) => {
                 let program = short(program);
@@ -287,7 +285,7 @@ impl Service<'_> {
                     "write /usr/bin/{program}, or ./{program} for a file of the source; a name alone is a \
                      program of the virtual environment that `python` declares"
                 );
-                self.error(codes::INVALID_COMMAND, message, exec.span, hint);
+                self.error(Code::InvalidCommand, message, exec.span, hint);
             }
         }
     }

@@ -9,14 +9,14 @@ use std::{
 use super::services;
 use crate::{
     declare::{
-        Declaration, codes,
+        Declaration,
         de::At,
         file::{File, Span},
         findings::{Draft, Findings},
         kinds::{Kind, RouteTo, SiteFile},
         place::Placements,
     },
-    model::{headers, text::name as short},
+    model::{finding::Code, headers, text::name as short},
 };
 
 /// Where an ACME client's answers are asked for (RFC 8555, 8.3).
@@ -41,7 +41,7 @@ pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut 
             if !declaration.knows(Kind::Environment, environment) {
                 let message = format!("there is no environment `{}`", short(environment));
                 let hint = declaration.names.hint_for(Kind::Environment, environment);
-                let finding = Draft::error(codes::UNKNOWN_ENVIRONMENT, message);
+                let finding = Draft::error(Code::UnknownEnvironment, message);
                 findings.say(finding.at(file, environment.span).hint_of(hint));
             }
         }
@@ -53,7 +53,7 @@ pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut 
         services::replaced(declaration, file, &site.replaces, findings);
         if site.frontend.is_none() && site.routes.is_empty() {
             let message = format!("the site `{name}` serves nothing");
-            let finding = Draft::error(codes::EMPTY_SITE, message).at(file, site.domain.span);
+            let finding = Draft::error(Code::EmptySite, message).at(file, site.domain.span);
             findings.say(finding.hint("give it a `frontend` or `routes`"));
         }
         let environments = &declaration.environments;
@@ -65,7 +65,7 @@ pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut 
             && !findings.is_spent()
         {
             let message = format!("the site `{name}` is on no instance of any environment");
-            let finding = Draft::error(codes::PLACED_NOWHERE, message).at(file, site.on.span);
+            let finding = Draft::error(Code::PlacedNowhere, message).at(file, site.on.span);
             findings.say(finding.hint("name an instance in `on`"));
         }
     }
@@ -82,21 +82,21 @@ fn check_routes(
         if !declaration.knows(Kind::Service, &to.service) {
             let message = format!("there is no service `{}`", short(&to.service));
             let hint = declaration.names.hint_for(Kind::Service, &to.service);
-            findings.say(Draft::error(codes::UNKNOWN_SERVICE, message).at(file, to.service.span).hint_of(hint));
+            findings.say(Draft::error(Code::UnknownService, message).at(file, to.service.span).hint_of(hint));
         }
         if site.frontend.is_some() && path.as_str() == "/" {
             let message = "the route `/` and the frontend answer for the same path";
-            let finding = Draft::error(codes::ROUTE_TAKEN, message).at(file, path.span);
+            let finding = Draft::error(Code::RouteTaken, message).at(file, path.span);
             findings.say(finding.hint("give the route a path of its own, or leave the frontend out"));
         }
         if site.acme_root.is_some() && path.trim_end_matches('/') == ACME {
             let message = format!("the route `{}` and `acme_root` answer for the same path", **path);
-            let finding = Draft::error(codes::ROUTE_TAKEN, message).at(file, path.span);
+            let finding = Draft::error(Code::RouteTaken, message).at(file, path.span);
             findings.say(finding.hint("leave one of them out"));
         }
         if let Some(timeout) = to.timeout.as_ref().filter(|timeout| !SILENCE.contains(&timeout.0)) {
             let message = format!("`timeout` is {}; a service may be silent for 1s to 24h", **timeout);
-            findings.say(Draft::error(codes::INVALID_VALUE, message).at(file, timeout.span));
+            findings.say(Draft::error(Code::InvalidValue, message).at(file, timeout.span));
         }
     }
 }
@@ -108,13 +108,13 @@ fn check_headers(file: &File, site: &SiteFile, findings: &mut Findings) {
         let first = *seen.entry(name.to_ascii_lowercase()).or_insert(name);
         let (code, message, hint) = if let Some(known) = headers::WORKED_OUT.iter().find(|known| is(known)) {
             let hint = "leave it out; how long files may be kept is decided by `frontend.immutable`";
-            (codes::RESERVED_HEADER, format!("`{known}` is worked out for each answer"), hint)
+            (Code::ReservedHeader, format!("`{known}` is worked out for each answer"), hint)
         } else if first.span != name.span {
             let message = format!("`{}` and `{}` are one header", **first, **name);
-            (codes::DUPLICATE_KEY, message, "leave one of them out: case makes no difference")
+            (Code::DuplicateKey, message, "leave one of them out: case makes no difference")
         } else if value.0.is_none() && !headers::given().any(|given| is(&given)) {
             let message = format!("`{}` is taken away, and evenkeel does not send it", **name);
-            (codes::INVALID_VALUE, message, "null is for headers that are sent without being declared")
+            (Code::InvalidValue, message, "null is for headers that are sent without being declared")
         } else {
             continue;
         };
@@ -130,7 +130,7 @@ pub fn named_twice(file: &File, instances: &[At<String>], findings: &mut Finding
             Entry::Vacant(entry) => _ = entry.insert(instance.span),
             Entry::Occupied(entry) => {
                 let message = format!("the instance `{}` is named twice", short(instance));
-                let finding = Draft::error(codes::INVALID_VALUE, message).at(file, instance.span);
+                let finding = Draft::error(Code::InvalidValue, message).at(file, instance.span);
                 let hint = "take one out, or name another instance: an instance has one replica of a service";
                 findings.say(finding.also(file, *entry.get(), "first here").hint(hint));
             }
@@ -143,6 +143,6 @@ pub fn known_instance(declaration: &Declaration, file: &File, instance: &At<Stri
     if !declaration.knows(Kind::Instance, instance) {
         let message = format!("there is no instance `{}`", short(instance));
         let hint = declaration.names.hint_for(Kind::Instance, instance);
-        findings.say(Draft::error(codes::UNKNOWN_INSTANCE, message).at(file, instance.span).hint_of(hint));
+        findings.say(Draft::error(Code::UnknownInstance, message).at(file, instance.span).hint_of(hint));
     }
 }

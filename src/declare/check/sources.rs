@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     declare::{
-        Declaration, codes,
+        Declaration,
         de::At,
         file::{File, Span},
         findings::{Draft, Findings},
@@ -19,6 +19,7 @@ use crate::{
     model::{
         archive::ArchiveKind,
         exclude::{Exclude, Excluder, InvalidExclude},
+        finding::Code,
         requirements,
         text::name as short,
         tree::{self, Entry, Tree},
@@ -96,15 +97,15 @@ impl Sources<'_> {
         let Some(folder) = source::folder(self.declaration, path) else {
             let message = format!("`{}` leads out of the repository", short(path));
             let hint = "a path is relative to the fleet folder, or to the repository's root when it begins with `/`";
-            self.say(codes::MISSING_SOURCE, file, path.span, message, hint);
+            self.say(Code::MissingSource, file, path.span, message, hint);
             return None;
         };
         if !self.tree.has_folder(&folder) {
             let (code, what) = match self.tree.get(&folder) {
-                Some(Entry::File { .. }) => (codes::MISSING_SOURCE, "is a file, not a folder"),
-                Some(Entry::Symlink { .. }) => (codes::SYMLINK, "is a link, which is not followed"),
-                Some(Entry::Submodule) => (codes::SUBMODULE, "is a git submodule, which is not followed"),
-                None => (codes::MISSING_SOURCE, "does not exist in the repository"),
+                Some(Entry::File { .. }) => (Code::MissingSource, "is a file, not a folder"),
+                Some(Entry::Symlink { .. }) => (Code::Symlink, "is a link, which is not followed"),
+                Some(Entry::Submodule) => (Code::Submodule, "is a git submodule, which is not followed"),
+                None => (Code::MissingSource, "does not exist in the repository"),
             };
             let hint = "is it ignored by git? A path is relative to the fleet folder, or to the repository's root when \
                         it begins with `/`";
@@ -118,7 +119,7 @@ impl Sources<'_> {
         source.build.is_none().then_some(Folder { path: folder, exclude, excluder })
     }
 
-    fn say(&mut self, code: &'static str, file: &File, span: Span, message: String, hint: &str) {
+    fn say(&mut self, code: Code, file: &File, span: Span, message: String, hint: &str) {
         self.findings.say(Draft::error(code, message).at(file, span).hint(hint));
     }
 
@@ -140,13 +141,13 @@ impl Sources<'_> {
             Err(invalid @ InvalidExclude::Pattern { at, .. }) => {
                 let span = source.exclude.get(at).map_or(last, |pattern| pattern.span);
                 let hint = "see gitignore(5); a range in brackets goes upwards";
-                self.say(codes::INVALID_VALUE, file, span, invalid.to_string(), hint);
+                self.say(Code::InvalidValue, file, span, invalid.to_string(), hint);
                 None
             }
             Err(invalid @ (InvalidExclude::TooMany { .. } | InvalidExclude::TooComplex)) => {
                 let span = source.exclude.first().map_or(last, |pattern| pattern.span);
                 let hint = "leave out folders instead of files: `node_modules/` and `*.log` each stand for many";
-                self.say(codes::TOO_MANY_PATTERNS, file, span, invalid.to_string(), hint);
+                self.say(Code::TooManyPatterns, file, span, invalid.to_string(), hint);
                 None
             }
         }
@@ -162,7 +163,7 @@ impl Sources<'_> {
         if let Some(path) = source.path.as_ref().filter(|path| elsewhere && tree::join("", path).is_none()) {
             let message = format!("`{}` leads out of the source", short(path));
             let hint = "with `git` or `archive` a path begins at the root there";
-            self.say(codes::MISSING_SOURCE, file, path.span, message, hint);
+            self.say(Code::MissingSource, file, path.span, message, hint);
         }
     }
 
@@ -172,18 +173,18 @@ impl Sources<'_> {
         match (&source.git, &source.archive, &source.path) {
             (None, None, None) => {
                 let message = "`source` needs one of path, git and archive".to_owned();
-                self.say(codes::ONE_OF, file, source.span, message, one_of);
+                self.say(Code::OneOf, file, source.span, message, one_of);
             }
             (Some(_), Some(archive), _) => {
                 let message = "`git` and `archive` name two places for the same files".to_owned();
-                self.say(codes::ONE_OF, file, archive.span, message, one_of);
+                self.say(Code::OneOf, file, archive.span, message, one_of);
             }
             _ => {}
         }
         if let (None, Some(rev)) = (&source.git, &source.rev) {
             let message = format!("`rev: {}` without `git` stands for nothing", short(&rev.value));
             let hint = "a folder of this repository is taken from the commit that is deployed";
-            self.say(codes::SOURCE_KEYS, file, rev.span, message, hint);
+            self.say(Code::SourceKeys, file, rev.span, message, hint);
         }
     }
 
@@ -197,22 +198,22 @@ impl Sources<'_> {
         for (url, kind) in urls.into_iter().filter_map(|url| Some((url, ArchiveKind::of_name(url)?))) {
             let span = source.archive.as_ref().map_or(source.span, |archive| archive.span);
             let message = format!("`{}` is {kind} by its name; evenkeel reads tar.gz and tar.zst", short(url));
-            let finding = Draft::warning(codes::INVALID_VALUE, message).at_part(file, span, url);
+            let finding = Draft::warning(Code::InvalidValue, message).at_part(file, span, url);
             self.findings.say(finding.hint(kind.way_out()));
         }
         match (source.archive.as_ref().map(|archive| (&archive.value, archive.span)), &source.sha256) {
             (Some((Archive::One(_), span)), None) => {
                 let hint = "`sha256sum FILE` prints it; without it, it could be any file";
-                self.say(codes::MISSING_KEY, file, span, "the archive has no `sha256`".to_owned(), hint);
+                self.say(Code::MissingKey, file, span, "the archive has no `sha256`".to_owned(), hint);
             }
             (Some((Archive::ByArch(_), _)), Some(sha256)) => {
                 let message = "`sha256` is one archive's, and here is one for each processor".to_owned();
                 let hint = "give each archive its own: {url: …, sha256: …}";
-                self.say(codes::SOURCE_KEYS, file, sha256.span, message, hint);
+                self.say(Code::SourceKeys, file, sha256.span, message, hint);
             }
             (None, Some(sha256)) => {
                 let message = "`sha256` without `archive` is the digest of nothing".to_owned();
-                self.say(codes::SOURCE_KEYS, file, sha256.span, message, "leave it out, or name the archive");
+                self.say(Code::SourceKeys, file, sha256.span, message, "leave it out, or name the archive");
             }
             _ => {}
         }
@@ -231,7 +232,7 @@ impl Sources<'_> {
             Some(url) if url.starts_with("file://") => "`credentials` are of no use for a file of the controller",
             Some(_) => return,
         };
-        self.say(codes::SOURCE_KEYS, file, credentials.span, message.to_owned(), "leave it out");
+        self.say(Code::SourceKeys, file, credentials.span, message.to_owned(), "leave it out");
     }
 
     /// What a build needs is written, and leads nowhere else.
@@ -239,16 +240,16 @@ impl Sources<'_> {
         let Some(build) = &source.build else { return };
         if build.run.trim().is_empty() || build.run.contains('\0') {
             let hint = "write what a shell runs, as in `npm ci && npm run build`";
-            self.say(codes::INVALID_COMMAND, file, build.run.span, "`run` of the build is no command".to_owned(), hint);
+            self.say(Code::InvalidCommand, file, build.run.span, "`run` of the build is no command".to_owned(), hint);
         }
         if build.output.is_empty() || tree::join("", &build.output).is_none() {
             let message = format!("`{}` is no folder within the source", short(&build.output));
             let hint = "name the folder that the build writes, from the source's folder";
-            self.say(codes::MISSING_SOURCE, file, build.output.span, message, hint);
+            self.say(Code::MissingSource, file, build.output.span, message, hint);
         }
         if let Some(timeout) = build.timeout.as_ref().filter(|timeout| timeout.value.0.is_zero()) {
             let message = "a build cannot end within 0s".to_owned();
-            self.say(codes::INVALID_VALUE, file, timeout.span, message, "leave it out for 10m");
+            self.say(Code::InvalidValue, file, timeout.span, message, "leave it out for 10m");
         }
         for (name, value) in &build.env {
             let Some(reference) = reference_in(value) else { continue };
@@ -256,12 +257,12 @@ impl Sources<'_> {
                 format!("`{}` holds `{reference}`, which no build replaces: it gets this very text", short(name));
             let hint = "what is built is the same on every instance and in every environment; write the address out, or use one \
                         relative to the site, as in `API: /api/`";
-            let finding = Draft::warning(codes::MALFORMED_REFERENCE, message).at_part(file, value.span, &reference);
+            let finding = Draft::warning(Code::MalformedReference, message).at_part(file, value.span, &reference);
             self.findings.say(finding.hint(hint));
         }
         for value in build.env.values().filter(|value| value.contains('\0')) {
             let message = "the value holds a NUL, which no environment can carry".to_owned();
-            self.say(codes::INVALID_VALUE, file, value.span, message, "take it out");
+            self.say(Code::InvalidValue, file, value.span, message, "take it out");
         }
     }
 
@@ -280,20 +281,20 @@ impl Sources<'_> {
                 Entry::Submodule => {
                     let message = format!("`{}` is a git submodule, which is not followed", path_of(folder, below));
                     let hint = "put its files into the source, or name another source";
-                    self.say(codes::SUBMODULE, file, source.span, message, hint);
+                    self.say(Code::Submodule, file, source.span, message, hint);
                 }
                 Entry::Symlink { target } if tree::followed(folder, &path_of(folder, below), target).is_none() => {
                     let (path, target) = (path_of(folder, below), short(target));
                     let message = format!("`{path}` is a link to `{target}`, which is outside the source");
                     let hint = "a host has the source alone; put the file itself there";
-                    self.say(codes::SYMLINK, file, source.span, message, hint);
+                    self.say(Code::Symlink, file, source.span, message, hint);
                 }
                 Entry::Symlink { .. } | Entry::File { .. } => {}
             }
         }
         if left == 0 {
             let message = format!("`exclude` leaves nothing of `{}`", short(folder));
-            self.say(codes::MISSING_SOURCE, file, source.span, message, "leave out less");
+            self.say(Code::MissingSource, file, source.span, message, "leave out less");
         }
     }
 
@@ -320,7 +321,7 @@ impl Sources<'_> {
         }
         if let Some(Err(trouble)) = self.requirements.get(&key) {
             let (message, hint) = (format!("in `{}`, {trouble}", short(&folder.path)), trouble.hint());
-            self.say(codes::REQUIREMENTS, file, python.requirements.span, message, hint);
+            self.say(Code::Requirements, file, python.requirements.span, message, hint);
         }
     }
 
@@ -334,7 +335,7 @@ impl Sources<'_> {
         if !program.starts_with("./") || program.contains("${") {
             return;
         }
-        let at = |message: String| Draft::error(codes::INVALID_COMMAND, message).at_part(file, exec.span, &program);
+        let at = |message: String| Draft::error(Code::InvalidCommand, message).at_part(file, exec.span, &program);
         let shown = short(&program);
         if program.split('/').any(|part| part == "..") {
             let hint = "a path with `./` is a file of the source, named straight";

@@ -7,11 +7,8 @@ use std::net::IpAddr;
 
 use super::environment::Checker;
 use crate::{
-    declare::{
-        codes,
-        findings::{Draft, Findings},
-    },
-    model::{fleet::Service, name::InstanceName, text::name as short},
+    declare::findings::{Draft, Findings},
+    model::{finding::Code, fleet::Service, name::InstanceName, text::name as short},
 };
 
 /// Flags after which servers take the address that they listen on.
@@ -56,7 +53,7 @@ impl Checker<'_> {
                     service.name,
                     why.0
                 );
-                let finding = Draft::warning(codes::UNREACHABLE_UPSTREAM, message).at(&file.file, to.service.span);
+                let finding = Draft::warning(Code::UnreachableUpstream, message).at(&file.file, to.service.span);
                 findings.say(finding.hint(why.1));
             }
         }

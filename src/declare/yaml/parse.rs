@@ -13,11 +13,10 @@ use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError};
 use super::{Mapping, Node, Value, number, shortened};
 use crate::{
     declare::{
-        codes,
         file::{File, Span},
         findings::{Draft, Findings},
     },
-    model::budget::Budget,
+    model::{budget::Budget, finding::Code},
 };
 
 /// What was read of a file.
@@ -35,7 +34,7 @@ pub fn parse(file: &File, findings: &mut Findings) -> Option<Parsed> {
     let (bytes, most) = (file.text.len(), budget.file_bytes);
     if bytes > most {
         let message = format!("the file has {bytes} bytes; {most} are allowed");
-        findings.say(Draft::error(codes::FILE_TOO_LARGE, message).at(file, Span::START));
+        findings.say(Draft::error(Code::FileTooLarge, message).at(file, Span::START));
         return None;
     }
     let options = granit_parser::options! {
@@ -109,13 +108,13 @@ impl<'a> Reader<'a> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => Err(self.syntax(&error)),
-            None => Err(self.fatal(codes::YAML_SYNTAX, "the file ends too early", Span::START)),
+            None => Err(self.fatal(Code::YamlSyntax, "the file ends too early", Span::START)),
         }
     }
 
     fn syntax(&self, error: &ScanError) -> Fatal {
         let at = point(error.marker());
-        let finding = *self.fatal(codes::YAML_SYNTAX, &format!("this is not YAML: {}", error.info()), at);
+        let finding = *self.fatal(Code::YamlSyntax, &format!("this is not YAML: {}", error.info()), at);
         let line = self.file.text.lines().nth((at.line as usize).saturating_sub(1));
         let has_reference = line.is_some_and(|line| line.contains("${"));
         Box::new(if has_reference {
@@ -125,7 +124,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn fatal(&self, code: &'static str, message: &str, span: Span) -> Fatal {
+    fn fatal(&self, code: Code, message: &str, span: Span) -> Fatal {
         Box::new(Draft::error(code, message).at(self.file, span))
     }
 
@@ -139,7 +138,7 @@ impl<'a> Reader<'a> {
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => continue,
                 _ if root.is_some() => {
                     let message = "a second document begins here; one file is one document";
-                    return Err(self.fatal(codes::YAML_UNSUPPORTED, message, span));
+                    return Err(self.fatal(Code::YamlUnsupported, message, span));
                 }
                 event => root = self.event(event, span)?,
             }
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
-                    return Err(self.fatal(codes::YAML_SYNTAX, "this ends what has not begun", span));
+                    return Err(self.fatal(Code::YamlSyntax, "this ends what has not begun", span));
                 };
                 let value = match open.content {
                     Content::Sequence(items) => Value::Sequence(Arc::new(items)),
@@ -179,7 +178,7 @@ impl<'a> Reader<'a> {
             }
             Event::Alias(id) => {
                 let Some(named) = self.anchors.get(&id).cloned() else {
-                    return Err(self.fatal(codes::YAML_SYNTAX, "an alias may not stand inside what it names", span));
+                    return Err(self.fatal(Code::YamlSyntax, "an alias may not stand inside what it names", span));
                 };
                 let before = (self.nodes, self.bytes);
                 self.count((named.nodes, named.bytes), span)?;
@@ -187,7 +186,7 @@ impl<'a> Reader<'a> {
                 // What is wrong with the value is wrong where it is used.
                 (Node { span, ..named.node }, 0, before, named.height)
             }
-            _ => return Err(self.fatal(codes::YAML_SYNTAX, "a value is missing here", span)),
+            _ => return Err(self.fatal(Code::YamlSyntax, "a value is missing here", span)),
         };
         if anchor != 0 {
             let (nodes, bytes) = (self.nodes - before.0, self.bytes - before.1);
@@ -212,7 +211,7 @@ impl<'a> Reader<'a> {
         let deepest = self.budget.depth;
         if self.open.len() + height > deepest {
             let message = format!("this is nested more than {deepest} deep");
-            return Err(self.fatal(codes::YAML_UNSUPPORTED, &message, span));
+            return Err(self.fatal(Code::YamlUnsupported, &message, span));
         }
         Ok(())
     }
@@ -234,7 +233,7 @@ impl<'a> Reader<'a> {
                             return Ok(None);
                         }
                     };
-                    return Err(self.fatal(codes::YAML_UNSUPPORTED, &trouble, node.span));
+                    return Err(self.fatal(Code::YamlUnsupported, &trouble, node.span));
                 }
             },
         }
@@ -252,13 +251,13 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         let hint = "write less into one file, or use fewer aliases of what is large";
-        Err(Box::new(self.fatal(codes::YAML_ALIASES, &message, span).hint(hint)))
+        Err(Box::new(self.fatal(Code::YamlAliases, &message, span).hint(hint)))
     }
 
     fn refuse_tag(&self, tag: Option<String>, span: Span) -> Result<(), Fatal> {
         let Some(tag) = tag else { return Ok(()) };
         let message = format!("the tag `{}` is not supported", shortened(&tag));
-        let finding = self.fatal(codes::YAML_UNSUPPORTED, &message, span);
+        let finding = self.fatal(Code::YamlUnsupported, &message, span);
         Err(Box::new(finding.hint("leave the tag out; quote a value that is text")))
     }
 
@@ -269,7 +268,7 @@ impl<'a> Reader<'a> {
         for (at, first, second) in mapping.twice() {
             again.insert(at);
             let name = shortened(second.text().unwrap_or_default());
-            let finding = Draft::error(codes::DUPLICATE_KEY, format!("the key `{name}` stands twice"));
+            let finding = Draft::error(Code::DuplicateKey, format!("the key `{name}` stands twice"));
             self.findings.say(finding.at(self.file, second.span).also(self.file, first.span, "first here"));
         }
         if !again.is_empty() {

@@ -1,14 +1,15 @@
 //! The two plans of a pull request's environment, with it and without it, from one look at its hosts.
 
-use futures_util::future::join_all;
-
 use super::{
     proposal::Pair,
     reader::{Reader, ReaderError},
     trust,
 };
 use crate::{
-    engine::look::{Hosts, answer, plan_from},
+    engine::{
+        bounded,
+        look::{Hosts, answer, plan_from},
+    },
     host::{self, Host, HostError, Question},
     model::{name::InstanceName, observation::Observation, plan::Plan},
     plan::Observed,
@@ -32,14 +33,14 @@ pub async fn plans<H: Host>(
 ) -> Result<Plans, ReaderError> {
     let (base, proposed) = (&pair.base, &pair.proposed);
     let names = base.desired.keys().chain(proposed.desired.keys().filter(|name| !base.desired.contains_key(*name)));
-    let seen = join_all(names.map(|name| async {
+    let asked = names.map(|name| async {
         let seen = match hosts.get(name).filter(|_| base.desired.contains_key(name)) {
             Some(host) => one(pair, name, host.as_ref()).await.map_err(|error| report::chain(&error)),
             None => Err("it is new, and is looked at once this is merged".to_owned()),
         };
         (name.clone(), seen)
-    }));
-    let observed: Observed = seen.await.into_iter().collect();
+    });
+    let observed: Observed = bounded::each(asked.collect()).await.into_iter().collect();
     let without = plan_from(base, &observed, newest);
     let mut with = reader.plan(pair.environment(), observed, newest).await?;
     with.findings.extend(trust::findings(&base.fleet, &proposed.fleet));

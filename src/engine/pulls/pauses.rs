@@ -1,9 +1,12 @@
-//! How long it takes until something that did not work is tried again: longer each time, and not for ever.
+//! How long it takes until something about a pull request that did not work is tried again.
 
 use std::time::Duration;
 
+use crate::model::backoff::Backoff;
+
 pub(super) const FIRST: Duration = Duration::from_secs(5);
 pub(super) const LONGEST: Duration = Duration::from_secs(600);
+const BACKOFF: Backoff = Backoff { first: FIRST, longest: LONGEST, factor: 2 };
 
 /// The pauses of one thing that is tried again and again.
 #[derive(Debug, Default)]
@@ -14,9 +17,8 @@ pub(super) struct Pauses {
 impl Pauses {
     /// The next one, after a failure.
     pub fn next(&mut self) -> Duration {
-        let pause = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        pause
+        BACKOFF.pause(self.failures)
     }
 
     /// It did not work when it was tried last.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::{
     host::Question,
     model::{
-        finding::Finding,
+        finding::{Code, Finding},
         fleet::{Certificate, Fleet},
         grants::{Grants, Request},
         paths,
@@ -75,7 +75,7 @@ pub fn findings(base: &Fleet, proposed: &Fleet) -> Vec<Finding> {
     for (name, instance) in &proposed.instances {
         let Some(before) = base.instances.get(name) else {
             let message = format!("{name} is new: it is looked at once this is merged");
-            findings.push(Finding::warning("new-instance", message).on(name));
+            findings.push(Finding::warning(Code::NewInstance, message).on(name));
             continue;
         };
         let mut changes = Vec::new();
@@ -94,7 +94,7 @@ pub fn findings(base: &Fleet, proposed: &Fleet) -> Vec<Finding> {
         if !changes.is_empty() {
             let message = format!("this changes {}", changes.join(" and "));
             let hint = "what is planned here was looked at where the base says that it is, and with its key";
-            findings.push(Finding::warning("instance-reached-otherwise", message).on(name).hint(hint));
+            findings.push(Finding::warning(Code::InstanceReachedOtherwise, message).on(name).hint(hint));
         }
     }
     findings.extend(grants_changed("what services may ask of root", &base.grants, &proposed.grants));
@@ -105,7 +105,7 @@ pub fn findings(base: &Fleet, proposed: &Fleet) -> Vec<Finding> {
     }
     for name in base.instances.keys().filter(|name| !proposed.instances.contains_key(*name)) {
         let message = format!("{name} is declared no more: what runs there stays, and is looked after no more");
-        findings.push(Finding::warning("instance-let-go", message).on(name));
+        findings.push(Finding::warning(Code::InstanceLetGo, message).on(name));
     }
     findings
 }
@@ -132,7 +132,7 @@ fn grants_changed(what: &str, base: &Grants, proposed: &Grants) -> Option<Findin
     }
     let message = format!("this changes {what} (`allow`): {}", changes.join("; "));
     let hint = "files that the base does not grant are looked at once this is merged";
-    (!changes.is_empty()).then(|| Finding::warning("grants-changed", message).hint(hint))
+    (!changes.is_empty()).then(|| Finding::warning(Code::GrantsChanged, message).hint(hint))
 }
 
 #[cfg(test)]
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(said(&root, &root), []);
         for (base, proposed) in [(&none, &root), (&root, &none), (&granting(Request::Users, &["b"]), &root)] {
             let [(code, message)] = &said(base, proposed)[..] else { panic!("one finding") };
-            assert!(code == "grants-changed" && message.contains("`users`"), "{message}");
+            assert!(*code == Code::GrantsChanged && message.contains("`users`"), "{message}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
         pull::PullRequest,
     },
     report::{
-        deployment,
+        change, deployment,
         words::{count, duration, short},
     },
 };
@@ -202,15 +202,15 @@ fn notes(merged: &[PullRequest]) -> Option<Section> {
 
 /// What changed, by instance, folded.
 fn changes(deployment: &Deployment) -> Option<Section> {
-    let mut by_instance: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut by_instance: Vec<(&str, Vec<String>)> = Vec::new();
     for change in &deployment.changes {
-        let (instance, what) = change.split_once(": ").unwrap_or(("", change));
+        let (instance, what) = (change.instance(), change::what(change));
         match by_instance.last_mut() {
             Some((last, lines)) if *last == instance => lines.push(what),
             _ => by_instance.push((instance, vec![what])),
         }
     }
-    let piece = |(instance, lines): (&str, Vec<&str>)| {
+    let piece = |(instance, lines): (&str, Vec<String>)| {
         let sum = count(lines.len(), "change");
         // A name that is none of an instance was not written by us.
         let is_known = deployment.touches.iter().any(|name| name.as_str() == instance);

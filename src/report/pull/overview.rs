@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{
         desired::Resource,
-        finding::Finding,
+        finding::{Code, Finding},
         name::InstanceName,
         plan::{Action, InstancePlan, InstanceState, Step},
     },
@@ -98,7 +98,7 @@ pub(super) fn refusals(environment: &PlannedEnvironment<'_>) -> String {
 /// What to mind.
 pub(super) fn warnings(environment: &PlannedEnvironment<'_>) -> String {
     // What is not built is among the notes, once and not for each instance.
-    let is_told = |finding: &Finding| finding.is_error() || finding.code == "not-built";
+    let is_told = |finding: &Finding| finding.is_error() || finding.code == Code::NotBuilt;
     let warnings: Vec<&Finding> = environment.plan.findings.iter().filter(|finding| !is_told(finding)).collect();
     let mut parts = Vec::new();
     if !warnings.is_empty() {
