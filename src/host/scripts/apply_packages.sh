@@ -28,11 +28,16 @@ wait_for_dpkg() {
   done
 }
 
+# apt tells first what it is about to do; what stands against it begins with one of these.
+apt_words() { # SAID
+  printf '%s\n' "$1" | sed -n '/^\(E:\|dpkg:\)/,$p' | grep . || printf '%s\n' "$1"
+}
+
 install_packages() {
   # The messages that are looked for below; not LC_ALL, which packages may take their own settings from.
   export DEBIAN_FRONTEND=noninteractive LC_MESSAGES=C LANGUAGE=C
   wait_for_dpkg || return 1
-  asked="$*" number=$#
+  asked="$*" number=$# lists=''
   # A name is a name: apt takes `a.c` for a pattern, too, when there is no such package.
   # A configuration file that is there already stays: nobody is here to be asked.
   set -- apt-get install -y -q --no-install-recommends -o APT::Cmd::Pattern-Only=true -o DPkg::Lock::Timeout=120 \
@@ -42,17 +47,19 @@ install_packages() {
   case $said in
   *'Sub-process /usr/bin/dpkg'* | *'dpkg was interrupted'*) ;;
   *)
-    again=$(apt-get update -q 2>&1 && "$@" 2>&1) && return 0
-    said=$said"
-"$again
+    if lists=$(apt-get update -q 2>&1); then
+      said=$("$@" 2>&1) && return 0
+    else
+      said=$(apt_words "$said")"
+"$(apt_words "$lists")
+    fi
     ;;
   esac
   # What fails may be another package, which an earlier installation left half-way.
   # shellcheck disable=SC2086,SC2016 # names of packages, one word each; dpkg expands the format
   installed=$(dpkg-query -W -f '${db:Status-Status}\n' -- $asked 2>/dev/null | grep -cx installed)
   [ "$installed" != "$number" ] || return 0
-  # apt tells first what it is about to do; what stands against it begins with one of these.
-  printf '%s\n' "$said" | sed -n '/^\(E:\|dpkg:\)/,$p' | grep . || printf '%s\n' "$said"
+  apt_words "$said"
   case $said in
   *'Could not get lock'* | *'Unable to acquire the dpkg'* | *'Unable to lock'*)
     echo "somebody else installs there, so nothing was installed; plan again"
@@ -69,7 +76,7 @@ install_packages() {
     printf '%s\n' "$half"
   fi
   # Those that no list has, once a newer one could be had, and those that exclude one another.
-  case $said in
+  case $lists$said in
   *'Could not get lock'* | *'Failed to fetch'*) return 1 ;;
   *'Unable to locate package'* | *'has no installation candidate'* | *'have unmet dependencies'*) return "$of_commit" ;;
   esac
