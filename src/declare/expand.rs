@@ -63,7 +63,8 @@ impl Targets<'_> {
                 Part::Text(text) => expanded.push_str(text),
                 Part::Malformed(raw) => {
                     let message = format!("`{}` is not a reference", short(raw));
-                    outcome.say(Code::MalformedReference, message, written, raw, || reference::FORMS.to_owned());
+                    let hint = reference::instead_of(raw);
+                    outcome.say(Code::MalformedReference, message, written, raw, || hint);
                 }
                 Part::Reference(Reference::Site { name }, raw) => {
                     let url = self.site(name, raw, written, outcome).unwrap_or_default();

@@ -12,7 +12,7 @@ mod words;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-pub use value::in_one_line;
+pub use value::{corrected, in_one_line};
 
 use super::yaml::Node;
 use crate::model::budget::Budget;

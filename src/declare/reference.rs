@@ -30,6 +30,17 @@ pub enum Part<'a> {
 pub const FORMS: &str = "a reference is ${service.NAME.url}, .host or .port, ${service.NAME.on.INSTANCE.url}, \
                          or ${site.NAME.url}; write $${ for a literal ${";
 
+/// What to write instead of something in braces that is no reference.
+pub fn instead_of(raw: &str) -> String {
+    let inner = raw.trim_start_matches("${");
+    let name = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(inner, |end| &inner[..end]);
+    // Names of services and sites are in lower case; of variables few are.
+    if name.chars().any(|c| c.is_ascii_uppercase()) && !name.chars().any(|c| c.is_ascii_lowercase()) {
+        return format!("no shell replaces a variable here: write its value, or have the program read it; {FORMS}");
+    }
+    FORMS.to_owned()
+}
+
 /// Takes `text` apart.
 pub fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();

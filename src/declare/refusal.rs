@@ -322,10 +322,15 @@ impl<'a> Refusal<'a> {
         let what = description.and_then(|text| text.split([':', ',', ';']).next()).map(uncapitalised);
         let text = without_passwords(text);
         let message = match what {
-            Some(what) => format!("`{}` is not {what}", shortened(&text)),
+            Some(ref what) => format!("`{}` is not {what}", shortened(&text)),
             None => format!("`{}` is not taken here", shortened(&text)),
         };
-        with_hint(self.error(Code::InvalidValue, message, span), description.map(str::to_owned))
+        let corrected = what.as_deref().and_then(|what| foreign::corrected(what, &text));
+        let hint = match (corrected, description) {
+            (Some(corrected), Some(description)) => Some(format!("write `{corrected}`. {description}")),
+            (_, description) => description.map(str::to_owned),
+        };
+        with_hint(self.error(Code::InvalidValue, message, span), hint)
     }
 
     fn not_among(&self, options: &[&str]) -> Draft {

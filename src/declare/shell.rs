@@ -37,15 +37,9 @@ impl Found {
 
     /// What to write in `key` instead of `exec`, which is a command of a service with this port.
     pub fn hint(&self, key: &str, exec: &str, port: u16) -> String {
-        const LONGEST: usize = 160;
         // The shell makes way for the program, so that systemd stops that; of several programs it cannot.
         let begin = if matches!(self, Found::Operator(_)) { "" } else { "exec " };
-        let line = format!("{begin}{}", exec.trim());
-        let quoted = shlex::try_quote(&line).ok().filter(|quoted| quoted.len() <= LONGEST);
-        let through_shell = match quoted {
-            Some(quoted) => format!("write `{key}: {}`", in_yaml(&format!("/bin/sh -c {quoted}"))),
-            None => format!("write `/bin/sh -c '…'` in {key}"),
-        };
+        let through_shell = through_shell(key, &format!("{begin}{}", exec.trim()));
         match self {
             Found::Variable { name, written } if name == "SERVICE_PORT" || name == "PORT" => {
                 format!("write {port} for `{written}`; or, for a shell, {through_shell}")
@@ -53,6 +47,25 @@ impl Found {
             _ => format!("{through_shell}, or start a script of the source, `./NAME.sh`"),
         }
     }
+}
+
+/// The line that has a shell read `line`.
+pub fn through_shell(key: &str, line: &str) -> String {
+    const LONGEST: usize = 160;
+    let quoted = shlex::try_quote(line).ok().filter(|quoted| quoted.len() <= LONGEST);
+    match quoted {
+        Some(quoted) => format!("write `{key}: {}`", in_yaml(&format!("/bin/sh -c {quoted}"))),
+        None => format!("write `/bin/sh -c '…'` in {key}"),
+    }
+}
+
+/// Whether a word is one that only a shell knows, so that no program has its name.
+pub fn is_builtin(word: &str) -> bool {
+    const BUILTINS: [&str; 17] = [
+        ".", "alias", "cd", "eval", "exec", "export", "for", "if", "set", "source", "trap", "ulimit", "umask", "until",
+        "wait", "while", "{",
+    ];
+    BUILTINS.contains(&word)
 }
 
 /// Within double quotes where YAML needs them.

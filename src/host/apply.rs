@@ -181,7 +181,7 @@ impl PhaseWork {
             "set -e\nexec 2>&1\nunit={unit}\ndeployment={deployment}\nphase={phase}\nevents={events}\n\
              if [ ! -e \"$events\" ]; then\n\
              {UNPACK}\n\
-             {way_in}way_in\nprintf '%s' \"$way\" >\"$deployment/$phase/way-in\"\n\
+             {way_in}way_in\nprintf '%s' \"$way\" >\"$deployment/$phase/way-in\" || full\n\
              {run}fi\n{drop_ins}{follow}",
             unit = word(unit),
             deployment = word(&self.deployment()),

@@ -234,6 +234,48 @@ fn a_value_of_another_shape_is_one_finding_with_the_line_to_write() {
 }
 
 #[test]
+fn a_value_as_other_tools_take_it_is_answered_with_ours() {
+    let service = |lines: &str| format!("source: {{path: app}}\nplace: {{on: [h1]}}\nport: 8000\n{lines}\n");
+    let run = "run: {exec: /usr/bin/python3 a.py}\n";
+    for (line, answer) in [
+        ("resources: {memory: 512}", "write `512M`"),
+        ("resources: {memory: 512MB}", "write `512M`"),
+        ("resources: {memory: 1gib}", "write `1G`"),
+        ("resources: {cpu: 0.5}", "write `50%`"),
+        ("resources: {cpu: 2}", "write `200%`"),
+        ("resources: {cpu: 250m}", "write `25%`"),
+        ("Environment: NODE_ENV=production DEBUG=1", "write `env: {NODE_ENV: production, DEBUG: 1}`"),
+    ] {
+        let key = line.split(':').next().expect("a key");
+        assert_answers("services/a.yaml", &service(&format!("{run}{line}")), &[(key, answer)]);
+    }
+    for (exec, answer) in [
+        ("cd app && ./start.sh", "run.exec: /bin/sh -c 'cd app && ./start.sh'"),
+        ("source venv/bin/activate; gunicorn a", "run.exec: /bin/sh -c '. venv/bin/activate; gunicorn a'"),
+        ("/usr/bin/python3 a.py --port ${PORT:-8000}", "no shell replaces a variable here"),
+    ] {
+        let text = service(&format!("run: {{exec: \"{exec}\"}}"));
+        assert_answers("services/a.yaml", &text, &[("run", answer)]);
+        let mut found = found("services/a.yaml", &text);
+        found.retain(|finding| finding.place.as_ref().is_some_and(|place| place.line == 4));
+        assert_eq!(found.len(), 1, "{}", findings::text(&found, false));
+    }
+    let site = |lines: &str| format!("on: [h1]\n{lines}\n");
+    for (lines, key, answer) in [
+        ("domain: https://Example.org/\nroutes: {/: a}", "domain", "write `example.org`"),
+        ("domain: example.org:8080\nroutes: {/: a}", "domain", "write `example.org`"),
+        ("domain: a.example\nroutes: {api/: a}", "routes", "write `/api/`"),
+        ("domain: a.example\nroutes: {\"/api/*\": a}", "routes", "write `/api/`"),
+        ("domain: a.example\nroutes: {/static/: {alias: /srv}}", "routes", "`frontend`"),
+    ] {
+        assert_answers("sites/a.yaml", &site(lines), &[(key, answer)]);
+    }
+    assert_answers("environments/b.yaml", "branch: b\nauto_deploy: true\n", &[("auto_deploy", "evenkeel hold")]);
+    let instance = "environment: b\naddress: 192.0.2.7\nports: 8000-8001\nssh: ubuntu@192.0.2.7:2222\n";
+    assert_answers("instances/b.yaml", instance, &[("ssh", "ssh: {user: ubuntu}")]);
+}
+
+#[test]
 fn merge_keys_are_one_finding_that_names_what_they_would_bring() {
     let common =
         "x-common: &common {source: {path: code}, run: {exec: /usr/bin/python3 server.py}, place: {on: [h1]}}\n";

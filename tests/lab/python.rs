@@ -65,6 +65,26 @@ pub fn a_service_runs_in_a_virtual_environment_that_others_share(world: &World) 
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+pub fn a_program_that_the_requirements_do_not_bring_is_found_before_anything_stops(world: &World) {
+    let fleet = Fleet::new(world, "ends_venv");
+    let h1 = world.host("h1");
+    let _index = index(&fleet, h1);
+    greeting(&fleet, "greeting==1.0\n");
+    fleet.deploy().ends_with(0);
+    let running = fleet.invocations();
+    // In one that is made for it, and then in that one, which stays.
+    fleet.write("greeting/requirements.txt", "greeting==2.0\n");
+    fleet.service("alpha", fleet.port(0), &["h1"], &of_greeting(&fleet, "greeet", ""));
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure").to_string();
+    assert!(failure.contains("no program greeet") && failure.contains("/build/"), "{failure}");
+    assert_is("what runs", fleet.invocations(), running.clone());
+    fleet.write("greeting/note", "another commit");
+    let refused = fleet.deploy().ends_with(4).said;
+    assert!(refused.contains("greeet") && refused.contains("no-program"), "{refused}");
+    assert_is("what runs", fleet.invocations(), running);
+}
+
 pub fn going_back_needs_no_index(world: &World) {
     let fleet = Fleet::new(world, "goesback");
     let h1 = world.host("h1");

@@ -247,7 +247,9 @@ impl Service<'_> {
             let message = "the command ends within quotes or after a backslash";
             return self.error(Code::InvalidCommand, message, exec.span, "close the quotes");
         };
-        let is_for_a_shell = words.iter().take(2).any(|word| shell::is_shell(word));
+        let is_for_a_shell = words.iter().take(2).any(|word| shell::is_shell(word))
+            || words.first().is_some_and(|word| shell::is_builtin(word));
+        let key = if of == Use::Run { "run.exec" } else { "health.exec" };
         if let Some(found) = shell::unquoted(exec)
             // Of a program's own path it is said by name.
             .filter(|found| !is_for_a_shell && words.first().is_some_and(|program| !program.contains(found.part())))
@@ -255,7 +257,6 @@ impl Service<'_> {
             let message = format!("no shell reads this command: {found} reaches the program as it is");
             let finding =
                 Draft::warning(Code::InvalidCommand, message).at_part(&self.file.file, exec.span, found.part());
-            let key = if of == Use::Run { "run.exec" } else { "health.exec" };
             let (exec, port) = (exec.value.clone(), *self.file.port);
             self.findings.say(finding.hint_of(move || found.hint(key, &exec, port)));
         }
@@ -276,6 +277,19 @@ impl Service<'_> {
             Some(program) if is_assignment(program) => {
                 let message = format!("`{}` is no program: no shell reads this command", short(program));
                 let hint = "variables of a service are in its `env`, as in `env: {NAME: value}`";
+                self.error(Code::InvalidCommand, message, exec.span, hint);
+            }
+            Some(program) if shell::is_builtin(program) => {
+                let message = format!("`{program}` is a word of a shell, and no shell reads this command");
+                // As sh knows it.
+                let line = exec
+                    .trim()
+                    .strip_prefix("source ")
+                    .map_or_else(|| exec.trim().to_owned(), |rest| format!(". {rest}"));
+                let hint = format!(
+                    "{}, or start a script of the source, `./NAME.sh`; a service starts in the folder of its files",
+                    shell::through_shell(key, &line)
+                );
                 self.error(Code::InvalidCommand, message, exec.span, hint);
             }
             Some(program) => {

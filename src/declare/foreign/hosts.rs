@@ -105,13 +105,18 @@ pub const ENVIRONMENT: &[Answer] = &[
     to("checks status_checks required_checks required_status_checks ci", "require_checks: <list|[ci]>", ""),
     to("name id", "", FILE_NAME),
     to(
+        "auto_deploy deploy_on_push continuous_deployment deploy auto_apply manual",
+        "",
+        "leave it out: what `branch` holds is deployed; `evenkeel hold` keeps an environment as it is",
+    ),
+    to(
         "vars variables env environment env_vars",
         "",
         "leave it out: variables are the services', `in: {ENVIRONMENT: {env: {…}}}` in services/NAME.yaml",
     ),
     to("services sites", "", "leave it out: every service is in every environment in which `place` finds an instance"),
     to(
-        "approval approvals reviewers windows freeze protection schedule budget",
+        "approval approvals approvers reviewers windows freeze protection schedule budget",
         "",
         "leave it out: `commands` says who may do what; approvals and windows are not there yet",
     ),

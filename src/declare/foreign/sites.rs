@@ -128,6 +128,11 @@ pub const ROUTE: &[Answer] = &[
     ),
     to("client_max_body_size max_body_size max_upload upload_limit max_body", "body_size: <text|10M>", ""),
     to("headers proxy_set_header header request_headers add_header", "", HEADERS),
+    to(
+        "alias root static dir directory folder files file_server try_files frontend",
+        "",
+        "leave it out: a route leads to a service; files are the site's own `frontend`, or the service's to serve",
+    ),
     to("on instances instance", "", "leave it out: replicas are those of the service's `place`"),
     to("load_balancing policy lb weight", "", "leave it out: nginx asks the replicas in turn"),
 ];

@@ -43,7 +43,40 @@ fn of_kind(kind: &str, key: &Node, value: &Node) -> Option<String> {
         "path" => texts(value).iter().find_map(|text| url_path(text)),
         "service" => texts(value).iter().find_map(|text| service(text)),
         "list" => list(value),
+        "login" => value.text().and_then(|text| text.split('@').next()).filter(|user| !user.is_empty()).map(scalar),
         "env" => variables(key, value),
+        _ => None,
+    }
+}
+
+/// What may be meant by a text that is not `what` it should be, as other tools take it: `512` or `512MB` of memory, half a
+/// processor, the address of a domain, a route without its slash. None where that is not taken either.
+pub fn corrected(what: &str, text: &str) -> Option<String> {
+    match what {
+        _ if text.len() > SHOWN => None,
+        "an amount of memory" => {
+            let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+            let unit = unit.trim().chars().next().map_or('M', |unit| unit.to_ascii_uppercase());
+            (!digits.is_empty() && "KMGT".contains(unit)).then(|| format!("{digits}{unit}"))
+        }
+        "a share of CPU time in percent" => {
+            let share = match text.strip_suffix('m') {
+                Some(thousandths) => thousandths.parse::<f64>().ok()? / 10.0,
+                // Few mean more processors than that, or fewer percent of one.
+                None => text.parse::<f64>().ok().map(|number| if number <= 16.0 { number * 100.0 } else { number })?,
+            };
+            (1.0..1e5).contains(&share).then(|| format!("{share:.0}%"))
+        }
+        "a domain" => {
+            let host = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', ':']).next()?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+            (!host.is_empty() && host.chars().all(is_name)).then(|| host.to_ascii_lowercase())
+        }
+        "a route's path" => {
+            let path = text.trim_matches(['^', '~', '$', ' ']).trim_start_matches('/').trim_end_matches('*');
+            let is_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '~');
+            (path.chars().all(is_path) && !path.contains("//")).then(|| format!("/{path}"))
+        }
         _ => None,
     }
 }
@@ -155,6 +188,11 @@ fn variables(key: &Node, value: &Node) -> Option<String> {
         Value::Sequence(items) => {
             let pairs = items.iter().take(NAMES + 1).filter_map(|item| Some((item, item.text()?.split_once('=')?)));
             pairs.map(|(item, (name, value))| (name, Some(value).filter(|_| is_shown(item)))).collect()
+        }
+        // As systemd takes it.
+        Value::Scalar { text, .. } if is_shown(value) && text.contains('=') => {
+            let words = text.split_whitespace().take(NAMES + 1);
+            words.map_while(|word| word.split_once('=')).map(|(name, value)| (name, Some(value))).collect()
         }
         Value::Scalar { .. } => return None,
     };

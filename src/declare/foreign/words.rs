@@ -128,7 +128,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "ports: <port|8000>-8099",
             "labels: {role: <first|web>}",
             "packages: <list|[jq]>",
-            "ssh: {user: <text|ubuntu>}",
+            "ssh: {user: <login|ubuntu>}",
             "allow: {users: <list|[app]>}",
         ],
     ),
