@@ -30,6 +30,8 @@ use crate::model::{
     text,
 };
 
+const UNASKED: &str = "nobody asked who listens";
+
 /// The sections of an answer by name.
 struct Sections {
     known: BTreeMap<String, String>,
@@ -121,7 +123,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         generation: newest_generation(&sections, &question.base),
         unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         files,
-        listeners: listeners(&sections),
+        listeners: if question.listeners { listeners(&sections) } else { Seen::Unknown(UNASKED.to_owned()) },
         strangers: strangers::strangers(&sections),
         way_in: strangers::way_in(&sections),
         drop_ins: drop_ins::settings(&sections),

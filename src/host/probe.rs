@@ -45,6 +45,9 @@ pub struct Question {
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
+    /// Whether who listens is asked, too. It is a third of what a look takes of a host, and a plan needs it only where
+    /// something starts or fails to: it is looked again then (`engine/look.rs`).
+    pub listeners: bool,
     /// Of each of them it is told who holds it, where that is of no unit asked about.
     pub ports: BTreeSet<u16>,
     /// The digest that it should answer: where it answers another one, its files are looked at too.
@@ -76,6 +79,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
             .collect(),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
+        listeners: false,
         ports: desired.replicas.values().map(|replica| replica.port).collect(),
         nginx_digest: desired.nginx.as_ref().map(|nginx| nginx.digest),
         sites: desired.nginx.as_ref().map(|nginx| nginx.sites.clone()).unwrap_or_default(),
@@ -183,7 +187,7 @@ impl Question {
             script!("probe.sh"),
             script!("probe_units.sh"),
             script!("probe_files.sh"),
-            script!("probe_ports.sh"),
+            if self.listeners { script!("probe_ports.sh") } else { String::new() },
             script!("probe_programs.sh"),
             script!("probe_packages.sh"),
         ]

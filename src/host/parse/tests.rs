@@ -50,6 +50,7 @@ fn of_ai_core() -> Question {
         interpreters: BTreeSet::new(),
         programs: BTreeSet::new(),
         certificates: BTreeSet::new(),
+        listeners: true,
         ports: Default::default(),
         digest_port: Some(19_180),
         nginx_digest: None,

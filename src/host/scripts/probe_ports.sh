@@ -1,4 +1,4 @@
-# Who has which port, and which units evenkeel's way in leads through. Part of the probe, after probe.sh and way_in.sh.
+# Who has which port. Part of the probe where that is asked, after probe.sh.
 #
 # shellcheck disable=SC2154,SC2086 # variables that are set before; lists of checked names, split on purpose
 #
@@ -57,7 +57,3 @@ if listeners=$(ss -Hltnp 2>/dev/null); then
 else
   section '?listeners' "$(ss -Hltnp 2>&1 >/dev/null) (package iproute2 has ss)"
 fi
-
-way_in
-section way "$way"
-

@@ -1,4 +1,4 @@
-# Units, and what changes them besides their files. Part of the probe, after probe.sh and drop_ins.sh.
+# Units, and what changes them besides their files. Part of the probe, after probe.sh, drop_ins.sh and way_in.sh.
 #
 # What systemd tells of units is what a look takes most of, and most of that goes into units that are not there: for each
 # of them systemd searches its folders anew. A unit without a file is asked about by a pattern instead, to which systemd
@@ -94,3 +94,5 @@ for path in $changing; do
 done
 unset IFS
 
+way_in
+section way "$way"
