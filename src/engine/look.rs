@@ -33,26 +33,65 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Where all are slow, so many times as long as most took.
 const GRACE_FACTOR: u32 = 3;
 
+/// How thoroughly an instance is looked at.
+#[derive(Clone, Copy)]
+struct Depth {
+    /// Of what is too large for each look, which turn it is; None: all is compared.
+    turn: Option<u64>,
+    /// As in [`Question`].
+    listeners: bool,
+}
+
+const ALL: Depth = Depth { turn: None, listeners: true };
+
 /// Probes every instance in parallel, and waits for each as long as it may take.
 pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
-    let probes = prepared.desired.keys().filter_map(|name| probe(prepared, hosts, name, None, watch));
+    at(prepared, hosts, prepared.desired.keys(), ALL, watch).await
+}
+
+async fn at<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    names: impl Iterator<Item = &InstanceName>,
+    depth: Depth,
+    watch: &Watch,
+) -> Observed {
+    let probes = names.filter_map(|name| probe(prepared, hosts, name, depth, watch));
     bounded::each(probes.collect()).await.into_iter().collect()
 }
 
 /// As [`observe`], for the loop: nobody waits for the slow and the dead. Those that are known not to answer
 /// are not asked, and those that take much longer than most are not waited for. Of what is too large for each
-/// look, `turn` says what is compared.
+/// look, `turn` says what is compared. Who listens is not asked: see [`lacking`].
 pub async fn observe_promptly<H: Host>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     absent: &BTreeMap<InstanceName, String>,
     turn: u64,
 ) -> Observed {
-    let quiet: &Watch = &|_| {};
     let asked: Vec<&InstanceName> = prepared.desired.keys().filter(|name| !absent.contains_key(*name)).collect();
+    let depth = Depth { turn: Some(turn), listeners: false };
+    let mut observed = promptly(prepared, hosts, &asked, depth).await;
+    observed.extend(absent.iter().map(|(name, why)| (name.clone(), Err(why.clone()))));
+    observed
+}
+
+/// Looks at instances again, with what a plan turned out to lack; for the loop, as [`observe_promptly`].
+pub async fn again_promptly<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    lacking: &BTreeSet<InstanceName>,
+    turn: u64,
+) -> Observed {
+    let asked: Vec<&InstanceName> = lacking.iter().collect();
+    promptly(prepared, hosts, &asked, Depth { turn: Some(turn), listeners: true }).await
+}
+
+async fn promptly<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, asked: &[&InstanceName], depth: Depth) -> Observed {
+    let quiet: &Watch = &|_| {};
     let mut probes: FuturesUnordered<_> =
-        asked.iter().filter_map(|name| probe(prepared, hosts, name, Some(turn), quiet)).collect();
-    let mut observed: Observed = absent.iter().map(|(name, why)| (name.clone(), Err(why.clone()))).collect();
+        asked.iter().filter_map(|name| probe(prepared, hosts, name, depth, quiet)).collect();
+    let mut observed = Observed::new();
     let began = Instant::now();
     let mut deadline = None;
     let mut answered = 0;
@@ -80,7 +119,7 @@ pub async fn observe_promptly<H: Host>(
         }
     }
     for name in asked {
-        let waits_for = || hosts.get(name).and_then(|host| host.waits_for()).unwrap_or_else(|| "an answer".to_owned());
+        let waits_for = || hosts.get(*name).and_then(|host| host.waits_for()).unwrap_or_else(|| "an answer".to_owned());
         let why = || {
             let seconds = began.elapsed().as_secs_f64();
             let waits_for = waits_for();
@@ -88,7 +127,7 @@ pub async fn observe_promptly<H: Host>(
                 "no answer within {seconds:.0} s, while others answered; it waits for {waits_for}: log in and see what hangs there"
             )
         };
-        observed.entry(name.clone()).or_insert_with(|| Err(why()));
+        observed.entry((*name).clone()).or_insert_with(|| Err(why()));
     }
     observed
 }
@@ -98,13 +137,13 @@ fn probe<'a, H: Host>(
     prepared: &'a Prepared,
     hosts: &'a Hosts<H>,
     name: &'a InstanceName,
-    turn: Option<u64>,
+    depth: Depth,
     watch: &'a Watch,
 ) -> Option<impl Future<Output = (InstanceName, Result<Observation, String>)> + 'a> {
     let (host, desired) = (hosts.get(name)?, prepared.desired.get(name)?);
     Some(async move {
         let began = Instant::now();
-        let seen = one(prepared, host.as_ref(), desired, turn).await.map_err(|error| crate::report::chain(&error));
+        let seen = one_at(prepared, host.as_ref(), desired, depth).await.map_err(|error| crate::report::chain(&error));
         watch(match &seen {
             Ok(_) => Event::Observed { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
             Err(why) => Event::NotReached { instance: name.clone(), why: why.clone() },
@@ -131,15 +170,25 @@ fn in_turn(releases: impl Iterator<Item = (Digest, usize)>, turn: u64) -> BTreeS
     parts.into_iter().nth(number as usize).map(|(_, part)| part).unwrap_or_default()
 }
 
-/// Looks at one instance for a plan of `desired`. `turn` is as in [`observe_promptly`]; None: all is compared.
+/// Looks at one instance for a plan of `desired`. `turn` is as in [`observe_promptly`]; None: all is asked and compared.
 pub async fn one<H: Host>(
     prepared: &Prepared,
     host: &H,
     desired: &Desired,
     turn: Option<u64>,
 ) -> Result<Observation, HostError> {
+    one_at(prepared, host, desired, Depth { turn, listeners: turn.is_none() }).await
+}
+
+async fn one_at<H: Host>(
+    prepared: &Prepared,
+    host: &H,
+    desired: &Desired,
+    depth: Depth,
+) -> Result<Observation, HostError> {
     let mut question = host::question(&prepared.fleet, desired);
-    if let Some(turn) = turn {
+    question.listeners = depth.listeners;
+    if let Some(turn) = depth.turn {
         let files = |digest| prepared.releases.get(digest).map_or(0, |release| release.files.len());
         let due = in_turn(desired.releases.iter().map(|digest| (*digest, files(digest))), turn);
         question.spared = &desired.releases - &due;
@@ -178,6 +227,15 @@ pub fn plan_from(prepared: &Prepared, observed: &Observed, newest_generation: Op
     })
 }
 
+/// Instances that are to be looked at again: something is unknown to their plan, and that may be who listens there, which
+/// was not asked.
+pub fn lacking(plan: &Plan, observed: &Observed) -> BTreeSet<InstanceName> {
+    let is_unasked = |name: &InstanceName| {
+        observed.get(name).and_then(|seen| seen.as_ref().ok()).is_some_and(|seen| seen.listeners.unknown().is_some())
+    };
+    plan.unknown_instances().map(|(name, _)| name).filter(|name| is_unasked(name)).cloned().collect()
+}
+
 /// Observes and plans.
 pub async fn look<H: Host>(
     prepared: &Prepared,
@@ -186,7 +244,14 @@ pub async fn look<H: Host>(
     watch: &Watch,
 ) -> Plan {
     watch(Event::Connecting { instances: prepared.desired.len() });
-    let observed = observe(prepared, hosts, watch).await;
+    let depth = Depth { listeners: false, ..ALL };
+    let mut observed = at(prepared, hosts, prepared.desired.keys(), depth, watch).await;
+    let plan = plan_from(prepared, &observed, newest_generation);
+    let lacking = lacking(&plan, &observed);
+    if lacking.is_empty() {
+        return plan;
+    }
+    observed.extend(at(prepared, hosts, lacking.iter(), ALL, &|_| {}).await);
     plan_from(prepared, &observed, newest_generation)
 }
 

@@ -140,11 +140,10 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 let prepared = self.prepared(commits).await?;
                 let hosts = self.reconciler.roster.hosts(&prepared.fleet);
                 let looking = Box::pin(look::observe_promptly(&prepared, &hosts, self.absent, self.turn));
-                let observed = self.parts.timed(Part::Probe, looking).await;
+                let mut observed = self.parts.timed(Part::Probe, looking).await;
                 self.note_unreached(&observed, found);
                 let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?;
-                let newest_generation = newest.newest_generation();
-                let plan = self.parts.done(Part::Plan, || look::plan_from(&prepared, &observed, newest_generation));
+                let plan = self.planned(&prepared, &hosts, &mut observed, newest.newest_generation()).await;
                 let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
                 found.differs = plan.has_changes() || unfinished;
                 self.publish(&prepared, &plan, &hosts).await;
@@ -208,8 +207,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             return Err(PassError::Outdated { environment: self.environment.clone() }.into());
         }
         heal(prepared, &hosts, &mut observed, newest.ended(), &self.reconciler.watch).await;
-        let newest_generation = newest.newest_generation();
-        let mut plan = self.parts.done(Part::Plan, || look::plan_from(prepared, &observed, newest_generation));
+        let mut plan = self.planned(prepared, &hosts, &mut observed, newest.newest_generation()).await;
         let standing = newest.standing.clone();
         let settled = pass::is_settled(&standing, prepared);
         let mut suspects = Vec::new();
@@ -249,8 +247,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
         let absent = absent.collect();
         let looking = Box::pin(look::observe_promptly(prepared, &hosts, &absent, self.turn));
-        let after = self.parts.timed(Part::Probe, looking).await;
-        let plan = self.parts.done(Part::Plan, || look::plan_from(prepared, &after, Some(deployment.generation)));
+        let mut after = self.parts.timed(Part::Probe, looking).await;
+        let plan = self.planned(prepared, &hosts, &mut after, Some(deployment.generation)).await;
         self.publish(prepared, &plan, &hosts).await;
         match deployment.failure.as_ref().or(deployment.failed.first()) {
             None => Ok(()),
@@ -262,6 +260,24 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 Err(RoundError::Deployment { generation: deployment.generation, outcome, why })
             }
         }
+    }
+
+    /// Plans from what was seen, once all is known that the plan takes.
+    async fn planned(
+        &self,
+        prepared: &Prepared,
+        hosts: &Hosts<H>,
+        observed: &mut crate::plan::Observed,
+        newest_generation: Option<u64>,
+    ) -> Plan {
+        let plan = self.parts.done(Part::Plan, || look::plan_from(prepared, observed, newest_generation));
+        let lacking = look::lacking(&plan, observed);
+        if lacking.is_empty() {
+            return plan;
+        }
+        let looking = Box::pin(look::again_promptly(prepared, hosts, &lacking, self.turn));
+        observed.extend(self.parts.timed(Part::Probe, looking).await);
+        self.parts.done(Part::Plan, || look::plan_from(prepared, observed, newest_generation))
     }
 
     /// What stands against the goal, and did not yet when it was decided.

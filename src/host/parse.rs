@@ -8,13 +8,15 @@ mod drop_ins;
 mod nginx;
 mod seal;
 pub(super) mod strangers;
+mod units;
 mod venvs;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    time::Duration,
 };
+
+pub(super) use units::tries;
 
 use super::{Question, Remembered};
 use crate::model::{
@@ -22,12 +24,13 @@ use crate::model::{
     digest::Digest,
     generation,
     manifest::Manifest,
-    observation::{Installing, Listener, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit, Observation},
-    run::Tries,
+    observation::{Installing, Listener, LiveFile, LiveFolder, LiveProgram, LiveRelease, Observation},
     seal::{Key, Seal},
     seen::Seen,
     text,
 };
+
+const UNASKED: &str = "nobody asked who listens";
 
 /// The sections of an answer by name.
 struct Sections {
@@ -111,7 +114,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
             files.insert(path.clone(), missing(&sections, path));
         }
     }
-    let units = units(&sections, &directories)?;
+    let units = units::units(&sections, &directories)?;
     let nginx = nginx::nginx(&sections, question, &units);
     Ok(Observation {
         manifest,
@@ -120,7 +123,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
         generation: newest_generation(&sections, &question.base),
         unfinished: sections.one("unfinished").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         files,
-        listeners: listeners(&sections),
+        listeners: if question.listeners { listeners(&sections) } else { Seen::Unknown(UNASKED.to_owned()) },
         strangers: strangers::strangers(&sections),
         way_in: strangers::way_in(&sections),
         drop_ins: drop_ins::settings(&sections),
@@ -140,12 +143,18 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
     })
 }
 
-/// What need not be asked again while the host looks the same: nothing, where dpkg could not tell, or nothing that is
-/// understood was answered.
-pub(super) fn remembered(question: &Question, answer: &[u8]) -> Option<Remembered> {
-    let sections = Sections::read(answer).ok()?;
-    let (said, database) = (sections.one("packages")?.to_owned(), sections.one("packages-database")?.to_owned());
-    Some(Remembered { packages: question.packages.clone(), said, database })
+/// What need not be asked again while the host looks the same: nothing of packages, where dpkg could not tell, and nothing
+/// at all of an answer that is not understood.
+pub(super) fn remembered(question: &Question, answer: &[u8]) -> Remembered {
+    let Ok(sections) = Sections::read(answer) else { return Remembered::default() };
+    let text = |name: &str| sections.one(name).map(str::to_owned);
+    let releases_signed = text("releases-signed").unwrap_or_default();
+    match (text("packages"), text("packages-database")) {
+        (Some(said), Some(database)) => {
+            Remembered { packages: question.packages.clone(), said, database, releases_signed }
+        }
+        _ => Remembered { releases_signed, ..Remembered::default() },
+    }
 }
 
 /// Read and hashed by two programs one after the other: only what fits together is known.
@@ -268,68 +277,6 @@ fn missing(sections: &Sections, path: &str) -> Seen<LiveFile> {
         Some("No such file or directory" | "Not a directory") => Seen::Absent,
         Some(why) => Seen::Unknown(why.to_owned()),
         None => Seen::Unknown("it was not looked at".to_owned()),
-    }
-}
-
-/// Blocks of `systemctl show`, in the order of the names asked.
-fn units(sections: &Sections, directories: &HashMap<u32, &str>) -> Result<BTreeMap<String, Seen<LiveUnit>>, String> {
-    let names: Vec<&str> = sections.one("units").unwrap_or_default().split_whitespace().collect();
-    if let Some(why) = sections.why_unknown("states") {
-        return Ok(names.into_iter().map(|name| (name.to_owned(), Seen::Unknown(why.to_owned()))).collect());
-    }
-    let states = sections.one("states").unwrap_or_default();
-    let blocks: Vec<&str> = states.split("\n\n").filter(|block| !block.trim().is_empty()).collect();
-    if blocks.len() != names.len() {
-        return Err(format!("{} units were asked about and {} answered", names.len(), blocks.len()));
-    }
-    let (ages, unread) = (ages(sections), drop_ins::unread(sections));
-    let of = |name: &str, block| unit(block, directories, &ages, unread.get(name).cloned().unwrap_or_default());
-    Ok(names.into_iter().zip(blocks).map(|(name, block)| (name.to_owned(), of(name, block))).collect())
-}
-
-/// Lines `PID STAT`, after one with the uptime, of the processes that systemd has started again.
-fn ages(sections: &Sections) -> HashMap<u32, Duration> {
-    let mut lines = sections.one("ages").unwrap_or_default().lines();
-    let uptime = lines.next().unwrap_or_default();
-    let age = |line: &str| {
-        let (pid, stat) = line.split_once(' ')?;
-        Some((pid.parse().ok()?, strangers::age(stat, uptime)?))
-    };
-    lines.filter_map(age).collect()
-}
-
-/// What became of the starts of a unit, from `systemctl show`.
-pub(super) fn tries(fields: &HashMap<&str, &str>, runs_for: Option<Duration>) -> Tries {
-    let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
-    let restarts = field("NRestarts").parse().unwrap_or(0);
-    Tries { restarts, result: field("Result"), status: field("ExecMainStatus"), runs_for }
-}
-
-fn unit(
-    block: &str,
-    directories: &HashMap<u32, &str>,
-    ages: &HashMap<u32, Duration>,
-    unread: Vec<String>,
-) -> Seen<LiveUnit> {
-    let fields: HashMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
-    let field = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
-    let main_pid = field("MainPID").parse().unwrap_or(0);
-    match field("LoadState").as_str() {
-        "" => Seen::Unknown("systemctl did not say its LoadState".to_owned()),
-        // A unit whose file has gone may still run.
-        "not-found" if main_pid == 0 => Seen::Absent,
-        _ => Seen::Known(LiveUnit {
-            active: field("ActiveState"),
-            sub: field("SubState"),
-            enabled: field("UnitFileState"),
-            main_pid,
-            directory: directories.get(&main_pid).map(|path| (*path).to_owned()),
-            fragment: field("FragmentPath"),
-            drop_ins: drop_ins::words(&field("DropInPaths")),
-            needs_reload: field("NeedDaemonReload") == "yes",
-            unread,
-            tries: tries(&fields, ages.get(&main_pid).copied()),
-        }),
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Question {
     pub certificates: BTreeSet<Certificate>,
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
+    /// Whether who listens is asked, too. It is a third of what a look takes of a host, and a plan needs it only where
+    /// something starts or fails to: it is looked again then (`engine/look.rs`).
+    pub listeners: bool,
     /// Of each of them it is told who holds it, where that is of no unit asked about.
     pub ports: BTreeSet<u16>,
     /// The digest that it should answer: where it answers another one, its files are looked at too.
@@ -79,6 +82,7 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
         executes: fleet.services_on(&desired.instance).any(|service| !program::own(service).is_empty()),
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
+        listeners: false,
         ports: desired.replicas.values().map(|replica| replica.port).collect(),
         nginx_digest: desired.nginx.as_ref().map(|nginx| nginx.digest),
         sites: desired.nginx.as_ref().map(|nginx| nginx.sites.clone()).unwrap_or_default(),
@@ -119,18 +123,22 @@ pub(super) fn site_proofs(sites: &BTreeMap<SiteName, Proof>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What dpkg said of packages, and of which state of its database: while that looks the same it is not asked again.
+/// What an earlier answer of a host said, and what it was true of: while that looks the same, no program is asked again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remembered {
+    /// What dpkg said of packages, and of which state of its database.
     pub(super) packages: BTreeSet<String>,
     pub(super) said: String,
     pub(super) database: String,
+    /// The digest of the signatures of all releases that were compared. They have the releases' names in them, so it fits no
+    /// other ones.
+    pub(super) releases_signed: String,
 }
 
 impl Remembered {
     /// What an answer leaves to remember for the next question.
     pub fn of(question: &Question, answer: &[u8]) -> Self {
-        parse::remembered(question, answer).unwrap_or_default()
+        parse::remembered(question, answer)
     }
 }
 
@@ -143,8 +151,8 @@ impl Question {
     /// What is sent: the question as variables, what is remembered of an earlier answer of that host, and the script
     /// that answers.
     pub fn script(&self, remembered: &Remembered) -> String {
-        let nothing = Remembered::default();
-        let remembered = if remembered.packages == self.packages { remembered } else { &nothing };
+        let of_packages =
+            |text: &str| if remembered.packages == self.packages { text.to_owned() } else { String::new() };
         let joined = |values: &BTreeSet<String>, with: &str| values.iter().cloned().collect::<Vec<_>>().join(with);
         let digests = |digests: &BTreeSet<Digest>| digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(" ");
         let pairs = self.certificates.iter().map(|pair| format!("{}\t{}", pair.certificate, pair.key));
@@ -160,9 +168,10 @@ impl Question {
             assign("drop_in_bytes", &Budget::STANDARD.drop_in_bytes.to_string()),
             assign("users", &joined(&self.users, " ")),
             assign("packages", &joined(&self.packages, " ")),
-            assign("packages_said", &remembered.said),
-            assign("packages_database", &remembered.database),
+            assign("packages_said", &of_packages(&remembered.said)),
+            assign("packages_database", &of_packages(&remembered.database)),
             assign("releases", &digests(&self.releases)),
+            assign("releases_signed", &remembered.releases_signed),
             assign("spared", &digests(&self.spared)),
             assign("venvs", &digests(&self.venvs)),
             assign("interpreters", &joined(&self.interpreters, " ")),
@@ -182,6 +191,11 @@ impl Question {
             if self.digest_port.is_none() { String::new() } else { script!("nginx.sh") },
             script!("way_in.sh"),
             script!("probe.sh"),
+            script!("probe_units.sh"),
+            script!("probe_files.sh"),
+            if self.listeners { script!("probe_ports.sh") } else { String::new() },
+            script!("probe_programs.sh"),
+            script!("probe_packages.sh"),
         ]
         .concat()
     }

@@ -346,6 +346,21 @@ pub fn an_old_unit_is_replaced_in_the_same_phase(world: &World) {
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+/// Of a unit without a file systemd is asked by a pattern: what it has loaded is seen all the same.
+pub fn an_old_unit_that_runs_without_its_file_is_replaced(world: &World) {
+    let fleet = Fleet::new(world, "probe_fileless");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    old_unit(world, "old-fileless.service", port);
+    h1.run("systemctl disable --quiet old-fileless.service && rm /etc/systemd/system/old-fileless.service");
+    fleet.service("alpha", port, &["h1"], "replaces: [old-fileless.service]");
+    fleet.commit();
+
+    fleet.plan().phase("h1 stop old-fileless.service");
+    fleet.apply().ends_with(0);
+    assert_is("who answers", h1.asks(port, "/"), "alpha h1 / None");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
 /// A unit of before evenkeel, which answers `old` on h1.
 pub fn old_unit(world: &World, unit: &str, port: u16) {
     let h1 = world.host("h1");

@@ -99,6 +99,7 @@ const TESTS: &[Test] = tests! {
         a_lock_of_dpkg_that_stays_condemns_no_commit,
         a_package_that_somebody_removes_comes_back,
         an_old_unit_is_replaced_in_the_same_phase,
+        an_old_unit_that_runs_without_its_file_is_replaced,
     }
     refuse {
         a_port_that_another_program_holds,

@@ -1,6 +1,7 @@
 //! Unknown is never absent: what did not answer has nothing planned on it.
 
 use evenkeel::{
+    engine::look::{lacking, plan_from},
     model::{observation::Observation, plan::InstanceState, seen::Seen},
     plan::Observed,
 };
@@ -90,7 +91,7 @@ fn a_generation_that_is_far_from_the_historys_makes_that_instance_unknown_and_no
         let mut observed = world.observe();
         let control = observed.get_mut(&instance("control")).expect("an instance").as_mut().expect("reached");
         control.generation = Seen::Known(seen);
-        evenkeel::engine::look::plan_from(&world.prepared, &observed, newest)
+        plan_from(&world.prepared, &observed, newest)
     };
     let plan = plan_of(5_000, Some(7));
     let far = |why: &str| why.contains("generation 5000 is far from 7") && why.contains("/var/lib/evenkeel/sophia/");
@@ -115,6 +116,21 @@ fn listeners_have_to_answer_only_where_something_starts() {
 }
 
 #[test]
+fn who_listens_is_asked_of_an_instance_once_its_plan_takes_it() {
+    let changed = example().edit("services/gong_mcp.yaml", "ENVIRONMENT: prod", "ENVIRONMENT: test");
+    for (declared, asked) in [(example(), None), (changed, Some("business-tools"))] {
+        let world = World::live(&example()).declare(&declared);
+        let mut observed = world.observe();
+        observed.values_mut().flatten().for_each(|seen| seen.listeners = unknown());
+        let plan = plan_from(&world.prepared, &observed, None);
+        assert_eq!(lacking(&plan, &observed), asked.map(instance).into_iter().collect());
+        // What was asked, and is unknown for another reason, is not asked for again.
+        let observed = world.observe();
+        assert_eq!(lacking(&plan, &observed), [].into());
+    }
+}
+
+#[test]
 fn what_nginx_serves_has_to_answer_where_a_site_is() {
     let plan = World::live(&example()).plan_when("ai-core", |seen| {
         if let Seen::Known(nginx) = &mut seen.nginx {
@@ -133,7 +149,7 @@ fn an_instance_that_is_not_reached_is_said_and_left_alone() {
     let mut observed: Observed = world.observe();
     observed.insert(instance("business-tools"), Err("no route to host".to_owned()));
     observed.remove(&instance("control"));
-    let plan = evenkeel::engine::look::plan_from(&world.prepared, &observed, None);
+    let plan = plan_from(&world.prepared, &observed, None);
     assert!(plan.steps.is_empty());
     insta::assert_snapshot!(shown(&plan), @r"
     ? business-tools: not observed: no route to host; nothing is planned there

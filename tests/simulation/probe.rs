@@ -53,7 +53,11 @@ fn observe(state: &State, question: &Question) -> Observation {
         unfinished: state.open.clone(),
         files: question.paths.iter().chain(of_manifest).map(|path| (path.clone(), live_file(state, path))).collect(),
         units: units.map(|name| (name.clone(), live_unit(state, name))).collect(),
-        listeners: Seen::Known(listeners(state, question.digest_port)),
+        listeners: if question.listeners {
+            Seen::Known(listeners(state, question.digest_port))
+        } else {
+            Seen::Unknown("nobody asked".to_owned())
+        },
         strangers: Default::default(),
         way_in: Default::default(),
         drop_ins: Default::default(),

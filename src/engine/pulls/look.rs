@@ -53,8 +53,8 @@ async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Obse
         [Some(base), Some(proposed)] => trust::question(base, proposed, &pair.base.fleet, &pair.proposed.fleet),
         [base, proposed] => base.or(proposed).unwrap_or_default(),
     };
-    // Comparing every file is the loop's business.
-    let question = Question { spared: question.releases.clone(), ..question };
+    // Comparing every file is the loop's business. Most proposals start something.
+    let question = Question { spared: question.releases.clone(), listeners: true, ..question };
     let desired: Vec<_> = both.into_iter().flatten().map(|(_, desired)| desired).collect();
     answer(host, &question, &desired).await
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::{
     fleet::Certificate,
-    observation::{Checked, LiveCertificate, LiveProgram, LiveVenv},
+    observation::{Checked, LiveCertificate, LiveProgram, LiveUnit, LiveVenv},
     seal::Broken,
 };
 
@@ -51,6 +51,7 @@ fn of_ai_core() -> Question {
         programs: BTreeSet::new(),
         executes: true,
         certificates: BTreeSet::new(),
+        listeners: true,
         ports: Default::default(),
         digest_port: Some(19_180),
         nginx_digest: None,
@@ -208,6 +209,14 @@ fn dpkg_is_asked_again_once_its_database_or_the_question_is_another() {
     assert_eq!(seen(&question, &answer), seen(&question, AI_CORE));
     assert!(question.script(&remembered).contains("packages_database='1 2 3'\n"));
     assert!(question.script(&remembered).contains("packages_said='installed nginx-light "));
+
+    // The digest of signatures fits no other releases by itself.
+    let signed = [&answer[..], b"releases-signed 2\nab\n"].concat();
+    let bare = with(&signed, "packages", None);
+    for answer in [&signed, &bare] {
+        assert!(question.script(&Remembered::of(&question, answer)).contains("releases_signed='ab'\n"));
+    }
+    assert!(!question.script(&Remembered::of(&question, &bare)).contains("nginx-light 1."));
 
     let more = Question { packages: set(&["nginx-light", "python3"]), ..question.clone() };
     assert_eq!(more.script(&remembered), more.script(&Remembered::default()));

@@ -9,8 +9,11 @@ way_in() {
       case $line in 0::/?* | *:name=systemd:/?*) way="$way${line##*/}
 " && break ;; esac
     done 2>/dev/null <"/proc/$process/cgroup"
-    { read -r stat <"/proc/$process/stat"; } 2>/dev/null || break
-    stat=${stat##*) } stat=${stat#* } process=${stat%% *}
+    parent=
+    while read -r field value; do
+      case $field in PPid:) parent=$value && break ;; esac
+    done 2>/dev/null <"/proc/$process/status"
+    process=${parent:-0}
     [ "$process" -gt 1 ] || break
   done
 }
