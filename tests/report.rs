@@ -8,7 +8,7 @@ use evenkeel::{
         desired::Resource,
         digest::Digest,
         finding::{Code, Finding},
-        outcome::{Cause, Kind, Outcome, Record},
+        outcome::{Cause, Conclusion, Kind, Outcome, Record},
         plan::{Action, Before, Commits, InstanceState, Plan, Verb},
         release::{HeldRelease, Listed, Listing},
         standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
@@ -264,7 +264,10 @@ fn controls_and_what_stands() -> Tested {
     let failed = deployment(Some(Outcome::RolledBack))?;
     let held = events.iter().fold(Standing::default(), |standing, event| standing.after(event));
     let hold = events[..2].iter().fold(held, |standing, event| standing.after(event));
-    let standing = Standing { quarantine: Standing::default().concluded(&failed).quarantine, ..hold };
+    let standing = Standing {
+        quarantine: Standing::default().concluded(&Conclusion::new(failed.clone(), Outcome::RolledBack)).quarantine,
+        ..hold
+    };
     let open = deployment(None)?;
     let barred = [
         Barred::ObserveOnly,

@@ -23,7 +23,7 @@ use crate::{
     host::SshHost,
     model::{
         name::EnvironmentName,
-        outcome::{Deployment, Outcome},
+        outcome::{Conclusion, Outcome},
         plan::{Commits, Plan},
     },
     plan::drift,
@@ -309,14 +309,14 @@ fn confirm(plan: &Plan) -> Result<(), Failure> {
     if answer.trim() == "yes" { Ok(()) } else { Err(Failure::new(ERROR, "not confirmed; nothing was touched")) }
 }
 
-fn exit(plan: &Plan, deployment: &Deployment) -> u8 {
-    match deployment.outcome {
-        Some(Outcome::Applied | Outcome::Unchanged) => DONE,
+fn exit(plan: &Plan, deployment: &Conclusion) -> u8 {
+    match deployment.outcome() {
+        Outcome::Applied | Outcome::Unchanged => DONE,
         // What `-i` left out was not asked for.
-        Some(Outcome::Partial) if deployment.failed.is_empty() && plan.unknown_instances().next().is_none() => DONE,
-        Some(Outcome::Partial) => PARTIAL,
-        Some(Outcome::RolledBack) => ROLLED_BACK,
-        Some(Outcome::Refused) => REFUSED,
-        Some(Outcome::RollbackFailed | Outcome::Stopped) | None => ERROR,
+        Outcome::Partial if deployment.failed.is_empty() && plan.unknown_instances().next().is_none() => DONE,
+        Outcome::Partial => PARTIAL,
+        Outcome::RolledBack => ROLLED_BACK,
+        Outcome::Refused => REFUSED,
+        Outcome::RollbackFailed | Outcome::Stopped => ERROR,
     }
 }

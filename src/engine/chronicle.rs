@@ -17,7 +17,7 @@ use crate::{
         budget::Budget,
         build::BuiltReleases,
         name::EnvironmentName,
-        outcome::{Deployment, Kind, Outcome, Record},
+        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record},
         plan::Commits,
         standing::{Standing, StandingEvent},
     },
@@ -83,24 +83,24 @@ impl Newest {
 
     /// The outcome as it is numbered here. What ends nothing that was begun has the number of what came before
     /// it, be that newer by now than when it was planned: generations never go back.
-    fn numbered(&self, outcome: &Deployment) -> Deployment {
-        let ends = outcome.kind == Kind::Change && outcome.outcome != Some(Outcome::Refused);
-        let generation = if ends { outcome.generation } else { outcome.generation.max(self.generation()) };
-        Deployment { generation, ..outcome.clone() }
+    fn numbered(&self, conclusion: &Conclusion) -> Conclusion {
+        let ends = conclusion.kind == Kind::Change && conclusion.outcome() != Outcome::Refused;
+        let generation = if ends { conclusion.generation } else { conclusion.generation.max(self.generation()) };
+        conclusion.clone().numbered(generation)
     }
 
     /// Whether this outcome is what comes next. A deployment is ended once, whoever ends it; what was repaired
     /// or refused must not hide one that has begun, nor bring back what was good before it.
-    fn awaits(&self, outcome: &Deployment) -> bool {
-        match (outcome.kind, outcome.outcome) {
+    fn awaits(&self, conclusion: &Conclusion) -> bool {
+        match (conclusion.kind, conclusion.outcome()) {
             (Kind::DriftRepair, _) => {
                 let good = self.standing.good.as_ref();
-                self.open().is_none() && good.is_some_and(|good| good.desired == outcome.desired)
+                self.open().is_none() && good.is_some_and(|good| good.desired == conclusion.desired)
             }
-            (Kind::Change, Some(Outcome::Refused)) => self.open().is_none(),
-            (Kind::Change, _) => {
-                self.open().is_some_and(|open| (open.generation, &open.seat) == (outcome.generation, &outcome.seat))
-            }
+            (Kind::Change, Outcome::Refused) => self.open().is_none(),
+            (Kind::Change, _) => self
+                .open()
+                .is_some_and(|open| (open.generation, &open.seat) == (conclusion.generation, &conclusion.seat)),
         }
     }
 
@@ -196,7 +196,7 @@ pub async fn records(
 }
 
 /// Appends an intent to the history that the plan was made on, and to no other.
-pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> Result<(), LedgerError> {
+pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Intent) -> Result<(), LedgerError> {
     let files = record::intent_files(&whole(ledger, &deployment.environment, on).await?, deployment);
     let message = message(ledger, deployment).await;
     ledger.append(&deployment.environment, on.commit.clone(), files, message).await?;
@@ -218,7 +218,7 @@ async fn whole<L: Ledger>(ledger: &L, environment: &EnvironmentName, on: &Newest
 /// instances hold now, if it was carried out.
 pub async fn conclude<L: Ledger>(
     ledger: &L,
-    deployment: &Deployment,
+    deployment: &Conclusion,
     live: Option<&Prepared>,
 ) -> Result<bool, LedgerError> {
     let message = message(ledger, deployment).await;
@@ -231,12 +231,12 @@ pub async fn conclude<L: Ledger>(
     });
     // A push whose answer was lost has made it there all the same.
     let there = appended.await?.is_some()
-        || newest(ledger, &deployment.environment).await?.deployment.as_ref() == Some(deployment);
+        || newest(ledger, &deployment.environment).await?.deployment.as_ref() == Some(&**deployment);
     if !there {
         tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
         return Ok(false);
     }
-    if deployment.outcome == Some(Outcome::Applied) {
+    if deployment.outcome() == Outcome::Applied {
         mark_good(ledger, &deployment.environment, &deployment.commits).await;
     }
     Ok(true)

@@ -14,7 +14,7 @@ use crate::{
     host::Question,
     model::{
         budget::Budget,
-        outcome::Deployment,
+        outcome::{Conclusion, Deployment},
         plan::Commits,
         requirements,
         seal::Key,
@@ -124,7 +124,10 @@ fn standing(input: &[u8]) {
             standing = standing.after(&event);
             assert!(!report::control::line(&event.control).is_empty());
         } else if let Ok(deployment) = serde_json::from_slice::<Deployment>(content) {
-            standing = standing.concluded(&deployment);
+            standing = match Conclusion::of(deployment) {
+                Some(conclusion) => standing.concluded(&conclusion),
+                None => standing,
+            };
         }
     }
     let text = serde_json::to_vec(&standing).expect("it can be written");

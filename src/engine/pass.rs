@@ -25,7 +25,7 @@ use crate::{
     model::{
         digest::Digest,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Deployment, Failure, Kind, Outcome, RecordVersion, TakenOver},
+        outcome::{Cause, Conclusion, Deployment, Failure, Intent, Kind, Outcome, RecordVersion, TakenOver},
         plan::Plan,
         standing::Standing,
     },
@@ -94,16 +94,16 @@ pub enum PassError {
     #[error("the intent could not be recorded, so nothing was touched")]
     Intent(#[source] LedgerError),
     #[error(
-        "generation {} ended ({outcome}), and its outcome could not be recorded; the next start records it",
-        deployment.generation
+        "generation {} ended ({}), and its outcome could not be recorded; the next start records it",
+        conclusion.generation, conclusion.outcome()
     )]
-    Outcome { outcome: Outcome, deployment: Box<Deployment>, source: LedgerError },
+    Outcome { conclusion: Box<Conclusion>, source: LedgerError },
     #[error("left to the hosts in the middle; the next start goes on from there")]
     Detached,
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Deployment, PassError> {
+pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Conclusion, PassError> {
     let newest = chronicle::newest(order.ledger, &order.plan.environment).await.map_err(PassError::History)?;
     if let Some(open) = newest.open() {
         let (environment, controller) = (open.environment.clone(), open.controller.clone());
@@ -112,7 +112,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
     if newest.commit != order.on.commit {
         return Err(PassError::Outdated { environment: order.plan.environment.clone() });
     }
-    let mut deployment = begin(order, &newest);
+    let deployment = begin(order, &newest);
     if deployment.kind == Kind::Change {
         intend(order.ledger, &newest, &deployment).await?;
     }
@@ -142,15 +142,15 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<De
         ended = running.run().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
         () = order.halt.detach() => return Err(PassError::Detached),
     };
-    conclude(&mut deployment, ended, began);
-    if !deployment.failed.is_empty() {
+    let mut conclusion = conclude(deployment, ended, began);
+    if !conclusion.failed.is_empty() {
         // The record tells what was done. The intent before it tells what was planned.
-        let failed = deployment.failed.iter().map(|failure| failure.instance.clone()).collect();
+        let failed = conclusion.failed.iter().map(|failure| failure.instance.clone()).collect();
         let done = order.plan.without(&failed);
-        (deployment.summary, deployment.changes) = (done.summary(), done.changes());
+        conclusion = conclusion.narrowed(done.summary(), done.changes());
     }
-    record(order.ledger, &deployment, order.prepared).await?;
-    Ok(deployment)
+    record(order.ledger, &conclusion, order.prepared).await?;
+    Ok(conclusion)
 }
 
 fn scope<'a, H, L>(order: &Order<'a, H, L>) -> FailureScope<'a> {
@@ -163,16 +163,19 @@ fn scope<'a, H, L>(order: &Order<'a, H, L>) -> FailureScope<'a> {
 
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
 /// that how it ends is written by one of them only, before anything of it is touched.
-pub async fn claim<L: Ledger>(ledger: &L, newest: &Newest, seat: &Seat) -> Result<Option<Deployment>, PassError> {
-    let Some(open) = newest.open().filter(|open| open.seat != seat.id) else { return Ok(newest.open().cloned()) };
-    let taken_over = Some(TakenOver { from: open.controller.clone(), at: timestamp(Utc::now()) });
+pub async fn claim<L: Ledger>(ledger: &L, newest: &Newest, seat: &Seat) -> Result<Option<Intent>, PassError> {
+    let Some(open) = newest.open().cloned().and_then(Intent::of) else { return Ok(None) };
+    if open.seat == seat.id {
+        return Ok(Some(open));
+    }
+    let taken_over = TakenOver { from: open.controller.clone(), at: timestamp(Utc::now()) };
     let (controller, seat) = (seat.controller.clone(), seat.id.clone());
-    let ours = Deployment { controller, seat, taken_over, ..open.clone() };
+    let ours = open.claimed_by(controller, seat, taken_over);
     intend(ledger, newest, &ours).await?;
     Ok(Some(ours))
 }
 
-async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> Result<(), PassError> {
+async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Intent) -> Result<(), PassError> {
     chronicle::intend(ledger, on, deployment).await.map_err(|source| {
         if source.is_diverged() {
             PassError::AnotherController { environment: deployment.environment.clone(), source }
@@ -183,13 +186,12 @@ async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Deployment) -> 
 }
 
 /// Writes how it ended.
-pub async fn record<L: Ledger>(ledger: &L, deployment: &Deployment, prepared: &Prepared) -> Result<(), PassError> {
-    let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
-    let recorded = chronicle::conclude(ledger, deployment, Some(prepared))
+pub async fn record<L: Ledger>(ledger: &L, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), PassError> {
+    let recorded = chronicle::conclude(ledger, conclusion, Some(prepared))
         .await
-        .map_err(|source| PassError::Outcome { outcome, deployment: Box::new(deployment.clone()), source })?;
-    let (environment, generation) = (deployment.environment.clone(), deployment.generation);
-    let lost = !recorded && deployment.kind == Kind::Change;
+        .map_err(|source| PassError::Outcome { conclusion: Box::new(conclusion.clone()), source })?;
+    let (environment, generation) = (conclusion.environment.clone(), conclusion.generation);
+    let lost = !recorded && conclusion.kind == Kind::Change;
     if lost { Err(PassError::TakenOver { environment, generation }) } else { Ok(()) }
 }
 
@@ -211,13 +213,13 @@ fn seen(plan: &Plan) -> u64 {
     plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0)
 }
 
-fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
+fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
     let repair = is_repair(newest, order.prepared, order.plan);
     let kind = if repair { Kind::DriftRepair } else { Kind::Change };
     // A history branch that was lost does not make instances take an older generation.
     // No instance's number makes it wrap: what is far from the history's is not believed (`model/generation.rs`).
     let generation = newest.generation().max(seen(order.plan)).saturating_add(u64::from(kind == Kind::Change));
-    Deployment {
+    Intent::begun(Deployment {
         version: RecordVersion::CURRENT,
         environment: order.plan.environment.clone(),
         generation,
@@ -243,7 +245,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Deployment {
         left_out: left_out(order).cloned().collect(),
         failed: Vec::new(),
         not_undone: Vec::new(),
-    }
+    })
 }
 
 /// Records that these commits were refused before anything was touched: once, until something else happens.
@@ -282,7 +284,7 @@ pub async fn record_refusal<L: Ledger>(
         seat: seat.id.clone(),
         started: timestamp(Utc::now()),
         taken_over: None,
-        outcome: Some(Outcome::Refused),
+        outcome: None,
         duration_ms: None,
         summary: plan.summary(),
         builds: Default::default(),
@@ -296,7 +298,7 @@ pub async fn record_refusal<L: Ledger>(
         failed: Vec::new(),
         not_undone: Vec::new(),
     };
-    chronicle::conclude(ledger, &refusal, None).await.map(|_| ())
+    chronicle::conclude(ledger, &Conclusion::new(refusal, Outcome::Refused), None).await.map(|_| ())
 }
 
 /// This process, as others see it. `place` is where its state is kept.
@@ -328,10 +330,10 @@ pub fn timestamp(time: DateTime<Utc>) -> String {
 }
 
 /// Puts the end into the record.
-pub fn conclude(deployment: &mut Deployment, ended: Ended, began: Instant) {
+pub fn conclude(intent: Intent, ended: Ended, began: Instant) -> Conclusion {
+    let mut deployment = intent.into_deployment();
     deployment.duration_ms = Some(began.elapsed().as_millis() as u64);
-    let failed = |deployment: &mut Deployment, failure: Failure| deployment.failure = Some(failure);
-    deployment.outcome = Some(match ended {
+    let outcome = match ended {
         Ended::Applied if deployment.unreached.is_empty() => Outcome::Applied,
         Ended::Applied => Outcome::Partial,
         Ended::LeftOut { failed, not_undone } => {
@@ -339,17 +341,17 @@ pub fn conclude(deployment: &mut Deployment, ended: Ended, began: Instant) {
             Outcome::Partial
         }
         Ended::RolledBack(failure) => {
-            failed(deployment, failure);
+            deployment.failure = Some(failure);
             Outcome::RolledBack
         }
         Ended::RollbackFailed { failure, not_undone } => {
-            failed(deployment, failure);
-            deployment.not_undone = not_undone;
+            (deployment.failure, deployment.not_undone) = (Some(failure), not_undone);
             Outcome::RollbackFailed
         }
         Ended::Stopped(failure) => {
-            failed(deployment, failure);
+            deployment.failure = Some(failure);
             Outcome::Stopped
         }
-    });
+    };
+    Conclusion::new(deployment, outcome)
 }

@@ -45,7 +45,7 @@ use crate::{
     model::{
         belief::Refusal,
         name::{EnvironmentName, InstanceName},
-        outcome::Deployment,
+        outcome::Conclusion,
         plan::Commits,
     },
     release::{Fetcher, Unfetched, Workshop},
@@ -73,7 +73,7 @@ pub enum LoopError {
 }
 
 /// Outcomes that could not be recorded yet, with what they made live.
-type Unrecorded = BTreeMap<EnvironmentName, Vec<(Deployment, Arc<Prepared>)>>;
+type Unrecorded = BTreeMap<EnvironmentName, Vec<(Conclusion, Arc<Prepared>)>>;
 
 /// What the loop needs to run.
 pub struct Reconciler<H, L> {

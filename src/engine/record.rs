@@ -7,7 +7,7 @@ use super::{Prepared, ledger::Files};
 use crate::model::{
     digest::Digest,
     name::InstanceName,
-    outcome::{Deployment, Outcome},
+    outcome::{Conclusion, Deployment, Intent, Outcome},
     release::Making,
     standing::{Standing, StandingEvent},
 };
@@ -17,10 +17,10 @@ pub const STANDING: &str = "standing.json";
 pub const EVENT: &str = "event.json";
 
 /// The tree of an intent: what is live does not change yet.
-pub fn intent_files(previous: &Files, deployment: &Deployment) -> Files {
+pub fn intent_files(previous: &Files, intent: &Intent) -> Files {
     let mut files = previous.clone();
     files.remove(EVENT);
-    put(&mut files, RECORD, deployment);
+    put(&mut files, RECORD, &**intent);
     files
 }
 
@@ -34,14 +34,14 @@ pub fn event_files(previous: &Files, standing: &Standing, event: &StandingEvent)
 
 /// The tree of an outcome: what is live now, which is what `live` was prepared as where it was carried out.
 /// An instance that was not reached keeps what it had.
-pub fn outcome_files(previous: &Files, standing: &Standing, deployment: &Deployment, live: Option<&Prepared>) -> Files {
-    let carried_out = matches!(deployment.outcome, Some(Outcome::Applied | Outcome::Partial));
+pub fn outcome_files(previous: &Files, standing: &Standing, deployment: &Conclusion, live: Option<&Prepared>) -> Files {
+    let carried_out = matches!(deployment.outcome(), Outcome::Applied | Outcome::Partial);
     let mut files = match live.filter(|_| carried_out) {
         Some(prepared) => live_files(previous, prepared, deployment),
         None => previous.clone(),
     };
     files.remove(EVENT);
-    put(&mut files, RECORD, deployment);
+    put(&mut files, RECORD, &**deployment);
     put(&mut files, STANDING, standing);
     files
 }

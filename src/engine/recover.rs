@@ -28,7 +28,7 @@ use crate::{
     model::{
         fleet::OnInstanceFailure,
         name::InstanceName,
-        outcome::{Cause, Deployment, Failure},
+        outcome::{Cause, Conclusion, Failure, Intent},
         plan::Plan,
     },
     report,
@@ -40,7 +40,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// An intent without outcome, and what is needed to end it.
 pub struct Case<'a, H, L> {
     /// Of this controller, if need be by [`pass::claim`].
-    pub intent: &'a Deployment,
+    pub intent: &'a Intent,
     /// Of the intent's commits.
     pub prepared: &'a Prepared,
     pub hosts: &'a Hosts<H>,
@@ -56,18 +56,17 @@ type Trails = BTreeMap<InstanceName, Result<Trail, HostError>>;
 
 impl<H: Host, L: Ledger> Case<'_, H, L> {
     /// Ends it, records how, and answers the record.
-    pub async fn close(&self) -> Result<Deployment, PassError> {
+    pub async fn close(&self) -> Result<Conclusion, PassError> {
         let began = Instant::now();
-        let mut deployment = self.intent.clone();
         let ended = tokio::select! {
             biased;
             // As for every deployment: what is dropped in the middle goes on at the hosts.
-            ended = self.end().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
+            ended = self.end().instrument(info_span!("deployment", deployment = self.intent.generation)) => ended,
             () = self.halt.detach() => return Err(PassError::Detached),
         };
-        pass::conclude(&mut deployment, ended, began);
-        pass::record(self.ledger, &deployment, self.prepared).await?;
-        Ok(deployment)
+        let conclusion = pass::conclude(self.intent.clone(), ended, began);
+        pass::record(self.ledger, &conclusion, self.prepared).await?;
+        Ok(conclusion)
     }
 
     async fn end(&self) -> Ended {

@@ -32,7 +32,7 @@ use crate::{
     model::{
         desired::Resource,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Deployment, Kind, Outcome},
+        outcome::{Cause, Conclusion, Kind, Outcome},
         plan::{Commits, Plan},
         standing::{Barred, Control, Standing, StandingEvent},
     },
@@ -239,7 +239,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             recorded?;
         }
         let deployment = self.carry_out(prepared, &plan, &hosts, &newest, suspects).await?;
-        let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+        let outcome = deployment.outcome();
         if settled && outcome == Outcome::Applied {
             found.repaired = plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         }
@@ -312,7 +312,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         hosts: &Hosts<H>,
         on: &Newest,
         suspects: Vec<String>,
-    ) -> Result<Deployment, RoundError> {
+    ) -> Result<Conclusion, RoundError> {
         info!("{}", report::plan::headline(plan));
         suspects.iter().for_each(|suspect| info!("possibly: {suspect}"));
         survey::progressing(&self.reconciler.status, plan);
@@ -339,17 +339,18 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     /// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
-    fn kept(&self, result: Result<Deployment, PassError>, prepared: &Arc<Prepared>) -> Result<Deployment, RoundError> {
+    fn kept(&self, result: Result<Conclusion, PassError>, prepared: &Arc<Prepared>) -> Result<Conclusion, RoundError> {
         match result {
-            Err(PassError::Outcome { outcome, deployment, source }) => {
+            Err(PassError::Outcome { conclusion, source }) => {
                 warn!(
-                    "generation {} ended {outcome}; it is recorded later: {}",
-                    deployment.generation,
+                    "generation {} ended {}; it is recorded later: {}",
+                    conclusion.generation,
+                    conclusion.outcome(),
                     report::chain(&source)
                 );
                 let mut unrecorded = lock(&self.reconciler.unrecorded);
-                unrecorded.entry(self.environment.clone()).or_default().push(((*deployment).clone(), prepared.clone()));
-                Ok(*deployment)
+                unrecorded.entry(self.environment.clone()).or_default().push(((*conclusion).clone(), prepared.clone()));
+                Ok(*conclusion)
             }
             result => Ok(result?),
         }
@@ -372,12 +373,12 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     /// Says of an outcome that is never recorded whose it was, and who wrote in its place.
-    async fn tell_of_lost(&self, deployment: &Deployment, lost: &PassError) -> Result<(), RoundError> {
+    async fn tell_of_lost(&self, deployment: &Conclusion, lost: &PassError) -> Result<(), RoundError> {
         let newest = chronicle::newest(&self.reconciler.ledger, self.environment).await?.deployment;
         let newest = newest.map_or("no deployment".to_owned(), |newest| {
             format!("generation {} by {}", newest.generation, newest.controller)
         });
-        let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+        let outcome = deployment.outcome();
         warn!(
             deployment = deployment.generation,
             "it ended {outcome} under {}, which is not recorded: {}; the newest there is {newest}",
@@ -400,8 +401,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         RoundError::Refused(why)
     }
 
-    fn tell(&self, deployment: &Deployment) {
-        let outcome = deployment.outcome.unwrap_or(Outcome::Unchanged);
+    fn tell(&self, deployment: &Conclusion) {
+        let outcome = deployment.outcome();
         let what = if deployment.kind == Kind::Change { "deployment ended" } else { "drift repair ended" };
         info!(deployment = deployment.generation, %outcome, ms = deployment.duration_ms, "{what}");
     }

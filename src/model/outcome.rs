@@ -2,7 +2,10 @@
 //!
 //! Keeps true: outcomes are distinct and cannot lie.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Deref,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -138,6 +141,78 @@ pub struct Deployment {
     /// What was left half-way where undoing failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<Failure>,
+}
+
+/// A deployment that has begun and is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent(Deployment);
+
+impl Intent {
+    /// None of one that is over.
+    pub fn of(deployment: Deployment) -> Option<Self> {
+        deployment.outcome.is_none().then_some(Self(deployment))
+    }
+
+    /// Begins one, whatever the value says of an end.
+    pub fn begun(deployment: Deployment) -> Self {
+        Self(Deployment { outcome: None, ..deployment })
+    }
+
+    /// As one of the controller that takes it over.
+    pub fn claimed_by(self, controller: String, seat: String, from: TakenOver) -> Self {
+        Self(Deployment { controller, seat, taken_over: Some(from), ..self.0 })
+    }
+
+    pub fn into_deployment(self) -> Deployment {
+        self.0
+    }
+}
+
+impl Deref for Intent {
+    type Target = Deployment;
+
+    fn deref(&self) -> &Deployment {
+        &self.0
+    }
+}
+
+/// A deployment that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    outcome: Outcome,
+    deployment: Deployment,
+}
+
+impl Conclusion {
+    pub fn new(deployment: Deployment, outcome: Outcome) -> Self {
+        Self { outcome, deployment: Deployment { outcome: Some(outcome), ..deployment } }
+    }
+
+    /// None of one that is not over.
+    pub fn of(deployment: Deployment) -> Option<Self> {
+        Some(Self { outcome: deployment.outcome?, deployment })
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// As one of which less was done than was planned.
+    pub fn narrowed(self, summary: Summary, changes: Vec<RecordedChange>) -> Self {
+        Self { deployment: Deployment { summary, changes, ..self.deployment }, ..self }
+    }
+
+    pub fn numbered(self, generation: u64) -> Self {
+        Self { deployment: Deployment { generation, ..self.deployment }, ..self }
+    }
+}
+
+impl Deref for Conclusion {
+    type Target = Deployment;
+
+    fn deref(&self) -> &Deployment {
+        &self.deployment
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

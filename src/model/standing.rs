@@ -9,7 +9,7 @@ use super::{
     build::BuiltReleases,
     digest::Digest,
     name::InstanceName,
-    outcome::{Cause, Deployment, Failure, Kind, Outcome, Record},
+    outcome::{Cause, Conclusion, Failure, Kind, Outcome, Record},
     plan::Commits,
 };
 
@@ -190,7 +190,7 @@ impl Standing {
     }
 
     /// As it is after a deployment has ended.
-    pub fn concluded(mut self, deployment: &Deployment) -> Self {
+    pub fn concluded(mut self, deployment: &Conclusion) -> Self {
         let (commits, generation) = (&deployment.commits, deployment.generation);
         let builds = deployment.builds.clone();
         let live = Good { commits: commits.clone(), generation, desired: deployment.desired, builds };
@@ -303,7 +303,8 @@ mod tests {
         });
         let good = Good { commits: commits("a"), generation: 1, desired: None, builds: Default::default() };
         let before = Standing { good: Some(good), ..Standing::default() };
-        before.concluded(&serde_json::from_value(deployment).expect("a deployment"))
+        let deployment = serde_json::from_value(deployment).expect("a deployment");
+        before.concluded(&Conclusion::of(deployment).expect("it is over"))
     }
 
     fn commits(commit: &str) -> Commits {
