@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{parse::strangers, quote::word, scripts::script};
+use super::{parse::strangers, quote::assign, scripts::script};
 use crate::model::{budget::Budget, digest::Digest, name::FleetName, outcome::Cause, paths, seal::Key, text};
 
 /// Longer than any package installation that ends well; systemd then stops and undoes the phase.
@@ -130,7 +130,7 @@ fn failed_by(rest: &str) -> (Cause, &str) {
 }
 
 impl Trail {
-    /// Reads what [`TRAIL`] prints.
+    /// Reads what `scripts/trail.sh` prints.
     pub(super) fn parse(output: &str) -> Option<Self> {
         let mut lines = output.lines();
         let (state, newest_phase) = lines.next()?.split_once(' ')?;
@@ -175,140 +175,27 @@ impl PhaseWork {
     /// Unpacks the archive on standard input, starts the unit, and prints the events until it has ended.
     /// A phase that was begun already, by a call whose answer was lost, is only listened to.
     pub(super) fn launch(&self, unit: &str) -> String {
-        let stop = format!("/bin/sh {}/stop.sh", self.directory());
-        let start = format!("{}/apply.sh", self.directory());
-        format!(
-            "set -e\nexec 2>&1\nunit={unit}\ndeployment={deployment}\nphase={phase}\nevents={events}\n\
-             if [ ! -e \"$events\" ]; then\n\
-             {UNPACK}\n\
-             {way_in}way_in\nprintf '%s' \"$way\" >\"$deployment/$phase/way-in\" || full\n\
-             {run}fi\n{drop_ins}{follow}",
-            unit = word(unit),
-            deployment = word(&self.deployment()),
-            phase = self.phase,
-            events = word(&self.events()),
-            way_in = script!("way_in.sh"),
-            run = run_unit(&start, "", Some(&stop)),
-            drop_ins = script!("drop_ins.sh"),
-            follow = FOLLOW,
-        )
+        let phase = self.phase.to_string();
+        let (deployment, events) = (self.deployment(), self.events());
+        let variables = [
+            ("unit", unit),
+            ("deployment", deployment.as_str()),
+            ("phase", phase.as_str()),
+            ("events", events.as_str()),
+        ];
+        variables.map(|(name, value)| assign(name, value)).concat()
+            + &transient()
+            + &script!("drop_ins.sh")
+            + &script!("way_in.sh")
+            + &script!("launch.sh")
+            + &script!("follow.sh")
     }
 }
 
-/// What changes how programs read their arguments or print; a host may set it for all services.
-const UNSET: &str = "POSIXLY_CORRECT BLOCK_SIZE BLOCKSIZE DF_BLOCK_SIZE DU_BLOCK_SIZE QUOTING_STYLE TIME_STYLE TAR_OPTIONS GREP_OPTIONS";
-
-/// Starts a script as the transient unit `$unit`, whose name excludes a second one. A unit that is ending,
-/// or undoing itself, is waited for. Exit status 75 (EX_TEMPFAIL): one runs.
-pub(super) fn run_unit(script: &str, arguments: &str, stop: Option<&str>) -> String {
-    let stop = stop.map(|stop| format!("-p ExecStopPost={} ", word(stop))).unwrap_or_default();
-    format!(
-        "tries=0\n\
-         until systemd-run --quiet --collect --unit=\"$unit\" -p Type=exec -p RuntimeMaxSec={limit} \
-         -p TimeoutStopSec=300 -p UnsetEnvironment='{UNSET}' {stop}-- /bin/sh {script} {arguments}; do\n  \
-           case $(systemctl show --value -p ActiveState \"$unit\") in\n  \
-           active | activating | reloading) exit 75 ;;\n  \
-           deactivating) ;;\n  \
-           *) tries=$((tries + 1)); [ \"$tries\" -lt 20 ] || exit 1 ;;\n  \
-           esac\n  \
-           sleep 0.05\n\
-         done\n",
-        limit = PHASE_LIMIT.as_secs(),
-        script = word(script),
-    )
+/// What runs a script as a unit on a host, and says whether it runs.
+pub(super) fn transient() -> String {
+    assign("limit", &PHASE_LIMIT.as_secs().to_string()) + &script!("transient.sh")
 }
-
-/// Undoing needs room, and so does telling of it. A megabyte and a few files are set aside for that before anything
-/// changes (`undo.sh` gives them back), so on a disk that is full nothing is begun. An earlier phase is undone by
-/// `undo.sh` too: it is replaced as a whole.
-const UNPACK: &str = r#"mkdir -p "$deployment" || { df -i -- "${deployment%/*}"; exit 1; }
-chmod 0700 "$deployment"
-full() {
-  rm -rf "$deployment/reserve" "$deployment/reserved-files"
-  echo "on the disk of $deployment are free:$(df -h --output=avail -- "$deployment" | tail -n 1), and inodes:$(df --output=iavail -- "$deployment" | tail -n 1); a megabyte and 32 inodes are needed"
-  exit 1
-}
-files() {
-  mkdir -p "$deployment/reserved-files" || return 1
-  set --
-  while [ $# -lt 32 ]; do set -- "$@" "$deployment/reserved-files/$#"; done
-  touch -- "$@" 2>/dev/null
-}
-[ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && files; } || full
-tar -x -C "$deployment" && sync "$deployment/reserve" "$deployment/$phase/undo.sh" &&
-  mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full"#;
-
-/// Prints an events file as it grows, to its `end`. A unit that is gone without one was cut off: the host
-/// went down under it, or somebody killed what systemd runs after it. Empty lines tell that the host is there, every two
-/// seconds of silence. Each pause of the shell's own would be a program, on a host that has something better to do: `tail`
-/// waits for the file to grow, and only wakes whoever reads it; a clock wakes it, too.
-/// One that ended without any was kept from writing them, as a drop-in for all services does that hardens them.
-const FOLLOW: &str = r#"runs() { case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) ;; *) false ;; esac; }
-tries=0
-until [ -e "$events" ]; do
-  tries=$((tries + 1))
-  if [ "$tries" = 100 ]; then
-    tries=0
-    echo
-    if ! runs && [ ! -e "$events" ]; then
-      drop_ins_on_disk "$unit"
-      found=$(printf '%s' "$found" | sed 1d | tr '\n' ' ')
-      printf 'failed\tbegin\thost\t%s cannot write to %s on this host%s\nend\thindered\t-\n' "$unit" "$deployment" \
-        "${found:+; systemd adds to it what evenkeel did not write: ${found% } (a plan tells what exempts it)}"
-      exit 0
-    fi
-  fi
-  sleep 0.02
-done
-{
-  while sleep 0.5; do echo; done &
-  exec sh -c 'echo "by $$ $1"; exec tail -n +1 -f -- "$2"' sh "$!" "$events"
-} 2>/dev/null | {
-  by='' quiet=0
-  woken() { read -r line || sleep 0.5; case $line in 'by '*) by=${line#by } ;; esac; }
-  while :; do
-    if IFS= read -r line <&4; then
-      quiet=0
-    else
-      # An empty line is the clock's.
-      woken
-      [ ! "$line" ] || continue
-      quiet=$((quiet + 1))
-      [ "$quiet" -ge 4 ] || continue
-      quiet=0
-      echo
-      if runs; then continue; fi
-      IFS= read -r line <&4 || line='end	cut-off	-'
-    fi
-    printf '%s\n' "$line"
-    case $line in end*) break ;; esac
-  done 4<"$events"
-  while [ ! "$by" ]; do woken; done
-  kill $by 2>/dev/null || :
-}
-"#;
-
-/// What became of the deployment in `$deployment`: `STATE NEWEST_PHASE`, and the last line of a step that failed.
-pub(super) const TRAIL: &str = r#"newest=0
-begun=
-for phase in $(ls -1 "$deployment" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -n); do
-  [ -e "$deployment/$phase/journal" ] && newest=$phase && begun=yes
-done
-running=no
-case $(systemctl show --value -p ActiveState "$unit") in active | activating | deactivating | reloading) running=yes ;; esac
-if [ $running = yes ]; then state=running
-elif [ -z "$begun" ]; then state=nothing
-elif [ -e "$deployment/undone" ]; then state=undone
-elif [ -e "$deployment/undoing" ]; then state=broken
-elif [ -e "$deployment/finished" ]; then state=finished
-elif tail -n 1 "$deployment/$newest/events" 2>/dev/null | grep -q '^end	success	'; then state=between
-else state=broken
-fi
-echo "$state $newest"
-# A step that a host's end took with it is no failure of the step: nothing is said then of how the phase ended.
-if grep -qs '^end	' "$deployment/$newest/events"; then cat "$deployment"/*/events | grep '^failed	' | tail -n 1; fi
-true
-"#;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     Checkup, Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
-    apply::{PHASE_LIMIT, TRAIL, Trail, run_unit},
+    apply::{PHASE_LIMIT, Trail, transient},
     apply_script, health,
     jump::Jumps,
     opening::Stage,
@@ -185,35 +185,12 @@ impl SshHost {
         Err(HostError::Status { doing, status: answer.status, output: text::of_host(output.trim()) })
     }
 
-    /// Undoes a phase, or all where it is empty; `argument` is for the script. Empty lines tell that the host is there.
-    async fn put_back(
-        &self,
-        fleet: &FleetName,
-        deployment: &str,
-        phase: &str,
-        argument: &str,
-    ) -> Result<(), HostError> {
-        let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
-        let script = format!(
-            "unit={unit}\ndeployment={directory}\nphase={phase}\n\
-             [ -e \"$deployment/undo.sh\" ] || exit 0\n\
-             runs() {{ case $(systemctl show --value -p ActiveState \"$unit\") in active | activating | deactivating) ;; *) false ;; esac; }}\n\
-             while runs; do echo; sleep 0.02; done\n\
-             whole() {{ [ -e \"$1/undone\" ] && [ ! -e \"$1/not-running\" ]; }}\n\
-             [ -e \"$deployment/undone\" ] && ! ls \"$deployment\"/*/not-running >/dev/null 2>&1 && exit 0\n\
-             [ -z \"$phase\" ] || [ -e \"$deployment/$phase/journal\" ] || exit 0\n\
-             set -e\n{run}while runs; do echo; sleep 0.02; done\n\
-             [ {argument} != open ] || [ -e \"$deployment/undoing\" ] || exit 0\n\
-             for phase in ${{phase:-$(ls -1 \"$deployment\" | grep -x '[0-9][0-9]*')}}; do\n  \
-               [ ! -e \"$deployment/$phase/journal\" ] || whole \"$deployment/$phase\" || {{\n    \
-                 said=$(sed -n 's/^undo-failed\t\\([^\t]*\\)\t/\\1: /p' \"$deployment/$phase/events\" | sort -u | tail -n 5 | tr '\\036' ' ')\n    \
-                 [ \"$said\" ] || said=\"no reason is in $deployment/$phase/events: a full disk or a killed script; see journalctl -u $unit there, then: sudo sh $deployment/undo.sh\"\n    \
-                 printf '%s\\n' \"$said\"\n    exit 1\n  }}\n\
-             done",
-            unit = word(&paths::apply_unit(fleet)),
-            directory = word(&directory),
-            run = run_unit(&format!("{directory}/undo.sh"), argument, None),
-        );
+    /// Undoes a phase, or all where it is empty; `goal` is for the script. Empty lines tell that the host is there.
+    async fn put_back(&self, fleet: &FleetName, deployment: &str, phase: &str, goal: &str) -> Result<(), HostError> {
+        let (unit, directory) = (paths::apply_unit(fleet), format!("{}/deployments/{deployment}", paths::base(fleet)));
+        let variables = [("unit", unit.as_str()), ("deployment", &directory), ("phase", phase), ("goal", goal)];
+        let script =
+            variables.map(|(name, value)| assign(name, value)).concat() + &transient() + &script!("put_back.sh");
         self.must(UNDOING, &script, b"", PHASE_LIMIT + PROBE_LIMIT).await.map(|_| ())
     }
 
@@ -350,7 +327,7 @@ impl Host for SshHost {
 
     async fn undo(&self, fleet: &FleetName, deployment: &str, phase: Option<u32>) -> Result<(), HostError> {
         let phase = phase.map(|phase| phase.to_string()).unwrap_or_default();
-        self.put_back(fleet, deployment, &phase, "$phase").await
+        self.put_back(fleet, deployment, &phase, &phase).await
     }
 
     async fn heal(&self, fleet: &FleetName, deployment: &str) -> Result<(), HostError> {
@@ -360,7 +337,10 @@ impl Host for SshHost {
     async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<Trail, HostError> {
         let doing = "asking what became of a deployment";
         let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
-        let script = assign("unit", &paths::apply_unit(fleet)) + &assign("deployment", &directory) + TRAIL;
+        let script = assign("unit", &paths::apply_unit(fleet))
+            + &assign("deployment", &directory)
+            + &transient()
+            + &script!("trail.sh");
         let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
         let output = String::from_utf8_lossy(&answer.output);
         Trail::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })

@@ -164,6 +164,18 @@ fn what_keeps_a_host_reachable_is_replaced_by_nobody() {
 }
 
 #[test]
+fn what_a_site_replaces_is_held_against_the_same_grants() {
+    let site = |unit: &str| format!("{SITE}replaces: [{unit}]\n");
+    let said = |allow: &str, unit: &str| said(&[("fleet.yaml", &allowing(allow)), ("sites/s.yaml", &site(unit))]);
+    assert_eq!(said("", "apache2.service"), NOTHING);
+    assert_eq!(said("replaces: [apache2.service]", "apache2.service"), NOTHING);
+    assert_eq!(said("replaces: [sophia-*]", "apache2.service"), ["not-granted fleet/sites/s.yaml:4"]);
+    for unit in ["ssh.service", "nginx.service", "systemd-networkd.service"] {
+        assert_eq!(said("replaces: [\"*\"]", unit), ["kept-unit fleet/sites/s.yaml:4"], "{unit}");
+    }
+}
+
+#[test]
 fn an_overlay_is_no_way_around_a_grant() {
     let python = "python: {requirements: r.txt, netrc: /etc/shadow}";
     let overlays = [

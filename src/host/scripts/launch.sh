@@ -1,0 +1,35 @@
+# Unpacks a phase from standard input, and has systemd run it. Set before: deployment and phase (its folder, and its
+# number there), events (its file), unit, limit. After transient.sh, drop_ins.sh and way_in.sh; follow.sh comes after it.
+# A phase that was begun already, by a call whose answer was lost, is only followed.
+# shellcheck disable=SC2154 # variables that are set before
+set -e
+exec 2>&1
+
+# Undoing needs room, and so does telling of it. A megabyte and a few files are set aside for that before anything
+# changes (`undo.sh` gives them back), so on a disk that is full nothing is begun.
+full() {
+  rm -rf "$deployment/reserve" "$deployment/reserved-files"
+  echo "on the disk of $deployment are free:$(df -h --output=avail -- "$deployment" | tail -n 1), and inodes:$(df --output=iavail -- "$deployment" | tail -n 1); a megabyte and 32 inodes are needed"
+  exit 1
+}
+files() {
+  mkdir -p "$deployment/reserved-files" || return 1
+  set --
+  while [ $# -lt 32 ]; do set -- "$@" "$deployment/reserved-files/$#"; done
+  touch -- "$@" 2>/dev/null
+}
+# An earlier phase is undone by `undo.sh`, too: it is replaced as a whole.
+unpack() {
+  mkdir -p "$deployment" || { df -i -- "${deployment%/*}"; exit 1; }
+  chmod 0700 "$deployment"
+  [ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && files; } || full
+  # shellcheck disable=SC2015 # in each case
+  tar -x -C "$deployment" && sync "$deployment/reserve" "$deployment/$phase/undo.sh" &&
+    mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full
+  way_in
+  printf '%s' "$way" >"$deployment/$phase/way-in" || full
+}
+if [ ! -e "$events" ]; then
+  unpack
+  run_as_unit "/bin/sh $deployment/$phase/stop.sh" "$deployment/$phase/apply.sh"
+fi
