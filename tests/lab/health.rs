@@ -144,9 +144,13 @@ pub fn what_cannot_start_any_more_is_drift_that_names_who_has_its_port(world: &W
     let told: [&str; 4] = [&unit, &holder, &format!("`/usr/bin/python3 -m http.server {port}`"), "with status 1"];
     assert!(told.iter().all(|words| drift.contains(*words)), "{drift}");
     assert_is("the steps", fleet.plan().changes(), Vec::<String>::new());
+    // For the moment in which it is started again it is as declared, and never healthy.
     for _ in 0..3 {
-        let status = of_first(&fleet);
-        assert!(status["health"] != "healthy" && status["sync"] == "out-of-sync", "{status}");
+        wait_for("it to be out of sync", || {
+            let status = of_first(&fleet);
+            assert!(status["health"] != "healthy", "{status}");
+            (status["sync"] == "out-of-sync").then_some(())
+        });
     }
     // As the hint says.
     fleet.service("alpha", port, &["h1"], &format!("replaces: [{old}]\nhealth: {{http: /}}"));

@@ -35,7 +35,8 @@ pub(super) fn units(
     };
     let mut units: BTreeMap<String, Seen<LiveUnit>> = BTreeMap::new();
     for name in &with_file {
-        let block = blocks.next().ok_or_else(|| format!("systemctl answered nothing of {name}"))?;
+        let block = blocks.next().filter(|block| !block.is_empty());
+        let block = block.ok_or_else(|| format!("systemctl answered nothing of {name}"))?;
         units.insert((*name).to_owned(), of(name, &block));
     }
     for block in blocks {
@@ -111,6 +112,12 @@ mod tests {
 
     fn block(name: &str, state: &str) -> String {
         format!("MainPID=7\nId={name}\nLoadState=loaded\nActiveState={state}\n")
+    }
+
+    #[test]
+    fn an_answer_that_names_no_unit_is_none() {
+        let why = seen(&[("units", " a.service"), ("states", "perhaps\n\n\n")]).expect_err("it is not understood");
+        assert_eq!(why, "systemctl answered nothing of a.service");
     }
 
     #[test]

@@ -24,9 +24,11 @@ if [ "$units" ]; then
   section units "$with_file"
   section units-without-file "$without_file"
   asks systemctl
-  states=$(systemctl show --all -p Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result \
-    -p ExecMainStatus,FragmentPath,DropInPaths,NeedDaemonReload -- $with_file $patterns 2>&1) && known=yes || known=
-  if [ "$known" ]; then
+  show_units() {
+    systemctl show --all -p Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result \
+      -p ExecMainStatus,FragmentPath,DropInPaths,NeedDaemonReload -- $with_file $patterns
+  }
+  if states=$(show_units 2>/dev/null); then
     section states "$states"
     set -- $with_file
     # Of what systemd had to start again, since when it runs. Either of the two may come first.
@@ -69,7 +71,7 @@ if [ "$units" ]; then
       section ages "$uptime$ages"
     fi
   else
-    section '?states' "$states"
+    section '?states' "$(show_units 2>&1)"
   fi
 fi
 
