@@ -42,6 +42,36 @@ pub fn the_packaged_unit_deploys_and_repairs_from_its_sandbox(world: &World) {
     assert_is("its warnings", warnings.as_str(), "");
     assert_is("how often it was restarted", h1.unit("evenkeel", "NRestarts").as_str(), "0");
     assert_is("what the webhook's door answers", h1.run("curl -s http://127.0.0.1:8089/healthz").as_str(), "ok");
+    let answer = proposal_read_in_the_sandbox(&fleet, h1);
+    assert!(answer.contains("Prepared") && answer.contains("alpha"), "{answer}");
+}
+
+/// What the process answers that the daemon starts for a proposal: with the unit's sandbox, and as its user.
+fn proposal_read_in_the_sandbox(fleet: &Fleet<'_>, host: &Host) -> String {
+    let commit = fleet.git(&["rev-parse", "HEAD"]);
+    let state = "/var/lib/evenkeel-controller";
+    let question = serde_json::json!({ "Read": {
+        "mirror": format!("{state}/config.git"), "url": format!("{state}/config.git"), "state": state,
+        "builds": null, "overrides": null, "folder": "fleet", "base": commit.trim(), "head": commit.trim(),
+        "environments": [{ "name": "test", "default": null, "environment": null, "sources": {}, "origins": [], "recorded": {} }],
+    } });
+    let question = question.to_string().into_bytes();
+    let asked = [&(question.len() as u64).to_be_bytes(), &question[..]].concat();
+    let (_, sandbox) = UNIT.split_once("# It needs the network").expect("the sandbox comes last");
+    let (sandbox, _) = sandbox.split_once("[Install]").expect("before the last section");
+    let properties = sandbox.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
+    let properties: String = properties.map(|line| format!("-p '{line}' ")).collect();
+    let output = host.output(
+        &format!(
+            "systemd-run --quiet --pipe --wait --collect -p User=evenkeel -p DynamicUser=yes \
+             -p StateDirectory=evenkeel-controller -p UMask=0077 {properties} \
+             -- /usr/local/bin/evenkeel internal-read-proposal 1073741824 60"
+        ),
+        &asked,
+    );
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The program, its unit and credentials, and the config repository: in the daemon's state, for there it is
