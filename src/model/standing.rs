@@ -201,9 +201,12 @@ impl Standing {
                 self.quarantine.retain(|quarantined| quarantined.commits != *commits);
                 self.good = Some(live);
                 self.partial = None;
-                self.rewind_to = None;
-                // Something newer is live: what it was pinned instead of is past.
-                self.pin = self.pin.filter(|pin| pin.commits == deployment.commits);
+                // What was asked for while drift was repaired is to come yet.
+                if deployment.kind == Kind::Change {
+                    self.rewind_to = None;
+                    // Something newer is live: what it was pinned instead of is past.
+                    self.pin = self.pin.filter(|pin| pin.commits == deployment.commits);
+                }
             }
             // Who leaves instances out by choice tries something there: nobody asked for it to go on elsewhere.
             Some(Outcome::Partial)
@@ -290,21 +293,43 @@ mod tests {
 
     use super::*;
 
+    /// That `commit` was deployed, with these fields of the record more.
+    fn conclusion(commit: &str, more: serde_json::Value) -> Conclusion {
+        let mut record = json!({
+            "version": 1, "environment": "test", "generation": 2, "kind": "change", "commits": commits(commit),
+            "plan_digest": Digest::of("a plan"), "triggered_by": "ada", "controller": "a laptop",
+            "started": "2026-11-21T13:14:05Z", "outcome": "applied",
+            "summary": super::super::plan::Summary::default(), "changes": [], "unreached": {},
+        });
+        let (Some(fields), serde_json::Value::Object(more)) = (record.as_object_mut(), more) else {
+            panic!("{record}")
+        };
+        fields.extend(more);
+        let deployment = serde_json::from_value(record).expect("a deployment");
+        Conclusion::of(deployment).expect("it is over")
+    }
+
+    fn good(commit: &str) -> Standing {
+        let good = Good { commits: commits(commit), generation: 1, desired: None, builds: Default::default() };
+        Standing { good: Some(good), ..Standing::default() }
+    }
+
     /// As it is after `b` was deployed, where `a` was good, to all instances but these.
     fn after(unreached: &[&str], left_out: &[&str]) -> Standing {
         let all = unreached.iter().chain(left_out);
         let unreached: serde_json::Map<_, _> = all.map(|name| ((*name).to_owned(), json!("a reason"))).collect();
-        let deployment = json!({
-            "version": 1, "environment": "test", "generation": 2, "kind": "change", "commits": commits("b"),
-            "plan_digest": Digest::of("a plan"), "triggered_by": "ada", "controller": "a laptop",
-            "started": "2026-11-21T13:14:05Z", "outcome": "partial",
-            "summary": super::super::plan::Summary::default(), "changes": [],
-            "unreached": unreached, "left_out": left_out,
-        });
-        let good = Good { commits: commits("a"), generation: 1, desired: None, builds: Default::default() };
-        let before = Standing { good: Some(good), ..Standing::default() };
-        let deployment = serde_json::from_value(deployment).expect("a deployment");
-        before.concluded(&Conclusion::of(deployment).expect("it is over"))
+        let partial = json!({ "outcome": "partial", "unreached": unreached, "left_out": left_out });
+        good("a").concluded(&conclusion("b", partial))
+    }
+
+    #[test]
+    fn what_is_asked_for_while_drift_is_repaired_is_still_to_come() {
+        let pin = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".to_owned() };
+        let asked = || Standing { rewind_to: Some(commits("a")), pin: Some(pin.clone()), ..good("b") };
+        let repaired = asked().concluded(&conclusion("b", json!({ "kind": "drift-repair" })));
+        assert_eq!((repaired.rewind_to, repaired.pin), (Some(commits("a")), Some(pin.clone())));
+        let deployed = asked().concluded(&conclusion("c", json!({})));
+        assert_eq!((deployed.rewind_to, deployed.pin), (None, None), "something newer is live");
     }
 
     fn commits(commit: &str) -> Commits {
