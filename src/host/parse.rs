@@ -30,7 +30,7 @@ use crate::model::{
     text,
 };
 
-const UNASKED: &str = "nobody asked who listens";
+const UNASKED: &str = "evenkeel did not ask who listens";
 
 /// The sections of an answer by name.
 struct Sections {

@@ -22,7 +22,7 @@ pub(super) enum Asked {
     Deaf,
 }
 
-/// Of whom it is asked how it runs, and who has its port.
+/// A replica, as the host is asked about its unit and the holder of its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Replica {
     unit: String,

@@ -33,7 +33,7 @@ stands_for() { # NAME PATTERN...
   done
   return 1
 }
-# A unit that ran before evenkeel. Some name on this host, an alias, may be that of one without which nobody gets in:
+# Stops a unit that ran before evenkeel. An alias on this host may name a unit that the host needs to stay reachable:
 # one of the kept units, or one that this deployment came in by (`way-in`, written where the phase was begun).
 stop_foreign() {
   names=$(systemctl show --value -p Id -p Names -- "$1" | tr '[:upper:]' '[:lower:]')
