@@ -325,7 +325,7 @@ impl Stage {
     }
 
     fn view(&self) -> Option<report::status::StatusView> {
-        let status = self.reconciler.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let status = self.reconciler.status.lock();
         status.get(&self.environment).cloned()
     }
 

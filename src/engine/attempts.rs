@@ -8,14 +8,15 @@ use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use chrono::Utc;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{pass::timestamp, reconcile::lock};
+use super::pass::timestamp;
 use crate::model::{name::EnvironmentName, plan::Commits};
 
 /// So often the process may die of the same commits before they are blamed: once may be anything.
@@ -109,7 +110,7 @@ impl Attempts {
 
     /// Why these commits are not prepared any more; none where they may be.
     pub fn condemned(&self, environment: Option<&EnvironmentName>, commits: &Commits) -> Option<Condemned> {
-        let entries = lock(&self.entries);
+        let entries = self.entries.lock();
         let entry = entries.iter().find(|entry| entry.is(environment, commits) && entry.is_condemned())?;
         let (deaths, since) = (entry.deaths, &entry.since);
         let why =
@@ -137,7 +138,7 @@ impl Attempts {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Entry>)) {
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         change(&mut entries);
         let Some(place) = &self.place else { return };
         if let Err(error) = write(place, &entries) {

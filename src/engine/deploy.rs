@@ -3,12 +3,10 @@
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
 //! undoes the deployment everywhere (`undo.rs`). Never does: deciding what a step is; it matches on steps.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
@@ -16,7 +14,6 @@ use super::{
     halt::Halting,
     health::{NotHealthy, Started, await_healthy},
     look::Hosts,
-    reconcile::lock,
     stage::Stage,
     undo::{Undo, Undone},
 };
@@ -396,7 +393,7 @@ impl Current {
             Some(step) => format!("{} {}", step.action.verb(), step.action.subject()),
             None => id.to_owned(),
         };
-        let mut current = lock(&self.0);
+        let mut current = self.0.lock();
         *current = match event {
             StepEvent::Started(id) => (name(id), Instant::now()),
             // Since it began.
@@ -407,7 +404,7 @@ impl Current {
     }
 
     fn now(&self) -> Option<(String, Instant)> {
-        Some(lock(&self.0).clone())
+        Some(self.0.lock().clone())
     }
 }
 

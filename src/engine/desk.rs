@@ -236,7 +236,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     }
 
     fn only_environment(&self) -> Result<EnvironmentName, DeskError> {
-        let known: Vec<EnvironmentName> = super::reconcile::lock(&self.status).keys().cloned().collect();
+        let known: Vec<EnvironmentName> = self.status.lock().keys().cloned().collect();
         match &known[..] {
             [only] => Ok(only.clone()),
             all => Err(DeskError::Which(list(all.iter().map(EnvironmentName::as_str)))),

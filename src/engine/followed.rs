@@ -3,12 +3,10 @@
 //! Keeps true: nobody moves an environment to a branch that holds what he wrote, nor lists himself, without a merge to
 //! the default branch; where its newest commit cannot be read, the newest one that can says so.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::reconcile::lock;
+use parking_lot::Mutex;
+
 use crate::{
     declare,
     git::{Fetched, GitError, Repository},
@@ -42,7 +40,7 @@ impl Followed {
 
     /// What was fetched is seen: a branch that is pushed by force before anybody reads a history held it all the same.
     pub fn see(&self, repository: &Repository, fetched: &Fetched) -> Result<(), GitError> {
-        if lock(&self.seen).as_ref() == Some(&fetched.branches) {
+        if self.seen.lock().as_ref() == Some(&fetched.branches) {
             return Ok(());
         }
         for environment in self.now(repository)?.branches.keys() {
@@ -50,7 +48,7 @@ impl Followed {
                 Ok(self.rules(repository, default)?.branches.get(environment).cloned())
             })?;
         }
-        *lock(&self.seen) = Some(fetched.branches.clone());
+        *self.seen.lock() = Some(fetched.branches.clone());
         Ok(())
     }
 
@@ -64,7 +62,7 @@ impl Followed {
 
     /// The rules of this commit of the default branch.
     pub fn rules(&self, repository: &Repository, default: &str) -> Result<Arc<Rules>, GitError> {
-        if let Some((of, rules)) = &*lock(&self.known)
+        if let Some((of, rules)) = &*self.known.lock()
             && of == default
         {
             return Ok(rules.clone());
@@ -85,7 +83,7 @@ impl Followed {
             }
             next = repository.parent(&commit)?;
         }
-        *lock(&self.known) = Some((default.to_owned(), rules.clone()));
+        *self.known.lock() = Some((default.to_owned(), rules.clone()));
         Ok(rules)
     }
 }

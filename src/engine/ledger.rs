@@ -1,18 +1,14 @@
 //! The config repository as the engine uses it: what is declared comes from there, and what happened is
 //! written there. [`GitLedger`] is the real one; tests put one in memory in its place.
 
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::{followed::Followed, reconcile::lock};
+use super::followed::Followed;
 use crate::{
     git::{Fetched, GitError, Repository, Signer, Tip},
     model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree, writer::Unlisted},
@@ -315,7 +311,7 @@ impl Ledger for GitLedger {
     }
 
     fn remembers(&self, environment: &EnvironmentName, commit: &str) -> bool {
-        lock(&self.remembered).get(environment).is_some_and(|remembered| remembered == commit)
+        self.remembered.lock().get(environment).is_some_and(|remembered| remembered == commit)
     }
 
     async fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
@@ -324,7 +320,7 @@ impl Ledger for GitLedger {
         }
         let (name, id) = (environment.clone(), commit.to_owned());
         self.call(move |repository| repository.believe(&name, &id)).await?;
-        lock(&self.remembered).insert(environment.clone(), commit.to_owned());
+        self.remembered.lock().insert(environment.clone(), commit.to_owned());
         Ok(())
     }
 

@@ -1,11 +1,10 @@
 //! How long each part of a sync took, for the log.
 
-use std::{future::Future, sync::Mutex, time::Duration};
+use std::{future::Future, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
-
-use super::reconcile::lock;
 
 /// What a sync is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +33,7 @@ impl Parts {
 
     /// Counts a span as spent on the part.
     pub fn spend(&self, part: Part, span: Duration) {
-        lock(&self.spent)[part as usize] += span;
+        self.spent.lock()[part as usize] += span;
     }
 
     /// Awaits `future` as the part.
@@ -57,7 +56,7 @@ impl Parts {
     /// The sync has ended: its parts go to the log, in milliseconds.
     pub fn tell(&self) {
         let ms = |span: Duration| span.as_millis() as u64;
-        let [read_ms, probe_ms, plan_ms, apply_ms, record_ms] = lock(&self.spent).map(ms);
+        let [read_ms, probe_ms, plan_ms, apply_ms, record_ms] = self.spent.lock().map(ms);
         debug!(read_ms, probe_ms, plan_ms, apply_ms, record_ms, total_ms = ms(self.began.elapsed()), "sync ended");
     }
 }

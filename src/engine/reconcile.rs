@@ -7,12 +7,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rand::RngExt as _;
 use thiserror::Error;
 use tokio::{
@@ -179,7 +180,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// Runs until `stop`. `pokes` wake it. What runs on hosts then is left to them, and the next start
     /// goes on from there. When it is dropped, all that it does ends with it.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, mut pokes: mpsc::Receiver<()>) -> Result<(), LoopError> {
-        let Some(mut hurried) = lock(&self.hurried).take() else { return Err(LoopError::Twice) };
+        let Some(mut hurried) = self.hurried.lock().take() else { return Err(LoopError::Twice) };
         let began = Instant::now();
         let now = || began.elapsed().as_millis() as u64;
         let mut state = State::default();
@@ -213,7 +214,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             };
         }
         info!("stopping; what runs on hosts goes on there, and the next start takes it up");
-        lock(&self.halts).values().for_each(|halt| _ = halt.send_replace(Halt::Detach));
+        self.halts.lock().values().for_each(|halt| _ = halt.send_replace(Halt::Detach));
         let ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
             warn!("ended while something still ran; the next start looks at it again");
@@ -262,7 +263,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         };
         let failure = match wanted {
             Ok(wants) => {
-                *lock(&self.trouble) = None;
+                *self.trouble.lock() = None;
                 self.note_untold(&wants);
                 self.let_go(&self.roster);
                 self.note_what_waits(&wants.known).await;
@@ -271,8 +272,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             Err(failure) => failure,
         };
         let why = format!("{TROUBLE}{}", report::chain(&failure));
-        *lock(&self.trouble) = Some(why.clone());
-        if !lock(&self.status).is_empty() {
+        *self.trouble.lock() = Some(why.clone());
+        if !self.status.lock().is_empty() {
             return Err(failure);
         }
         let known = match self.ledger.last_fetched().await? {
@@ -293,7 +294,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// Ends the connections to what belongs to an environment that is declared no more.
     pub(super) fn let_go(&self, roster: &Roster<H>) {
-        let declared = lock(&self.declaration).as_ref().map(|(_, declaration)| declaration.clone());
+        let declared = self.declaration.lock().as_ref().map(|(_, declaration)| declaration.clone());
         if let Some(declaration) = declared {
             roster.only(&declaration.environments());
         }
@@ -317,8 +318,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     fn note_untold(&self, wants: &Wants) {
         let of = |(name, untold): (&EnvironmentName, &Untold)| (name.clone(), format!("{TROUBLE}{}", untold.why));
         let now: BTreeMap<_, _> = wants.untold.iter().map(of).collect();
-        let before = std::mem::replace(&mut *lock(&self.untold), now.clone());
-        let mut status = lock(&self.status);
+        let before = std::mem::replace(&mut *self.untold.lock(), now.clone());
+        let mut status = self.status.lock();
         for (name, why) in before {
             if let Some(view) = status.get_mut(&name) {
                 view.last_error.take_if(|error| *error == why);
@@ -336,7 +337,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// The number of the pass that the environment has now.
     pub(super) fn turn(&self, environment: &EnvironmentName) -> u64 {
-        let mut turns = lock(&self.turns);
+        let mut turns = self.turns.lock();
         let turn = turns.entry(environment.clone()).or_default();
         *turn += 1;
         *turn
@@ -345,13 +346,13 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// How what runs in the environment is told to stop; a new one for each deployment.
     pub(super) fn halting(&self, environment: &EnvironmentName) -> Halting {
         let (sender, receiver) = watch::channel(Halt::GoOn);
-        lock(&self.halts).insert(environment.clone(), sender);
+        self.halts.lock().insert(environment.clone(), sender);
         Halting::new(receiver)
     }
 
     /// Tells what runs in the environment to stop and to be undone. False where nothing runs.
     pub fn cancel(&self, environment: &EnvironmentName, by: &str, reason: &str) -> bool {
-        let halts = lock(&self.halts);
+        let halts = self.halts.lock();
         let Some(halt) = halts.get(environment).filter(|halt| halt.receiver_count() > 0) else { return false };
         halt.send_replace(Halt::Cancel { by: by.to_owned(), reason: reason.to_owned() });
         true
@@ -366,7 +367,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// What the history says of an environment.
     pub(super) async fn said(&self, environment: &EnvironmentName) -> Result<decide::Said, LedgerError> {
-        if let (false, Signing::NotListed(line)) = (self.policy.observe_only, &*lock(&self.signing)) {
+        if let (false, Signing::NotListed(line)) = (self.policy.observe_only, &*self.signing.lock()) {
             // What cannot be recorded is not begun.
             return Err(LedgerError::NoWriter { line: line.clone() });
         }
@@ -387,7 +388,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     /// Whether what is written counts, as the default branch says now; and in the log, once, what would be safer.
     async fn note_signing(&self) -> Result<(), LedgerError> {
         let signing = self.ledger.signing().await?;
-        let mut noted = lock(&self.signing);
+        let mut noted = self.signing.lock();
         if *noted != signing {
             signing.advice().iter().for_each(|advice| warn!("{advice}"));
             *noted = signing;
@@ -397,15 +398,15 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// What would make every history safer.
     pub(super) fn advice(&self) -> Vec<String> {
-        lock(&self.signing).advice()
+        self.signing.lock().advice()
     }
 
     /// Says what of a history does not count: in the log once, in the status as long as it is so.
     fn tell_of_refusals(&self, environment: &EnvironmentName, newest: &Newest) {
-        if let Some(view) = lock(&self.status).get_mut(environment) {
+        if let Some(view) = self.status.lock().get_mut(environment) {
             view.refused.clone_from(&newest.refusals);
         }
-        let mut refused = lock(&self.refused);
+        let mut refused = self.refused.lock();
         if refused.get(environment).is_none_or(|before| *before != newest.refusals) {
             for refusal in &newest.refusals {
                 warn!(%environment, "{}", report::refusal::line(environment, refusal));
@@ -415,13 +416,9 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     }
 
     fn note_trouble(&self) {
-        let trouble = lock(&self.trouble).clone();
-        for view in lock(&self.status).values_mut() {
+        let trouble = self.trouble.lock().clone();
+        for view in self.status.lock().values_mut() {
             (view.last_error, view.error_of) = (trouble.clone(), ErrorOf::Repository);
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

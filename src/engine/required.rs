@@ -7,10 +7,7 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
-use super::{
-    ledger::Ledger,
-    reconcile::{Reconciler, lock},
-};
+use super::{ledger::Ledger, reconcile::Reconciler};
 use crate::{
     decide::Checks,
     host::Host,
@@ -49,7 +46,7 @@ async fn missing<H: Host, L: Ledger>(
         warn!("checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file");
         return names.to_vec();
     };
-    let known = lock(&reconciler.green).get(commit).cloned().unwrap_or_default();
+    let known = reconciler.green.lock().get(commit).cloned().unwrap_or_default();
     if names.iter().all(|name| known.contains(name)) {
         return Vec::new();
     }
@@ -63,7 +60,7 @@ async fn missing<H: Host, L: Ledger>(
     let is_green = |name: &&String| matches!(conclusions.get(*name), Some(Conclusion::Success | Conclusion::Neutral));
     let green: BTreeSet<String> = names.iter().filter(is_green).cloned().collect();
     let missing = names.iter().filter(|name| !green.contains(*name)).cloned().collect();
-    let mut all = lock(&reconciler.green);
+    let mut all = reconciler.green.lock();
     if all.len() >= REMEMBERED {
         all.clear();
     }

@@ -8,11 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{
-    Prepared,
-    look::Hosts,
-    reconcile::{Reconciler, lock},
-};
+use super::{Prepared, look::Hosts, reconcile::Reconciler};
 use crate::{host::Host, plan::Observed, report};
 
 /// How long after one reading the next begins.
@@ -30,7 +26,7 @@ pub async fn where_due<H: Host, L>(
         let (Some(host), Some(Ok(_))) = (hosts.get(name), seen.get(name)) else { continue };
         let now = Instant::now();
         let due = {
-            let mut rereads = lock(&reconciler.rereads);
+            let mut rereads = reconciler.rereads.lock();
             let at = *rereads.entry(name.clone()).or_insert_with(|| now + EVERY.mul_f64((reconciler.jitter)()));
             let due = at <= now;
             if due {

@@ -4,10 +4,9 @@
 //! Keeps true: what an environment names no more is let go of, with its session and its root's shell, as soon as nothing
 //! is under way there.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use super::look::Hosts;
 use crate::{
@@ -51,13 +50,13 @@ impl<H> Roster<H> {
 
     /// Every connection is made anew, with the keys that there are then.
     pub fn forget(&self) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+        *self.kept.lock() = Kept::default();
     }
 
     /// The hosts of the fleet. One whose address, key or login has changed is made anew; one that the fleet's
     /// environment had before, and has no more, is let go of.
     pub fn hosts(&self, fleet: &Fleet) -> Hosts<H> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let Kept { hosts: known, jumps } = &mut *kept;
         let environment = &fleet.environment.name;
         let host = |(name, instance): (&InstanceName, &Instance)| {
@@ -76,7 +75,7 @@ impl<H> Roster<H> {
 
     /// Lets go of the hosts of all other environments.
     pub fn only(&self, environments: &[&EnvironmentName]) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         kept.hosts.retain(|_, known| environments.contains(&&known.environment));
     }
 }

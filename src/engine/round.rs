@@ -20,7 +20,7 @@ use super::{
     look::{self, Hosts},
     parts::{Part, Parts},
     pass::{self, Order, PassError, Refused},
-    reconcile::{Reconciler, lock},
+    reconcile::Reconciler,
     recover::Case,
     reread,
     round_error::RoundError,
@@ -98,7 +98,7 @@ pub async fn ask<H: Host, L: Ledger>(
     environment: &EnvironmentName,
     instance: &InstanceName,
 ) -> Result<(), String> {
-    let latest = lock(&reconciler.prepared).get(environment).and_then(|latest| latest.first().cloned());
+    let latest = reconciler.prepared.lock().get(environment).and_then(|latest| latest.first().cloned());
     let Some(prepared) = latest else { return Ok(()) };
     let hosts = reconciler.roster.hosts(&prepared.fleet);
     let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
@@ -348,7 +348,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                     conclusion.outcome(),
                     report::chain(&source)
                 );
-                let mut unrecorded = lock(&self.reconciler.unrecorded);
+                let mut unrecorded = self.reconciler.unrecorded.lock();
                 unrecorded.entry(self.environment.clone()).or_default().push(((*conclusion).clone(), prepared.clone()));
                 Ok(*conclusion)
             }
@@ -358,7 +358,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
 
     async fn record_what_is_due(&self) -> Result<(), RoundError> {
         loop {
-            let next = lock(&self.reconciler.unrecorded).get(self.environment).and_then(|due| due.first().cloned());
+            let next = self.reconciler.unrecorded.lock().get(self.environment).and_then(|due| due.first().cloned());
             let Some((deployment, prepared)) = next else { return Ok(()) };
             match pass::record(&self.reconciler.ledger, &deployment, &prepared).await {
                 Ok(()) => info!(deployment = deployment.generation, "its outcome is recorded now"),
@@ -366,7 +366,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                 Err(lost @ PassError::TakenOver { .. }) => self.tell_of_lost(&deployment, &lost).await?,
                 Err(error) => return Err(error.into()),
             }
-            if let Some(due) = lock(&self.reconciler.unrecorded).get_mut(self.environment) {
+            if let Some(due) = self.reconciler.unrecorded.lock().get_mut(self.environment) {
                 due.remove(0);
             }
         }
@@ -426,7 +426,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     /// fail which were good says nothing of the newer ones.
     async fn built(&self, plan: &Plan, newest: &Newest) -> Result<Arc<Prepared>, RoundError> {
         info!("building what is not built yet");
-        self.viewed(&mut lock(&self.reconciler.status));
+        self.viewed(&mut self.reconciler.status.lock());
         waiting::note(&self.reconciler.status, self.environment, waiting::for_builds(newest, &plan.commits));
         let building = Box::pin(self.reconciler.prepared_for(self.environment, &plan.commits, true));
         let building = waits::said("", || "the builds".to_owned(), building);
@@ -454,7 +454,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         view.waiting = waiting::behind(self.goal, &newest, &self.reconciler.seat, plan.has_changes());
         view.controller = Some(self.reconciler.seat.controller.clone());
         view.advice = self.reconciler.advice();
-        let mut status = lock(&self.reconciler.status);
+        let mut status = self.reconciler.status.lock();
         // It stands until this pass has ended.
         if let Some(before) = status.get(self.environment) {
             (view.last_error, view.error_of) = (before.last_error.clone(), before.error_of);
@@ -471,9 +471,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     fn note_error(&self, why: Option<String>) {
         let put_off =
             matches!(self.goal, Goal::Observe { why: Barred::Later, .. } | Goal::Repair { why: Barred::Later, .. });
-        let trouble = lock(&self.reconciler.trouble).clone();
-        let trouble = trouble.or_else(|| lock(&self.reconciler.untold).get(self.environment).cloned());
-        let mut status = lock(&self.reconciler.status);
+        let trouble = self.reconciler.trouble.lock().clone();
+        let trouble = trouble.or_else(|| self.reconciler.untold.lock().get(self.environment).cloned());
+        let mut status = self.reconciler.status.lock();
         let view = self.viewed(&mut status);
         let before = view.last_error.take().filter(|_| put_off && view.error_of == ErrorOf::Pass);
         let of_a_pass = why.or(before);

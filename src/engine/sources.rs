@@ -7,12 +7,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use chrono::Utc;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
     off::off,
     pass::timestamp,
     prepare::{declared, gathered},
-    reconcile::{Reconciler, lock},
+    reconcile::Reconciler,
     round::RECONCILER,
     round_error::RoundError,
 };
@@ -60,14 +61,14 @@ struct Asking {
 impl Asking {
     /// None where it is being asked already.
     fn begin(asked: &Asked, name: &str) -> Option<Self> {
-        let is_first = lock(asked).insert(name.to_owned());
+        let is_first = asked.lock().insert(name.to_owned());
         is_first.then(|| Self { asked: asked.clone(), name: name.to_owned() })
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        lock(&self.asked).remove(&self.name);
+        self.asked.lock().remove(&self.name);
     }
 }
 
@@ -123,7 +124,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         commits: &Commits,
         run_builds: bool,
     ) -> Result<Arc<Prepared>, RoundError> {
-        let known = lock(&self.prepared).get(environment).cloned().unwrap_or_default();
+        let known = self.prepared.lock().get(environment).cloned().unwrap_or_default();
         let known = known.into_iter().filter(|prepared| prepared.commits.agrees(commits));
         let newest = chronicle::newest(&self.ledger, environment).await?;
         let recorded = newest.builds();
@@ -164,7 +165,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             prepared
         };
         let prepared = Arc::new(off(prepare).await??);
-        let mut cache = lock(&self.prepared);
+        let mut cache = self.prepared.lock();
         let latest = cache.entry(environment.clone()).or_default();
         latest.retain(|known| known.commits != prepared.commits);
         latest.insert(0, prepared.clone());
@@ -213,7 +214,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         environment: &EnvironmentName,
         commits: &Commits,
     ) -> Result<Arc<BTreeMap<String, GitSource>>, RoundError> {
-        let known = lock(&self.moving).get(environment).cloned();
+        let known = self.moving.lock().get(environment).cloned();
         if let Some((_, moving)) = known.filter(|(of, _)| of.same_config(commits)) {
             return Ok(moving);
         }
@@ -229,7 +230,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             fleet.map(|(fleet, _)| release::moving(&fleet)).unwrap_or_default()
         };
         let moving = Arc::new(off(moving).await?);
-        lock(&self.moving).insert(environment.clone(), (commits.clone(), moving.clone()));
+        self.moving.lock().insert(environment.clone(), (commits.clone(), moving.clone()));
         Ok(moving)
     }
 }
@@ -258,7 +259,7 @@ mod tests {
     impl Fetcher for Slow {
         fn commit(&self, _: &GitSource) -> Result<String, FetchError> {
             self.is_asked.send(()).expect("the test listens");
-            lock(&self.may_answer).recv().expect("the test tells");
+            self.may_answer.lock().recv().expect("the test tells");
             Ok("c0ffee".to_owned())
         }
 
@@ -294,7 +295,7 @@ mod tests {
         assert_eq!(again, Err("it was asked before, and has not answered yet".to_owned()));
         assert!(hears.try_recv().is_err(), "it is asked twice at once");
         tells.send(()).expect("it listens");
-        while !lock(&asked).is_empty() {
+        while !asked.lock().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tells.send(()).expect("it listens");

@@ -5,13 +5,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use super::reconcile::lock;
 use crate::{
     host::{Host, HostError, Parcel, Patience, STAGE_LIMIT},
     model::{
@@ -106,7 +106,7 @@ impl<'a> Stage<'a> {
         compression: Compression,
     ) -> Result<Arc<Vec<u8>>, HostError> {
         let key = (release.digest, compression, paths.to_vec());
-        let cell = lock(&self.packed).entry(key).or_default().clone();
+        let cell = self.packed.lock().entry(key).or_default().clone();
         let pack = || async {
             let (of, paths) = (release.clone(), paths.to_vec());
             // Compressing takes its time; what else goes on must not wait for it.

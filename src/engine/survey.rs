@@ -1,12 +1,10 @@
 //! What `status` says of an environment: whether it is as declared, and healthy.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use super::{Prepared, bounded, chronicle::Newest, health::check_of, look::Hosts, pass::Seat};
 use crate::{
@@ -111,7 +109,7 @@ pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTree
 
 /// What is about to be changed is neither healthy nor sick until that is done.
 pub fn progressing(status: &Mutex<BTreeMap<EnvironmentName, StatusView>>, plan: &Plan) {
-    let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut status = status.lock();
     let Some(view) = status.get_mut(&plan.environment) else { return };
     view.health = Health::Progressing;
     view.sync = Sync::OutOfSync;

@@ -3,10 +3,9 @@
 //! Keeps true: only the controller that would deploy it says that it waits; what has failed, and what is live
 //! already, waits for nothing.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
 
 use super::{chronicle::Newest, pass::Seat};
 use crate::{
@@ -79,7 +78,7 @@ pub fn note(
     environment: &EnvironmentName,
     waiting: Option<Waiting>,
 ) {
-    let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut status = status.lock();
     let (Some(view), Some(waiting)) = (status.get_mut(environment), waiting) else { return };
     view.waiting = Some(waiting);
 }
@@ -235,11 +234,11 @@ mod tests {
         let status = Mutex::new(BTreeMap::from([(test.clone(), view.clone())]));
         note(&status, &test, None);
         note(&status, &other, waits("b", 2, "held"));
-        assert_eq!(*status.lock().expect("nobody panicked"), BTreeMap::from([(test.clone(), view)]));
+        assert_eq!(*status.lock(), BTreeMap::from([(test.clone(), view)]));
         for _ in 0..2 {
             note(&status, &test, waits("b", 2, "held"));
         }
-        let noted = status.lock().expect("nobody panicked")[&test].clone();
+        let noted = status.lock()[&test].clone();
         assert_eq!(noted.waiting, waits("b", 2, "held"));
     }
 }

@@ -5,12 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tracing::warn;
 
 use super::{
-    ledger::Ledger,
-    off::off,
-    prepare::PrepareError,
-    reconcile::{Reconciler, lock},
-    required,
-    round_error::RoundError,
+    ledger::Ledger, off::off, prepare::PrepareError, reconcile::Reconciler, required, round_error::RoundError,
 };
 use crate::{
     decide::Wanted,
@@ -96,7 +91,7 @@ async fn declaration<H: Host, L: Ledger>(
     reconciler: &Reconciler<H, L>,
     commit: &str,
 ) -> Result<Arc<Declaration>, RoundError> {
-    if let Some((of, declaration)) = &*lock(&reconciler.declaration)
+    if let Some((of, declaration)) = &*reconciler.declaration.lock()
         && of == commit
     {
         return Ok(declaration.clone());
@@ -117,7 +112,7 @@ async fn declaration<H: Host, L: Ledger>(
     let (declaration, findings) = off(read).await?;
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
     let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
-    *lock(&reconciler.declaration) = Some((commit.to_owned(), declaration.clone()));
+    *reconciler.declaration.lock() = Some((commit.to_owned(), declaration.clone()));
     Ok(declaration)
 }
 

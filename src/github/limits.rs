@@ -5,12 +5,10 @@
 //!
 //! <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::{
     StatusCode,
     header::{self, HeaderMap},
@@ -77,7 +75,7 @@ impl Gate {
     /// Waits until something may be sent. Where that is long, says how long.
     pub(super) async fn open(&self) -> Result<(), Duration> {
         loop {
-            let until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = *self.closed_until.lock();
             let Some(until) = until.filter(|until| *until > Instant::now()) else { return Ok(()) };
             let left = until - Instant::now();
             if left > self.pace.patience {
@@ -89,7 +87,7 @@ impl Gate {
 
     /// Nothing is sent for as long.
     pub(super) fn close(&self, pause: Duration) {
-        let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self.closed_until.lock();
         *closed = (*closed).max(Some(Instant::now() + pause));
     }
 

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -54,15 +54,11 @@ pub struct SshHost {
     jumps: Jumps,
     connection: Mutex<Option<Connection>>,
     /// Of the connection that is open, for what goes beside its shell.
-    session: std::sync::Mutex<Weak<Session>>,
+    session: parking_lot::Mutex<Weak<Session>>,
     proofs: ProofQueue,
     remembered: Mutex<Remembered>,
     /// What is waited for there, and since when.
-    waits_for: std::sync::Mutex<Option<(String, Instant)>>,
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    waits_for: parking_lot::Mutex<Option<(String, Instant)>>,
 }
 
 /// The session is shared with health checks, which go beside the shell.
@@ -102,16 +98,16 @@ impl SshHost {
         // Put back only once it has answered: an answer that comes late, or that nobody waits for any more,
         // would be taken for the next one's.
         let Some(mut connection) = slot.take() else { return Err(self.lost(doing, "not connected".to_owned())) };
-        let waits_for = |what: String| *lock(&self.waits_for) = Some((what, Instant::now()));
+        let waits_for = |what: String| *self.waits_for.lock() = Some((what, Instant::now()));
         waits_for(doing.to_owned());
         let asks = |what: &str| waits_for(format!("{doing}: {}", text::of_host(what)));
         let answer = connection.shell.run(script, input, limit, line, &asks);
         // Whoever applies or undoes says for what it waits, across connections that are cut.
         let answer = match doing {
             APPLYING | UNDOING => answer.await,
-            _ => waits::said_since(self.target.name(), || lock(&self.waits_for).clone(), answer).await,
+            _ => waits::said_since(self.target.name(), || self.waits_for.lock().clone(), answer).await,
         };
-        let asked = lock(&self.waits_for).take();
+        let asked = self.waits_for.lock().take();
         match answer {
             Ok(answer) => {
                 *slot = Some(connection);
@@ -136,8 +132,8 @@ impl SshHost {
             Some(connection) => Ok(connection),
             None => {
                 let (place, user) = (self.target.name(), self.target.user());
-                let waits_for = |what: String| *lock(&self.waits_for) = Some((what, Instant::now()));
-                let now = || lock(&self.waits_for).clone();
+                let waits_for = |what: String| *self.waits_for.lock() = Some((what, Instant::now()));
+                let now = || self.waits_for.lock().clone();
                 waits_for(format!("the login as {user}"));
                 let session = waits::said_since(place, now, Box::pin(ssh::connect(&self.target, &self.jumps))).await?;
                 waits_for(Stage::LoginShell.to_string());
@@ -149,7 +145,7 @@ impl SshHost {
                     OpeningError::Refused(why) => HostError::NoRoot { why },
                 })?;
                 let session = Arc::new(session);
-                *lock(&self.session) = Arc::downgrade(&session);
+                *self.session.lock() = Arc::downgrade(&session);
                 Ok(slot.insert(Connection { session, shell }))
             }
         }
@@ -219,7 +215,7 @@ impl SshHost {
     }
 
     async fn session(&self) -> Result<Arc<Session>, HostError> {
-        let open = lock(&self.session).upgrade().filter(|session| !session.is_closed());
+        let open = self.session.lock().upgrade().filter(|session| !session.is_closed());
         if let Some(session) = open {
             return Ok(session);
         }
@@ -230,7 +226,7 @@ impl SshHost {
 
 impl Host for SshHost {
     fn waits_for(&self) -> Option<String> {
-        lock(&self.waits_for).as_ref().map(|(what, _)| what.clone())
+        self.waits_for.lock().as_ref().map(|(what, _)| what.clone())
     }
 
     async fn probe(&self, question: &Question) -> Result<Observation, HostError> {

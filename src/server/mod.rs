@@ -8,13 +8,7 @@ mod room;
 pub mod systemd;
 pub mod webhook;
 
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -93,8 +87,8 @@ pub async fn serve<H: Host, L: Ledger>(
 }
 
 async fn get_status<H: Host, L: Ledger>(State(reconciler): State<Arc<Reconciler<H, L>>>) -> Json<Vec<StatusView>> {
-    let status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
-    let shut_out = reconciler.shut_out.lock().unwrap_or_else(PoisonError::into_inner);
+    let status = reconciler.status.lock();
+    let shut_out = reconciler.shut_out.lock();
     let with_it = |view: &StatusView| {
         let mut view = view.clone();
         view.notes.extend(shut_out.clone());

@@ -16,7 +16,7 @@ use super::{
     pauses::{self, Pauses},
 };
 use crate::{
-    engine::{chronicle, ledger::Ledger as _, reconcile::lock, rollback},
+    engine::{chronicle, ledger::Ledger as _, rollback},
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
     host::Host,
     model::{
@@ -219,7 +219,7 @@ impl<H: Host> PullRequests<H> {
     /// for GitHub shows the newest check of a name and no other.
     pub(super) async fn put_deploy_check(&self, environment: &EnvironmentName, check: Check) -> Result<(), PullError> {
         let check = {
-            let mut all = lock(&self.deploys);
+            let mut all = self.deploys.lock();
             let own = all.entry(environment.clone()).or_default();
             own.retain(|known| known.commit != check.commit);
             own.push_front(check.clone());
@@ -232,7 +232,7 @@ impl<H: Host> PullRequests<H> {
 
     /// What was told last of a commit's deployment to one environment.
     pub(super) fn deploy_check(&self, environment: &EnvironmentName, commit: &str) -> Option<Check> {
-        lock(&self.deploys).get(environment)?.iter().find(|known| known.commit == commit).cloned()
+        self.deploys.lock().get(environment)?.iter().find(|known| known.commit == commit).cloned()
     }
 
     /// Whether a process before this one has told of it to the end.
@@ -251,7 +251,7 @@ impl<H: Host> PullRequests<H> {
         let began = Instant::now();
         loop {
             let seen = {
-                let status = lock(&self.reconciler.status);
+                let status = self.reconciler.status.lock();
                 let view = status.get(&deployment.environment);
                 let view = view.filter(|view| {
                     let deployed = view.deployed.as_ref();

@@ -8,7 +8,6 @@ use tracing::{debug, error, info, warn};
 
 use super::{PullRequests, queue::State};
 use crate::{
-    engine::reconcile::lock,
     github::{GitHubError, event::InstallationEvent},
     host::Host,
     report,
@@ -49,12 +48,12 @@ impl<H: Host> PullRequests<H> {
     /// `status` says so, until it is otherwise.
     pub(super) fn is_shut_out(&self, error: &GitHubError) {
         if !error.may_pass() {
-            *lock(&self.reconciler.shut_out) = Some(format!("GitHub: {}", told_with_hint(error)));
+            *self.reconciler.shut_out.lock() = Some(format!("GitHub: {}", told_with_hint(error)));
         }
     }
 
     pub(super) fn is_let_in(&self) {
-        *lock(&self.reconciler.shut_out) = None;
+        *self.reconciler.shut_out.lock() = None;
     }
 }
 

@@ -22,10 +22,11 @@ mod trust;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::{
     sync::{OnceCell, mpsc, watch},

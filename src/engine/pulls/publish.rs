@@ -9,7 +9,7 @@ use chrono::{SecondsFormat, Utc};
 
 use super::{PullError, PullRequests, look::Plans, proposal::Pair, told::Told};
 use crate::{
-    engine::{Prepared, reconcile::lock},
+    engine::Prepared,
     git::{PLANS, Repository},
     github::Comment,
     host::Host,
@@ -89,13 +89,13 @@ impl<H: Host> PullRequests<H> {
 
     /// Whatever was said of it is said again, for somebody asked.
     pub(super) fn says_again(&self, number: u64) {
-        if let Some(said) = lock(&self.said).get_mut(&number) {
+        if let Some(said) = self.said.lock().get_mut(&number) {
             (said.body, said.checks) = (String::new(), Vec::new());
         }
     }
 
     fn is_said(&self, number: u64, timeless: &str) -> bool {
-        lock(&self.said).get(&number).is_some_and(|said| said.body == timeless)
+        self.said.lock().get(&number).is_some_and(|said| said.body == timeless)
     }
 
     /// Puts a plan that is too long where its comment says that it is.
@@ -114,7 +114,7 @@ impl<H: Host> PullRequests<H> {
         only_if_there: bool,
     ) -> Result<(), PullError> {
         let number = pull.number;
-        let said = lock(&self.said).get(&number).cloned().unwrap_or_default();
+        let said = self.said.lock().get(&number).cloned().unwrap_or_default();
         let (known, told) = match said.comment {
             Some(id) => (Some(id), said.told),
             None => {
@@ -127,7 +127,7 @@ impl<H: Host> PullRequests<H> {
             None if only_if_there => None,
             None => Some(self.github.create_comment(number, body).await?),
         };
-        let mut all = lock(&self.said);
+        let mut all = self.said.lock();
         let said = all.entry(number).or_default();
         // Of the same commit it is told since it was told first.
         said.told = match (told, &put) {
@@ -141,7 +141,7 @@ impl<H: Host> PullRequests<H> {
 
     /// The commit that our comment tells of.
     pub(super) async fn told(&self, number: u64) -> Result<Option<Told>, PullError> {
-        let known = lock(&self.said).get(&number).and_then(|said| said.told.clone());
+        let known = self.said.lock().get(&number).and_then(|said| said.told.clone());
         match known {
             Some(told) => Ok(Some(told)),
             None => Ok(self.find_comment(number).await?.as_ref().and_then(Told::by)),
@@ -157,12 +157,12 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn put_check(&self, number: u64, check: Check, timeless: Check) -> Result<(), PullError> {
-        let said = lock(&self.said).get(&number).is_some_and(|said| said.checks.contains(&timeless));
+        let said = self.said.lock().get(&number).is_some_and(|said| said.checks.contains(&timeless));
         if said {
             return Ok(());
         }
         self.github.put_check(&check).await?;
-        let mut all = lock(&self.said);
+        let mut all = self.said.lock();
         let checks = &mut all.entry(number).or_default().checks;
         checks.retain(|before| before.name != timeless.name);
         checks.push(timeless);

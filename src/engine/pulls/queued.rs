@@ -12,7 +12,6 @@ use tracing::{info, warn};
 
 use super::{PullError, PullRequests, pauses::Pauses};
 use crate::{
-    engine::reconcile::lock,
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
     host::Host,
     model::{name::EnvironmentName, pull::CheckState},
@@ -162,7 +161,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn tell_the_queue(&self, queue: &mut Queue) -> Result<(), PullError> {
-        let environments: Vec<EnvironmentName> = lock(&self.reconciler.status).keys().cloned().collect();
+        let environments: Vec<EnvironmentName> = self.reconciler.status.lock().keys().cloned().collect();
         let mut result = Ok(());
         for environment in environments {
             // That one cannot be told of keeps nobody from being told of the others.
@@ -185,7 +184,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     fn now(&self, environment: &EnvironmentName) -> Option<Now> {
-        let status = lock(&self.reconciler.status);
+        let status = self.reconciler.status.lock();
         let view = status.get(environment)?;
         Some(Now {
             waiting: view.waiting.clone(),

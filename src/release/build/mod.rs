@@ -21,9 +21,11 @@ mod work;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Instant,
 };
+
+use parking_lot::Mutex;
 
 pub use cgroup::{Cgroups, NoCgroup};
 pub use error::{BuildError, Fault};
@@ -132,7 +134,7 @@ impl Workshop {
 
     /// What was made earlier, else made now. Blocks for as long as the build may take.
     pub fn make(&self, job: Job<'_>) -> Result<Made, BuildError> {
-        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.building.lock();
         // Somebody may have waited for the same one.
         if let Some(made) = self.kept(&job.key) {
             return Ok(made);
