@@ -13,7 +13,7 @@ use std::{
 use chrono::Utc;
 use evenkeel::{
     declare::{self, Overrides},
-    engine::{Prepared, prepare},
+    engine::prepare::{Prepared, prepare},
     git,
     lab::Lab,
     model::plan::Commits,

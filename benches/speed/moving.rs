@@ -10,7 +10,10 @@ use std::{
 };
 
 use evenkeel::{
-    engine::{look::Hosts, roster::Roster, stage::Stage},
+    engine::{
+        execute::staging::Stage,
+        observe::{connections::Roster, probe::Hosts},
+    },
     host::{Host as _, Question, SshHost, Target},
     model::{
         digest::Digest,

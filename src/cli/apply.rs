@@ -8,16 +8,21 @@ use super::{
 };
 use crate::{
     engine::{
-        Prepared,
-        chronicle::{self, Newest},
-        halt::Halting,
-        heal::heal,
-        ledger::{GitLedger, Ledger as _, LedgerError, Signing},
-        look::{Hosts, observe, plan_from},
-        pass::{self, PassError, Seat},
-        recover::Case,
-        roster::Roster,
-        wanted,
+        controller::targets,
+        execute::{cancellation::Halting, cleanup::heal},
+        history::{
+            log::{self, Newest},
+            store::{GitLedger, Ledger as _, LedgerError, Signing},
+        },
+        observe::{
+            connections::Roster,
+            probe::{Hosts, observe, plan_from},
+        },
+        prepare::Prepared,
+        sync::{
+            deploy::{self, PassError, Seat},
+            recover::Case,
+        },
     },
     git::WorkTree,
     host::SshHost,
@@ -88,7 +93,7 @@ pub fn run(args: &Args) -> Exit {
             if let Some(refused) = error.failed_build(&asked_by()) {
                 common::block_on(async {
                     let ledger = place.ledger(&tree.fleet).await?;
-                    Ok(pass::record_refusal(&ledger, &plan, &Seat::of(&place.state), &refused).await?)
+                    Ok(deploy::record_refusal(&ledger, &plan, &Seat::of(&place.state), &refused).await?)
                 })?;
             }
             Err(error.into())
@@ -143,12 +148,12 @@ async fn deploy(
     }
     // Whoever reaches the hosts from here needs no branch for it; controllers that follow one do.
     ledger.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
-    let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
+    let good = log::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
     let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
     let hosts = roster.hosts(&prepared.fleet);
     let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
     apply.close_what_is_open().await?;
-    let on = chronicle::newest(&ledger, apply.environment()).await?;
+    let on = log::newest(&ledger, apply.environment()).await?;
     apply.permitted(&on).await?;
     let plan = apply.plan(&on).await?;
     if plan.needs_builds() && !plan.is_refused() {
@@ -177,14 +182,14 @@ impl Apply<'_> {
 
     /// A deployment that was cut off is ended before another begins.
     async fn close_what_is_open(&self) -> Result<(), Failure> {
-        let newest = chronicle::newest(self.ledger, self.environment()).await?;
+        let newest = log::newest(self.ledger, self.environment()).await?;
         let Some(intent) = newest.open() else { return Ok(()) };
         if intent.seat != self.seat.id && !self.args.take_over {
             let (environment, controller) = (self.environment().clone(), intent.controller.clone());
             return Err(PassError::UnderWay { environment, generation: intent.generation, controller }.into());
         }
         anstream::println!("Generation {} was left open by {}; ending it first.", intent.generation, intent.controller);
-        let Some(intent) = pass::claim(self.ledger, &newest, &self.seat).await? else { return Ok(()) };
+        let Some(intent) = deploy::claim(self.ledger, &newest, &self.seat).await? else { return Ok(()) };
         let case = Case {
             intent: &intent,
             prepared: self.prepared,
@@ -224,7 +229,7 @@ impl Apply<'_> {
         }
         let meant =
             self.args.allow_rewind || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
-        let rewinds = wanted::rewinds(self.ledger, standing, commits).await.map_err(|error| Failure::of(&error))?;
+        let rewinds = targets::rewinds(self.ledger, standing, commits).await.map_err(|error| Failure::of(&error))?;
         if on.doubt.is_some() && !meant {
             return refuse(
                 format!(
@@ -281,7 +286,7 @@ impl Apply<'_> {
         if !args.yes {
             confirm(plan)?;
         }
-        let order = pass::Order {
+        let order = deploy::Order {
             prepared: self.prepared,
             plan,
             hosts: self.hosts,
@@ -293,7 +298,7 @@ impl Apply<'_> {
             halt: &Halting::never(),
             watch: &watch,
         };
-        let deployment = pass::carry_out(&order).await?;
+        let deployment = deploy::carry_out(&order).await?;
         anstream::println!("{}", report::deployment::outcome(&deployment, common::style()));
         Ok(exit(plan, &deployment))
     }

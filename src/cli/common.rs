@@ -14,7 +14,10 @@ use rustix::fs::Mode;
 use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
-    engine::{Prepared, declared, gathered, overrides, prepare::PrepareError, roster::Roster},
+    engine::{
+        observe::connections::Roster,
+        prepare::{PrepareError, Prepared, declared, gathered, overrides},
+    },
     git::{self, WorkTree},
     host::{Namespace, SshHost, Target, waits},
     model::{

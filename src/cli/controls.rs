@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     engine::{
-        desk::{self, Ask, Request},
-        ledger::GitLedger,
+        history::store::GitLedger,
+        requests::control::{self, Ask, Request},
     },
     model::name::{EnvironmentName, InstanceName},
     server::{self, ServerError},
@@ -113,14 +113,14 @@ impl Counter {
 
     /// The environment that is meant.
     pub async fn environment(&self, ledger: &GitLedger) -> Result<EnvironmentName, Failure> {
-        Ok(desk::environment(ledger, self.folder(), self.environment.as_ref()).await?)
+        Ok(control::environment(ledger, self.folder(), self.environment.as_ref()).await?)
     }
 
     /// Asks, for this reason where `ask` has none of its own.
     pub fn ask(&self, ask: Ask, reason: Option<String>) -> Exit {
         let place = self.place()?;
         let user = self.by.clone().or_else(|| std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok());
-        let by = if self.by.is_some() { user.unwrap_or_default() } else { desk::asker(user) };
+        let by = if self.by.is_some() { user.unwrap_or_default() } else { control::asker(user) };
         let request = Request { environment: self.environment.clone(), by, ask, reason };
         let said = common::block_on(async {
             if server::is_running(&place.socket()).await {
@@ -138,7 +138,7 @@ impl Counter {
                     .hint("ask where one runs; `evenkeel status` says which controller that is"));
             }
             let ledger = place.ledger(self.folder()).await?;
-            let (environment, said) = desk::record(&ledger, self.folder(), &request).await?;
+            let (environment, said) = control::record(&ledger, self.folder(), &request).await?;
             Ok(format!("{environment}: {said} (recorded; no reconciler runs here)"))
         })?;
         anstream::println!("{said}");

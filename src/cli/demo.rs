@@ -32,7 +32,12 @@ use super::{
 };
 use crate::{
     decide::Policy,
-    engine::{NetworkFetcher, access::AccessFile, ledger::GitLedger, overrides, pass::Seat, reconcile::Reconciler},
+    engine::{
+        controller::Reconciler,
+        history::store::GitLedger,
+        prepare::{access::AccessFile, fetch::NetworkFetcher, overrides},
+        sync::deploy::Seat,
+    },
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},

@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{ERROR, Failure, common::FleetArgs};
 use crate::{
     declare::{self, Declaration},
-    engine::{NetworkFetcher, access::AccessFile},
+    engine::prepare::{access::AccessFile, fetch::NetworkFetcher},
     git::{Credentials, WorkTree},
     lab::Lab,
     model::{build::Build, fleet::Fleet, name::EnvironmentName},

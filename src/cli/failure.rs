@@ -4,7 +4,12 @@ use std::error::Error;
 
 use super::{ERROR, REFUSED, common};
 use crate::{
-    engine::{desk::DeskError, ledger::LedgerError, overrides::OverridesError, pass::PassError, prepare::PrepareError},
+    engine::{
+        history::store::LedgerError,
+        prepare::{PrepareError, overrides::OverridesError},
+        requests::control::DeskError,
+        sync::deploy::PassError,
+    },
     git::GitError,
     model::finding::Finding,
     report,

@@ -10,7 +10,7 @@ use super::{
     repository::{Place, RepositoryArgs},
 };
 use crate::{
-    engine::{desk, ledger::Ledger as _},
+    engine::{history::store::Ledger as _, requests::control},
     git::{self, RemoteUrl, WorkTree},
     model::plan::Commits,
     report::words::short,
@@ -42,7 +42,7 @@ impl common::HostArgs {
         let folder = in_repository(&self.fleet.fleet)?;
         let (tree, commits, read) = common::block_on(async {
             let ledger = place.ledger(&folder).await?;
-            let (environment, commits) = desk::newest_commits(&ledger, &folder, self.environment.as_ref()).await?;
+            let (environment, commits) = control::newest_commits(&ledger, &folder, self.environment.as_ref()).await?;
             let (Some(default), Some(commit)) = (commits.default.clone(), commits.environment.clone()) else {
                 return Err(Failure::new(ERROR, format!("{} has no branch that {environment} follows", place.url))
                     .hint("push the branch that environments/ names"));

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, progress, question::Question, repository::RepositoryArgs};
 use crate::{
-    engine::{Prepared, bounded, look::Hosts},
+    engine::{
+        observe::{bounded, probe::Hosts},
+        prepare::Prepared,
+    },
     host::SshHost,
     model::{digest::Digest, name::InstanceName, plan::Commits},
     report::{

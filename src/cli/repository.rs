@@ -10,11 +10,12 @@ use std::{
 use super::{ERROR, Failure, REFUSED, common, github_args::GitHubArgs};
 use crate::{
     engine::{
-        NetworkFetcher,
-        access::{AccessError, AccessFile},
-        chronicle,
-        ledger::GitLedger,
-        sign_in,
+        history::{log, store::GitLedger},
+        prepare::{
+            access::{AccessError, AccessFile},
+            fetch::NetworkFetcher,
+            sign_in,
+        },
     },
     git::{self, Credentials, RemoteUrl, Repository, Signer, Token},
     github::GitHub,
@@ -198,7 +199,7 @@ impl Place {
     pub fn recorded_builds(&self, fleet: &str, environment: &EnvironmentName) -> BuiltReleases {
         let newest = common::block_on(async {
             let ledger = self.ledger(fleet).await?;
-            Ok(chronicle::newest(&ledger, environment).await?)
+            Ok(log::newest(&ledger, environment).await?)
         });
         let told = |error: &Failure| {
             anstream::eprintln!("what was built before is not known: {}", error.message);

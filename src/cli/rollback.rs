@@ -1,8 +1,8 @@
 //! `evenkeel rollback`: an earlier deployment's fleet, as a commit on a branch; with `--now` also live at once.
 
 use super::{DONE, ERROR, Exit, Failure, REFUSED, common, controls::Counter};
-use crate::engine::{
-    desk::Ask,
+use crate::engine::requests::{
+    control::Ask,
     rollback::{self, Past, RollbackError},
 };
 

@@ -11,15 +11,14 @@ use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signal
 use crate::{
     decide::Policy,
     engine::{
-        attempts::Attempts,
-        confined::Limits,
-        ledger::GitLedger,
-        pass::Seat,
-        pulls::{PullRequests, ReaderSetup},
-        reconcile::Reconciler,
+        controller::Reconciler,
+        history::store::GitLedger,
+        prepare::{attempts::Attempts, confined::Limits},
+        sync::deploy::Seat,
     },
     git::Repository,
     model::quantity::{Memory, Span},
+    pulls::{PullRequests, ReaderSetup},
     report::{
         self,
         progress::{Event, StepState},

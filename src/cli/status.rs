@@ -10,11 +10,11 @@ use super::{
 use crate::{
     declare::Overrides,
     engine::{
-        chronicle::{self, Newest},
-        ledger::Ledger as _,
-        look::look,
-        roster::Roster,
-        survey,
+        history::{
+            log::{self, Newest},
+            store::Ledger as _,
+        },
+        observe::{connections::Roster, probe::look, status},
     },
     host::SshHost,
     report::{self, status::StatusView},
@@ -77,7 +77,7 @@ impl Viewer<'_> {
         views.retain(|view| wanted.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
         self.refuse_unknown_instances(&views)?;
         if !wanted.instance.is_empty() {
-            views = views.into_iter().map(|view| survey::narrowed(view, &wanted.instance)).collect();
+            views = views.into_iter().map(|view| status::narrowed(view, &wanted.instance)).collect();
         }
         Ok(views)
     }
@@ -131,14 +131,14 @@ impl Viewer<'_> {
         let spinner = progress::Spinner::start("observing");
         let environment = &prepared.fleet.environment.name;
         let (newest, advice) = match self.place.ledger(&tree.fleet).await {
-            Ok(ledger) => (chronicle::newest(&ledger, environment).await, ledger.signing().await?.advice()),
+            Ok(ledger) => (log::newest(&ledger, environment).await, ledger.signing().await?.advice()),
             // Without its history an environment has a status all the same.
             Err(_) => (Ok(Newest::default()), Vec::new()),
         };
         let last_error = newest.as_ref().err().map(|error| report::chain(error));
         let newest = newest.unwrap_or_default();
         let plan = look(&prepared, &hosts, newest.newest_generation(), &spinner.watch()).await;
-        let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
+        let mut view = status::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
         view.notes = report::status::standing(&newest.standing);
         (view.refused, view.last_error, view.advice) = (newest.refusals, last_error, advice);
         spinner.finish();

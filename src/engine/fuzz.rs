@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::prepare;
 use crate::{
     declare::{Overrides, starter},
+    engine::prepare::prepare,
     git,
     github::event::Event,
     host::Question,
@@ -73,7 +73,7 @@ fn fleet(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
     tree
 }
 
-fn prepared(tree: &Tree) -> Option<super::Prepared> {
+fn prepared(tree: &Tree) -> Option<crate::engine::prepare::Prepared> {
     let environment = "production".parse().expect("a name");
     let (overrides, commits) = (Overrides::default(), Commits::default());
     match prepare(tree, "fleet", &environment, &overrides, commits, &Unfetched) {

@@ -22,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{desk::Request, ledger::Ledger, reconcile::Reconciler},
+    engine::{controller::Reconciler, history::store::Ledger, requests::control::Request},
     host::Host,
     report::{self, status::StatusView},
 };

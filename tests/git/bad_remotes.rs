@@ -8,7 +8,7 @@ use std::{
 };
 
 use evenkeel::{
-    engine::ledger::{GitLedger, Ledger as _},
+    engine::history::store::{GitLedger, Ledger as _},
     git::{Credentials, GitError, Limits, RemoteUrl, Repository, commit_to_bare},
 };
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, os::unix::fs::symlink, thread};
 
 use evenkeel::{
     declare,
-    engine::prepare,
+    engine::prepare::prepare,
     git,
     host::{Host as _, Jumps, SshHost, Target},
     model::plan::Commits,

@@ -3,8 +3,13 @@
 use std::process::Command;
 
 use evenkeel::{
-    engine::pass,
-    model::{confinement, desired, digest::Digest, manifest::StartedWith, standing::Good, standing::Standing},
+    engine::sync::deploy,
+    model::{
+        confinement, desired,
+        digest::Digest,
+        manifest::StartedWith,
+        standing::{Good, Standing},
+    },
 };
 
 use crate::{
@@ -214,6 +219,6 @@ fn confining_a_fleet_is_a_deployment_and_no_repair_of_drift() {
         }),
         ..Standing::default()
     };
-    assert!(!pass::is_settled(&standing(desired::digest(&before)), &prepared));
-    assert!(pass::is_settled(&standing(prepared.digest), &prepared), "and what is deployed is");
+    assert!(!deploy::is_settled(&standing(desired::digest(&before)), &prepared));
+    assert!(deploy::is_settled(&standing(prepared.digest), &prepared), "and what is deployed is");
 }

@@ -10,10 +10,10 @@ use evenkeel::{
     decide::Policy,
     declare::Overrides,
     engine::{
-        desk::{Ask, Request},
-        pass::Seat,
-        reconcile::{LoopError, Reconciler},
-        roster::Roster,
+        controller::{LoopError, Reconciler},
+        observe::connections::Roster,
+        requests::control::{Ask, Request},
+        sync::deploy::Seat,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};

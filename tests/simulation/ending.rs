@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel::engine::{Prepared, desk::Ask};
+use evenkeel::engine::{prepare::Prepared, requests::control::Ask};
 use tokio::time::Instant;
 
 use crate::{

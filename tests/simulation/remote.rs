@@ -9,9 +9,8 @@ use std::{
 use evenkeel::{
     declare::Overrides,
     engine::{
-        Prepared,
-        ledger::{Files, Ledger, LedgerError},
-        prepare,
+        history::store::{Files, Ledger, LedgerError},
+        prepare::{Prepared, prepare},
     },
     git::{Fetched, GitError, Tip, TransportError},
     model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel::engine::desk::Ask;
+use evenkeel::engine::requests::control::Ask;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
