@@ -215,9 +215,9 @@ impl HostArgs {
             let place = place()?;
             // What is built tells of itself.
             let _fetching = (!run).then(|| progress::Spinner::start("fetching what lies elsewhere"));
-            let (fetcher, workshop) = (place.fetcher()?, place.workshop());
+            let (fetcher, build_cache) = (place.fetcher()?, place.build_cache());
             let recorded = if built { place.recorded_builds(&tree.fleet, &environment) } else { BuiltReleases::new() };
-            let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };
+            let builds = Builds { build_cache: Some(&build_cache), recorded: Some(&recorded), run };
             let what = if run { "the builds" } else { "what lies elsewhere" };
             waits::said_blocking("", what, || gathered(declared, &tree.tree, commits, &fetcher, builds))
         } else {

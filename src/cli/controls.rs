@@ -1,4 +1,4 @@
-//! `evenkeel hold`, `resume`, `retry`, `cancel`: what people ask of an environment. Where a reconciler runs
+//! `evenkeel hold`, `resume`, `retry`, `cancel`: what people ask of an environment. Where a controller runs
 //! it is asked over its socket; where none runs it is written into the history, and the next one heeds it.
 
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::{
     engine::{
-        history::store::GitLedger,
+        history::store::GitStore,
         requests::control::{self, Ask, Request},
     },
     model::name::{EnvironmentName, InstanceName},
     server::{self, ServerError},
 };
 
-/// Which environment, and where its reconciler is.
+/// Which environment, and where its controller is.
 #[derive(clap::Args)]
 pub struct Counter {
     #[command(flatten)]
@@ -112,8 +112,8 @@ impl Counter {
     }
 
     /// The environment that is meant.
-    pub async fn environment(&self, ledger: &GitLedger) -> Result<EnvironmentName, Failure> {
-        Ok(control::environment(ledger, self.folder(), self.environment.as_ref()).await?)
+    pub async fn environment(&self, store: &GitStore) -> Result<EnvironmentName, Failure> {
+        Ok(control::environment(store, self.folder(), self.environment.as_ref()).await?)
     }
 
     /// Asks, for this reason where `ask` has none of its own.
@@ -131,15 +131,15 @@ impl Counter {
             }
             if request.ask.needs_reconciler() {
                 let what = match request.ask {
-                    Ask::Cancel { .. } => "no reconciler runs here, so nothing runs that could be cancelled",
-                    _ => "no reconciler runs here that could take a deployment over",
+                    Ask::Cancel { .. } => "no controller runs here, so nothing runs that could be cancelled",
+                    _ => "no controller runs here that could take a deployment over",
                 };
                 return Err(Failure::new(ERROR, what)
                     .hint("ask where one runs; `evenkeel status` says which controller that is"));
             }
-            let ledger = place.ledger(self.folder()).await?;
-            let (environment, said) = control::record(&ledger, self.folder(), &request).await?;
-            Ok(format!("{environment}: {said} (recorded; no reconciler runs here)"))
+            let store = place.store(self.folder()).await?;
+            let (environment, said) = control::record(&store, self.folder(), &request).await?;
+            Ok(format!("{environment}: {said} (recorded; no controller runs here)"))
         })?;
         anstream::println!("{said}");
         Ok(DONE)

@@ -58,7 +58,7 @@ pub struct Repository {
 }
 
 /// The right to write to the mirror: other threads wait, and other processes (a `history` beside the
-/// reconciler). The kernel gives it back when its holder ends, however that ends.
+/// controller). The kernel gives it back when its holder ends, however that ends.
 pub(super) struct Writing<'a> {
     _thread: MutexGuard<'a, ()>,
     _process: File,

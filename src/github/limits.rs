@@ -28,7 +28,7 @@ pub struct Pace {
     /// From the beginning of a write to the beginning of the next one.
     pub between_writes: Duration,
     /// The longest that a request waits until it may be sent at all.
-    pub patience: Duration,
+    pub loss_timer: Duration,
     /// Until a request is sent again; each time four times as long, and a little at random.
     pub first_retry: Duration,
     /// For the whole of an answer.
@@ -39,7 +39,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             between_writes: Duration::from_secs(1),
-            patience: Duration::from_secs(60),
+            loss_timer: Duration::from_secs(60),
             first_retry: Duration::from_millis(500),
             timeout: Duration::from_secs(30),
         }
@@ -78,7 +78,7 @@ impl Gate {
             let until = *self.closed_until.lock();
             let Some(until) = until.filter(|until| *until > Instant::now()) else { return Ok(()) };
             let left = until - Instant::now();
-            if left > self.pace.patience {
+            if left > self.pace.loss_timer {
                 return Err(left);
             }
             sleep_until(until).await;

@@ -12,13 +12,15 @@ use std::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Checkup, Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
-    apply::{PHASE_LIMIT, Trail, transient},
+    Checkup, Health, HealthCheck, Host, HostError, PhaseWork, ProbeRequest, ReleaseTransfer, Remembered, StepEvent,
+    Trace,
+    apply::{HostProgress, PHASE_LIMIT, transient},
     apply_script, health,
     jump::Jumps,
+    login_audit,
+    loss_timer::LossTimer,
     opening::Stage,
     parse,
-    patience::Patience,
     progress::Progress,
     proof::{self, Asked, Replica},
     proof_queue::ProofQueue,
@@ -27,7 +29,7 @@ use super::{
     scripts::script,
     shell::{Answer, OpeningError, Shell, ShellLost},
     ssh::{self, Session, Target},
-    traces, waits,
+    waits,
 };
 use crate::model::{
     budget::Budget,
@@ -229,7 +231,7 @@ impl Host for SshHost {
         self.waits_for.lock().as_ref().map(|(what, _)| what.clone())
     }
 
-    async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
+    async fn probe(&self, question: &ProbeRequest) -> Result<Observation, HostError> {
         let doing = PROBING;
         let mut remembered = self.remembered.lock().await;
         let answer = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await?;
@@ -270,9 +272,9 @@ impl Host for SshHost {
         releases::holdings(&answer.output).map_err(|why| HostError::Garbled { doing, why })
     }
 
-    async fn stage(&self, fleet: &FleetName, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
-        let (doing, script) = ("staging a release", releases::script(fleet, parcel));
-        let answer = self.run(doing, &script, parcel.stream, STAGE_LIMIT, &mut |_| {}).await?;
+    async fn stage(&self, fleet: &FleetName, transfer: &ReleaseTransfer<'_>) -> Result<Placed, HostError> {
+        let (doing, script) = ("staging a release", releases::script(fleet, transfer));
+        let answer = self.run(doing, &script, transfer.stream, STAGE_LIMIT, &mut |_| {}).await?;
         let output = String::from_utf8_lossy(&answer.output).trim().to_owned();
         let status = answer.status;
         let failed = |output: &str| HostError::Status { doing, status, output: text::of_host(output) };
@@ -295,7 +297,7 @@ impl Host for SshHost {
         let unit = paths::apply_unit(&work.fleet);
         let mut progress = Progress::default();
         let doing = APPLYING;
-        let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
+        let mut loss_timer = LossTimer::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
         let mut told = String::new();
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
@@ -304,7 +306,7 @@ impl Host for SshHost {
             let mut on_line = |line: &str| progress.line(line, events);
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
-                Err(error) if patience.outlasts(&error).await => {
+                Err(error) if loss_timer.outlasts(&error).await => {
                     // Said once, however often it is asked again; that it is waited for is said all the time.
                     let why = error.to_string();
                     if told != why {
@@ -330,7 +332,7 @@ impl Host for SshHost {
         self.put_back(fleet, deployment, "", "open").await
     }
 
-    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<Trail, HostError> {
+    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
         let doing = "asking what became of a deployment";
         let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
         let script = assign("unit", &paths::apply_unit(fleet))
@@ -339,7 +341,7 @@ impl Host for SshHost {
             + &script!("trail.sh");
         let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
         let output = String::from_utf8_lossy(&answer.output);
-        Trail::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
+        HostProgress::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
     }
 
     async fn fence(&self, fleet: &FleetName, generation: u64) -> Result<(), HostError> {
@@ -351,8 +353,8 @@ impl Host for SshHost {
     }
 
     async fn traces(&self, paths: &[String]) -> Result<Vec<Trace>, HostError> {
-        let answer = self.must("reading who logged in", &traces::script(paths), b"", PROBE_LIMIT).await?;
-        Ok(traces::parse(&String::from_utf8_lossy(&answer.output)))
+        let answer = self.must("reading who logged in", &login_audit::script(paths), b"", PROBE_LIMIT).await?;
+        Ok(login_audit::parse(&String::from_utf8_lossy(&answer.output)))
     }
 
     async fn health(&self, check: &HealthCheck) -> Checkup {

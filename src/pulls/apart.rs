@@ -39,7 +39,7 @@ use crate::{
         tree::Tree,
     },
     plan::Observed,
-    release::{Builds, Known, Workshop},
+    release::{BuildCache, Builds, Known},
     report,
 };
 
@@ -225,7 +225,7 @@ fn read(reading: &Reading, prepared: &mut BTreeMap<EnvironmentName, Prepared>) -
         folder: &reading.folder,
         overrides,
         fetcher: CachedFetcher::new(&reading.state),
-        workshop: reading.builds.clone().map(Workshop::new),
+        build_cache: reading.builds.clone().map(BuildCache::new),
     };
     let mut outcomes = Vec::new();
     for asked in &reading.environments {
@@ -274,7 +274,7 @@ struct Reader<'a> {
     folder: &'a str,
     overrides: Overrides,
     fetcher: CachedFetcher,
-    workshop: Option<Workshop>,
+    build_cache: Option<BuildCache>,
 }
 
 impl Reader<'_> {
@@ -291,7 +291,7 @@ impl Reader<'_> {
         let mut commits = Commits::of_config(Some(default), Some(environment));
         commits.sources = asked.sources.clone();
         let known = Known { fetcher: &self.fetcher, origins: asked.origins.clone() };
-        let builds = Builds { workshop: self.workshop.as_ref(), recorded: Some(&asked.recorded), run: false };
+        let builds = Builds { build_cache: self.build_cache.as_ref(), recorded: Some(&asked.recorded), run: false };
         Ok(gathered(fleet, &tree, commits, &known, builds))
     }
 }

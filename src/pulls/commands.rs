@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     engine::{
-        history::{log, store::Ledger as _},
+        history::{log, store::HistoryStore as _},
         observe::probe,
         requests::{
             control::{self, Ask, DeskError, Request},
@@ -264,7 +264,7 @@ impl<H: Host> PullRequests<H> {
             }
         };
         let by = format!("{} on GitHub", command.author);
-        Ok(match self.reconciler.asked(&Request { environment, by, ask, reason }).await {
+        Ok(match self.controller.asked(&Request { environment, by, ask, reason }).await {
             Ok(said) => Outcome::Done(said, Vec::new()),
             Err(error) => Outcome::Refused(report::chain(&error)),
         })
@@ -316,12 +316,12 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
         };
-        self.reconciler.hurry(&environment, false).await;
+        self.controller.hurry(&environment, false).await;
         Ok(Outcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
     }
 
     async fn environment(&self, named: Option<EnvironmentName>) -> Result<EnvironmentName, DeskError> {
-        control::environment(&self.reconciler.ledger, &self.reconciler.folder, named.as_ref()).await
+        control::environment(&self.controller.store, &self.controller.folder, named.as_ref()).await
     }
 
     async fn roll_back(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
@@ -332,9 +332,9 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
         };
-        let ledger = &self.reconciler.ledger;
-        let target = rollback::earlier(ledger, &environment, generation).await?;
-        let restored = rollback::restore(ledger, &self.reconciler.folder, &target, reason).await?;
+        let store = &self.controller.store;
+        let target = rollback::earlier(store, &environment, generation).await?;
+        let restored = rollback::restore(store, &self.controller.folder, &target, reason).await?;
         let title = format!("Go back to what generation {} deployed to {environment}", target.generation);
         let new = NewPull {
             body: report::deployment::restore_message(&target.environment, target.generation, &target.commits, reason),
@@ -359,8 +359,8 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
         };
-        let newest = log::newest(&self.reconciler.ledger, &environment).await?;
-        let Some(good) = newest.standing.kept_up().map(|good| good.commits.clone()) else {
+        let newest = log::newest(&self.controller.store, &environment).await?;
+        let Some(good) = newest.state.kept_up().map(|good| good.commits.clone()) else {
             return Ok(Outcome::Refused("nothing was deployed there yet".to_owned()));
         };
         let lines = self.reasons(&subject, &environment, &good).await?;
@@ -373,14 +373,14 @@ impl<H: Host> PullRequests<H> {
         environment: &EnvironmentName,
         commits: &Commits,
     ) -> Result<Vec<String>, PullError> {
-        let prepared = self.reconciler.prepared_for(environment, commits, false).await?;
+        let prepared = self.controller.prepared_for(environment, commits, false).await?;
         let hosts = self.roster.hosts(&prepared.fleet);
         let observed = probe::observe(&prepared, &hosts, &|_| {}).await;
-        let newest = log::newest(&self.reconciler.ledger, environment).await?;
+        let newest = log::newest(&self.controller.store, environment).await?;
         let plan = probe::plan_from(&prepared, &observed, newest.newest_generation());
-        let records = log::records(&self.reconciler.ledger, environment, RECORDS).await?;
+        let records = log::records(&self.controller.store, environment, RECORDS).await?;
         let mut known = Known::default();
-        let files = self.reconciler.ledger.tip(environment).await?.map(|tip| tip.files).unwrap_or_default();
+        let files = self.controller.store.tip(environment).await?.map(|tip| tip.files).unwrap_or_default();
         files.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
         let view = why(subject, &prepared, &plan, &observed, &records, &known.logs);
         Ok(report::why::text(&view, Style(false)).lines().map(str::to_owned).collect())

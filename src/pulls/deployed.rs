@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::{
-        history::{log, store::Ledger as _},
+        history::{log, store::HistoryStore as _},
         requests::rollback,
     },
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
@@ -46,7 +46,7 @@ const KEPT_CHECKS: usize = 10;
 const HEALTH: Duration = Duration::from_secs(5);
 
 /// A record that is to be told of.
-struct Untold {
+struct Unresolved {
     record: Record,
     /// The last one before it with which all went well: what was merged since is told of with this one.
     good: Option<Deployment>,
@@ -60,7 +60,7 @@ type Told = BTreeMap<EnvironmentName, (u64, Option<Outcome>)>;
 impl<H: Host> PullRequests<H> {
     /// Tells of deployments as they are recorded, until `stop`.
     pub async fn tell(self: Arc<Self>, stop: CancellationToken) {
-        let mut appended = self.reconciler.ledger.appended();
+        let mut appended = self.controller.store.appended();
         let mut signed_in = self.signed_in.subscribe();
         let mut told = Told::new();
         let mut pauses = Pauses::default();
@@ -86,8 +86,8 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn tell_what_is_new(&self, told: &mut Told) -> Result<(), PullError> {
-        for environment in self.reconciler.ledger.histories().await? {
-            let records = log::records(&self.reconciler.ledger, &environment, RECORDS).await?;
+        for environment in self.controller.store.histories().await? {
+            let records = log::records(&self.controller.store, &environment, RECORDS).await?;
             for untold in self.untold(&environment, records, told).await? {
                 let _turn = self.telling.lock().await;
                 self.tell_one(&untold).await?;
@@ -104,7 +104,7 @@ impl<H: Host> PullRequests<H> {
         environment: &EnvironmentName,
         records: Vec<Record>,
         told: &mut Told,
-    ) -> Result<Vec<Untold>, PullError> {
+    ) -> Result<Vec<Unresolved>, PullError> {
         let newest = records.first().map(|record| record.commit.clone());
         let changes: Vec<Record> = records
             .into_iter()
@@ -125,19 +125,19 @@ impl<H: Host> PullRequests<H> {
         };
         let mut untold = Vec::new();
         for (number, record) in changes.iter().enumerate() {
-            let ours = record.deployment.seat == self.reconciler.seat.id;
+            let ours = record.deployment.controller_id == self.controller.identity.id;
             if ours && is_new(&record.deployment) {
                 let older = || changes[number + 1..].iter().map(|record| &record.deployment);
                 let good = older().find(|older| older.outcome == Some(Outcome::Applied)).cloned();
                 let live = older().find(|older| state(older) == DeploymentState::Success).cloned();
-                untold.push(Untold { record: record.clone(), good, live });
+                untold.push(Unresolved { record: record.clone(), good, live });
             }
         }
         untold.reverse();
         Ok(untold)
     }
 
-    async fn tell_one(&self, Untold { record, good, live }: &Untold) -> Result<(), PullError> {
+    async fn tell_one(&self, Unresolved { record, good, live }: &Unresolved) -> Result<(), PullError> {
         let deployment = &record.deployment;
         let Some(commit) = deployment.commits.environment.clone() else { return Ok(()) };
         let address = format!("{}/commit/{}", self.page().await?, record.commit);
@@ -254,7 +254,7 @@ impl<H: Host> PullRequests<H> {
         let began = Instant::now();
         loop {
             let seen = {
-                let status = self.reconciler.status.lock();
+                let status = self.controller.status.lock();
                 let view = status.get(&deployment.environment);
                 let view = view.filter(|view| {
                     let deployed = view.deployed.as_ref();
@@ -278,7 +278,7 @@ impl<H: Host> PullRequests<H> {
     async fn merged_since(&self, before: Option<&Deployment>, commit: &str) -> Result<Vec<PullRequest>, PullError> {
         let from = before.and_then(|before| before.commits.environment.clone());
         let to = commit.to_owned();
-        let commits = self.reconciler.ledger.call(move |repository| repository.between(from.as_deref(), &to, COMMITS));
+        let commits = self.controller.store.call(move |repository| repository.between(from.as_deref(), &to, COMMITS));
         let mut merged: Vec<PullRequest> = Vec::new();
         for commit in commits.await? {
             let of = self.github.pulls_of_commit(&commit).await?;
@@ -325,9 +325,9 @@ impl<H: Host> PullRequests<H> {
         view: &DeployedView<'_>,
         reverted: &PullRequest,
     ) -> Result<Option<PullRequest>, PullError> {
-        let ledger = &self.reconciler.ledger;
-        let Some(target) = rollback::last_good(ledger, environment).await? else { return Ok(None) };
-        let restored = rollback::restore(ledger, &self.reconciler.folder, &target, None).await?;
+        let store = &self.controller.store;
+        let Some(target) = rollback::last_good(store, environment).await? else { return Ok(None) };
+        let restored = rollback::restore(store, &self.controller.folder, &target, None).await?;
         let new = NewPull {
             title: report::pull::revert_title(view.deployment, reverted),
             body: report::pull::revert_body(view, reverted),

@@ -10,7 +10,7 @@ use crate::{
         bounded,
         probe::{Hosts, answer, plan_from},
     },
-    host::{self, Host, HostError, Question},
+    host::{self, Host, HostError, ProbeRequest},
     model::{name::InstanceName, observation::Observation, plan::Plan},
     plan::Observed,
     report,
@@ -54,7 +54,7 @@ async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Obse
         [base, proposed] => base.or(proposed).unwrap_or_default(),
     };
     // Comparing every file is the loop's business. Most proposals start something.
-    let question = Question { spared: question.releases.clone(), listeners: true, ..question };
+    let question = ProbeRequest { spared: question.releases.clone(), listeners: true, ..question };
     let desired: Vec<_> = both.into_iter().flatten().map(|(_, desired)| desired).collect();
     answer(host, &question, &desired).await
 }

@@ -14,14 +14,14 @@ use super::{
 use crate::{
     decide,
     engine::{
-        controller::{Reconciler, targets},
-        history::store::GitLedger,
+        controller::{Controller, targets},
+        history::store::GitStore,
         prepare::Prepared,
-        sync::error::RoundError,
+        sync::error::SyncError,
     },
     git::Fetched,
     host::Host,
-    model::{finding::Finding, name::EnvironmentName, standing::Standing},
+    model::{environment_state::EnvironmentState, finding::Finding, name::EnvironmentName},
     report,
 };
 
@@ -30,7 +30,7 @@ use crate::{
 pub struct Pair {
     pub base: Arc<Prepared>,
     pub proposed: Arc<Prepared>,
-    pub standing: Standing,
+    pub state: EnvironmentState,
 }
 
 impl Pair {
@@ -71,24 +71,24 @@ impl Base<'_> {
 /// One environment that a proposal may change, as the base has it.
 struct Followed {
     before: Arc<Prepared>,
-    wanted: decide::Wanted,
+    wanted: decide::Target,
     asked: Asked,
 }
 
 /// Works out what the proposed commit would change. What reads it goes on to plan what it changes.
 pub async fn proposal<H: Host>(
-    reconciler: &Reconciler<H, GitLedger>,
+    controller: &Controller<H, GitStore>,
     setup: &ReaderSetup,
     base: &Base<'_>,
     head: &str,
-) -> Result<(Proposal, Option<Reader>), RoundError> {
-    let wants = targets::wanted(reconciler, base.fetched).await?;
+) -> Result<(Proposal, Option<Reader>), SyncError> {
+    let wants = targets::wanted(controller, base.fetched).await?;
     let mut followed = Vec::new();
     for (name, wanted) in wants.known {
         if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
             continue;
         }
-        let before = match without(reconciler, &name, &wanted).await {
+        let before = match without(controller, &name, &wanted).await {
             Ok(before) => before,
             Err(failure) => {
                 let why = format!("what the base holds of {name} cannot be prepared: {}", report::chain(&failure));
@@ -97,14 +97,14 @@ pub async fn proposal<H: Host>(
         };
         followed.extend(asked(&wanted, &before, base).map(|asked| Followed { before, wanted, asked }));
     }
-    let (mirror, url) = reconciler.ledger.place();
+    let (mirror, url) = controller.store.place();
     let reading = Reading {
         mirror,
         url,
         state: setup.state.clone(),
         builds: setup.builds.clone(),
         overrides: setup.overrides.clone(),
-        folder: reconciler.folder.clone(),
+        folder: controller.folder.clone(),
         base: base.commit.to_owned(),
         head: head.to_owned(),
         environments: followed.iter().map(|followed| followed.asked.clone()).collect(),
@@ -144,8 +144,8 @@ async fn changes(
                 contents.extend(known.iter().map(|(digest, content)| (*digest, content.clone())));
                 let after = row.with(&contents).ok_or(ReaderError::Lacking)?;
                 if after.digest != before.digest || !same_rules(&after, &before) {
-                    let (proposed, standing) = (Arc::new(after), wanted.said.standing);
-                    pairs.push(Pair { base: before, proposed, standing });
+                    let (proposed, environment_state) = (Arc::new(after), wanted.said.state);
+                    pairs.push(Pair { base: before, proposed, state: environment_state });
                 }
             }
             Outcome::Invalid(found) => {
@@ -160,22 +160,22 @@ async fn changes(
 /// What the base declares. Where that does not validate, which a pull request may be about to mend, what was good
 /// last.
 async fn without<H: Host>(
-    reconciler: &Reconciler<H, GitLedger>,
+    controller: &Controller<H, GitStore>,
     name: &EnvironmentName,
-    wanted: &decide::Wanted,
-) -> Result<Arc<Prepared>, RoundError> {
-    match (reconciler.prepared_for(name, &wanted.commits, false).await, wanted.said.standing.kept_up()) {
-        (Err(RoundError::Invalid(_)), Some(good)) => reconciler.prepared_for(name, &good.commits, false).await,
+    wanted: &decide::Target,
+) -> Result<Arc<Prepared>, SyncError> {
+    match (controller.prepared_for(name, &wanted.commits, false).await, wanted.said.state.kept_up()) {
+        (Err(SyncError::Invalid(_)), Some(good)) => controller.prepared_for(name, &good.commits, false).await,
         (prepared, _) => prepared,
     }
 }
 
 /// The environment as the reader is asked for it; none where the branch is none of its.
-fn asked(wanted: &decide::Wanted, before: &Prepared, base: &Base<'_>) -> Option<Asked> {
+fn asked(wanted: &decide::Target, before: &Prepared, base: &Base<'_>) -> Option<Asked> {
     let of_default = base.is_of_all();
     let of_environment = base.branch == before.fleet.environment.branch;
     let kept = |moves: bool, was: &Option<String>| if moves { None } else { was.clone() };
-    let recorded = wanted.said.standing.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
+    let recorded = wanted.said.state.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
     (of_default || of_environment).then(|| Asked {
         name: before.fleet.environment.name.clone(),
         default: kept(of_default, &wanted.commits.default),

@@ -16,12 +16,12 @@ use crate::{
     model::{
         desired::Resource,
         digest::Digest,
+        environment_state::EnvironmentState,
         finding::Finding,
         name::{InstanceName, ServiceName},
         pull::{Check, PullRequest},
         release::{Making, Release},
         source::Source,
-        standing::Standing,
     },
     report::{
         self,
@@ -58,7 +58,7 @@ impl<H: Host> PullRequests<H> {
     pub(super) async fn publish(&self, pull: &PullRequest, base: &str, content: Content) -> Result<(), PullError> {
         let when = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         let barred = match &content {
-            Content::Planned(planned) => planned.iter().map(|(pair, _)| barred(&pair.standing)).collect(),
+            Content::Planned(planned) => planned.iter().map(|(pair, _)| barred(&pair.state)).collect(),
             _ => Vec::new(),
         };
         let warnings = warnings(&content);
@@ -102,7 +102,7 @@ impl<H: Host> PullRequests<H> {
     async fn keep(&self, number: u64, file: String, whole: String) -> Result<(), PullError> {
         let message = format!("The plan of pull request {number}, whole\n");
         let put = move |repository: &Repository| repository.put_plan(&file, whole.as_bytes(), &message, Utc::now());
-        Ok(self.reconciler.ledger.call(put).await?)
+        Ok(self.controller.store.call(put).await?)
     }
 
     /// `only_if_there`: what there is to say is not worth a new comment.
@@ -265,6 +265,6 @@ fn unresolved(proposed: &Prepared) -> Vec<Unresolved<'_>> {
 }
 
 /// Why what is merged would not be deployed at once.
-fn barred(standing: &Standing) -> Option<String> {
-    standing.hold().map(report::control::held)
+fn barred(state: &EnvironmentState) -> Option<String> {
+    state.hold().map(report::control::held)
 }

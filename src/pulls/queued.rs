@@ -161,7 +161,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn tell_the_queue(&self, queue: &mut Queue) -> Result<(), PullError> {
-        let environments: Vec<EnvironmentName> = self.reconciler.status.lock().keys().cloned().collect();
+        let environments: Vec<EnvironmentName> = self.controller.status.lock().keys().cloned().collect();
         let mut result = Ok(());
         for environment in environments {
             // That one cannot be told of keeps nobody from being told of the others.
@@ -184,7 +184,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     fn now(&self, environment: &EnvironmentName) -> Option<Now> {
-        let status = self.reconciler.status.lock();
+        let status = self.controller.status.lock();
         let view = status.get(environment)?;
         Some(Now {
             waiting: view.waiting.clone(),

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    host::Question,
+    host::ProbeRequest,
     model::{
         finding::{Code, Finding},
         fleet::{Certificate, Fleet},
@@ -17,9 +17,14 @@ use crate::{
 };
 
 /// What is asked of an instance for both plans, in one look.
-pub fn question(base: Question, proposed: Question, base_fleet: &Fleet, proposed_fleet: &Fleet) -> Question {
+pub fn question(
+    base: ProbeRequest,
+    proposed: ProbeRequest,
+    base_fleet: &Fleet,
+    proposed_fleet: &Fleet,
+) -> ProbeRequest {
     let (env_files, certificates) = ungranted(base_fleet, proposed_fleet);
-    Question {
+    ProbeRequest {
         paths: &base.paths | &(&proposed.paths - &env_files),
         secrets: &base.secrets | &(&proposed.secrets - &env_files),
         units: &base.units | &proposed.units,
@@ -50,7 +55,7 @@ fn ungranted(base: &Fleet, proposed: &Fleet) -> (BTreeSet<String>, BTreeSet<Cert
 }
 
 /// To find out what an interpreter is, a host runs it: those that the base names, and Debian's.
-fn interpreters(base: &Question, proposed: &Question) -> BTreeSet<String> {
+fn interpreters(base: &ProbeRequest, proposed: &ProbeRequest) -> BTreeSet<String> {
     let is_debians = |path: &String| {
         let version = path.strip_prefix("/usr/bin/python3");
         version.is_some_and(|version| version.chars().all(|c| c == '.' || c.is_ascii_digit()))
@@ -60,7 +65,7 @@ fn interpreters(base: &Question, proposed: &Question) -> BTreeSet<String> {
 }
 
 /// Whether some path exists may be nobody's business: programs that the base names, and those where packages put theirs.
-fn programs(base: &Question, proposed: &Question) -> BTreeSet<String> {
+fn programs(base: &ProbeRequest, proposed: &ProbeRequest) -> BTreeSet<String> {
     const FOLDERS: [&str; 5] = ["/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/local/bin/"];
     let is_of_a_package = |program: &&String| {
         let name = FOLDERS.iter().find_map(|folder| program.strip_prefix(folder)).unwrap_or(program);
@@ -181,12 +186,12 @@ mod tests {
         let everything = || Grants([Request::EnvFiles, Request::Tls].map(|all| (all, vec!["/**".to_owned()])).into());
         let proposed = fleet(everything());
         let tls = proposed.sites.values().find_map(|site| site.tls.clone()).expect("one");
-        let asks = || Question {
+        let asks = || ProbeRequest {
             paths: ["/etc/shadow", "/etc/nginx/a.conf"].map(str::to_owned).into(),
             certificates: [tls.clone()].into(),
-            ..Question::default()
+            ..ProbeRequest::default()
         };
-        let asked = |base: &Fleet| question(Question::default(), asks(), base, &proposed);
+        let asked = |base: &Fleet| question(ProbeRequest::default(), asks(), base, &proposed);
         let granted = asked(&fleet(everything()));
         assert!(granted.paths.len() == 2 && granted.certificates.len() == 1);
         let refused = asked(&fleet(Grants::default()));
@@ -196,9 +201,9 @@ mod tests {
 
     #[test]
     fn a_proposal_has_no_path_looked_for_but_those_of_packages_and_of_the_base() {
-        let asks = |programs: &[&str]| Question {
+        let asks = |programs: &[&str]| ProbeRequest {
             programs: programs.iter().map(|program| (*program).to_owned()).collect(),
-            ..Question::default()
+            ..ProbeRequest::default()
         };
         let none = fleet(Grants::default());
         let proposed =
@@ -223,9 +228,9 @@ mod tests {
 
     #[test]
     fn a_proposal_makes_hosts_run_no_interpreter_of_its_choice() {
-        let asks = |paths: &[&str]| Question {
+        let asks = |paths: &[&str]| ProbeRequest {
             interpreters: paths.iter().map(|path| (*path).to_owned()).collect(),
-            ..Question::default()
+            ..ProbeRequest::default()
         };
         let proposed = asks(&["/opt/ours/python", "/tmp/theirs", "/usr/bin/python3.12", "/usr/bin/python3; id"]);
         let fleet = fleet(Grants::default());

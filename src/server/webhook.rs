@@ -180,7 +180,7 @@ impl Webhook {
                 info!(event = name, delivery = delivered, "GitHub has found the webhook");
                 return (StatusCode::OK, "pong\n");
             }
-            // A reconciler's own; whoever else writes there is found by polling. One that is gone is put back at once.
+            // A controller's own; whoever else writes there is found by polling. One that is gone is put back at once.
             Event::Push(push) if git::is_of_history(&push.reference) && !push.deleted => {
                 debug!(event = name, delivery = delivered, "the webhook has no use for pushes to the history");
                 return (StatusCode::OK, "there is no use for this event\n");

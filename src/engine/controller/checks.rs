@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
-use super::Reconciler;
+use super::Controller;
 use crate::{
     decide::Checks,
-    engine::history::store::Ledger,
+    engine::history::store::HistoryStore,
     host::Host,
-    model::{plan::Commits, pull::Conclusion, standing::Standing},
+    model::{environment_state::EnvironmentState, plan::Commits, pull::Conclusion},
     report,
 };
 
@@ -20,34 +20,34 @@ use crate::{
 const REMEMBERED: usize = 100;
 
 /// How the checks of these names are on the commits; none where there are no names.
-pub async fn checks<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+pub async fn checks<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     names: &[String],
     commits: &Commits,
-    standing: &Standing,
+    state: &EnvironmentState,
 ) -> Option<Checks> {
     if names.is_empty() {
         return None;
     }
-    Some(Checks { of: commits.clone(), missing: missing(reconciler, names, commits, standing).await })
+    Some(Checks { of: commits.clone(), missing: missing(controller, names, commits, state).await })
 }
 
 /// Those of the names that are not green on the environment's commit.
-async fn missing<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+async fn missing<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     names: &[String],
     commits: &Commits,
-    standing: &Standing,
+    state: &EnvironmentState,
 ) -> Vec<String> {
     let Some(commit) = &commits.environment else { return Vec::new() };
-    if standing.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(commit)) {
+    if state.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(commit)) {
         return Vec::new();
     }
-    let Some(github) = &reconciler.github else {
+    let Some(github) = &controller.github else {
         warn!("checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file");
         return names.to_vec();
     };
-    let known = reconciler.green.lock().get(commit).cloned().unwrap_or_default();
+    let known = controller.green.lock().get(commit).cloned().unwrap_or_default();
     if names.iter().all(|name| known.contains(name)) {
         return Vec::new();
     }
@@ -61,7 +61,7 @@ async fn missing<H: Host, L: Ledger>(
     let is_green = |name: &&String| matches!(conclusions.get(*name), Some(Conclusion::Success | Conclusion::Neutral));
     let green: BTreeSet<String> = names.iter().filter(is_green).cloned().collect();
     let missing = names.iter().filter(|name| !green.contains(*name)).cloned().collect();
-    let mut all = reconciler.green.lock();
+    let mut all = controller.green.lock();
     if all.len() >= REMEMBERED {
         all.clear();
     }

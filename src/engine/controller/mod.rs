@@ -37,11 +37,11 @@ use crate::{
         execute::cancellation::{Halt, Halting},
         history::{
             log::{self, Newest},
-            store::{Ledger, LedgerError, Signing},
+            store::{HistoryStore, Signing, StoreError},
         },
         observe::connections::Roster,
         prepare::{Prepared, attempts::Attempts},
-        sync::{deploy::Seat, environment, error::RoundError},
+        sync::{deploy::ControllerId, environment, error::SyncError},
     },
     github::GitHub,
     host::{Host, waits},
@@ -51,14 +51,14 @@ use crate::{
         outcome::Conclusion,
         plan::Commits,
     },
-    release::{Fetcher, Unfetched, Workshop},
+    release::{BuildCache, Fetcher, Unfetched},
     report::{
         self,
         status::{self, ErrorOf, StatusView},
     },
 };
 use sources::{Asked, Moving};
-use targets::{Untold, Wants};
+use targets::{Targets, Unresolved};
 
 /// How long what runs is waited for when the loop ends. Hosts go on by themselves.
 const FAREWELL: Duration = Duration::from_secs(8);
@@ -81,21 +81,21 @@ pub enum LoopError {
 type Unrecorded = BTreeMap<EnvironmentName, Vec<(Conclusion, Arc<Prepared>)>>;
 
 /// What the loop needs to run.
-pub struct Reconciler<H, L> {
-    pub ledger: L,
+pub struct Controller<H, L> {
+    pub store: L,
     pub roster: Roster<H>,
     pub overrides: Overrides,
     /// The fleet folder below the repository's root.
     pub folder: String,
     pub policy: Policy,
-    pub seat: Seat,
+    pub identity: ControllerId,
     pub watch: Box<Watch>,
     /// Numbers between 0 and 1 that spread what many controllers do at once.
     pub jitter: Box<dyn Fn() -> f64 + Send + Sync>,
     /// The way to sources that lie elsewhere than in the repository.
     pub fetcher: Arc<dyn Fetcher>,
     /// Where builds are run and kept; without it none is.
-    pub workshop: Option<Arc<Workshop>>,
+    pub build_cache: Option<Arc<BuildCache>>,
     /// Which commits are being prepared.
     pub attempts: Arc<Attempts>,
     /// Where checks are asked for, when it is signed in to.
@@ -133,14 +133,14 @@ pub struct Reconciler<H, L> {
     hurried: Mutex<Option<mpsc::Receiver<(EnvironmentName, bool)>>>,
 }
 
-impl<H: Host, L: Ledger> Reconciler<H, L> {
+impl<H: Host, L: HistoryStore> Controller<H, L> {
     pub fn new(
-        ledger: L,
+        store: L,
         roster: Roster<H>,
         overrides: Overrides,
         folder: String,
         policy: Policy,
-        seat: Seat,
+        identity: ControllerId,
         watch: Box<Watch>,
     ) -> Self {
         let (hurries, hurried) = mpsc::channel(16);
@@ -148,16 +148,16 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         let (status, pulse, prepared, moving, unrecorded, trouble) = Default::default();
         let (rereads, turns, halts) = Default::default();
         Self {
-            ledger,
+            store,
             roster,
             overrides,
             folder,
             policy,
-            seat,
+            identity,
             watch,
             jitter: Box::new(|| rand::rng().random()),
             fetcher: Arc::new(Unfetched),
-            workshop: None,
+            build_cache: None,
             attempts: Arc::default(),
             github: None,
             shut_out: Mutex::default(),
@@ -183,7 +183,11 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// Runs until `stop`. `pokes` wake it. What runs on hosts then is left to them, and the next start
     /// goes on from there. When it is dropped, all that it does ends with it.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, mut pokes: mpsc::Receiver<()>) -> Result<(), LoopError> {
+    pub async fn run(
+        self: Arc<Self>,
+        stop: CancellationToken,
+        mut triggers: mpsc::Receiver<()>,
+    ) -> Result<(), LoopError> {
         let Some(mut hurried) = self.hurried.lock().take() else { return Err(LoopError::Twice) };
         let began = Instant::now();
         let now = || began.elapsed().as_millis() as u64;
@@ -195,9 +199,9 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             self.pulse.fetch_add(1, Ordering::Relaxed);
             let effects = decide::decide(&mut state, self.policy, event, now(), (self.jitter)());
             for effect in effects {
-                let (reconciler, sender) = (self.clone(), sender.clone());
+                let (controller, sender) = (self.clone(), sender.clone());
                 tasks.spawn(async move {
-                    let event = reconciler.carry_out(effect).await;
+                    let event = controller.carry_out(effect).await;
                     // The loop has ended when nobody receives.
                     let _ = sender.send(event).await;
                 });
@@ -211,8 +215,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
                 // Each branch is cancel-safe: a token, a timer, and channels that lose nothing.
                 biased; // so that the same events make the same story
                 () = stop.cancelled() => break,
-                Some(()) = pokes.recv() => Event::Poked,
-                Some((environment, take_over)) = hurried.recv() => Event::Hurried { environment, take_over },
+                Some(()) = triggers.recv() => Event::Triggered,
+                Some((environment, take_over)) = hurried.recv() => Event::RetryRequested { environment, take_over },
                 Some(event) = events.recv() => event,
                 () = tokio::time::sleep(pause.min(PULSE)) => Event::Tick,
             };
@@ -251,9 +255,9 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// What the repository wants of each environment. While that cannot be told, and nothing is known yet,
     /// it is what it said last, or what was deployed last: so drift is looked for all the same.
-    async fn fetch(&self) -> Result<BTreeMap<EnvironmentName, decide::Wanted>, RoundError> {
+    async fn fetch(&self) -> Result<BTreeMap<EnvironmentName, decide::Target>, SyncError> {
         let began = Instant::now();
-        let fetched = waits::said("", || "the repository".to_owned(), self.ledger.fetch()).await;
+        let fetched = waits::said("", || "the repository".to_owned(), self.store.fetch()).await;
         debug!(fetch_ms = began.elapsed().as_millis() as u64, "the repository was asked");
         if let Err(error) = self.note_signing().await {
             warn!("the keys that may write the history: {}", report::chain(&error));
@@ -280,12 +284,12 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         if !self.status.lock().is_empty() {
             return Err(failure);
         }
-        let known = match self.ledger.last_fetched().await? {
+        let known = match self.store.last_fetched().await? {
             Some(fetched) => targets::wanted(self, &fetched).await.or_else(|failure| match failure {
-                RoundError::Invalid(_) => Ok(Wants::default()),
+                SyncError::Invalid(_) => Ok(Targets::default()),
                 failure => Err(failure),
             })?,
-            None => Wants::default(),
+            None => Targets::default(),
         };
         self.note_untold(&known);
         let known = if known.known.is_empty() { targets::last_good(self).await? } else { known.known };
@@ -305,11 +309,11 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     }
 
     /// What waits for a deployment that still goes on: to know what is wanted takes a while.
-    async fn note_what_waits(&self, wanted: &BTreeMap<EnvironmentName, decide::Wanted>) {
+    async fn note_what_waits(&self, wanted: &BTreeMap<EnvironmentName, decide::Target>) {
         for (environment, wanted) in wanted.iter().filter(|(_, wanted)| wanted.said.open.is_some()) {
             match self.said(environment).await {
                 Ok(said) => {
-                    let waiting = pending::after(said.open.as_ref(), &wanted.commits, &said.standing);
+                    let waiting = pending::after(said.open.as_ref(), &wanted.commits, &said.state);
                     pending::note(&self.status, environment, waiting);
                 }
                 Err(error) => warn!(%environment, "the history: {}", report::chain(&error)),
@@ -319,8 +323,8 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
 
     /// Why an environment's newest commits are not followed stands in its status until they are. Where nothing of it
     /// is known to go on with nobody looks at its hosts either.
-    fn note_untold(&self, wants: &Wants) {
-        let of = |(name, untold): (&EnvironmentName, &Untold)| (name.clone(), format!("{TROUBLE}{}", untold.why));
+    fn note_untold(&self, wants: &Targets) {
+        let of = |(name, untold): (&EnvironmentName, &Unresolved)| (name.clone(), format!("{TROUBLE}{}", untold.why));
         let now: BTreeMap<_, _> = wants.untold.iter().map(of).collect();
         let before = std::mem::replace(&mut *self.untold.lock(), now.clone());
         let mut status = self.status.lock();
@@ -330,7 +334,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             }
         }
         for (name, why) in now {
-            let nothing = || crate::engine::observe::status::nothing_known(&name, &Commits::default(), &self.seat);
+            let nothing = || crate::engine::observe::status::nothing_known(&name, &Commits::default(), &self.identity);
             let view = status.entry(name.clone()).or_insert_with(nothing);
             (view.last_error, view.error_of) = (Some(why), ErrorOf::Repository);
             if !wants.known.contains_key(&name) {
@@ -370,28 +374,31 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     }
 
     /// What the history says of an environment.
-    pub(in crate::engine) async fn said(&self, environment: &EnvironmentName) -> Result<decide::Said, LedgerError> {
+    pub(in crate::engine) async fn said(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<decide::HistorySnapshot, StoreError> {
         if let (false, Signing::NotListed(line)) = (self.policy.observe_only, &*self.signing.lock()) {
             // What cannot be recorded is not begun.
-            return Err(LedgerError::NoWriter { line: line.clone() });
+            return Err(StoreError::NoWriter { line: line.clone() });
         }
-        let newest = log::newest(&self.ledger, environment).await?;
+        let newest = log::newest(&self.store, environment).await?;
         self.tell_of_refusals(environment, &newest);
         let open = newest.open().map(|open| decide::Open {
             generation: open.generation,
             commits: open.commits.clone(),
             started: open.taken_over.as_ref().map_or(&open.started, |taken_over| &taken_over.at).clone(),
-            ours: open.seat == self.seat.id,
+            ours: open.controller_id == self.identity.id,
             counts: open.commits.environment.is_some(),
             limit: open.limit_ms,
         });
-        let led_elsewhere = newest.deployment.as_ref().is_some_and(|newest| newest.seat != self.seat.id);
-        Ok(decide::Said { standing: newest.standing, open, led_elsewhere, doubted: newest.doubt.is_some() })
+        let led_elsewhere = newest.deployment.as_ref().is_some_and(|newest| newest.controller_id != self.identity.id);
+        Ok(decide::HistorySnapshot { state: newest.state, open, led_elsewhere, doubted: newest.doubt.is_some() })
     }
 
     /// Whether what is written counts, as the default branch says now; and in the log, once, what would be safer.
-    async fn note_signing(&self) -> Result<(), LedgerError> {
-        let signing = self.ledger.signing().await?;
+    async fn note_signing(&self) -> Result<(), StoreError> {
+        let signing = self.store.signing().await?;
         let mut noted = self.signing.lock();
         if *noted != signing {
             signing.advice().iter().for_each(|advice| warn!("{advice}"));

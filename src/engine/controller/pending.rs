@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 
 use crate::{
     decide::{Goal, Open},
-    engine::{history::log::Newest, sync::deploy::Seat},
+    engine::{history::log::Newest, sync::deploy::ControllerId},
     model::{
+        environment_state::{Barred, EnvironmentState},
         name::EnvironmentName,
         plan::Commits,
-        standing::{Barred, Standing},
     },
     report::{
         self,
@@ -22,41 +22,41 @@ use crate::{
 };
 
 /// What waits behind a pass that could not deploy it. `differs`: whether hosts differ from what the pass looked at.
-pub fn behind(goal: &Goal, newest: &Newest, seat: &Seat, differs: bool) -> Option<Waiting> {
+pub fn behind(goal: &Goal, newest: &Newest, identity: &ControllerId, differs: bool) -> Option<Waiting> {
     let (commits, why) = match goal {
         Goal::Observe { commits, why } if differs => (commits, why),
         Goal::Repair { instead_of, why, .. } => (instead_of, why),
         _ => return None,
     };
-    let standing = &newest.standing;
-    let ours = newest.deployment.as_ref().is_none_or(|deployment| deployment.seat == seat.id);
-    let commit = awaited(commits, standing).filter(|_| ours)?;
-    Some(Waiting { commit, generation: newest.generation().saturating_add(1), why: reason(*why, commits, standing)? })
+    let state = &newest.state;
+    let ours = newest.deployment.as_ref().is_none_or(|deployment| deployment.controller_id == identity.id);
+    let commit = awaited(commits, state).filter(|_| ours)?;
+    Some(Waiting { commit, generation: newest.generation().saturating_add(1), why: reason(*why, commits, state)? })
 }
 
 /// The environment's commit, by which people know what waits: not one that is live or has failed, whatever else of
 /// what is wanted is newer.
-fn awaited(commits: &Commits, standing: &Standing) -> Option<String> {
+fn awaited(commits: &Commits, state: &EnvironmentState) -> Option<String> {
     let commit = commits.environment.clone()?;
-    let is_live = standing.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(&commit));
-    (!is_live && standing.quarantined(commits).is_none()).then_some(commit)
+    let is_live = state.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(&commit));
+    (!is_live && state.quarantined(commits).is_none()).then_some(commit)
 }
 
-fn reason(why: Barred, commits: &Commits, standing: &Standing) -> Option<String> {
+fn reason(why: Barred, commits: &Commits, state: &EnvironmentState) -> Option<String> {
     match why {
-        Barred::Held => standing.hold().map(report::control::held),
-        Barred::Checks | Barred::Rewind => report::status::barred(why, commits, None, standing),
+        Barred::Held => state.hold().map(report::control::held),
+        Barred::Checks | Barred::Rewind => report::status::barred(why, commits, None, state),
         // Nothing is going to deploy it, somebody else does, or it is tried again in a moment.
         Barred::ObserveOnly | Barred::StoodBack | Barred::StandsBy | Barred::Quarantined | Barred::Later => None,
     }
 }
 
 /// What waits for the end of a deployment of ours. A rollback keeps what was rolled back waiting for nothing.
-pub fn after(open: Option<&Open>, commits: &Commits, standing: &Standing) -> Option<Waiting> {
-    let next = standing.target(commits);
+pub fn after(open: Option<&Open>, commits: &Commits, state: &EnvironmentState) -> Option<Waiting> {
+    let next = state.target(commits);
     let open = open.filter(|open| open.ours && open.commits.environment != next.environment)?;
     Some(Waiting {
-        commit: awaited(next, standing)?,
+        commit: awaited(next, state)?,
         generation: open.generation.saturating_add(1),
         why: format!("waits for generation {} to end", open.generation),
     })
@@ -64,7 +64,7 @@ pub fn after(open: Option<&Open>, commits: &Commits, standing: &Standing) -> Opt
 
 /// What waits for its builds. They may take minutes, and nothing of the deployment is recorded before they end.
 pub fn for_builds(newest: &Newest, commits: &Commits) -> Option<Waiting> {
-    let commit = awaited(commits, &newest.standing)?;
+    let commit = awaited(commits, &newest.state)?;
     Some(Waiting {
         commit,
         generation: newest.generation().saturating_add(1),
@@ -91,15 +91,15 @@ mod tests {
     use crate::{
         engine::observe::status,
         model::{
+            environment_state::{Good, Hold, Pin, Quarantined},
             outcome::Deployment,
-            standing::{Good, Hold, Pin, Quarantined},
         },
     };
 
     const OURS: &str = "ours";
 
-    fn seat() -> Seat {
-        Seat { controller: "control (pid 7)".to_owned(), id: OURS.to_owned() }
+    fn identity() -> ControllerId {
+        ControllerId { controller: "control (pid 7)".to_owned(), id: OURS.to_owned() }
     }
 
     fn commits(commit: &str) -> Commits {
@@ -111,16 +111,16 @@ mod tests {
     }
 
     /// A history of one deployment, which applied `a` as generation 1.
-    fn deployed(seat: &str) -> Newest {
+    fn deployed(identity: &str) -> Newest {
         let deployment: Deployment = serde_json::from_value(json!({
             "version": 1, "environment": "test", "generation": 1, "kind": "change", "commits": commits("a"),
-            "plan_digest": crate::model::digest::Digest::of("a plan"), "triggered_by": "the reconciler",
-            "controller": "control (pid 7)", "seat": seat, "started": "2026-11-21T13:14:05Z", "outcome": "applied",
+            "plan_digest": crate::model::digest::Digest::of("a plan"), "triggered_by": "the controller",
+            "controller": "control (pid 7)", "seat": identity, "started": "2026-11-21T13:14:05Z", "outcome": "applied",
             "summary": crate::model::plan::Summary::default(), "changes": [], "unreached": {},
         }))
         .expect("a deployment");
-        let standing = Standing { good: Some(good("a", 1)), ..Standing::default() };
-        Newest { deployment: Some(deployment), standing, ..Newest::default() }
+        let state = EnvironmentState { good: Some(good("a", 1)), ..EnvironmentState::default() };
+        Newest { deployment: Some(deployment), state, ..Newest::default() }
     }
 
     fn held(newest: Newest) -> Newest {
@@ -130,7 +130,7 @@ mod tests {
             reason: "the demo".to_owned(),
             since: "2026-11-21T13:14:05Z".to_owned(),
         };
-        Newest { standing: Standing { holds: vec![hold], ..newest.standing }, ..newest }
+        Newest { state: EnvironmentState { holds: vec![hold], ..newest.state }, ..newest }
     }
 
     fn observe(commit: &str, why: Barred) -> Goal {
@@ -145,23 +145,23 @@ mod tests {
     fn what_is_held_waits_for_who_holds_it() {
         let newest = held(deployed(OURS));
         let why = "held by ada since 2026-11-21 13:14:05 UTC: the demo";
-        assert_eq!(behind(&observe("b", Barred::Held), &newest, &seat(), true), waits("b", 2, why));
+        assert_eq!(behind(&observe("b", Barred::Held), &newest, &identity(), true), waits("b", 2, why));
         // What is live is repaired meanwhile.
         let repair = Goal::Repair { good: commits("a"), instead_of: commits("b"), why: Barred::Held };
-        assert_eq!(behind(&repair, &newest, &seat(), false), waits("b", 2, why));
+        assert_eq!(behind(&repair, &newest, &identity(), false), waits("b", 2, why));
     }
 
     #[test]
     fn what_has_no_green_checks_waits_for_them_also_before_anything_was_deployed() {
         let why = "b waits for checks to be green: `require_checks` of the environment names them";
         let goal = observe("b", Barred::Checks);
-        assert_eq!(behind(&goal, &deployed(OURS), &seat(), true), waits("b", 2, why));
-        assert_eq!(behind(&goal, &Newest::default(), &seat(), true), waits("b", 1, why));
+        assert_eq!(behind(&goal, &deployed(OURS), &identity(), true), waits("b", 2, why));
+        assert_eq!(behind(&goal, &Newest::default(), &identity(), true), waits("b", 1, why));
     }
 
     #[test]
     fn what_a_forced_push_brought_waits_for_a_person() {
-        let waiting = behind(&observe("b", Barred::Rewind), &deployed(OURS), &seat(), true).expect("it waits");
+        let waiting = behind(&observe("b", Barred::Rewind), &deployed(OURS), &identity(), true).expect("it waits");
         assert_eq!((waiting.commit.as_str(), waiting.generation), ("b", 2));
         assert!(waiting.why.contains("a forced push?") && waiting.why.contains("--allow-rewind"), "{}", waiting.why);
     }
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn where_there_is_nothing_to_deploy_nothing_waits() {
         let newest = held(deployed(OURS));
-        let of = |goal: &Goal, differs| behind(goal, &newest, &seat(), differs);
+        let of = |goal: &Goal, differs| behind(goal, &newest, &identity(), differs);
         assert_eq!(of(&observe("b", Barred::Held), false), None, "the hosts are as it declares");
         assert_eq!(of(&observe("a", Barred::Held), true), None, "it is live: what differs has drifted");
         assert_eq!(of(&Goal::Deploy(commits("b")), true), None, "it is being deployed");
@@ -182,13 +182,13 @@ mod tests {
     fn what_nobody_is_going_to_deploy_does_not_wait() {
         let newest = deployed(OURS);
         for why in [Barred::ObserveOnly, Barred::StoodBack, Barred::StandsBy, Barred::Quarantined, Barred::Later] {
-            assert_eq!(behind(&observe("b", why), &newest, &seat(), true), None, "{why:?}");
+            assert_eq!(behind(&observe("b", why), &newest, &identity(), true), None, "{why:?}");
         }
-        assert_eq!(behind(&observe("b", Barred::Held), &held(deployed("another's")), &seat(), true), None);
+        assert_eq!(behind(&observe("b", Barred::Held), &held(deployed("another's")), &identity(), true), None);
         let mut failed = held(deployed(OURS));
         let quarantined = Quarantined { commits: commits("b"), generation: 1, why: "h1: not healthy".to_owned() };
-        failed.standing.quarantine.push(quarantined);
-        assert_eq!(behind(&observe("b", Barred::Held), &failed, &seat(), true), None);
+        failed.state.quarantine.push(quarantined);
+        assert_eq!(behind(&observe("b", Barred::Held), &failed, &identity(), true), None);
     }
 
     #[test]
@@ -202,16 +202,16 @@ mod tests {
     fn what_comes_while_we_deploy_waits_for_the_end_of_that() {
         let open =
             |ours| Open { generation: 2, commits: commits("b"), started: String::new(), ours, counts: true, limit: 0 };
-        let standing = deployed(OURS).standing;
-        let behind = |ours, commit| after(Some(&open(ours)), &commits(commit), &standing);
+        let state = deployed(OURS).state;
+        let behind = |ours, commit| after(Some(&open(ours)), &commits(commit), &state);
         assert_eq!(behind(true, "c"), waits("c", 3, "waits for generation 2 to end"));
         assert_eq!(behind(true, "b"), None, "it is being deployed");
         assert_eq!(behind(true, "a"), None, "it is live");
         assert_eq!(behind(false, "c"), None, "another controller tells of it");
-        assert_eq!(after(None, &commits("c"), &standing), None);
+        assert_eq!(after(None, &commits("c"), &state), None);
 
         let other_default = Commits::of_config(Some("f01".to_owned()), Some("b".to_owned()));
-        assert_eq!(after(Some(&open(true)), &other_default, &standing), None, "of b it is told already");
+        assert_eq!(after(Some(&open(true)), &other_default, &state), None, "of b it is told already");
     }
 
     #[test]
@@ -219,18 +219,19 @@ mod tests {
         let back =
             Open { generation: 3, commits: commits("a"), started: String::new(), ours: true, counts: true, limit: 0 };
         let rolled_back = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".to_owned() };
-        let standing = Standing { good: Some(good("b", 2)), pin: Some(rolled_back), ..Standing::default() };
-        assert_eq!(after(Some(&back), &commits("b"), &standing), None);
-        assert_eq!(after(Some(&back), &commits("c"), &standing), waits("c", 4, "waits for generation 3 to end"));
+        let state =
+            EnvironmentState { good: Some(good("b", 2)), pin: Some(rolled_back), ..EnvironmentState::default() };
+        assert_eq!(after(Some(&back), &commits("b"), &state), None);
+        assert_eq!(after(Some(&back), &commits("c"), &state), waits("c", 4, "waits for generation 3 to end"));
         let quarantined = Quarantined { commits: commits("c"), generation: 1, why: "h1: not healthy".to_owned() };
-        let standing = Standing { quarantine: vec![quarantined], ..standing };
-        assert_eq!(after(Some(&back), &commits("c"), &standing), None);
+        let state = EnvironmentState { quarantine: vec![quarantined], ..state };
+        assert_eq!(after(Some(&back), &commits("c"), &state), None);
     }
 
     #[test]
     fn it_is_noted_once_where_status_finds_it_and_only_of_what_is_known() {
         let [test, other] = ["test", "other"].map(|name| name.parse::<EnvironmentName>().expect("a name"));
-        let view = status::nothing_known(&test, &commits("a"), &seat());
+        let view = status::nothing_known(&test, &commits("a"), &identity());
         let status = Mutex::new(BTreeMap::from([(test.clone(), view.clone())]));
         note(&status, &test, None);
         note(&status, &other, waits("b", 2, "held"));

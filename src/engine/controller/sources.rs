@@ -16,20 +16,20 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use super::Reconciler;
+use super::Controller;
 use crate::{
     engine::{
-        history::{log, store::Ledger},
+        history::{log, store::HistoryStore},
         prepare::{Prepared, attempts::Attempt, declared, gathered, off::off},
-        sync::{deploy::timestamp, environment::RECONCILER, error::RoundError},
+        sync::{deploy::timestamp, environment::CONTROLLER, error::SyncError},
     },
     host::Host,
     model::{
         build::BuiltReleases,
+        environment_state::{Control, EnvironmentState, StateEvent},
         name::EnvironmentName,
         plan::Commits,
         source::{GitSource, SourceCommits},
-        standing::{Control, Standing, StandingEvent},
     },
     release::{self, Builds, Fetcher},
 };
@@ -84,21 +84,21 @@ async fn ask(fetcher: &Arc<dyn Fetcher>, asked: &Asked, name: &str, source: &Git
     }
 }
 
-impl<H: Host, L: Ledger> Reconciler<H, L> {
+impl<H: Host, L: HistoryStore> Controller<H, L> {
     /// The commit of each branch and tag that the environment takes files from.
     pub(in crate::engine) async fn source_commits(
         &self,
         environment: &EnvironmentName,
         commits: &Commits,
-        standing: &Standing,
-    ) -> Result<SourceCommits, RoundError> {
+        state: &EnvironmentState,
+    ) -> Result<SourceCommits, SyncError> {
         let moving = self.moving(environment, commits).await?;
         let asked = moving.iter().map(|(name, source)| async move {
             let commit = match ask(&self.fetcher, &self.asked, name, source).await {
                 Ok(commit) => Some(commit),
                 Err(why) => {
                     let known = self.fetcher.last_commit(source);
-                    let good = || standing.good.as_ref()?.commits.sources.get(name).cloned();
+                    let good = || state.good.as_ref()?.commits.sources.get(name).cloned();
                     let known = known.or_else(good);
                     let then = known.as_deref().map_or("nothing is known of it", |_| "going on with what it was");
                     warn!(%environment, "{name}: {why}; {then}");
@@ -117,10 +117,10 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         environment: &EnvironmentName,
         commits: &Commits,
         run_builds: bool,
-    ) -> Result<Arc<Prepared>, RoundError> {
+    ) -> Result<Arc<Prepared>, SyncError> {
         let known = self.prepared.lock().get(environment).cloned().unwrap_or_default();
         let known = known.into_iter().filter(|prepared| prepared.commits.agrees(commits));
-        let newest = log::newest(&self.ledger, environment).await?;
+        let newest = log::newest(&self.store, environment).await?;
         let recorded = newest.builds();
         let fits = |prepared: &Prepared| {
             if run_builds { prepared.is_built() } else { prepared.is_as_recorded(&recorded) }
@@ -132,7 +132,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         if prepared.commits.sources.is_empty() {
             return Ok(prepared);
         }
-        let deployed = newest.standing.good.map(|good| good.commits.sources).unwrap_or_default();
+        let deployed = newest.state.good.map(|good| good.commits.sources).unwrap_or_default();
         if prepared.deployed == deployed { Ok(prepared) } else { Ok(Arc::new((*prepared).clone().after(deployed))) }
     }
 
@@ -142,17 +142,17 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         commits: &Commits,
         recorded: &BuiltReleases,
         run: bool,
-    ) -> Result<Arc<Prepared>, RoundError> {
+    ) -> Result<Arc<Prepared>, SyncError> {
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
-            return Err(RoundError::NoCommits);
+            return Err(SyncError::NoCommits);
         };
         let attempt = self.attempt(environment, commits).await?;
-        let tree = self.ledger.tree(default, branch, &self.folder).await?;
+        let tree = self.store.tree(default, branch, &self.folder).await?;
         let (name, folder, overrides) = (environment.clone(), self.folder.clone(), self.overrides.clone());
         let (wanted, fetcher) = (commits.clone(), self.fetcher.clone());
-        let (workshop, recorded) = (self.workshop.clone(), recorded.clone());
+        let (build_cache, recorded) = (self.build_cache.clone(), recorded.clone());
         let prepare = move || {
-            let builds = Builds { workshop: workshop.as_deref(), recorded: Some(&recorded), run };
+            let builds = Builds { build_cache: build_cache.as_deref(), recorded: Some(&recorded), run };
             let prepared = declared(&tree, &folder, &name, &overrides)
                 .and_then(|fleet| gathered(fleet, &tree, wanted, &*fetcher, builds));
             attempt.survived();
@@ -168,9 +168,9 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
     }
 
     /// Says that these commits are being prepared, unless this process died of them.
-    async fn attempt(&self, environment: &EnvironmentName, commits: &Commits) -> Result<Attempt, RoundError> {
+    async fn attempt(&self, environment: &EnvironmentName, commits: &Commits) -> Result<Attempt, SyncError> {
         if let Some(condemned) = self.attempts.condemned(Some(environment), commits) {
-            return Err(RoundError::Refused(condemned.why));
+            return Err(SyncError::Refused(condemned.why));
         }
         let (attempts, environment, commits) = (self.attempts.clone(), environment.clone(), commits.clone());
         Ok(off(move || attempts.begin(Some(&environment), &commits)).await?)
@@ -182,12 +182,12 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         &self,
         environment: &EnvironmentName,
         commits: &Commits,
-        standing: &Standing,
-    ) -> Result<Option<Standing>, RoundError> {
+        state: &EnvironmentState,
+    ) -> Result<Option<EnvironmentState>, SyncError> {
         let Some(condemned) = self.attempts.condemned(Some(environment), commits) else { return Ok(None) };
-        if standing.quarantined(commits).is_some() {
+        if state.quarantined(commits).is_some() {
             self.attempts.recorded(environment, commits);
-            return Ok(Some(standing.clone()));
+            return Ok(Some(state.clone()));
         }
         if condemned.recorded {
             info!(%environment, "the quarantine was lifted; the commits are tried again");
@@ -196,10 +196,10 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         }
         error!(%environment, "{}; they are quarantined", condemned.why);
         let control = Control::Quarantine { commits: commits.clone(), why: condemned.why };
-        let event = StandingEvent { control, by: RECONCILER.to_owned(), reason: None, when: timestamp(Utc::now()) };
-        let standing = log::note(&self.ledger, environment, &event).await?;
+        let event = StateEvent { control, by: CONTROLLER.to_owned(), reason: None, when: timestamp(Utc::now()) };
+        let state = log::note(&self.store, environment, &event).await?;
         self.attempts.recorded(environment, commits);
-        Ok(Some(standing))
+        Ok(Some(state))
     }
 
     /// Which branches and tags there are to ask for. Nothing where the fleet does not validate: the pass says so.
@@ -207,16 +207,16 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
         &self,
         environment: &EnvironmentName,
         commits: &Commits,
-    ) -> Result<Arc<BTreeMap<String, GitSource>>, RoundError> {
+    ) -> Result<Arc<BTreeMap<String, GitSource>>, SyncError> {
         let known = self.moving.lock().get(environment).cloned();
         if let Some((_, moving)) = known.filter(|(of, _)| of.same_config(commits)) {
             return Ok(moving);
         }
         let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else {
-            return Err(RoundError::NoCommits);
+            return Err(SyncError::NoCommits);
         };
         let attempt = self.attempt(environment, commits).await?;
-        let tree = self.ledger.tree(default, branch, &self.folder).await?;
+        let tree = self.store.tree(default, branch, &self.folder).await?;
         let (name, folder, overrides) = (environment.clone(), self.folder.clone(), self.overrides.clone());
         let moving = move || {
             let _attempt = attempt;

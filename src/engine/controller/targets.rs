@@ -4,46 +4,49 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::warn;
 
-use super::{Reconciler, checks};
+use super::{Controller, checks};
 use crate::{
-    decide::Wanted,
+    decide::Target,
     declare::{self, Declaration},
     engine::{
-        history::store::Ledger,
+        history::store::HistoryStore,
         prepare::{PrepareError, off::off},
-        sync::error::RoundError,
+        sync::error::SyncError,
     },
     git::{Fetched, HistoryChange},
     host::Host,
-    model::{name::EnvironmentName, plan::Commits, standing::Standing},
+    model::{environment_state::EnvironmentState, name::EnvironmentName, plan::Commits},
     report::chain,
 };
 
 /// What the repository wants, as far as it can be told.
 #[derive(Debug, Default)]
-pub struct Wants {
+pub struct Targets {
     /// Of each environment. While its newest commits cannot be told, its last good ones are wanted on.
-    pub known: BTreeMap<EnvironmentName, Wanted>,
+    pub known: BTreeMap<EnvironmentName, Target>,
     /// The environments whose newest commits cannot be told.
-    pub untold: BTreeMap<EnvironmentName, Untold>,
+    pub untold: BTreeMap<EnvironmentName, Unresolved>,
 }
 
 /// Why it cannot be told what an environment's branch holds, for people: the environment, the cause, the next move.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Untold {
+pub struct Unresolved {
     pub branch: String,
     pub why: String,
 }
 
 /// The commits of each environment: the default branch's, and its own branch's; and what its history says. The
 /// trouble of one is none of the others'.
-pub async fn wanted<H: Host, L: Ledger>(reconciler: &Reconciler<H, L>, fetched: &Fetched) -> Result<Wants, RoundError> {
-    let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(RoundError::NoCommits) };
-    let declaration = declaration(reconciler, default).await?;
-    let mut wants = Wants::default();
+pub async fn wanted<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
+    fetched: &Fetched,
+) -> Result<Targets, SyncError> {
+    let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(SyncError::NoCommits) };
+    let declaration = declaration(controller, default).await?;
+    let mut wants = Targets::default();
     for name in declaration.environments() {
         let Some(branch) = declaration.environment_branch(name) else { continue };
-        let failure = match newest(reconciler, &declaration, fetched, name, default, branch).await {
+        let failure = match newest(controller, &declaration, fetched, name, default, branch).await {
             Ok(newest) => {
                 wants.known.insert(name.clone(), newest);
                 continue;
@@ -51,62 +54,62 @@ pub async fn wanted<H: Host, L: Ledger>(reconciler: &Reconciler<H, L>, fetched: 
             Err(failure) => failure,
         };
         let kept_up =
-            kept_up(reconciler, name).await.inspect_err(|error| warn!(environment = %name, "{}", chain(error)));
+            kept_up(controller, name).await.inspect_err(|error| warn!(environment = %name, "{}", chain(error)));
         let kept_up = kept_up.ok().flatten();
         let then = if kept_up.is_some() { "its last good commits are kept up" } else { "it is not looked after" };
         let next = failure.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         let why = format!("{name}, branch {branch}: {}{next}; until then {then}", chain(&failure));
         warn!(environment = %name, "{why}");
-        wants.untold.insert(name.clone(), Untold { branch: branch.to_owned(), why });
+        wants.untold.insert(name.clone(), Unresolved { branch: branch.to_owned(), why });
         wants.known.extend(kept_up.map(|kept_up| (name.clone(), kept_up)));
     }
     Ok(wants)
 }
 
 /// What the branches of one environment hold now.
-async fn newest<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+async fn newest<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     declaration: &Declaration,
     fetched: &Fetched,
     name: &EnvironmentName,
     default: &str,
     branch: &str,
-) -> Result<Wanted, RoundError> {
-    let mut said = reconciler.said(name).await?;
-    let commit = fetched.branches.get(branch).ok_or(RoundError::NoBranch)?;
+) -> Result<Target, SyncError> {
+    let mut said = controller.said(name).await?;
+    let commit = fetched.branches.get(branch).ok_or(SyncError::NoBranch)?;
     let mut commits = Commits::of_config(Some(default.to_owned()), Some(commit.clone()));
-    if let Some(standing) = reconciler.quarantined_for_dying(name, &commits, &said.standing).await? {
+    if let Some(state) = controller.quarantined_for_dying(name, &commits, &said.state).await? {
         // Nothing of them is read, so nobody knows which other repositories they name.
-        said.standing = standing;
+        said.state = state;
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-        return Ok(Wanted { commits, observe_every, said, rewinds: false, checks: None });
+        return Ok(Target { commits, observe_every, said, rewinds: false, checks: None });
     }
-    commits.sources = reconciler.source_commits(name, &commits, &said.standing).await?;
-    let rewinds = said.doubted || rewinds(&reconciler.ledger, &said.standing, &commits).await?;
+    commits.sources = controller.source_commits(name, &commits, &said.state).await?;
+    let rewinds = said.doubted || rewinds(&controller.store, &said.state, &commits).await?;
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
     let names = declaration.required_checks(name);
-    let checks = checks::checks(reconciler, names, said.standing.target(&commits), &said.standing).await;
-    Ok(Wanted { commits, observe_every, said, rewinds, checks })
+    let checks = checks::checks(controller, names, said.state.target(&commits), &said.state).await;
+    Ok(Target { commits, observe_every, said, rewinds, checks })
 }
 
 /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
-async fn declaration<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+async fn declaration<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     commit: &str,
-) -> Result<Arc<Declaration>, RoundError> {
-    if let Some((of, declaration)) = &*reconciler.declaration.lock()
+) -> Result<Arc<Declaration>, SyncError> {
+    if let Some((of, declaration)) = &*controller.declaration.lock()
         && of == commit
     {
         return Ok(declaration.clone());
     }
     let commits = Commits::of_config(Some(commit.to_owned()), None);
-    if let Some(condemned) = reconciler.attempts.condemned(None, &commits) {
-        return Err(RoundError::Invalid(format!("commit {commit:.12}: {}", condemned.why)));
+    if let Some(condemned) = controller.attempts.condemned(None, &commits) {
+        return Err(SyncError::Invalid(format!("commit {commit:.12}: {}", condemned.why)));
     }
-    let attempts = reconciler.attempts.clone();
+    let attempts = controller.attempts.clone();
     let attempt = off(move || attempts.begin(None, &commits)).await?;
-    let tree = reconciler.ledger.tree(commit, commit, &reconciler.folder).await?;
-    let folder = reconciler.folder.clone();
+    let tree = controller.store.tree(commit, commit, &controller.folder).await?;
+    let folder = controller.folder.clone();
     let read = move || {
         let read = declare::read_shared(&tree, &folder);
         attempt.survived();
@@ -115,17 +118,17 @@ async fn declaration<H: Host, L: Ledger>(
     let (declaration, findings) = off(read).await?;
     let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
     let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
-    *reconciler.declaration.lock() = Some((commit.to_owned(), declaration.clone()));
+    *controller.declaration.lock() = Some((commit.to_owned(), declaration.clone()));
     Ok(declaration)
 }
 
 /// The last good commits of each environment: what is left to look after while the fleet cannot be read.
-pub async fn last_good<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
-) -> Result<BTreeMap<EnvironmentName, Wanted>, RoundError> {
+pub async fn last_good<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
+) -> Result<BTreeMap<EnvironmentName, Target>, SyncError> {
     let mut wanted = BTreeMap::new();
-    for name in reconciler.ledger.histories().await? {
-        match kept_up(reconciler, &name).await {
+    for name in controller.store.histories().await? {
+        match kept_up(controller, &name).await {
             Ok(kept_up) => wanted.extend(kept_up.map(|kept_up| (name, kept_up))),
             Err(failure) => warn!(environment = %name, "it is not looked after: {}", chain(&failure)),
         }
@@ -134,27 +137,31 @@ pub async fn last_good<H: Host, L: Ledger>(
 }
 
 /// The last good commits of an environment, as what is wanted of it; none where nothing was ever good.
-async fn kept_up<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+async fn kept_up<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     name: &EnvironmentName,
-) -> Result<Option<Wanted>, RoundError> {
-    let said = reconciler.said(name).await?;
-    let Some(commits) = said.standing.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
+) -> Result<Option<Target>, SyncError> {
+    let said = controller.said(name).await?;
+    let Some(commits) = said.state.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
     let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { return Ok(None) };
-    let tree = reconciler.ledger.tree(default, branch, &reconciler.folder).await?;
-    let folder = reconciler.folder.clone();
+    let tree = controller.store.tree(default, branch, &controller.folder).await?;
+    let folder = controller.folder.clone();
     let (Some(declaration), _) = off(move || declare::read_shared(&tree, &folder)).await? else { return Ok(None) };
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-    Ok(Some(Wanted { commits, observe_every, said, rewinds: false, checks: None }))
+    Ok(Some(Target { commits, observe_every, said, rewinds: false, checks: None }))
 }
 
 /// Whether the commits leave out the deployed ones: somebody pushed by force.
-pub async fn rewinds<L: Ledger>(ledger: &L, standing: &Standing, commits: &Commits) -> Result<bool, RoundError> {
-    let Some(good) = standing.kept_up() else { return Ok(false) };
+pub async fn rewinds<L: HistoryStore>(
+    store: &L,
+    state: &EnvironmentState,
+    commits: &Commits,
+) -> Result<bool, SyncError> {
+    let Some(good) = state.kept_up() else { return Ok(false) };
     let pairs = [(&good.commits.default, &commits.default), (&good.commits.environment, &commits.environment)];
     for pair in pairs {
         if let (Some(deployed), Some(next)) = pair
-            && !ledger.is_ancestor(deployed, next).await?
+            && !store.is_ancestor(deployed, next).await?
         {
             return Ok(true);
         }

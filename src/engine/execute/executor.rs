@@ -132,7 +132,7 @@ impl<H: Host> Executor<'_, H> {
             instances,
             newest_phase: self.begun.1.saturating_add(phase),
             lost,
-            patience: self.prepared.fleet.environment.lost_after.0,
+            loss_timer: self.prepared.fleet.environment.lost_after.0,
             watch: self.watch,
         }
     }

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use crate::{
     engine::{Watch, observe::probe::Hosts},
-    host::{Host, PHASE_LIMIT, Patience, waits},
+    host::{Host, LossTimer, PHASE_LIMIT, waits},
     model::{
         name::{FleetName, InstanceName},
         outcome::{Cause, Failure},
@@ -32,7 +32,7 @@ pub struct Undo<'a, H> {
     /// The instances that were given up already: they are asked once more, and not waited for.
     pub lost: BTreeSet<InstanceName>,
     /// How long an instance that cannot be reached is waited for.
-    pub patience: Duration,
+    pub loss_timer: Duration,
     pub watch: &'a Watch,
 }
 
@@ -63,16 +63,22 @@ impl<H: Host> Undo<'_, H> {
 
     async fn on_instance(&self, name: &InstanceName, phase: Option<u32>) -> Option<Failure> {
         let Some(host) = self.hosts.get(name) else { return Some(self.out_of_reach(name)) };
-        let patience = if self.lost.contains(name) { Duration::ZERO } else { self.patience };
-        let undoing = Box::pin(self.ask(host.as_ref(), name, phase, Patience::new(patience, PHASE_LIMIT)));
+        let loss_timer = if self.lost.contains(name) { Duration::ZERO } else { self.loss_timer };
+        let undoing = Box::pin(self.ask(host.as_ref(), name, phase, LossTimer::new(loss_timer, PHASE_LIMIT)));
         waits::said(name.as_str(), || "its undo".to_owned(), undoing).await
     }
 
-    async fn ask(&self, host: &H, name: &InstanceName, phase: Option<u32>, mut patience: Patience) -> Option<Failure> {
+    async fn ask(
+        &self,
+        host: &H,
+        name: &InstanceName,
+        phase: Option<u32>,
+        mut loss_timer: LossTimer,
+    ) -> Option<Failure> {
         loop {
             match host.undo(self.fleet, self.deployment, phase).await {
                 Ok(()) => return None,
-                Err(error) if patience.outlasts(&error).await => {}
+                Err(error) if loss_timer.outlasts(&error).await => {}
                 Err(error) => {
                     let mut failure = error.failure(name);
                     failure.message = report::chain(&error);

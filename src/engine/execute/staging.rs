@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::{
-    host::{Host, HostError, Parcel, Patience, STAGE_LIMIT},
+    host::{Host, HostError, LossTimer, ReleaseTransfer, STAGE_LIMIT},
     model::{
         digest::Digest,
         name::FleetName,
@@ -37,29 +37,29 @@ type Stream = Arc<OnceCell<Arc<Vec<u8>>>>;
 pub struct Stage<'a> {
     pub fleet: &'a FleetName,
     /// How long a host that is lost is waited for.
-    pub patience: Duration,
+    pub loss_timer: Duration,
     packed: Mutex<BTreeMap<Key, Stream>>,
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(fleet: &'a FleetName, patience: Duration) -> Self {
-        Self { fleet, patience, packed: Mutex::default() }
+    pub fn new(fleet: &'a FleetName, loss_timer: Duration) -> Self {
+        Self { fleet, loss_timer, packed: Mutex::default() }
     }
 
     /// Puts a release in place.
     pub async fn put<H: Host>(&self, host: &H, release: &Release) -> Result<(), HostError> {
-        let mut patience = Patience::new(self.patience, STAGE_LIMIT);
+        let mut loss_timer = LossTimer::new(self.loss_timer, STAGE_LIMIT);
         loop {
-            match self.once(host, release, &mut patience).await {
-                Err(error) if patience.outlasts(&error).await => {}
+            match self.once(host, release, &mut loss_timer).await {
+                Err(error) if loss_timer.outlasts(&error).await => {}
                 result => return result,
             }
         }
     }
 
-    async fn once<H: Host>(&self, host: &H, release: &Release, patience: &mut Patience) -> Result<(), HostError> {
+    async fn once<H: Host>(&self, host: &H, release: &Release, loss_timer: &mut LossTimer) -> Result<(), HostError> {
         let holdings = host.holdings(self.fleet, &release.digest).await?;
-        patience.hears();
+        loss_timer.hears();
         if holdings.whole {
             return Ok(());
         }
@@ -95,8 +95,9 @@ impl<'a> Stage<'a> {
             return Err(HostError::NoInodes { release: release.digest.short().to_owned(), needed, free });
         }
         let stream = self.stream(release, &difference.sent, holdings.compression).await?;
-        let parcel = Parcel { release, difference: &difference, compression: holdings.compression, stream: &stream };
-        host.stage(self.fleet, &parcel).await
+        let transfer =
+            ReleaseTransfer { release, difference: &difference, compression: holdings.compression, stream: &stream };
+        host.stage(self.fleet, &transfer).await
     }
 
     async fn stream(

@@ -8,10 +8,10 @@ use crate::{
     engine::prepare::Prepared,
     model::{
         digest::Digest,
+        environment_state::{EnvironmentState, StateEvent},
         name::InstanceName,
         outcome::{Conclusion, Deployment, Intent, Outcome},
         release::Making,
-        standing::{Standing, StandingEvent},
     },
 };
 
@@ -28,16 +28,21 @@ pub fn intent_files(previous: &Files, intent: &Intent) -> Files {
 }
 
 /// The tree of a control: the newest deployment's record stays beside it.
-pub fn event_files(previous: &Files, standing: &Standing, event: &StandingEvent) -> Files {
+pub fn event_files(previous: &Files, state: &EnvironmentState, event: &StateEvent) -> Files {
     let mut files = previous.clone();
     put(&mut files, EVENT, event);
-    put(&mut files, STANDING, standing);
+    put(&mut files, STANDING, state);
     files
 }
 
 /// The tree of an outcome: what is live now, which is what `live` was prepared as where it was carried out.
 /// An instance that was not reached keeps what it had.
-pub fn outcome_files(previous: &Files, standing: &Standing, deployment: &Conclusion, live: Option<&Prepared>) -> Files {
+pub fn outcome_files(
+    previous: &Files,
+    state: &EnvironmentState,
+    deployment: &Conclusion,
+    live: Option<&Prepared>,
+) -> Files {
     let carried_out = matches!(deployment.outcome(), Outcome::Applied | Outcome::Partial);
     let mut files = match live.filter(|_| carried_out) {
         Some(prepared) => live_files(previous, prepared, deployment),
@@ -45,7 +50,7 @@ pub fn outcome_files(previous: &Files, standing: &Standing, deployment: &Conclus
     };
     files.remove(EVENT);
     put(&mut files, RECORD, &**deployment);
-    put(&mut files, STANDING, standing);
+    put(&mut files, STANDING, state);
     files
 }
 

@@ -6,7 +6,7 @@
 
 use super::{
     layout::{self, RECORD, STANDING},
-    store::{Files, GitLedger, Ledger, LedgerError},
+    store::{Files, GitStore, HistoryStore, StoreError},
 };
 use crate::{
     engine::prepare::{Prepared, off::off},
@@ -15,10 +15,10 @@ use crate::{
         belief::{self, Belief, Claimed, Doubt, Held, Refusal},
         budget::Budget,
         build::BuiltReleases,
+        environment_state::{EnvironmentState, StateEvent},
         name::EnvironmentName,
         outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record},
         plan::Commits,
-        standing::{Standing, StandingEvent},
     },
     report,
 };
@@ -35,7 +35,7 @@ pub struct Newest {
     pub commit: Option<String>,
     pub files: Files,
     /// What is believed of it.
-    pub standing: Standing,
+    pub state: EnvironmentState,
     /// The newest deployment that is believed: an intent while its outcome is none.
     pub deployment: Option<Deployment>,
     /// The newest generation that the history tells of, also where its record is refused.
@@ -75,7 +75,7 @@ impl Newest {
     /// What was made of builds, as far as it matters still: what is live is what the last good one says.
     pub fn builds(&self) -> BuiltReleases {
         let mut builds = self.deployment.as_ref().map(|newest| newest.builds.clone()).unwrap_or_default();
-        let live = self.standing.partial.iter().chain(&self.standing.good);
+        let live = self.state.partial.iter().chain(&self.state.good);
         builds.extend(live.flat_map(|live| live.builds.clone()));
         builds
     }
@@ -93,24 +93,24 @@ impl Newest {
     fn awaits(&self, conclusion: &Conclusion) -> bool {
         match (conclusion.kind, conclusion.outcome()) {
             (Kind::DriftRepair, _) => {
-                let good = self.standing.good.as_ref();
+                let good = self.state.good.as_ref();
                 self.open().is_none() && good.is_some_and(|good| good.desired == conclusion.desired)
             }
             (Kind::Change, Outcome::Refused) => self.open().is_none(),
-            (Kind::Change, _) => self
-                .open()
-                .is_some_and(|open| (open.generation, &open.seat) == (conclusion.generation, &conclusion.seat)),
+            (Kind::Change, _) => self.open().is_some_and(|open| {
+                (open.generation, &open.controller_id) == (conclusion.generation, &conclusion.controller_id)
+            }),
         }
     }
 
     /// What the next commit says. Deployed commits that are in doubt stay written until somebody decides.
-    fn carried(&self) -> Standing {
-        let mut standing = self.standing.clone();
+    fn carried(&self) -> EnvironmentState {
+        let mut state = self.state.clone();
         if let Some(doubt) = &self.doubt {
-            standing.good.clone_from(&doubt.good);
-            standing.partial.clone_from(&doubt.partial);
+            state.good.clone_from(&doubt.good);
+            state.partial.clone_from(&doubt.partial);
         }
-        standing
+        state
     }
 
     /// Takes what is refused out of the files, so that what is appended does not say it again.
@@ -127,54 +127,54 @@ impl Newest {
     }
 }
 
-fn claimed(files: &Files) -> Result<Claimed, LedgerError> {
-    let parse = |path| move |source| LedgerError::Unreadable { path, source };
-    let standing = files.get(STANDING).map(|text| serde_json::from_slice(text)).transpose();
+fn claimed(files: &Files) -> Result<Claimed, StoreError> {
+    let parse = |path| move |source| StoreError::Unreadable { path, source };
+    let state = files.get(STANDING).map(|text| serde_json::from_slice(text)).transpose();
     let deployment = files.get(RECORD).map(|text| serde_json::from_slice(text)).transpose();
-    let standing = standing.map_err(parse(STANDING))?.unwrap_or_default();
-    Ok(Claimed { standing, deployment: deployment.map_err(parse(RECORD))? })
+    let state = state.map_err(parse(STANDING))?.unwrap_or_default();
+    Ok(Claimed { state, deployment: deployment.map_err(parse(RECORD))? })
 }
 
 /// The newest commit as last fetched or written, without what it keeps of instances.
-pub async fn newest<L: Ledger>(ledger: &L, environment: &EnvironmentName) -> Result<Newest, LedgerError> {
-    let tip = ledger.head(environment, &HEAD).await?;
-    believed(ledger, environment, tip).await
+pub async fn newest<L: HistoryStore>(store: &L, environment: &EnvironmentName) -> Result<Newest, StoreError> {
+    let tip = store.head(environment, &HEAD).await?;
+    believed(store, environment, tip).await
 }
 
 /// What is believed of a history whose newest commit is `tip`. Every reader of what a history says comes by here.
-async fn believed<L: Ledger>(
-    ledger: &L,
+async fn believed<L: HistoryStore>(
+    store: &L,
     environment: &EnvironmentName,
     tip: Option<Tip>,
-) -> Result<Newest, LedgerError> {
+) -> Result<Newest, StoreError> {
     let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
-    let remembered = ledger.remembers(environment, &commit);
+    let remembered = store.remembers(environment, &commit);
     if !remembered {
-        ledger.vouched(environment, &commit).await?;
+        store.vouched(environment, &commit).await?;
     }
     let (claimed, files) = off(move || (claimed(&files), files)).await?;
     let claimed = claimed?;
     if remembered {
-        let Claimed { standing, deployment } = claimed;
-        return Ok(Newest { commit: Some(commit), files, standing, deployment, ..Newest::default() });
+        let Claimed { state, deployment } = claimed;
+        return Ok(Newest { commit: Some(commit), files, state, deployment, ..Newest::default() });
     }
-    let held = ledger.held(environment, Held::asked(claimed.commits())).await?;
+    let held = store.held(environment, Held::asked(claimed.commits())).await?;
     // What was believed once can be read.
-    let before = ledger.believed_before(environment, &commit, &HEAD).await?;
+    let before = store.believed_before(environment, &commit, &HEAD).await?;
     let before = match before {
         Some(before) => off(move || self::claimed(&before.files)).await?.ok(),
         None => None,
     };
     let raw = claimed.deployment.clone();
     let belief = belief::believe(environment, claimed, before, &held, &Budget::STANDARD);
-    let Belief { standing, deployment, generation, doubt, mut refusals } = belief;
+    let Belief { state, deployment, generation, doubt, mut refusals } = belief;
     refusals.iter_mut().for_each(|refusal| refusal.history = Some(commit.clone()));
     if refusals.is_empty()
-        && let Err(error) = ledger.believe(environment, &commit).await
+        && let Err(error) = store.believe(environment, &commit).await
     {
         tracing::warn!(%environment, "what is believed of the history is not remembered: {}", report::chain(&error));
     }
-    let mut newest = Newest { commit: Some(commit), files, standing, deployment, generation, doubt, refusals };
+    let mut newest = Newest { commit: Some(commit), files, state, deployment, generation, doubt, refusals };
     if !newest.refusals.is_empty() {
         newest.purge(raw.as_ref());
     }
@@ -182,30 +182,26 @@ async fn believed<L: Ledger>(
 }
 
 /// Records of deployments whose commits count, newest first, of the newest `limit`.
-pub async fn records(
-    ledger: &GitLedger,
-    environment: &EnvironmentName,
-    limit: usize,
-) -> Result<Vec<Record>, LedgerError> {
+pub async fn records(store: &GitStore, environment: &EnvironmentName, limit: usize) -> Result<Vec<Record>, StoreError> {
     let name = environment.clone();
-    let mut records = ledger.call(move |repository| repository.records(&name, limit)).await?;
-    let held = ledger.held(environment, Held::asked(records.iter().map(|record| &record.deployment.commits))).await?;
+    let mut records = store.call(move |repository| repository.records(&name, limit)).await?;
+    let held = store.held(environment, Held::asked(records.iter().map(|record| &record.deployment.commits))).await?;
     records.retain(|record| held.refuses(&record.deployment.commits).is_none());
     Ok(records)
 }
 
 /// Appends an intent to the history that the plan was made on, and to no other.
-pub async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Intent) -> Result<(), LedgerError> {
-    let files = layout::intent_files(&whole(ledger, &deployment.environment, on).await?, deployment);
-    let message = message(ledger, deployment).await;
-    ledger.append(&deployment.environment, on.commit.clone(), files, message).await?;
+pub async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent) -> Result<(), StoreError> {
+    let files = layout::intent_files(&whole(store, &deployment.environment, on).await?, deployment);
+    let message = message(store, deployment).await;
+    store.append(&deployment.environment, on.commit.clone(), files, message).await?;
     Ok(())
 }
 
 /// All files of the commit that something is built on; none when the mirror has moved on, which the append then
 /// finds out.
-async fn whole<L: Ledger>(ledger: &L, environment: &EnvironmentName, on: &Newest) -> Result<Files, LedgerError> {
-    let tip = ledger.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
+async fn whole<L: HistoryStore>(store: &L, environment: &EnvironmentName, on: &Newest) -> Result<Files, StoreError> {
+    let tip = store.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
     let mut files = tip.map(|tip| tip.files).unwrap_or_default();
     // Without what is refused.
     HEAD.iter().for_each(|name| drop(files.remove(*name)));
@@ -215,98 +211,98 @@ async fn whole<L: Ledger>(ledger: &L, environment: &EnvironmentName, on: &Newest
 
 /// Appends an outcome, unless the history has gone on without it; answers whether it is there. `live` is what the
 /// instances hold now, if it was carried out.
-pub async fn conclude<L: Ledger>(
-    ledger: &L,
+pub async fn conclude<L: HistoryStore>(
+    store: &L,
     deployment: &Conclusion,
     live: Option<&Prepared>,
-) -> Result<bool, LedgerError> {
-    let message = message(ledger, deployment).await;
-    let appended = appended(ledger, &deployment.environment, |newest| {
+) -> Result<bool, StoreError> {
+    let message = message(store, deployment).await;
+    let appended = appended(store, &deployment.environment, |newest| {
         let deployment = newest.numbered(deployment);
-        let standing = newest.carried().concluded(&deployment);
+        let state = newest.carried().concluded(&deployment);
         newest
             .awaits(&deployment)
-            .then(|| (layout::outcome_files(&newest.files, &standing, &deployment, live), message.clone()))
+            .then(|| (layout::outcome_files(&newest.files, &state, &deployment, live), message.clone()))
     });
     // A push whose answer was lost has made it there all the same.
     let there = appended.await?.is_some()
-        || newest(ledger, &deployment.environment).await?.deployment.as_ref() == Some(&**deployment);
+        || newest(store, &deployment.environment).await?.deployment.as_ref() == Some(&**deployment);
     if !there {
         tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
         return Ok(false);
     }
     if deployment.outcome() == Outcome::Applied {
-        mark_good(ledger, &deployment.environment, &deployment.commits).await;
+        mark_good(store, &deployment.environment, &deployment.commits).await;
     }
     Ok(true)
 }
 
 /// Appends what somebody asked for, and answers what stands then.
-pub async fn note<L: Ledger>(
-    ledger: &L,
+pub async fn note<L: HistoryStore>(
+    store: &L,
     environment: &EnvironmentName,
-    event: &StandingEvent,
-) -> Result<Standing, LedgerError> {
+    event: &StateEvent,
+) -> Result<EnvironmentState, StoreError> {
     let message = report::control::commit_message(environment, event);
-    let newest = appended(ledger, environment, |newest| {
-        let standing = newest.carried().after(event);
-        Some((layout::event_files(&newest.files, &standing, event), message.clone()))
+    let newest = appended(store, environment, |newest| {
+        let state = newest.carried().after(event);
+        Some((layout::event_files(&newest.files, &state, event), message.clone()))
     })
     .await?
     .unwrap_or_default();
-    Ok(newest.standing.after(event))
+    Ok(newest.state.after(event))
 }
 
 /// Appends that what was deployed in part is live everywhere, to the history that it was found on, and to no
 /// other: what has begun since is live nowhere for sure.
-pub async fn complete<L: Ledger>(
-    ledger: &L,
+pub async fn complete<L: HistoryStore>(
+    store: &L,
     environment: &EnvironmentName,
     on: &Newest,
-    event: &StandingEvent,
-) -> Result<(), LedgerError> {
-    let files = whole(ledger, environment, on).await?;
-    let standing = on.carried().after(event);
-    let files = layout::event_files(&files, &standing, event);
+    event: &StateEvent,
+) -> Result<(), StoreError> {
+    let files = whole(store, environment, on).await?;
+    let state = on.carried().after(event);
+    let files = layout::event_files(&files, &state, event);
     let message = report::control::commit_message(environment, event);
-    ledger.append(environment, on.commit.clone(), files, message).await?;
-    if let Some(good) = standing.good {
-        mark_good(ledger, environment, &good.commits).await;
+    store.append(environment, on.commit.clone(), files, message).await?;
+    if let Some(good) = state.good {
+        mark_good(store, environment, &good.commits).await;
     }
     Ok(())
 }
 
 /// What is recorded stands without it, and the next that is applied moves the mark as well.
-async fn mark_good<L: Ledger>(ledger: &L, environment: &EnvironmentName, commits: &Commits) {
-    if let Err(error) = ledger.mark_good(environment, commits).await {
+async fn mark_good<L: HistoryStore>(store: &L, environment: &EnvironmentName, commits: &Commits) {
+    if let Err(error) = store.mark_good(environment, commits).await {
         tracing::warn!(%environment, "what is live is not marked as the last good commit: {}", report::chain(&error));
     }
 }
 
 /// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what
 /// it was built on; none where there was nothing to append.
-async fn appended<L: Ledger>(
-    ledger: &L,
+async fn appended<L: HistoryStore>(
+    store: &L,
     environment: &EnvironmentName,
     build: impl Fn(&Newest) -> Option<(Files, String)>,
-) -> Result<Option<Newest>, LedgerError> {
+) -> Result<Option<Newest>, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let newest = believed(ledger, environment, ledger.tip(environment).await?).await?;
+        let newest = believed(store, environment, store.tip(environment).await?).await?;
         let Some((files, message)) = build(&newest) else { return Ok(None) };
-        match ledger.append(environment, newest.commit.clone(), files, message).await {
+        match store.append(environment, newest.commit.clone(), files, message).await {
             Ok(_) => return Ok(Some(newest)),
-            Err(error) if error.is_diverged() && tries < TRIES => ledger.fetch().await.map(|_| ())?,
+            Err(error) if error.is_diverged() && tries < TRIES => store.fetch().await.map(|_| ())?,
             Err(error) => return Err(error),
         }
     }
 }
 
-async fn message<L: Ledger>(ledger: &L, deployment: &Deployment) -> String {
+async fn message<L: HistoryStore>(store: &L, deployment: &Deployment) -> String {
     // A commit whose subject cannot be read is named by its id alone.
     let subject = match &deployment.commits.environment {
-        Some(commit) => ledger.subject(commit).await,
+        Some(commit) => store.subject(commit).await,
         None => None,
     };
     report::deployment::commit_message(deployment, subject.as_deref())
@@ -331,24 +327,24 @@ mod tests {
         let when = Utc::now();
         create_bare_from_folder(&bare, &[(&fleet, "fleet")], "main", "First", when).expect("it is made");
         // Takes long to parse, and leaves nothing.
-        let standing = format!("{{\"filler\": [{}1]}}", "1,".repeat(7 << 20));
-        let changes = [(STANDING.to_owned(), Some(standing.into_bytes()))].into();
+        let state = format!("{{\"filler\": [{}1]}}", "1,".repeat(7 << 20));
+        let changes = [(STANDING.to_owned(), Some(state.into_bytes()))].into();
         commit_to_bare(&bare, "evenkeel/history/production", &changes, "Large", when).expect("it is pushed");
 
         let url = bare.to_str().and_then(|path| path.parse().ok()).expect("an address");
         let repository = Repository::open(&folder.path().join("mirror"), &url, Credentials::default());
-        let ledger = GitLedger::new(repository.expect("it opens"), "fleet");
+        let store = GitStore::new(repository.expect("it opens"), "fleet");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let production = "production".parse().expect("a name");
         let read = runtime.spawn(async move {
-            ledger.fetch().await.expect("it is fetched");
+            store.fetch().await.expect("it is fetched");
             let began = Instant::now();
-            let newest = newest(&ledger, &production).await.expect("it is read");
+            let newest = newest(&store, &production).await.expect("it is read");
             (newest, began.elapsed())
         });
         let (newest, took) = runtime.block_on(read).expect("it ends");
-        assert_eq!((newest.commit.is_some(), newest.standing), (true, Standing::default()));
+        assert_eq!((newest.commit.is_some(), newest.state), (true, EnvironmentState::default()));
         let busy = runtime.metrics().worker_total_busy_duration(0);
         assert!(busy < took / 4, "the runtime's thread was busy for {busy:?} of {took:?}");
     }

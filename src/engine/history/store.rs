@@ -1,5 +1,5 @@
 //! The config repository as the engine uses it: what is declared comes from there, and what happened is
-//! written there. [`GitLedger`] is the real one; tests put one in memory in its place.
+//! written there. [`GitStore`] is the real one; tests put one in memory in its place.
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
 
@@ -19,11 +19,11 @@ use crate::{
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Every call may wait for the network, but for those that say otherwise.
-pub trait Ledger: Send + Sync + 'static {
-    fn fetch(&self) -> impl Future<Output = Result<Fetched, LedgerError>> + Send;
+pub trait HistoryStore: Send + Sync + 'static {
+    fn fetch(&self) -> impl Future<Output = Result<Fetched, StoreError>> + Send;
 
     /// What the last fetch found, without the network.
-    fn last_fetched(&self) -> impl Future<Output = Result<Option<Fetched>, LedgerError>> + Send;
+    fn last_fetched(&self) -> impl Future<Output = Result<Option<Fetched>, StoreError>> + Send;
 
     /// The tree that the commits make together, without the network.
     fn tree(
@@ -31,20 +31,20 @@ pub trait Ledger: Send + Sync + 'static {
         default: &str,
         environment: &str,
         folder: &str,
-    ) -> impl Future<Output = Result<Tree, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Tree, StoreError>> + Send;
 
     /// The environments that have a history, as last fetched or written, without the network.
-    fn histories(&self) -> impl Future<Output = Result<Vec<EnvironmentName>, LedgerError>> + Send;
+    fn histories(&self) -> impl Future<Output = Result<Vec<EnvironmentName>, StoreError>> + Send;
 
     /// The newest commit of the history as last fetched or written, without the network.
-    fn tip(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
+    fn tip(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Option<Tip>, StoreError>> + Send;
 
     /// As [`Self::tip`], with no more of its files than the named ones.
     fn head(
         &self,
         environment: &EnvironmentName,
         files: &'static [&'static str],
-    ) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Option<Tip>, StoreError>> + Send;
 
     /// Appends to the history, if it still ends with `seen`.
     fn append(
@@ -53,14 +53,14 @@ pub trait Ledger: Send + Sync + 'static {
         seen: Option<String>,
         files: Files,
         message: String,
-    ) -> impl Future<Output = Result<String, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<String, StoreError>> + Send;
 
     /// Keeps the objects of the last good commits from being collected.
     fn mark_good(
         &self,
         environment: &EnvironmentName,
         commits: &Commits,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Which of the commits the branches that the environment follows hold, or held when this controller looked;
     /// without the network.
@@ -68,7 +68,7 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         environment: &EnvironmentName,
         commits: Held,
-    ) -> impl Future<Output = Result<Held, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Held, StoreError>> + Send;
 
     /// The newest history commit that this controller believed as a whole, with the named files. None where it is
     /// `newest`, or there is none.
@@ -77,7 +77,7 @@ pub trait Ledger: Send + Sync + 'static {
         environment: &EnvironmentName,
         newest: &str,
         files: &'static [&'static str],
-    ) -> impl Future<Output = Result<Option<Tip>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Option<Tip>, StoreError>> + Send;
 
     /// Whether this process knows that it believed the history commit as a whole. What was seen once stays seen, so
     /// nothing of it is asked again.
@@ -90,7 +90,7 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         environment: &EnvironmentName,
         commit: &str,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Whether a listed key vouches for the history commit and for those since the last believed one. Without a list
     /// nobody has to.
@@ -98,17 +98,17 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         _environment: &EnvironmentName,
         _commit: &str,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
 
     /// Whether what is written from here counts.
-    fn signing(&self) -> impl Future<Output = Result<Signing, LedgerError>> + Send {
+    fn signing(&self) -> impl Future<Output = Result<Signing, StoreError>> + Send {
         async { Ok(Signing::Listed) }
     }
 
     /// Whether `commit` is `of` or among its ancestors, without the network.
-    fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+    fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The first line of a commit's message; none where it cannot be read.
     fn subject(&self, commit: &str) -> impl Future<Output = Option<String>> + Send;
@@ -136,7 +136,7 @@ impl Signing {
 }
 
 #[derive(Debug, Error)]
-pub enum LedgerError {
+pub enum StoreError {
     #[error(transparent)]
     Git(#[from] GitError),
     #[error("a call to git did not end")]
@@ -149,17 +149,17 @@ pub enum LedgerError {
     NoWriter { line: Option<String> },
 }
 
-impl LedgerError {
+impl StoreError {
     /// Whether somebody else wrote first, so that nothing was written.
     pub fn is_diverged(&self) -> bool {
-        matches!(self, LedgerError::Git(GitError::Diverged { .. }))
+        matches!(self, StoreError::Git(GitError::Diverged { .. }))
     }
 }
 
 /// The config repository's mirror, shared by the passes of all environments. Git's blocking calls go to
 /// threads made for them. Those that write take turns by themselves; those that read wait for nobody.
 #[derive(Clone)]
-pub struct GitLedger {
+pub struct GitStore {
     repository: Arc<Repository>,
     /// Goes up with each commit that is appended to a history.
     appended: Arc<watch::Sender<u64>>,
@@ -171,7 +171,7 @@ pub struct GitLedger {
     signers: Arc<Vec<Signer>>,
 }
 
-impl GitLedger {
+impl GitStore {
     /// `folder` is the fleet folder: the default branch says there which branch an environment follows.
     pub fn new(repository: Repository, folder: &str) -> Self {
         Self {
@@ -190,7 +190,7 @@ impl GitLedger {
     }
 
     /// A person deploys these commits from here, whatever branch holds them: to this controller they were seen.
-    pub async fn vouch(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), LedgerError> {
+    pub async fn vouch(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), StoreError> {
         let (environment, commits) = (environment.clone(), commits.clone());
         self.call(move |repository| repository.vouch(&environment, &commits)).await
     }
@@ -209,15 +209,15 @@ impl GitLedger {
     pub async fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Repository) -> Result<T, GitError> + Send + 'static,
-    ) -> Result<T, LedgerError> {
+    ) -> Result<T, StoreError> {
         let repository = self.repository.clone();
         // A call that panicked left git's own files consistent: they change by rename.
         Ok(tokio::task::spawn_blocking(move || call(&repository)).await??)
     }
 }
 
-impl Ledger for GitLedger {
-    async fn fetch(&self) -> Result<Fetched, LedgerError> {
+impl HistoryStore for GitStore {
+    async fn fetch(&self) -> Result<Fetched, StoreError> {
         let followed = self.followed.clone();
         self.call(move |repository| {
             let fetched = repository.fetch()?;
@@ -227,20 +227,20 @@ impl Ledger for GitLedger {
         .await
     }
 
-    async fn last_fetched(&self) -> Result<Option<Fetched>, LedgerError> {
+    async fn last_fetched(&self) -> Result<Option<Fetched>, StoreError> {
         self.call(Repository::last_fetched).await
     }
 
-    async fn tree(&self, default: &str, environment: &str, folder: &str) -> Result<Tree, LedgerError> {
+    async fn tree(&self, default: &str, environment: &str, folder: &str) -> Result<Tree, StoreError> {
         let (default, environment, folder) = (default.to_owned(), environment.to_owned(), folder.to_owned());
         self.call(move |repository| repository.composed_tree(&default, &environment, &folder)).await
     }
 
-    async fn histories(&self) -> Result<Vec<EnvironmentName>, LedgerError> {
+    async fn histories(&self) -> Result<Vec<EnvironmentName>, StoreError> {
         self.call(Repository::histories).await
     }
 
-    async fn tip(&self, environment: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
+    async fn tip(&self, environment: &EnvironmentName) -> Result<Option<Tip>, StoreError> {
         let environment = environment.clone();
         self.call(move |repository| repository.tip(&environment)).await
     }
@@ -249,7 +249,7 @@ impl Ledger for GitLedger {
         &self,
         environment: &EnvironmentName,
         files: &'static [&'static str],
-    ) -> Result<Option<Tip>, LedgerError> {
+    ) -> Result<Option<Tip>, StoreError> {
         let environment = environment.clone();
         self.call(move |repository| repository.head(&environment, files)).await
     }
@@ -260,7 +260,7 @@ impl Ledger for GitLedger {
         seen: Option<String>,
         files: Files,
         message: String,
-    ) -> Result<String, LedgerError> {
+    ) -> Result<String, StoreError> {
         let (name, followed, signers) = (environment.clone(), self.followed.clone(), self.signers.clone());
         let append = move |repository: &Repository| {
             let signer = match &followed.now(repository)?.writers {
@@ -275,18 +275,18 @@ impl Ledger for GitLedger {
         };
         let Some(appended) = self.call(append).await? else {
             let line = self.signers.first().map(Signer::line);
-            return Err(LedgerError::NoWriter { line });
+            return Err(StoreError::NoWriter { line });
         };
         self.appended.send_modify(|count| *count += 1);
         Ok(appended)
     }
 
-    async fn mark_good(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), LedgerError> {
+    async fn mark_good(&self, environment: &EnvironmentName, commits: &Commits) -> Result<(), StoreError> {
         let (environment, commits) = (environment.clone(), commits.clone());
         self.call(move |repository| repository.mark_good(&environment, &commits)).await
     }
 
-    async fn held(&self, environment: &EnvironmentName, commits: Held) -> Result<Held, LedgerError> {
+    async fn held(&self, environment: &EnvironmentName, commits: Held) -> Result<Held, StoreError> {
         let (environment, followed) = (environment.clone(), self.followed.clone());
         let held = move |repository: &Repository| {
             repository.held(&environment, &commits, |default| {
@@ -301,7 +301,7 @@ impl Ledger for GitLedger {
         environment: &EnvironmentName,
         newest: &str,
         files: &'static [&'static str],
-    ) -> Result<Option<Tip>, LedgerError> {
+    ) -> Result<Option<Tip>, StoreError> {
         if self.remembers(environment, newest) {
             return Ok(None);
         }
@@ -314,7 +314,7 @@ impl Ledger for GitLedger {
         self.remembered.lock().get(environment).is_some_and(|remembered| remembered == commit)
     }
 
-    async fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
+    async fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
         if self.remembers(environment, commit) {
             return Ok(());
         }
@@ -324,7 +324,7 @@ impl Ledger for GitLedger {
         Ok(())
     }
 
-    async fn vouched(&self, environment: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
+    async fn vouched(&self, environment: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
         if self.remembers(environment, commit) {
             return Ok(());
         }
@@ -335,12 +335,12 @@ impl Ledger for GitLedger {
         };
         let environment = environment.clone();
         match self.call(unlisted).await? {
-            Some(unlisted) => Err(LedgerError::Unlisted { environment, unlisted: Box::new(unlisted) }),
+            Some(unlisted) => Err(StoreError::Unlisted { environment, unlisted: Box::new(unlisted) }),
             None => Ok(()),
         }
     }
 
-    async fn signing(&self) -> Result<Signing, LedgerError> {
+    async fn signing(&self) -> Result<Signing, StoreError> {
         let (followed, signers) = (self.followed.clone(), self.signers.clone());
         let signing = move |repository: &Repository| {
             let line = signers.first().map(Signer::line);
@@ -353,7 +353,7 @@ impl Ledger for GitLedger {
         self.call(signing).await
     }
 
-    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {
+    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
         let (commit, of) = (commit.to_owned(), of.to_owned());
         self.call(move |repository| repository.is_ancestor(&commit, &of)).await
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::bounded;
 use crate::{
     engine::{Watch, prepare::Prepared},
-    host::{self, Host, HostError, Question},
+    host::{self, Host, HostError, ProbeRequest},
     model::{
         desired::Desired,
         digest::Digest,
@@ -39,7 +39,7 @@ const GRACE_FACTOR: u32 = 3;
 struct Depth {
     /// Of what is too large for each look, which turn it is; None: all is compared.
     turn: Option<u64>,
-    /// As in [`Question`].
+    /// As in [`ProbeRequest`].
     listeners: bool,
 }
 
@@ -198,7 +198,11 @@ async fn one_at<H: Host>(
 }
 
 /// Has a host answer, and reads what is worth showing of files that differ from what any of `desired` says.
-pub async fn answer<H: Host>(host: &H, question: &Question, desired: &[&Desired]) -> Result<Observation, HostError> {
+pub async fn answer<H: Host>(
+    host: &H,
+    question: &ProbeRequest,
+    desired: &[&Desired],
+) -> Result<Observation, HostError> {
     let mut observation = host.probe(question).await?;
     let differing: BTreeSet<String> =
         desired.iter().flat_map(|desired| host::differing(&observation, desired)).collect();

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::probe::Hosts;
 use crate::{
-    engine::{controller::Reconciler, prepare::Prepared},
+    engine::{controller::Controller, prepare::Prepared},
     host::Host,
     plan::Observed,
     report,
@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// Has the hosts that answered begin, where it is due. The first time is spread over as long as the time
 /// between two: a controller that is started does not make all its hosts read at once.
 pub async fn where_due<H: Host, L>(
-    reconciler: &Reconciler<H, L>,
+    controller: &Controller<H, L>,
     prepared: &Prepared,
     hosts: &Hosts<H>,
     seen: &Observed,
@@ -31,8 +31,8 @@ pub async fn where_due<H: Host, L>(
         let (Some(host), Some(Ok(_))) = (hosts.get(name), seen.get(name)) else { continue };
         let now = Instant::now();
         let due = {
-            let mut rereads = reconciler.rereads.lock();
-            let at = *rereads.entry(name.clone()).or_insert_with(|| now + EVERY.mul_f64((reconciler.jitter)()));
+            let mut rereads = controller.rereads.lock();
+            let at = *rereads.entry(name.clone()).or_insert_with(|| now + EVERY.mul_f64((controller.jitter)()));
             let due = at <= now;
             if due {
                 rereads.insert(name.clone(), now + EVERY);

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{bounded, health::check_of, probe::Hosts};
 use crate::{
     decide::Goal,
-    engine::{history::log::Newest, prepare::Prepared, sync::deploy::Seat},
+    engine::{history::log::Newest, prepare::Prepared, sync::deploy::ControllerId},
     host::{self, Checkup, Host},
     model::{
         desired::{Replica, Resource},
@@ -83,17 +83,17 @@ pub fn as_deployed(deployment: &Deployment) -> Deployed {
 
 /// Adds what the loop knows besides: why the newest commits are not live, who holds what, what does not hold.
 pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTreeMap<(InstanceName, Resource), u32>) {
-    let standing = &newest.standing;
+    let environment_state = &newest.state;
     view.refused.clone_from(&newest.refusals);
     if let Goal::Observe { commits, why } | Goal::Repair { instead_of: commits, why, .. } = goal {
         // What is live may be as the last good commits say, but not as the newest do.
-        if standing.good.as_ref().is_none_or(|good| good.commits != *commits) && view.sync == Sync::Synced {
+        if environment_state.good.as_ref().is_none_or(|good| good.commits != *commits) && view.sync == Sync::Synced {
             view.sync = Sync::OutOfSync;
         }
         view.commit = commits.environment.clone();
-        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), standing));
+        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), environment_state));
     }
-    view.notes.extend(report::status::standing(standing));
+    view.notes.extend(report::status::state(environment_state));
     for ((instance, resource), count) in spared {
         let instance = view.instances.iter_mut().find(|view| view.name == *instance);
         let Some(instance) = instance else { continue };
@@ -127,7 +127,7 @@ pub fn progressing(status: &Mutex<BTreeMap<EnvironmentName, StatusView>>, plan: 
 }
 
 /// Before the first pass has ended.
-pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Seat) -> StatusView {
+pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity: &ControllerId) -> StatusView {
     StatusView {
         environment: environment.clone(),
         branch: String::new(),
@@ -136,7 +136,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, seat: &Se
         sync: Sync::Unknown,
         health: Health::Unknown,
         instances: Vec::new(),
-        controller: Some(seat.controller.clone()),
+        controller: Some(identity.controller.clone()),
         last_error: None,
         error_of: ErrorOf::default(),
         notes: Vec::new(),

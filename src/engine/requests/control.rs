@@ -10,10 +10,10 @@ use thiserror::Error;
 use crate::{
     declare,
     engine::{
-        controller::Reconciler,
+        controller::Controller,
         history::{
             log,
-            store::{Ledger, LedgerError},
+            store::{HistoryStore, StoreError},
         },
         prepare::off::off,
         sync::deploy::timestamp,
@@ -22,9 +22,9 @@ use crate::{
     host::Host,
     model::{
         belief::Held,
+        environment_state::{Control, StateEvent},
         name::{EnvironmentName, InstanceName},
         plan::Commits,
-        standing::{Control, StandingEvent},
     },
     report,
 };
@@ -69,7 +69,7 @@ pub enum Ask {
 #[derive(Debug, Error)]
 pub enum DeskError {
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    HistoryStore(#[from] StoreError),
     #[error("the repository has no default branch {0:?}; push one, or set it as the default at the remote")]
     NoDefaultBranch(String),
     #[error("which environment? The fleet declares {0}; name one with -e")]
@@ -78,7 +78,7 @@ pub enum DeskError {
     Unknown { name: EnvironmentName, known: String },
     #[error("{environment} has no instance {name}; it has {known}")]
     UnknownInstance { environment: EnvironmentName, name: InstanceName, known: String },
-    #[error("nothing is being deployed to {0} by this reconciler")]
+    #[error("nothing is being deployed to {0} by this controller")]
     NothingRuns(EnvironmentName),
     #[error("no branch that {environment} follows holds {commit:.12}; merge it first")]
     Unmerged { environment: EnvironmentName, commit: String },
@@ -90,29 +90,29 @@ impl DeskError {
     /// Whether it says no, and not that something went wrong on the way.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Ledger(error) => matches!(error, LedgerError::Unlisted { .. } | LedgerError::NoWriter { .. }),
+            Self::HistoryStore(error) => matches!(error, StoreError::Unlisted { .. } | StoreError::NoWriter { .. }),
             _ => true,
         }
     }
 }
 
 impl Ask {
-    /// Whether it asks for what only a running reconciler can do.
+    /// Whether it asks for what only a running controller can do.
     pub fn needs_reconciler(&self) -> bool {
         matches!(self, Self::Cancel { .. } | Self::Retry { take_over: true, .. })
     }
 }
 
 /// Writes what is asked into the history, and says what will come of it.
-pub async fn record<L: Ledger>(
-    ledger: &L,
+pub async fn record<L: HistoryStore>(
+    store: &L,
     folder: &str,
     request: &Request,
 ) -> Result<(EnvironmentName, String), DeskError> {
-    let fetched = known(ledger).await?;
-    let place = Counter::find(ledger, &fetched, folder, request.environment.as_ref()).await?;
+    let fetched = known(store).await?;
+    let place = Counter::find(store, &fetched, folder, request.environment.as_ref()).await?;
     let environment = place.environment;
-    let standing = log::newest(ledger, &environment).await?.standing;
+    let state = log::newest(store, &environment).await?.state;
     let control = match &request.ask {
         Ask::Hold { instance, reason } => {
             if let Some(name) = instance.as_ref().filter(|name| !place.instances.contains(name)) {
@@ -122,18 +122,18 @@ pub async fn record<L: Ledger>(
             Control::Hold { instance: instance.clone(), reason: reason.clone() }
         }
         Ask::Resume { instance } => {
-            if !standing.holds.iter().any(|hold| hold.instance == *instance) {
+            if !state.holds.iter().any(|hold| hold.instance == *instance) {
                 let what = instance.as_ref().map_or(environment.to_string(), ToString::to_string);
                 return Err(DeskError::NotHeld { what });
             }
             Control::Resume { instance: instance.clone() }
         }
         Ask::Retry { allow_rewind, .. } => {
-            Control::Retry { commits: standing.target(&place.wanted).clone(), allow_rewind: *allow_rewind }
+            Control::Retry { commits: state.target(&place.wanted).clone(), allow_rewind: *allow_rewind }
         }
         Ask::Cancel { reason } => Control::Cancel { reason: reason.clone() },
         Ask::Pin { generation, commits } => {
-            let held = ledger.held(&environment, Held::asked([commits].into_iter())).await?;
+            let held = store.held(&environment, Held::asked([commits].into_iter())).await?;
             if let Some((_, commit)) = held.refuses(commits) {
                 return Err(DeskError::Unmerged { environment, commit });
             }
@@ -142,37 +142,37 @@ pub async fn record<L: Ledger>(
     };
     let said = report::control::line(&control);
     let (by, reason) = (request.by.clone(), request.reason.clone());
-    let event = StandingEvent { control, by, reason, when: timestamp(Utc::now()) };
-    log::note(ledger, &environment, &event).await?;
+    let event = StateEvent { control, by, reason, when: timestamp(Utc::now()) };
+    log::note(store, &environment, &event).await?;
     Ok((environment, said))
 }
 
 /// The repository as it was fetched last. What is asked right after a start, before the first fetch, fetches it.
-async fn known<L: Ledger>(ledger: &L) -> Result<Fetched, LedgerError> {
-    match ledger.last_fetched().await? {
+async fn known<L: HistoryStore>(store: &L) -> Result<Fetched, StoreError> {
+    match store.last_fetched().await? {
         Some(fetched) => Ok(fetched),
-        None => ledger.fetch().await,
+        None => store.fetch().await,
     }
 }
 
 /// The environment that is meant: the named one, or the only one.
-pub async fn environment<L: Ledger>(
-    ledger: &L,
+pub async fn environment<L: HistoryStore>(
+    store: &L,
     folder: &str,
     named: Option<&EnvironmentName>,
 ) -> Result<EnvironmentName, DeskError> {
-    let fetched = known(ledger).await?;
-    Ok(Counter::find(ledger, &fetched, folder, named).await?.environment)
+    let fetched = known(store).await?;
+    Ok(Counter::find(store, &fetched, folder, named).await?.environment)
 }
 
 /// As [`environment`], with the newest commits of the default branch and of the environment's own.
-pub async fn newest_commits<L: Ledger>(
-    ledger: &L,
+pub async fn newest_commits<L: HistoryStore>(
+    store: &L,
     folder: &str,
     named: Option<&EnvironmentName>,
 ) -> Result<(EnvironmentName, Commits), DeskError> {
-    let fetched = known(ledger).await?;
-    let place = Counter::find(ledger, &fetched, folder, named).await?;
+    let fetched = known(store).await?;
+    let place = Counter::find(store, &fetched, folder, named).await?;
     Ok((place.environment, place.wanted))
 }
 
@@ -184,18 +184,18 @@ struct Counter {
 }
 
 impl Counter {
-    async fn find<L: Ledger>(
-        ledger: &L,
+    async fn find<L: HistoryStore>(
+        store: &L,
         fetched: &Fetched,
         folder: &str,
         wanted: Option<&EnvironmentName>,
     ) -> Result<Self, DeskError> {
         let name = &fetched.default_branch;
         let default = fetched.branches.get(name).ok_or_else(|| DeskError::NoDefaultBranch(name.clone()))?;
-        let tree = ledger.tree(default, default, folder).await?;
+        let tree = store.tree(default, default, folder).await?;
         let folder = folder.to_owned();
         let read = off(move || declare::read_shared(&tree, &folder)).await;
-        let (declaration, _) = read.map_err(LedgerError::from)?;
+        let (declaration, _) = read.map_err(StoreError::from)?;
         let environments: Vec<EnvironmentName> =
             declaration.iter().flat_map(|declared| declared.environments()).cloned().collect();
         let known = || list(environments.iter().map(EnvironmentName::as_str));
@@ -216,7 +216,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-impl<H: Host, L: Ledger> Reconciler<H, L> {
+impl<H: Host, L: HistoryStore> Controller<H, L> {
     /// Does what a person asks, and says what comes of it.
     pub async fn asked(&self, request: &Request) -> Result<String, DeskError> {
         if let Ask::Cancel { reason } = &request.ask {
@@ -231,7 +231,7 @@ impl<H: Host, L: Ledger> Reconciler<H, L> {
             tracing::info!(%environment, "cancelled by {}: {reason}", request.by);
             return Ok(format!("{environment}: what runs is stopped at the next safe step, and undone"));
         }
-        let (environment, said) = record(&self.ledger, &self.folder, request).await?;
+        let (environment, said) = record(&self.store, &self.folder, request).await?;
         tracing::info!(%environment, "{said} (asked by {})", request.by);
         self.hurry(&environment, matches!(request.ask, Ask::Retry { take_over: true, .. })).await;
         Ok(format!("{environment}: {said}"))

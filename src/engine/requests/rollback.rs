@@ -12,16 +12,16 @@ use crate::{
     declare,
     engine::history::{
         log,
-        store::{GitLedger, Ledger as _, LedgerError},
+        store::{GitStore, HistoryStore as _, StoreError},
     },
     git::{GitError, Repository},
     model::{
         belief::Held,
+        environment_state::{Control, HistoryEntry},
         name::EnvironmentName,
         outcome::{Kind, Outcome},
         plan::Commits,
         source::Origin,
-        standing::{Control, HistoryEntry},
     },
     report,
 };
@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum RollbackError {
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    HistoryStore(#[from] StoreError),
     #[error("generation {generation} of {environment} was never live on all of its instances")]
     NeverApplied { environment: EnvironmentName, generation: u64 },
     #[error(
@@ -46,7 +46,7 @@ pub enum RollbackError {
 impl RollbackError {
     /// Whether the branch would hold nothing else than what it is to be merged to.
     pub fn is_nothing_to_restore(&self) -> bool {
-        matches!(self, Self::Ledger(LedgerError::Git(GitError::NothingToRestore { .. })))
+        matches!(self, Self::HistoryStore(StoreError::Git(GitError::NothingToRestore { .. })))
     }
 }
 
@@ -68,14 +68,14 @@ pub struct Past {
 
 /// The deployment to go back to: of this generation, else the last one that was live before what is live.
 pub async fn earlier(
-    ledger: &GitLedger,
+    store: &GitStore,
     environment: &EnvironmentName,
     generation: Option<u64>,
 ) -> Result<Past, RollbackError> {
-    let good = log::newest(ledger, environment).await?.standing.good;
-    let applied = applied(ledger, environment).await?;
+    let good = log::newest(store, environment).await?.state.good;
+    let applied = applied(store, environment).await?;
     // What the history says was deployed is brought back only if somebody merged it.
-    let held = ledger.held(environment, Held::asked(applied.iter().map(|past| &past.commits))).await?;
+    let held = store.held(environment, Held::asked(applied.iter().map(|past| &past.commits))).await?;
     if let Some(named) = applied.iter().find(|past| Some(past.generation) == generation)
         && let Some((_, commit)) = held.refuses(&named.commits)
     {
@@ -95,18 +95,18 @@ pub async fn earlier(
 }
 
 /// What is live while nothing newer is good. A repair of it may bear the number of a deployment that failed.
-pub async fn last_good(ledger: &GitLedger, environment: &EnvironmentName) -> Result<Option<Past>, RollbackError> {
-    let Some(good) = log::newest(ledger, environment).await?.standing.good else { return Ok(None) };
-    let deployed = applied(ledger, environment).await?.into_iter().find(|past| past.commits == good.commits);
+pub async fn last_good(store: &GitStore, environment: &EnvironmentName) -> Result<Option<Past>, RollbackError> {
+    let Some(good) = log::newest(store, environment).await?.state.good else { return Ok(None) };
+    let deployed = applied(store, environment).await?.into_iter().find(|past| past.commits == good.commits);
     let (environment, generation) = (environment.clone(), good.generation);
     Ok(Some(deployed.unwrap_or(Past { environment, generation, commits: good.commits })))
 }
 
 /// Newest first.
-async fn applied(ledger: &GitLedger, environment: &EnvironmentName) -> Result<Vec<Past>, RollbackError> {
+async fn applied(store: &GitStore, environment: &EnvironmentName) -> Result<Vec<Past>, RollbackError> {
     let name = environment.clone();
     let pick = |entry| Some((was_live_everywhere(&entry), past(entry)));
-    let picked = ledger.call(move |repository| repository.pick_history(&name, pick)).await?;
+    let picked = store.call(move |repository| repository.pick_history(&name, pick)).await?;
     let everywhere: BTreeSet<u64> = picked.iter().filter_map(|(everywhere, _)| *everywhere).collect();
     let past = picked.into_iter().filter_map(|(_, past)| past);
     Ok(past.filter(|past| everywhere.contains(&past.generation)).collect())
@@ -140,7 +140,7 @@ fn was_live_everywhere(entry: &HistoryEntry) -> Option<u64> {
 
 /// Makes the branch. `folder` is the fleet folder, `reason` stands in the commit.
 pub async fn restore(
-    ledger: &GitLedger,
+    store: &GitStore,
     folder: &str,
     target: &Past,
     reason: Option<&str>,
@@ -149,7 +149,7 @@ pub async fn restore(
     let branch = format!("evenkeel/rollback/{}-{}", target.environment, target.generation);
     let Past { environment, generation, commits } = &target;
     let message = report::deployment::restore_message(environment, *generation, commits, reason);
-    let made = ledger.call(move |repository| {
+    let made = store.call(move |repository| {
         let (base, at) = base(repository, &folder, &target.environment)?;
         let made_from = match made_from(repository, &folder, &target)? {
             Ok(made_from) => made_from,

@@ -21,7 +21,7 @@ use crate::{
         },
         history::{
             log::{self, Newest},
-            store::{Ledger, LedgerError},
+            store::{HistoryStore, StoreError},
         },
         observe::probe::Hosts,
         prepare::Prepared,
@@ -29,10 +29,10 @@ use crate::{
     host::Host,
     model::{
         digest::Digest,
+        environment_state::EnvironmentState,
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Conclusion, Deployment, Failure, Intent, Kind, Outcome, RecordVersion, TakenOver},
         plan::Plan,
-        standing::Standing,
     },
 };
 
@@ -41,11 +41,11 @@ pub struct Order<'a, H, L> {
     pub prepared: &'a Prepared,
     pub plan: &'a Plan,
     pub hosts: &'a Hosts<H>,
-    pub ledger: &'a L,
+    pub store: &'a L,
     /// What the history said when this was decided: it is begun on that, and on nothing newer.
     pub on: &'a Newest,
     /// Which process asks, and where it sits.
-    pub seat: &'a Seat,
+    pub identity: &'a ControllerId,
     /// Who or what asked for it, in words.
     pub triggered_by: String,
     /// Who may have caused the drift that is repaired, in words.
@@ -56,7 +56,7 @@ pub struct Order<'a, H, L> {
 
 /// A controller, as others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct ControllerId {
     /// The machine and the process, for people.
     pub controller: String,
     /// The machine and the state directory: the same after a restart. What sits here alone holds the
@@ -81,7 +81,7 @@ pub enum PassError {
         "another controller began a deployment of {environment} at the same moment; \
          nothing was touched, look at `evenkeel history` and plan again"
     )]
-    AnotherController { environment: EnvironmentName, source: LedgerError },
+    AnotherController { environment: EnvironmentName, source: StoreError },
     #[error(
         "what the history of {environment} says has changed since this was decided; \
          nothing was touched, look at `evenkeel history` and plan again"
@@ -95,21 +95,21 @@ pub enum PassError {
     )]
     TakenOver { environment: EnvironmentName, generation: u64 },
     #[error("the history could not be read, so nothing was touched")]
-    History(#[source] LedgerError),
+    History(#[source] StoreError),
     #[error("the intent could not be recorded, so nothing was touched")]
-    Intent(#[source] LedgerError),
+    Intent(#[source] StoreError),
     #[error(
         "generation {} ended ({}), and its outcome could not be recorded; the next start records it",
         conclusion.generation, conclusion.outcome()
     )]
-    Outcome { conclusion: Box<Conclusion>, source: LedgerError },
+    Outcome { conclusion: Box<Conclusion>, source: StoreError },
     #[error("left to the hosts in the middle; the next start goes on from there")]
     Detached,
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Conclusion, PassError> {
-    let newest = log::newest(order.ledger, &order.plan.environment).await.map_err(PassError::History)?;
+pub async fn carry_out<H: Host, L: HistoryStore>(order: &Order<'_, H, L>) -> Result<Conclusion, PassError> {
+    let newest = log::newest(order.store, &order.plan.environment).await.map_err(PassError::History)?;
     if let Some(open) = newest.open() {
         let (environment, controller) = (open.environment.clone(), open.controller.clone());
         return Err(PassError::UnderWay { environment, generation: open.generation, controller });
@@ -119,7 +119,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Co
     }
     let deployment = begin(order, &newest);
     if deployment.kind == Kind::Change {
-        intend(order.ledger, &newest, &deployment).await?;
+        intend(order.store, &newest, &deployment).await?;
     }
     let name = match deployment.kind {
         Kind::Change => deployment.generation.to_string(),
@@ -154,7 +154,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Co
         let done = order.plan.without(&failed);
         conclusion = conclusion.narrowed(done.summary(), done.changes());
     }
-    record(order.ledger, &conclusion, order.prepared).await?;
+    record(order.store, &conclusion, order.prepared).await?;
     Ok(conclusion)
 }
 
@@ -162,26 +162,30 @@ fn scope<'a, H, L>(order: &Order<'a, H, L>) -> FailureScope<'a> {
     FailureScope {
         rule: order.prepared.fleet.environment.on_instance_failure,
         touched: order.plan.steps.iter().map(|step| &step.instance).collect(),
-        completes: order.on.standing.partial.as_ref().is_some_and(|partial| partial.commits == order.plan.commits),
+        completes: order.on.state.partial.as_ref().is_some_and(|partial| partial.commits == order.plan.commits),
     }
 }
 
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
 /// that how it ends is written by one of them only, before anything of it is touched.
-pub async fn claim<L: Ledger>(ledger: &L, newest: &Newest, seat: &Seat) -> Result<Option<Intent>, PassError> {
+pub async fn claim<L: HistoryStore>(
+    store: &L,
+    newest: &Newest,
+    identity: &ControllerId,
+) -> Result<Option<Intent>, PassError> {
     let Some(open) = newest.open().cloned().and_then(Intent::of) else { return Ok(None) };
-    if open.seat == seat.id {
+    if open.controller_id == identity.id {
         return Ok(Some(open));
     }
     let taken_over = TakenOver { from: open.controller.clone(), at: timestamp(Utc::now()) };
-    let (controller, seat) = (seat.controller.clone(), seat.id.clone());
-    let ours = open.claimed_by(controller, seat, taken_over);
-    intend(ledger, newest, &ours).await?;
+    let (controller, identity) = (identity.controller.clone(), identity.id.clone());
+    let ours = open.claimed_by(controller, identity, taken_over);
+    intend(store, newest, &ours).await?;
     Ok(Some(ours))
 }
 
-async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Intent) -> Result<(), PassError> {
-    log::intend(ledger, on, deployment).await.map_err(|source| {
+async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent) -> Result<(), PassError> {
+    log::intend(store, on, deployment).await.map_err(|source| {
         if source.is_diverged() {
             PassError::AnotherController { environment: deployment.environment.clone(), source }
         } else {
@@ -191,8 +195,8 @@ async fn intend<L: Ledger>(ledger: &L, on: &Newest, deployment: &Intent) -> Resu
 }
 
 /// Writes how it ended.
-pub async fn record<L: Ledger>(ledger: &L, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), PassError> {
-    let recorded = log::conclude(ledger, conclusion, Some(prepared))
+pub async fn record<L: HistoryStore>(store: &L, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), PassError> {
+    let recorded = log::conclude(store, conclusion, Some(prepared))
         .await
         .map_err(|source| PassError::Outcome { conclusion: Box::new(conclusion.clone()), source })?;
     let (environment, generation) = (conclusion.environment.clone(), conclusion.generation);
@@ -201,8 +205,8 @@ pub async fn record<L: Ledger>(ledger: &L, conclusion: &Conclusion, prepared: &P
 }
 
 /// What is declared is what the last good deployment declared: what differs, no commit asked for.
-pub fn is_settled(standing: &Standing, prepared: &Prepared) -> bool {
-    let same = standing.good.as_ref().is_some_and(|good| good.desired == Some(prepared.digest));
+pub fn is_settled(state: &EnvironmentState, prepared: &Prepared) -> bool {
+    let same = state.good.as_ref().is_some_and(|good| good.desired == Some(prepared.digest));
     same && prepared.commits.environment.is_some()
 }
 
@@ -210,7 +214,7 @@ pub fn is_settled(standing: &Standing, prepared: &Prepared) -> bool {
 /// anything: when an instance has seen a generation that the history does not tell of, it is a deployment,
 /// whose intent shows who else is at it.
 pub fn is_repair(newest: &Newest, prepared: &Prepared, plan: &Plan) -> bool {
-    is_settled(&newest.standing, prepared) && seen(plan) <= newest.generation()
+    is_settled(&newest.state, prepared) && seen(plan) <= newest.generation()
 }
 
 /// The newest generation that an instance has seen.
@@ -233,8 +237,8 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
         plan_digest: order.plan.digest(),
         desired: Some(order.prepared.digest),
         triggered_by: order.triggered_by.clone(),
-        controller: order.seat.controller.clone(),
-        seat: order.seat.id.clone(),
+        controller: order.identity.controller.clone(),
+        controller_id: order.identity.id.clone(),
         started: timestamp(Utc::now()),
         taken_over: None,
         outcome: None,
@@ -254,13 +258,13 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
 }
 
 /// Records that these commits were refused before anything was touched: once, until something else happens.
-pub async fn record_refusal<L: Ledger>(
-    ledger: &L,
+pub async fn record_refusal<L: HistoryStore>(
+    store: &L,
     plan: &Plan,
-    seat: &Seat,
+    identity: &ControllerId,
     refused: &Refused,
-) -> Result<(), LedgerError> {
-    let newest = log::newest(ledger, &plan.environment).await?;
+) -> Result<(), StoreError> {
+    let newest = log::newest(store, &plan.environment).await?;
     let said_already = newest.deployment.as_ref().is_some_and(|newest| {
         newest.outcome == Some(Outcome::Refused)
             && newest.commits == plan.commits
@@ -285,8 +289,8 @@ pub async fn record_refusal<L: Ledger>(
         plan_digest: plan.digest(),
         desired: None,
         triggered_by: refused.triggered_by.clone(),
-        controller: seat.controller.clone(),
-        seat: seat.id.clone(),
+        controller: identity.controller.clone(),
+        controller_id: identity.id.clone(),
         started: timestamp(Utc::now()),
         taken_over: None,
         outcome: None,
@@ -303,11 +307,11 @@ pub async fn record_refusal<L: Ledger>(
         failed: Vec::new(),
         not_undone: Vec::new(),
     };
-    log::conclude(ledger, &Conclusion::new(refusal, Outcome::Refused), None).await.map(|_| ())
+    log::conclude(store, &Conclusion::new(refusal, Outcome::Refused), None).await.map(|_| ())
 }
 
 /// This process, as others see it. `place` is where its state is kept.
-impl Seat {
+impl ControllerId {
     pub fn of(place: &std::path::Path) -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         // Machines that were cloned have the same name; this tells them apart where it is there.

@@ -21,12 +21,12 @@ pub enum Part {
 }
 
 /// The parts of one sync so far.
-pub struct Parts {
+pub struct SyncDurations {
     began: Instant,
     spent: Mutex<[Duration; 5]>,
 }
 
-impl Parts {
+impl SyncDurations {
     pub fn begin() -> Self {
         Self { began: Instant::now(), spent: Mutex::default() }
     }

@@ -14,18 +14,18 @@ use tracing::{error, info, warn};
 
 use super::{
     deploy::{self, Order, PassError, Refused},
-    durations::{Part, Parts},
-    error::RoundError,
+    durations::{Part, SyncDurations},
+    error::SyncError,
     recover::Case,
 };
 use crate::{
-    decide::{End, Goal, Passed},
+    decide::{End, Goal, SyncResult},
     engine::{
-        controller::{Reconciler, pending},
+        controller::{Controller, pending},
         execute::cleanup::heal,
         history::{
             log::{self, Newest},
-            store::Ledger,
+            store::HistoryStore,
         },
         observe::{
             attribution,
@@ -37,10 +37,10 @@ use crate::{
     host::{Host, waits},
     model::{
         desired::Resource,
+        environment_state::{Barred, Control, EnvironmentState, StateEvent},
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Conclusion, Kind, Outcome},
         plan::{Commits, Plan},
-        standing::{Barred, Control, Standing, StandingEvent},
     },
     plan::drift,
     report::{
@@ -50,12 +50,12 @@ use crate::{
 };
 
 /// Who asks, where no person does.
-pub(in crate::engine) const RECONCILER: &str = "the reconciler";
+pub(in crate::engine) const CONTROLLER: &str = "the controller";
 
 /// Instances that are not asked, each with the reason.
 pub type Absent = BTreeMap<InstanceName, String>;
 /// What was repaired too often, and how often.
-pub type Spared = BTreeMap<(InstanceName, Resource), u32>;
+pub type BackedOff = BTreeMap<(InstanceName, Resource), u32>;
 
 /// What a pass saw of instances, and did.
 #[derive(Default)]
@@ -67,17 +67,17 @@ struct Found {
     unrecorded: Option<String>,
 }
 
-pub async fn round<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+pub async fn round<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     environment: &EnvironmentName,
     goal: &Goal,
     absent: &Absent,
-    spared: &Spared,
-) -> Passed {
+    spared: &BackedOff,
+) -> SyncResult {
     let mut found = Found::default();
-    let turn = reconciler.turn(environment);
-    let parts = Parts::begin();
-    let round = Round { reconciler, environment, goal, absent, spared, turn, parts: &parts };
+    let turn = controller.turn(environment);
+    let parts = SyncDurations::begin();
+    let round = EnvironmentSync { controller, environment, goal, absent, spared, turn, parts: &parts };
     let result = round.make(&mut found).await;
     parts.tell();
     let end = match &result {
@@ -93,40 +93,40 @@ pub async fn round<H: Host, L: Ledger>(
     };
     let failed = result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure));
     round.note_error(failed.or(found.unrecorded.take()));
-    let said = reconciler.said(environment).await;
+    let said = controller.said(environment).await;
     let said = said.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
-    Passed { end, said, unreached: found.unreached, differs: found.differs, repaired: found.repaired }
+    SyncResult { end, said, unreached: found.unreached, differs: found.differs, repaired: found.repaired }
 }
 
 /// Asks an instance that did not answer whether it does now.
-pub async fn ask<H: Host, L: Ledger>(
-    reconciler: &Reconciler<H, L>,
+pub async fn ask<H: Host, L: HistoryStore>(
+    controller: &Controller<H, L>,
     environment: &EnvironmentName,
     instance: &InstanceName,
 ) -> Result<(), String> {
-    let latest = reconciler.prepared.lock().get(environment).and_then(|latest| latest.first().cloned());
+    let latest = controller.prepared.lock().get(environment).and_then(|latest| latest.first().cloned());
     let Some(prepared) = latest else { return Ok(()) };
-    let hosts = reconciler.roster.hosts(&prepared.fleet);
+    let hosts = controller.roster.hosts(&prepared.fleet);
     let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
     let seen = probe::one(&prepared, host.as_ref(), desired, Some(0)).await;
     seen.map(|_| info!(%instance, "it answers again")).map_err(|error| report::chain(&error))
 }
 
-struct Round<'a, H, L> {
-    reconciler: &'a Reconciler<H, L>,
+struct EnvironmentSync<'a, H, L> {
+    controller: &'a Controller<H, L>,
     environment: &'a EnvironmentName,
     goal: &'a Goal,
     absent: &'a Absent,
-    spared: &'a Spared,
+    spared: &'a BackedOff,
     /// How many passes the environment has had.
     turn: u64,
-    parts: &'a Parts,
+    parts: &'a SyncDurations,
 }
 
-impl<H: Host, L: Ledger> Round<'_, H, L> {
-    async fn make(&self, found: &mut Found) -> Result<(), RoundError> {
+impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
+    async fn make(&self, found: &mut Found) -> Result<(), SyncError> {
         let recorded = self.record_what_is_due().await;
-        let told = |error: &RoundError| format!("what was done is not recorded yet: {}", report::chain(error));
+        let told = |error: &SyncError| format!("what was done is not recorded yet: {}", report::chain(error));
         found.unrecorded = recorded.as_ref().err().map(told);
         match self.goal {
             Goal::Recover { wanted, take_over, .. } => {
@@ -144,11 +144,11 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
             }
             Goal::Observe { commits, .. } => {
                 let prepared = self.prepared(commits).await?;
-                let hosts = self.reconciler.roster.hosts(&prepared.fleet);
+                let hosts = self.controller.roster.hosts(&prepared.fleet);
                 let looking = Box::pin(probe::observe_promptly(&prepared, &hosts, self.absent, self.turn));
                 let mut observed = self.parts.timed(Part::Probe, looking).await;
                 self.note_unreached(&observed, found);
-                let newest = log::newest(&self.reconciler.ledger, self.environment).await?;
+                let newest = log::newest(&self.controller.store, self.environment).await?;
                 let plan = self.planned(&prepared, &hosts, &mut observed, newest.newest_generation()).await;
                 let unfinished = observed.values().flatten().any(|seen| seen.unfinished.is_some());
                 found.differs = plan.has_changes() || unfinished;
@@ -159,12 +159,12 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     /// Ends a deployment that was left open.
-    async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), RoundError> {
-        let newest = log::newest(&self.reconciler.ledger, self.environment).await?;
-        if newest.open().is_some_and(|open| open.seat != self.reconciler.seat.id) && !take_over {
+    async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), SyncError> {
+        let newest = log::newest(&self.controller.store, self.environment).await?;
+        if newest.open().is_some_and(|open| open.controller_id != self.controller.identity.id) && !take_over {
             return Ok(());
         }
-        let claimed = deploy::claim(&self.reconciler.ledger, &newest, &self.reconciler.seat).await?;
+        let claimed = deploy::claim(&self.controller.store, &newest, &self.controller.identity).await?;
         let Some(intent) = claimed.as_ref() else { return Ok(()) };
         let of = if intent.commits.environment.is_some() { &intent.commits } else { wanted };
         let prepared = match self.prepared(of).await {
@@ -177,16 +177,16 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         };
         let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
         info!(deployment = intent.generation, "a deployment was left open by {by}; ending it");
-        let hosts = self.reconciler.roster.hosts(&prepared.fleet);
-        let halt = self.reconciler.halting(self.environment);
+        let hosts = self.controller.roster.hosts(&prepared.fleet);
+        let halt = self.controller.halting(self.environment);
         let case = Case {
             intent,
             prepared: &prepared,
             hosts: &hosts,
-            ledger: &self.reconciler.ledger,
+            store: &self.controller.store,
             still_wanted: *wanted == intent.commits && prepared.commits == intent.commits,
             halt: &halt,
-            watch: &self.reconciler.watch,
+            watch: &self.controller.watch,
         };
         let deployment = self.kept(case.close().await, &prepared)?;
         self.tell(&deployment);
@@ -198,42 +198,42 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         &self,
         prepared: &Arc<Prepared>,
         found: &mut Found,
-        recorded: Result<(), RoundError>,
-    ) -> Result<(), RoundError> {
-        let hosts = self.reconciler.roster.hosts(&prepared.fleet);
+        recorded: Result<(), SyncError>,
+    ) -> Result<(), SyncError> {
+        let hosts = self.controller.roster.hosts(&prepared.fleet);
         let looking = Box::pin(probe::observe_promptly(prepared, &hosts, self.absent, self.turn));
         let mut observed = self.parts.timed(Part::Probe, looking).await;
         self.note_unreached(&observed, found);
-        let newest = log::newest(&self.reconciler.ledger, self.environment).await?;
+        let newest = log::newest(&self.controller.store, self.environment).await?;
         if let Some(open) = newest.open() {
             let (environment, controller) = (open.environment.clone(), open.controller.clone());
             return Err(PassError::UnderWay { environment, generation: open.generation, controller }.into());
         }
-        if self.is_barred_by_now(&newest.standing) {
+        if self.is_barred_by_now(&newest.state) {
             return Err(PassError::Outdated { environment: self.environment.clone() }.into());
         }
-        heal(prepared, &hosts, &mut observed, newest.ended(), &self.reconciler.watch).await;
+        heal(prepared, &hosts, &mut observed, newest.ended(), &self.controller.watch).await;
         let mut plan = self.planned(prepared, &hosts, &mut observed, newest.newest_generation()).await;
-        let standing = newest.standing.clone();
-        let settled = deploy::is_settled(&standing, prepared);
+        let state = newest.state.clone();
+        let settled = deploy::is_settled(&state, prepared);
         let mut suspects = Vec::new();
         if settled && plan.has_changes() {
             suspects = attribution::of(&plan, &hosts).await;
             let spared = self.spared.iter().map(|(what, count)| (what.clone(), report::status::does_not_hold(*count)));
             drift::by_policy(&mut plan, &prepared.fleet.environment.drift, &spared.collect());
         }
-        let held = standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
+        let held = state.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
         if plan.is_refused() {
             self.publish(prepared, &plan, &hosts).await;
-            return Err(self.refuse(&plan, settled, &standing).await);
+            return Err(self.refuse(&plan, settled, &state).await);
         }
         if !plan.has_changes() {
             if !settled && plan.unknown_instances().next().is_none() {
                 self.complete(prepared, &newest).await;
             }
             self.publish(prepared, &plan, &hosts).await;
-            scrub::where_due(self.reconciler, prepared, &hosts, &observed).await;
+            scrub::where_due(self.controller, prepared, &hosts, &observed).await;
             return Ok(());
         }
         if plan.needs_builds() {
@@ -263,7 +263,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                     found.unreached.insert(failure.instance.clone(), failure.message.clone());
                 }
                 let why = report::deployment::failure_line(failure);
-                Err(RoundError::Deployment { generation: deployment.generation, outcome, why })
+                Err(SyncError::Deployment { generation: deployment.generation, outcome, why })
             }
         }
     }
@@ -287,26 +287,26 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     /// What stands against the goal, and did not yet when it was decided.
-    fn is_barred_by_now(&self, standing: &Standing) -> bool {
-        let failed = matches!(self.goal, Goal::Deploy(commits) if standing.quarantined(commits).is_some());
-        failed || standing.hold().is_some()
+    fn is_barred_by_now(&self, state: &EnvironmentState) -> bool {
+        let failed = matches!(self.goal, Goal::Deploy(commits) if state.quarantined(commits).is_some());
+        failed || state.hold().is_some()
     }
 
     /// What was deployed in part is live everywhere by now. Unless that is said, drift would be repaired, and
     /// a bad commit's place be taken, by what was deployed before it. Commits that changed nothing are not
     /// recorded.
     async fn complete(&self, prepared: &Prepared, newest: &Newest) {
-        let good = newest.standing.good.as_ref().map(|good| &good.commits);
+        let good = newest.state.good.as_ref().map(|good| &good.commits);
         let Some(deployment) = newest.deployment.as_ref().filter(|newest| Some(&newest.commits) != good) else {
             return;
         };
-        let partial = newest.standing.partial.as_ref().filter(|partial| partial.commits == prepared.commits);
+        let partial = newest.state.partial.as_ref().filter(|partial| partial.commits == prepared.commits);
         let generation = partial.map_or(deployment.generation, |partial| partial.generation);
         let commits = prepared.commits.clone();
         let control = Control::Complete { commits, generation, desired: prepared.digest, builds: prepared.builds() };
-        let (by, when) = (RECONCILER.to_owned(), deploy::timestamp(chrono::Utc::now()));
-        let event = StandingEvent { control, by, reason: None, when };
-        if let Err(error) = log::complete(&self.reconciler.ledger, self.environment, newest, &event).await {
+        let (by, when) = (CONTROLLER.to_owned(), deploy::timestamp(chrono::Utc::now()));
+        let event = StateEvent { control, by, reason: None, when };
+        if let Err(error) = log::complete(&self.controller.store, self.environment, newest, &event).await {
             warn!("that the deployment is complete is not recorded yet: {}", report::chain(&error));
         }
     }
@@ -318,22 +318,22 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         hosts: &Hosts<H>,
         on: &Newest,
         suspects: Vec<String>,
-    ) -> Result<Conclusion, RoundError> {
+    ) -> Result<Conclusion, SyncError> {
         info!("{}", report::plan::headline(plan));
         suspects.iter().for_each(|suspect| info!("possibly: {suspect}"));
-        status::progressing(&self.reconciler.status, plan);
-        let halt = self.reconciler.halting(self.environment);
+        status::progressing(&self.controller.status, plan);
+        let halt = self.controller.halting(self.environment);
         let order = Order {
             prepared,
             plan,
             hosts,
-            ledger: &self.reconciler.ledger,
+            store: &self.controller.store,
             on,
-            seat: &self.reconciler.seat,
-            triggered_by: RECONCILER.to_owned(),
+            identity: &self.controller.identity,
+            triggered_by: CONTROLLER.to_owned(),
             suspects,
             halt: &halt,
-            watch: &self.reconciler.watch,
+            watch: &self.controller.watch,
         };
         let began = Instant::now();
         let deployment = self.kept(Box::pin(deploy::carry_out(&order)).await, prepared)?;
@@ -345,7 +345,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     /// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
-    fn kept(&self, result: Result<Conclusion, PassError>, prepared: &Arc<Prepared>) -> Result<Conclusion, RoundError> {
+    fn kept(&self, result: Result<Conclusion, PassError>, prepared: &Arc<Prepared>) -> Result<Conclusion, SyncError> {
         match result {
             Err(PassError::Outcome { conclusion, source }) => {
                 warn!(
@@ -354,7 +354,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
                     conclusion.outcome(),
                     report::chain(&source)
                 );
-                let mut unrecorded = self.reconciler.unrecorded.lock();
+                let mut unrecorded = self.controller.unrecorded.lock();
                 unrecorded.entry(self.environment.clone()).or_default().push(((*conclusion).clone(), prepared.clone()));
                 Ok(*conclusion)
             }
@@ -362,25 +362,25 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
     }
 
-    async fn record_what_is_due(&self) -> Result<(), RoundError> {
+    async fn record_what_is_due(&self) -> Result<(), SyncError> {
         loop {
-            let next = self.reconciler.unrecorded.lock().get(self.environment).and_then(|due| due.first().cloned());
+            let next = self.controller.unrecorded.lock().get(self.environment).and_then(|due| due.first().cloned());
             let Some((deployment, prepared)) = next else { return Ok(()) };
-            match deploy::record(&self.reconciler.ledger, &deployment, &prepared).await {
+            match deploy::record(&self.controller.store, &deployment, &prepared).await {
                 Ok(()) => info!(deployment = deployment.generation, "its outcome is recorded now"),
                 // What the history says stands. To offer it again would only keep all that comes after it waiting.
                 Err(lost @ PassError::TakenOver { .. }) => self.tell_of_lost(&deployment, &lost).await?,
                 Err(error) => return Err(error.into()),
             }
-            if let Some(due) = self.reconciler.unrecorded.lock().get_mut(self.environment) {
+            if let Some(due) = self.controller.unrecorded.lock().get_mut(self.environment) {
                 due.remove(0);
             }
         }
     }
 
     /// Says of an outcome that is never recorded whose it was, and who wrote in its place.
-    async fn tell_of_lost(&self, deployment: &Conclusion, lost: &PassError) -> Result<(), RoundError> {
-        let newest = log::newest(&self.reconciler.ledger, self.environment).await?.deployment;
+    async fn tell_of_lost(&self, deployment: &Conclusion, lost: &PassError) -> Result<(), SyncError> {
+        let newest = log::newest(&self.controller.store, self.environment).await?.deployment;
         let newest = newest.map_or("no deployment".to_owned(), |newest| {
             format!("generation {} by {}", newest.generation, newest.controller)
         });
@@ -395,16 +395,16 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     /// Says why, and records it once for these commits.
-    async fn refuse(&self, plan: &Plan, settled: bool, standing: &Standing) -> RoundError {
+    async fn refuse(&self, plan: &Plan, settled: bool, state: &EnvironmentState) -> SyncError {
         let refusals: Vec<&str> =
             plan.findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.as_str()).collect();
         let why = refusals.join("; ");
-        if !settled && standing.quarantined(&plan.commits).is_none() {
-            let triggered_by = RECONCILER.to_owned();
+        if !settled && state.quarantined(&plan.commits).is_none() {
+            let triggered_by = CONTROLLER.to_owned();
             let refused = Refused { why: why.clone(), cause: Cause::Refused, log: Vec::new(), triggered_by };
             self.record_refusal(plan, &refused).await;
         }
-        RoundError::Refused(why)
+        SyncError::Refused(why)
     }
 
     fn tell(&self, deployment: &Conclusion) {
@@ -422,22 +422,22 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         }
     }
 
-    async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, RoundError> {
-        let preparing = Box::pin(self.reconciler.prepared_for(self.environment, commits, false));
+    async fn prepared(&self, commits: &Commits) -> Result<Arc<Prepared>, SyncError> {
+        let preparing = Box::pin(self.controller.prepared_for(self.environment, commits, false));
         let preparing = waits::said("", || "the commit and its sources to be read".to_owned(), preparing);
         self.parts.timed(Part::Read, preparing).await
     }
 
     /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
     /// fail which were good says nothing of the newer ones.
-    async fn built(&self, plan: &Plan, newest: &Newest) -> Result<Arc<Prepared>, RoundError> {
+    async fn built(&self, plan: &Plan, newest: &Newest) -> Result<Arc<Prepared>, SyncError> {
         info!("building what is not built yet");
-        self.viewed(&mut self.reconciler.status.lock());
-        pending::note(&self.reconciler.status, self.environment, pending::for_builds(newest, &plan.commits));
-        let building = Box::pin(self.reconciler.prepared_for(self.environment, &plan.commits, true));
+        self.viewed(&mut self.controller.status.lock());
+        pending::note(&self.controller.status, self.environment, pending::for_builds(newest, &plan.commits));
+        let building = Box::pin(self.controller.prepared_for(self.environment, &plan.commits, true));
         let building = waits::said("", || "the builds".to_owned(), building);
         let built = self.parts.timed(Part::Read, building).await;
-        let by_itself = built.as_ref().err().and_then(RoundError::failed_build);
+        let by_itself = built.as_ref().err().and_then(SyncError::failed_build);
         if let (Goal::Deploy(_), Some(refused)) = (self.goal, by_itself) {
             self.record_refusal(plan, &refused).await;
         }
@@ -445,7 +445,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     async fn record_refusal(&self, plan: &Plan, refused: &Refused) {
-        let recorded = deploy::record_refusal(&self.reconciler.ledger, plan, &self.reconciler.seat, refused).await;
+        let recorded = deploy::record_refusal(&self.controller.store, plan, &self.controller.identity, refused).await;
         if let Err(error) = recorded {
             warn!("the refusal is not recorded: {}", report::chain(&error));
         }
@@ -453,14 +453,14 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
 
     /// Puts what is known of the environment where `status` finds it.
     async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>) {
-        let newest = log::newest(&self.reconciler.ledger, self.environment).await;
+        let newest = log::newest(&self.controller.store, self.environment).await;
         let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default();
         let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
         status::stand(&mut view, self.goal, &newest, self.spared);
-        view.waiting = pending::behind(self.goal, &newest, &self.reconciler.seat, plan.has_changes());
-        view.controller = Some(self.reconciler.seat.controller.clone());
-        view.advice = self.reconciler.advice();
-        let mut status = self.reconciler.status.lock();
+        view.waiting = pending::behind(self.goal, &newest, &self.controller.identity, plan.has_changes());
+        view.controller = Some(self.controller.identity.controller.clone());
+        view.advice = self.controller.advice();
+        let mut status = self.controller.status.lock();
         // It stands until this pass has ended.
         if let Some(before) = status.get(self.environment) {
             (view.last_error, view.error_of) = (before.last_error.clone(), before.error_of);
@@ -469,7 +469,7 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     }
 
     fn viewed<'s>(&self, status: &'s mut BTreeMap<EnvironmentName, StatusView>) -> &'s mut StatusView {
-        let nothing = || status::nothing_known(self.environment, self.goal.commits(), &self.reconciler.seat);
+        let nothing = || status::nothing_known(self.environment, self.goal.commits(), &self.controller.identity);
         status.entry(self.environment.clone()).or_insert_with(nothing)
     }
 
@@ -477,9 +477,9 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
     fn note_error(&self, why: Option<String>) {
         let put_off =
             matches!(self.goal, Goal::Observe { why: Barred::Later, .. } | Goal::Repair { why: Barred::Later, .. });
-        let trouble = self.reconciler.trouble.lock().clone();
-        let trouble = trouble.or_else(|| self.reconciler.untold.lock().get(self.environment).cloned());
-        let mut status = self.reconciler.status.lock();
+        let trouble = self.controller.trouble.lock().clone();
+        let trouble = trouble.or_else(|| self.controller.untold.lock().get(self.environment).cloned());
+        let mut status = self.controller.status.lock();
         let view = self.viewed(&mut status);
         let before = view.last_error.take().filter(|_| put_off && view.error_of == ErrorOf::Pass);
         let of_a_pass = why.or(before);

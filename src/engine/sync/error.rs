@@ -4,19 +4,19 @@ use thiserror::Error;
 
 use super::{
     deploy::{PassError, Refused},
-    environment::RECONCILER,
+    environment::CONTROLLER,
 };
 use crate::{
-    engine::{history::store::LedgerError, prepare::PrepareError},
+    engine::{history::store::StoreError, prepare::PrepareError},
     model::outcome::Outcome,
     report,
 };
 
 /// Why a pass did not end with everything as it should be.
 #[derive(Debug, Error)]
-pub enum RoundError {
+pub enum SyncError {
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    HistoryStore(#[from] StoreError),
     #[error("the fleet does not validate: {0}")]
     Invalid(String),
     #[error(transparent)]
@@ -35,21 +35,21 @@ pub enum RoundError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
-impl From<PrepareError> for RoundError {
+impl From<PrepareError> for SyncError {
     fn from(error: PrepareError) -> Self {
         match error {
-            PrepareError::Invalid { findings } => RoundError::Invalid(report::findings::first(&findings)),
-            error => RoundError::Prepare(error),
+            PrepareError::Invalid { findings } => SyncError::Invalid(report::findings::first(&findings)),
+            error => SyncError::Prepare(error),
         }
     }
 }
 
-impl RoundError {
+impl SyncError {
     /// The next move, where there is one to name besides what the error says.
     pub(in crate::engine) fn hint(&self) -> Option<String> {
         match self {
-            RoundError::Ledger(LedgerError::Git(error)) => error.hint(),
-            RoundError::NoBranch => Some("push it again, or name another one in the environment's file".to_owned()),
+            SyncError::HistoryStore(StoreError::Git(error)) => error.hint(),
+            SyncError::NoBranch => Some("push it again, or name another one in the environment's file".to_owned()),
             _ => None,
         }
     }
@@ -57,7 +57,7 @@ impl RoundError {
     /// A build that failed by its own fault.
     pub(in crate::engine) fn failed_build(&self) -> Option<Refused> {
         match self {
-            RoundError::Prepare(error) => error.failed_build(RECONCILER),
+            SyncError::Prepare(error) => error.failed_build(CONTROLLER),
             _ => None,
         }
     }
@@ -66,7 +66,7 @@ impl RoundError {
     pub(in crate::engine) fn is_overtaken(&self) -> bool {
         matches!(
             self,
-            RoundError::Pass(
+            SyncError::Pass(
                 PassError::AnotherController { .. }
                     | PassError::UnderWay { .. }
                     | PassError::Outdated { .. }

@@ -20,7 +20,7 @@ use crate::{
             cancellation::Halting,
             executor::{Ended, Executor, is_scripted},
         },
-        history::store::Ledger,
+        history::store::HistoryStore,
         observe::{
             health::{Started, await_healthy},
             probe::{self, Hosts},
@@ -28,7 +28,7 @@ use crate::{
         },
         prepare::Prepared,
     },
-    host::{Host, HostError, Patience, Trail, TrailState},
+    host::{Host, HostError, HostProgress, LossTimer, TrailState},
     model::{
         fleet::OnInstanceFailure,
         name::InstanceName,
@@ -48,7 +48,7 @@ pub struct Case<'a, H, L> {
     /// Of the intent's commits.
     pub prepared: &'a Prepared,
     pub hosts: &'a Hosts<H>,
-    pub ledger: &'a L,
+    pub store: &'a L,
     /// Whether it is still what the environment is to be brought to.
     pub still_wanted: bool,
     pub halt: &'a Halting,
@@ -56,9 +56,9 @@ pub struct Case<'a, H, L> {
 }
 
 /// What each touched instance says, or why it says nothing.
-type Trails = BTreeMap<InstanceName, Result<Trail, HostError>>;
+type Trails = BTreeMap<InstanceName, Result<HostProgress, HostError>>;
 
-impl<H: Host, L: Ledger> Case<'_, H, L> {
+impl<H: Host, L: HistoryStore> Case<'_, H, L> {
     /// Ends it, records how, and answers the record.
     pub async fn close(&self) -> Result<Conclusion, PassError> {
         let began = Instant::now();
@@ -69,7 +69,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             () = self.halt.detach() => return Err(PassError::Detached),
         };
         let conclusion = deploy::conclude(self.intent.clone(), ended, began);
-        deploy::record(self.ledger, &conclusion, self.prepared).await?;
+        deploy::record(self.store, &conclusion, self.prepared).await?;
         Ok(conclusion)
     }
 
@@ -106,14 +106,14 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             let name = name.clone();
             async move {
                 // What runs there has an end of its own.
-                let mut patience = Patience::new(lost_after, Duration::MAX);
+                let mut loss_timer = LossTimer::new(lost_after, Duration::MAX);
                 loop {
                     match host.trail(fleet, &name).await {
                         Ok(trail) if trail.state == TrailState::Running => {
-                            patience.hears();
+                            loss_timer.hears();
                             sleep(AGAIN).await;
                         }
-                        Err(error) if patience.outlasts(&error).await => {}
+                        Err(error) if loss_timer.outlasts(&error).await => {}
                         trail => return (instance.clone(), trail),
                     }
                 }
@@ -133,7 +133,8 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
             log: Vec::new(),
         };
         for (instance, trail) in trails {
-            if let Ok(Trail { state: TrailState::Broken | TrailState::Undone, failed: Some(failed), .. }) = trail {
+            if let Ok(HostProgress { state: TrailState::Broken | TrailState::Undone, failed: Some(failed), .. }) = trail
+            {
                 return Some(failure(instance, &failed.step, failed.message.clone(), failed.cause));
             }
         }
@@ -144,7 +145,7 @@ impl<H: Host, L: Ledger> Case<'_, H, L> {
                     lost.message = format!("lost while its controller was away: {}", report::chain(error));
                     return Some(lost);
                 }
-                Ok(Trail { state: TrailState::Broken | TrailState::Undone, .. }) => {
+                Ok(HostProgress { state: TrailState::Broken | TrailState::Undone, .. }) => {
                     let message = format!("generation {generation} was cut off there in the middle of a phase");
                     return Some(failure(instance, "", message, Cause::Interrupted));
                 }

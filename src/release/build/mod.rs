@@ -51,7 +51,7 @@ const LAST_LINES: usize = 20;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Builds<'a> {
     /// Where builds are run and kept. Without one nothing is looked up.
-    pub workshop: Option<&'a Workshop>,
+    pub build_cache: Option<&'a BuildCache>,
     /// What the history says was made of builds. Without the files, which hosts have.
     pub recorded: Option<&'a BuiltReleases>,
     /// Whether what is not kept is built. Only for what is merged.
@@ -60,7 +60,7 @@ pub struct Builds<'a> {
 
 /// A place where builds are run and kept.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct BuildCache {
     folder: PathBuf,
     budget: Budget,
     bubblewrap: PathBuf,
@@ -87,7 +87,7 @@ pub struct Made {
     pub log: Arc<str>,
 }
 
-impl Workshop {
+impl BuildCache {
     /// `folder` is ours, and no other process builds in it; deleting it loses nothing but time.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();

@@ -1,4 +1,4 @@
-//! A reconciler that runs beside the test, and the repository that it shares with others.
+//! A controller that runs beside the test, and the repository that it shares with others.
 
 use std::{
     fs::{self, File},
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use crate::world::wait_for;
 
-/// A running reconciler. Dropping it ends it.
-pub struct Reconciler {
+/// A running controller. Dropping it ends it.
+pub struct Daemon {
     child: Child,
     log: PathBuf,
 }
 
-impl Reconciler {
+impl Daemon {
     /// Starts the command, with its log in the folder.
     pub fn start(mut evenkeel: Command, folder: &Path) -> Self {
         let log = folder.join("log");
@@ -47,7 +47,7 @@ impl Reconciler {
     /// Asks it to end, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
-        wait_for("the end of the reconciler", || self.child.try_wait().expect("it can be waited for"))
+        wait_for("the end of the controller", || self.child.try_wait().expect("it can be waited for"))
     }
 
     /// Takes it out in the middle of whatever it does.
@@ -58,7 +58,7 @@ impl Reconciler {
     }
 }
 
-impl Drop for Reconciler {
+impl Drop for Daemon {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             self.kill();
@@ -69,7 +69,7 @@ impl Drop for Reconciler {
     }
 }
 
-/// What the reconciler on a socket says of its one environment: asked often, so without a program for it.
+/// What the controller on a socket says of its one environment: asked often, so without a program for it.
 pub fn status(socket: &Path) -> Option<Value> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.write_all(b"GET /status HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").ok()?;

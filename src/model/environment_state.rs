@@ -14,7 +14,7 @@ use super::{
 };
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct EnvironmentState {
     /// The newest deployment that ended `applied`, or was found live everywhere later.
     #[serde(default)]
     pub good: Option<Good>,
@@ -72,9 +72,9 @@ pub struct Pin {
     pub owner: String,
 }
 
-/// What a person, or the reconciler for one, changed of it. `event.json` of the commit that records it.
+/// What a person, or the controller for one, changed of it. `event.json` of the commit that records it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct StandingEvent {
+pub struct StateEvent {
     pub control: Control,
     /// Who asked.
     pub by: String,
@@ -146,12 +146,12 @@ pub enum Barred {
     Later,
 }
 
-impl Standing {
+impl EnvironmentState {
     /// Quarantined pairs of commits that are kept; older ones are of branches that have long moved on.
     pub const QUARANTINED: usize = 20;
 
     /// As it is after the event. A cancellation changes nothing by itself: the outcome does.
-    pub fn after(mut self, event: &StandingEvent) -> Self {
+    pub fn after(mut self, event: &StateEvent) -> Self {
         match &event.control {
             Control::Hold { instance, reason } => {
                 self.holds.retain(|hold| hold.instance != *instance);
@@ -284,7 +284,7 @@ impl Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryEntry {
     Deployment(Box<Record>),
-    Control { commit: String, event: Box<StandingEvent> },
+    Control { commit: String, event: Box<StateEvent> },
 }
 
 #[cfg(test)]
@@ -309,13 +309,13 @@ mod tests {
         Conclusion::of(deployment).expect("it is over")
     }
 
-    fn good(commit: &str) -> Standing {
+    fn good(commit: &str) -> EnvironmentState {
         let good = Good { commits: commits(commit), generation: 1, desired: None, builds: Default::default() };
-        Standing { good: Some(good), ..Standing::default() }
+        EnvironmentState { good: Some(good), ..EnvironmentState::default() }
     }
 
     /// As it is after `b` was deployed, where `a` was good, to all instances but these.
-    fn after(unreached: &[&str], left_out: &[&str]) -> Standing {
+    fn after(unreached: &[&str], left_out: &[&str]) -> EnvironmentState {
         let all = unreached.iter().chain(left_out);
         let unreached: serde_json::Map<_, _> = all.map(|name| ((*name).to_owned(), json!("a reason"))).collect();
         let partial = json!({ "outcome": "partial", "unreached": unreached, "left_out": left_out });
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_while_drift_is_repaired_is_still_to_come() {
         let pin = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".to_owned() };
-        let asked = || Standing { rewind_to: Some(commits("a")), pin: Some(pin.clone()), ..good("b") };
+        let asked = || EnvironmentState { rewind_to: Some(commits("a")), pin: Some(pin.clone()), ..good("b") };
         let repaired = asked().concluded(&conclusion("b", json!({ "kind": "drift-repair" })));
         assert_eq!((repaired.rewind_to, repaired.pin), (Some(commits("a")), Some(pin.clone())));
         let deployed = asked().concluded(&conclusion("c", json!({})));
@@ -344,9 +344,9 @@ mod tests {
     #[test]
     fn what_was_tried_on_some_instances_by_choice_is_not_kept_up() {
         for unreached in [&[][..], &["h3"]] {
-            let standing = after(unreached, &["h2"]);
-            assert_eq!((standing.kept_up(), &standing.partial), (standing.good.as_ref(), &None));
-            assert_eq!(standing.good.map(|good| good.commits), Some(commits("a")));
+            let state = after(unreached, &["h2"]);
+            assert_eq!((state.kept_up(), &state.partial), (state.good.as_ref(), &None));
+            assert_eq!(state.good.map(|good| good.commits), Some(commits("a")));
         }
     }
 }

@@ -13,7 +13,7 @@ use super::HostError;
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// With one host, that is asked the same until it answers.
-pub struct Patience {
+pub struct LossTimer {
     lost_after: Duration,
     limit: Duration,
     began: Instant,
@@ -21,7 +21,7 @@ pub struct Patience {
     heard: Instant,
 }
 
-impl Patience {
+impl LossTimer {
     /// A host counts as lost when it was not heard for `lost_after`. After `limit` it is not asked again.
     pub fn new(lost_after: Duration, limit: Duration) -> Self {
         let began = Instant::now();
@@ -58,35 +58,35 @@ mod tests {
     }
 
     /// For how many seconds it is asked again after such errors.
-    async fn lasts(patience: &mut Patience, error: impl Fn() -> HostError) -> u64 {
+    async fn lasts(loss_timer: &mut LossTimer, error: impl Fn() -> HostError) -> u64 {
         let began = Instant::now();
-        while patience.outlasts(&error()).await {}
+        while loss_timer.outlasts(&error()).await {}
         began.elapsed().as_secs()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_is_waited_for_from_when_it_was_heard_last_and_not_from_the_first_blink() {
-        let mut patience = Patience::new(LOST_AFTER, LIMIT);
-        assert!(patience.outlasts(&lost(Some(Instant::now()))).await, "the first blink");
+        let mut loss_timer = LossTimer::new(LOST_AFTER, LIMIT);
+        assert!(loss_timer.outlasts(&lost(Some(Instant::now()))).await, "the first blink");
         sleep(Duration::from_secs(210)).await;
-        assert!(patience.outlasts(&lost(Some(Instant::now()))).await, "the second, minutes later");
+        assert!(loss_timer.outlasts(&lost(Some(Instant::now()))).await, "the second, minutes later");
         sleep(Duration::from_secs(210)).await;
-        patience.hears();
-        assert_eq!(lasts(&mut patience, || lost(None)).await, 60);
+        loss_timer.hears();
+        assert_eq!(lasts(&mut loss_timer, || lost(None)).await, 60);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_was_never_heard_is_lost_in_time() {
-        assert_eq!(lasts(&mut Patience::new(LOST_AFTER, LIMIT), || lost(None)).await, 60);
+        assert_eq!(lasts(&mut LossTimer::new(LOST_AFTER, LIMIT), || lost(None)).await, 60);
         let began = Instant::now();
         let refused = HostError::NoRoot { why: "sudo asks for a password".to_owned() };
-        assert!(!Patience::new(LOST_AFTER, LIMIT).outlasts(&refused).await, "waiting mends nothing");
+        assert!(!LossTimer::new(LOST_AFTER, LIMIT).outlasts(&refused).await, "waiting mends nothing");
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_is_lost_again_each_time_is_given_up_at_last() {
-        let mut patience = Patience::new(LOST_AFTER, LIMIT);
-        assert_eq!(lasts(&mut patience, || lost(Some(Instant::now()))).await, 900);
+        let mut loss_timer = LossTimer::new(LOST_AFTER, LIMIT);
+        assert_eq!(lasts(&mut loss_timer, || lost(Some(Instant::now()))).await, 900);
     }
 }
