@@ -34,7 +34,7 @@ use std::{
 use evenkeel::{
     declare::{self, Overrides},
     engine::{
-        observe::{connections::Roster, probe::look},
+        observe::{connections::Connections, probe::look},
         prepare::Prepared,
     },
     host::{self, Remembered, SshHost, Target},
@@ -172,8 +172,8 @@ fn memory(table: &mut Table, first: f64, later: f64, peak: f64) {
 /// an earlier answer, in turns.
 fn warm_pass(table: &mut Table, scene: &Scene, prepared: &Prepared, floor: &Floor<'_>) -> Result {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let roster = Roster::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
-    let hosts = roster.hosts(&prepared.fleet);
+    let connections = Connections::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
+    let hosts = connections.hosts(&prepared.fleet);
     let mut scripts: Vec<(&str, String)> = Vec::new();
     for (name, desired) in &prepared.desired {
         let question = host::question(&prepared.fleet, desired);

@@ -12,7 +12,7 @@ use std::{
 use evenkeel::{
     engine::{
         execute::staging::Stage,
-        observe::{connections::Roster, probe::Hosts},
+        observe::{connections::Connections, probe::Hosts},
     },
     host::{Host as _, ProbeRequest, SshHost, Target},
     model::{
@@ -67,8 +67,8 @@ fn site(number: u64) -> Release {
 pub fn measure(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Result {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let prepared = scene.prepared()?;
-    let roster = Roster::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
-    let hosts = roster.hosts(&prepared.fleet);
+    let connections = Connections::new(|instance, jumps| SshHost::new(Target::new(instance, None, None), jumps));
+    let hosts = connections.hosts(&prepared.fleet);
     first_upload(table, scene, floor, &hosts, &runtime)?;
     let (name, one) = hosts.iter().next().ok_or("no host")?;
     one_file(table, scene, name.as_str(), one, &runtime)?;

@@ -15,7 +15,7 @@ use crate::{
             store::{GitStore, HistoryStore as _, Signing, StoreError},
         },
         observe::{
-            connections::Roster,
+            connections::Connections,
             probe::{Hosts, observe, plan_from},
         },
         prepare::Prepared,
@@ -55,7 +55,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Exit {
     let overrides = args.hosts.reach.overrides()?;
-    let roster = args.hosts.reach.roster(&overrides)?;
+    let connections = args.hosts.reach.connections(&overrides)?;
     let mut tree = args.hosts.fleet.read()?;
     let place = args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())?;
     let Some(commit) = tree.commit.clone().filter(|_| tree.clean) else {
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Exit {
     })?;
     let commits = common::block_on(compose(&place, &mut tree, &commit))?;
     let prepared = args.hosts.prepare(&tree, &overrides, commits.clone(), || Ok(place.clone()))?;
-    let plan = match common::block_on(deploy(args, &roster, &place, &tree.fleet, prepared, &commit))? {
+    let plan = match common::block_on(deploy(args, &connections, &place, &tree.fleet, prepared, &commit))? {
         Next::Done(code) => return Ok(code),
         Next::Build(plan) => plan,
     };
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Exit {
         println!("Builds get no cgroup of their own: {why}.");
     }
     match args.hosts.build(&tree, &overrides, commits, &place)? {
-        Ok(built) => match common::block_on(deploy(args, &roster, &place, &tree.fleet, built, &commit))? {
+        Ok(built) => match common::block_on(deploy(args, &connections, &place, &tree.fleet, built, &commit))? {
             Next::Done(code) => Ok(code),
             Next::Build(_) => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
         },
@@ -136,7 +136,7 @@ enum Next {
 /// Plans and carries out, unless something has to be built first.
 async fn deploy(
     args: &Args,
-    roster: &Roster<SshHost>,
+    connections: &Connections<SshHost>,
     place: &Place,
     fleet: &str,
     prepared: Prepared,
@@ -150,7 +150,7 @@ async fn deploy(
     store.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
     let good = log::newest(&store, &prepared.fleet.environment.name).await?.state.good;
     let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
-    let hosts = roster.hosts(&prepared.fleet);
+    let hosts = connections.hosts(&prepared.fleet);
     let apply =
         Apply { args, prepared: &prepared, hosts: &hosts, store: &store, identity: ControllerId::of(&place.state) };
     apply.close_what_is_open().await?;

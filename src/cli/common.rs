@@ -15,7 +15,7 @@ use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
     engine::{
-        observe::connections::Roster,
+        observe::connections::Connections,
         prepare::{PrepareError, Prepared, declared, gathered, overrides},
     },
     git::{self, WorkTree},
@@ -143,11 +143,11 @@ impl ReachArgs {
 
     /// Where hosts are dialled: in the network namespace that the overrides name (a lab's), for its addresses exist
     /// nowhere else. Nothing but the dialling happens in there.
-    pub fn roster(&self, overrides: &Overrides) -> Result<Roster<SshHost>, Failure> {
+    pub fn connections(&self, overrides: &Overrides) -> Result<Connections<SshHost>, Failure> {
         let key = self.ssh_key.clone();
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let namespace = overrides.network_namespace.as_deref().map(namespace).transpose()?;
-        Ok(Roster::new(move |instance, jumps| {
+        Ok(Connections::new(move |instance, jumps| {
             let target = Target::new(instance, key.clone(), home.clone()).in_namespace(namespace.clone());
             SshHost::new(target, jumps)
         }))

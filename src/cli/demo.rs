@@ -36,7 +36,7 @@ use crate::{
         controller::Controller,
         history::store::GitStore,
         prepare::{access::AccessFile, fetch::NetworkFetcher, overrides},
-        sync::deploy::ControllerId,
+        history::controller_id::ControllerId,
     },
     git::{self, Credentials, Repository},
     host::SshHost,
@@ -261,7 +261,7 @@ impl Stage {
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
         let mut controller = Controller::new(
             GitStore::new(repository, "fleet"),
-            reach.roster(&overrides)?,
+            reach.connections(&overrides)?,
             overrides,
             "fleet".to_owned(),
             Policy { poll_every: 10_000, observe_only: false },

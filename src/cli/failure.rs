@@ -5,7 +5,7 @@ use std::error::Error;
 use super::{ERROR, REFUSED, common};
 use crate::{
     engine::{
-        history::store::StoreError,
+        prepare::config::StoreError,
         prepare::{PrepareError, overrides::OverridesError},
         requests::control::DeskError,
         sync::deploy::PassError,

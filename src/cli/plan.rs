@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> Exit {
         args.repository.place(&tree.root, args.hosts.reach.ssh_key.as_deref())
     })?;
     common::block_on(async {
-        let hosts = args.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
+        let hosts = args.hosts.reach.connections(&overrides)?.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let plan = look(&prepared, &hosts, None, &spinner.watch()).await;
         spinner.finish();

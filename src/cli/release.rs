@@ -211,7 +211,7 @@ impl Where {
             let place = || self.repository.place(&tree.root, self.hosts.reach.ssh_key.as_deref());
             self.hosts.prepare(&tree, &overrides, Commits::default(), place)?
         };
-        let mut hosts = self.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
+        let mut hosts = self.hosts.reach.connections(&overrides)?.hosts(&prepared.fleet);
         hosts.retain(|name, _| prepared.desired.contains_key(name));
         Ok((prepared, hosts))
     }

@@ -14,7 +14,7 @@ use crate::{
         controller::Controller,
         history::store::GitStore,
         prepare::{attempts::Attempts, confined::Limits},
-        sync::deploy::ControllerId,
+        history::controller_id::ControllerId,
     },
     git::Repository,
     model::quantity::{Memory, Span},
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Exit {
         info!("the history is signed with {}", key.line());
         let mut controller = Controller::new(
             GitStore::new(repository, &args.fleet).with_signers(vec![key]),
-            args.reach.roster(&overrides)?,
+            args.reach.connections(&overrides)?,
             overrides.clone(),
             args.fleet.trim_matches('/').to_owned(),
             Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only },
@@ -101,17 +101,17 @@ pub fn run(args: &Args) -> Exit {
         controller.github = github.clone();
         let controller = Arc::new(controller);
         let pulls = github.map(|github| -> Result<_, Failure> {
-            let roster = args.reach.roster(&overrides)?;
+            let connections = args.reach.connections(&overrides)?;
             let limits = Limits { memory: args.proposal_memory.bytes(), time: args.proposal_time.0 };
             let mut reading = ReaderSetup::new(place.state.clone(), limits);
             reading.overrides.clone_from(&args.reach.overrides);
-            Ok(Arc::new(PullRequests::new(controller.clone(), github, roster, reading, args.poll.0, poke.clone())))
+            Ok(Arc::new(PullRequests::new(controller.clone(), github, connections, reading, args.poll.0, poke.clone())))
         });
         let pulls = pulls.transpose()?;
         let reloading = (controller.clone(), pulls.clone());
         signals::obey(stop.clone(), following.clone(), move || {
             let (controller, pulls) = &reloading;
-            controller.roster.forget();
+            controller.connections.forget();
             pulls.iter().for_each(|pulls| pulls.forget_connections());
             info!("connections to instances are made anew");
         })?;

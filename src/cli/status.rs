@@ -14,7 +14,7 @@ use crate::{
             log::{self, Newest},
             store::HistoryStore as _,
         },
-        observe::{connections::Roster, probe::look, status},
+        observe::{connections::Connections, probe::look, status},
     },
     host::SshHost,
     report::{self, status::StatusView},
@@ -47,8 +47,8 @@ pub fn run(args: &Args) -> Exit {
     let place = args.repository.place(args.hosts.fleet.fleet.as_path(), args.hosts.reach.ssh_key.as_deref());
     let place = place.or_else(|failure| args.repository.place(Path::new("."), None).map_err(|_| failure))?;
     let overrides = args.hosts.reach.overrides()?;
-    let roster = args.hosts.reach.roster(&overrides)?;
-    let viewer = Viewer { args, place, overrides, roster, told: RefCell::default() };
+    let connections = args.hosts.reach.connections(&overrides)?;
+    let viewer = Viewer { args, place, overrides, connections, told: RefCell::default() };
     let views = common::block_on(async {
         if args.watch { viewer.watch().await } else { viewer.views().await.inspect(|views| show(views, args.format)) }
     })?;
@@ -61,7 +61,7 @@ struct Viewer<'a> {
     place: Place,
     overrides: Overrides,
     /// Kept, so that a second look finds its connections open.
-    roster: Roster<SshHost>,
+    connections: Connections<SshHost>,
     /// Which commit of which repository was said to be read.
     told: RefCell<Option<String>>,
 }
@@ -127,7 +127,7 @@ impl Viewer<'_> {
             common::say(&read);
             self.told.replace(Some(read));
         }
-        let hosts = self.roster.hosts(&prepared.fleet);
+        let hosts = self.connections.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let environment = &prepared.fleet.environment.name;
         let (newest, advice) = match self.place.store(&tree.fleet).await {

@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Exit {
     let prepared = args.hosts.prepare(&tree, &overrides, commits, || Ok(place.clone()))?;
     read.iter().for_each(|read| common::say(read));
     common::block_on(async {
-        let hosts = args.hosts.reach.roster(&overrides)?.hosts(&prepared.fleet);
+        let hosts = args.hosts.reach.connections(&overrides)?.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let observed = observe(&prepared, &hosts, &spinner.watch()).await;
         let environment = prepared.fleet.environment.name.clone();

@@ -8,6 +8,7 @@ mod environment;
 mod goal;
 mod left_out;
 pub mod rights;
+pub mod sync;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};

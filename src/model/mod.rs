@@ -44,6 +44,7 @@ pub mod seal;
 pub mod seen;
 pub mod source;
 pub mod text;
+pub mod time;
 pub mod tree;
 pub mod venv;
 pub mod writer;

@@ -276,3 +276,15 @@ pub struct Record {
     pub commit: String,
     pub deployment: Deployment,
 }
+
+/// Why nothing was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub why: String,
+    pub cause: Cause,
+    /// The last lines of what failed.
+    pub log: Vec<String>,
+    /// Who or what asked for it, in words.
+    pub triggered_by: String,
+}
+

@@ -374,7 +374,7 @@ impl<H: Host> PullRequests<H> {
         commits: &Commits,
     ) -> Result<Vec<String>, PullError> {
         let prepared = self.controller.prepared_for(environment, commits, false).await?;
-        let hosts = self.roster.hosts(&prepared.fleet);
+        let hosts = self.connections.hosts(&prepared.fleet);
         let observed = probe::observe(&prepared, &hosts, &|_| {}).await;
         let newest = log::newest(&self.controller.store, environment).await?;
         let plan = probe::plan_from(&prepared, &observed, newest.newest_generation());

@@ -44,7 +44,7 @@ use crate::{
             log,
             store::{GitStore, HistoryStore as _, StoreError},
         },
-        observe::connections::Roster,
+        observe::connections::Connections,
         prepare::off::off,
         requests::rollback::RollbackError,
         sync::error::SyncError,
@@ -85,7 +85,7 @@ pub struct PullRequests<H> {
     controller: Arc<Controller<H, GitStore>>,
     github: Arc<GitHub>,
     /// Connections of its own: what strangers have hosts look for must not be in the way of the loop.
-    roster: Roster<H>,
+    connections: Connections<H>,
     reading: ReaderSetup,
     poll_every: Duration,
     /// Wakes the loop.
@@ -121,7 +121,7 @@ impl<H: Host> PullRequests<H> {
     pub fn new(
         controller: Arc<Controller<H, GitStore>>,
         github: Arc<GitHub>,
-        roster: Roster<H>,
+        connections: Connections<H>,
         reading: ReaderSetup,
         poll_every: Duration,
         poke: mpsc::Sender<()>,
@@ -129,7 +129,7 @@ impl<H: Host> PullRequests<H> {
         Self {
             controller,
             github,
-            roster,
+            connections,
             reading,
             poll_every,
             poke,
@@ -144,7 +144,7 @@ impl<H: Host> PullRequests<H> {
 
     /// Every connection to an instance is made anew, with the keys that there are then.
     pub fn forget_connections(&self) {
-        self.roster.forget();
+        self.connections.forget();
     }
 
     /// Runs until `stop`. `events` are hints: what they tell is asked for again.
@@ -203,7 +203,7 @@ impl<H: Host> PullRequests<H> {
 
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
-        self.controller.let_go(&self.roster);
+        self.controller.let_go(&self.connections);
         self.poll_comments(state).await;
         let is_first = state.list.is_none();
         let open = self.github.open_pulls(state.list.as_deref()).await;
@@ -314,7 +314,7 @@ impl<H: Host> PullRequests<H> {
                     return Ok(publish::Content::Refused("nothing has read it".to_owned()));
                 };
                 let planned = pairs.into_iter().map(|pair| async {
-                    let hosts = self.roster.hosts(&pair.base.fleet);
+                    let hosts = self.connections.hosts(&pair.base.fleet);
                     let newest = log::newest(&self.controller.store, &pair.base.fleet.environment.name).await?;
                     let plans = look::plans(&pair, &hosts, &reader, newest.newest_generation()).await;
                     Ok::<_, PullError>(plans.map(|plans| (pair, plans)))

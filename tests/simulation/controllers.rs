@@ -11,9 +11,9 @@ use evenkeel::{
     declare::Overrides,
     engine::{
         controller::{Controller, LoopError},
-        observe::connections::Roster,
+        observe::connections::Connections,
         requests::control::{Ask, Request},
-        sync::deploy::ControllerId,
+        history::controller_id::ControllerId,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -83,7 +83,7 @@ impl Controllers {
             controller: self.tale.counted("starts of controllers"),
         };
         let (machines, wires) = (self.machines.clone(), self.wires.clone());
-        let roster = Roster::new(move |instance, _| {
+        let connections = Connections::new(move |instance, _| {
             let name = instance.name.to_string();
             SimHost::new(machines[&name].clone(), wires[&(number, name)].clone())
         });
@@ -98,7 +98,7 @@ impl Controllers {
         });
         let identity = ControllerId { controller: identity.clone(), id: identity };
         let mut controller =
-            Controller::new(store, roster, Overrides::default(), FOLDER.to_owned(), policy, identity, watch);
+            Controller::new(store, connections, Overrides::default(), FOLDER.to_owned(), policy, identity, watch);
         let dice = Mutex::new(Dice::new(self.seed ^ number as u64));
         controller.jitter = Box::new(move || lock(&dice).part());
         let controller = Arc::new(controller);

@@ -39,7 +39,7 @@ use crate::{
             log::{self, Newest},
             store::{HistoryStore, Signing, StoreError},
         },
-        observe::connections::Roster,
+        observe::connections::Connections,
         prepare::{Prepared, attempts::Attempts},
         sync::{deploy::ControllerId, environment, error::SyncError},
     },
@@ -83,7 +83,7 @@ type Unrecorded = BTreeMap<EnvironmentName, Vec<(Conclusion, Arc<Prepared>)>>;
 /// What the loop needs to run.
 pub struct Controller<H, L> {
     pub store: L,
-    pub roster: Roster<H>,
+    pub connections: Connections<H>,
     pub overrides: Overrides,
     /// The fleet folder below the repository's root.
     pub folder: String,
@@ -136,7 +136,7 @@ pub struct Controller<H, L> {
 impl<H: Host, L: HistoryStore> Controller<H, L> {
     pub fn new(
         store: L,
-        roster: Roster<H>,
+        connections: Connections<H>,
         overrides: Overrides,
         folder: String,
         policy: Policy,
@@ -149,7 +149,7 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
         let (rereads, turns, halts) = Default::default();
         Self {
             store,
-            roster,
+            connections,
             overrides,
             folder,
             policy,
@@ -273,7 +273,7 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
             Ok(wants) => {
                 *self.trouble.lock() = None;
                 self.note_untold(&wants);
-                self.let_go(&self.roster);
+                self.let_go(&self.connections);
                 self.note_what_waits(&wants.known).await;
                 return Ok(wants.known);
             }
@@ -301,10 +301,10 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
     }
 
     /// Ends the connections to what belongs to an environment that is declared no more.
-    pub(crate) fn let_go(&self, roster: &Roster<H>) {
+    pub(crate) fn let_go(&self, connections: &Connections<H>) {
         let declared = self.declaration.lock().as_ref().map(|(_, declaration)| declaration.clone());
         if let Some(declaration) = declared {
-            roster.only(&declaration.environments());
+            connections.only(&declaration.environments());
         }
     }
 

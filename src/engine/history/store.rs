@@ -1,11 +1,10 @@
-//! The config repository as the engine uses it: what is declared comes from there, and what happened is
-//! written there. [`GitStore`] is the real one; tests put one in memory in its place.
+//! The history branch as the engine uses it. [`GitStore`] is the real one, and the config repository too; tests put one in
+//! memory in its place.
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio::sync::watch;
 
 use super::followed::Followed;
@@ -18,21 +17,8 @@ use crate::{
 /// Files of a history commit, by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Every call may wait for the network, but for those that say otherwise.
+/// Where it is written what happened. Every call may wait for the network, but for those that say otherwise.
 pub trait HistoryStore: Send + Sync + 'static {
-    fn fetch(&self) -> impl Future<Output = Result<Fetched, StoreError>> + Send;
-
-    /// What the last fetch found, without the network.
-    fn last_fetched(&self) -> impl Future<Output = Result<Option<Fetched>, StoreError>> + Send;
-
-    /// The tree that the commits make together, without the network.
-    fn tree(
-        &self,
-        default: &str,
-        environment: &str,
-        folder: &str,
-    ) -> impl Future<Output = Result<Tree, StoreError>> + Send;
-
     /// The environments that have a history, as last fetched or written, without the network.
     fn histories(&self) -> impl Future<Output = Result<Vec<EnvironmentName>, StoreError>> + Send;
 
@@ -107,12 +93,12 @@ pub trait HistoryStore: Send + Sync + 'static {
         async { Ok(Signing::Listed) }
     }
 
-    /// Whether `commit` is `of` or among its ancestors, without the network.
-    fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
-
-    /// The first line of a commit's message; none where it cannot be read.
-    fn subject(&self, commit: &str) -> impl Future<Output = Option<String>> + Send;
 }
+
+/// The config repository, with its histories.
+pub trait Store: ConfigSource + HistoryStore {}
+
+impl<S: ConfigSource + HistoryStore> Store for S {}
 
 /// Whether what is written from here counts to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,27 +118,6 @@ impl Signing {
             Signing::NoList(line) => vec![report::refusal::no_list(line.as_deref())],
             Signing::Listed | Signing::NotListed(_) => Vec::new(),
         }
-    }
-}
-
-#[derive(Debug, Error)]
-pub enum StoreError {
-    #[error(transparent)]
-    Git(#[from] GitError),
-    #[error("a call to git did not end")]
-    Panicked(#[from] tokio::task::JoinError),
-    #[error("{path} of the history's newest commit cannot be read; mend it there, or remove it")]
-    Unreadable { path: &'static str, source: serde_json::Error },
-    #[error("{}", report::refusal::unlisted(environment, unlisted))]
-    Unlisted { environment: EnvironmentName, unlisted: Box<Unlisted> },
-    #[error("{}", report::refusal::no_writer(line.as_deref()))]
-    NoWriter { line: Option<String> },
-}
-
-impl StoreError {
-    /// Whether somebody else wrote first, so that nothing was written.
-    pub fn is_diverged(&self) -> bool {
-        matches!(self, StoreError::Git(GitError::Diverged { .. }))
     }
 }
 
@@ -216,7 +181,7 @@ impl GitStore {
     }
 }
 
-impl HistoryStore for GitStore {
+impl ConfigSource for GitStore {
     async fn fetch(&self) -> Result<Fetched, StoreError> {
         let followed = self.followed.clone();
         self.call(move |repository| {
@@ -236,6 +201,18 @@ impl HistoryStore for GitStore {
         self.call(move |repository| repository.composed_tree(&default, &environment, &folder)).await
     }
 
+    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
+        let (commit, of) = (commit.to_owned(), of.to_owned());
+        self.call(move |repository| repository.is_ancestor(&commit, &of)).await
+    }
+
+    async fn subject(&self, commit: &str) -> Option<String> {
+        let id = commit.to_owned();
+        self.call(move |repository| repository.commit_summary(&id)).await.ok().map(|summary| summary.subject)
+    }
+}
+
+impl HistoryStore for GitStore {
     async fn histories(&self) -> Result<Vec<EnvironmentName>, StoreError> {
         self.call(Repository::histories).await
     }
@@ -353,13 +330,4 @@ impl HistoryStore for GitStore {
         self.call(signing).await
     }
 
-    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
-        let (commit, of) = (commit.to_owned(), of.to_owned());
-        self.call(move |repository| repository.is_ancestor(&commit, &of)).await
-    }
-
-    async fn subject(&self, commit: &str) -> Option<String> {
-        let id = commit.to_owned();
-        self.call(move |repository| repository.commit_summary(&id)).await.ok().map(|summary| summary.subject)
-    }
 }

@@ -19,7 +19,7 @@ use crate::{
 
 type Connect<H> = dyn Fn(&Instance, &Jumps) -> H + Send + Sync;
 
-pub struct Roster<H> {
+pub struct Connections<H> {
     connect: Box<Connect<H>>,
     kept: Mutex<Kept<H>>,
 }
@@ -42,7 +42,7 @@ impl<H> Default for Kept<H> {
     }
 }
 
-impl<H> Roster<H> {
+impl<H> Connections<H> {
     /// `connect` makes a host; it connects when first asked something.
     pub fn new(connect: impl Fn(&Instance, &Jumps) -> H + Send + Sync + 'static) -> Self {
         Self { connect: Box::new(connect), kept: Mutex::default() }
@@ -107,17 +107,17 @@ mod tests {
     }
 
     /// A host is its instance's name here.
-    fn roster() -> Roster<String> {
-        Roster::new(|instance, _| instance.name.to_string())
+    fn connections() -> Connections<String> {
+        Connections::new(|instance, _| instance.name.to_string())
     }
 
     #[test]
     fn a_connection_is_kept_as_long_as_its_instance_is_declared() {
-        let roster = roster();
-        let first = roster.hosts(&fleet("test", &["h1", "h2"]));
+        let connections = connections();
+        let first = connections.hosts(&fleet("test", &["h1", "h2"]));
         let [h1, h2] = ["h1", "h2"].map(|name| Arc::downgrade(&first[&name.parse::<InstanceName>().expect("a name")]));
         drop(first);
-        let second = roster.hosts(&fleet("test", &["h1"]));
+        let second = connections.hosts(&fleet("test", &["h1"]));
         assert!(h2.upgrade().is_none(), "h2 is declared no more, and is still connected");
         let kept = second.values().next().expect("h1 is there");
         assert!(h1.upgrade().is_some_and(|h1| Arc::ptr_eq(&h1, kept)), "h1 is connected anew");
@@ -125,17 +125,17 @@ mod tests {
 
     #[test]
     fn an_environment_lets_go_of_none_of_anothers() {
-        let roster = roster();
+        let connections = connections();
         let names = |hosts: Hosts<String>| hosts.into_values().map(|host| Arc::downgrade(&host)).collect::<Vec<_>>();
         let (of_test, of_live) =
-            (names(roster.hosts(&fleet("test", &["h1"]))), names(roster.hosts(&fleet("live", &["h2"]))));
-        names(roster.hosts(&fleet("test", &["h3"])));
+            (names(connections.hosts(&fleet("test", &["h1"]))), names(connections.hosts(&fleet("live", &["h2"]))));
+        names(connections.hosts(&fleet("test", &["h3"])));
         assert!(of_test[0].upgrade().is_none() && of_live[0].upgrade().is_some());
         // What moves to another environment goes with it.
-        let moved = names(roster.hosts(&fleet("test", &["h2", "h3"])));
-        names(roster.hosts(&fleet("live", &["h1"])));
+        let moved = names(connections.hosts(&fleet("test", &["h2", "h3"])));
+        names(connections.hosts(&fleet("live", &["h1"])));
         assert!(moved.iter().all(|host| host.upgrade().is_some()));
-        roster.only(&[&"live".parse().expect("a name")]);
+        connections.only(&[&"live".parse().expect("a name")]);
         assert!(moved.iter().all(|host| host.upgrade().is_none()), "test is declared no more");
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{bounded, health::check_of, probe::Hosts};
 use crate::{
     decide::Goal,
-    engine::{history::log::Newest, prepare::Prepared, sync::deploy::ControllerId},
+    engine::{history::log::Newest, prepare::Prepared, history::controller_id::ControllerId},
     host::{self, Checkup, Host},
     model::{
         desired::{Replica, Resource},

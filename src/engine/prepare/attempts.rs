@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::{
-    engine::sync::deploy::timestamp,
     model::{name::EnvironmentName, plan::Commits},
 };
 

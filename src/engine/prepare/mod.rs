@@ -5,11 +5,14 @@
 
 pub mod access;
 pub mod attempts;
+pub mod config;
 pub mod confined;
 pub mod fetch;
 pub mod off;
 pub mod overrides;
+pub mod preparation;
 pub mod sign_in;
+pub mod sources;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +20,6 @@ use thiserror::Error;
 
 use crate::{
     declare::{self, Overrides},
-    engine::sync::deploy::Refused,
     model::{
         build::{BuiltRelease, BuiltReleases},
         desired::{self, Desired},
@@ -25,7 +27,7 @@ use crate::{
         finding::{Finding, any_error},
         fleet::Fleet,
         name::{EnvironmentName, InstanceName},
-        outcome::Cause,
+        outcome::{Cause, Refused},
         plan::Commits,
         release::{Making, Release},
         source::{Pinned, Source, SourceCommits},

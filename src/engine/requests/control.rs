@@ -16,7 +16,6 @@ use crate::{
             store::{HistoryStore, StoreError},
         },
         prepare::off::off,
-        sync::deploy::timestamp,
     },
     git::Fetched,
     host::Host,

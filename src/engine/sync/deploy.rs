@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::Utc;
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
@@ -28,11 +28,11 @@ use crate::{
     },
     host::Host,
     model::{
-        digest::Digest,
         environment_state::EnvironmentState,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Conclusion, Deployment, Failure, Intent, Kind, Outcome, RecordVersion, TakenOver},
+        outcome::{Conclusion, Deployment, Failure, Intent, Kind, Outcome, RecordVersion, Refused, TakenOver},
         plan::Plan,
+        time::timestamp,
     },
 };
 
@@ -52,27 +52,6 @@ pub struct Order<'a, H, L> {
     pub suspects: Vec<String>,
     pub halt: &'a Halting,
     pub watch: &'a Watch,
-}
-
-/// A controller, as others see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControllerId {
-    /// The machine and the process, for people.
-    pub controller: String,
-    /// The machine and the state directory: the same after a restart. What sits here alone holds the
-    /// directory's lock, so an intent of this seat is not somebody else's.
-    pub id: String,
-}
-
-/// Why nothing was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub why: String,
-    pub cause: Cause,
-    /// The last lines of what failed.
-    pub log: Vec<String>,
-    /// Who or what asked for it, in words.
-    pub triggered_by: String,
 }
 
 #[derive(Debug, Error)]
@@ -310,18 +289,6 @@ pub async fn record_refusal<L: HistoryStore>(
     log::conclude(store, &Conclusion::new(refusal, Outcome::Refused), None).await.map(|_| ())
 }
 
-/// This process, as others see it. `place` is where its state is kept.
-impl ControllerId {
-    pub fn of(place: &std::path::Path) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        // Machines that were cloned have the same name; this tells them apart where it is there.
-        let machine = std::fs::read("/etc/machine-id").unwrap_or_default();
-        let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned());
-        let id = Digest::of_fields([host.as_bytes(), &machine, place.as_os_str().as_encoded_bytes()]);
-        Self { controller: format!("{host} (pid {})", std::process::id()), id: id.short().to_owned() }
-    }
-}
-
 /// Instances that this deployment leaves as they are: not reached, held, or left out by `-i`. What is
 /// recorded is then no deployment of everything.
 fn unreached<H, L>(order: &Order<'_, H, L>) -> BTreeMap<InstanceName, String> {
@@ -332,10 +299,6 @@ fn unreached<H, L>(order: &Order<'_, H, L>) -> BTreeMap<InstanceName, String> {
 fn left_out<'a, H, L>(order: &Order<'a, H, L>) -> impl Iterator<Item = &'a InstanceName> {
     let plan = order.plan;
     order.prepared.fleet.instances.keys().filter(|name| !plan.instances.contains_key(*name))
-}
-
-pub fn timestamp(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Puts the end into the record.

@@ -7,7 +7,7 @@ use super::{
     environment::CONTROLLER,
 };
 use crate::{
-    engine::{history::store::StoreError, prepare::PrepareError},
+    engine::{prepare::config::StoreError, prepare::PrepareError},
     model::outcome::Outcome,
     report,
 };

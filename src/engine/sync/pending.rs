@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::{
     decide::{Goal, Open},
-    engine::{history::log::Newest, sync::deploy::ControllerId},
+    engine::{history::log::Newest, history::controller_id::ControllerId},
     model::{
         environment_state::{Barred, EnvironmentState},
         name::EnvironmentName,
