@@ -29,7 +29,7 @@ use crate::{
         name::InstanceName,
         outcome::{Cause, Failure},
         paths,
-        plan::{Action, Plan, Step},
+        plan::{Action, Plan, Side, Step},
     },
     report::{
         self,
@@ -278,10 +278,10 @@ impl<H: Host> Deployment<'_, H> {
             started.inputs = None;
         }
         for step in steps().filter(|step| step.phase < phase) {
-            if let Action::StartUnit { unit } | Action::RestartUnit { unit } = &step.action
+            if let Some(unit) = step.action.started()
                 && let Some(started) = instance.manifest_after.units.get(unit)
             {
-                manifest.units.insert(unit.clone(), started.clone());
+                manifest.units.insert(unit.to_owned(), started.clone());
             }
         }
         manifest
@@ -413,7 +413,7 @@ impl Current {
 
 /// Whether the host's script does it; the controller stages releases and waits for health.
 pub fn is_scripted(step: &Step) -> bool {
-    !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
+    step.action.traits().side == Side::Host
 }
 
 #[cfg(test)]

@@ -228,10 +228,7 @@ fn as_deployed_there(
         let why = why.map_or(format!("{unit} is not deployed"), |why| format!("{unit} is not deployed: {why}"));
         return (Health::Degraded, Some(why));
     };
-    let starts = steps.iter().find(|step| match &step.action {
-        Action::StartUnit { unit: of } | Action::RestartUnit { unit: of } => of == unit,
-        _ => false,
-    });
+    let starts = steps.iter().find(|step| step.action.started() == Some(unit));
     let is_same = deployed.inputs.is_none() || instance.manifest_after.units.get(unit) == Some(deployed);
     match starts.filter(|_| health == Health::Healthy && is_same) {
         Some(step) => (Health::Unknown, Some(step.reason.clone())),

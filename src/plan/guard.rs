@@ -6,7 +6,6 @@ use crate::model::{
     finding::{Code, Finding},
     observation::{LiveFile, LiveUnit},
     paths,
-    plan::Action,
     seen::Seen,
 };
 
@@ -77,9 +76,7 @@ impl Differ<'_> {
                         continue;
                     }
                 };
-                let starts = self.steps.iter().any(|step| {
-                    matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit)
-                });
+                let starts = self.steps.iter().any(|step| step.action.started() == Some(&replica.unit));
                 let message = format!("{path} is a link to {target}, and systemd starts no {} with that", replica.unit);
                 let hint = format!(
                     "have the folder itself there: `rm {path}`, then `mount --bind {target} {path}`, and the same in /etc/fstab"

@@ -8,7 +8,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use crate::model::{
     fleet::Fleet,
     name::ServiceName,
-    plan::{Action, Step},
+    plan::{Action, Rank, Step},
 };
 
 /// Before anything that runs is touched.
@@ -53,9 +53,9 @@ pub(super) fn arrange(steps: &mut [Step]) {
     }
 }
 
-fn key(step: &Step) -> (u32, &str, u32, String, Reverse<u32>, String) {
+fn key(step: &Step) -> (u32, &str, Rank, String, Reverse<u32>, String) {
     let (resource, subject) = (step.resource.to_string(), step.action.subject());
-    (step.phase, step.instance.as_str(), rank(&step.action), resource, Reverse(age(&step.action)), subject)
+    (step.phase, step.instance.as_str(), step.action.traits().rank, resource, Reverse(age(&step.action)), subject)
 }
 
 /// Of a site's links the oldest is written first, and the one that is served last. So whoever looks for a
@@ -66,20 +66,5 @@ fn age(action: &Action) -> u32 {
             path.rsplit_once("/previous-").and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
         }
         _ => 0,
-    }
-}
-
-/// Within a phase on one instance: what must be out of the way stops first, then files, then processes.
-fn rank(action: &Action) -> u32 {
-    match action {
-        Action::InstallPackages { .. } | Action::MendFolder { .. } | Action::SealManifest { .. } => 0,
-        Action::StageRelease { .. } | Action::BuildVenv { .. } => 1,
-        Action::StopUnit { .. } => 2,
-        Action::RemoveFile { .. } => 3,
-        Action::WriteFile { .. } | Action::WriteLink { .. } => 4,
-        Action::EnableUnit { .. } | Action::ReadUnits { .. } => 5,
-        Action::StartUnit { .. } | Action::RestartUnit { .. } => 6,
-        Action::ReloadNginx { .. } | Action::ReleaseNginx => 7,
-        Action::AwaitHealth { .. } => 8,
     }
 }

@@ -169,35 +169,18 @@ fn step_view<'a>(step: &'a Step, ends: &BTreeMap<u32, Vec<&'a str>>) -> StepView
 }
 
 fn files(action: &Action) -> (Option<FileView<'_>>, Option<FileView<'_>>) {
-    match action {
-        Action::WriteFile { before, content, mode, .. } => {
-            let after = FileView {
-                digest: Some(Digest::of(content).to_string()),
-                mode: Some(octal(*mode)),
-                owner: Some("root:root"),
-                content: std::str::from_utf8(content).ok(),
-                target: None,
-            };
-            (file(before), Some(after))
-        }
-        Action::WriteLink { before, target, .. } => {
-            (file(before), Some(FileView { target: Some(target), ..FileView::default() }))
-        }
-        Action::RemoveFile { before, .. } => (file(before), None),
-        Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::BuildVenv { .. }
-        | Action::SealManifest { .. }
-        | Action::MendFolder { .. }
-        | Action::ReadUnits { .. }
-        | Action::StopUnit { .. }
-        | Action::EnableUnit { .. }
-        | Action::StartUnit { .. }
-        | Action::RestartUnit { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx
-        | Action::AwaitHealth { .. } => (None, None),
-    }
+    let after = match action {
+        Action::WriteFile { content, mode, .. } => Some(FileView {
+            digest: Some(Digest::of(content).to_string()),
+            mode: Some(octal(*mode)),
+            owner: Some("root:root"),
+            content: std::str::from_utf8(content).ok(),
+            target: None,
+        }),
+        Action::WriteLink { target, .. } => Some(FileView { target: Some(target), ..FileView::default() }),
+        _ => None,
+    };
+    (action.file().and_then(|(_, before)| file(before)), after)
 }
 
 fn file(before: &Before) -> Option<FileView<'_>> {
