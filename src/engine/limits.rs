@@ -20,10 +20,9 @@ const STOP: Duration = Duration::from_secs(90);
 
 /// The longest that carrying `plan` out can take while everything is still within its own limits.
 pub fn of(plan: &Plan, environment: &Environment) -> Duration {
-    let phases = plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
     let stages = plan.steps.iter().any(|step| step.action.traits().takes == Takes::Upload);
     let mut limit = if stages { STAGE_LIMIT } else { Duration::ZERO };
-    for phase in 1..=phases {
+    for phase in plan.phases() {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();
         limit += script(&steps);
         limit += environment.lost_after.0;
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
     use crate::model::{
         desired::Resource,
-        plan::{Action, Commits},
+        plan::{Action, Commits, Phase},
     };
 
     fn seconds(number: u64) -> Duration {
@@ -75,10 +74,10 @@ mod tests {
 
     /// How long steps may take, each in its phase on its instance.
     fn limit(steps: impl IntoIterator<Item = (u32, &'static str, Action)>) -> Duration {
-        let step = |(phase, instance, action): (u32, &str, Action)| Step {
+        let step = |(wave, instance, action): (u32, &str, Action)| Step {
             id: format!("{instance}/{}", action.subject()),
             instance: instance.parse().expect("a name"),
-            phase,
+            phase: Phase { wave, stage: 0 },
             resource: Resource::Packages,
             action,
             reason: String::new(),

@@ -16,7 +16,7 @@ use crate::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
-        plan::{Action, Commits, InstancePlan, InstanceState, Plan, Step},
+        plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step},
     },
     report::{
         self,
@@ -241,7 +241,7 @@ pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
     Step {
         id: String::new(),
         instance: instance.clone(),
-        phase: 0,
+        phase: Phase::default(),
         resource: Resource::Service(replica.service.clone()),
         action: Action::AwaitHealth {
             service: replica.service.clone(),

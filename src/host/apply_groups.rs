@@ -75,13 +75,20 @@ mod tests {
     use super::*;
     use crate::model::{
         desired::Resource,
-        plan::{Action, Before},
+        plan::{Action, Before, Phase},
     };
 
     fn step(service: &str, action: Action) -> Step {
         let resource = Resource::Service(service.parse().unwrap());
         let id = format!("h1/{service}/{}", action.subject());
-        Step { id, instance: "h1".parse().unwrap(), phase: 1, resource, action, reason: String::new() }
+        Step {
+            id,
+            instance: "h1".parse().unwrap(),
+            phase: Phase { wave: 1, stage: 0 },
+            resource,
+            action,
+            reason: String::new(),
+        }
     }
 
     fn remove(path: &str) -> Step {

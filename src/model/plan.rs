@@ -4,6 +4,7 @@
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
 mod action;
+mod phase;
 mod traits;
 mod verb;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Before};
+pub use phase::Phase;
 pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, Takes, Traits};
 pub use verb::Verb;
 
@@ -127,8 +129,7 @@ pub struct Step {
     /// Unique within the plan and readable: `ai-core/service/gong_mcp/write/etc/…`.
     pub id: String,
     pub instance: InstanceName,
-    /// Phases are barriers: a phase begins when the one before it is done and healthy everywhere.
-    pub phase: u32,
+    pub phase: Phase,
     pub resource: Resource,
     pub action: Action,
     pub reason: String,
@@ -188,6 +189,12 @@ impl Plan {
         };
         let counts: Vec<usize> = self.instances.values().map(of).filter(|count| *count > 0).collect();
         (counts.iter().sum(), counts.len())
+    }
+
+    /// In their order, those of one wave side by side.
+    pub fn phases(&self) -> Vec<Phase> {
+        let phases: BTreeSet<Phase> = self.steps.iter().map(|step| step.phase).collect();
+        phases.into_iter().collect()
     }
 
     /// The steps of each resource on each instance, in order.

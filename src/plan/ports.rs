@@ -82,7 +82,7 @@ impl Differ<'_> {
 
     fn of_services(&self) -> Vec<Wanted> {
         let is_started =
-            |replica: &&Replica| self.steps.iter().any(|step| step.action.started() == Some(&replica.unit));
+            |replica: &&Replica| self.changes.iter().any(|step| step.action.started() == Some(&replica.unit));
         let wanted = |replica: &Replica| {
             let mut allowed: BTreeSet<String> = self.owned.units.keys().cloned().collect();
             // Of our own units only the ones that go, or the replica itself, may hold it.
@@ -96,7 +96,7 @@ impl Differ<'_> {
     }
 
     fn of_nginx(&self) -> Vec<Wanted> {
-        let reloads = self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
+        let reloads = self.changes.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
         let Some(nginx) = self.desired.nginx.as_ref().filter(|_| reloads) else { return Vec::new() };
         let wanted = |port, otherwise| {
             let mut allowed = BTreeSet::from(["nginx.service".to_owned()]);
