@@ -204,6 +204,7 @@ const TESTS: &[Test] = tests! {
     }
     python {
         a_service_runs_in_a_virtual_environment_that_others_share,
+        a_service_reads_the_compiled_files_that_are_there_and_writes_none_into_its_release,
         a_program_that_the_requirements_do_not_bring_is_found_before_anything_stops,
         going_back_needs_no_index,
         what_pip_cannot_install_changes_nothing_that_runs,
