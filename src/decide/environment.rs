@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Effect, End, Millis, Passed, Policy, Wanted,
+    Effect, End, Millis, Policy, SyncResult, Target,
     goal::{Circumstances, Goal, goal},
     waits::{Wait, spread},
 };
@@ -25,7 +25,7 @@ const SOON_AFTER: u64 = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Environment {
-    wanted: Wanted,
+    wanted: Target,
     running: bool,
     /// An instance came back while a pass ran that left it out.
     again: bool,
@@ -64,7 +64,7 @@ struct Repairs {
 }
 
 impl Environment {
-    pub fn new(wanted: Wanted, now: Millis) -> Self {
+    pub fn new(wanted: Target, now: Millis) -> Self {
         let mut new = Self {
             wanted: wanted.clone(),
             running: false,
@@ -87,7 +87,7 @@ impl Environment {
     }
 
     /// What the repository holds now.
-    pub fn wants(&mut self, wanted: Wanted, now: Millis) {
+    pub fn wants(&mut self, wanted: Target, now: Millis) {
         if self.wanted.commits != wanted.commits {
             // A new commit is a new chance: it does not wait for the old one's backoff.
             self.failed = None;
@@ -108,7 +108,7 @@ impl Environment {
         };
     }
 
-    pub fn ended(&mut self, goal: Goal, passed: Passed, now: Millis, jitter: f64) {
+    pub fn ended(&mut self, goal: Goal, passed: SyncResult, now: Millis, jitter: f64) {
         self.running = false;
         if let Some(said) = passed.said {
             self.wanted.said = said;

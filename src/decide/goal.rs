@@ -1,7 +1,7 @@
 //! What an environment is to be brought to at a moment.
 
-use super::{Millis, Policy, Wait, Wanted};
-use crate::model::{plan::Commits, standing::Barred};
+use super::{Millis, Policy, Target, Wait};
+use crate::model::{environment_state::Barred, plan::Commits};
 
 /// What a pass is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +38,10 @@ pub(super) struct Circumstances<'a> {
     pub neglected_at: Option<Millis>,
 }
 
-pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstances<'_>, now: Millis) -> Goal {
+pub(super) fn goal(wanted: &Target, policy: Policy, circumstances: &Circumstances<'_>, now: Millis) -> Goal {
     let Circumstances { failed, abandoned_at, neglected_at } = circumstances;
-    let standing = &wanted.said.standing;
-    let target = standing.target(&wanted.commits).clone();
+    let state = &wanted.said.state;
+    let target = state.target(&wanted.commits).clone();
     let observe = |why| Goal::Observe { commits: target.clone(), why };
     if policy.observe_only {
         return observe(Barred::ObserveOnly);
@@ -54,19 +54,19 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
             observe(Barred::StoodBack)
         };
     }
-    if standing.hold().is_some() {
+    if state.hold().is_some() {
         return observe(Barred::Held);
     }
     let stands_by = wanted.said.led_elsewhere && neglected_at.is_none_or(|at| at > now);
     let put_off = failed.is_some_and(|(commits, wait)| *commits == target && wait.until > now);
-    let deployed = standing.kept_up().is_some_and(|kept_up| kept_up.commits == target);
+    let deployed = state.kept_up().is_some_and(|kept_up| kept_up.commits == target);
     // A pin goes back on purpose, and what is deployed already goes nowhere.
     let meant = target != wanted.commits
-        || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(&target))
+        || state.rewind_to.as_ref().is_some_and(|meant| meant.same_config(&target))
         || deployed && !wanted.said.doubted;
     // Whoever may go back may not therefore deploy what was never checked.
     let unchecked = wanted.checks.as_ref().is_some_and(|checks| checks.of != target || !checks.missing.is_empty());
-    let why = if standing.quarantined(&target).is_some() {
+    let why = if state.quarantined(&target).is_some() {
         Barred::Quarantined
     } else if wanted.said.doubted && !meant {
         // What is live may be newer than anything that is known: to keep up what is known would go back, too.
@@ -77,12 +77,12 @@ pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstance
         Barred::Checks
     } else if put_off {
         Barred::Later
-    } else if stands_by && standing.good.as_ref().is_some_and(|good| good.commits == target) {
+    } else if stands_by && state.good.as_ref().is_some_and(|good| good.commits == target) {
         return observe(Barred::StandsBy);
     } else {
         return Goal::Deploy(target);
     };
-    match standing.kept_up() {
+    match state.kept_up() {
         _ if stands_by => observe(why),
         Some(good) if good.commits != target => Goal::Repair { good: good.commits.clone(), instead_of: target, why },
         _ => observe(why),
