@@ -51,7 +51,7 @@ pub enum Event {
     Ended {
         environment: EnvironmentName,
         goal: Goal,
-        passed: Box<SyncResult>,
+        result: Box<SyncResult>,
     },
     /// An instance that did not answer was asked again.
     Asked {
@@ -83,7 +83,7 @@ pub enum End {
 pub struct SyncResult {
     pub end: End,
     /// What the history says now; none where it could not be read.
-    pub said: Option<HistorySnapshot>,
+    pub history: Option<HistorySnapshot>,
     /// Instances that were asked and did not answer, each with the reason.
     pub unreached: BTreeMap<InstanceName, String>,
     /// Whether something differs that was left as it is.
@@ -123,7 +123,7 @@ pub struct Open {
 pub struct Target {
     pub commits: Commits,
     pub observe_every: Millis,
-    pub said: HistorySnapshot,
+    pub history: HistorySnapshot,
     /// Whether these commits leave out the deployed one.
     pub rewinds: bool,
     /// Set where checks have to be green first.
@@ -147,9 +147,9 @@ pub enum Effect {
         environment: EnvironmentName,
         goal: Goal,
         /// Instances that are not asked: they did not answer, for these reasons.
-        absent: BTreeMap<InstanceName, String>,
+        unreachable: BTreeMap<InstanceName, String>,
         /// What is not repaired: it was, so many times, and did not hold.
-        spared: BTreeMap<(InstanceName, Resource), u32>,
+        backed_off: BTreeMap<(InstanceName, Resource), u32>,
     },
     /// Ask an instance whether it answers again.
     Ask {
@@ -176,8 +176,8 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
             state.fetch_at = now;
             state.fetch_again = state.fetching;
         }
-        Event::Fetched(wanted) => {
-            fetched(state, wanted, now);
+        Event::Fetched(target) => {
+            fetched(state, target, now);
             let again = std::mem::take(&mut state.fetch_again);
             state.fetching = false;
             state.fetch_failed = Wait::default();
@@ -188,12 +188,12 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
             state.fetch_again = false;
             state.fetch_at = state.fetch_failed.longer(now, jitter);
         }
-        Event::Ended { environment, goal, passed } => {
-            if passed.end == End::Overtaken {
+        Event::Ended { environment, goal, result } => {
+            if result.end == End::Overtaken {
                 state.fetch_at = state.fetch_at.min(now + SOON);
             }
             if let Some(environment) = state.environments.get_mut(&environment) {
-                environment.ended(goal, *passed, now, jitter);
+                environment.ended(goal, *result, now, jitter);
             }
         }
         Event::Asked { environment, instance, answered } => {
@@ -218,13 +218,13 @@ pub fn next_due(state: &State, policy: Policy) -> Millis {
     environments.min().unwrap_or(Millis::MAX).min(fetch)
 }
 
-fn fetched(state: &mut State, wanted: BTreeMap<EnvironmentName, Target>, now: Millis) {
+fn fetched(state: &mut State, target: BTreeMap<EnvironmentName, Target>, now: Millis) {
     // An environment that is declared no more is looked after no more; what runs there stays.
-    state.environments.retain(|name, environment| wanted.contains_key(name) || environment.is_running());
-    for (name, wanted) in wanted {
+    state.environments.retain(|name, environment| target.contains_key(name) || environment.is_running());
+    for (name, target) in target {
         match state.environments.get_mut(&name) {
-            Some(environment) => environment.wants(wanted, now),
-            None => _ = state.environments.insert(name, Environment::new(wanted, now)),
+            Some(environment) => environment.wants(target, now),
+            None => _ = state.environments.insert(name, Environment::new(target, now)),
         }
     }
 }

@@ -144,7 +144,7 @@ async fn changes(
                 contents.extend(known.iter().map(|(digest, content)| (*digest, content.clone())));
                 let after = row.with(&contents).ok_or(ReaderError::Lacking)?;
                 if after.digest != before.digest || !same_rules(&after, &before) {
-                    let (proposed, environment_state) = (Arc::new(after), wanted.said.state);
+                    let (proposed, environment_state) = (Arc::new(after), wanted.history.state);
                     pairs.push(Pair { base: before, proposed, state: environment_state });
                 }
             }
@@ -164,7 +164,7 @@ async fn without<H: Host>(
     name: &EnvironmentName,
     wanted: &decide::Target,
 ) -> Result<Arc<Prepared>, SyncError> {
-    match (controller.prepared_for(name, &wanted.commits, false).await, wanted.said.state.kept_up()) {
+    match (controller.prepared_for(name, &wanted.commits, false).await, wanted.history.state.kept_up()) {
         (Err(SyncError::Invalid(_)), Some(good)) => controller.prepared_for(name, &good.commits, false).await,
         (prepared, _) => prepared,
     }
@@ -175,7 +175,7 @@ fn asked(wanted: &decide::Target, before: &Prepared, base: &Base<'_>) -> Option<
     let of_default = base.is_of_all();
     let of_environment = base.branch == before.fleet.environment.branch;
     let kept = |moves: bool, was: &Option<String>| if moves { None } else { was.clone() };
-    let recorded = wanted.said.state.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
+    let recorded = wanted.history.state.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
     (of_default || of_environment).then(|| Asked {
         name: before.fleet.environment.name.clone(),
         default: kept(of_default, &wanted.commits.default),

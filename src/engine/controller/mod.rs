@@ -2,7 +2,7 @@
 //!
 //! Owns the loop's state. Keeps true: one `select!`; handling an event is `decide`, a plain function; a
 //! trigger only wakes the loop, which looks again; an environment has one pass at a time, and
-//! environments do not wait for one another. What a pass does is `round.rs`.
+//! environments do not wait for one another. What a pass does is `sync/environment.rs`.
 
 pub mod checks;
 pub mod pending;
@@ -240,11 +240,11 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
                     Event::FetchFailed
                 }
             },
-            Effect::Pass { environment, goal, absent, spared } => {
+            Effect::Pass { environment, goal, unreachable, backed_off } => {
                 let span = info_span!("pass", %environment);
-                let passing = Box::pin(environment::round(self, &environment, &goal, &absent, &spared));
-                let passed = passing.instrument(span).await;
-                Event::Ended { environment, goal, passed: Box::new(passed) }
+                let passing = Box::pin(environment::round(self, &environment, &goal, &unreachable, &backed_off));
+                let result = passing.instrument(span).await;
+                Event::Ended { environment, goal, result: Box::new(result) }
             }
             Effect::Ask { environment, instance } => {
                 let answered = environment::ask(self, &environment, &instance).await;
@@ -310,10 +310,10 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
 
     /// What waits for a deployment that still goes on: to know what is wanted takes a while.
     async fn note_what_waits(&self, wanted: &BTreeMap<EnvironmentName, decide::Target>) {
-        for (environment, wanted) in wanted.iter().filter(|(_, wanted)| wanted.said.open.is_some()) {
-            match self.said(environment).await {
-                Ok(said) => {
-                    let waiting = pending::after(said.open.as_ref(), &wanted.commits, &said.state);
+        for (environment, wanted) in wanted.iter().filter(|(_, wanted)| wanted.history.open.is_some()) {
+            match self.history_snapshot(environment).await {
+                Ok(history) => {
+                    let waiting = pending::after(history.open.as_ref(), &wanted.commits, &history.state);
                     pending::note(&self.status, environment, waiting);
                 }
                 Err(error) => warn!(%environment, "the history: {}", report::chain(&error)),
@@ -374,7 +374,7 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
     }
 
     /// What the history says of an environment.
-    pub(in crate::engine) async fn said(
+    pub(in crate::engine) async fn history_snapshot(
         &self,
         environment: &EnvironmentName,
     ) -> Result<decide::HistorySnapshot, StoreError> {

@@ -75,21 +75,21 @@ async fn newest<H: Host, L: HistoryStore>(
     default: &str,
     branch: &str,
 ) -> Result<Target, SyncError> {
-    let mut said = controller.said(name).await?;
+    let mut history = controller.history_snapshot(name).await?;
     let commit = fetched.branches.get(branch).ok_or(SyncError::NoBranch)?;
     let mut commits = Commits::of_config(Some(default.to_owned()), Some(commit.clone()));
-    if let Some(state) = controller.quarantined_for_dying(name, &commits, &said.state).await? {
+    if let Some(state) = controller.quarantined_for_dying(name, &commits, &history.state).await? {
         // Nothing of them is read, so nobody knows which other repositories they name.
-        said.state = state;
+        history.state = state;
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-        return Ok(Target { commits, observe_every, said, rewinds: false, checks: None });
+        return Ok(Target { commits, observe_every, history, rewinds: false, checks: None });
     }
-    commits.sources = controller.source_commits(name, &commits, &said.state).await?;
-    let rewinds = said.doubted || rewinds(&controller.store, &said.state, &commits).await?;
+    commits.sources = controller.source_commits(name, &commits, &history.state).await?;
+    let rewinds = history.doubted || rewinds(&controller.store, &history.state, &commits).await?;
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
     let names = declaration.required_checks(name);
-    let checks = checks::checks(controller, names, said.state.target(&commits), &said.state).await;
-    Ok(Target { commits, observe_every, said, rewinds, checks })
+    let checks = checks::checks(controller, names, history.state.target(&commits), &history.state).await;
+    Ok(Target { commits, observe_every, history, rewinds, checks })
 }
 
 /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
@@ -141,14 +141,14 @@ async fn kept_up<H: Host, L: HistoryStore>(
     controller: &Controller<H, L>,
     name: &EnvironmentName,
 ) -> Result<Option<Target>, SyncError> {
-    let said = controller.said(name).await?;
-    let Some(commits) = said.state.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
+    let history = controller.history_snapshot(name).await?;
+    let Some(commits) = history.state.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
     let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { return Ok(None) };
     let tree = controller.store.tree(default, branch, &controller.folder).await?;
     let folder = controller.folder.clone();
     let (Some(declaration), _) = off(move || declare::read_shared(&tree, &folder)).await? else { return Ok(None) };
     let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-    Ok(Some(Target { commits, observe_every, said, rewinds: false, checks: None }))
+    Ok(Some(Target { commits, observe_every, history, rewinds: false, checks: None }))
 }
 
 /// Whether the commits leave out the deployed ones: somebody pushed by force.

@@ -1,7 +1,7 @@
 //! Carrying a plan out: phase by phase, all instances of a phase at once.
 //!
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
-//! undoes the deployment everywhere (`undo.rs`). Never does: deciding what a step is; it matches on steps.
+//! undoes the deployment everywhere (`rollback.rs`). Never does: deciding what a step is; it matches on steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -67,13 +67,13 @@ async fn at<H: Host>(
 pub async fn observe_promptly<H: Host>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
-    absent: &BTreeMap<InstanceName, String>,
+    unreachable: &BTreeMap<InstanceName, String>,
     turn: u64,
 ) -> Observed {
-    let asked: Vec<&InstanceName> = prepared.desired.keys().filter(|name| !absent.contains_key(*name)).collect();
+    let asked: Vec<&InstanceName> = prepared.desired.keys().filter(|name| !unreachable.contains_key(*name)).collect();
     let depth = Depth { turn: Some(turn), listeners: false };
     let mut observed = promptly(prepared, hosts, &asked, depth).await;
-    observed.extend(absent.iter().map(|(name, why)| (name.clone(), Err(why.clone()))));
+    observed.extend(unreachable.iter().map(|(name, why)| (name.clone(), Err(why.clone()))));
     observed
 }
 

@@ -82,7 +82,12 @@ pub fn as_deployed(deployment: &Deployment) -> Deployed {
 }
 
 /// Adds what the loop knows besides: why the newest commits are not live, who holds what, what does not hold.
-pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTreeMap<(InstanceName, Resource), u32>) {
+pub fn stand(
+    view: &mut StatusView,
+    goal: &Goal,
+    newest: &Newest,
+    backed_off: &BTreeMap<(InstanceName, Resource), u32>,
+) {
     let environment_state = &newest.state;
     view.refused.clone_from(&newest.refusals);
     if let Goal::Observe { commits, why } | Goal::Repair { instead_of: commits, why, .. } = goal {
@@ -94,7 +99,7 @@ pub fn stand(view: &mut StatusView, goal: &Goal, newest: &Newest, spared: &BTree
         view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), environment_state));
     }
     view.notes.extend(report::status::state(environment_state));
-    for ((instance, resource), count) in spared {
+    for ((instance, resource), count) in backed_off {
         let instance = view.instances.iter_mut().find(|view| view.name == *instance);
         let Some(instance) = instance else { continue };
         instance.sync = Sync::OutOfSync;

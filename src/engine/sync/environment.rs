@@ -53,7 +53,7 @@ use crate::{
 pub(in crate::engine) const CONTROLLER: &str = "the controller";
 
 /// Instances that are not asked, each with the reason.
-pub type Absent = BTreeMap<InstanceName, String>;
+pub type Unreachable = BTreeMap<InstanceName, String>;
 /// What was repaired too often, and how often.
 pub type BackedOff = BTreeMap<(InstanceName, Resource), u32>;
 
@@ -71,13 +71,13 @@ pub async fn round<H: Host, L: HistoryStore>(
     controller: &Controller<H, L>,
     environment: &EnvironmentName,
     goal: &Goal,
-    absent: &Absent,
-    spared: &BackedOff,
+    unreachable: &Unreachable,
+    backed_off: &BackedOff,
 ) -> SyncResult {
     let mut found = Found::default();
     let turn = controller.turn(environment);
     let parts = SyncDurations::begin();
-    let round = EnvironmentSync { controller, environment, goal, absent, spared, turn, parts: &parts };
+    let round = EnvironmentSync { controller, environment, goal, unreachable, backed_off, turn, parts: &parts };
     let result = round.make(&mut found).await;
     parts.tell();
     let end = match &result {
@@ -93,9 +93,9 @@ pub async fn round<H: Host, L: HistoryStore>(
     };
     let failed = result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure));
     round.note_error(failed.or(found.unrecorded.take()));
-    let said = controller.said(environment).await;
-    let said = said.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
-    SyncResult { end, said, unreached: found.unreached, differs: found.differs, repaired: found.repaired }
+    let history = controller.history_snapshot(environment).await;
+    let history = history.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
+    SyncResult { end, history, unreached: found.unreached, differs: found.differs, repaired: found.repaired }
 }
 
 /// Asks an instance that did not answer whether it does now.
@@ -116,8 +116,8 @@ struct EnvironmentSync<'a, H, L> {
     controller: &'a Controller<H, L>,
     environment: &'a EnvironmentName,
     goal: &'a Goal,
-    absent: &'a Absent,
-    spared: &'a BackedOff,
+    unreachable: &'a Unreachable,
+    backed_off: &'a BackedOff,
     /// How many passes the environment has had.
     turn: u64,
     parts: &'a SyncDurations,
@@ -129,9 +129,9 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
         let told = |error: &SyncError| format!("what was done is not recorded yet: {}", report::chain(error));
         found.unrecorded = recorded.as_ref().err().map(told);
         match self.goal {
-            Goal::Recover { wanted, take_over, .. } => {
+            Goal::Recover { target, take_over, .. } => {
                 recorded?;
-                self.recover(wanted, *take_over).await
+                self.recover(target, *take_over).await
             }
             Goal::Deploy(commits) => {
                 // While outcomes cannot be recorded intents cannot either, but drift can be repaired.
@@ -145,7 +145,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
             Goal::Observe { commits, .. } => {
                 let prepared = self.prepared(commits).await?;
                 let hosts = self.controller.roster.hosts(&prepared.fleet);
-                let looking = Box::pin(probe::observe_promptly(&prepared, &hosts, self.absent, self.turn));
+                let looking = Box::pin(probe::observe_promptly(&prepared, &hosts, self.unreachable, self.turn));
                 let mut observed = self.parts.timed(Part::Probe, looking).await;
                 self.note_unreached(&observed, found);
                 let newest = log::newest(&self.controller.store, self.environment).await?;
@@ -159,20 +159,20 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
     }
 
     /// Ends a deployment that was left open.
-    async fn recover(&self, wanted: &Commits, take_over: bool) -> Result<(), SyncError> {
+    async fn recover(&self, target: &Commits, take_over: bool) -> Result<(), SyncError> {
         let newest = log::newest(&self.controller.store, self.environment).await?;
         if newest.open().is_some_and(|open| open.controller_id != self.controller.identity.id) && !take_over {
             return Ok(());
         }
         let claimed = deploy::claim(&self.controller.store, &newest, &self.controller.identity).await?;
         let Some(intent) = claimed.as_ref() else { return Ok(()) };
-        let of = if intent.commits.environment.is_some() { &intent.commits } else { wanted };
+        let of = if intent.commits.environment.is_some() { &intent.commits } else { target };
         let prepared = match self.prepared(of).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 // Its hosts are reached by what is declared now; it can only be undone then.
                 warn!("generation {}: {}", intent.generation, report::chain(&failure));
-                self.prepared(wanted).await?
+                self.prepared(target).await?
             }
         };
         let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
@@ -184,7 +184,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
             prepared: &prepared,
             hosts: &hosts,
             store: &self.controller.store,
-            still_wanted: *wanted == intent.commits && prepared.commits == intent.commits,
+            still_wanted: *target == intent.commits && prepared.commits == intent.commits,
             halt: &halt,
             watch: &self.controller.watch,
         };
@@ -201,7 +201,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
         recorded: Result<(), SyncError>,
     ) -> Result<(), SyncError> {
         let hosts = self.controller.roster.hosts(&prepared.fleet);
-        let looking = Box::pin(probe::observe_promptly(prepared, &hosts, self.absent, self.turn));
+        let looking = Box::pin(probe::observe_promptly(prepared, &hosts, self.unreachable, self.turn));
         let mut observed = self.parts.timed(Part::Probe, looking).await;
         self.note_unreached(&observed, found);
         let newest = log::newest(&self.controller.store, self.environment).await?;
@@ -219,8 +219,9 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
         let mut suspects = Vec::new();
         if settled && plan.has_changes() {
             suspects = attribution::of(&plan, &hosts).await;
-            let spared = self.spared.iter().map(|(what, count)| (what.clone(), report::status::does_not_hold(*count)));
-            drift::by_policy(&mut plan, &prepared.fleet.environment.drift, &spared.collect());
+            let backed_off =
+                self.backed_off.iter().map(|(what, count)| (what.clone(), report::status::does_not_hold(*count)));
+            drift::by_policy(&mut plan, &prepared.fleet.environment.drift, &backed_off.collect());
         }
         let held = state.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
@@ -250,9 +251,10 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
             found.repaired = plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         }
         // Who did not answer a moment ago is not waited for again.
-        let absent = self.absent.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
-        let absent = absent.collect();
-        let looking = Box::pin(probe::observe_promptly(prepared, &hosts, &absent, self.turn));
+        let unreachable =
+            self.unreachable.iter().chain(&found.unreached).map(|(name, why)| (name.clone(), why.clone()));
+        let unreachable = unreachable.collect();
+        let looking = Box::pin(probe::observe_promptly(prepared, &hosts, &unreachable, self.turn));
         let mut after = self.parts.timed(Part::Probe, looking).await;
         let plan = self.planned(prepared, &hosts, &mut after, Some(deployment.generation)).await;
         self.publish(prepared, &plan, &hosts).await;
@@ -292,7 +294,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
         failed || state.hold().is_some()
     }
 
-    /// What was deployed in part is live everywhere by now. Unless that is said, drift would be repaired, and
+    /// What was deployed in part is live everywhere by now. Unless that is history, drift would be repaired, and
     /// a bad commit's place be taken, by what was deployed before it. Commits that changed nothing are not
     /// recorded.
     async fn complete(&self, prepared: &Prepared, newest: &Newest) {
@@ -415,7 +417,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
 
     fn note_unreached(&self, observed: &crate::plan::Observed, found: &mut Found) {
         for (name, seen) in observed {
-            if let (Err(why), false) = (seen, self.absent.contains_key(name)) {
+            if let (Err(why), false) = (seen, self.unreachable.contains_key(name)) {
                 warn!(instance = %name, "{why}");
                 found.unreached.insert(name.clone(), why.clone());
             }
@@ -456,7 +458,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
         let newest = log::newest(&self.controller.store, self.environment).await;
         let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default();
         let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
-        status::stand(&mut view, self.goal, &newest, self.spared);
+        status::stand(&mut view, self.goal, &newest, self.backed_off);
         view.waiting = pending::behind(self.goal, &newest, &self.controller.identity, plan.has_changes());
         view.controller = Some(self.controller.identity.controller.clone());
         view.advice = self.controller.advice();
