@@ -181,7 +181,7 @@ fn warm_pass(table: &mut Table, scene: &Scene, prepared: &Prepared, floor: &Floo
         scripts.push((name.as_str(), question.script(&Remembered::of(&question, first.as_bytes()))));
     }
     let pass = || -> Result {
-        let plan = runtime.block_on(look(prepared, &hosts, None, &|_| {}));
+        let plan = runtime.block_on(look(prepared, &hosts, None, &Leave::default(), &|_| {}));
         let unreached: Vec<&str> = plan.unknown_instances().map(|(_, why)| why).collect();
         if !unreached.is_empty() || plan.has_changes() || plan.instances.len() != scene.instances() {
             return Err(format!("a pass was to change nothing: {unreached:?} {:?}", plan.steps).into());

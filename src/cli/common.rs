@@ -16,7 +16,7 @@ use crate::{
     declare::{self, Declaration, Overrides},
     engine::{
         observe::connections::Connections,
-        prepare::{PrepareError, Prepared, declared, gathered, overrides},
+        prepare::{Prepared, declared, gathered, overrides},
     },
     git::{self, WorkTree},
     host::{Namespace, SshHost, Target, waits},
@@ -149,7 +149,9 @@ impl ReachArgs {
         }
         let key = self.ssh_key.clone();
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        Ok(Connections::new(move |instance, jumps| SshHost::new(Target::new(instance, key.clone(), home.clone()), jumps)))
+        Ok(Connections::new(move |instance, jumps| {
+            SshHost::new(Target::new(instance, key.clone(), home.clone()), jumps)
+        }))
     }
 }
 
@@ -176,28 +178,6 @@ impl HostArgs {
         commits: Commits,
         place: impl FnOnce() -> Result<Place, Failure>,
     ) -> Result<Prepared, Failure> {
-        Ok(self.gather(tree, overrides, commits, place, false)??)
-    }
-
-    /// As [`Self::prepare`], and builds what is not built yet. Only for what is merged.
-    pub fn build(
-        &self,
-        tree: &WorkTree,
-        overrides: &Overrides,
-        commits: Commits,
-        place: &Place,
-    ) -> Result<Result<Prepared, PrepareError>, Failure> {
-        self.gather(tree, overrides, commits, || Ok(place.clone()), true)
-    }
-
-    fn gather(
-        &self,
-        tree: &WorkTree,
-        overrides: &Overrides,
-        commits: Commits,
-        place: impl FnOnce() -> Result<Place, Failure>,
-        run: bool,
-    ) -> Result<Result<Prepared, PrepareError>, Failure> {
         let environment = self.environment(tree)?;
         let declared = declared(&tree.tree, &tree.fleet, &environment, overrides)?;
         let sources = declared.0.sources();
@@ -205,28 +185,19 @@ impl HostArgs {
         let built = sources.keys().any(|source| source.build.is_some());
         let prepared = if elsewhere || built {
             let place = place()?;
-            // What is built tells of itself.
-            let _fetching = (!run).then(|| progress::Spinner::start("fetching what lies elsewhere"));
+            let _fetching = progress::Spinner::start("fetching what lies elsewhere");
             let (fetcher, build_cache) = (place.fetcher()?, place.build_cache());
             let recorded = if built { place.recorded_builds(&tree.fleet, &environment) } else { BuiltReleases::new() };
-            let builds = Builds { build_cache: Some(&build_cache), recorded: Some(&recorded), run };
-            let what = if run { "the builds" } else { "what lies elsewhere" };
-            waits::said_blocking("", what, || gathered(declared, &tree.tree, commits, &fetcher, builds))
+            let builds = Builds { build_cache: Some(&build_cache), recorded: Some(&recorded), run: false };
+            waits::said_blocking("", "what lies elsewhere", || {
+                gathered(declared, &tree.tree, commits, &fetcher, builds)
+            })
         } else {
             gathered(declared, &tree.tree, commits, &Unfetched, Builds::default())
         };
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return Ok(Err(error)),
-        };
-        for name in &self.instance {
-            if !prepared.desired.contains_key(name) {
-                let known: Vec<&str> = prepared.desired.keys().map(|name| name.as_str()).collect();
-                return Err(Failure::new(ERROR, format!("{environment} has no instance {name}"))
-                    .hint(format!("it has {}", known.join(", "))));
-            }
-        }
-        Ok(Ok(prepared.only(&self.instance)))
+        let prepared = prepared?;
+        only_known(&prepared, &self.instance)?;
+        Ok(prepared.only(&self.instance))
     }
 
     pub fn environment(&self, tree: &WorkTree) -> Result<EnvironmentName, Failure> {
@@ -251,6 +222,15 @@ impl HostArgs {
                 .hint(format!("name one with -e: {list}"))),
         }
     }
+}
+
+/// Refuses instances that the environment does not have.
+pub fn only_known(prepared: &Prepared, instances: &[InstanceName]) -> Result<(), Failure> {
+    let Some(unknown) = instances.iter().find(|name| !prepared.desired.contains_key(*name)) else { return Ok(()) };
+    let known: Vec<&str> = prepared.desired.keys().map(|name| name.as_str()).collect();
+    let environment = &prepared.fleet.environment.name;
+    Err(Failure::new(ERROR, format!("{environment} has no instance {unknown}"))
+        .hint(format!("it has {}", known.join(", "))))
 }
 
 /// Runs a command's asynchronous part.

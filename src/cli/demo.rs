@@ -18,6 +18,7 @@ use std::{
 };
 
 use chrono::Utc;
+use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,10 +34,10 @@ use super::{
 use crate::{
     decide::Policy,
     engine::{
-        controller::Controller,
-        history::store::GitStore,
-        prepare::{access::AccessFile, fetch::NetworkFetcher, overrides},
-        history::controller_id::ControllerId,
+        controller::{Controller, Handle},
+        history::{controller_id::ControllerId, store::GitStore},
+        prepare::{access::AccessFile, fetch::NetworkFetcher, overrides, preparation::Preparation},
+        sync::workspace::Workspace,
     },
     git::{self, Credentials, Repository},
     host::SshHost,
@@ -169,7 +170,7 @@ struct Stage {
     sites: BTreeSet<InstanceName>,
     /// A file that people may try a change on.
     service: String,
-    controller: Arc<Controller<SshHost, GitStore>>,
+    controller: Handle<SshHost, GitStore>,
     stop: CancellationToken,
 }
 
@@ -182,7 +183,7 @@ async fn show(
     interrupted: &CancellationToken,
 ) -> Result<(), Failure> {
     let folder = empty_folder(lab)?;
-    let stage = Stage::set(args, lab, shown, folder).await?;
+    let (stage, controller) = Stage::set(args, lab, shown, folder).await?;
     heading("The first deployment");
     let began = Instant::now();
     let (poke, triggers) = mpsc::channel(1);
@@ -190,7 +191,7 @@ async fn show(
     let _watcher = watch_local(&watched, poke);
     let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
     let serving = tokio::spawn(server::serve(listener, stage.controller.clone(), stage.stop.clone()));
-    let looping = tokio::spawn(stage.controller.clone().run(stage.stop.clone(), triggers));
+    let looping = tokio::spawn(controller.run(stage.stop.clone(), triggers));
     let site = format!("http://{}", door.local_addr()?);
     let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
     let ended = unless(interrupted, stage.show(args.once, began)).await;
@@ -242,7 +243,12 @@ fn address(bare: &Path) -> Result<git::RemoteUrl, Failure> {
 }
 
 impl Stage {
-    async fn set(args: &Args, lab: &Lab, shown: &Shown, folder: PathBuf) -> Result<Self, Failure> {
+    async fn set(
+        args: &Args,
+        lab: &Lab,
+        shown: &Shown,
+        folder: PathBuf,
+    ) -> Result<(Self, Controller<SshHost, GitStore>), Failure> {
         let (environment, branch) = (shown.environment.clone(), shown.branch.clone());
         let sites = shown.fleet.sites.values().flat_map(|site| site.on.clone()).collect();
         let service = shown.fleet.services.keys().next().map(|name| format!("fleet/services/{name}.yaml"));
@@ -259,20 +265,22 @@ impl Stage {
         let repository = Repository::open(&folder.join("state/mirror.git"), &address(&bare)?, Credentials::default())?;
         let overrides = overrides::read(&lab.override_file())?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
-        let mut controller = Controller::new(
-            GitStore::new(repository, "fleet"),
-            reach.connections(&overrides)?,
-            overrides,
-            "fleet".to_owned(),
-            Policy { poll_every: 10_000, observe_only: false },
-            ControllerId::of(&folder.join("state")),
-            Box::new(|event| progress::print(&event)),
-        );
+        let mut preparation = Preparation::new("fleet".to_owned(), overrides.clone());
         let fetcher = NetworkFetcher::new(&folder.join("state"), &Credentials::default(), AccessFile::default());
-        controller.fetcher = Arc::new(fetcher);
-        controller.build_cache = Some(Arc::new(demo_builds::build_cache(lab)));
-        let controller = Arc::new(controller);
-        Ok(Self { bare, folder, environment, branch, sites, service, controller, stop: CancellationToken::new() })
+        preparation.fetcher = Arc::new(fetcher);
+        preparation.build_cache = Some(Arc::new(demo_builds::build_cache(lab)));
+        let workspace = Workspace {
+            store: GitStore::new(repository, "fleet"),
+            connections: reach.connections(&overrides)?,
+            preparation,
+            identity: ControllerId::of(&folder.join("state")),
+            watch: Box::new(|event| progress::print(&event)),
+            jitter: Box::new(|| rand::rng().random()),
+        };
+        let (controller, handle) = Controller::new(workspace, Policy { poll_every: 10_000, observe_only: false }, None);
+        let stop = CancellationToken::new();
+        let stage = Self { bare, folder, environment, branch, sites, service, controller: handle, stop };
+        Ok((stage, controller))
     }
 
     /// The lab host that serves a site, where the fleet declares one.
@@ -306,10 +314,12 @@ impl Stage {
 
     /// Waits until so many deployments are recorded and everything is as declared and healthy.
     async fn settled(&self, deployments: usize) -> Result<Vec<Record>, Failure> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut published = self.controller.published();
         loop {
             let environment = self.environment.clone();
-            let records = self.controller.store.call(move |repository| repository.records(&environment, 100)).await?;
+            let records =
+                self.controller.workspace.store.call(move |repository| repository.records(&environment, 100)).await?;
             let ended: Vec<Record> = records.into_iter().filter(|record| record.deployment.outcome.is_some()).collect();
             let view = self.view();
             let settled = view.as_ref().is_some_and(|view| {
@@ -321,17 +331,17 @@ impl Stage {
             if ended.len() >= deployments && settled {
                 return Ok(ended);
             }
-            if Instant::now() > deadline {
+            // A look at the hosts follows every record.
+            let changed = tokio::time::timeout_at(deadline, published.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
                 let why = view.and_then(|view| view.last_error).unwrap_or_else(|| "it took too long".to_owned());
                 return Err(Failure::new(ERROR, format!("the fleet did not settle: {why}")));
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     fn view(&self) -> Option<report::status::StatusView> {
-        let status = self.controller.status.lock();
-        status.get(&self.environment).cloned()
+        self.controller.statuses().get(&self.environment).cloned()
     }
 
     fn print_status(&self) {

@@ -5,10 +5,9 @@ use std::error::Error;
 use super::{ERROR, REFUSED, common};
 use crate::{
     engine::{
-        prepare::config::StoreError,
-        prepare::{PrepareError, overrides::OverridesError},
+        prepare::{PrepareError, config::StoreError, overrides::OverridesError},
         requests::control::DeskError,
-        sync::deploy::PassError,
+        sync::{deploy::PassError, error::SyncError},
     },
     git::GitError,
     model::finding::Finding,
@@ -92,6 +91,19 @@ impl From<PassError> for Failure {
             _ => {}
         }
         failure
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::HistoryStore(error) => error.into(),
+            SyncError::Pass(error) => error.into(),
+            SyncError::Prepare(error) => error.into(),
+            SyncError::Invalid { findings, .. } if !findings.is_empty() => PrepareError::Invalid { findings }.into(),
+            SyncError::Refused(_) => Self { code: REFUSED, ..Self::of(&error) },
+            error => Self::of(&error),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! rolled back; 4 refused; 5 partial, some instance unreachable.
 
 mod apply;
+mod candidate;
 mod common;
 mod completions;
 mod controls;

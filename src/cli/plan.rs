@@ -4,6 +4,7 @@ use super::{CHANGES, DONE, Exit, PARTIAL, REFUSED, common, progress, repository:
 use crate::{
     engine::observe::probe::look,
     model::plan::{Commits, Plan},
+    plan::Leave,
     report,
 };
 
@@ -33,7 +34,7 @@ pub fn run(args: &Args) -> Exit {
     common::block_on(async {
         let hosts = args.hosts.reach.connections(&overrides)?.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
-        let plan = look(&prepared, &hosts, None, &spinner.watch()).await;
+        let plan = look(&prepared, &hosts, None, &Leave::default(), &spinner.watch()).await;
         spinner.finish();
         match args.format {
             common::Format::Text => anstream::print!("{}", report::plan::text(&plan, common::style())),

@@ -10,7 +10,7 @@ use super::{
     repository::{Place, RepositoryArgs},
 };
 use crate::{
-    engine::{history::store::HistoryStore as _, requests::control},
+    engine::{history::store::ConfigSource as _, requests::control},
     git::{self, RemoteUrl, WorkTree},
     model::plan::Commits,
     report::words::short,

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use notify::{RecursiveMode, Watcher as _};
+use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -12,9 +13,9 @@ use crate::{
     decide::Policy,
     engine::{
         controller::Controller,
-        history::store::GitStore,
-        prepare::{attempts::Attempts, confined::Limits},
-        history::controller_id::ControllerId,
+        history::{controller_id::ControllerId, store::GitStore},
+        prepare::{attempts::Attempts, confined::Limits, preparation::Preparation},
+        sync::workspace::Workspace,
     },
     git::Repository,
     model::quantity::{Memory, Span},
@@ -80,38 +81,39 @@ pub fn run(args: &Args) -> Exit {
         info!("{following}, state in {}", place.state.display());
         let key = place.controllers_key()?;
         info!("the history is signed with {}", key.line());
-        let mut controller = Controller::new(
-            GitStore::new(repository, &args.fleet).with_signers(vec![key]),
-            args.reach.connections(&overrides)?,
-            overrides.clone(),
-            args.fleet.trim_matches('/').to_owned(),
-            Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only },
-            ControllerId::of(&place.state),
-            Box::new(log_event),
-        );
-        controller.fetcher = Arc::new(fetcher);
+        let mut preparation = Preparation::new(args.fleet.trim_matches('/').to_owned(), overrides.clone());
+        preparation.fetcher = Arc::new(fetcher);
         let build_cache = Arc::new(place.build_cache());
         // Before any other process is started: a cgroup that is divided holds none itself.
         match build_cache.cgroups() {
             Ok(_) => info!(build_cgroups = true, "each build gets a cgroup of its own"),
             Err(why) => info!(build_cgroups = false, "builds get no cgroup of their own: {why}"),
         }
-        controller.build_cache = Some(build_cache);
-        controller.attempts = Arc::new(Attempts::open(&place.state));
-        controller.github = github.clone();
-        let controller = Arc::new(controller);
+        preparation.build_cache = Some(build_cache);
+        let attempts = Arc::new(Attempts::open(&place.state));
+        preparation.attempts = attempts.clone();
+        let workspace = Workspace {
+            store: GitStore::new(repository, &args.fleet).with_signers(vec![key]),
+            connections: args.reach.connections(&overrides)?,
+            preparation,
+            identity: ControllerId::of(&place.state),
+            watch: Box::new(log_event),
+            jitter: Box::new(|| rand::rng().random()),
+        };
+        let policy = Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only };
+        let (controller, handle) = Controller::new(workspace, policy, github.clone());
         let pulls = github.map(|github| -> Result<_, Failure> {
             let connections = args.reach.connections(&overrides)?;
             let limits = Limits { memory: args.proposal_memory.bytes(), time: args.proposal_time.0 };
             let mut reading = ReaderSetup::new(place.state.clone(), limits);
             reading.overrides.clone_from(&args.reach.overrides);
-            Ok(Arc::new(PullRequests::new(controller.clone(), github, connections, reading, args.poll.0, poke.clone())))
+            Ok(Arc::new(PullRequests::new(handle.clone(), github, connections, reading, args.poll.0, poke.clone())))
         });
         let pulls = pulls.transpose()?;
-        let reloading = (controller.clone(), pulls.clone());
+        let reloading = (handle.clone(), pulls.clone());
         signals::obey(stop.clone(), following.clone(), move || {
-            let (controller, pulls) = &reloading;
-            controller.connections.forget();
+            let (handle, pulls) = &reloading;
+            handle.workspace.connections.forget();
             pulls.iter().for_each(|pulls| pulls.forget_connections());
             info!("connections to instances are made anew");
         })?;
@@ -120,11 +122,10 @@ pub fn run(args: &Args) -> Exit {
             tokio::spawn(pulls.clone().tell_what_waits(stop.clone()));
             tokio::spawn(pulls.run(events, stop.clone()))
         });
-        let serving = tokio::spawn(server::serve(listener, controller.clone(), stop.clone()));
+        let serving = tokio::spawn(server::serve(listener, handle.clone(), stop.clone()));
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
-        tokio::spawn(systemd::watchdog(systemd::beats(controller.pulse.clone()), stop.clone()));
+        tokio::spawn(systemd::watchdog(systemd::beats(handle.pulse.clone()), stop.clone()));
         systemd::ready(&following);
-        let attempts = controller.attempts.clone();
         let ended = controller.run(stop.clone(), triggers).await;
         // Also when the loop ended by itself.
         stop.cancel();

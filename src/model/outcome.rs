@@ -287,4 +287,3 @@ pub struct Refused {
     /// Who or what asked for it, in words.
     pub triggered_by: String,
 }
-

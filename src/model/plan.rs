@@ -121,6 +121,9 @@ pub enum InstanceState {
     Unknown(String),
     /// A guard forbids changes; the findings say why.
     Refused,
+    /// A person holds it, and it stays as it is although it differs: [`InstancePlan::drift`] names what does. Why, in
+    /// words.
+    Held(String),
 }
 
 /// One change on one instance.
@@ -178,6 +181,16 @@ impl Plan {
     pub fn unknown_instances(&self) -> impl Iterator<Item = (&InstanceName, &str)> {
         self.instances.iter().filter_map(|(name, instance)| match &instance.state {
             InstanceState::Unknown(why) => Some((name, why.as_str())),
+            InstanceState::AsDeclared | InstanceState::Changes | InstanceState::Refused | InstanceState::Held(_) => {
+                None
+            }
+        })
+    }
+
+    /// Instances that differ, or may, and that carrying the plan out does not bring to what is declared: each with why.
+    pub fn left_instances(&self) -> impl Iterator<Item = (&InstanceName, &str)> {
+        self.instances.iter().filter_map(|(name, instance)| match &instance.state {
+            InstanceState::Unknown(why) | InstanceState::Held(why) => Some((name, why.as_str())),
             InstanceState::AsDeclared | InstanceState::Changes | InstanceState::Refused => None,
         })
     }

@@ -19,6 +19,25 @@ use crate::model::{
 /// Why the steps of a resource are left undone.
 pub type BackedOff = BTreeMap<(InstanceName, Resource), String>;
 
+/// What stays as it is although it differs.
+#[derive(Debug, Clone, Default)]
+pub struct Leave {
+    /// Which drift is repaired. None: a commit asks for the changes, and all of them are made.
+    pub drift: Option<DriftPolicy>,
+    /// Only where drift is repaired.
+    pub backed_off: BackedOff,
+    /// The instances that a person holds, each with why in words.
+    pub held: BTreeMap<InstanceName, String>,
+}
+
+/// Takes out of the plan what stays as it is.
+pub fn leave(plan: &mut Plan, leave: &Leave) {
+    if let Some(policy) = leave.drift.as_ref().filter(|_| plan.has_changes()) {
+        by_policy(plan, policy, &leave.backed_off);
+    }
+    leave_held(plan, &leave.held);
+}
+
 /// Leaves in the plan what the policy has repaired; the rest becomes findings, or nothing where it is
 /// ignored. `spared` resources are left too, each with its reason.
 pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &BackedOff) {
@@ -74,14 +93,18 @@ fn leave_ignored(plan: &mut Plan, instance: &InstanceName, resource: &Resource, 
 }
 
 /// Takes what a person holds out of the plan: those instances stay as they are.
-pub fn without_held<'a>(plan: &mut Plan, held: impl Iterator<Item = (&'a InstanceName, String)>) {
+fn leave_held(plan: &mut Plan, held: &BTreeMap<InstanceName, String>) {
     for (instance, why) in held {
         let Some(of_instance) = plan.instances.get_mut(instance) else { continue };
-        let changes = plan.steps.iter().any(|step| step.instance == *instance);
+        let of_this = |step: &&Step| step.instance == *instance;
+        let differing: BTreeSet<Resource> =
+            plan.steps.iter().filter(of_this).map(|step| step.resource.clone()).collect();
         plan.steps.retain(|step| step.instance != *instance);
         plan.findings.retain(|finding| finding.instance.as_deref() != Some(instance.as_str()));
-        if changes {
-            of_instance.state = InstanceState::Unknown(why);
+        if !differing.is_empty() {
+            of_instance.state = InstanceState::Held(why.clone());
+            let differs = |resource: Resource| (resource.clone(), format!("{resource} differs: {why}"));
+            of_instance.drift.extend(differing.into_iter().map(differs));
         }
     }
 }

@@ -24,6 +24,7 @@ mod venv;
 
 use std::collections::BTreeMap;
 
+pub use drift::Leave;
 pub use moved::moved;
 
 use crate::model::{
@@ -50,6 +51,8 @@ pub struct Inputs<'a> {
     pub newest_generation: Option<u64>,
     /// Why a resource's files are others although the config repository says the same, in words.
     pub moved: &'a BTreeMap<Resource, String>,
+    /// What stays as it is although it differs.
+    pub leave: &'a Leave,
 }
 
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -81,6 +84,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     plan.steps = rollout::steps(inputs.fleet, changes);
     plan.findings.extend(confined::told_once(&plan.steps));
+    drift::leave(&mut plan, inputs.leave);
     plan
 }
 

@@ -19,6 +19,7 @@ use super::{
     told,
 };
 use crate::{
+    engine::prepare::preparation::Build,
     engine::{
         history::{log, store::HistoryStore as _},
         observe::probe,
@@ -316,12 +317,17 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
         };
-        self.controller.hurry(&environment, false).await;
+        self.controller.retry(&environment, false);
         Ok(Outcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
     }
 
     async fn environment(&self, named: Option<EnvironmentName>) -> Result<EnvironmentName, DeskError> {
-        control::environment(&self.controller.store, &self.controller.folder, named.as_ref()).await
+        control::environment(
+            &self.controller.workspace.store,
+            &self.controller.workspace.preparation.folder,
+            named.as_ref(),
+        )
+        .await
     }
 
     async fn roll_back(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
@@ -332,9 +338,9 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
         };
-        let store = &self.controller.store;
+        let store = &self.controller.workspace.store;
         let target = rollback::earlier(store, &environment, generation).await?;
-        let restored = rollback::restore(store, &self.controller.folder, &target, reason).await?;
+        let restored = rollback::restore(store, &self.controller.workspace.preparation.folder, &target, reason).await?;
         let title = format!("Go back to what generation {} deployed to {environment}", target.generation);
         let new = NewPull {
             body: report::deployment::restore_message(&target.environment, target.generation, &target.commits, reason),
@@ -359,7 +365,7 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
         };
-        let newest = log::newest(&self.controller.store, &environment).await?;
+        let newest = log::newest(&self.controller.workspace.store, &environment).await?;
         let Some(good) = newest.state.kept_up().map(|good| good.commits.clone()) else {
             return Ok(Outcome::Refused("nothing was deployed there yet".to_owned()));
         };
@@ -373,14 +379,14 @@ impl<H: Host> PullRequests<H> {
         environment: &EnvironmentName,
         commits: &Commits,
     ) -> Result<Vec<String>, PullError> {
-        let prepared = self.controller.prepared_for(environment, commits, false).await?;
+        let newest = self.controller.workspace.newest(environment).await?;
+        let prepared = self.controller.workspace.prepared(environment, commits, &newest, Build::LookUp).await?;
         let hosts = self.connections.hosts(&prepared.fleet);
         let observed = probe::observe(&prepared, &hosts, &|_| {}).await;
-        let newest = log::newest(&self.controller.store, environment).await?;
         let plan = probe::plan_from(&prepared, &observed, newest.newest_generation());
-        let records = log::records(&self.controller.store, environment, RECORDS).await?;
+        let records = log::records(&self.controller.workspace.store, environment, RECORDS).await?;
         let mut known = Known::default();
-        let files = self.controller.store.tip(environment).await?.map(|tip| tip.files).unwrap_or_default();
+        let files = self.controller.workspace.store.tip(environment).await?.map(|tip| tip.files).unwrap_or_default();
         files.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
         let view = why(subject, &prepared, &plan, &observed, &records, &known.logs);
         Ok(report::why::text(&view, Style(false)).lines().map(str::to_owned).collect())

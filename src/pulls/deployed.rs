@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -16,6 +16,7 @@ use super::{
     pauses::{self, Pauses},
 };
 use crate::{
+    engine::controller::Published,
     engine::{
         history::{log, store::HistoryStore as _},
         requests::rollback,
@@ -60,7 +61,7 @@ type Told = BTreeMap<EnvironmentName, (u64, Option<Outcome>)>;
 impl<H: Host> PullRequests<H> {
     /// Tells of deployments as they are recorded, until `stop`.
     pub async fn tell(self: Arc<Self>, stop: CancellationToken) {
-        let mut appended = self.controller.store.appended();
+        let mut appended = self.controller.workspace.store.appended();
         let mut signed_in = self.signed_in.subscribe();
         let mut told = Told::new();
         let mut pauses = Pauses::default();
@@ -86,8 +87,8 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn tell_what_is_new(&self, told: &mut Told) -> Result<(), PullError> {
-        for environment in self.controller.store.histories().await? {
-            let records = log::records(&self.controller.store, &environment, RECORDS).await?;
+        for environment in self.controller.workspace.store.histories().await? {
+            let records = log::records(&self.controller.workspace.store, &environment, RECORDS).await?;
             for untold in self.untold(&environment, records, told).await? {
                 let _turn = self.telling.lock().await;
                 self.tell_one(&untold).await?;
@@ -125,7 +126,7 @@ impl<H: Host> PullRequests<H> {
         };
         let mut untold = Vec::new();
         for (number, record) in changes.iter().enumerate() {
-            let ours = record.deployment.controller_id == self.controller.identity.id;
+            let ours = record.deployment.controller_id == self.controller.workspace.identity.id;
             if ours && is_new(&record.deployment) {
                 let older = || changes[number + 1..].iter().map(|record| &record.deployment);
                 let good = older().find(|older| older.outcome == Some(Outcome::Applied)).cloned();
@@ -251,26 +252,19 @@ impl<H: Host> PullRequests<H> {
 
     /// As the loop asked for it after the deployment. None where it has not yet.
     async fn health_after(&self, deployment: &Deployment) -> Option<Replicas> {
-        let began = Instant::now();
-        loop {
-            let seen = {
-                let status = self.controller.status.lock();
-                let view = status.get(&deployment.environment);
-                let view = view.filter(|view| {
-                    let deployed = view.deployed.as_ref();
-                    deployed.is_some_and(|it| it.generation == deployment.generation && it.outcome.is_some())
-                });
-                view.map(|view| {
-                    let services = || view.instances.iter().flat_map(|instance| &instance.services);
-                    let healthy = services().filter(|service| service.health == Health::Healthy).count();
-                    Replicas { healthy, all: services().count() }
-                })
-            };
-            if seen.is_some() || began.elapsed() > HEALTH {
-                return seen.filter(|seen| seen.all > 0);
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
+        let seen = |published: &Published| {
+            let view = published.statuses.get(&deployment.environment).filter(|view| {
+                let deployed = view.deployed.as_ref();
+                deployed.is_some_and(|it| it.generation == deployment.generation && it.outcome.is_some())
+            })?;
+            let services = || view.instances.iter().flat_map(|instance| &instance.services);
+            let healthy = services().filter(|service| service.health == Health::Healthy).count();
+            Some(Replicas { healthy, all: services().count() })
+        };
+        let mut published = self.controller.published();
+        let asked = published.wait_for(|published| seen(published).is_some());
+        let asked = tokio::time::timeout(HEALTH, asked).await.ok()?.ok()?;
+        seen(&asked).filter(|seen| seen.all > 0)
     }
 
     /// The pull requests whose merge came since the deployment before, the newest first. Messages of commits name
@@ -278,7 +272,8 @@ impl<H: Host> PullRequests<H> {
     async fn merged_since(&self, before: Option<&Deployment>, commit: &str) -> Result<Vec<PullRequest>, PullError> {
         let from = before.and_then(|before| before.commits.environment.clone());
         let to = commit.to_owned();
-        let commits = self.controller.store.call(move |repository| repository.between(from.as_deref(), &to, COMMITS));
+        let commits =
+            self.controller.workspace.store.call(move |repository| repository.between(from.as_deref(), &to, COMMITS));
         let mut merged: Vec<PullRequest> = Vec::new();
         for commit in commits.await? {
             let of = self.github.pulls_of_commit(&commit).await?;
@@ -325,9 +320,9 @@ impl<H: Host> PullRequests<H> {
         view: &DeployedView<'_>,
         reverted: &PullRequest,
     ) -> Result<Option<PullRequest>, PullError> {
-        let store = &self.controller.store;
+        let store = &self.controller.workspace.store;
         let Some(target) = rollback::last_good(store, environment).await? else { return Ok(None) };
-        let restored = rollback::restore(store, &self.controller.folder, &target, None).await?;
+        let restored = rollback::restore(store, &self.controller.workspace.preparation.folder, &target, None).await?;
         let new = NewPull {
             title: report::pull::revert_title(view.deployment, reverted),
             body: report::pull::revert_body(view, reverted),

@@ -48,12 +48,12 @@ impl<H: Host> PullRequests<H> {
     /// `status` says so, until it is otherwise.
     pub(super) fn is_shut_out(&self, error: &GitHubError) {
         if !error.may_pass() {
-            *self.controller.shut_out.lock() = Some(format!("GitHub: {}", told_with_hint(error)));
+            self.controller.shut_out.send_replace(Some(format!("GitHub: {}", told_with_hint(error))));
         }
     }
 
     pub(super) fn is_let_in(&self) {
-        *self.controller.shut_out.lock() = None;
+        self.controller.shut_out.send_if_modified(|why| why.take().is_some());
     }
 }
 

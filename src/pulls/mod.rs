@@ -39,10 +39,10 @@ use tracing::warn;
 use crate::{
     declare,
     engine::{
-        controller::Controller,
+        controller::Handle,
         history::{
             log,
-            store::{GitStore, HistoryStore as _, StoreError},
+            store::{ConfigSource as _, GitStore, StoreError},
         },
         observe::connections::Connections,
         prepare::off::off,
@@ -82,7 +82,7 @@ pub enum PullError {
 
 /// Follows the pull requests of the config repository.
 pub struct PullRequests<H> {
-    controller: Arc<Controller<H, GitStore>>,
+    controller: Handle<H, GitStore>,
     github: Arc<GitHub>,
     /// Connections of its own: what strangers have hosts look for must not be in the way of the loop.
     connections: Connections<H>,
@@ -119,7 +119,7 @@ enum Planned {
 
 impl<H: Host> PullRequests<H> {
     pub fn new(
-        controller: Arc<Controller<H, GitStore>>,
+        controller: Handle<H, GitStore>,
         github: Arc<GitHub>,
         connections: Connections<H>,
         reading: ReaderSetup,
@@ -203,7 +203,9 @@ impl<H: Host> PullRequests<H> {
 
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
-        self.controller.let_go(&self.connections);
+        if let Some(declared) = self.controller.published().borrow().declared.clone() {
+            self.connections.only(&declared);
+        }
         self.poll_comments(state).await;
         let is_first = state.list.is_none();
         let open = self.github.open_pulls(state.list.as_deref()).await;
@@ -230,7 +232,8 @@ impl<H: Host> PullRequests<H> {
         if is_first {
             // What was closed while nobody ran here.
             let open = state.open.clone();
-            let forgotten = self.controller.store.call(move |repository| repository.forget_pulls_but(&open)).await;
+            let forgotten =
+                self.controller.workspace.store.call(move |repository| repository.forget_pulls_but(&open)).await;
             forgotten.unwrap_or_else(|error| warn!("what was closed is kept: {}", report::chain(&error)));
         }
         for pull in open {
@@ -256,7 +259,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn branches(&self) -> BTreeMap<String, String> {
-        match self.controller.store.last_fetched().await {
+        match self.controller.workspace.store.last_fetched().await {
             Ok(fetched) => fetched.map(|fetched| fetched.branches).unwrap_or_default(),
             Err(error) => {
                 warn!("{}", report::chain(&error));
@@ -269,10 +272,10 @@ impl<H: Host> PullRequests<H> {
     async fn plan(&self, number: u64, approved: &Approved) -> Result<Planned, PullError> {
         let pull = self.github.pull(number).await?;
         if pull.state != PullState::Open {
-            self.controller.store.call(move |repository| repository.forget_pull(number)).await?;
+            self.controller.workspace.store.call(move |repository| repository.forget_pull(number)).await?;
             return Ok(Planned::Closed);
         }
-        let fetched = self.controller.store.fetch().await?;
+        let fetched = self.controller.workspace.store.fetch().await?;
         let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(Planned::NoBase) };
         let plans_forks = !self.is_fork(&pull) || self.plans_forks(&fetched).await?;
         if !plans_forks && !approved.is_for(&pull.head) {
@@ -281,7 +284,7 @@ impl<H: Host> PullRequests<H> {
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
             return Ok(Planned::Told(made));
         }
-        let head = self.controller.store.call(move |repository| repository.fetch_pull(number)).await?;
+        let head = self.controller.workspace.store.call(move |repository| repository.fetch_pull(number)).await?;
         let pull = PullRequest { head, ..pull };
         let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit };
         if !plans_forks && !approved.is_for(&pull.head) {
@@ -315,7 +318,8 @@ impl<H: Host> PullRequests<H> {
                 };
                 let planned = pairs.into_iter().map(|pair| async {
                     let hosts = self.connections.hosts(&pair.base.fleet);
-                    let newest = log::newest(&self.controller.store, &pair.base.fleet.environment.name).await?;
+                    let newest =
+                        log::newest(&self.controller.workspace.store, &pair.base.fleet.environment.name).await?;
                     let plans = look::plans(&pair, &hosts, &reader, newest.newest_generation()).await;
                     Ok::<_, PullError>(plans.map(|plans| (pair, plans)))
                 });
@@ -335,7 +339,7 @@ impl<H: Host> PullRequests<H> {
 
     /// As [`Self::plans_forks`], of what was fetched last.
     async fn plans_forks_now(&self) -> Result<bool, PullError> {
-        match self.controller.store.last_fetched().await? {
+        match self.controller.workspace.store.last_fetched().await? {
             Some(fetched) => self.plans_forks(&fetched).await,
             None => Ok(false),
         }
@@ -344,8 +348,8 @@ impl<H: Host> PullRequests<H> {
     /// Whether the fleet, as the default branch has it, lets anybody's proposal be looked at.
     async fn plans_forks(&self, fetched: &Fetched) -> Result<bool, PullError> {
         let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Ok(false) };
-        let folder = self.controller.folder.clone();
-        let tree = self.controller.store.tree(default, default, &folder).await?;
+        let folder = self.controller.workspace.preparation.folder.clone();
+        let tree = self.controller.workspace.store.tree(default, default, &folder).await?;
         let read = off(move || declare::read_shared(&tree, &folder)).await;
         let (declaration, _) = read.map_err(StoreError::from)?;
         Ok(declaration.is_some_and(|declaration| declaration.plans_forks()))

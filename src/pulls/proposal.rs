@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     decide,
+    engine::prepare::preparation::Build,
     engine::{
-        controller::{Controller, targets},
+        controller::{Handle, checks, targets::Resolver},
         history::store::GitStore,
         prepare::Prepared,
         sync::error::SyncError,
@@ -77,12 +78,14 @@ struct Followed {
 
 /// Works out what the proposed commit would change. What reads it goes on to plan what it changes.
 pub async fn proposal<H: Host>(
-    controller: &Controller<H, GitStore>,
+    controller: &Handle<H, GitStore>,
     setup: &ReaderSetup,
     base: &Base<'_>,
     head: &str,
 ) -> Result<(Proposal, Option<Reader>), SyncError> {
-    let wants = targets::wanted(controller, base.fetched).await?;
+    let mut resolver = Resolver::default();
+    // What waits for checks is planned all the same.
+    let wants = resolver.resolve(&controller.workspace, checks::Asked::NotNeeded, base.fetched).await?;
     let mut followed = Vec::new();
     for (name, wanted) in wants.known {
         if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
@@ -97,14 +100,14 @@ pub async fn proposal<H: Host>(
         };
         followed.extend(asked(&wanted, &before, base).map(|asked| Followed { before, wanted, asked }));
     }
-    let (mirror, url) = controller.store.place();
+    let (mirror, url) = controller.workspace.store.place();
     let reading = Reading {
         mirror,
         url,
         state: setup.state.clone(),
         builds: setup.builds.clone(),
         overrides: setup.overrides.clone(),
-        folder: controller.folder.clone(),
+        folder: controller.workspace.preparation.folder.clone(),
         base: base.commit.to_owned(),
         head: head.to_owned(),
         environments: followed.iter().map(|followed| followed.asked.clone()).collect(),
@@ -115,7 +118,7 @@ pub async fn proposal<H: Host>(
         Ok((_, Answer::Refused(why))) => return Ok((Proposal::Refused(why), None)),
         Err(error) => return Ok((Proposal::Refused(report::chain(&error)), None)),
     };
-    let untold = wants.untold.into_values().find(|untold| untold.branch == base.branch);
+    let untold = wants.unresolved.into_values().find(|unresolved| unresolved.branch == base.branch);
     let proposal = match (followed.is_empty(), untold) {
         (true, Some(untold)) => Proposal::Refused(untold.why),
         (true, None) => Proposal::Unfollowed,
@@ -160,12 +163,15 @@ async fn changes(
 /// What the base declares. Where that does not validate, which a pull request may be about to mend, what was good
 /// last.
 async fn without<H: Host>(
-    controller: &Controller<H, GitStore>,
+    controller: &Handle<H, GitStore>,
     name: &EnvironmentName,
     wanted: &decide::Target,
 ) -> Result<Arc<Prepared>, SyncError> {
-    match (controller.prepared_for(name, &wanted.commits, false).await, wanted.history.state.kept_up()) {
-        (Err(SyncError::Invalid(_)), Some(good)) => controller.prepared_for(name, &good.commits, false).await,
+    let workspace = &controller.workspace;
+    let newest = workspace.newest(name).await?;
+    let prepared = async |commits| workspace.prepared(name, commits, &newest, Build::LookUp).await;
+    match (prepared(&wanted.commits).await, wanted.history.state.kept_up()) {
+        (Err(SyncError::Invalid { .. }), Some(good)) => prepared(&good.commits).await,
         (prepared, _) => prepared,
     }
 }

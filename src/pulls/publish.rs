@@ -102,7 +102,7 @@ impl<H: Host> PullRequests<H> {
     async fn keep(&self, number: u64, file: String, whole: String) -> Result<(), PullError> {
         let message = format!("The plan of pull request {number}, whole\n");
         let put = move |repository: &Repository| repository.put_plan(&file, whole.as_bytes(), &message, Utc::now());
-        Ok(self.controller.store.call(put).await?)
+        Ok(self.controller.workspace.store.call(put).await?)
     }
 
     /// `only_if_there`: what there is to say is not worth a new comment.

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -21,11 +21,9 @@ use crate::{
     },
 };
 
-/// How often what `status` knows is looked at. Nobody is asked for that.
-const LOOK: Duration = Duration::from_millis(500);
 /// What waits no longer than this is not worth the words.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two passes nothing is known to wait: so long it is not believed.
+/// Grace period: nothing is known to wait for a moment between two syncs.
 const GONE: Duration = Duration::from_secs(5);
 
 /// What waits in each environment, and what is told of it.
@@ -115,6 +113,16 @@ impl Queue {
         (at >= gone + GONE).then(|| Next::LetGo(environment.clone(), told.clone()))
     }
 
+    /// When something is to be told although nothing changes.
+    fn next_due(&self) -> Option<Instant> {
+        let due = |place: &Place| match (&place.told, place.gone) {
+            (None, _) => Some(place.since + PATIENCE),
+            (Some(_), Some(gone)) => Some(gone + GONE),
+            (Some(_), None) => None,
+        };
+        self.0.values().filter_map(due).min()
+    }
+
     fn was_told(&mut self, next: &Next) {
         match next {
             Next::Queued(environment, waiting) => {
@@ -138,54 +146,65 @@ impl<H: Host> PullRequests<H> {
     /// Tells what has to wait, until `stop`.
     pub async fn tell_what_waits(self: Arc<Self>, stop: CancellationToken) {
         let mut signed_in = self.signed_in.subscribe();
+        let mut published = self.controller.published();
         let mut queue = Queue::default();
         let mut pauses = Pauses::default();
         loop {
-            let next = match self.tell_the_queue(&mut queue).await {
+            let due = match self.tell_the_queue(&mut queue).await {
                 Ok(()) => {
                     pauses.begin_anew();
-                    LOOK
+                    queue.next_due()
                 }
                 Err(error) => {
                     warn!("what waits is told of later: {}", report::chain(&error));
-                    pauses.next()
+                    Some(Instant::now() + pauses.next())
+                }
+            };
+            let is_due = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
                 // It outlives this, for it is ours.
                 Ok(()) = signed_in.changed() => pauses.begin_anew(),
-                () = sleep(next) => {}
+                // After a failure a change does not shorten the pause.
+                Ok(()) = published.changed(), if !pauses.is_failing() => {}
+                () = is_due => {}
             }
         }
     }
 
     async fn tell_the_queue(&self, queue: &mut Queue) -> Result<(), PullError> {
-        let environments: Vec<EnvironmentName> = self.controller.status.lock().keys().cloned().collect();
+        let environments: Vec<EnvironmentName> = self.controller.statuses().keys().cloned().collect();
         let mut result = Ok(());
         for environment in environments {
             // That one cannot be told of keeps nobody from being told of the others.
-            result = result.and(self.tell_next(queue, &environment).await);
+            result = result.and(self.tell_all(queue, &environment).await);
         }
         result
     }
 
-    async fn tell_next(&self, queue: &mut Queue, environment: &EnvironmentName) -> Result<(), PullError> {
+    async fn tell_all(&self, queue: &mut Queue, environment: &EnvironmentName) -> Result<(), PullError> {
         // Not while a deployment is told of: what waits would be told after it has begun.
         let _turn = self.telling.lock().await;
-        let Some(now) = self.now(environment) else { return Ok(()) };
-        let Some(next) = queue.next(environment, &now, Instant::now()) else { return Ok(()) };
-        match &next {
-            Next::Queued(environment, waiting) => self.tell_queued(environment, waiting).await?,
-            Next::LetGo(environment, waiting) => self.let_go(environment, waiting).await?,
+        while let Some(now) = self.now(environment)
+            && let Some(next) = queue.next(environment, &now, Instant::now())
+        {
+            match &next {
+                Next::Queued(environment, waiting) => self.tell_queued(environment, waiting).await?,
+                Next::LetGo(environment, waiting) => self.let_go(environment, waiting).await?,
+            }
+            queue.was_told(&next);
         }
-        queue.was_told(&next);
         Ok(())
     }
 
     fn now(&self, environment: &EnvironmentName) -> Option<Now> {
-        let status = self.controller.status.lock();
-        let view = status.get(environment)?;
+        let statuses = self.controller.statuses();
+        let view = statuses.get(environment)?;
         Some(Now {
             waiting: view.waiting.clone(),
             is_deploying: view.health == Health::Progressing,

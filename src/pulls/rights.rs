@@ -14,7 +14,7 @@ use super::{
 use crate::{
     decide::rights::{Needed, Person, Rules, Scope, Verdict, decide, needed, teams},
     declare,
-    engine::history::store::{HistoryStore as _, StoreError},
+    engine::history::store::{ConfigSource as _, StoreError},
     host::Host,
     model::{
         name::EnvironmentName,
@@ -98,10 +98,10 @@ impl<H: Host> PullRequests<H> {
 
     /// As the default branch has them. None where it cannot be read.
     async fn rules(&self) -> Result<Option<Rules>, StoreError> {
-        let Some(fetched) = self.controller.store.last_fetched().await? else { return Ok(None) };
+        let Some(fetched) = self.controller.workspace.store.last_fetched().await? else { return Ok(None) };
         let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Ok(None) };
-        let folder = &self.controller.folder;
-        let tree = self.controller.store.tree(default, default, folder).await?;
+        let folder = &self.controller.workspace.preparation.folder;
+        let tree = self.controller.workspace.store.tree(default, default, folder).await?;
         let (declaration, _) = declare::read_shared(&tree, folder);
         Ok(declaration.map(|declaration| {
             let of = |name: &EnvironmentName| {

@@ -11,6 +11,7 @@ mod diff;
 pub mod findings;
 pub mod json;
 pub mod message;
+pub mod permit;
 pub mod plan;
 mod plan_json;
 mod plan_steps;

@@ -151,6 +151,12 @@ fn unknown(plan: &Plan, style: Style) -> String {
             one_line(why)
         );
     }
+    for (name, instance) in &plan.instances {
+        if let InstanceState::Held(why) = &instance.state {
+            let name = style.bold(name.as_str());
+            text += &format!("{} {name}: {}; nothing is changed there\n", style.mark(Mark::Unknown), one_line(why));
+        }
+    }
     if text.is_empty() { text } else { text + "\n" }
 }
 

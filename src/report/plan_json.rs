@@ -49,6 +49,8 @@ enum StateView {
     /// Not reached, or not understood: nothing is planned there.
     Unknown,
     Refused,
+    /// A person holds it, and it stays as it is although it differs.
+    Held,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -123,6 +125,7 @@ fn state(plan: &Plan, name: &InstanceName, instance: &InstancePlan) -> (StateVie
         InstanceState::AsDeclared => (StateView::AsDeclared, None),
         InstanceState::Changes => (StateView::Changes, None),
         InstanceState::Unknown(why) => (StateView::Unknown, Some(why.clone())),
+        InstanceState::Held(why) => (StateView::Held, Some(why.clone())),
         InstanceState::Refused => {
             let here = |finding: &&Finding| finding.is_error() && finding.instance.as_deref() == Some(name.as_str());
             let reasons: Vec<_> = plan.findings.iter().filter(here).map(|finding| finding.message.as_str()).collect();

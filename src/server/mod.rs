@@ -8,7 +8,7 @@ mod room;
 pub mod systemd;
 pub mod webhook;
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use axum::{
     Json, Router,
@@ -22,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{controller::Controller, history::store::HistoryStore, requests::control::Request},
+    engine::{controller::Handle, history::store::Store, requests::control::Request},
     host::Host,
     report::{self, status::StatusView},
 };
@@ -74,33 +74,30 @@ pub async fn bind(socket: &Path) -> Result<UnixListener, ServerError> {
 }
 
 /// Answers until `stop`.
-pub async fn serve<H: Host, L: HistoryStore>(
+pub async fn serve<H: Host, S: Store>(
     listener: UnixListener,
-    controller: Arc<Controller<H, L>>,
+    controller: Handle<H, S>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let router = Router::new()
-        .route("/status", get(get_status::<H, L>))
-        .route("/control", post(control::<H, L>))
+        .route("/status", get(get_status::<H, S>))
+        .route("/control", post(control::<H, S>))
         .with_state(controller);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn get_status<H: Host, L: HistoryStore>(
-    State(controller): State<Arc<Controller<H, L>>>,
-) -> Json<Vec<StatusView>> {
-    let status = controller.status.lock();
-    let shut_out = controller.shut_out.lock();
+async fn get_status<H: Host, S: Store>(State(controller): State<Handle<H, S>>) -> Json<Vec<StatusView>> {
+    let shut_out = controller.shut_out.borrow();
     let with_it = |view: &StatusView| {
         let mut view = view.clone();
         view.notes.extend(shut_out.clone());
         view
     };
-    Json(status.values().map(with_it).collect())
+    Json(controller.statuses().values().map(with_it).collect())
 }
 
-async fn control<H: Host, L: HistoryStore>(
-    State(controller): State<Arc<Controller<H, L>>>,
+async fn control<H: Host, S: Store>(
+    State(controller): State<Handle<H, S>>,
     Json(request): Json<Request>,
 ) -> (StatusCode, Json<Said>) {
     match controller.asked(&request).await {

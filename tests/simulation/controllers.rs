@@ -11,9 +11,9 @@ use evenkeel::{
     declare::Overrides,
     engine::{
         controller::{Controller, LoopError},
+        history::controller_id::ControllerId,
         observe::connections::Connections,
         requests::control::{Ask, Request},
-        history::controller_id::ControllerId,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};

@@ -3,15 +3,13 @@
 //! Keeps true: what GitHub does not say is not green; what was green once is not asked for again, and nothing is asked
 //! for that is deployed already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::warn;
 
-use super::Controller;
 use crate::{
     decide::Checks,
-    engine::history::store::HistoryStore,
-    host::Host,
+    github::GitHub,
     model::{environment_state::EnvironmentState, plan::Commits, pull::Conclusion},
     report,
 };
@@ -19,22 +17,37 @@ use crate::{
 /// So many commits are known to be green.
 const REMEMBERED: usize = 100;
 
+/// Which checks are green, by commit.
+pub type Green = BTreeMap<String, BTreeSet<String>>;
+
+/// Who is asked for checks.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    GitHub(&'a GitHub),
+    /// Nobody can be, so none is green.
+    Nobody,
+    /// Nobody needs to be: what is asked for does not depend on checks.
+    NotNeeded,
+}
+
 /// How the checks of these names are on the commits; none where there are no names.
-pub async fn checks<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
+pub async fn checks(
+    asked: Asked<'_>,
+    green: &mut Green,
     names: &[String],
     commits: &Commits,
     state: &EnvironmentState,
 ) -> Option<Checks> {
-    if names.is_empty() {
+    if names.is_empty() || matches!(asked, Asked::NotNeeded) {
         return None;
     }
-    Some(Checks { of: commits.clone(), missing: missing(controller, names, commits, state).await })
+    Some(Checks { of: commits.clone(), missing: missing(asked, green, names, commits, state).await })
 }
 
 /// Those of the names that are not green on the environment's commit.
-async fn missing<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
+async fn missing(
+    asked: Asked<'_>,
+    known: &mut Green,
     names: &[String],
     commits: &Commits,
     state: &EnvironmentState,
@@ -43,12 +56,11 @@ async fn missing<H: Host, L: HistoryStore>(
     if state.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(commit)) {
         return Vec::new();
     }
-    let Some(github) = &controller.github else {
+    let Asked::GitHub(github) = asked else {
         warn!("checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file");
         return names.to_vec();
     };
-    let known = controller.green.lock().get(commit).cloned().unwrap_or_default();
-    if names.iter().all(|name| known.contains(name)) {
+    if known.get(commit).is_some_and(|green| names.iter().all(|name| green.contains(name))) {
         return Vec::new();
     }
     let conclusions = match github.conclusions(commit).await {
@@ -61,10 +73,9 @@ async fn missing<H: Host, L: HistoryStore>(
     let is_green = |name: &&String| matches!(conclusions.get(*name), Some(Conclusion::Success | Conclusion::Neutral));
     let green: BTreeSet<String> = names.iter().filter(is_green).cloned().collect();
     let missing = names.iter().filter(|name| !green.contains(*name)).cloned().collect();
-    let mut all = controller.green.lock();
-    if all.len() >= REMEMBERED {
-        all.clear();
+    if known.len() >= REMEMBERED {
+        known.clear();
     }
-    all.insert(commit.clone(), green);
+    known.insert(commit.clone(), green);
     missing
 }

@@ -1,22 +1,46 @@
 //! What the repository wants of each environment, from what was fetched.
+//!
+//! Keeps true: the trouble of one environment is none of the others'; where the newest commits of one cannot be told, its
+//! last good ones are wanted on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
-use tracing::warn;
+use chrono::Utc;
+use tracing::{debug, error, info, warn};
 
-use super::{Controller, checks};
+use super::checks::{self, Asked, Green};
 use crate::{
-    decide::Target,
+    decide::{HistorySnapshot, Target},
     declare::{self, Declaration},
     engine::{
-        history::store::HistoryStore,
-        prepare::{PrepareError, off::off},
-        sync::error::SyncError,
+        history::{
+            controller_id::CONTROLLER,
+            log,
+            store::{Signing, Store},
+        },
+        prepare::{
+            PrepareError,
+            config::{ConfigSource, StoreError},
+            off::off,
+            preparation::Moving,
+        },
+        sync::{error::SyncError, pending, workspace::Workspace},
     },
     git::{Fetched, HistoryChange},
-    host::Host,
-    model::{environment_state::EnvironmentState, name::EnvironmentName, plan::Commits},
-    report::chain,
+    github::GitHub,
+    host::{Host, waits},
+    model::{
+        belief::Refusal,
+        environment_state::{Control, EnvironmentState, StateEvent},
+        name::EnvironmentName,
+        plan::Commits,
+        time::timestamp,
+    },
+    report::{chain, status::Waiting},
 };
 
 /// What the repository wants, as far as it can be told.
@@ -25,7 +49,7 @@ pub struct Targets {
     /// Of each environment. While its newest commits cannot be told, its last good ones are wanted on.
     pub known: BTreeMap<EnvironmentName, Target>,
     /// The environments whose newest commits cannot be told.
-    pub untold: BTreeMap<EnvironmentName, Unresolved>,
+    pub unresolved: BTreeMap<EnvironmentName, Unresolved>,
 }
 
 /// Why it cannot be told what an environment's branch holds, for people: the environment, the cause, the next move.
@@ -35,125 +59,303 @@ pub struct Unresolved {
     pub why: String,
 }
 
-/// The commits of each environment: the default branch's, and its own branch's; and what its history says. The
-/// trouble of one is none of the others'.
-pub async fn wanted<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
-    fetched: &Fetched,
-) -> Result<Targets, SyncError> {
-    let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(SyncError::NoCommits) };
-    let declaration = declaration(controller, default).await?;
-    let mut wants = Targets::default();
-    for name in declaration.environments() {
-        let Some(branch) = declaration.environment_branch(name) else { continue };
-        let failure = match newest(controller, &declaration, fetched, name, default, branch).await {
-            Ok(newest) => {
-                wants.known.insert(name.clone(), newest);
-                continue;
+/// What came of asking the repository.
+pub struct FetchResult {
+    /// Whether what is written counts.
+    pub signing: Result<Signing, StoreError>,
+    /// None: nothing could be told.
+    pub targets: Option<Targets>,
+    /// Why the repository does not say what is wanted; none while it does.
+    pub trouble: Option<SyncError>,
+    /// The environments that the default branch declares; none where that is not known.
+    pub declared: Option<BTreeSet<EnvironmentName>>,
+    /// What of each history does not count.
+    pub refusals: BTreeMap<EnvironmentName, Vec<Refusal>>,
+    /// What is merged and waits for a deployment that goes on.
+    pub waiting: Vec<(EnvironmentName, Waiting)>,
+}
+
+/// Finds out what is wanted, and remembers what was read for it: most fetches bring nothing new.
+#[derive(Default)]
+pub struct Resolver {
+    /// What the default branch's last commit declares.
+    declaration: Option<(String, Arc<Declaration>)>,
+    /// What the last commits of each environment name of other repositories.
+    moving: BTreeMap<EnvironmentName, (Commits, Moving)>,
+    green: Green,
+    refusals: BTreeMap<EnvironmentName, Vec<Refusal>>,
+}
+
+impl Resolver {
+    /// Fetches, and finds out what is wanted. `knows_nothing`: while that cannot be told, it is what the repository said
+    /// last, or what was deployed last: so drift is looked for all the same.
+    pub async fn fetch<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        github: Option<&GitHub>,
+        knows_nothing: bool,
+    ) -> FetchResult {
+        let began = Instant::now();
+        let fetched = waits::said("", || "the repository".to_owned(), workspace.store.fetch()).await;
+        debug!(fetch_ms = began.elapsed().as_millis() as u64, "the repository was asked");
+        let signing = workspace.store.signing().await;
+        let asked = github.map_or(Asked::Nobody, Asked::GitHub);
+        let found = match fetched {
+            Ok(fetched) => {
+                tell_of_history(&fetched);
+                self.resolve(workspace, asked, &fetched).await
             }
-            Err(failure) => failure,
+            Err(error) => Err(error.into()),
         };
-        let kept_up =
-            kept_up(controller, name).await.inspect_err(|error| warn!(environment = %name, "{}", chain(error)));
-        let kept_up = kept_up.ok().flatten();
-        let then = if kept_up.is_some() { "its last good commits are kept up" } else { "it is not looked after" };
-        let next = failure.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let why = format!("{name}, branch {branch}: {}{next}; until then {then}", chain(&failure));
-        warn!(environment = %name, "{why}");
-        wants.untold.insert(name.clone(), Unresolved { branch: branch.to_owned(), why });
-        wants.known.extend(kept_up.map(|kept_up| (name.clone(), kept_up)));
+        let (targets, trouble) = match found {
+            Ok(targets) => (Some(targets), None),
+            Err(failure) if knows_nothing => (self.resolve_without(workspace, asked).await, Some(failure)),
+            Err(failure) => (None, Some(failure)),
+        };
+        let declared = self.declaration.as_ref().filter(|_| trouble.is_none());
+        let declared = declared.map(|(_, declaration)| declaration.environments().into_iter().cloned().collect());
+        if let Some(declared) = &declared {
+            workspace.connections.only(declared);
+        }
+        let waiting = match &targets {
+            Some(targets) if trouble.is_none() => what_waits(workspace, &targets.known).await,
+            _ => Vec::new(),
+        };
+        FetchResult { signing, targets, trouble, declared, refusals: std::mem::take(&mut self.refusals), waiting }
     }
-    Ok(wants)
-}
 
-/// What the branches of one environment hold now.
-async fn newest<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
-    declaration: &Declaration,
-    fetched: &Fetched,
-    name: &EnvironmentName,
-    default: &str,
-    branch: &str,
-) -> Result<Target, SyncError> {
-    let mut history = controller.history_snapshot(name).await?;
-    let commit = fetched.branches.get(branch).ok_or(SyncError::NoBranch)?;
-    let mut commits = Commits::of_config(Some(default.to_owned()), Some(commit.clone()));
-    if let Some(state) = controller.quarantined_for_dying(name, &commits, &history.state).await? {
-        // Nothing of them is read, so nobody knows which other repositories they name.
-        history.state = state;
+    /// What was known before, while the repository does not say what is wanted.
+    async fn resolve_without<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        asked: Asked<'_>,
+    ) -> Option<Targets> {
+        let known = match workspace.store.last_fetched().await {
+            Ok(Some(fetched)) => match self.resolve(workspace, asked, &fetched).await {
+                Err(SyncError::Invalid { .. }) => Targets::default(),
+                known => known.inspect_err(|error| warn!("{}", chain(error))).ok()?,
+            },
+            Ok(None) => Targets::default(),
+            Err(error) => {
+                warn!("{}", chain(&error));
+                return None;
+            }
+        };
+        if !known.known.is_empty() {
+            return Some(known);
+        }
+        let last_good = self.last_good(workspace).await.inspect_err(|error| warn!("{}", chain(error))).ok()?;
+        Some(Targets { known: last_good, ..known })
+    }
+
+    /// The commits of each environment: the default branch's, and its own branch's; and what its history says.
+    pub async fn resolve<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        asked: Asked<'_>,
+        fetched: &Fetched,
+    ) -> Result<Targets, SyncError> {
+        let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(SyncError::NoCommits) };
+        let declaration = self.declaration(workspace, default).await?;
+        let mut targets = Targets::default();
+        for name in declaration.environments() {
+            let Some(branch) = declaration.environment_branch(name) else { continue };
+            let of = Branches { declaration: &declaration, fetched, name, default, branch };
+            let failure = match self.newest(workspace, asked, &of).await {
+                Ok(newest) => {
+                    targets.known.insert(name.clone(), newest);
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            let kept_up = self.kept_up(workspace, name).await;
+            let kept_up = kept_up.inspect_err(|error| warn!(environment = %name, "{}", chain(error))).ok().flatten();
+            let then = if kept_up.is_some() { "its last good commits are kept up" } else { "it is not looked after" };
+            let next = failure.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let why = format!("{name}, branch {branch}: {}{next}; until then {then}", chain(&failure));
+            warn!(environment = %name, "{why}");
+            targets.unresolved.insert(name.clone(), Unresolved { branch: branch.to_owned(), why });
+            targets.known.extend(kept_up.map(|kept_up| (name.clone(), kept_up)));
+        }
+        Ok(targets)
+    }
+
+    /// What the branches of one environment hold now.
+    async fn newest<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        asked: Asked<'_>,
+        of: &Branches<'_>,
+    ) -> Result<Target, SyncError> {
+        let mut history = self.history(workspace, of.name).await?;
+        let commit = of.fetched.branches.get(of.branch).ok_or(SyncError::NoBranch)?;
+        let mut commits = Commits::of_config(Some(of.default.to_owned()), Some(commit.clone()));
+        let observe_every = of.declaration.observe_interval(of.name).0.as_millis() as u64;
+        if let Some(state) = quarantined_for_dying(workspace, of.name, &commits, &history.state).await? {
+            // Nothing of them is read, so nobody knows which other repositories they name.
+            history.state = state;
+            return Ok(Target { commits, observe_every, history, rewinds: false, checks: None });
+        }
+        let moving = self.moving(workspace, of.name, &commits).await?;
+        let good = history.state.good.as_ref().map(|good| &good.commits.sources);
+        commits.sources = workspace.preparation.source_commits(of.name, &moving, good).await;
+        let rewinds = history.doubted || rewinds(&workspace.store, &history.state, &commits).await?;
+        let names = of.declaration.required_checks(of.name);
+        let state = &history.state;
+        let checks = checks::checks(asked, &mut self.green, names, state.target(&commits), state).await;
+        Ok(Target { commits, observe_every, history, rewinds, checks })
+    }
+
+    /// What the history says of an environment. What cannot be recorded is not begun.
+    async fn history<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        environment: &EnvironmentName,
+    ) -> Result<HistorySnapshot, SyncError> {
+        let newest = workspace.newest(environment).await?;
+        self.refusals.insert(environment.clone(), newest.refusals.clone());
+        Ok(newest.snapshot(&workspace.identity))
+    }
+
+    /// Which branches and tags of other repositories the commits name.
+    async fn moving<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        environment: &EnvironmentName,
+        commits: &Commits,
+    ) -> Result<Moving, SyncError> {
+        if let Some((_, moving)) = self.moving.get(environment).filter(|(of, _)| of.same_config(commits)) {
+            return Ok(moving.clone());
+        }
+        let moving = workspace.preparation.moving(&workspace.store, environment, commits).await?;
+        self.moving.insert(environment.clone(), (commits.clone(), moving.clone()));
+        Ok(moving)
+    }
+
+    /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
+    async fn declaration<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        commit: &str,
+    ) -> Result<Arc<Declaration>, SyncError> {
+        if let Some((_, declaration)) = self.declaration.as_ref().filter(|(of, _)| of == commit) {
+            return Ok(declaration.clone());
+        }
+        let commits = Commits::of_config(Some(commit.to_owned()), None);
+        let attempts = workspace.preparation.attempts.clone();
+        if let Some(condemned) = attempts.condemned(None, &commits) {
+            let why = format!("commit {commit:.12}: {}", condemned.why);
+            return Err(SyncError::Invalid { why, findings: Vec::new() });
+        }
+        let attempt = off(move || attempts.begin(None, &commits)).await?;
+        let folder = workspace.preparation.folder.clone();
+        let tree = workspace.store.tree(commit, commit, &folder).await?;
+        let read = move || {
+            let read = declare::read_shared(&tree, &folder);
+            attempt.survived();
+            read
+        };
+        let (declaration, findings) = off(read).await?;
+        let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
+        let Some(declaration) = declaration.map(Arc::new) else {
+            return Err(PrepareError::Invalid { findings }.into());
+        };
+        self.declaration = Some((commit.to_owned(), declaration.clone()));
+        Ok(declaration)
+    }
+
+    /// The last good commits of each environment: what is left to look after while the fleet cannot be read.
+    async fn last_good<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+    ) -> Result<BTreeMap<EnvironmentName, Target>, SyncError> {
+        let mut targets = BTreeMap::new();
+        for name in workspace.store.histories().await? {
+            match self.kept_up(workspace, &name).await {
+                Ok(kept_up) => targets.extend(kept_up.map(|kept_up| (name, kept_up))),
+                Err(failure) => warn!(environment = %name, "it is not looked after: {}", chain(&failure)),
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The last good commits of an environment, as what is wanted of it; none where nothing was ever good.
+    async fn kept_up<H: Host, S: Store>(
+        &mut self,
+        workspace: &Workspace<H, S>,
+        name: &EnvironmentName,
+    ) -> Result<Option<Target>, SyncError> {
+        let history = self.history(workspace, name).await?;
+        let Some(commits) = history.state.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
+        let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { return Ok(None) };
+        let folder = workspace.preparation.folder.clone();
+        let tree = workspace.store.tree(default, branch, &folder).await?;
+        let (Some(declaration), _) = off(move || declare::read_shared(&tree, &folder)).await? else { return Ok(None) };
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-        return Ok(Target { commits, observe_every, history, rewinds: false, checks: None });
+        Ok(Some(Target { commits, observe_every, history, rewinds: false, checks: None }))
     }
-    commits.sources = controller.source_commits(name, &commits, &history.state).await?;
-    let rewinds = history.doubted || rewinds(&controller.store, &history.state, &commits).await?;
-    let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-    let names = declaration.required_checks(name);
-    let checks = checks::checks(controller, names, history.state.target(&commits), &history.state).await;
-    Ok(Target { commits, observe_every, history, rewinds, checks })
 }
 
-/// What the commit declares. Most fetches bring nothing new, and a commit is read once.
-async fn declaration<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
-    commit: &str,
-) -> Result<Arc<Declaration>, SyncError> {
-    if let Some((of, declaration)) = &*controller.declaration.lock()
-        && of == commit
-    {
-        return Ok(declaration.clone());
-    }
-    let commits = Commits::of_config(Some(commit.to_owned()), None);
-    if let Some(condemned) = controller.attempts.condemned(None, &commits) {
-        return Err(SyncError::Invalid(format!("commit {commit:.12}: {}", condemned.why)));
-    }
-    let attempts = controller.attempts.clone();
-    let attempt = off(move || attempts.begin(None, &commits)).await?;
-    let tree = controller.store.tree(commit, commit, &controller.folder).await?;
-    let folder = controller.folder.clone();
-    let read = move || {
-        let read = declare::read_shared(&tree, &folder);
-        attempt.survived();
-        read
-    };
-    let (declaration, findings) = off(read).await?;
-    let declaration = declaration.filter(|declaration| !declaration.has_broken_environments());
-    let Some(declaration) = declaration.map(Arc::new) else { return Err(PrepareError::Invalid { findings }.into()) };
-    *controller.declaration.lock() = Some((commit.to_owned(), declaration.clone()));
-    Ok(declaration)
+/// One environment and its branches, as fetched.
+struct Branches<'a> {
+    declaration: &'a Declaration,
+    fetched: &'a Fetched,
+    name: &'a EnvironmentName,
+    /// The default branch's commit.
+    default: &'a str,
+    /// The environment's branch.
+    branch: &'a str,
 }
 
-/// The last good commits of each environment: what is left to look after while the fleet cannot be read.
-pub async fn last_good<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
-) -> Result<BTreeMap<EnvironmentName, Target>, SyncError> {
-    let mut wanted = BTreeMap::new();
-    for name in controller.store.histories().await? {
-        match kept_up(controller, &name).await {
-            Ok(kept_up) => wanted.extend(kept_up.map(|kept_up| (name, kept_up))),
-            Err(failure) => warn!(environment = %name, "it is not looked after: {}", chain(&failure)),
+/// What waits for a deployment that still goes on: to know what is wanted takes a while.
+async fn what_waits<H: Host, S: Store>(
+    workspace: &Workspace<H, S>,
+    targets: &BTreeMap<EnvironmentName, Target>,
+) -> Vec<(EnvironmentName, Waiting)> {
+    let mut waiting = Vec::new();
+    for (environment, target) in targets.iter().filter(|(_, target)| target.history.open.is_some()) {
+        match workspace.newest(environment).await {
+            Ok(newest) => {
+                let history = newest.snapshot(&workspace.identity);
+                let waits = pending::after(history.open.as_ref(), &target.commits, &history.state);
+                waiting.extend(waits.map(|waits| (environment.clone(), waits)));
+            }
+            Err(error) => warn!(%environment, "the history: {}", chain(&error)),
         }
     }
-    Ok(wanted)
+    waiting
 }
 
-/// The last good commits of an environment, as what is wanted of it; none where nothing was ever good.
-async fn kept_up<H: Host, L: HistoryStore>(
-    controller: &Controller<H, L>,
-    name: &EnvironmentName,
-) -> Result<Option<Target>, SyncError> {
-    let history = controller.history_snapshot(name).await?;
-    let Some(commits) = history.state.kept_up().map(|good| good.commits.clone()) else { return Ok(None) };
-    let (Some(default), Some(branch)) = (&commits.default, &commits.environment) else { return Ok(None) };
-    let tree = controller.store.tree(default, branch, &controller.folder).await?;
-    let folder = controller.folder.clone();
-    let (Some(declaration), _) = off(move || declare::read_shared(&tree, &folder)).await? else { return Ok(None) };
-    let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-    Ok(Some(Target { commits, observe_every, history, rewinds: false, checks: None }))
+/// What the history says of commits that this process died of, said there where it is not yet. None: they may be
+/// prepared.
+async fn quarantined_for_dying<H: Host, S: Store>(
+    workspace: &Workspace<H, S>,
+    environment: &EnvironmentName,
+    commits: &Commits,
+    state: &EnvironmentState,
+) -> Result<Option<EnvironmentState>, SyncError> {
+    let attempts = &workspace.preparation.attempts;
+    let Some(condemned) = attempts.condemned(Some(environment), commits) else { return Ok(None) };
+    if state.quarantined(commits).is_some() {
+        attempts.recorded(environment, commits);
+        return Ok(Some(state.clone()));
+    }
+    if condemned.recorded {
+        info!(%environment, "the quarantine was lifted; the commits are tried again");
+        attempts.pardon(environment, commits);
+        return Ok(None);
+    }
+    error!(%environment, "{}; they are quarantined", condemned.why);
+    let control = Control::Quarantine { commits: commits.clone(), why: condemned.why };
+    let event = StateEvent { control, by: CONTROLLER.to_owned(), reason: None, when: timestamp(Utc::now()) };
+    let state = log::note(&workspace.store, environment, &event).await?;
+    attempts.recorded(environment, commits);
+    Ok(Some(state))
 }
 
 /// Whether the commits leave out the deployed ones: somebody pushed by force.
-pub async fn rewinds<L: HistoryStore>(
-    store: &L,
+pub async fn rewinds(
+    store: &impl ConfigSource,
     state: &EnvironmentState,
     commits: &Commits,
 ) -> Result<bool, SyncError> {

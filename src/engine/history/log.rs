@@ -5,11 +5,13 @@
 //! (`model/belief.rs`), and what was refused is not written again.
 
 use super::{
+    controller_id::ControllerId,
     layout::{self, RECORD, STANDING},
-    store::{Files, GitStore, HistoryStore, StoreError},
+    store::{Files, GitStore, HistoryStore as _, Store, StoreError},
 };
 use crate::{
-    engine::prepare::{Prepared, off::off},
+    decide::{self, HistorySnapshot},
+    engine::prepare::{Prepared, off::off, preparation::Recorded},
     git::Tip,
     model::{
         belief::{self, Belief, Claimed, Doubt, Held, Refusal},
@@ -80,6 +82,26 @@ impl Newest {
         builds
     }
 
+    /// What a preparation has to know of it.
+    pub fn recorded(&self) -> Recorded {
+        let sources = self.state.good.as_ref().map(|good| good.commits.sources.clone()).unwrap_or_default();
+        Recorded { builds: self.builds(), sources }
+    }
+
+    /// What the loop has to know of it.
+    pub fn snapshot(&self, identity: &ControllerId) -> HistorySnapshot {
+        let open = self.open().map(|open| decide::Open {
+            generation: open.generation,
+            commits: open.commits.clone(),
+            started: open.taken_over.as_ref().map_or(&open.started, |taken_over| &taken_over.at).clone(),
+            ours: open.controller_id == identity.id,
+            counts: open.commits.environment.is_some(),
+            limit: open.limit_ms,
+        });
+        let led_elsewhere = self.deployment.as_ref().is_some_and(|newest| newest.controller_id != identity.id);
+        HistorySnapshot { state: self.state.clone(), open, led_elsewhere, doubted: self.doubt.is_some() }
+    }
+
     /// The outcome as it is numbered here. What ends nothing that was begun has the number of what came before
     /// it, be that newer by now than when it was planned: generations never go back.
     fn numbered(&self, conclusion: &Conclusion) -> Conclusion {
@@ -136,17 +158,13 @@ fn claimed(files: &Files) -> Result<Claimed, StoreError> {
 }
 
 /// The newest commit as last fetched or written, without what it keeps of instances.
-pub async fn newest<L: HistoryStore>(store: &L, environment: &EnvironmentName) -> Result<Newest, StoreError> {
+pub async fn newest<S: Store>(store: &S, environment: &EnvironmentName) -> Result<Newest, StoreError> {
     let tip = store.head(environment, &HEAD).await?;
     believed(store, environment, tip).await
 }
 
 /// What is believed of a history whose newest commit is `tip`. Every reader of what a history says comes by here.
-async fn believed<L: HistoryStore>(
-    store: &L,
-    environment: &EnvironmentName,
-    tip: Option<Tip>,
-) -> Result<Newest, StoreError> {
+async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Option<Tip>) -> Result<Newest, StoreError> {
     let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
     let remembered = store.remembers(environment, &commit);
     if !remembered {
@@ -191,7 +209,7 @@ pub async fn records(store: &GitStore, environment: &EnvironmentName, limit: usi
 }
 
 /// Appends an intent to the history that the plan was made on, and to no other.
-pub async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent) -> Result<(), StoreError> {
+pub async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<(), StoreError> {
     let files = layout::intent_files(&whole(store, &deployment.environment, on).await?, deployment);
     let message = message(store, deployment).await;
     store.append(&deployment.environment, on.commit.clone(), files, message).await?;
@@ -200,7 +218,7 @@ pub async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent
 
 /// All files of the commit that something is built on; none when the mirror has moved on, which the append then
 /// finds out.
-async fn whole<L: HistoryStore>(store: &L, environment: &EnvironmentName, on: &Newest) -> Result<Files, StoreError> {
+async fn whole<S: Store>(store: &S, environment: &EnvironmentName, on: &Newest) -> Result<Files, StoreError> {
     let tip = store.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
     let mut files = tip.map(|tip| tip.files).unwrap_or_default();
     // Without what is refused.
@@ -211,8 +229,8 @@ async fn whole<L: HistoryStore>(store: &L, environment: &EnvironmentName, on: &N
 
 /// Appends an outcome, unless the history has gone on without it; answers whether it is there. `live` is what the
 /// instances hold now, if it was carried out.
-pub async fn conclude<L: HistoryStore>(
-    store: &L,
+pub async fn conclude<S: Store>(
+    store: &S,
     deployment: &Conclusion,
     live: Option<&Prepared>,
 ) -> Result<bool, StoreError> {
@@ -238,8 +256,8 @@ pub async fn conclude<L: HistoryStore>(
 }
 
 /// Appends what somebody asked for, and answers what stands then.
-pub async fn note<L: HistoryStore>(
-    store: &L,
+pub async fn note<S: Store>(
+    store: &S,
     environment: &EnvironmentName,
     event: &StateEvent,
 ) -> Result<EnvironmentState, StoreError> {
@@ -255,8 +273,8 @@ pub async fn note<L: HistoryStore>(
 
 /// Appends that what was deployed in part is live everywhere, to the history that it was found on, and to no
 /// other: what has begun since is live nowhere for sure.
-pub async fn complete<L: HistoryStore>(
-    store: &L,
+pub async fn complete<S: Store>(
+    store: &S,
     environment: &EnvironmentName,
     on: &Newest,
     event: &StateEvent,
@@ -273,7 +291,7 @@ pub async fn complete<L: HistoryStore>(
 }
 
 /// What is recorded stands without it, and the next that is applied moves the mark as well.
-async fn mark_good<L: HistoryStore>(store: &L, environment: &EnvironmentName, commits: &Commits) {
+async fn mark_good<S: Store>(store: &S, environment: &EnvironmentName, commits: &Commits) {
     if let Err(error) = store.mark_good(environment, commits).await {
         tracing::warn!(%environment, "what is live is not marked as the last good commit: {}", report::chain(&error));
     }
@@ -281,8 +299,8 @@ async fn mark_good<L: HistoryStore>(store: &L, environment: &EnvironmentName, co
 
 /// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what
 /// it was built on; none where there was nothing to append.
-async fn appended<L: HistoryStore>(
-    store: &L,
+async fn appended<S: Store>(
+    store: &S,
     environment: &EnvironmentName,
     build: impl Fn(&Newest) -> Option<(Files, String)>,
 ) -> Result<Option<Newest>, StoreError> {
@@ -299,7 +317,7 @@ async fn appended<L: HistoryStore>(
     }
 }
 
-async fn message<L: HistoryStore>(store: &L, deployment: &Deployment) -> String {
+async fn message<S: Store>(store: &S, deployment: &Deployment) -> String {
     // A commit whose subject cannot be read is named by its id alone.
     let subject = match &deployment.commits.environment {
         Some(commit) => store.subject(commit).await,

@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::followed::Followed;
+pub use crate::engine::prepare::config::{ConfigSource, StoreError};
 use crate::{
     git::{Fetched, GitError, Repository, Signer, Tip},
-    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree, writer::Unlisted},
+    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},
     report,
 };
 
@@ -92,7 +93,6 @@ pub trait HistoryStore: Send + Sync + 'static {
     fn signing(&self) -> impl Future<Output = Result<Signing, StoreError>> + Send {
         async { Ok(Signing::Listed) }
     }
-
 }
 
 /// The config repository, with its histories.
@@ -329,5 +329,4 @@ impl HistoryStore for GitStore {
         };
         self.call(signing).await
     }
-
 }

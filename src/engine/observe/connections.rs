@@ -4,7 +4,10 @@
 //! Keeps true: what an environment names no more is let go of, with its session and its root's shell, as soon as nothing
 //! is under way there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -74,9 +77,9 @@ impl<H> Connections<H> {
     }
 
     /// Lets go of the hosts of all other environments.
-    pub fn only(&self, environments: &[&EnvironmentName]) {
+    pub fn only(&self, environments: &BTreeSet<EnvironmentName>) {
         let mut kept = self.kept.lock();
-        kept.hosts.retain(|_, known| environments.contains(&&known.environment));
+        kept.hosts.retain(|_, known| environments.contains(&known.environment));
     }
 }
 
@@ -135,7 +138,7 @@ mod tests {
         let moved = names(connections.hosts(&fleet("test", &["h2", "h3"])));
         names(connections.hosts(&fleet("live", &["h1"])));
         assert!(moved.iter().all(|host| host.upgrade().is_some()));
-        connections.only(&[&"live".parse().expect("a name")]);
+        connections.only(&["live".parse().expect("a name")].into());
         assert!(moved.iter().all(|host| host.upgrade().is_none()), "test is declared no more");
     }
 }

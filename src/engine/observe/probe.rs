@@ -22,7 +22,7 @@ use crate::{
         plan::Plan,
         seen::Seen,
     },
-    plan::{self, Inputs, Observed},
+    plan::{self, Inputs, Leave, Observed},
     report::progress::Event,
 };
 
@@ -216,9 +216,14 @@ pub async fn answer<H: Host>(
     Ok(observation)
 }
 
-/// Plans from what was seen.
+/// Plans from what was seen, all that differs.
 /// `newest_generation` is the newest that the history tells of; None where there is none, or it was not asked.
 pub fn plan_from(prepared: &Prepared, observed: &Observed, newest_generation: Option<u64>) -> Plan {
+    plan_leaving(prepared, observed, newest_generation, &Leave::default())
+}
+
+/// As [`plan_from`], but for what is to stay as it is.
+pub fn plan_leaving(prepared: &Prepared, observed: &Observed, newest_generation: Option<u64>, leave: &Leave) -> Plan {
     let moved = plan::moved(&prepared.fleet, &prepared.deployed, &prepared.commits.sources);
     let releases = prepared.releases.iter().map(|(digest, release)| (*digest, release)).collect();
     plan::plan(&Inputs {
@@ -229,6 +234,7 @@ pub fn plan_from(prepared: &Prepared, observed: &Observed, newest_generation: Op
         observed,
         newest_generation,
         moved: &moved,
+        leave,
     })
 }
 
@@ -241,23 +247,24 @@ pub fn lacking(plan: &Plan, observed: &Observed) -> BTreeSet<InstanceName> {
     plan.unknown_instances().map(|(name, _)| name).filter(|name| is_unasked(name)).cloned().collect()
 }
 
-/// Observes and plans.
+/// Observes and plans, but for what is to stay as it is.
 pub async fn look<H: Host>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     newest_generation: Option<u64>,
+    leave: &Leave,
     watch: &Watch,
 ) -> Plan {
     watch(Event::Connecting { instances: prepared.desired.len() });
     let depth = Depth { listeners: false, ..ALL };
     let mut observed = at(prepared, hosts, prepared.desired.keys(), depth, watch).await;
-    let plan = plan_from(prepared, &observed, newest_generation);
+    let plan = plan_leaving(prepared, &observed, newest_generation, leave);
     let lacking = lacking(&plan, &observed);
     if lacking.is_empty() {
         return plan;
     }
     observed.extend(at(prepared, hosts, lacking.iter(), ALL, &|_| {}).await);
-    plan_from(prepared, &observed, newest_generation)
+    plan_leaving(prepared, &observed, newest_generation, leave)
 }
 
 #[cfg(test)]

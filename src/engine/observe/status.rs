@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{SecondsFormat, Utc};
 use futures_util::future::join_all;
-use parking_lot::Mutex;
 
 use super::{bounded, health::check_of, probe::Hosts};
 use crate::{
     decide::Goal,
-    engine::{history::log::Newest, prepare::Prepared, history::controller_id::ControllerId},
+    engine::{history::controller_id::ControllerId, history::log::Newest, prepare::Prepared},
     host::{self, Checkup, Host},
     model::{
         desired::{Replica, Resource},
@@ -113,17 +112,14 @@ pub fn stand(
     }
 }
 
-/// What is about to be changed is neither healthy nor sick until that is done.
-pub fn progressing(status: &Mutex<BTreeMap<EnvironmentName, StatusView>>, plan: &Plan) {
-    let mut status = status.lock();
-    let Some(view) = status.get_mut(&plan.environment) else { return };
+/// What is about to be changed is neither healthy nor sick until that is done. `changing`: what steps are about.
+pub fn progressing(view: &mut StatusView, changing: &BTreeSet<(InstanceName, Resource)>) {
     view.health = Health::Progressing;
     view.sync = Sync::OutOfSync;
     view.waiting = None;
     for instance in &mut view.instances {
         for service in &mut instance.services {
-            let resource = Resource::Service(service.name.clone());
-            if plan.steps.iter().any(|step| step.instance == instance.name && step.resource == resource) {
+            if changing.contains(&(instance.name.clone(), Resource::Service(service.name.clone()))) {
                 instance.sync = Sync::OutOfSync;
                 (service.sync, service.health) = (Sync::OutOfSync, Health::Progressing);
             }
@@ -141,7 +137,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity:
         sync: Sync::Unknown,
         health: Health::Unknown,
         instances: Vec::new(),
-        controller: Some(identity.controller.clone()),
+        controller: Some(identity.name.clone()),
         last_error: None,
         error_of: ErrorOf::default(),
         notes: Vec::new(),
@@ -284,6 +280,7 @@ fn instance_sync(
             let about = plan.findings.iter().find(|finding| finding.instance.as_deref() == Some(name.as_str()));
             (Sync::OutOfSync, about.map(|finding| finding.message.clone()))
         }
+        Some(InstanceState::Held(why)) => (Sync::OutOfSync, Some(why.clone())),
         Some(InstanceState::Unknown(why)) => (Sync::Unknown, Some(why.clone())),
         None => (Sync::Unknown, None),
     }

@@ -16,9 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::{
-    model::{name::EnvironmentName, plan::Commits},
-};
+use crate::model::{name::EnvironmentName, plan::Commits, time::timestamp};
 
 /// So often the process may die of the same commits before they are blamed: once may be anything.
 const DEATHS: u32 = 2;

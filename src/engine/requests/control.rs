@@ -10,15 +10,16 @@ use thiserror::Error;
 use crate::{
     declare,
     engine::{
-        controller::Controller,
+        controller::Handle,
         history::{
             log,
-            store::{HistoryStore, StoreError},
+            store::{Store, StoreError},
         },
         prepare::off::off,
     },
     git::Fetched,
     host::Host,
+    model::time::timestamp,
     model::{
         belief::Held,
         environment_state::{Control, StateEvent},
@@ -103,8 +104,8 @@ impl Ask {
 }
 
 /// Writes what is asked into the history, and says what will come of it.
-pub async fn record<L: HistoryStore>(
-    store: &L,
+pub async fn record<S: Store>(
+    store: &S,
     folder: &str,
     request: &Request,
 ) -> Result<(EnvironmentName, String), DeskError> {
@@ -147,7 +148,7 @@ pub async fn record<L: HistoryStore>(
 }
 
 /// The repository as it was fetched last. What is asked right after a start, before the first fetch, fetches it.
-async fn known<L: HistoryStore>(store: &L) -> Result<Fetched, StoreError> {
+async fn known<S: Store>(store: &S) -> Result<Fetched, StoreError> {
     match store.last_fetched().await? {
         Some(fetched) => Ok(fetched),
         None => store.fetch().await,
@@ -155,8 +156,8 @@ async fn known<L: HistoryStore>(store: &L) -> Result<Fetched, StoreError> {
 }
 
 /// The environment that is meant: the named one, or the only one.
-pub async fn environment<L: HistoryStore>(
-    store: &L,
+pub async fn environment<S: Store>(
+    store: &S,
     folder: &str,
     named: Option<&EnvironmentName>,
 ) -> Result<EnvironmentName, DeskError> {
@@ -165,8 +166,8 @@ pub async fn environment<L: HistoryStore>(
 }
 
 /// As [`environment`], with the newest commits of the default branch and of the environment's own.
-pub async fn newest_commits<L: HistoryStore>(
-    store: &L,
+pub async fn newest_commits<S: Store>(
+    store: &S,
     folder: &str,
     named: Option<&EnvironmentName>,
 ) -> Result<(EnvironmentName, Commits), DeskError> {
@@ -183,8 +184,8 @@ struct Counter {
 }
 
 impl Counter {
-    async fn find<L: HistoryStore>(
-        store: &L,
+    async fn find<S: Store>(
+        store: &S,
         fetched: &Fetched,
         folder: &str,
         wanted: Option<&EnvironmentName>,
@@ -215,7 +216,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-impl<H: Host, L: HistoryStore> Controller<H, L> {
+impl<H: Host, S: Store> Handle<H, S> {
     /// Does what a person asks, and says what comes of it.
     pub async fn asked(&self, request: &Request) -> Result<String, DeskError> {
         if let Ask::Cancel { reason } = &request.ask {
@@ -224,20 +225,20 @@ impl<H: Host, L: HistoryStore> Controller<H, L> {
                 None => self.only_environment()?,
             };
             // Told first: what is recorded of it is how it ends, and that names who asked.
-            if !self.cancel(&environment, &request.by, reason) {
+            if !self.cancel(&environment, &request.by, reason).await {
                 return Err(DeskError::NothingRuns(environment));
             }
             tracing::info!(%environment, "cancelled by {}: {reason}", request.by);
             return Ok(format!("{environment}: what runs is stopped at the next safe step, and undone"));
         }
-        let (environment, said) = record(&self.store, &self.folder, request).await?;
+        let (environment, said) = record(&self.workspace.store, &self.workspace.preparation.folder, request).await?;
         tracing::info!(%environment, "{said} (asked by {})", request.by);
-        self.hurry(&environment, matches!(request.ask, Ask::Retry { take_over: true, .. })).await;
+        self.retry(&environment, matches!(request.ask, Ask::Retry { take_over: true, .. }));
         Ok(format!("{environment}: {said}"))
     }
 
     fn only_environment(&self) -> Result<EnvironmentName, DeskError> {
-        let known: Vec<EnvironmentName> = self.status.lock().keys().cloned().collect();
+        let known: Vec<EnvironmentName> = self.statuses().keys().cloned().collect();
         match &known[..] {
             [only] => Ok(only.clone()),
             all => Err(DeskError::Which(list(all.iter().map(EnvironmentName::as_str)))),

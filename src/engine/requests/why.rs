@@ -177,6 +177,7 @@ fn live(name: &InstanceName, resource: &Resource, unit: Option<&str>, plan: &Pla
         (Some(step), _) if drift.is_some() => format!("differs: {}; {}", step.reason, drift.unwrap_or_default()),
         (Some(step), _) => format!("differs: {}", step.reason),
         (None, Some(InstanceState::Unknown(why))) => format!("not known: {why}"),
+        (None, Some(InstanceState::Held(why))) if drift.is_some() => format!("differs, and stays so: {why}"),
         (None, _) => drift.map_or("as declared".to_owned(), |why| format!("differs: {why}")),
     };
     process.unwrap_or_default() + &sync

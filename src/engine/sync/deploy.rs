@@ -20,8 +20,9 @@ use crate::{
             executor::{Ended, Executor},
         },
         history::{
+            controller_id::ControllerId,
             log::{self, Newest},
-            store::{HistoryStore, StoreError},
+            store::{Store, StoreError},
         },
         observe::probe::Hosts,
         prepare::Prepared,
@@ -37,11 +38,11 @@ use crate::{
 };
 
 /// Everything one deployment needs.
-pub struct Order<'a, H, L> {
+pub struct Order<'a, H, S> {
     pub prepared: &'a Prepared,
     pub plan: &'a Plan,
     pub hosts: &'a Hosts<H>,
-    pub store: &'a L,
+    pub store: &'a S,
     /// What the history said when this was decided: it is begun on that, and on nothing newer.
     pub on: &'a Newest,
     /// Which process asks, and where it sits.
@@ -87,7 +88,7 @@ pub enum PassError {
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host, L: HistoryStore>(order: &Order<'_, H, L>) -> Result<Conclusion, PassError> {
+pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, PassError> {
     let newest = log::newest(order.store, &order.plan.environment).await.map_err(PassError::History)?;
     if let Some(open) = newest.open() {
         let (environment, controller) = (open.environment.clone(), open.controller.clone());
@@ -137,7 +138,7 @@ pub async fn carry_out<H: Host, L: HistoryStore>(order: &Order<'_, H, L>) -> Res
     Ok(conclusion)
 }
 
-fn scope<'a, H, L>(order: &Order<'a, H, L>) -> FailureScope<'a> {
+fn scope<'a, H, S>(order: &Order<'a, H, S>) -> FailureScope<'a> {
     FailureScope {
         rule: order.prepared.fleet.environment.on_instance_failure,
         touched: order.plan.steps.iter().map(|step| &step.instance).collect(),
@@ -147,23 +148,19 @@ fn scope<'a, H, L>(order: &Order<'a, H, L>) -> FailureScope<'a> {
 
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
 /// that how it ends is written by one of them only, before anything of it is touched.
-pub async fn claim<L: HistoryStore>(
-    store: &L,
-    newest: &Newest,
-    identity: &ControllerId,
-) -> Result<Option<Intent>, PassError> {
+pub async fn claim<S: Store>(store: &S, newest: &Newest, identity: &ControllerId) -> Result<Option<Intent>, PassError> {
     let Some(open) = newest.open().cloned().and_then(Intent::of) else { return Ok(None) };
     if open.controller_id == identity.id {
         return Ok(Some(open));
     }
     let taken_over = TakenOver { from: open.controller.clone(), at: timestamp(Utc::now()) };
-    let (controller, identity) = (identity.controller.clone(), identity.id.clone());
+    let (controller, identity) = (identity.name.clone(), identity.id.clone());
     let ours = open.claimed_by(controller, identity, taken_over);
     intend(store, newest, &ours).await?;
     Ok(Some(ours))
 }
 
-async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent) -> Result<(), PassError> {
+async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<(), PassError> {
     log::intend(store, on, deployment).await.map_err(|source| {
         if source.is_diverged() {
             PassError::AnotherController { environment: deployment.environment.clone(), source }
@@ -174,7 +171,7 @@ async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent) ->
 }
 
 /// Writes how it ended.
-pub async fn record<L: HistoryStore>(store: &L, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), PassError> {
+pub async fn record<S: Store>(store: &S, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), PassError> {
     let recorded = log::conclude(store, conclusion, Some(prepared))
         .await
         .map_err(|source| PassError::Outcome { conclusion: Box::new(conclusion.clone()), source })?;
@@ -201,7 +198,7 @@ fn seen(plan: &Plan) -> u64 {
     plan.instances.values().map(|instance| instance.generation).max().unwrap_or(0)
 }
 
-fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
+fn begin<H, S>(order: &Order<'_, H, S>, newest: &Newest) -> Intent {
     let repair = is_repair(newest, order.prepared, order.plan);
     let kind = if repair { Kind::DriftRepair } else { Kind::Change };
     // A history branch that was lost does not make instances take an older generation.
@@ -216,7 +213,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
         plan_digest: order.plan.digest(),
         desired: Some(order.prepared.digest),
         triggered_by: order.triggered_by.clone(),
-        controller: order.identity.controller.clone(),
+        controller: order.identity.name.clone(),
         controller_id: order.identity.id.clone(),
         started: timestamp(Utc::now()),
         taken_over: None,
@@ -237,8 +234,8 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
 }
 
 /// Records that these commits were refused before anything was touched: once, until something else happens.
-pub async fn record_refusal<L: HistoryStore>(
-    store: &L,
+pub async fn record_refusal<S: Store>(
+    store: &S,
     plan: &Plan,
     identity: &ControllerId,
     refused: &Refused,
@@ -268,7 +265,7 @@ pub async fn record_refusal<L: HistoryStore>(
         plan_digest: plan.digest(),
         desired: None,
         triggered_by: refused.triggered_by.clone(),
-        controller: identity.controller.clone(),
+        controller: identity.name.clone(),
         controller_id: identity.id.clone(),
         started: timestamp(Utc::now()),
         taken_over: None,
@@ -291,12 +288,12 @@ pub async fn record_refusal<L: HistoryStore>(
 
 /// Instances that this deployment leaves as they are: not reached, held, or left out by `-i`. What is
 /// recorded is then no deployment of everything.
-fn unreached<H, L>(order: &Order<'_, H, L>) -> BTreeMap<InstanceName, String> {
-    let unknown = order.plan.unknown_instances().map(|(name, why)| (name.clone(), why.to_owned()));
+fn unreached<H, S>(order: &Order<'_, H, S>) -> BTreeMap<InstanceName, String> {
+    let unknown = order.plan.left_instances().map(|(name, why)| (name.clone(), why.to_owned()));
     unknown.chain(left_out(order).map(|name| (name.clone(), "left out by --instance".to_owned()))).collect()
 }
 
-fn left_out<'a, H, L>(order: &Order<'a, H, L>) -> impl Iterator<Item = &'a InstanceName> {
+fn left_out<'a, H, S>(order: &Order<'a, H, S>) -> impl Iterator<Item = &'a InstanceName> {
     let plan = order.plan;
     order.prepared.fleet.instances.keys().filter(|name| !plan.instances.contains_key(*name))
 }

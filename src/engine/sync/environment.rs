@@ -51,6 +51,13 @@ pub enum Look<'a> {
     Prompt { unreachable: &'a Unreachable, turn: u64 },
 }
 
+impl Look<'_> {
+    /// Whether the instance is known not to answer, and is not asked.
+    pub fn leaves_out(&self, instance: &InstanceName) -> bool {
+        matches!(self, Look::Prompt { unreachable, .. } if unreachable.contains_key(instance))
+    }
+}
+
 /// What a look is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -166,23 +173,9 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
             heal(&prepared, &hosts, observed, on.ended(), self.watch).await;
         }
         let is_settled = deploy::is_settled(&on.state, &prepared);
-        let leave = self.leave(&prepared, &on, is_settled, purpose);
+        let leave = leave(&prepared, &on, self.backed_off);
         let plan = self.planned(&prepared, &hosts, observed, on.newest_generation(), &leave).await;
         Ok(Planned { prepared, hosts, observed: std::mem::take(observed), plan, on, is_settled })
-    }
-
-    /// What stays as it is although it differs.
-    fn leave(&self, prepared: &Prepared, on: &Newest, is_settled: bool, purpose: Purpose) -> Leave {
-        if purpose == Purpose::Observe {
-            return Leave::default();
-        }
-        let backed_off = self.backed_off.iter().map(|(what, count)| (what.clone(), report::status::does_not_hold(*count)));
-        let held = on.state.held_instances().map(|(name, hold)| (name.clone(), report::control::held(hold)));
-        Leave {
-            drift: is_settled.then(|| prepared.fleet.environment.drift.clone()),
-            backed_off: backed_off.collect(),
-            held: held.collect(),
-        }
     }
 
     /// Looks at the hosts.
@@ -198,8 +191,16 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         self.durations.timed(Part::Probe, looking).await
     }
 
+    /// As [`Self::observed`], without asking those who did not answer a moment ago.
+    pub async fn observed_but(&self, prepared: &Prepared, hosts: &Hosts<H>, unreached: &Unreachable) -> Observed {
+        let Look::Prompt { unreachable, turn } = self.look else { return self.observed(prepared, hosts).await };
+        let all = unreachable.iter().chain(unreached).map(|(name, why)| (name.clone(), why.clone())).collect();
+        let looking = Box::pin(probe::observe_promptly(prepared, hosts, &all, turn));
+        self.durations.timed(Part::Probe, looking).await
+    }
+
     /// Plans from what was seen, once all is known that the plan takes.
-    async fn planned(
+    pub async fn planned(
         &self,
         prepared: &Prepared,
         hosts: &Hosts<H>,
@@ -207,7 +208,8 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         newest_generation: Option<u64>,
         leave: &Leave,
     ) -> Plan {
-        let plan = self.durations.done(Part::Plan, || probe::plan_from(prepared, observed, newest_generation, leave));
+        let plan =
+            self.durations.done(Part::Plan, || probe::plan_leaving(prepared, observed, newest_generation, leave));
         let lacking = probe::lacking(&plan, observed);
         let Look::Prompt { turn, .. } = self.look else { return plan };
         if lacking.is_empty() {
@@ -215,7 +217,7 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         }
         let looking = Box::pin(probe::again_promptly(prepared, hosts, &lacking, turn));
         observed.extend(self.durations.timed(Part::Probe, looking).await);
-        self.durations.done(Part::Plan, || probe::plan_from(prepared, observed, newest_generation, leave))
+        self.durations.done(Part::Plan, || probe::plan_leaving(prepared, observed, newest_generation, leave))
     }
 
     /// Carries the plan out and records it. The caller has made sure that this comes next.
@@ -274,5 +276,18 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         if let Err(error) = deploy::record_refusal(store, plan, identity, refused).await {
             warn!("the refusal is not recorded: {}", report::chain(&error));
         }
+    }
+}
+
+/// What stays as it is although it differs: by the drift policy where no commit asked for it, because it is held, or
+/// because it was repaired too often.
+pub fn leave(prepared: &Prepared, on: &Newest, backed_off: &BackedOff) -> Leave {
+    let is_settled = deploy::is_settled(&on.state, prepared);
+    let backed_off = backed_off.iter().map(|(what, count)| (what.clone(), report::status::does_not_hold(*count)));
+    let held = on.state.held_instances().map(|(name, hold)| (name.clone(), report::control::held(hold)));
+    Leave {
+        drift: is_settled.then(|| prepared.fleet.environment.drift.clone()),
+        backed_off: backed_off.collect(),
+        held: held.collect(),
     }
 }

@@ -2,13 +2,13 @@
 
 use thiserror::Error;
 
-use super::{
-    deploy::{PassError, Refused},
-    environment::CONTROLLER,
-};
+use super::deploy::PassError;
 use crate::{
-    engine::{prepare::config::StoreError, prepare::PrepareError},
-    model::outcome::Outcome,
+    engine::prepare::{PrepareError, config::StoreError, preparation::PreparationError},
+    model::{
+        finding::Finding,
+        outcome::{Outcome, Refused},
+    },
     report,
 };
 
@@ -17,8 +17,8 @@ use crate::{
 pub enum SyncError {
     #[error(transparent)]
     HistoryStore(#[from] StoreError),
-    #[error("the fleet does not validate: {0}")]
-    Invalid(String),
+    #[error("the fleet does not validate: {why}")]
+    Invalid { why: String, findings: Vec<Finding> },
     #[error(transparent)]
     Prepare(PrepareError),
     #[error(transparent)]
@@ -27,6 +27,8 @@ pub enum SyncError {
     Refused(String),
     #[error("generation {generation} ended {outcome}: {why}")]
     Deployment { generation: u64, outcome: Outcome, why: String },
+    #[error("what was built is gone again; nothing was touched")]
+    Unbuilt,
     #[error("the default branch holds no environment that is complete enough to go on")]
     NoCommits,
     #[error("the repository has no such branch")]
@@ -38,15 +40,29 @@ pub enum SyncError {
 impl From<PrepareError> for SyncError {
     fn from(error: PrepareError) -> Self {
         match error {
-            PrepareError::Invalid { findings } => SyncError::Invalid(report::findings::first(&findings)),
+            PrepareError::Invalid { findings } => {
+                SyncError::Invalid { why: report::findings::first(&findings), findings }
+            }
             error => SyncError::Prepare(error),
+        }
+    }
+}
+
+impl From<PreparationError> for SyncError {
+    fn from(error: PreparationError) -> Self {
+        match error {
+            PreparationError::Store(error) => SyncError::HistoryStore(error),
+            PreparationError::Condemned(why) => SyncError::Refused(why),
+            PreparationError::NoCommits => SyncError::NoCommits,
+            PreparationError::Prepare(error) => error.into(),
+            PreparationError::Panicked(error) => SyncError::Panicked(error),
         }
     }
 }
 
 impl SyncError {
     /// The next move, where there is one to name besides what the error says.
-    pub(in crate::engine) fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<String> {
         match self {
             SyncError::HistoryStore(StoreError::Git(error)) => error.hint(),
             SyncError::NoBranch => Some("push it again, or name another one in the environment's file".to_owned()),
@@ -54,16 +70,16 @@ impl SyncError {
         }
     }
 
-    /// A build that failed by its own fault.
-    pub(in crate::engine) fn failed_build(&self) -> Option<Refused> {
+    /// A build that failed by its own fault. `triggered_by` is who asked.
+    pub fn failed_build(&self, triggered_by: &str) -> Option<Refused> {
         match self {
-            SyncError::Prepare(error) => error.failed_build(CONTROLLER),
+            SyncError::Prepare(error) => error.failed_build(triggered_by),
             _ => None,
         }
     }
 
     /// Somebody else was at it: no failure of ours, nor of the commits.
-    pub(in crate::engine) fn is_overtaken(&self) -> bool {
+    pub fn is_overtaken(&self) -> bool {
         matches!(
             self,
             SyncError::Pass(

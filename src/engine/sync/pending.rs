@@ -3,22 +3,14 @@
 //! Keeps true: only the controller that would deploy it says that it waits; what has failed, and what is live
 //! already, waits for nothing.
 
-use std::collections::BTreeMap;
-
-use parking_lot::Mutex;
-
 use crate::{
     decide::{Goal, Open},
-    engine::{history::log::Newest, history::controller_id::ControllerId},
+    engine::{history::controller_id::ControllerId, history::log::Newest},
     model::{
         environment_state::{Barred, EnvironmentState},
-        name::EnvironmentName,
         plan::Commits,
     },
-    report::{
-        self,
-        status::{StatusView, Waiting},
-    },
+    report::{self, status::Waiting},
 };
 
 /// What waits behind a pass that could not deploy it. `differs`: whether hosts differ from what the pass looked at.
@@ -72,17 +64,6 @@ pub fn for_builds(newest: &Newest, commits: &Commits) -> Option<Waiting> {
     })
 }
 
-/// Notes it where `status` finds it, until the next look at the hosts.
-pub fn note(
-    status: &Mutex<BTreeMap<EnvironmentName, StatusView>>,
-    environment: &EnvironmentName,
-    waiting: Option<Waiting>,
-) {
-    let mut status = status.lock();
-    let (Some(view), Some(waiting)) = (status.get_mut(environment), waiting) else { return };
-    view.waiting = Some(waiting);
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -99,7 +80,7 @@ mod tests {
     const OURS: &str = "ours";
 
     fn identity() -> ControllerId {
-        ControllerId { controller: "control (pid 7)".to_owned(), id: OURS.to_owned() }
+        ControllerId { name: "control (pid 7)".to_owned(), id: OURS.to_owned() }
     }
 
     fn commits(commit: &str) -> Commits {
@@ -226,20 +207,5 @@ mod tests {
         let quarantined = Quarantined { commits: commits("c"), generation: 1, why: "h1: not healthy".to_owned() };
         let state = EnvironmentState { quarantine: vec![quarantined], ..state };
         assert_eq!(after(Some(&back), &commits("c"), &state), None);
-    }
-
-    #[test]
-    fn it_is_noted_once_where_status_finds_it_and_only_of_what_is_known() {
-        let [test, other] = ["test", "other"].map(|name| name.parse::<EnvironmentName>().expect("a name"));
-        let view = status::nothing_known(&test, &commits("a"), &identity());
-        let status = Mutex::new(BTreeMap::from([(test.clone(), view.clone())]));
-        note(&status, &test, None);
-        note(&status, &other, waits("b", 2, "held"));
-        assert_eq!(*status.lock(), BTreeMap::from([(test.clone(), view)]));
-        for _ in 0..2 {
-            note(&status, &test, waits("b", 2, "held"));
-        }
-        let noted = status.lock()[&test].clone();
-        assert_eq!(noted.waiting, waits("b", 2, "held"));
     }
 }

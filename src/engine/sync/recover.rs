@@ -20,7 +20,7 @@ use crate::{
             cancellation::Halting,
             executor::{Ended, Executor, is_scripted},
         },
-        history::store::HistoryStore,
+        history::store::Store,
         observe::{
             health::{Started, await_healthy},
             probe::{self, Hosts},
@@ -35,6 +35,7 @@ use crate::{
         outcome::{Cause, Conclusion, Failure, Intent},
         plan::Plan,
     },
+    plan::Leave,
     report,
 };
 
@@ -42,13 +43,13 @@ use crate::{
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// An intent without outcome, and what is needed to end it.
-pub struct Case<'a, H, L> {
+pub struct Case<'a, H, S> {
     /// Of this controller, if need be by [`deploy::claim`].
     pub intent: &'a Intent,
     /// Of the intent's commits.
     pub prepared: &'a Prepared,
     pub hosts: &'a Hosts<H>,
-    pub store: &'a L,
+    pub store: &'a S,
     /// Whether it is still what the environment is to be brought to.
     pub still_wanted: bool,
     pub halt: &'a Halting,
@@ -58,7 +59,7 @@ pub struct Case<'a, H, L> {
 /// What each touched instance says, or why it says nothing.
 type Trails = BTreeMap<InstanceName, Result<HostProgress, HostError>>;
 
-impl<H: Host, L: HistoryStore> Case<'_, H, L> {
+impl<H: Host, S: Store> Case<'_, H, S> {
     /// Ends it, records how, and answers the record.
     pub async fn close(&self) -> Result<Conclusion, PassError> {
         let began = Instant::now();
@@ -191,7 +192,8 @@ impl<H: Host, L: HistoryStore> Case<'_, H, L> {
 
     /// What is left is planned from what is live, and carried out as the same deployment.
     async fn complete(&self, newest_phase: u32, trails: &Trails) -> Ended {
-        let plan = probe::look(self.prepared, self.hosts, Some(self.intent.generation), self.watch).await;
+        let plan =
+            probe::look(self.prepared, self.hosts, Some(self.intent.generation), &Leave::default(), self.watch).await;
         let running = self.deployment(&plan, newest_phase);
         if let Some(failure) = self.unplannable(&plan) {
             return running.failed(failure, 0).await;

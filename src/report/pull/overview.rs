@@ -77,6 +77,7 @@ fn what(name: &InstanceName, instance: &InstancePlan, changes: &Changes<'_>) -> 
     said.push(match &instance.state {
         InstanceState::Unknown(_) => "no answer".to_owned(),
         InstanceState::Refused => "refused".to_owned(),
+        InstanceState::Held(_) => "held".to_owned(),
         InstanceState::AsDeclared | InstanceState::Changes => String::new(),
     });
     if changes.before.iter().any(|change| change.instance == name) {

@@ -1,0 +1,428 @@
+//! What the loop wants of an environment, carried out: end what is open, observe, plan, carry out, and tell what was found.
+//!
+//! Keeps true: what a sync finds out it answers as a value, for `decide` and for `status`; nothing is changed under a goal
+//! that only looks; an outcome that cannot be recorded is kept until it can.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::Utc;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::{
+    deploy::{self, PassError},
+    durations::Part,
+    environment::{EnvironmentSync, Planned, Purpose, Target},
+    error::SyncError,
+    pending,
+};
+use crate::{
+    decide::{End, Goal, SyncResult, sync::Next},
+    engine::{
+        history::{
+            controller_id::CONTROLLER,
+            log::{self, Newest},
+            store::Store,
+        },
+        observe::{
+            probe::{self, Hosts},
+            scrub, status,
+        },
+        prepare::Prepared,
+    },
+    host::Host,
+    model::{
+        belief::Refusal,
+        desired::Resource,
+        environment_state::{Control, EnvironmentState, StateEvent},
+        name::{EnvironmentName, InstanceName},
+        outcome::{Cause, Conclusion, Kind, Outcome, Refused},
+        plan::{Commits, Plan},
+        time::timestamp,
+    },
+    plan::Observed,
+    report::{
+        self,
+        status::{StatusView, Waiting},
+    },
+};
+
+/// What the loop keeps of an environment between its syncs. Each sync is lent it.
+#[derive(Default)]
+pub struct SyncMemory {
+    /// How many syncs there were.
+    pub turn: u64,
+    /// Outcomes that could not be recorded yet, with what they made live.
+    unrecorded: Vec<(Conclusion, Arc<Prepared>)>,
+    /// When releases are read again next.
+    scrubs: scrub::Due,
+}
+
+/// What of the status changes while a sync runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StatusChange {
+    /// The hosts were looked at.
+    Looked(Box<StatusView>),
+    /// These resources are being changed.
+    Progressing(BTreeSet<(InstanceName, Resource)>),
+    /// Something is merged that waits.
+    Waiting(Waiting),
+}
+
+/// What a sync came to.
+pub struct Pursued {
+    pub result: SyncResult,
+    /// Why not everything is as it should be, for people.
+    pub error: Option<String>,
+    /// What of the history is not believed; none where it could not be read.
+    pub refusals: Option<Vec<Refusal>>,
+    pub memory: SyncMemory,
+}
+
+/// What a sync saw of instances, and did.
+#[derive(Default)]
+struct Found {
+    unreached: BTreeMap<InstanceName, String>,
+    differs: bool,
+    repaired: BTreeSet<(InstanceName, Resource)>,
+    /// Why outcomes are not recorded yet.
+    unrecorded: Option<String>,
+    /// What the history says, where nothing was written after it was read.
+    newest: Option<Newest>,
+}
+
+/// A goal of the loop, and where its sync tells of itself.
+pub struct Pursuit<'a, H, S> {
+    pub sync: EnvironmentSync<'a, H, S>,
+    pub goal: &'a Goal,
+    pub tell: &'a (dyn Fn(StatusChange) + Send + Sync),
+}
+
+impl<H: Host, S: Store> Pursuit<'_, H, S> {
+    /// Carries the goal out.
+    pub async fn run(&self, mut memory: SyncMemory) -> Pursued {
+        let mut found = Found::default();
+        let result = Box::pin(self.pursue(&mut found, &mut memory)).await;
+        self.sync.durations.tell();
+        let end = match &result {
+            Ok(()) => End::Done,
+            Err(failure) if failure.is_overtaken() => {
+                info!("{}", report::chain(failure));
+                End::Overtaken
+            }
+            Err(failure) => {
+                error!("{}", report::chain(failure));
+                End::Failed
+            }
+        };
+        let failed = result.err().filter(|failure| !failure.is_overtaken()).map(|failure| report::chain(&failure));
+        let newest = match found.newest.take() {
+            Some(newest) => Ok(newest),
+            None => self.sync.workspace.newest(self.sync.environment).await,
+        };
+        let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
+        let history = newest.as_ref().map(|newest| newest.snapshot(&self.sync.workspace.identity));
+        let Found { unreached, differs, repaired, unrecorded, .. } = found;
+        Pursued {
+            result: SyncResult { end, history, unreached, differs, repaired },
+            error: failed.or(unrecorded),
+            refusals: newest.map(|newest| newest.refusals),
+            memory,
+        }
+    }
+
+    async fn pursue(&self, found: &mut Found, memory: &mut SyncMemory) -> Result<(), SyncError> {
+        let recorded = self.record_what_is_due(memory).await;
+        let told = |error: &SyncError| format!("what was done is not recorded yet: {}", report::chain(error));
+        found.unrecorded = recorded.as_ref().err().map(told);
+        let newest = self.sync.workspace.newest(self.sync.environment).await?;
+        match self.goal {
+            Goal::Recover { target, take_over, .. } => {
+                recorded?;
+                self.recover(&newest, target, *take_over, memory).await
+            }
+            // While outcomes cannot be recorded intents cannot either, but drift can be repaired.
+            Goal::Deploy(commits) | Goal::Repair { good: commits, .. } => {
+                let prepared = self.sync.prepared(commits, &newest).await?;
+                self.bring(prepared, found, memory, recorded).await
+            }
+            Goal::Observe { commits, .. } => {
+                let prepared = self.sync.prepared(commits, &newest).await?;
+                let planned = self.plan(prepared, Purpose::Observe, found).await?;
+                let unfinished = planned.observed.values().flatten().any(|seen| seen.unfinished.is_some());
+                found.differs = planned.plan.has_changes() || unfinished;
+                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
+                found.newest = Some(planned.on);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a deployment that was left open.
+    async fn recover(
+        &self,
+        newest: &Newest,
+        target: &Commits,
+        take_over: bool,
+        memory: &mut SyncMemory,
+    ) -> Result<(), SyncError> {
+        let identity = &self.sync.workspace.identity;
+        if newest.open().is_some_and(|open| open.controller_id != identity.id) && !take_over {
+            return Ok(());
+        }
+        let target = Target { commits: target, is_whole: true };
+        let Some(recovery) = self.sync.recover(newest, target).await? else { return Ok(()) };
+        let conclusion = kept(recovery.ended, &recovery.prepared, memory)?;
+        tell(&conclusion);
+        Ok(())
+    }
+
+    /// Observes, cleans up, plans, and carries out what there is to do.
+    async fn bring(
+        &self,
+        prepared: Arc<Prepared>,
+        found: &mut Found,
+        memory: &mut SyncMemory,
+        recorded: Result<(), SyncError>,
+    ) -> Result<(), SyncError> {
+        let mut planned = self.plan(prepared, Purpose::Change, found).await?;
+        if planned.next() == Next::Build {
+            // All of it before the first host is touched. What is declared is known only then, so it is looked at anew.
+            let built = self.built(&planned).await?;
+            planned = self.plan(built, Purpose::Change, found).await?;
+        }
+        match planned.next() {
+            Next::Refuse => {
+                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
+                Err(self.refuse(&planned).await)
+            }
+            Next::Build => Err(SyncError::Unbuilt),
+            Next::CarryOut => {
+                if !planned.is_repair() {
+                    recorded?;
+                }
+                self.carry_out(&planned, found, memory).await
+            }
+            next @ (Next::Complete | Next::Nothing) => {
+                let completed = next == Next::Complete && self.complete(&planned).await;
+                let on = if completed { self.newest().await } else { planned.on.clone() };
+                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
+                let jitter = &self.sync.workspace.jitter;
+                let Planned { prepared, hosts, observed, .. } = &planned;
+                scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed).await;
+                found.newest = Some(on);
+                Ok(())
+            }
+        }
+    }
+
+    /// Observes and plans. A goal that something stands against by now is not pursued.
+    async fn plan(
+        &self,
+        prepared: Arc<Prepared>,
+        purpose: Purpose,
+        found: &mut Found,
+    ) -> Result<Planned<H>, SyncError> {
+        let sync = &self.sync;
+        let hosts = sync.workspace.connections.hosts(&prepared.fleet);
+        let mut observed = sync.observed(&prepared, &hosts).await;
+        self.note_unreached(&observed, found);
+        let on = sync.workspace.newest(sync.environment).await?;
+        if purpose == Purpose::Change && on.open().is_none() && self.is_barred_by_now(&on.state) {
+            return Err(PassError::Outdated { environment: sync.environment.clone() }.into());
+        }
+        sync.plan_observed(prepared, hosts, &mut observed, on, purpose).await
+    }
+
+    async fn carry_out(
+        &self,
+        planned: &Planned<H>,
+        found: &mut Found,
+        memory: &mut SyncMemory,
+    ) -> Result<(), SyncError> {
+        info!("{}", report::plan::headline(&planned.plan));
+        let changing = planned.plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
+        (self.tell)(StatusChange::Progressing(changing));
+        let began = Instant::now();
+        let conclusion = kept(self.sync.carry_out(planned).await, &planned.prepared, memory)?;
+        let applied = Duration::from_millis(conclusion.duration_ms.unwrap_or(0));
+        self.sync.durations.spend(Part::Apply, applied);
+        self.sync.durations.spend(Part::Record, began.elapsed().saturating_sub(applied));
+        tell(&conclusion);
+        let outcome = conclusion.outcome();
+        if planned.is_settled && outcome == Outcome::Applied {
+            let steps = planned.plan.steps.iter();
+            found.repaired = steps.map(|step| (step.instance.clone(), step.resource.clone())).collect();
+        }
+        self.look_after(planned, &conclusion, found).await;
+        match conclusion.failure.as_ref().or(conclusion.failed.first()) {
+            None => Ok(()),
+            Some(failure) => {
+                if failure.cause == Cause::Lost {
+                    found.unreached.insert(failure.instance.clone(), failure.message.clone());
+                }
+                let why = report::deployment::failure_line(failure);
+                Err(SyncError::Deployment { generation: conclusion.generation, outcome, why })
+            }
+        }
+    }
+
+    /// Looks at the hosts after a deployment, and publishes what is live. Who did not answer a moment ago is not waited
+    /// for again.
+    async fn look_after(&self, planned: &Planned<H>, conclusion: &Conclusion, found: &mut Found) {
+        let Planned { prepared, hosts, .. } = planned;
+        let mut observed = self.sync.observed_but(prepared, hosts, &found.unreached).await;
+        let generation = Some(conclusion.generation);
+        let plan = self.sync.planned(prepared, hosts, &mut observed, generation, &Default::default()).await;
+        let newest = self.newest().await;
+        self.publish(prepared, &plan, hosts, &newest).await;
+        found.newest = Some(newest).filter(|newest| newest.commit.is_some());
+    }
+
+    /// What stands against the goal, and did not yet when it was decided.
+    fn is_barred_by_now(&self, state: &EnvironmentState) -> bool {
+        let failed = matches!(self.goal, Goal::Deploy(commits) if state.quarantined(commits).is_some());
+        failed || state.hold().is_some()
+    }
+
+    /// What was deployed in part is live everywhere by now. Unless that is said, drift would be repaired, and
+    /// a bad commit's place be taken, by what was deployed before it. Commits that changed nothing are not
+    /// recorded. Answers whether something was recorded.
+    async fn complete(&self, planned: &Planned<H>) -> bool {
+        let Planned { prepared, on, .. } = planned;
+        let good = on.state.good.as_ref().map(|good| &good.commits);
+        let Some(deployment) = on.deployment.as_ref().filter(|newest| Some(&newest.commits) != good) else {
+            return false;
+        };
+        let partial = on.state.partial.as_ref().filter(|partial| partial.commits == prepared.commits);
+        let generation = partial.map_or(deployment.generation, |partial| partial.generation);
+        let commits = prepared.commits.clone();
+        let control = Control::Complete { commits, generation, desired: prepared.digest, builds: prepared.builds() };
+        let (by, when) = (CONTROLLER.to_owned(), timestamp(Utc::now()));
+        let event = StateEvent { control, by, reason: None, when };
+        let completed = log::complete(&self.sync.workspace.store, self.sync.environment, on, &event).await;
+        completed
+            .inspect_err(|error| warn!("that the deployment is complete is not recorded yet: {}", report::chain(error)))
+            .is_ok()
+    }
+
+    async fn record_what_is_due(&self, memory: &mut SyncMemory) -> Result<(), SyncError> {
+        while let Some((conclusion, prepared)) = memory.unrecorded.first() {
+            match deploy::record(&self.sync.workspace.store, conclusion, prepared).await {
+                Ok(()) => info!(deployment = conclusion.generation, "its outcome is recorded now"),
+                // What the history says stands. To offer it again would only keep all that comes after it waiting.
+                Err(lost @ PassError::TakenOver { .. }) => self.tell_of_lost(conclusion, &lost).await?,
+                Err(error) => return Err(error.into()),
+            }
+            memory.unrecorded.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Says of an outcome that is never recorded whose it was, and who wrote in its place.
+    async fn tell_of_lost(&self, conclusion: &Conclusion, lost: &PassError) -> Result<(), SyncError> {
+        let newest = self.sync.workspace.newest(self.sync.environment).await?.deployment;
+        let newest = newest.map_or("no deployment".to_owned(), |newest| {
+            format!("generation {} by {}", newest.generation, newest.controller)
+        });
+        let outcome = conclusion.outcome();
+        warn!(
+            deployment = conclusion.generation,
+            "it ended {outcome} under {}, which is not recorded: {}; the newest there is {newest}",
+            conclusion.controller,
+            report::chain(lost)
+        );
+        Ok(())
+    }
+
+    /// Says why, and records it once for these commits.
+    async fn refuse(&self, planned: &Planned<H>) -> SyncError {
+        let why = planned.refusal();
+        if !planned.is_settled && planned.on.state.quarantined(&planned.plan.commits).is_none() {
+            let triggered_by = CONTROLLER.to_owned();
+            let refused = Refused { why: why.clone(), cause: Cause::Refused, log: Vec::new(), triggered_by };
+            self.sync.record_refusal(&planned.plan, &refused).await;
+        }
+        SyncError::Refused(why)
+    }
+
+    /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
+    /// fail which were good says nothing of the newer ones.
+    async fn built(&self, planned: &Planned<H>) -> Result<Arc<Prepared>, SyncError> {
+        info!("building what is not built yet");
+        let (commits, newest) = (&planned.plan.commits, &planned.on);
+        if let Some(waiting) = pending::for_builds(newest, commits) {
+            (self.tell)(StatusChange::Waiting(waiting));
+        }
+        let built = self.sync.built(commits, newest).await;
+        let by_itself = built.as_ref().err().and_then(|error| error.failed_build(CONTROLLER));
+        if let (Goal::Deploy(_), Some(refused)) = (self.goal, by_itself) {
+            self.sync.record_refusal(&planned.plan, &refused).await;
+        }
+        built
+    }
+
+    fn note_unreached(&self, observed: &Observed, found: &mut Found) {
+        for (name, seen) in observed {
+            if let (Err(why), false) = (seen, self.sync.look.leaves_out(name)) {
+                warn!(instance = %name, "{why}");
+                found.unreached.insert(name.clone(), why.clone());
+            }
+        }
+    }
+
+    async fn newest(&self) -> Newest {
+        let newest = self.sync.workspace.newest(self.sync.environment).await;
+        newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default()
+    }
+
+    /// Puts what is known of the environment where `status` finds it.
+    async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) {
+        let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
+        status::stand(&mut view, self.goal, newest, self.sync.backed_off);
+        let identity = &self.sync.workspace.identity;
+        view.waiting = pending::behind(self.goal, newest, identity, plan.has_changes());
+        view.controller = Some(identity.name.clone());
+        (self.tell)(StatusChange::Looked(Box::new(view)));
+    }
+}
+
+/// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
+fn kept(
+    result: Result<Conclusion, PassError>,
+    prepared: &Arc<Prepared>,
+    memory: &mut SyncMemory,
+) -> Result<Conclusion, SyncError> {
+    match result {
+        Err(PassError::Outcome { conclusion, source }) => {
+            let (generation, outcome) = (conclusion.generation, conclusion.outcome());
+            warn!("generation {generation} ended {outcome}; it is recorded later: {}", report::chain(&source));
+            memory.unrecorded.push(((*conclusion).clone(), prepared.clone()));
+            Ok(*conclusion)
+        }
+        result => Ok(result?),
+    }
+}
+
+fn tell(conclusion: &Conclusion) {
+    let outcome = conclusion.outcome();
+    let what = if conclusion.kind == Kind::Change { "deployment ended" } else { "drift repair ended" };
+    info!(deployment = conclusion.generation, %outcome, ms = conclusion.duration_ms, "{what}");
+}
+
+/// Asks an instance that did not answer whether it does now.
+pub async fn ask<H: Host, S: Store>(
+    workspace: &super::workspace::Workspace<H, S>,
+    environment: &EnvironmentName,
+    instance: &InstanceName,
+) -> Result<(), String> {
+    let Some(prepared) = workspace.preparation.latest(environment) else { return Ok(()) };
+    let hosts = workspace.connections.hosts(&prepared.fleet);
+    let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
+    let seen = probe::one(&prepared, host.as_ref(), desired, Some(0)).await;
+    seen.map(|_| info!(%instance, "it answers again")).map_err(|error| report::chain(&error))
+}
