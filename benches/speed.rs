@@ -39,6 +39,7 @@ use evenkeel::{
     },
     host::{self, Remembered, SshHost, Target},
     model::{digest::Digest, tree::Entry},
+    plan::Leave,
     release::{self, Unfetched},
     render,
 };

@@ -32,11 +32,14 @@ const ROWS: &[(&str, u8)] = &[
     ("lab", 3),
     ("engine", 4),
     ("pulls", 5),
-    ("server", 6),
-    ("cli", 7),
+    ("server", 5),
+    ("cli", 6),
 ];
 
 const LAST_PURE_ROW: u8 = 2;
+
+/// The folders of the engine, each above the one before.
+const ENGINE: &[&str] = &["prepare", "history", "observe", "execute", "sync", "controller", "requests"];
 
 /// What a pure module never names, by the beginning of a path. Of `std::net` it may name the values below.
 const IMPURE: &[&str] = &[
@@ -102,6 +105,26 @@ const TOO_LONG: usize = 800;
 #[test]
 fn modules_import_only_from_rows_above_and_rows_1_and_2_are_pure() {
     assert_eq!(complaints(&sources(), imports), Vec::<String>::new());
+}
+
+#[test]
+fn the_engines_folders_are_a_stack() {
+    assert_eq!(complaints(&sources(), folders), Vec::<String>::new());
+    let found = |path: &str, text: &str| complaints(&[(path.to_owned(), text.to_owned())], folders).len();
+    assert_eq!(found("src/engine/observe/a.rs", "use crate::engine::{history::log, sync::deploy};"), 1);
+    assert_eq!(found("src/engine/observe/a.rs", "fn f() { crate::engine::requests::why::why(); }"), 1);
+    assert_eq!(found("src/engine/observe/mod.rs", "use super::execute::executor;"), 1);
+    assert_eq!(found("src/engine/observe/a.rs", "use super::super::controller;"), 1);
+    assert_eq!(found("src/engine/unheard_of/a.rs", ""), 1, "a new folder has to have a place");
+    assert_eq!(found("src/engine/requests/a.rs", "use crate::engine::{Watch, controller, prepare};"), 0);
+    assert_eq!(found("src/engine/observe/a.rs", "use super::execute;"), 0, "that is a file of its own folder");
+    let known: BTreeSet<String> = fs::read_dir(root().join("src/engine"))
+        .expect("it can be listed")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    assert_eq!(known, ENGINE.iter().map(|folder| (*folder).to_owned()).collect(), "src/engine on the left");
 }
 
 #[test]
@@ -265,6 +288,31 @@ fn imports(path: &str, text: &str, complaints: &mut Vec<String>) {
         }
         if row <= LAST_PURE_ROW && is_impure(&found, module) {
             complaints.push(format!("{path}:{line} names `{found}`; {module} (row {row}) is pure"));
+        }
+    }
+}
+
+/// What a folder of the engine imports from one that is not below it. So no circle of files leads across folders.
+fn folders(path: &str, text: &str, complaints: &mut Vec<String>) {
+    let Some((folder, rest)) = path.strip_prefix("src/engine/").and_then(|below| below.split_once('/')) else { return };
+    let place = |name: &str| ENGINE.iter().position(|folder| *folder == name);
+    let Some(own) = place(folder) else {
+        complaints.push(format!("{path}: {folder} has no place among the engine's folders"));
+        return;
+    };
+    let depth = rest.split('/').count() - usize::from(rest.ends_with("mod.rs"));
+    for (line, found) in paths(&without_tests(&code(text))) {
+        let words: Vec<&str> = found.split("::").collect();
+        let supers = words.iter().take_while(|word| **word == "super").count();
+        let other = match words[..] {
+            ["crate", "engine", other, ..] => Some(other),
+            _ if supers == depth + 1 => words.get(supers).copied(),
+            _ => None,
+        };
+        if let Some(other) = other.and_then(place)
+            && other > own
+        {
+            complaints.push(format!("{path}:{line} imports `{found}`; {folder} sees only the folders below it"));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use evenkeel::{
-    engine::history::store::{GitStore, HistoryStore as _},
+    engine::history::store::{ConfigSource as _, GitStore, HistoryStore as _},
     git::{Credentials, GitError, Limits, RemoteUrl, Repository, commit_to_bare},
 };
 

@@ -10,10 +10,12 @@ use evenkeel::{
     decide::Policy,
     declare::Overrides,
     engine::{
-        controller::{Controller, LoopError},
+        controller::{Controller, Handle, LoopError},
         history::controller_id::ControllerId,
         observe::connections::Connections,
+        prepare::preparation::Preparation,
         requests::control::{Ask, Request},
+        sync::workspace::Workspace,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -32,7 +34,7 @@ use crate::{
 /// How often the repository is asked.
 const POLL: Duration = Duration::from_secs(45);
 
-type Simulated = Controller<SimHost, SimStore>;
+type Simulated = Handle<SimHost, SimStore>;
 
 /// What controllers are made of.
 pub struct Controllers {
@@ -48,7 +50,7 @@ pub struct Controllers {
 }
 
 pub struct RunningController {
-    controller: Arc<Simulated>,
+    controller: Simulated,
     stop: CancellationToken,
     triggers: mpsc::Sender<()>,
     task: JoinHandle<Result<(), LoopError>>,
@@ -96,15 +98,19 @@ impl Controllers {
                 format!("  {teller} {}", line.trim())
             });
         });
-        let identity = ControllerId { controller: identity.clone(), id: identity };
-        let mut controller =
-            Controller::new(store, connections, Overrides::default(), FOLDER.to_owned(), policy, identity, watch);
         let dice = Mutex::new(Dice::new(self.seed ^ number as u64));
-        controller.jitter = Box::new(move || lock(&dice).part());
-        let controller = Arc::new(controller);
+        let workspace = Workspace {
+            store,
+            connections,
+            preparation: Preparation::new(FOLDER.to_owned(), Overrides::default()),
+            identity: ControllerId { name: identity.clone(), id: identity },
+            watch,
+            jitter: Box::new(move || lock(&dice).part()),
+        };
+        let (looping, controller) = Controller::new(workspace, policy, None);
         let stop = CancellationToken::new();
         let (triggers, triggered) = mpsc::channel(1);
-        let task = tokio::spawn(controller.clone().run(stop.clone(), triggered));
+        let task = tokio::spawn(looping.run(stop.clone(), triggered));
         self.tale.count("starts of controllers");
         self.running.insert(number, RunningController { controller, stop, triggers, task });
     }

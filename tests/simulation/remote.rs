@@ -9,7 +9,7 @@ use std::{
 use evenkeel::{
     declare::Overrides,
     engine::{
-        history::store::{Files, HistoryStore, StoreError},
+        history::store::{ConfigSource, Files, HistoryStore, StoreError},
         prepare::{Prepared, prepare},
     },
     git::{Fetched, GitError, Tip, TransportError},
@@ -183,7 +183,7 @@ impl SimStore {
     }
 }
 
-impl HistoryStore for SimStore {
+impl ConfigSource for SimStore {
     async fn fetch(&self) -> Result<Fetched, StoreError> {
         self.travel().await?;
         {
@@ -213,6 +213,16 @@ impl HistoryStore for SimStore {
         Ok(commit.tree.clone())
     }
 
+    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
+        Ok(lock(&self.remote).is_ancestor(commit, of))
+    }
+
+    async fn subject(&self, commit: &str) -> Option<String> {
+        Some(format!("Change {commit:.8}"))
+    }
+}
+
+impl HistoryStore for SimStore {
     async fn histories(&self) -> Result<Vec<EnvironmentName>, StoreError> {
         Ok(Vec::new())
     }
@@ -299,13 +309,5 @@ impl HistoryStore for SimStore {
     async fn believe(&self, _: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
         lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().believed = Some(commit.to_owned());
         Ok(())
-    }
-
-    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
-        Ok(lock(&self.remote).is_ancestor(commit, of))
-    }
-
-    async fn subject(&self, commit: &str) -> Option<String> {
-        Some(format!("Change {commit:.8}"))
     }
 }

@@ -333,6 +333,7 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
+    use crate::engine::history::store::ConfigSource as _;
     use crate::git::{Credentials, Repository, commit_to_bare, create_bare_from_folder};
 
     #[test]

@@ -69,12 +69,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        engine::observe::status,
-        model::{
-            environment_state::{Good, Hold, Pin, Quarantined},
-            outcome::Deployment,
-        },
+    use crate::model::{
+        environment_state::{Good, Hold, Pin, Quarantined},
+        outcome::Deployment,
     };
 
     const OURS: &str = "ours";
