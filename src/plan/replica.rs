@@ -93,7 +93,7 @@ impl Differ<'_> {
             {
                 match before {
                     Before::Absent => false,
-                    Before::File { digest, .. } => *digest != Digest::of(content),
+                    Before::File { digest, .. } => *digest != content.digest(),
                     Before::Link { .. } => true,
                 }
             }
@@ -103,7 +103,7 @@ impl Differ<'_> {
 
     /// Over everything a process is started with. The unit names the release, so that is in it.
     fn inputs_of(&self, replica: &Replica) -> Digest {
-        let content = |path| self.desired.files.get(path).map_or(&[][..], |file| &file.content);
+        let content = |path| self.desired.files.get(path).map(|file| file.content.in_digest()).unwrap_or_default();
         Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)])
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Batch, Verb};
 use crate::model::{
     confinement::{self, Confinement},
+    content::Content,
     digest::Digest,
     fleet::Health,
     name::{ServiceName, SiteName},
@@ -51,7 +52,7 @@ pub enum Action {
     WriteFile {
         path: String,
         before: Before,
-        content: Vec<u8>,
+        content: Content,
         mode: u32,
     },
     WriteLink {
@@ -129,7 +130,7 @@ pub enum Before {
         digest: Digest,
         mode: u32,
         owner: String,
-        content: Option<Vec<u8>>,
+        content: Option<Content>,
     },
     Link {
         target: String,
@@ -149,7 +150,8 @@ impl Action {
     /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
     pub fn only_confines(&self) -> Option<usize> {
         let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
-        let unit = path.starts_with("/etc/systemd/system/").then(|| confinement::without(content))?;
+        let content = content.public().filter(|_| path.starts_with("/etc/systemd/system/"))?;
+        let unit = confinement::without(content);
         let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
         let added = lines(content) - lines(&unit);
         (added > 0 && *digest == Digest::of(unit)).then_some(added)
