@@ -114,7 +114,7 @@ fn add_service(
         directory,
     };
     let unit = unit::render(fleet, service, &replica)?;
-    let environment = env_file::render(fleet, instance, service, &replica, programs.as_deref())?;
+    let environment = env_file::render(instance, service, &replica, programs.as_deref())?;
     let file = |content: String, mode| DesiredFile { resource: resource.clone(), content: content.into_bytes(), mode };
     desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
     desired.files.insert(replica.env_path.clone(), file(environment, 0o600));
