@@ -65,9 +65,8 @@ pub fn environment(
 ) -> Option<Arc<Fleet>> {
     let (name, file) = declaration.environments.get_key_value(environment)?;
     let instances = placements.instances(name.as_str()).filter_map(|name| declaration.instances.get_key_value(name));
-    let instances: BTreeMap<InstanceName, Instance> = instances
-        .map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides.instances.get(name))))
-        .collect();
+    let instances: BTreeMap<InstanceName, Instance> =
+        instances.map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides))).collect();
     let targets = targets(declaration, placements, name, &instances);
     let outcome = Outcome { findings, edges: BTreeMap::new() };
     let mut resolver = Resolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
@@ -116,8 +115,9 @@ pub(super) fn instance(
     declaration: &Declaration,
     name: &InstanceName,
     file: &InstanceFile,
-    overridden: Option<&InstanceOverride>,
+    overrides: &Overrides,
 ) -> Instance {
+    let overridden = overrides.instances.get(name);
     let fleet = &declaration.fleet.ssh;
     let own = &file.ssh;
     let user = || own.user.as_ref().or(fleet.user.as_ref()).map_or_else(|| "root".to_owned(), ToString::to_string);
@@ -137,6 +137,7 @@ pub(super) fn instance(
             host_key: by(|o| o.host_key.clone()).or_else(host_key),
             key: overridden.and_then(|o| o.ssh.key.clone()),
             jump,
+            namespace: by(|o| o.network_namespace.clone()).or_else(|| overrides.network_namespace.clone()),
         },
         ports: *file.ports,
         labels: file.labels.clone(),

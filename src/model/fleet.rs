@@ -90,6 +90,9 @@ pub struct Ssh {
     pub key: Option<PathBuf>,
     /// The host through which alone the instance is reached; None: it is reached directly.
     pub jump: Option<Jump>,
+    /// The network namespace of the controller's machine in which the instance, or its jump host, is dialled (override
+    /// files set it); None: the controller's own network.
+    pub namespace: Option<String>,
 }
 
 /// A jump host, and how to log in there. It is trusted with nothing but bytes: the session to the instance goes
@@ -120,9 +123,10 @@ impl Instance {
         SocketAddr::new(self.address, self.ssh.port)
     }
 
-    /// What tells its sshd from all others: an address behind a jump host is another one's elsewhere.
-    pub fn way(&self) -> (Option<SocketAddr>, SocketAddr) {
-        (self.ssh.jump.as_ref().map(Jump::end), self.end())
+    /// What tells its sshd from all others: an address behind a jump host, or in a network namespace, is another one's
+    /// elsewhere.
+    pub fn way(&self) -> (Option<&str>, Option<SocketAddr>, SocketAddr) {
+        (self.ssh.namespace.as_deref(), self.ssh.jump.as_ref().map(Jump::end), self.end())
     }
 
     /// The command that prints its host key.

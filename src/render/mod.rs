@@ -115,7 +115,7 @@ fn add_service(
         directory,
     };
     let unit = unit::render(fleet, service, &replica)?;
-    let environment = env_file::render(fleet, instance, service, &replica, programs.as_deref())?;
+    let environment = env_file::render(instance, service, &replica, programs.as_deref())?;
     let file = |content: String, mode| {
         let content = Content::Public(content.into_bytes());
         DesiredFile { resource: resource.clone(), content, mode }
