@@ -57,17 +57,8 @@ impl Differ<'_> {
             return;
         };
         self.change(tier.clone(), &resource, action, reason);
-        let action = Action::AwaitHealth {
-            service: replica.service.clone(),
-            port: replica.port,
-            unit: replica.unit.clone(),
-            user: replica.user.clone(),
-            directory: replica.directory.clone(),
-            env_files: replica.env_files(),
-            confined_by: replica.confined_by.clone(),
-            health: replica.health.clone(),
-        };
-        self.change(tier.clone(), &resource, action, "what comes after waits until it is healthy");
+        let wait = Action::await_health(replica);
+        self.change(tier, &resource, wait, "what comes after waits until it is healthy");
     }
 
     /// Why what runs may have been started from something else than what is declared.

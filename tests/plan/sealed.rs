@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use evenkeel::{
     engine::history::layout::outcome_files,
+    host::differing,
     model::{
         content::{Content, Sealed},
         digest::Digest,
@@ -15,7 +16,7 @@ use evenkeel::{
 };
 
 use crate::{
-    declared::{example, instance},
+    declared::{desired, example, instance},
     text::{shown, verbs},
     world::World,
 };
@@ -54,13 +55,13 @@ fn nothing_that_a_plan_of_sealed_content_is_made_into_tells_it() {
     assert!(verbs(&plan).contains(&format!("update {ENV}")));
     assert!(verbs(&plan).contains(&"restart sophia-gong_mcp@8100.service".to_owned()), "{:?}", verbs(&plan));
     assert!(written(&plan).is_sealed());
-    let desired = &world.prepared.desired;
+    let rendered = &world.prepared.desired;
     let told = [
         shown(&plan),
         evenkeel::report::plan::json(&plan),
         serde_json::to_string(&plan).expect("JSON"),
-        serde_json::to_string(desired).expect("JSON"),
-        format!("{plan:?} {desired:?}"),
+        serde_json::to_string(rendered).expect("JSON"),
+        format!("{plan:?} {rendered:?}"),
     ];
     for text in told {
         assert!(text.contains(ENV) && !tells(&text), "{text}");
@@ -93,4 +94,18 @@ fn the_history_keeps_public_files_alone() {
     assert!(of("/etc/systemd/system/sophia-gong_mcp@8100.service").is_some(), "{:?}", files.keys());
     assert_eq!(of(ENV), None);
     assert!(files.values().all(|file| !tells(&String::from_utf8_lossy(file))));
+}
+
+/// A proposal may declare a file in the open where a sealed one lies.
+#[test]
+fn what_lies_where_somebody_seals_a_file_is_read_for_nobody() {
+    let (base, mut proposed) = (sealed(SECRET), World::live(&example()));
+    let file = proposed.prepared.desired.get_mut(&instance(ON)).and_then(|desired| desired.files.get_mut(ENV));
+    file.expect("a file").content = Content::Public(b"GUESS=1\n".to_vec());
+    let (base, proposed) = (desired(&base.prepared, ON), desired(&proposed.prepared, ON));
+    let observed = World::live(&example()).observe();
+    let seen = observed[&instance(ON)].as_ref().expect("reached");
+    assert!(differing(seen, &[proposed]).contains(ENV));
+    assert!(differing(seen, &[base, proposed]).is_empty());
+    assert!(differing(seen, &[base]).is_empty());
 }

@@ -13,6 +13,7 @@ use super::{Batch, Verb};
 use crate::model::{
     confinement::{self, Confinement},
     content::Content,
+    desired::Replica,
     digest::Digest,
     fleet::Health,
     name::{ServiceName, SiteName},
@@ -147,6 +148,20 @@ impl Before {
 }
 
 impl Action {
+    /// What waits until a replica is healthy.
+    pub fn await_health(replica: &Replica) -> Self {
+        Action::AwaitHealth {
+            service: replica.service.clone(),
+            port: replica.port,
+            unit: replica.unit.clone(),
+            user: replica.user.clone(),
+            directory: replica.directory.clone(),
+            env_files: replica.env_files(),
+            confined_by: replica.confined_by.clone(),
+            health: replica.health.clone(),
+        }
+    }
+
     /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
     pub fn only_confines(&self) -> Option<usize> {
         let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
