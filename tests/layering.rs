@@ -155,6 +155,27 @@ fn nothing_calls_itself_over_outside_data() {
     }
 }
 
+/// Where sealed content may be had as bytes: where it is kept, and where it is packed for its host.
+const UNSEAL: &str = ".unseal(";
+const UNSEALS: &[&str] = &["src/host/payload.rs"];
+
+#[test]
+fn sealed_content_is_unsealed_for_the_payload_alone() {
+    let files = [sources(), read_folder("benches")].concat();
+    assert_eq!(complaints(&files, unseals), Vec::<String>::new());
+    let found = |path: &str| complaints(&[(path.to_owned(), "fn f(a: &Sealed) { a.unseal(); }".to_owned())], unseals);
+    assert_eq!((found("src/host/apply.rs").len(), found(UNSEALS[0]).len()), (1, 0));
+    let text = fs::read_to_string(root().join(UNSEALS[0])).expect("it is there");
+    assert!(text.contains(UNSEAL), "what is looked for is what it is called");
+}
+
+fn unseals(path: &str, text: &str, complaints: &mut Vec<String>) {
+    let code = code(text);
+    if !UNSEALS.contains(&path) && [UNSEAL, "Sealed::unseal"].iter().any(|name| code.contains(name)) {
+        complaints.push(format!("{path} unseals content: only the payload that is sent to its host holds it"));
+    }
+}
+
 #[test]
 fn every_module_has_a_row() {
     let library = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs can be read");

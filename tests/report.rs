@@ -33,6 +33,8 @@ mod proposals;
 mod pulls;
 #[path = "report/samples.rs"]
 mod samples;
+#[path = "report/sealed.rs"]
+mod sealed;
 #[path = "report/told.rs"]
 mod told;
 

@@ -29,19 +29,23 @@ pub fn run(args: &Args) -> Exit {
     }
     for (name, desired) in &prepared.desired {
         for (path, file) in &desired.files {
+            let Some(content) = file.content.public() else {
+                anstream::eprintln!("{name}:{path} is sealed, and not written");
+                continue;
+            };
             match &args.output {
                 Some(output) => {
                     let target = output.join(name.as_str()).join(path.trim_start_matches('/'));
                     if let Some(parent) = target.parent() {
                         fs::create_dir_all(parent)?;
                     }
-                    fs::write(target, &file.content)?;
+                    fs::write(target, content)?;
                 }
                 None => anstream::println!(
                     "# {name}:{path} ({:04o}, {})\n{}",
                     file.mode,
                     file.resource,
-                    String::from_utf8_lossy(&file.content)
+                    String::from_utf8_lossy(content)
                 ),
             }
         }

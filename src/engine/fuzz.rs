@@ -200,5 +200,9 @@ fn rendered_lines(tree: Tree, ending: &str) -> Option<usize> {
     let prepared = prepared(&tree)?;
     let files = prepared.desired.values().flat_map(|desired| &desired.files);
     let files = files.filter(|(path, _)| path.ends_with(ending));
-    Some(files.map(|(_, file)| file.content.iter().filter(|byte| **byte == b'\n').count()).sum())
+    Some(
+        files
+            .map(|(_, file)| file.content.public().unwrap_or_default().iter().filter(|byte| **byte == b'\n').count())
+            .sum(),
+    )
 }

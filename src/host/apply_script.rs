@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use super::{
     apply::PhaseWork,
     apply_groups::{Group, group},
+    payload::{self, Load},
     probe::{site_address, site_proofs},
     quote::{assign, word},
     scripts::script,
@@ -20,47 +21,11 @@ use crate::model::{
 pub(super) fn archive(work: &PhaseWork, steps: &[&Step]) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::new();
     let script = script(work, steps, &mut payload);
-    let mut archive = tar::Builder::new(Vec::new());
     let phase = work.phase;
-    let undo = undo_script(work).into_bytes();
-    add(&mut archive, &format!("{phase}/undo.sh"), &Load::File(undo, 0o600))?;
-    add(&mut archive, &format!("{phase}/stop.sh"), &Load::File(stop_script(work).into_bytes(), 0o600))?;
-    for (name, load) in &payload {
-        add(&mut archive, &format!("{phase}/payload/{name}"), load)?;
-    }
-    add(&mut archive, &format!("{phase}/apply.sh"), &Load::File(script.into_bytes(), 0o600))?;
-    archive.into_inner()
-}
-
-/// What lies in `payload/`, as it is to lie in its place: root's, with its mode.
-enum Load {
-    File(Vec<u8>, u32),
-    Link(String),
-    Folder,
-}
-
-fn add(archive: &mut tar::Builder<Vec<u8>>, path: &str, load: &Load) -> std::io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(0);
-    match load {
-        Load::File(content, mode) => {
-            header.set_mode(*mode);
-            header.set_size(content.len() as u64);
-            archive.append_data(&mut header, path, &content[..])
-        }
-        Load::Link(target) => {
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_mode(0o777);
-            archive.append_link(&mut header, path, target)
-        }
-        Load::Folder => {
-            header.set_entry_type(tar::EntryType::Directory);
-            header.set_mode(0o700);
-            archive.append_data(&mut header, path, &[][..])
-        }
-    }
+    let file = |name: &str, text: String| (format!("{phase}/{name}"), Load::text(text));
+    let payload = payload.into_iter().map(|(name, load)| (format!("{phase}/payload/{name}"), load));
+    let loads = [file("undo.sh", undo_script(work)), file("stop.sh", stop_script(work))].into_iter();
+    payload::archive(loads.chain(payload).chain([file("apply.sh", script)]))
 }
 
 fn variables(work: &PhaseWork) -> String {
@@ -115,18 +80,18 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         script += &script!("venv.sh");
         script += &script!("build_venv.sh");
     }
-    let mut store = |content: &[u8]| {
+    let mut store = |text: String| {
         let name = payload.len().to_string();
-        payload.push((name.clone(), Load::File(content.to_vec(), 0o600)));
+        payload.push((name.clone(), Load::text(text)));
         name
     };
     let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
-    let union = store(work.manifest_during.as_bytes());
+    let union = store(work.manifest_during.clone());
     let folders: BTreeSet<String> = steps.iter().filter_map(|step| folder(&step.action)).map(word).collect();
     let folders = folders.into_iter().collect::<Vec<_>>().join(" ");
     let _ = writeln!(script, "step begin begin {} {folders}", word(&expected));
     if let Some(key) = &work.new_key {
-        let key = store(key.write().as_bytes());
+        let key = store(key.write());
         let _ = writeln!(script, "step key take_key {key}");
     }
     let _ = writeln!(script, "step own own {union}");
@@ -134,7 +99,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     if !notes.is_empty() {
         let _ = writeln!(script, "step note note_running {}", notes.join(" "));
     }
-    let after = (work.manifest_after != work.manifest_during).then(|| store(work.manifest_after.as_bytes()));
+    let after = (work.manifest_after != work.manifest_during).then(|| store(work.manifest_after.clone()));
     let mut reload = Reload::default();
     for (number, group) in group(steps).into_iter().enumerate() {
         let members: &[&Step] = match &group {
@@ -327,9 +292,15 @@ fn before_word(before: &Before) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::content::Content;
 
     fn write(unit: &str, before: Before) -> Action {
-        Action::WriteFile { path: format!("/etc/systemd/system/{unit}"), before, content: Vec::new(), mode: 0o644 }
+        Action::WriteFile {
+            path: format!("/etc/systemd/system/{unit}"),
+            before,
+            content: Content::Public(Vec::new()),
+            mode: 0o644,
+        }
     }
 
     fn enable(unit: &str) -> Action {
@@ -363,7 +334,7 @@ mod tests {
             step(&[Action::WriteFile {
                 path: "/etc/a".into(),
                 before: Before::Absent,
-                content: Vec::new(),
+                content: Content::Public(Vec::new()),
                 mode: 0o600
             }]),
             ""

@@ -16,6 +16,7 @@ mod login_audit;
 mod loss_timer;
 mod opening;
 mod parse;
+mod payload;
 mod probe;
 mod progress;
 mod proof;
@@ -46,6 +47,7 @@ pub use ssh_host::{STAGE_LIMIT, SshHost};
 
 use crate::model::{
     confinement::Confinement,
+    desired::{Desired, DesiredFile},
     digest::Digest,
     fleet::Check,
     name::{FleetName, InstanceName},
@@ -249,16 +251,17 @@ pub trait Host: Send + Sync + 'static {
     fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
 }
 
-/// Which paths' live content differs from what is desired and is worth showing.
-pub fn differing(observation: &Observation, desired: &crate::model::desired::Desired) -> Vec<String> {
+/// Which paths' live content differs from what any of `desired` says and is worth showing. Where one of them seals a
+/// path, what lies there is none of the others' business.
+pub fn differing(observation: &Observation, desired: &[&Desired]) -> BTreeSet<String> {
     let owned = observation.owned();
     let live = |path: &str| -> Option<Digest> { observation.files.get(path)?.known()?.digest() };
-    desired
-        .files
-        .iter()
-        .filter(|(path, file)| {
-            owned.is_some_and(|manifest| manifest.owns(path)) && live(path).is_some_and(|d| d != file.digest())
-        })
-        .map(|(path, _)| path.clone())
-        .collect()
+    let files = || desired.iter().flat_map(|desired| &desired.files);
+    let sealed: BTreeSet<&String> =
+        files().filter(|(_, file)| file.content.is_sealed()).map(|(path, _)| path).collect();
+    let differs = |path: &String, file: &DesiredFile| {
+        owned.is_some_and(|manifest| manifest.owns(path)) && live(path).is_some_and(|live| live != file.digest())
+    };
+    let differing = files().filter(|(path, file)| !sealed.contains(path) && differs(path, file));
+    differing.map(|(path, _)| path.clone()).collect()
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     confinement::Confinement,
+    content::Content,
     digest::Digest,
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
@@ -97,14 +98,14 @@ pub fn digest(desired: &BTreeMap<InstanceName, Desired>) -> Digest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredFile {
     pub resource: Resource,
-    pub content: Vec<u8>,
+    pub content: Content,
     /// Permission bits, for example 0o600.
     pub mode: u32,
 }
 
 impl DesiredFile {
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.content)
+        self.content.digest()
     }
 }
 

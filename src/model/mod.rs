@@ -12,6 +12,7 @@ pub mod budget;
 pub mod build;
 pub mod change;
 pub mod confinement;
+pub mod content;
 pub mod desired;
 pub mod digest;
 pub mod drift;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    content::Content,
     digest::Digest,
     fleet::Certificate,
     manifest::Manifest,
@@ -129,7 +130,7 @@ pub enum LiveFile {
         mode: u32,
         owner: String,
         /// Fetched only for files that are ours and differ from what is desired, to show the diff.
-        content: Option<Vec<u8>>,
+        content: Option<Content>,
     },
     Symlink {
         target: String,

@@ -229,13 +229,7 @@ impl Plan {
         };
         for steps in self.by_resource().values() {
             let fate = fate(steps);
-            // A start belongs to a creation; of something that was there, it starts again.
-            let restarts = |step: &&&Step| match step.action {
-                Action::RestartUnit { .. } => true,
-                Action::StartUnit { .. } => fate == Fate::Restart,
-                _ => false,
-            };
-            let restarted = steps.iter().filter(restarts).count();
+            let restarted = restarts(steps);
             summary.restart += restarted;
             match fate {
                 Fate::Create => summary.create += 1,
@@ -277,4 +271,15 @@ pub fn fate(steps: &[&Step]) -> Fate {
         (false, false, false) => Fate::Restart,
         _ => Fate::Update,
     }
+}
+
+/// How many processes of a resource restart: what runs, and what starts again. A start belongs to a creation.
+pub fn restarts(steps: &[&Step]) -> usize {
+    let starts_again = fate(steps) == Fate::Restart;
+    let restarts = |step: &&&Step| match step.action {
+        Action::RestartUnit { .. } => true,
+        Action::StartUnit { .. } => starts_again,
+        _ => false,
+    };
+    steps.iter().filter(restarts).count()
 }

@@ -18,7 +18,7 @@ pub(super) fn told_once(steps: &[Step]) -> Option<Finding> {
     for action in steps.iter().map(|step| &step.action).filter(|action| action.only_confines().is_some()) {
         let Action::WriteFile { content, .. } = action else { continue };
         units += 1;
-        names.extend(confinement::confining(content));
+        names.extend(content.public().into_iter().flat_map(confinement::confining));
     }
     let lines: Vec<&str> = names.iter().map(|name| name.line()).collect();
     let units = if units == 1 { "1 unit is".to_owned() } else { format!("{units} units are") };

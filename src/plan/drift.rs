@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     desired::Resource,
-    digest::Digest,
     drift::{Difference, DriftPolicy, DriftRule},
     finding::{Code, Finding},
     manifest::Manifest,
@@ -160,7 +159,7 @@ fn keep<T: Clone>(name: &str, before: &BTreeMap<String, T>, after: &mut BTreeMap
 /// What a step is about. None for what only follows from others.
 fn difference(step: &Step) -> Option<Difference> {
     match &step.action {
-        Action::WriteFile { before: Before::File { digest, .. }, content, .. } if *digest == Digest::of(content) => {
+        Action::WriteFile { before: Before::File { digest, .. }, content, .. } if *digest == content.digest() => {
             Some(Difference::Modes)
         }
         action => action.traits().repairs,

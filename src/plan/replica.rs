@@ -57,17 +57,8 @@ impl Differ<'_> {
             return;
         };
         self.change(tier.clone(), &resource, action, reason);
-        let action = Action::AwaitHealth {
-            service: replica.service.clone(),
-            port: replica.port,
-            unit: replica.unit.clone(),
-            user: replica.user.clone(),
-            directory: replica.directory.clone(),
-            env_files: replica.env_files(),
-            confined_by: replica.confined_by.clone(),
-            health: replica.health.clone(),
-        };
-        self.change(tier.clone(), &resource, action, "what comes after waits until it is healthy");
+        let wait = Action::await_health(replica);
+        self.change(tier, &resource, wait, "what comes after waits until it is healthy");
     }
 
     /// Why what runs may have been started from something else than what is declared.
@@ -93,7 +84,7 @@ impl Differ<'_> {
             {
                 match before {
                     Before::Absent => false,
-                    Before::File { digest, .. } => *digest != Digest::of(content),
+                    Before::File { digest, .. } => *digest != content.digest(),
                     Before::Link { .. } => true,
                 }
             }
@@ -103,7 +94,7 @@ impl Differ<'_> {
 
     /// Over everything a process is started with. The unit names the release, so that is in it.
     fn inputs_of(&self, replica: &Replica) -> Digest {
-        let content = |path| self.desired.files.get(path).map_or(&[][..], |file| &file.content);
+        let content = |path| self.desired.files.get(path).map(|file| file.content.in_digest()).unwrap_or_default();
         Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)])
     }
 

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::model::{
     confinement,
+    content::Content,
     desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
     digest::Digest,
     fleet::{Check, Fleet, Instance, Python, Service},
@@ -115,7 +116,10 @@ fn add_service(
     };
     let unit = unit::render(fleet, service, &replica)?;
     let environment = env_file::render(instance, service, &replica, programs.as_deref())?;
-    let file = |content: String, mode| DesiredFile { resource: resource.clone(), content: content.into_bytes(), mode };
+    let file = |content: String, mode| {
+        let content = Content::Public(content.into_bytes());
+        DesiredFile { resource: resource.clone(), content, mode }
+    };
     desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
     desired.files.insert(replica.env_path.clone(), file(environment, 0o600));
     desired.users.entry(service.user.clone()).or_default().insert(service.name.clone());
@@ -136,7 +140,8 @@ fn add_sites(
         let resource = Resource::Site(site.name.clone());
         let (text, proof) = nginx::site(fleet, instance, site)?;
         proofs.insert(site.name.clone(), proof);
-        let file = DesiredFile { resource: resource.clone(), content: text.into_bytes(), mode: 0o644 };
+        let content = Content::Public(text.into_bytes());
+        let file = DesiredFile { resource: resource.clone(), content, mode: 0o644 };
         desired.files.insert(paths::site_file(&fleet.name, &site.name), file);
         if let Some(source) = site.frontend.get(&instance.name) {
             let release = release_of(Some(source), releases, &instance.name, &resource)?;
@@ -156,9 +161,9 @@ fn add_sites(
     }
     if !desired.sites.is_empty() {
         let site_files = desired.files.iter().filter(|(_, file)| matches!(file.resource, Resource::Site(_)));
-        let site_files = site_files.map(|(path, file)| (path.as_str(), file.content.as_slice()));
+        let site_files = site_files.map(|(path, file)| (path.as_str(), file.content.in_digest()));
         let nginx = nginx::digest_of(fleet, proofs, site_files);
-        let content = nginx::shared(fleet, &nginx).into_bytes();
+        let content = Content::Public(nginx::shared(fleet, &nginx).into_bytes());
         let file = DesiredFile { resource: Resource::Nginx, content, mode: 0o644 };
         desired.files.insert(paths::digest_file(&fleet.name), file);
         desired.nginx = Some(nginx);

@@ -10,6 +10,7 @@ use super::{
     words::{self, visible},
 };
 use crate::model::{
+    content::Content,
     digest::Digest,
     plan::{Action, Before},
 };
@@ -32,7 +33,7 @@ pub(super) fn confined(action: &Action) -> Option<String> {
 }
 
 /// A file about to be written: a header, and what changes in it, without indentation.
-pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, style: Style) -> Vec<String> {
+pub(super) fn written(path: &str, before: &Before, content: &Content, mode: u32, style: Style) -> Vec<String> {
     let path = visible(path);
     let heading = |mark: Mark, note: &str| format!("{} {}{note}", style.mark(mark), style.as_mark(mark, &path));
     match before {
@@ -48,17 +49,17 @@ pub(super) fn written(path: &str, before: &Before, content: &[u8], mode: u32, st
             lines
         }
         Before::File { digest, mode: live_mode, owner, content: live } => {
-            let same = *digest == Digest::of(content);
+            let same = *digest == content.digest();
             let rights = rights(*live_mode, mode, owner);
             if same {
                 return vec![heading(Mark::Update, &format!(": {}", rights.unwrap_or_else(|| "rewritten".to_owned())))];
             }
-            let mut lines = match live.as_deref().map(|live| (text(live), text(content))) {
+            let mut lines = match live.as_ref().map(|live| (text_of(live), text_of(content))) {
                 Some((Some(live), Some(new))) if is_diffable(live, new) => {
                     between([&format!("{path} (live)"), &format!("{path} (declared)")], live, new, style)
                 }
                 Some(_) => {
-                    let was = describe(live.as_deref().unwrap_or_default());
+                    let was = live.as_ref().map(describe).unwrap_or_default();
                     vec![heading(Mark::Update, &format!(": {} (was {was})", describe(content)))]
                 }
                 None => {
@@ -100,7 +101,12 @@ pub(super) fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
-pub(super) fn describe(bytes: &[u8]) -> String {
+pub(super) fn text_of(content: &Content) -> Option<&str> {
+    content.public().and_then(text)
+}
+
+pub(super) fn describe(content: &Content) -> String {
+    let Some(bytes) = content.public() else { return "sealed content, which is not shown".to_owned() };
     let kind = if text(bytes).is_some() { "" } else { "not text, " };
     format!("{kind}{}, digest {}", words::size(bytes.len() as u64), Digest::of(bytes).short())
 }
@@ -113,14 +119,14 @@ pub(super) fn rights(live: u32, mode: u32, owner: &str) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn added(content: &[u8], style: Style) -> Vec<String> {
+fn added(content: &Content, style: Style) -> Vec<String> {
     // Set in: what is in the file must not be taken for another step.
     new(content, style).into_iter().map(|line| format!("    {line}")).collect()
 }
 
 /// What a new file holds.
-pub(super) fn new(content: &[u8], style: Style) -> Vec<String> {
-    let Some(text) = text(content) else { return vec![style.dim(&describe(content))] };
+pub(super) fn new(content: &Content, style: Style) -> Vec<String> {
+    let Some(text) = text_of(content) else { return vec![style.dim(&describe(content))] };
     let all: Vec<_> = text.lines().collect();
     let mut lines: Vec<_> = all.iter().take(NEW_LINES).map(|line| style.good(&format!("+{}", shown(line)))).collect();
     lines.extend(more(all.len(), NEW_LINES, style));

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::json::{VERSION, pretty, schema_of};
 use crate::model::{
+    content::Content,
     digest::Digest,
     finding::Finding,
     name::InstanceName,
@@ -174,10 +175,10 @@ fn step_view<'a>(step: &'a Step, ends: &BTreeMap<u32, Vec<&'a str>>) -> StepView
 fn files(action: &Action) -> (Option<FileView<'_>>, Option<FileView<'_>>) {
     let after = match action {
         Action::WriteFile { content, mode, .. } => Some(FileView {
-            digest: Some(Digest::of(content).to_string()),
+            digest: content.public().map(|bytes| Digest::of(bytes).to_string()),
             mode: Some(octal(*mode)),
             owner: Some("root:root"),
-            content: std::str::from_utf8(content).ok(),
+            content: text(content),
             target: None,
         }),
         Action::WriteLink { target, .. } => Some(FileView { target: Some(target), ..FileView::default() }),
@@ -194,10 +195,14 @@ fn file(before: &Before) -> Option<FileView<'_>> {
             digest: Some(digest.to_string()),
             mode: Some(octal(*mode)),
             owner: Some(owner),
-            content: content.as_deref().and_then(|content| std::str::from_utf8(content).ok()),
+            content: content.as_ref().and_then(text),
             target: None,
         }),
     }
+}
+
+fn text(content: &Content) -> Option<&str> {
+    std::str::from_utf8(content.public()?).ok()
 }
 
 fn octal(mode: u32) -> String {

@@ -9,7 +9,7 @@ use evenkeel::{
 use proptest::{prelude::*, test_runner::TestCaseResult};
 
 use crate::{
-    declared::{Declared, desired, of},
+    declared::{Declared, content, desired, of},
     nginx::{self, Directive},
     systemd,
 };
@@ -46,7 +46,7 @@ pub struct Read {
 impl Read {
     pub fn of(prepared: &Prepared) -> Result<Self, TestCaseError> {
         let desired = desired(prepared, "h1");
-        let text = |path: &str| str::from_utf8(&desired.files[path].content).expect("text");
+        let text = |path: &str| content(desired, path);
         let not_taken = |path: &str| TestCaseError::fail(format!("not taken:\n{}", text(path)));
         let unit = "/etc/systemd/system/small-alpha@8100.service";
         let environment = "/etc/evenkeel/small/alpha@8100.env";
@@ -55,8 +55,8 @@ impl Read {
         // A digest of all the rest, which is what is compared.
         let rest = proofs.fold(text(site).to_owned(), |text, proof| text.replace(&proof.answer.to_string(), ""));
         Ok(Self {
-            unit: systemd::unit(text(unit)).ok_or_else(|| not_taken(unit))?,
-            environment: systemd::environment(text(environment)).ok_or_else(|| not_taken(environment))?,
+            unit: systemd::unit(&text(unit)).ok_or_else(|| not_taken(unit))?,
+            environment: systemd::environment(&text(environment)).ok_or_else(|| not_taken(environment))?,
             site: nginx::file(&rest).ok_or_else(|| not_taken(site))?,
         })
     }

@@ -5,7 +5,9 @@ use std::process::Command;
 use evenkeel::{
     engine::sync::deploy,
     model::{
-        confinement, desired,
+        confinement,
+        content::Content,
+        desired,
         digest::Digest,
         environment_state::{EnvironmentState, Good},
         manifest::StartedWith,
@@ -13,7 +15,7 @@ use evenkeel::{
 };
 
 use crate::{
-    declared::{Declared, example},
+    declared::{Declared, content, example},
     host::file,
     needs::lacks,
     text::{findings, shown, steps, without_digests},
@@ -166,8 +168,8 @@ fn unconfined() -> World {
         let host = world.hosts.get_mut(name).expect("a host");
         let mut manifest = host.owned();
         for replica in desired.replicas.values() {
-            let unit = confinement::without(&desired.files[&replica.unit_path].content);
-            let inputs = Digest::of_fields([&unit[..], &desired.files[&replica.env_path].content]);
+            let unit = confinement::without(content(desired, &replica.unit_path).as_bytes());
+            let inputs = Digest::of_fields([&unit[..], content(desired, &replica.env_path).as_bytes()]);
             manifest.files.insert(replica.unit_path.clone(), Digest::of(&unit));
             host.files.insert(replica.unit_path.clone(), file(unit, 0o644));
             manifest.units.insert(replica.unit.clone(), StartedWith { inputs: Some(inputs), env_file: None });
@@ -206,7 +208,7 @@ fn confining_a_fleet_is_a_deployment_and_no_repair_of_drift() {
     let world = unconfined();
     let mut before = world.prepared.desired.clone();
     for file in before.values_mut().flat_map(|desired| desired.files.values_mut()) {
-        file.content = confinement::without(&file.content);
+        file.content = Content::Public(confinement::without(file.content.public().expect("public")));
     }
     let mut prepared = world.prepared.clone();
     prepared.commits.environment = Some("1".repeat(40));

@@ -54,6 +54,12 @@ pub fn of(files: &[(&str, &str)]) -> Declared {
     Declared(files.iter().map(entry).collect())
 }
 
+/// What a file on an instance should hold, which is text and public.
+pub fn content(desired: &Desired, path: &str) -> String {
+    let content = desired.files[path].content.public().expect("public");
+    String::from_utf8(content.to_vec()).expect("text")
+}
+
 impl Declared {
     /// Replaces a text that occurs in the file.
     pub fn edit(self, path: &str, from: &str, to: &str) -> Self {

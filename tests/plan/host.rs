@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::declared::content;
 use evenkeel::{
     host::ProbeRequest,
     model::{
+        content::Content,
         desired::Desired,
         digest::Digest,
         fleet::Certificate,
@@ -130,8 +132,8 @@ impl Host {
         let venvs = desired.venvs.keys().copied().collect();
         let mut manifest = Manifest { releases: desired.releases.clone(), venvs, ..Manifest::default() };
         for (path, wanted) in &desired.files {
-            host.files.insert(path.clone(), file(wanted.content.clone(), wanted.mode));
-            manifest.files.insert(path.clone(), Digest::of(&wanted.content));
+            host.files.insert(path.clone(), file(content(desired, path), wanted.mode));
+            manifest.files.insert(path.clone(), wanted.digest());
         }
         for (path, wanted) in &desired.links {
             host.files.insert(path.clone(), Lies::Link(wanted.target.clone()));
@@ -150,12 +152,11 @@ impl Host {
                 tries: Tries::default(),
             };
             host.units.insert(name.clone(), unit);
-            let content = |path| desired.files[path].content.clone();
             let env_file = replica.env_file.as_ref().map(|path| {
                 host.files.insert(path.clone(), file("SECRET=1\n", 0o600));
                 Digest::of("SECRET=1\n")
             });
-            let inputs = Digest::of_fields([content(&replica.unit_path), content(&replica.env_path)]);
+            let inputs = Digest::of_fields([content(desired, &replica.unit_path), content(desired, &replica.env_path)]);
             manifest.units.insert(name.clone(), StartedWith { inputs: Some(inputs), env_file });
         }
         host.nginx = desired.nginx.as_ref().map(|nginx| Nginx { running: true, serving: Some(nginx.digest) });
@@ -300,7 +301,7 @@ impl Host {
             Some(Lies::File { content, mode, owner }) => {
                 let digest = Digest::of(content);
                 let differs = desired.files.get(path).is_some_and(|wanted| wanted.digest() != digest);
-                let content = (owned.owns(path) && differs).then(|| content.clone());
+                let content = (owned.owns(path) && differs).then(|| Content::Public(content.clone()));
                 LiveFile::Regular { digest, mode: *mode, owner: owner.clone(), content }
             }
         })
@@ -374,7 +375,7 @@ impl Host {
             }
             Action::WriteFile { path, before, content, mode } => {
                 self.still(id, path, before);
-                self.files.insert(path.clone(), file(content.clone(), *mode));
+                self.files.insert(path.clone(), file(content.public().expect("public"), *mode));
             }
             Action::WriteLink { path, before, target } => {
                 self.still(id, path, before);

@@ -10,7 +10,7 @@ use evenkeel::{
 use proptest::prelude::*;
 
 use crate::{
-    declared::{example, instance},
+    declared::{content, example, instance},
     systemd,
 };
 
@@ -56,8 +56,7 @@ fn rendered(prepared: &mut Prepared, path: &str, env: Option<&str>, word: Option
     }
     let releases: Releases = prepared.sources.iter().map(|(source, (_, release))| (source.clone(), *release)).collect();
     let desired = render(&prepared.fleet, &Made { releases: &releases, requirements: &Requirements::new() })?;
-    let content = desired[&instance("business-tools")].files[path].content.clone();
-    Ok(String::from_utf8(content).expect("text"))
+    Ok(content(&desired[&instance("business-tools")], path))
 }
 
 const ENV: &str = "/etc/evenkeel/sophia/gong_mcp@8100.env";
@@ -138,8 +137,7 @@ fn a_description_takes_one_line() {
         "description: \"100% of\\n  calls\\n[Service]\\nUser=root\"",
     );
     let prepared = declared.prepare();
-    let content = &prepared.desired[&instance("business-tools")].files[UNIT].content;
-    let text = String::from_utf8(content.clone()).expect("text");
+    let text = content(&prepared.desired[&instance("business-tools")], UNIT);
     assert!(text.contains("\nDescription=100%% of calls [Service] User=root\n"), "{text}");
 }
 

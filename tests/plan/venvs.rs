@@ -4,6 +4,7 @@ use evenkeel::{
     engine::prepare::Prepared,
     model::{
         build::{BuiltRelease, BuiltReleases},
+        content::Content,
         digest::Digest,
         observation::LiveVenv,
         plan::{Action, Plan},
@@ -14,7 +15,7 @@ use evenkeel::{
 };
 
 use crate::{
-    declared::{Declared, desired, example},
+    declared::{Declared, content, desired, example},
     host::PYTHON,
     text::{findings, shown, steps, without_digests},
     world::World,
@@ -194,7 +195,7 @@ fn its_programs_are_started_by_their_whole_paths_and_found_first() {
     let world = World::live(&python("a==1\n"));
     let desired = desired(&world.prepared, ON);
     let replica = desired.replicas.values().find(|replica| replica.service.as_str() == "gong_mcp").expect("a replica");
-    let text = |path: &str| String::from_utf8(desired.files[path].content.clone()).expect("text");
+    let text = |path: &str| content(desired, path);
     let venv = format!("/var/lib/evenkeel/sophia/venvs/{}", replica.venv.expect("a virtual environment"));
     assert!(text(&replica.unit_path).contains(&format!("\nExecStart=:{venv}/bin/python server.py\n")));
     assert!(text(&replica.env_path).contains(&format!("PATH=\"{venv}/bin:/usr/local/sbin:")));
@@ -231,7 +232,7 @@ fn of_what_is_not_built_yet_nobody_knows_which_one_it_runs_in() {
         Action::WriteFile { path, content, .. } if path.ends_with("gong_mcp@8100.service") => Some(content),
         _ => None,
     });
-    let unit = String::from_utf8_lossy(unit.expect("its unit changes"));
+    let unit = String::from_utf8_lossy(unit.and_then(Content::public).expect("its unit changes"));
     assert!(unit.contains("ExecStart=:/var/lib/evenkeel/sophia/venvs/known-after-the-build/bin/python "), "{unit}");
 }
 

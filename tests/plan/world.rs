@@ -14,7 +14,7 @@ use evenkeel::{
 };
 
 use crate::{
-    declared::{Declared, desired, instance},
+    declared::{Declared, content, desired, instance},
     host::Host,
 };
 
@@ -93,7 +93,7 @@ impl World {
 
     /// The content that a path should have.
     pub fn wanted(&self, name: &str, path: &str) -> String {
-        String::from_utf8(desired(&self.prepared, name).files[path].content.clone()).expect("text")
+        content(desired(&self.prepared, name), path)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, error::Error};
 
 use evenkeel::model::{
+    content::Content,
     desired::Resource,
     digest::Digest,
     finding::{Code, Finding},
@@ -59,11 +60,12 @@ pub fn service(name: &str) -> Result<Resource, Box<dyn Error>> {
 
 pub fn write(path: &str, before: Before, content: &str) -> Action {
     let mode = if path.ends_with(".env") { 0o600 } else { 0o644 };
-    Action::WriteFile { path: path.into(), before, content: content.into(), mode }
+    Action::WriteFile { path: path.into(), before, content: Content::Public(content.into()), mode }
 }
 
 pub fn live(content: &str, mode: u32) -> Before {
-    Before::File { digest: Digest::of(content), mode, owner: "root:root".into(), content: Some(content.into()) }
+    let (digest, content) = (Digest::of(content), Some(Content::Public(content.into())));
+    Before::File { digest, mode, owner: "root:root".into(), content }
 }
 
 pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
@@ -205,7 +207,7 @@ pub fn drift() -> Result<Plan, Box<dyn Error>> {
     let binary = Action::WriteFile {
         path: "/etc/x.bin".into(),
         before: live("text", 0o644),
-        content: vec![0xff, 0, 1],
+        content: Content::Public(vec![0xff, 0, 1]),
         mode: 0o644,
     };
     let link = Before::Link { target: "/tmp/mine".into() };

@@ -18,6 +18,7 @@ mod probe;
 mod remote;
 mod restore;
 mod script;
+mod stages;
 mod story;
 mod systemd;
 mod tale;

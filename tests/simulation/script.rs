@@ -282,7 +282,7 @@ impl Script<'_> {
                 Ok(())
             }
             Action::WriteFile { path, before, content, mode } => {
-                self.put(path, before, Some(file(content, *mode))).await
+                self.put(path, before, Some(file(content.public().expect("public"), *mode))).await
             }
             Action::WriteLink { path, before, target } => {
                 self.put(path, before, Some(Lies::Link(target.clone()))).await

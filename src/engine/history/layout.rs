@@ -61,8 +61,9 @@ fn live_files(previous: &Files, prepared: &Prepared, deployment: &Deployment) ->
         .map(|(path, content)| (path.clone(), content.clone()))
         .collect();
     for (name, desired) in prepared.desired.iter().filter(|(name, _)| !deployment.unreached.contains_key(*name)) {
-        for (path, file) in &desired.files {
-            files.insert(format!("{}files{path}", folder(name)), file.content.clone());
+        let public = desired.files.iter().filter_map(|(path, file)| Some((path, file.content.public()?)));
+        for (path, content) in public {
+            files.insert(format!("{}files{path}", folder(name)), content.to_vec());
         }
         for (path, link) in &desired.links {
             files.insert(format!("{}links{path}", folder(name)), format!("{}\n", link.target).into_bytes());

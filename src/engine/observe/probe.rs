@@ -15,6 +15,7 @@ use crate::{
     engine::{Watch, prepare::Prepared},
     host::{self, Host, HostError, ProbeRequest},
     model::{
+        content::Content,
         desired::Desired,
         digest::Digest,
         name::InstanceName,
@@ -204,12 +205,11 @@ pub async fn answer<H: Host>(
     desired: &[&Desired],
 ) -> Result<Observation, HostError> {
     let mut observation = host.probe(question).await?;
-    let differing: BTreeSet<String> =
-        desired.iter().flat_map(|desired| host::differing(&observation, desired)).collect();
+    let differing = host::differing(&observation, desired);
     if !differing.is_empty() {
         for (path, live) in host.read(&Vec::from_iter(differing)).await? {
             if let Some(Seen::Known(LiveFile::Regular { content, .. })) = observation.files.get_mut(&path) {
-                *content = Some(live);
+                *content = Some(Content::Public(live));
             }
         }
     }

@@ -243,16 +243,7 @@ pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
         instance: instance.clone(),
         phase: Phase::default(),
         resource: Resource::Service(replica.service.clone()),
-        action: Action::AwaitHealth {
-            service: replica.service.clone(),
-            port: replica.port,
-            unit: replica.unit.clone(),
-            user: replica.user.clone(),
-            directory: replica.directory.clone(),
-            env_files: replica.env_files(),
-            confined_by: replica.confined_by.clone(),
-            health: replica.health.clone(),
-        },
+        action: Action::await_health(replica),
         reason: String::new(),
     }
 }

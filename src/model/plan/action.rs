@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Batch, Verb};
 use crate::model::{
     confinement::{self, Confinement},
+    content::Content,
+    desired::Replica,
     digest::Digest,
     fleet::Health,
     name::{ServiceName, SiteName},
@@ -51,7 +53,7 @@ pub enum Action {
     WriteFile {
         path: String,
         before: Before,
-        content: Vec<u8>,
+        content: Content,
         mode: u32,
     },
     WriteLink {
@@ -129,7 +131,7 @@ pub enum Before {
         digest: Digest,
         mode: u32,
         owner: String,
-        content: Option<Vec<u8>>,
+        content: Option<Content>,
     },
     Link {
         target: String,
@@ -146,10 +148,25 @@ impl Before {
 }
 
 impl Action {
+    /// What waits until a replica is healthy.
+    pub fn await_health(replica: &Replica) -> Self {
+        Action::AwaitHealth {
+            service: replica.service.clone(),
+            port: replica.port,
+            unit: replica.unit.clone(),
+            user: replica.user.clone(),
+            directory: replica.directory.clone(),
+            env_files: replica.env_files(),
+            confined_by: replica.confined_by.clone(),
+            health: replica.health.clone(),
+        }
+    }
+
     /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
     pub fn only_confines(&self) -> Option<usize> {
         let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
-        let unit = path.starts_with("/etc/systemd/system/").then(|| confinement::without(content))?;
+        let content = content.public().filter(|_| path.starts_with("/etc/systemd/system/"))?;
+        let unit = confinement::without(content);
         let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
         let added = lines(content) - lines(&unit);
         (added > 0 && *digest == Digest::of(unit)).then_some(added)

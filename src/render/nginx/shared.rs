@@ -3,7 +3,7 @@
 //!
 //! Its file's name sorts before every site's, for nginx wants a log's format defined before it is named.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::model::{desired::DesiredNginx, digest::Digest, fleet::Fleet, name::SiteName, nginx::Proof};
 
@@ -11,12 +11,12 @@ use crate::model::{desired::DesiredNginx, digest::Digest, fleet::Fleet, name::Si
 pub fn digest_of<'a>(
     fleet: &Fleet,
     sites: BTreeMap<SiteName, Proof>,
-    files: impl Iterator<Item = (&'a str, &'a [u8])>,
+    files: impl Iterator<Item = (&'a str, Cow<'a, [u8]>)>,
 ) -> DesiredNginx {
     let definitions = definitions(fleet);
-    let fields = files.flat_map(|(path, content)| [path.as_bytes(), content]);
+    let fields = files.flat_map(|(path, content)| [Cow::Borrowed(path.as_bytes()), content]);
     let port = fleet.digest_port.to_string();
-    let fields = fields.chain([definitions.as_bytes(), port.as_bytes()]);
+    let fields = fields.chain([definitions.as_bytes(), port.as_bytes()].map(Cow::Borrowed));
     DesiredNginx { digest: Digest::of_fields(fields), digest_port: fleet.digest_port, sites }
 }
 

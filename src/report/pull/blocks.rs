@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        digest::Digest,
+        content::Content,
         plan::{Action, Before, Fate, Rank, Step},
     },
     report::{
@@ -66,7 +66,7 @@ fn reloads(change: &Change<'_>) -> bool {
     change.steps.iter().any(|step| step.action.traits().rank == Rank::Serve)
 }
 
-fn file(path: &str, before: &Before, content: &[u8], mode: u32, shown: bool) -> Vec<String> {
+fn file(path: &str, before: &Before, content: &Content, mode: u32, shown: bool) -> Vec<String> {
     let new = |note: String| {
         let mut lines = vec![format!("+++ {path} ({note})")];
         lines.extend(diff::new(content, PLAIN));
@@ -77,10 +77,10 @@ fn file(path: &str, before: &Before, content: &[u8], mode: u32, shown: bool) -> 
         Before::Link { target } => new(format!("a file, in place of a link to {target}")),
         Before::File { digest, mode: live_mode, owner, content: live } => {
             let rights = diff::rights(*live_mode, mode, owner);
-            if *digest == Digest::of(content) {
+            if *digest == content.digest() {
                 return vec![format!("~ {path}: {}", rights.unwrap_or_else(|| "rewritten".to_owned()))];
             }
-            let mut lines = match live.as_deref().map(|live| (diff::text(live), diff::text(content))) {
+            let mut lines = match live.as_ref().map(|live| (diff::text_of(live), diff::text_of(content))) {
                 Some((Some(live), Some(new))) if diff::is_diffable(live, new) => {
                     let names = [format!("{path} (live)"), format!("{path} (declared)")];
                     let lines = diff::between([&names[0], &names[1]], live, new, PLAIN);

@@ -12,7 +12,7 @@ use crate::model::{
     desired::Resource,
     digest::Digest,
     name::InstanceName,
-    plan::{Action, Fate, Follows, Plan, Step, fate},
+    plan::{Action, Fate, Follows, Plan, Step, fate, restarts},
 };
 
 /// Where a release's digest would stand, were it known.
@@ -111,13 +111,7 @@ impl Change<'_> {
 
     /// Restarts of what runs, and starts of what should have run.
     pub fn restarts(&self) -> usize {
-        let starts_again = self.fate() == Fate::Restart;
-        let restarts = |step: &&&Step| match step.action {
-            Action::RestartUnit { .. } => true,
-            Action::StartUnit { .. } => starts_again,
-            _ => false,
-        };
-        self.steps.iter().filter(restarts).count()
+        restarts(&self.steps)
     }
 
     pub fn tally(&self) -> Tally {
