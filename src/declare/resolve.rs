@@ -266,6 +266,7 @@ impl<'a> Resolver<'a, '_> {
             memory: resources.and_then(|resources| resources.memory.clone()),
             cpu: resources.and_then(|resources| resources.cpu),
             health,
+            strategy: effective.rollout().map(|rollout| rollout.strategy).unwrap_or_default(),
             after: effective.after().iter().filter_map(|after| after.parse().ok()).filter(is_placed).collect(),
             replaces: effective.replaces().iter().map(ToString::to_string).collect(),
             declared_in: file.file.path.to_string(),

@@ -9,7 +9,7 @@ use evenkeel::model::{
     fleet::{Check, Health},
     manifest::Manifest,
     outcome::{Cause, Deployment, Failure, Kind, Outcome, RecordVersion},
-    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Phase, Plan, Step},
 };
 
 pub const COMMIT: &str = "4f3a2b1c5d6e7f8091a2b3c4d5e6f708192a3b4c";
@@ -43,12 +43,13 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
 
 pub fn step(
     instance: &str,
-    phase: u32,
+    wave: u32,
     resource: Resource,
     action: Action,
     reason: &str,
 ) -> Result<Step, Box<dyn Error>> {
     let id = format!("{instance}/{resource}/{}/{}", action.verb(), action.subject().trim_start_matches('/'));
+    let phase = Phase { wave, stage: 0 };
     Ok(Step { id, instance: instance.parse()?, phase, resource, action, reason: reason.into() })
 }
 
