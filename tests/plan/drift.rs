@@ -111,6 +111,6 @@ fn nginx_is_not_reloaded_again_and_again_for_files_that_stay() {
     let policy = DriftPolicy { default: DriftRule::Repair, by_difference };
     let mut plan = world.plan();
     assert!(steps(&plan).contains("reload nginx.service"));
-    by_policy(&mut plan, &policy, &Spared::new());
+    by_policy(&mut plan, &policy, &BackedOff::new());
     assert!(!steps(&plan).contains("nginx"), "{}", steps(&plan));
 }
