@@ -11,6 +11,7 @@ pub mod github;
 pub mod host;
 pub mod lab;
 pub mod model;
+pub mod net;
 pub mod plan;
 pub mod pulls;
 pub mod release;

@@ -11,7 +11,7 @@ use std::{
     fs,
     future::Future,
     io::Write as _,
-    net::Ipv4Addr,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -19,7 +19,7 @@ use std::{
 
 use chrono::Utc;
 use rand::RngExt as _;
-use tokio::sync::mpsc;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -40,7 +40,7 @@ use crate::{
         sync::workspace::Workspace,
     },
     git::{self, Credentials, Repository},
-    host::SshHost,
+    host::{Namespace, SshHost},
     lab::{Lab, LabHost},
     model::{
         environment_state::HistoryEntry,
@@ -115,7 +115,10 @@ async fn in_order(args: &Args, lab: &Lab, instances: &[String], shown: &Arc<Show
         building.await.unwrap_or_else(|_| Err(Failure::new(ERROR, "the thread that builds ended by itself")))?;
         Ok(hosts?)
     });
-    let ended = ready.await.and_then(|hosts| inside(args, lab, &hosts, shown, &interrupted));
+    let ended = match ready.await {
+        Ok(hosts) => show(args, lab, &hosts, shown, &interrupted).await,
+        Err(failure) => Err(failure),
+    };
     if !interrupted.is_cancelled() {
         heading("Tearing the lab down");
     }
@@ -133,28 +136,6 @@ async fn unless<T>(
     ended.unwrap_or_else(|| Err(Failure::new(ERROR, "the demo was interrupted before all of it was shown")))
 }
 
-/// Shows it, with the controller inside the lab's network.
-fn inside(
-    args: &Args,
-    lab: &Lab,
-    hosts: &[LabHost],
-    shown: &Shown,
-    interrupted: &CancellationToken,
-) -> Result<(), Failure> {
-    // Bound out here, where browsers are; what comes in is carried into the lab.
-    let door =
-        std::net::TcpListener::bind(("127.0.0.1", DOOR)).or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))?;
-    door.set_nonblocking(true)?;
-    // On its own thread, so that only the controller's threads are inside the lab's network.
-    std::thread::scope(|scope| {
-        let reconciling = scope.spawn(|| {
-            lab.enter()?;
-            common::block_on(show(args, lab, hosts, shown, door, interrupted))
-        });
-        reconciling.join().unwrap_or_else(|_| Err(Failure::new(ERROR, "the demo's thread ended by itself")))
-    })
-}
-
 fn heading(text: &str) {
     // A terminal that was closed takes nothing any more, which is no reason to leave the lab.
     let _ = writeln!(anstream::stdout().lock(), "\n{}", report::message::heading(text, common::style()));
@@ -162,6 +143,8 @@ fn heading(text: &str) {
 
 /// The demo's repository and controller.
 struct Stage {
+    /// Where the lab's hosts are.
+    network: Namespace,
     bare: PathBuf,
     folder: PathBuf,
     environment: EnvironmentName,
@@ -179,9 +162,12 @@ async fn show(
     lab: &Lab,
     hosts: &[LabHost],
     shown: &Shown,
-    door: std::net::TcpListener,
     interrupted: &CancellationToken,
 ) -> Result<(), Failure> {
+    let door = match TcpListener::bind(("127.0.0.1", DOOR)).await {
+        Ok(door) => door,
+        Err(_) => TcpListener::bind("127.0.0.1:0").await?,
+    };
     let folder = empty_folder(lab)?;
     let (stage, controller) = Stage::set(args, lab, shown, folder).await?;
     heading("The first deployment");
@@ -193,7 +179,8 @@ async fn show(
     let serving = tokio::spawn(server::serve(listener, stage.controller.clone(), stage.stop.clone()));
     let looping = tokio::spawn(controller.run(stage.stop.clone(), triggers));
     let site = format!("http://{}", door.local_addr()?);
-    let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
+    let carrying =
+        stage.site_host(hosts).map(|host| tokio::spawn(carry(door, stage.network.clone(), (host.address, 80).into())));
     let ended = unless(interrupted, stage.show(args.once, began)).await;
     if ended.is_ok() && !args.once {
         stage.print_what_to_try(args, lab, hosts, &site);
@@ -225,12 +212,12 @@ fn empty_folder(lab: &Lab) -> Result<PathBuf, Failure> {
 }
 
 /// Carries connections from the loopback address into the lab.
-async fn carry(door: std::net::TcpListener, site: (Ipv4Addr, u16)) -> std::io::Result<()> {
-    let door = tokio::net::TcpListener::from_std(door)?;
+async fn carry(door: TcpListener, lab: Namespace, site: SocketAddr) -> std::io::Result<()> {
     loop {
         let (mut browser, _) = door.accept().await?;
+        let lab = lab.clone();
         tokio::spawn(async move {
-            if let Ok(mut nginx) = tokio::net::TcpStream::connect(site).await {
+            if let Ok(Some(mut nginx)) = lab.connect(site).await {
                 // Either side may leave when it likes.
                 let _ = tokio::io::copy_bidirectional(&mut browser, &mut nginx).await;
             }
@@ -279,7 +266,8 @@ impl Stage {
         };
         let (controller, handle) = Controller::new(workspace, Policy { poll_every: 10_000, observe_only: false }, None);
         let stop = CancellationToken::new();
-        let stage = Self { bare, folder, environment, branch, sites, service, controller: handle, stop };
+        let network = Namespace::named(&lab.namespace());
+        let stage = Self { network, bare, folder, environment, branch, sites, service, controller: handle, stop };
         Ok((stage, controller))
     }
 

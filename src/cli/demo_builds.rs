@@ -1,5 +1,4 @@
-//! What the demo's fleet has to have built: made out here, for a lab's network leads nowhere, while its hosts boot.
-//! The controller inside finds it where it is kept.
+//! What the demo's fleet has to have built: made while the lab's hosts boot. The controller finds it where it is kept.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -81,8 +81,8 @@ impl Namespace {
         })
     }
 
-    /// None: the host did not answer in time.
-    async fn connect(&self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
+    /// Connects from within. None: nobody answered in time.
+    pub async fn connect(&self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
         let (namespace, (done, answer)) = (self.clone(), oneshot::channel());
         thread::Builder::new().name("dial".to_owned()).spawn(move || {
             let entered = namespace.enter();

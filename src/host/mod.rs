@@ -8,6 +8,7 @@ mod apply;
 mod apply_groups;
 mod apply_script;
 mod connect_error;
+mod contents;
 mod dial;
 mod health;
 mod jump;

@@ -15,7 +15,7 @@ use super::{
     Checkup, Health, HealthCheck, Host, HostError, PhaseWork, ProbeRequest, ReleaseTransfer, Remembered, StepEvent,
     Trace,
     apply::{HostProgress, PHASE_LIMIT, transient},
-    apply_script, health,
+    apply_script, contents, health,
     jump::Jumps,
     login_audit,
     loss_timer::LossTimer,
@@ -244,26 +244,8 @@ impl Host for SshHost {
     }
 
     async fn read(&self, paths: &[String]) -> Result<Vec<(String, Vec<u8>)>, HostError> {
-        let mut script = String::new();
-        for path in paths {
-            let path = word(path);
-            // Larger files are not worth a diff.
-            script += &format!(
-                "size=$(stat -c %s -- {path}) && [ \"$size\" -le 65536 ] && echo \"$size\" && head -c \"$size\" -- {path} || echo -\n"
-            );
-        }
-        let output = self.must("reading files", &script, b"", PROBE_LIMIT).await?.output;
-        let mut rest = &output[..];
-        let mut files = Vec::new();
-        for path in paths {
-            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { break };
-            let size = std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse::<usize>().ok());
-            rest = &rest[end + 1..];
-            let Some(content) = size.and_then(|size| rest.get(..size)) else { continue };
-            files.push((path.clone(), content.to_vec()));
-            rest = &rest[content.len()..];
-        }
-        Ok(files)
+        let output = self.must("reading files", &contents::script(paths), b"", PROBE_LIMIT).await?.output;
+        Ok(contents::parse(paths, &output))
     }
 
     async fn holdings(&self, fleet: &FleetName, release: &Digest) -> Result<Holdings, HostError> {

@@ -216,6 +216,11 @@ impl Lab {
         self.dir.join("key")
     }
 
+    /// The lab's network namespace, by its name.
+    pub fn namespace(&self) -> String {
+        self.network.namespace()
+    }
+
     /// Our end of the lab's network: what listens there, inside the namespace, the hosts can reach.
     pub fn gateway(&self) -> Ipv4Addr {
         self.network.gateway()

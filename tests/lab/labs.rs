@@ -82,6 +82,14 @@ impl Beside {
         pids.filter(of_it).map(|pid| format!("{pid} {}", read(&format!("/proc/{pid}/cmdline")))).collect()
     }
 
+    /// Whether a thread of the program that boots it is in another network than this one. Those that dial are for a moment.
+    fn is_elsewhere(&self) -> bool {
+        let network = |path: PathBuf| fs::metadata(path).map(|network| network.ino()).ok();
+        let here = network("/proc/self/ns/net".into());
+        let threads = fs::read_dir(format!("/proc/{}/task", self.program.id())).expect("the program runs");
+        threads.flatten().filter_map(|thread| network(thread.path().join("ns/net"))).any(|there| Some(there) != here)
+    }
+
     /// Everything of it that there is on this machine.
     fn traces(&self) -> Vec<String> {
         let name = self.lab.name();
@@ -184,6 +192,9 @@ pub fn a_demo_that_is_interrupted_takes_its_lab_down(_: &World) {
         let arguments = [&["demo", "--yes", "--name", "itdemo"], more].concat();
         let mut demo = Beside::start("itdemo", folder.path(), &arguments);
         demo.says(moment);
+        if code == 0 {
+            wait_for("the demo to be in this network alone", || (!demo.is_elsewhere()).then_some(()));
+        }
         kill_process(demo.pid(), signal).expect("it runs");
         demo.says("Interrupted: tearing the lab down");
         assert_is(&format!("the exit code at `{moment}`"), demo.ends().code(), Some(code));

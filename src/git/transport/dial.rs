@@ -1,10 +1,10 @@
 //! Connections for a source: to the addresses that its scope admits, and to no other.
 //!
-//! Keeps true: what is judged is the IP address that is connected to, after the name was resolved, so a name that
-//! leads elsewhere the next time gains nothing. Where a proxy of the operator's (`HTTPS_PROXY`) resolves names, the
-//! name is all that can be judged here. Without a scope the operator named the address, and nothing is judged.
+//! Keeps true: what is judged is the IP address that is connected to (`net/`). Where a proxy of the operator's
+//! (`HTTPS_PROXY`) resolves names, the name is all that can be judged here. Without a scope the operator named the
+//! address, and nothing is judged.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{
@@ -12,12 +12,15 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
 };
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 
 use super::TransportError;
-use crate::model::{
-    address::Address,
-    reach::{OutOfReach, Scope, Way},
+use crate::{
+    model::{
+        address::Address,
+        reach::{OutOfReach, Scope, Way},
+    },
+    net::{self, NotConnected},
 };
 
 /// A client for `url`, which follows no redirect: each address that one leads to is judged and gets its own client.
@@ -40,10 +43,10 @@ pub fn client(scope: Option<&Scope>, url: &Url) -> Result<ClientBuilder, OutOfRe
 
 /// Connects to `host` at one of the addresses that it leads to.
 pub(super) async fn connect(way: Way, host: &str, port: u16) -> Result<TcpStream, TransportError> {
-    let told = |source| TransportError::Connect { host: host.to_owned(), source };
-    let all: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(told)?.collect();
-    let admitted = way.admitted(host, &all, |address| address.ip())?;
-    TcpStream::connect(&admitted[..]).await.map_err(told)
+    net::connect(way, host, port).await.map_err(|why| match why {
+        NotConnected::OutOfReach(why) => why.into(),
+        NotConnected::Io(source) => TransportError::Connect { host: host.to_owned(), source },
+    })
 }
 
 /// Whether a proxy stands before it, by the variables that the operator set.
@@ -59,9 +62,12 @@ impl Resolve for Admitted {
     fn resolve(&self, name: Name) -> Resolving {
         let way = self.0;
         Box::pin(async move {
-            let all: Vec<SocketAddr> = lookup_host((name.as_str(), 0)).await?.collect();
-            let admitted = way.admitted(name.as_str(), &all, |address| address.ip())?;
-            Ok(Box::new(admitted.into_iter()) as Addrs)
+            match net::lookup(way, name.as_str(), 0).await {
+                Ok(admitted) => Ok(Box::new(admitted.into_iter()) as Addrs),
+                // As it is: who asks finds it among the causes.
+                Err(NotConnected::OutOfReach(why)) => Err(why.into()),
+                Err(NotConnected::Io(error)) => Err(error.into()),
+            }
         })
     }
 }

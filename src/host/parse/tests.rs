@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::model::{
     fleet::Certificate,
-    observation::{Checked, LiveCertificate, LiveProgram, LiveUnit, LiveVenv},
+    observation::{Checked, LiveCertificate, LiveFolder, LiveUnit, LiveVenv},
     seal::Broken,
 };
 

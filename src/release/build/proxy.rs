@@ -1,18 +1,12 @@
 //! The way out of a sandbox: an HTTP proxy on this side of its wall, for builds with `network: true`.
 //!
 //! Keeps true: a build reaches other machines alone, over what an HTTP proxy carries (`CONNECT`, and plain http); what
-//! is judged is the IP address that is connected to, after the name was resolved here. Where the operator's own proxy
+//! is judged is the IP address that is connected to (`net/`). Where the operator's own proxy
 //! (`HTTPS_PROXY`) stands before everything, that one resolves names, and the name is judged.
 //! Never does: reading what goes through a tunnel.
 //! Source: RFC 9110, sections 7.6.1 (hop-by-hop fields) and 9.3.6 (CONNECT).
 
-use std::{
-    collections::BTreeSet,
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
@@ -35,14 +29,17 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::{
     io::copy_bidirectional,
-    net::{TcpListener, TcpStream, lookup_host},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
 use tower_service::Service as _;
 
-use crate::model::reach::{OutOfReach, Way};
+use crate::{
+    model::reach::{OutOfReach, Way},
+    net::{self, NotConnected},
+};
 
 /// At once, of one build. A package manager opens some tens.
 const CONNECTIONS: usize = 256;
@@ -229,10 +226,11 @@ impl Proxy {
 
     /// At one of the addresses that its name leads to, and that are admitted.
     async fn connect(&self, target: &Target) -> Result<TcpStream, NotReached> {
-        let found = timeout(CONNECT, lookup_host((target.host.as_str(), target.port))).await;
-        let all: Vec<SocketAddr> = found.map_err(|_| NotReached::Silent)??.collect();
-        let admitted = self.way.admitted(&target.host, &all, |address| address.ip())?;
-        Ok(timeout(CONNECT, TcpStream::connect(&admitted[..])).await.map_err(|_| NotReached::Silent)??)
+        let connected = timeout(CONNECT, net::connect(self.way, &target.host, target.port)).await;
+        connected.map_err(|_| NotReached::Silent)?.map_err(|why| match why {
+            NotConnected::OutOfReach(why) => NotReached::OutOfReach(why),
+            NotConnected::Io(error) => NotReached::Connect(error),
+        })
     }
 
     /// What the operator's proxy is asked for: it resolves the name.

@@ -1,4 +1,4 @@
-//! SyncDurations of an answer besides files, packages and units: certificates, virtual environments, programs, nginx, drop-ins.
+//! Parts of an answer besides files, packages and units: certificates, virtual environments, programs, nginx, drop-ins.
 
 use super::*;
 
