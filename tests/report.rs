@@ -9,7 +9,7 @@ use evenkeel::{
         digest::Digest,
         finding::{Code, Finding},
         outcome::{Cause, Conclusion, Kind, Outcome, Record},
-        plan::{Action, Before, Commits, InstanceState, Plan, Verb},
+        plan::{Action, Before, Commits, InstanceState, Plan, StepId, Verb},
         release::{HeldRelease, Listed, Listing},
         standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
@@ -171,7 +171,7 @@ fn commit_messages_and_last_lines() -> Tested {
     for cause in [Cause::Cancelled, Cause::Lost, Cause::Interrupted] {
         let mut deployment = deployment(Some(Outcome::RolledBack))?;
         let failure = deployment.failure.as_mut().ok_or("it failed")?;
-        (failure.cause, failure.step, failure.log) = (cause, String::new(), Vec::new());
+        (failure.cause, failure.step, failure.log) = (cause, None, Vec::new());
         failure.message = match cause {
             Cause::Cancelled => "by ann@laptop: wrong branch",
             Cause::Lost => "lost while applying a phase: no answer within 60 s",
@@ -344,7 +344,8 @@ fn status_and_why() -> Tested {
 fn progress() -> Tested {
     let step = |verb, subject: &str, state| -> Result<Event, Box<dyn Error>> {
         let subject = subject.to_owned();
-        Ok(Event::Step { instance: "business-tools".parse()?, id: String::new(), verb, subject, state })
+        let id = StepId::new(&"business-tools".parse()?, &Resource::Nginx, verb, &subject);
+        Ok(Event::Step { instance: "business-tools".parse()?, id, verb, subject, state })
     };
     let events = [
         Event::Connecting { instances: 5 },

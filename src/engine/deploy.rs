@@ -25,11 +25,12 @@ use crate::{
     host::{Host, HostError, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
+        failure::Failure,
         manifest::Manifest,
         name::InstanceName,
-        outcome::{Cause, Failure},
+        outcome::Cause,
         paths,
-        plan::{Action, Plan, Step},
+        plan::{Action, Plan, Step, StepId},
     },
     report::{
         self,
@@ -88,11 +89,11 @@ impl<H: Host> Deployment<'_, H> {
         let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
         let (mut failed, mut not_undone): (Vec<Failure>, Vec<Failure>) = Default::default();
         for phase in 1..=phases {
-            if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
+            if let Some(failure) = self.halt.reason() {
                 return self.failed(failure, phase - 1).await;
             }
             let mut steps = self.steps_of(phase);
-            steps.retain(|name, _| failed.iter().all(|failure| failure.instance != **name));
+            steps.retain(|name, _| failed.iter().all(|failure| failure.instance() != Some(*name)));
             (self.watch)(Event::Phase {
                 number: phase,
                 of: phases,
@@ -103,7 +104,7 @@ impl<H: Host> Deployment<'_, H> {
             let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
             let Some(first) = failures.first().cloned() else { continue };
             failed.extend(failures.iter().cloned());
-            if self.halt.reason(&first.instance).is_some() || !self.scope.goes_on_without(&failed) {
+            if self.halt.reason().is_some() || !self.scope.goes_on_without(&failed) {
                 return self.failed(first, phase).await;
             }
             not_undone.extend(self.leave_out(&failures, phase).await);
@@ -114,8 +115,9 @@ impl<H: Host> Deployment<'_, H> {
     /// Undoes the deployment where it failed, and nowhere else; answers where that failed too.
     async fn leave_out(&self, failures: &[Failure], phase: u32) -> Vec<Failure> {
         let lost = failures.iter().filter(|failure| failure.cause == Cause::Lost);
-        let lost = lost.map(|failure| failure.instance.clone()).collect();
-        let undo = self.undoing(failures.iter().map(|failure| failure.instance.clone()).collect(), phase, lost);
+        let lost = lost.filter_map(|failure| failure.instance().cloned()).collect();
+        let failed = failures.iter().filter_map(|failure| failure.instance().cloned()).collect();
+        let undo = self.undoing(failed, phase, lost);
         match undo.run().await {
             Undone::Everywhere => Vec::new(),
             Undone::Not(not_undone) => not_undone,
@@ -142,7 +144,7 @@ impl<H: Host> Deployment<'_, H> {
         }
         let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
         let instances = steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect();
-        let lost = BTreeSet::from_iter((failure.cause == Cause::Lost).then(|| failure.instance.clone()));
+        let lost = failure.instance().filter(|_| failure.cause == Cause::Lost).cloned().into_iter().collect();
         let undo = self.undoing(instances, phase, lost);
         match undo.run().await {
             Undone::Everywhere => Ended::RolledBack(failure),
@@ -155,13 +157,8 @@ impl<H: Host> Deployment<'_, H> {
         self.plan.steps.iter().find_map(|step| {
             let Action::StageRelease { release, .. } = &step.action else { return None };
             let release = self.prepared.releases.get(release).filter(|release| !release.is_at_hand())?;
-            Some(Failure {
-                instance: step.instance.clone(),
-                step: step.id.clone(),
-                message: format!("{} is not built", release.source),
-                cause: Cause::Refused,
-                log: Vec::new(),
-            })
+            let message = format!("{} is not built", release.source);
+            Some(Failure::of_instance(&step.instance, Cause::Refused, message).at(step.id.clone()))
         })
     }
 
@@ -187,7 +184,7 @@ impl<H: Host> Deployment<'_, H> {
             {
                 self.tell(step, StepState::Started);
                 let staged = stage.put(host.as_ref(), release).await;
-                self.ended(step, staged.map_err(|error| self.failure(name, &step.id, &error)))?;
+                self.ended(step, staged.map_err(|error| self.failure(name, Some(&step.id), &error)))?;
             }
         }
         let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
@@ -204,7 +201,7 @@ impl<H: Host> Deployment<'_, H> {
             let applied = waits::said_since(name.as_str(), || current.now(), applying).await;
             alike.more().for_each(|more| (self.watch)(Event::Warning(format!("{name}: {more}"))));
             if let Err(error) = applied {
-                return Err(self.with_log(host.as_ref(), steps, self.failure(name, "", &error)).await);
+                return Err(self.with_log(host.as_ref(), steps, self.failure(name, None, &error)).await);
             }
         }
         let waits = steps.iter().map(|step| async move {
@@ -216,7 +213,7 @@ impl<H: Host> Deployment<'_, H> {
             biased;
             // Both only wait: nothing runs on the host on our behalf any more.
             results = join_all(waits) => results,
-            () = self.halt.stop() => match self.halt.reason(name) {
+            () = self.halt.stop() => match self.halt.reason() {
                 Some(failure) => return Err(failure),
                 None => Vec::new(),
             },
@@ -224,9 +221,8 @@ impl<H: Host> Deployment<'_, H> {
         match results.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some((step, NotHealthy { why, cause })) => {
-                let (instance, step_id) = (name.clone(), step.id.clone());
                 let message = format!("{}: {why}", step.resource);
-                let failure = Failure { instance, step: step_id, message, cause, log: Vec::new() };
+                let failure = Failure::of_instance(name, cause, message).at(step.id.clone());
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }
@@ -291,7 +287,7 @@ impl<H: Host> Deployment<'_, H> {
     pub async fn settle(&self, name: &InstanceName) -> Result<(), Failure> {
         let (Some(host), true) = (self.hosts.get(name), self.plan.instances.contains_key(name)) else { return Ok(()) };
         let applied = host.apply(&self.work(1, name), &[], &mut |_| {}).await;
-        applied.map_err(|error| self.failure(name, "settle", &error))
+        applied.map_err(|error| self.failure(name, None, &error))
     }
 
     fn on_event(&self, steps: &[&Step], event: StepEvent) {
@@ -306,7 +302,7 @@ impl<H: Host> Deployment<'_, H> {
             }
         };
         // What the script does besides the plan's steps (the manifest, a daemon-reload) is not told.
-        if let Some(step) = steps.iter().find(|step| step.id == id) {
+        if let Some(step) = steps.iter().find(|step| step.id == *id) {
             self.tell(step, state);
         }
     }
@@ -332,18 +328,16 @@ impl<H: Host> Deployment<'_, H> {
         result
     }
 
-    pub fn failure(&self, instance: &InstanceName, step: &str, error: &HostError) -> Failure {
+    pub fn failure(&self, instance: &InstanceName, step: Option<&StepId>, error: &HostError) -> Failure {
         let mut failure = error.failure(instance);
         failure.message = report::chain(error);
-        if failure.step.is_empty() {
-            failure.step = step.to_owned();
-        }
+        failure.step = failure.step.or(step.cloned());
         failure
     }
 
     /// Adds what the failed unit logged last.
     async fn with_log(&self, host: &H, steps: &[&Step], mut failure: Failure) -> Failure {
-        let step = steps.iter().find(|step| step.id == failure.step);
+        let step = steps.iter().find(|step| Some(&step.id) == failure.step.as_ref());
         let unit = step.map(|step| step.action.subject()).filter(|subject| subject.ends_with(".service"));
         if let Some(unit) = unit {
             // Whatever it is that failed, this is not what the commit declares.
@@ -392,7 +386,7 @@ impl Default for Current {
 
 impl Current {
     fn hear(&self, steps: &[&Step], event: &StepEvent) {
-        let name = |id: &str| match steps.iter().find(|step| step.id == id) {
+        let name = |id: &str| match steps.iter().find(|step| step.id == *id) {
             Some(step) => format!("{} {}", step.action.verb(), step.action.subject()),
             None => id.to_owned(),
         };

@@ -49,7 +49,11 @@ fn script(steps: &[&Step]) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{desired::Resource, plan::Commits};
+    use crate::model::{
+        desired::Resource,
+        name::InstanceName,
+        plan::{Commits, StepId},
+    };
 
     fn seconds(number: u64) -> Duration {
         Duration::from_secs(number)
@@ -72,13 +76,11 @@ mod tests {
 
     /// How long steps may take, each in its phase on its instance.
     fn limit(steps: impl IntoIterator<Item = (u32, &'static str, Action)>) -> Duration {
-        let step = |(phase, instance, action): (u32, &str, Action)| Step {
-            id: format!("{instance}/{}", action.subject()),
-            instance: instance.parse().expect("a name"),
-            phase,
-            resource: Resource::Packages,
-            action,
-            reason: String::new(),
+        let step = |(phase, instance, action): (u32, &str, Action)| {
+            let instance: InstanceName = instance.parse().expect("a name");
+            let resource = Resource::Packages;
+            let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
+            Step { id, instance, phase, resource, action, reason: String::new() }
         };
         let plan = Plan {
             environment: "test".parse().expect("a name"),

@@ -24,8 +24,9 @@ use crate::{
     host::Host,
     model::{
         digest::Digest,
+        failure::Failure,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Conclusion, Deployment, Failure, Intent, Kind, Outcome, RecordVersion, TakenOver},
+        outcome::{Cause, Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, TakenOver},
         plan::Plan,
         standing::Standing,
     },
@@ -145,7 +146,7 @@ pub async fn carry_out<H: Host, L: Ledger>(order: &Order<'_, H, L>) -> Result<Co
     let mut conclusion = conclude(deployment, ended, began);
     if !conclusion.failed.is_empty() {
         // The record tells what was done. The intent before it tells what was planned.
-        let failed = conclusion.failed.iter().map(|failure| failure.instance.clone()).collect();
+        let failed = conclusion.failed.iter().filter_map(|failure| failure.instance().cloned()).collect();
         let done = order.plan.without(&failed);
         conclusion = conclusion.narrowed(done.summary(), done.changes());
     }
@@ -261,16 +262,10 @@ pub async fn record_refusal<L: Ledger>(
             && newest.commits == plan.commits
             && newest.failure.as_ref().is_some_and(|failure| failure.message == refused.why)
     });
-    let (false, None, Some(instance)) = (said_already, newest.open(), plan.instances.keys().next()) else {
+    if said_already || newest.open().is_some() {
         return Ok(());
-    };
-    let failure = Failure {
-        instance: instance.clone(),
-        step: String::new(),
-        message: refused.why.clone(),
-        cause: refused.cause,
-        log: refused.log.clone(),
-    };
+    }
+    let failure = Failure { log: refused.log.clone(), ..Failure::of_deployment(refused.cause, refused.why.clone()) };
     let refusal = Deployment {
         version: RecordVersion::CURRENT,
         environment: plan.environment.clone(),

@@ -253,8 +253,8 @@ impl<H: Host, L: Ledger> Round<'_, H, L> {
         match deployment.failure.as_ref().or(deployment.failed.first()) {
             None => Ok(()),
             Some(failure) => {
-                if failure.cause == Cause::Lost {
-                    found.unreached.insert(failure.instance.clone(), failure.message.clone());
+                if let (Cause::Lost, Some(name)) = (failure.cause, failure.instance()) {
+                    found.unreached.insert(name.clone(), failure.message.clone());
                 }
                 let why = report::deployment::failure_line(failure);
                 Err(RoundError::Deployment { generation: deployment.generation, outcome, why })

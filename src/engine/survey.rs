@@ -16,7 +16,7 @@ use crate::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
-        plan::{Action, Commits, InstancePlan, InstanceState, Plan, Step},
+        plan::{Action, Commits, InstancePlan, InstanceState, Plan, Step, StepId, Verb},
     },
     report::{
         self,
@@ -241,11 +241,12 @@ fn as_deployed_there(
 
 /// The step that would wait for the replica, for the check that is in it.
 pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
+    let resource = Resource::Service(replica.service.clone());
     Step {
-        id: String::new(),
+        id: StepId::new(instance, &resource, Verb::AwaitHealth, &replica.unit),
         instance: instance.clone(),
         phase: 0,
-        resource: Resource::Service(replica.service.clone()),
+        resource,
         action: Action::AwaitHealth {
             service: replica.service.clone(),
             port: replica.port,

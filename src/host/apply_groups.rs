@@ -88,12 +88,16 @@ fn in_turns<'a>(run: &[&'a Step]) -> Vec<Vec<&'a Step>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{desired::Resource, plan::Before};
+    use crate::model::{
+        desired::Resource,
+        plan::{Before, StepId},
+    };
 
     fn step(service: &str, action: Action) -> Step {
         let resource = Resource::Service(service.parse().unwrap());
-        let id = format!("h1/{service}/{}", action.subject());
-        Step { id, instance: "h1".parse().unwrap(), phase: 1, resource, action, reason: String::new() }
+        let instance = "h1".parse().unwrap();
+        let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
+        Step { id, instance, phase: 1, resource, action, reason: String::new() }
     }
 
     fn remove(path: &str) -> Step {

@@ -16,6 +16,7 @@ pub mod desired;
 pub mod digest;
 pub mod drift;
 pub mod exclude;
+pub mod failure;
 pub mod finding;
 pub mod fleet;
 pub mod folders;

@@ -13,6 +13,7 @@ use super::{
     build::BuiltReleases,
     change::RecordedChange,
     digest::Digest,
+    failure::Failure,
     name::{EnvironmentName, InstanceName},
     plan::{Commits, Summary},
 };
@@ -62,14 +63,15 @@ pub enum Kind {
     DriftRepair,
 }
 
-/// The version of a record's format. Records of version 1 keep each change as a line, those of version 2 in fields.
+/// The version of a record's format. Version 1 keeps each change as a line, version 2 in fields. Since version 3 a failure
+/// names its instance and its step only where one failed: what reads 2 at most asks for both, and must say what it lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct RecordVersion(u32);
 
 impl RecordVersion {
     /// What is written.
-    pub const CURRENT: Self = Self(2);
+    pub const CURRENT: Self = Self(3);
 }
 
 impl<'de> Deserialize<'de> for RecordVersion {
@@ -128,7 +130,7 @@ pub struct Deployment {
     /// Who may have caused the drift that was repaired: a hint, never more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,
-    /// Instance, step and message of what failed.
+    /// What failed, where it was not left out.
     pub failure: Option<Failure>,
     /// Instances that were not reached, each with the reason.
     pub unreached: BTreeMap<InstanceName, String>,
@@ -185,7 +187,9 @@ pub struct Conclusion {
 
 impl Conclusion {
     pub fn new(deployment: Deployment, outcome: Outcome) -> Self {
-        Self { outcome, deployment: Deployment { outcome: Some(outcome), ..deployment } }
+        // An intent of an earlier version may end in a failure of this one.
+        let version = RecordVersion::CURRENT;
+        Self { outcome, deployment: Deployment { version, outcome: Some(outcome), ..deployment } }
     }
 
     /// None of one that is not over.
@@ -221,18 +225,6 @@ pub struct TakenOver {
     pub from: String,
     /// RFC 3339.
     pub at: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Failure {
-    pub instance: InstanceName,
-    pub step: String,
-    pub message: String,
-    #[serde(default)]
-    pub cause: Cause,
-    /// The last log lines of the unit, of nginx, or of the build.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<String>,
 }
 
 /// What kind of failure it was: not each says something of the commit.

@@ -3,6 +3,7 @@
 //! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
+mod step_id;
 mod verb;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use step_id::StepId;
 pub use verb::Verb;
 
 use super::{
@@ -128,7 +130,7 @@ pub enum InstanceState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Unique within the plan and readable: `ai-core/service/gong_mcp/write/etc/…`.
-    pub id: String,
+    pub id: StepId,
     pub instance: InstanceName,
     /// Phases are barriers: a phase begins when the one before it is done and healthy everywhere.
     pub phase: u32,
@@ -403,7 +405,7 @@ impl Plan {
         Digest::of_fields(self.steps.iter().flat_map(|step| {
             // Plain data: it cannot fail to serialise.
             let action = serde_json::to_string(&step.action).unwrap_or_default();
-            [step.id.clone(), step.phase.to_string(), action]
+            [step.id.to_string(), step.phase.to_string(), action]
         }))
     }
 }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     build::BuiltReleases,
     digest::Digest,
+    failure::Failure,
     name::InstanceName,
-    outcome::{Cause, Conclusion, Failure, Kind, Outcome, Record},
+    outcome::{Cause, Conclusion, Kind, Outcome, Record},
     plan::Commits,
 };
 
@@ -243,10 +244,10 @@ impl Standing {
 
     fn quarantine(&mut self, commits: &Commits, generation: u64, failure: &Failure) {
         let first_line = failure.message.lines().next().unwrap_or_default();
-        let why = match failure.cause {
-            Cause::Cancelled => format!("cancelled {first_line}"),
-            Cause::Build => first_line.to_owned(),
-            _ => format!("{}: {first_line}", failure.instance),
+        let why = match (failure.cause, failure.instance()) {
+            (Cause::Cancelled, _) => format!("cancelled {first_line}"),
+            (Cause::Build, _) | (_, None) => first_line.to_owned(),
+            (_, Some(instance)) => format!("{instance}: {first_line}"),
         };
         self.put_in_quarantine(Quarantined { commits: commits.clone(), generation, why });
     }

@@ -11,7 +11,7 @@ use crate::model::{
     name::{InstanceName, ServiceName},
     observation::{LiveFile, LiveRelease, LiveUnit, Observation},
     paths,
-    plan::{Action, Before, InstancePlan, InstanceState, Step},
+    plan::{Action, Before, InstancePlan, InstanceState, Step, StepId},
     release::Making,
     seal::Broken,
     seen::Seen,
@@ -156,7 +156,7 @@ impl<'a> Differ<'a> {
     }
 
     pub fn step(&mut self, phase: u32, resource: &Resource, action: Action, reason: impl Into<String>) {
-        let id = format!("{}/{resource}/{}/{}", self.name(), action.verb(), action.subject().trim_start_matches('/'));
+        let id = StepId::new(self.name(), resource, action.verb(), &action.subject());
         self.steps.push(Step {
             id,
             instance: self.name().clone(),

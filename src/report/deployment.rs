@@ -9,8 +9,9 @@ use super::{
     words::{self, block, count, one_line, short, visible},
 };
 use crate::model::{
+    failure::Failure,
     name::EnvironmentName,
-    outcome::{Cause, Deployment, Failure, Kind, Outcome},
+    outcome::{Cause, Deployment, Kind, Outcome},
     plan::{Commits, Summary},
 };
 
@@ -118,9 +119,12 @@ pub(super) fn what(deployment: &Deployment) -> String {
             match failure.cause {
                 Cause::Cancelled => format!("cancelled {}", one_line(&failure.message)),
                 Cause::Interrupted => "it was interrupted".to_owned(),
-                Cause::Lost => format!("{} was lost", failure.instance),
-                Cause::Step | Cause::Host | Cause::Overtaken | Cause::Refused | Cause::Build => {
-                    format!("{} failed on {}", resource(failure), failure.instance)
+                Cause::Lost | Cause::Step | Cause::Host | Cause::Overtaken | Cause::Refused | Cause::Build => {
+                    match failure.instance() {
+                        None => one_line(&failure.message),
+                        Some(instance) if failure.cause == Cause::Lost => format!("{instance} was lost"),
+                        Some(instance) => format!("{} failed on {instance}", resource(failure)),
+                    }
                 }
             }
         }
@@ -134,11 +138,11 @@ pub(super) fn what(deployment: &Deployment) -> String {
 /// A failure in one line: where, what, and what it said.
 pub fn failure_line(failure: &Failure) -> String {
     let message = one_line(&failure.message);
-    match failure.cause {
-        Cause::Cancelled => format!("cancelled {message}"),
-        Cause::Refused | Cause::Build => message,
-        _ if failure.step.is_empty() => format!("{}: {message}", failure.instance),
-        _ => format!("{}, {}: {message}", failure.instance, visible(&failure.step)),
+    match (failure.cause, failure.instance(), &failure.step) {
+        (Cause::Cancelled, ..) => format!("cancelled {message}"),
+        (Cause::Refused | Cause::Build, ..) | (_, None, _) => message,
+        (_, Some(instance), None) => format!("{instance}: {message}"),
+        (_, Some(instance), Some(step)) => format!("{instance}, {}: {message}", visible(step.as_str())),
     }
 }
 
@@ -213,15 +217,13 @@ fn troubles(deployment: &Deployment, style: Style) -> String {
 }
 
 fn failed(title: &str, failure: &Failure, style: Style) -> String {
-    let step = visible(&failure.step);
-    let step = step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&step);
-    // "Not undone" says already which step it was.
-    let step = if step.is_empty() || step == "undo" { String::new() } else { format!(" {step}") };
-    let title = match failure.cause {
-        Cause::Cancelled => "Cancelled:".to_owned(),
-        Cause::Refused => "Refused:".to_owned(),
-        Cause::Build => "Not built:".to_owned(),
-        _ => format!("{title} on {}:", failure.instance),
+    let step = failure.step.as_ref().map(|step| format!(" {}", visible(step.on_instance()))).unwrap_or_default();
+    let title = match (failure.cause, failure.instance()) {
+        (Cause::Cancelled, _) => "Cancelled:".to_owned(),
+        (Cause::Refused, _) => "Refused:".to_owned(),
+        (Cause::Build, _) => "Not built:".to_owned(),
+        (_, None) => format!("{title}:"),
+        (_, Some(instance)) => format!("{title} on {instance}:"),
     };
     let mut text = format!("{}{step}\n", style.bad(&title));
     text += &block("  ", &failure.message);
@@ -232,16 +234,9 @@ fn failed(title: &str, failure: &Failure, style: Style) -> String {
     text
 }
 
-/// `service/gong_mcp` from a step's `ai-core/service/gong_mcp/start/…`.
+/// What failed: `service/gong_mcp`.
 fn resource(failure: &Failure) -> String {
-    let step = failure.step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&failure.step);
-    let parts: Vec<&str> = step.split('/').collect();
-    match parts[..] {
-        [kind @ ("service" | "site"), name, ..] => visible(&format!("{kind}/{name}")),
-        ["", ..] => "a step".to_owned(),
-        [first, ..] => visible(first),
-        [] => "a step".to_owned(),
-    }
+    failure.step.as_ref().map_or("a step".to_owned(), |step| visible(step.resource()))
 }
 
 fn trailers(deployment: &Deployment) -> String {

@@ -8,7 +8,7 @@ use evenkeel::{
         desired::Resource,
         finding::{Code, Finding, Place},
         outcome::{Deployment, Outcome},
-        plan::{Action, Before, Fate, InstanceState, Plan, Verb},
+        plan::{Action, Before, Fate, InstanceState, Plan, StepId, Verb},
         pull::PullRequest,
         release::ReleaseFile,
         rights::{Permission, Right, Team},
@@ -262,7 +262,7 @@ fn hostile_deployment(text: &str) -> Made<Deployment> {
     ];
     for failure in deployment.failure.iter_mut().chain(&mut deployment.not_undone) {
         failure.message = text.to_owned();
-        failure.step = format!("service/{text}");
+        failure.step = Some(StepId::new(&"ai-core".parse()?, &Resource::Leftover(text.to_owned()), Verb::Delete, text));
         failure.log = vec![text.to_owned()];
     }
     Ok(deployment)

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use evenkeel::{
     model::{
+        failure::Failure,
         outcome::{Cause, Outcome},
         pull::{Check, CheckState, Conclusion, PullRequest},
         rights::{Permission, Right, Team},
@@ -45,13 +46,8 @@ fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
     ] {
         let mut deployment = deployment(Some(outcome))?;
         if outcome == Outcome::Refused {
-            deployment.failure = Some(evenkeel::model::outcome::Failure {
-                instance: "business-tools".parse()?,
-                step: String::new(),
-                message: "frontend: `npm run build` ended with 1".into(),
-                cause: Cause::Build,
-                log: vec!["vite: not found".into()],
-            });
+            let failure = Failure::of_deployment(Cause::Build, "frontend: `npm run build` ended with 1");
+            deployment.failure = Some(Failure { log: vec!["vite: not found".into()], ..failure });
         }
         let went_well = outcome == Outcome::Applied;
         let view = DeployedView {
@@ -70,13 +66,10 @@ fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
 #[test]
 fn a_deployment_that_a_host_did_not_carry_out_is_told_with_who_is_the_cause() -> Tested {
     let mut deployment = deployment(Some(Outcome::RolledBack))?;
-    deployment.failure = Some(evenkeel::model::outcome::Failure {
-        instance: "business-tools".parse()?,
-        step: "business-tools/service/gong_mcp/write/etc/evenkeel/sophia/gong_mcp@8100.env".into(),
-        message: "cp: cannot create regular file: Read-only file system".into(),
-        cause: Cause::Host,
-        log: Vec::new(),
-    });
+    let message = "cp: cannot create regular file: Read-only file system";
+    let failure = Failure::of_instance(&"business-tools".parse()?, Cause::Host, message);
+    let step = "business-tools/service/gong_mcp/write/etc/evenkeel/sophia/gong_mcp@8100.env";
+    deployment.failure = Some(failure.at(step.parse()?));
     let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
     assert_snapshot!(pull::deployed(&view));
     Ok(())

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     model::{
-        outcome::{Cause, Deployment, Failure, Kind, Outcome},
+        failure::Failure,
+        name::InstanceName,
+        outcome::{Cause, Deployment, Kind, Outcome},
         pull::PullRequest,
     },
     report::{
@@ -121,7 +123,8 @@ fn next(view: &DeployedView<'_>) -> String {
         ));
     }
     if is_tried_again(deployment) {
-        let failed: Vec<&str> = deployment.failure.iter().map(|failure| failure.instance.as_str()).collect();
+        let failed: Vec<&str> =
+            deployment.failure.iter().filter_map(Failure::instance).map(InstanceName::as_str).collect();
         said.push(format!("The cause is {}, not the commit: the deployment is tried again.", named(&failed)));
     }
     if deployment.outcome == Some(Outcome::Stopped) {
@@ -132,7 +135,8 @@ fn next(view: &DeployedView<'_>) -> String {
         said.push(format!("{number} reverts it: merge that, or push what mends it."));
     }
     if !deployment.failed.is_empty() {
-        let names: Vec<&str> = deployment.failed.iter().map(|failure| failure.instance.as_str()).collect();
+        let names: Vec<&str> =
+            deployment.failed.iter().filter_map(Failure::instance).map(InstanceName::as_str).collect();
         said.push(format!("Left out: {}. The deployment is undone there, and tried again.", named(&names)));
     }
     if !deployment.unreached.is_empty() {
@@ -164,14 +168,13 @@ fn failures(deployment: &Deployment) -> Option<Section> {
 }
 
 fn failure(title: &str, failure: &Failure) -> Piece {
-    let of_instance = format!("{}/", failure.instance);
-    let step = failure.step.strip_prefix(&of_instance).unwrap_or(&failure.step);
-    let step = if step.is_empty() || step == "undo" { String::new() } else { format!(", {}", code(step)) };
-    let head = match failure.cause {
-        Cause::Cancelled => "**Cancelled**".to_owned(),
-        Cause::Refused => "**Refused**".to_owned(),
-        Cause::Build => "**Not built**".to_owned(),
-        _ => format!("**{title}** on `{}`{step}", failure.instance),
+    let step = failure.step.as_ref().map(|step| format!(", {}", code(step.on_instance()))).unwrap_or_default();
+    let head = match (failure.cause, failure.instance()) {
+        (Cause::Cancelled, _) => "**Cancelled**".to_owned(),
+        (Cause::Refused, _) => "**Refused**".to_owned(),
+        (Cause::Build, _) => "**Not built**".to_owned(),
+        (_, None) => format!("**{title}**"),
+        (_, Some(instance)) => format!("**{title}** on `{instance}`{step}"),
     };
     let lines = |text: &[&str]| text.iter().map(|line| clipped(line, LINE)).collect::<Vec<_>>();
     let message: Vec<&str> = failure.message.lines().take(LOG).collect();
