@@ -33,7 +33,10 @@ use std::{
 
 use evenkeel::{
     declare::{self, Overrides},
-    engine::{Prepared, look::look, roster::Roster},
+    engine::{
+        observe::{connections::Roster, probe::look},
+        prepare::Prepared,
+    },
     host::{self, Remembered, SshHost, Target},
     model::{digest::Digest, tree::Entry},
     release::{self, Unfetched},

@@ -12,6 +12,7 @@ pub mod host;
 pub mod lab;
 pub mod model;
 pub mod plan;
+pub mod pulls;
 pub mod release;
 pub mod render;
 pub mod report;

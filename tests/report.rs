@@ -7,11 +7,11 @@ use evenkeel::{
         change::RecordedChange,
         desired::Resource,
         digest::Digest,
+        environment_state::{Barred, Control, EnvironmentState, HistoryEntry, StateEvent},
         finding::{Code, Finding},
         outcome::{Cause, Conclusion, Kind, Outcome, Record},
         plan::{Action, Before, Commits, InstanceState, Plan, StepId, Verb},
         release::{HeldRelease, Listed, Listing},
-        standing::{Barred, Control, HistoryEntry, Standing, StandingEvent},
     },
     report::{
         self, Style,
@@ -234,7 +234,7 @@ fn history_and_show() -> Tested {
     Ok(())
 }
 
-fn controls() -> Result<Vec<StandingEvent>, Box<dyn Error>> {
+fn controls() -> Result<Vec<StateEvent>, Box<dyn Error>> {
     let old = Commits::of_config(Some(COMMIT.into()), Some(COMMIT.into()));
     let instance = || "ai-core".parse().map(Some);
     let controls = [
@@ -248,7 +248,7 @@ fn controls() -> Result<Vec<StandingEvent>, Box<dyn Error>> {
         Control::Pin { commits: old.clone(), instead_of: Commits::default(), generation: 11 },
     ];
     let event =
-        |control| StandingEvent { control, by: "ann@laptop".into(), reason: None, when: "2026-11-21T13:14:05Z".into() };
+        |control| StateEvent { control, by: "ann@laptop".into(), reason: None, when: "2026-11-21T13:14:05Z".into() };
     Ok(controls.into_iter().map(event).collect())
 }
 
@@ -262,10 +262,12 @@ fn controls_and_what_stands() -> Tested {
 
     let commits = Commits::of_config(Some(COMMIT.into()), Some(COMMIT.into()));
     let failed = deployment(Some(Outcome::RolledBack))?;
-    let held = events.iter().fold(Standing::default(), |standing, event| standing.after(event));
-    let hold = events[..2].iter().fold(held, |standing, event| standing.after(event));
-    let standing = Standing {
-        quarantine: Standing::default().concluded(&Conclusion::new(failed.clone(), Outcome::RolledBack)).quarantine,
+    let held = events.iter().fold(EnvironmentState::default(), |state, event| state.after(event));
+    let hold = events[..2].iter().fold(held, |state, event| state.after(event));
+    let state = EnvironmentState {
+        quarantine: EnvironmentState::default()
+            .concluded(&Conclusion::new(failed.clone(), Outcome::RolledBack))
+            .quarantine,
         ..hold
     };
     let open = deployment(None)?;
@@ -278,11 +280,11 @@ fn controls_and_what_stands() -> Tested {
         Barred::Rewind,
         Barred::Later,
     ];
-    let barred = barred.iter().filter_map(|why| status::barred(*why, &failed.commits, Some(&open), &standing));
-    let notes: Vec<String> = barred.chain(status::standing(&standing)).chain([status::does_not_hold(3)]).collect();
+    let barred = barred.iter().filter_map(|why| status::barred(*why, &failed.commits, Some(&open), &state));
+    let notes: Vec<String> = barred.chain(status::state(&state)).chain([status::does_not_hold(3)]).collect();
     assert_snapshot!("notes", notes.join("\n"));
-    assert_eq!(standing.quarantined(&commits).map(|quarantined| quarantined.generation), Some(12));
-    assert_eq!(standing.clone().after(&events[4]).quarantined(&commits), None, "retry lifts it");
+    assert_eq!(state.quarantined(&commits).map(|quarantined| quarantined.generation), Some(12));
+    assert_eq!(state.clone().after(&events[4]).quarantined(&commits), None, "retry lifts it");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The hosts, the reconciler that deploys to them, and OpenSSH beside it.
+//! The hosts, the controller that deploys to them, and OpenSSH beside it.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use std::{
 use chrono::Utc;
 use evenkeel::{
     declare::{self, Overrides},
-    engine::{Prepared, prepare},
+    engine::prepare::{Prepared, prepare},
     git,
     lab::Lab,
     model::plan::Commits,
@@ -33,7 +33,7 @@ const BRANCH: &str = "main";
 /// Much more than a deployment takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// After an outcome the reconciler looks once more; what is measured next must not meet that.
+/// After an outcome the controller looks once more; what is measured next must not meet that.
 const SETTLING: Duration = Duration::from_millis(800);
 
 fn say(message: &str) {

@@ -11,7 +11,7 @@ use std::{
 
 use evenkeel::{
     declare,
-    engine::Prepared,
+    engine::prepare::Prepared,
     host::{self, Remembered},
     lab::Lab,
 };

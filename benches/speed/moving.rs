@@ -10,8 +10,11 @@ use std::{
 };
 
 use evenkeel::{
-    engine::{look::Hosts, roster::Roster, stage::Stage},
-    host::{Host as _, Question, SshHost, Target},
+    engine::{
+        execute::staging::Stage,
+        observe::{connections::Roster, probe::Hosts},
+    },
+    host::{Host as _, ProbeRequest, SshHost, Target},
     model::{
         digest::Digest,
         observation::LiveRelease,
@@ -172,11 +175,11 @@ fn ten_releases(table: &mut Table, host: &Arc<SshHost>, runtime: &tokio::runtime
     // As the loop asks: each time of one of them whether it is as it was.
     let question = |releases: BTreeSet<Digest>| {
         let spared = releases.iter().skip(1).copied().collect();
-        Question { base: format!("/var/lib/evenkeel/{FLEET}"), releases, spared, ..Question::default() }
+        ProbeRequest { base: format!("/var/lib/evenkeel/{FLEET}"), releases, spared, ..ProbeRequest::default() }
     };
     let none = question(Default::default());
     let all = question(releases.iter().map(|release| release.digest).collect());
-    let look = |question: &Question, number: usize| -> Result {
+    let look = |question: &ProbeRequest, number: usize| -> Result {
         let seen = runtime.block_on(host.probe(question))?;
         let fine = [LiveRelease::Whole, LiveRelease::There];
         let fine = seen.releases.values().filter(|seen| seen.known().is_some_and(|seen| fine.contains(seen)));

@@ -1,4 +1,4 @@
-//! Any bytes for `standing`: see `evenkeel::engine::fuzz`.
+//! Any bytes for `state`: see `evenkeel::engine::fuzz`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| evenkeel::engine::fuzz::feed("standing", input));

@@ -8,16 +8,21 @@ use super::{
 };
 use crate::{
     engine::{
-        Prepared,
-        chronicle::{self, Newest},
-        halt::Halting,
-        heal::heal,
-        ledger::{GitLedger, Ledger as _, LedgerError, Signing},
-        look::{Hosts, observe, plan_from},
-        pass::{self, PassError, Seat},
-        recover::Case,
-        roster::Roster,
-        wanted,
+        controller::targets,
+        execute::{cancellation::Halting, cleanup::heal},
+        history::{
+            log::{self, Newest},
+            store::{GitStore, HistoryStore as _, Signing, StoreError},
+        },
+        observe::{
+            connections::Roster,
+            probe::{Hosts, observe, plan_from},
+        },
+        prepare::Prepared,
+        sync::{
+            deploy::{self, ControllerId, PassError},
+            recover::Case,
+        },
     },
     git::WorkTree,
     host::SshHost,
@@ -63,7 +68,7 @@ pub fn run(args: &Args) -> Exit {
         if server::is_running(&place.socket()).await {
             return Err(Failure::new(
                 REFUSED,
-                "a reconciler is running for this repository, and applies what is pushed",
+                "a controller is running for this repository, and applies what is pushed",
             )
             .hint("push the commit, and watch `evenkeel status`"));
         }
@@ -76,7 +81,7 @@ pub fn run(args: &Args) -> Exit {
         Next::Build(plan) => plan,
     };
     println!("Building what is not built yet; no host is touched before that is done.");
-    if let Err(why) = place.workshop().cgroups() {
+    if let Err(why) = place.build_cache().cgroups() {
         println!("Builds get no cgroup of their own: {why}.");
     }
     match args.hosts.build(&tree, &overrides, commits, &place)? {
@@ -87,8 +92,8 @@ pub fn run(args: &Args) -> Exit {
         Err(error) => {
             if let Some(refused) = error.failed_build(&asked_by()) {
                 common::block_on(async {
-                    let ledger = place.ledger(&tree.fleet).await?;
-                    Ok(pass::record_refusal(&ledger, &plan, &Seat::of(&place.state), &refused).await?)
+                    let store = place.store(&tree.fleet).await?;
+                    Ok(deploy::record_refusal(&store, &plan, &ControllerId::of(&place.state), &refused).await?)
                 })?;
             }
             Err(error.into())
@@ -96,13 +101,13 @@ pub fn run(args: &Args) -> Exit {
     }
 }
 
-/// Puts into the tree what the default branch alone decides, as a reconciler does: a branch does not move where it
+/// Puts into the tree what the default branch alone decides, as a controller does: a branch does not move where it
 /// is deployed to. Answers the commits that the tree is made of then.
 async fn compose(place: &Place, tree: &mut WorkTree, commit: &str) -> Result<Commits, Failure> {
-    let ledger = GitLedger::new(place.open()?, &tree.fleet);
-    let fetched = ledger.fetch().await?;
+    let store = GitStore::new(place.open()?, &tree.fleet);
+    let fetched = store.fetch().await?;
     let id = commit.to_owned();
-    if ledger.call(move |repository| repository.commit_summary(&id)).await.is_err() {
+    if store.call(move |repository| repository.commit_summary(&id)).await.is_err() {
         return Err(Failure::new(REFUSED, format!("commit {commit:.12} is not at {}", place.url))
             .hint("push it first: the record names it, and others must find it"));
     }
@@ -112,7 +117,7 @@ async fn compose(place: &Place, tree: &mut WorkTree, commit: &str) -> Result<Com
             .hint("push it: fleet.yaml, environments/ and instances/ are read from there"));
     };
     if default != commit {
-        let composed = ledger.tree(default, commit, &tree.fleet).await?;
+        let composed = store.tree(default, commit, &tree.fleet).await?;
         if composed != tree.tree {
             println!("fleet.yaml, environments/ and instances/ are those of {branch}, which differ from these here.");
         }
@@ -137,18 +142,19 @@ async fn deploy(
     prepared: Prepared,
     commit: &str,
 ) -> Result<Next, Failure> {
-    let ledger = place.ledger(fleet).await?;
-    if let Signing::NotListed(line) = ledger.signing().await? {
-        return Err(LedgerError::NoWriter { line }.into());
+    let store = place.store(fleet).await?;
+    if let Signing::NotListed(line) = store.signing().await? {
+        return Err(StoreError::NoWriter { line }.into());
     }
     // Whoever reaches the hosts from here needs no branch for it; controllers that follow one do.
-    ledger.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
-    let good = chronicle::newest(&ledger, &prepared.fleet.environment.name).await?.standing.good;
+    store.vouch(&prepared.fleet.environment.name, &prepared.commits).await?;
+    let good = log::newest(&store, &prepared.fleet.environment.name).await?.state.good;
     let prepared = prepared.after(good.map(|good| good.commits.sources).unwrap_or_default());
     let hosts = roster.hosts(&prepared.fleet);
-    let apply = Apply { args, prepared: &prepared, hosts: &hosts, ledger: &ledger, seat: Seat::of(&place.state) };
+    let apply =
+        Apply { args, prepared: &prepared, hosts: &hosts, store: &store, identity: ControllerId::of(&place.state) };
     apply.close_what_is_open().await?;
-    let on = chronicle::newest(&ledger, apply.environment()).await?;
+    let on = log::newest(&store, apply.environment()).await?;
     apply.permitted(&on).await?;
     let plan = apply.plan(&on).await?;
     if plan.needs_builds() && !plan.is_refused() {
@@ -166,8 +172,8 @@ struct Apply<'a> {
     args: &'a Args,
     prepared: &'a Prepared,
     hosts: &'a Hosts<SshHost>,
-    ledger: &'a GitLedger,
-    seat: Seat,
+    store: &'a GitStore,
+    identity: ControllerId,
 }
 
 impl Apply<'_> {
@@ -177,19 +183,19 @@ impl Apply<'_> {
 
     /// A deployment that was cut off is ended before another begins.
     async fn close_what_is_open(&self) -> Result<(), Failure> {
-        let newest = chronicle::newest(self.ledger, self.environment()).await?;
+        let newest = log::newest(self.store, self.environment()).await?;
         let Some(intent) = newest.open() else { return Ok(()) };
-        if intent.seat != self.seat.id && !self.args.take_over {
+        if intent.controller_id != self.identity.id && !self.args.take_over {
             let (environment, controller) = (self.environment().clone(), intent.controller.clone());
             return Err(PassError::UnderWay { environment, generation: intent.generation, controller }.into());
         }
         anstream::println!("Generation {} was left open by {}; ending it first.", intent.generation, intent.controller);
-        let Some(intent) = pass::claim(self.ledger, &newest, &self.seat).await? else { return Ok(()) };
+        let Some(intent) = deploy::claim(self.store, &newest, &self.identity).await? else { return Ok(()) };
         let case = Case {
             intent: &intent,
             prepared: self.prepared,
             hosts: self.hosts,
-            ledger: self.ledger,
+            store: self.store,
             still_wanted: intent.commits == self.prepared.commits && self.args.hosts.instance.is_empty(),
             halt: &Halting::never(),
             watch: &|event| progress::print(&event),
@@ -201,30 +207,29 @@ impl Apply<'_> {
 
     /// What stands against deploying these commits.
     async fn permitted(&self, on: &Newest) -> Result<(), Failure> {
-        let standing = &on.standing;
+        let state = &on.state;
         for refusal in &on.refusals {
             anstream::eprintln!("{}", report::refusal::line(self.environment(), refusal));
         }
         let refuse = |what: String, hint: &str| Err(Failure::new(REFUSED, what).hint(hint));
-        if let Some(hold) = standing.hold() {
+        if let Some(hold) = state.hold() {
             return refuse(format!("{} is {}", self.environment(), report::control::held(hold)), "`evenkeel resume`");
         }
         let required = &self.prepared.fleet.environment.require_checks;
         if !required.is_empty() {
             let what = format!("{} asks for checks to be green first: {}", self.environment(), required.join(", "));
-            return refuse(what, "a reconciler that is signed in to GitHub looks at them, and deploys");
+            return refuse(what, "a controller that is signed in to GitHub looks at them, and deploys");
         }
         let commits = &self.prepared.commits;
-        if let Some(quarantined) = standing.quarantined(commits) {
+        if let Some(quarantined) = state.quarantined(commits) {
             let (generation, why) = (quarantined.generation, &quarantined.why);
             return refuse(
                 format!("this commit is quarantined: generation {generation} failed: {why}"),
                 "commit what mends it, or `evenkeel retry`",
             );
         }
-        let meant =
-            self.args.allow_rewind || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
-        let rewinds = wanted::rewinds(self.ledger, standing, commits).await.map_err(|error| Failure::of(&error))?;
+        let meant = self.args.allow_rewind || state.rewind_to.as_ref().is_some_and(|meant| meant.same_config(commits));
+        let rewinds = targets::rewinds(self.store, state, commits).await.map_err(|error| Failure::of(&error))?;
         if on.doubt.is_some() && !meant {
             return refuse(
                 format!(
@@ -246,9 +251,9 @@ impl Apply<'_> {
     /// A build runs what a commit says, so only what somebody has merged is built.
     async fn merged(&self, commit: &str) -> Result<(), Failure> {
         let branch = &self.prepared.fleet.environment.branch;
-        let fetched = self.ledger.fetch().await?;
+        let fetched = self.store.fetch().await?;
         let merged = match fetched.branches.get(branch) {
-            Some(head) => self.ledger.is_ancestor(commit, head).await?,
+            Some(head) => self.store.is_ancestor(commit, head).await?,
             None => false,
         };
         if merged {
@@ -264,7 +269,7 @@ impl Apply<'_> {
         heal(self.prepared, self.hosts, &mut observed, on.ended(), &spinner.watch()).await;
         let mut plan = plan_from(self.prepared, &observed, on.newest_generation());
         spinner.finish();
-        let held = on.standing.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
+        let held = on.state.held_instances().map(|(name, hold)| (name, report::control::held(hold)));
         drift::without_held(&mut plan, held);
         Ok(plan)
     }
@@ -281,19 +286,19 @@ impl Apply<'_> {
         if !args.yes {
             confirm(plan)?;
         }
-        let order = pass::Order {
+        let order = deploy::Order {
             prepared: self.prepared,
             plan,
             hosts: self.hosts,
-            ledger: self.ledger,
+            store: self.store,
             on,
-            seat: &self.seat,
+            identity: &self.identity,
             triggered_by: asked_by(),
             suspects: Vec::new(),
             halt: &Halting::never(),
             watch: &watch,
         };
-        let deployment = pass::carry_out(&order).await?;
+        let deployment = deploy::carry_out(&order).await?;
         anstream::println!("{}", report::deployment::outcome(&deployment, common::style()));
         Ok(exit(plan, &deployment))
     }

@@ -14,7 +14,10 @@ use rustix::fs::Mode;
 use super::{ERROR, Failure, REFUSED, progress, repository::Place};
 use crate::{
     declare::{self, Declaration, Overrides},
-    engine::{Prepared, declared, gathered, overrides, prepare::PrepareError, roster::Roster},
+    engine::{
+        observe::connections::Roster,
+        prepare::{PrepareError, Prepared, declared, gathered, overrides},
+    },
     git::{self, WorkTree},
     host::{Namespace, SshHost, Target, waits},
     model::{
@@ -212,9 +215,9 @@ impl HostArgs {
             let place = place()?;
             // What is built tells of itself.
             let _fetching = (!run).then(|| progress::Spinner::start("fetching what lies elsewhere"));
-            let (fetcher, workshop) = (place.fetcher()?, place.workshop());
+            let (fetcher, build_cache) = (place.fetcher()?, place.build_cache());
             let recorded = if built { place.recorded_builds(&tree.fleet, &environment) } else { BuiltReleases::new() };
-            let builds = Builds { workshop: Some(&workshop), recorded: Some(&recorded), run };
+            let builds = Builds { build_cache: Some(&build_cache), recorded: Some(&recorded), run };
             let what = if run { "the builds" } else { "what lies elsewhere" };
             waits::said_blocking("", what, || gathered(declared, &tree.tree, commits, &fetcher, builds))
         } else {

@@ -1,4 +1,4 @@
-//! `evenkeel hold`, `resume`, `retry`, `cancel`: what people ask of an environment. Where a reconciler runs
+//! `evenkeel hold`, `resume`, `retry`, `cancel`: what people ask of an environment. Where a controller runs
 //! it is asked over its socket; where none runs it is written into the history, and the next one heeds it.
 
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::{
     engine::{
-        desk::{self, Ask, Request},
-        ledger::GitLedger,
+        history::store::GitStore,
+        requests::control::{self, Ask, Request},
     },
     model::name::{EnvironmentName, InstanceName},
     server::{self, ServerError},
 };
 
-/// Which environment, and where its reconciler is.
+/// Which environment, and where its controller is.
 #[derive(clap::Args)]
 pub struct Counter {
     #[command(flatten)]
@@ -112,15 +112,15 @@ impl Counter {
     }
 
     /// The environment that is meant.
-    pub async fn environment(&self, ledger: &GitLedger) -> Result<EnvironmentName, Failure> {
-        Ok(desk::environment(ledger, self.folder(), self.environment.as_ref()).await?)
+    pub async fn environment(&self, store: &GitStore) -> Result<EnvironmentName, Failure> {
+        Ok(control::environment(store, self.folder(), self.environment.as_ref()).await?)
     }
 
     /// Asks, for this reason where `ask` has none of its own.
     pub fn ask(&self, ask: Ask, reason: Option<String>) -> Exit {
         let place = self.place()?;
         let user = self.by.clone().or_else(|| std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok());
-        let by = if self.by.is_some() { user.unwrap_or_default() } else { desk::asker(user) };
+        let by = if self.by.is_some() { user.unwrap_or_default() } else { control::asker(user) };
         let request = Request { environment: self.environment.clone(), by, ask, reason };
         let said = common::block_on(async {
             if server::is_running(&place.socket()).await {
@@ -131,15 +131,15 @@ impl Counter {
             }
             if request.ask.needs_reconciler() {
                 let what = match request.ask {
-                    Ask::Cancel { .. } => "no reconciler runs here, so nothing runs that could be cancelled",
-                    _ => "no reconciler runs here that could take a deployment over",
+                    Ask::Cancel { .. } => "no controller runs here, so nothing runs that could be cancelled",
+                    _ => "no controller runs here that could take a deployment over",
                 };
                 return Err(Failure::new(ERROR, what)
                     .hint("ask where one runs; `evenkeel status` says which controller that is"));
             }
-            let ledger = place.ledger(self.folder()).await?;
-            let (environment, said) = desk::record(&ledger, self.folder(), &request).await?;
-            Ok(format!("{environment}: {said} (recorded; no reconciler runs here)"))
+            let store = place.store(self.folder()).await?;
+            let (environment, said) = control::record(&store, self.folder(), &request).await?;
+            Ok(format!("{environment}: {said} (recorded; no controller runs here)"))
         })?;
         anstream::println!("{said}");
         Ok(DONE)

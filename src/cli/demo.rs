@@ -1,6 +1,6 @@
 //! `evenkeel demo`: the whole thing on this machine, for a newcomer.
 //!
-//! Boots a lab for the fleet folder, makes a config repository of it, runs the reconciler on that and
+//! Boots a lab for the fleet folder, makes a config repository of it, runs the controller on that and
 //! shows the first deployment. With `--once`: then commits a change, waits until it is live, prints the
 //! history, tears everything down, and ends with 0 only if all of it worked.
 //!
@@ -32,14 +32,19 @@ use super::{
 };
 use crate::{
     decide::Policy,
-    engine::{NetworkFetcher, access::AccessFile, ledger::GitLedger, overrides, pass::Seat, reconcile::Reconciler},
+    engine::{
+        controller::Controller,
+        history::store::GitStore,
+        prepare::{access::AccessFile, fetch::NetworkFetcher, overrides},
+        sync::deploy::ControllerId,
+    },
     git::{self, Credentials, Repository},
     host::SshHost,
     lab::{Lab, LabHost},
     model::{
+        environment_state::HistoryEntry,
         name::{EnvironmentName, InstanceName},
         outcome::Record,
-        standing::HistoryEntry,
     },
     report::{
         self,
@@ -127,7 +132,7 @@ async fn unless<T>(
     ended.unwrap_or_else(|| Err(Failure::new(ERROR, "the demo was interrupted before all of it was shown")))
 }
 
-/// Shows it, with the reconciler inside the lab's network.
+/// Shows it, with the controller inside the lab's network.
 fn inside(
     args: &Args,
     lab: &Lab,
@@ -139,7 +144,7 @@ fn inside(
     let door =
         std::net::TcpListener::bind(("127.0.0.1", DOOR)).or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"))?;
     door.set_nonblocking(true)?;
-    // On its own thread, so that only the reconciler's threads are inside the lab's network.
+    // On its own thread, so that only the controller's threads are inside the lab's network.
     std::thread::scope(|scope| {
         let reconciling = scope.spawn(|| {
             lab.enter()?;
@@ -154,7 +159,7 @@ fn heading(text: &str) {
     let _ = writeln!(anstream::stdout().lock(), "\n{}", report::message::heading(text, common::style()));
 }
 
-/// The demo's repository and reconciler.
+/// The demo's repository and controller.
 struct Stage {
     bare: PathBuf,
     folder: PathBuf,
@@ -164,7 +169,7 @@ struct Stage {
     sites: BTreeSet<InstanceName>,
     /// A file that people may try a change on.
     service: String,
-    reconciler: Arc<Reconciler<SshHost, GitLedger>>,
+    controller: Arc<Controller<SshHost, GitStore>>,
     stop: CancellationToken,
 }
 
@@ -180,12 +185,12 @@ async fn show(
     let stage = Stage::set(args, lab, shown, folder).await?;
     heading("The first deployment");
     let began = Instant::now();
-    let (poke, pokes) = mpsc::channel(1);
+    let (poke, triggers) = mpsc::channel(1);
     let watched = Repository::open(&stage.folder.join("watch.git"), &address(&stage.bare)?, Credentials::default())?;
     let _watcher = watch_local(&watched, poke);
     let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
-    let serving = tokio::spawn(server::serve(listener, stage.reconciler.clone(), stage.stop.clone()));
-    let looping = tokio::spawn(stage.reconciler.clone().run(stage.stop.clone(), pokes));
+    let serving = tokio::spawn(server::serve(listener, stage.controller.clone(), stage.stop.clone()));
+    let looping = tokio::spawn(stage.controller.clone().run(stage.stop.clone(), triggers));
     let site = format!("http://{}", door.local_addr()?);
     let carrying = stage.site_host(hosts).map(|host| tokio::spawn(carry(door, (host.address, 80))));
     let ended = unless(interrupted, stage.show(args.once, began)).await;
@@ -254,20 +259,20 @@ impl Stage {
         let repository = Repository::open(&folder.join("state/mirror.git"), &address(&bare)?, Credentials::default())?;
         let overrides = overrides::read(&lab.override_file())?;
         let reach = common::ReachArgs { overrides: None, ssh_key: None };
-        let mut reconciler = Reconciler::new(
-            GitLedger::new(repository, "fleet"),
+        let mut controller = Controller::new(
+            GitStore::new(repository, "fleet"),
             reach.roster(&overrides)?,
             overrides,
             "fleet".to_owned(),
             Policy { poll_every: 10_000, observe_only: false },
-            Seat::of(&folder.join("state")),
+            ControllerId::of(&folder.join("state")),
             Box::new(|event| progress::print(&event)),
         );
         let fetcher = NetworkFetcher::new(&folder.join("state"), &Credentials::default(), AccessFile::default());
-        reconciler.fetcher = Arc::new(fetcher);
-        reconciler.workshop = Some(Arc::new(demo_builds::workshop(lab)));
-        let reconciler = Arc::new(reconciler);
-        Ok(Self { bare, folder, environment, branch, sites, service, reconciler, stop: CancellationToken::new() })
+        controller.fetcher = Arc::new(fetcher);
+        controller.build_cache = Some(Arc::new(demo_builds::build_cache(lab)));
+        let controller = Arc::new(controller);
+        Ok(Self { bare, folder, environment, branch, sites, service, controller, stop: CancellationToken::new() })
     }
 
     /// The lab host that serves a site, where the fleet declares one.
@@ -304,7 +309,7 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let environment = self.environment.clone();
-            let records = self.reconciler.ledger.call(move |repository| repository.records(&environment, 100)).await?;
+            let records = self.controller.store.call(move |repository| repository.records(&environment, 100)).await?;
             let ended: Vec<Record> = records.into_iter().filter(|record| record.deployment.outcome.is_some()).collect();
             let view = self.view();
             let settled = view.as_ref().is_some_and(|view| {
@@ -325,7 +330,7 @@ impl Stage {
     }
 
     fn view(&self) -> Option<report::status::StatusView> {
-        let status = self.reconciler.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let status = self.controller.status.lock();
         status.get(&self.environment).cloned()
     }
 

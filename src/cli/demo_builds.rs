@@ -1,16 +1,16 @@
 //! What the demo's fleet has to have built: made out here, for a lab's network leads nowhere, while its hosts boot.
-//! The reconciler inside finds it where it is kept.
+//! The controller inside finds it where it is kept.
 
 use std::{path::PathBuf, sync::Arc};
 
 use super::{ERROR, Failure, common::FleetArgs};
 use crate::{
     declare::{self, Declaration},
-    engine::{NetworkFetcher, access::AccessFile},
+    engine::prepare::{access::AccessFile, fetch::NetworkFetcher},
     git::{Credentials, WorkTree},
     lab::Lab,
     model::{build::Build, fleet::Fleet, name::EnvironmentName},
-    release::{self, Builds, Workshop},
+    release::{self, BuildCache, Builds},
 };
 
 /// The environment that the demo shows: the first by name.
@@ -65,8 +65,8 @@ impl Shown {
             return Ok(());
         }
         let fetcher = NetworkFetcher::new(&lab.kept("demo"), &Credentials::default(), AccessFile::default());
-        let workshop = workshop(lab);
-        let builds = Builds { workshop: Some(&workshop), recorded: None, run: true };
+        let build_cache = build_cache(lab);
+        let builds = Builds { build_cache: Some(&build_cache), recorded: None, run: true };
         release::gather(&self.fleet, &self.tree.tree, &Default::default(), &fetcher, builds)
             .map(drop)
             .map_err(|error| Failure::of(&error))
@@ -74,7 +74,7 @@ impl Shown {
 }
 
 /// Where the demo's builds are kept, from one demo to the next.
-pub fn workshop(lab: &Lab) -> Workshop {
+pub fn build_cache(lab: &Lab) -> BuildCache {
     let folder: PathBuf = lab.kept("demo").join("builds");
-    Workshop::new(folder)
+    BuildCache::new(folder)
 }

@@ -4,7 +4,12 @@ use std::error::Error;
 
 use super::{ERROR, REFUSED, common};
 use crate::{
-    engine::{desk::DeskError, ledger::LedgerError, overrides::OverridesError, pass::PassError, prepare::PrepareError},
+    engine::{
+        history::store::StoreError,
+        prepare::{PrepareError, overrides::OverridesError},
+        requests::control::DeskError,
+        sync::deploy::PassError,
+    },
     git::GitError,
     model::finding::Finding,
     report,
@@ -53,12 +58,12 @@ impl From<GitError> for Failure {
     }
 }
 
-impl From<LedgerError> for Failure {
-    fn from(error: LedgerError) -> Self {
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
         match error {
-            LedgerError::Git(error) => error.into(),
-            LedgerError::Unlisted { .. } | LedgerError::NoWriter { .. } => Self { code: REFUSED, ..Self::of(&error) },
-            LedgerError::Panicked(_) | LedgerError::Unreadable { .. } => Self::of(&error),
+            StoreError::Git(error) => error.into(),
+            StoreError::Unlisted { .. } | StoreError::NoWriter { .. } => Self { code: REFUSED, ..Self::of(&error) },
+            StoreError::Panicked(_) | StoreError::Unreadable { .. } => Self::of(&error),
         }
     }
 }
@@ -66,7 +71,7 @@ impl From<LedgerError> for Failure {
 impl From<DeskError> for Failure {
     fn from(error: DeskError) -> Self {
         match error {
-            DeskError::Ledger(error) => error.into(),
+            DeskError::HistoryStore(error) => error.into(),
             // Everything else says no.
             error => Self { code: REFUSED, ..Self::of(&error) },
         }

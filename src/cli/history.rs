@@ -6,7 +6,7 @@ use super::{DONE, ERROR, Exit, Failure, common, repository::RepositoryArgs};
 use crate::{
     declare,
     git::Repository,
-    model::{name::EnvironmentName, outcome::Record, standing::HistoryEntry},
+    model::{environment_state::HistoryEntry, name::EnvironmentName, outcome::Record},
     report,
 };
 

@@ -4,10 +4,7 @@
 use std::io::{stdin, stdout};
 
 use super::{DONE, ERROR, Exit, Failure};
-use crate::{
-    engine::{confined, pulls::read_proposal},
-    release,
-};
+use crate::{engine::prepare::confined, pulls::read_proposal, release};
 
 /// For evenkeel itself: read and plan one proposal, asked on standard input.
 #[derive(clap::Args)]

@@ -75,7 +75,7 @@ enum Command {
     Demo(demo::Args),
     Schema(schema::Args),
     Completions(completions::Args),
-    #[command(name = crate::engine::pulls::READ_PROPOSAL, hide = true)]
+    #[command(name = crate::pulls::READ_PROPOSAL, hide = true)]
     ReadProposal(internal::Args),
     #[command(name = crate::release::ENTER_BUILD, hide = true)]
     EnterBuild(internal::EnterArgs),

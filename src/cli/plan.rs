@@ -2,7 +2,7 @@
 
 use super::{CHANGES, DONE, Exit, PARTIAL, REFUSED, common, progress, repository::RepositoryArgs};
 use crate::{
-    engine::look::look,
+    engine::observe::probe::look,
     model::plan::{Commits, Plan},
     report,
 };

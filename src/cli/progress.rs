@@ -2,11 +2,12 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
 use super::common;
 use crate::report::{self, progress::Event};
@@ -27,7 +28,7 @@ impl Spinner {
         }
         bar.set_message(doing);
         bar.enable_steady_tick(Duration::from_millis(100));
-        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        *SHOWN.lock() = Some(bar.clone());
         Self { bar: Arc::new(bar) }
     }
 
@@ -50,7 +51,7 @@ impl Spinner {
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *SHOWN.lock() = None;
         self.bar.finish_and_clear();
     }
 }
@@ -60,7 +61,7 @@ pub struct Beside;
 
 impl Write for Beside {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = SHOWN.lock().clone();
         let write = || io::stderr().write_all(bytes);
         shown.map_or_else(write, |bar| bar.suspend(write)).map(|()| bytes.len())
     }

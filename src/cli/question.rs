@@ -10,7 +10,7 @@ use super::{
     repository::{Place, RepositoryArgs},
 };
 use crate::{
-    engine::{desk, ledger::Ledger as _},
+    engine::{history::store::HistoryStore as _, requests::control},
     git::{self, RemoteUrl, WorkTree},
     model::plan::Commits,
     report::words::short,
@@ -29,7 +29,7 @@ pub struct Question {
 }
 
 impl common::HostArgs {
-    /// With `--repo` the fleet at the newest commit of the environment's branch there, as a reconciler composes it.
+    /// With `--repo` the fleet at the newest commit of the environment's branch there, as a controller composes it.
     pub fn question(&self, repository: &RepositoryArgs) -> Result<Question, Failure> {
         let ssh_key = self.reach.ssh_key.as_deref();
         if repository.repo.is_none() {
@@ -41,13 +41,13 @@ impl common::HostArgs {
         let place = repository.place(Path::new("."), ssh_key)?;
         let folder = in_repository(&self.fleet.fleet)?;
         let (tree, commits, read) = common::block_on(async {
-            let ledger = place.ledger(&folder).await?;
-            let (environment, commits) = desk::newest_commits(&ledger, &folder, self.environment.as_ref()).await?;
+            let store = place.store(&folder).await?;
+            let (environment, commits) = control::newest_commits(&store, &folder, self.environment.as_ref()).await?;
             let (Some(default), Some(commit)) = (commits.default.clone(), commits.environment.clone()) else {
                 return Err(Failure::new(ERROR, format!("{} has no branch that {environment} follows", place.url))
                     .hint("push the branch that environments/ names"));
             };
-            let tree = ledger.tree(&default, &commit, &folder).await?;
+            let tree = store.tree(&default, &commit, &folder).await?;
             let read = format!("{environment} as {} declares it at {}", place.url, short(&commit));
             let root = PathBuf::from(".");
             Ok((WorkTree { tree, root, fleet: folder.clone(), commit: Some(commit), clean: true }, commits, read))

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{DONE, ERROR, Exit, Failure, PARTIAL, common, progress, question::Question, repository::RepositoryArgs};
 use crate::{
-    engine::{Prepared, bounded, look::Hosts},
+    engine::{
+        observe::{bounded, probe::Hosts},
+        prepare::Prepared,
+    },
     host::SshHost,
     model::{digest::Digest, name::InstanceName, plan::Commits},
     report::{
@@ -59,7 +62,7 @@ struct DiffArgs {
     at: Where,
 }
 
-/// Read every byte of the live releases now, as the reconciler does every hour.
+/// Read every byte of the live releases now, as the controller does every hour.
 #[derive(clap::Args)]
 struct VerifyArgs {
     #[command(flatten)]
@@ -143,7 +146,7 @@ fn verify(args: &VerifyArgs) -> Exit {
             Ok(changed) => {
                 let changed: Vec<String> = changed.iter().map(Digest::short).collect();
                 let changed = changed.join(", ");
-                anstream::println!("{name}: not as placed: {changed}; the reconciler, or `evenkeel apply`, mends it");
+                anstream::println!("{name}: not as placed: {changed}; the controller, or `evenkeel apply`, mends it");
                 exit = ERROR;
             }
             Err(error) => {

@@ -10,16 +10,17 @@ use std::{
 use super::{ERROR, Failure, REFUSED, common, github_args::GitHubArgs};
 use crate::{
     engine::{
-        NetworkFetcher,
-        access::{AccessError, AccessFile},
-        chronicle,
-        ledger::GitLedger,
-        sign_in,
+        history::{log, store::GitStore},
+        prepare::{
+            access::{AccessError, AccessFile},
+            fetch::NetworkFetcher,
+            sign_in,
+        },
     },
     git::{self, Credentials, RemoteUrl, Repository, Signer, Token},
     github::GitHub,
     model::{build::BuiltReleases, digest::Digest, name::EnvironmentName},
-    release::Workshop,
+    release::BuildCache,
 };
 
 /// The controller's own key, below the state directory.
@@ -189,16 +190,16 @@ impl Place {
     }
 
     /// Where builds are run and kept.
-    pub fn workshop(&self) -> Workshop {
-        Workshop::new(self.state.join("builds"))
+    pub fn build_cache(&self) -> BuildCache {
+        BuildCache::new(self.state.join("builds"))
     }
 
     /// What was made of builds, as the history says. Where that cannot be asked, what is not kept here counts as
     /// not built.
     pub fn recorded_builds(&self, fleet: &str, environment: &EnvironmentName) -> BuiltReleases {
         let newest = common::block_on(async {
-            let ledger = self.ledger(fleet).await?;
-            Ok(chronicle::newest(&ledger, environment).await?)
+            let store = self.store(fleet).await?;
+            Ok(log::newest(&store, environment).await?)
         });
         let told = |error: &Failure| {
             anstream::eprintln!("what was built before is not known: {}", error.message);
@@ -256,9 +257,9 @@ impl Place {
     }
 
     /// Opened and fetched. `fleet` is the fleet folder in the repository.
-    pub async fn ledger(&self, fleet: &str) -> Result<GitLedger, Failure> {
-        let ledger = GitLedger::new(self.open()?, fleet).with_signers(self.signers().await?);
-        ledger.call(|repository| repository.fetch().map(|_| ())).await?;
-        Ok(ledger)
+    pub async fn store(&self, fleet: &str) -> Result<GitStore, Failure> {
+        let store = GitStore::new(self.open()?, fleet).with_signers(self.signers().await?);
+        store.call(|repository| repository.fetch().map(|_| ())).await?;
+        Ok(store)
     }
 }

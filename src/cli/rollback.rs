@@ -1,8 +1,8 @@
 //! `evenkeel rollback`: an earlier deployment's fleet, as a commit on a branch; with `--now` also live at once.
 
 use super::{DONE, ERROR, Exit, Failure, REFUSED, common, controls::Counter};
-use crate::engine::{
-    desk::Ask,
+use crate::engine::requests::{
+    control::Ask,
     rollback::{self, Past, RollbackError},
 };
 
@@ -24,10 +24,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let place = args.counter.place()?;
     let (target, branch) = common::block_on(async {
-        let ledger = place.ledger(args.counter.folder()).await?;
-        let environment = args.counter.environment(&ledger).await?;
-        let target = rollback::earlier(&ledger, &environment, args.generation).await?;
-        match rollback::restore(&ledger, args.counter.folder(), &target, args.reason.as_deref()).await {
+        let store = place.store(args.counter.folder()).await?;
+        let environment = args.counter.environment(&store).await?;
+        let target = rollback::earlier(&store, &environment, args.generation).await?;
+        match rollback::restore(&store, args.counter.folder(), &target, args.reason.as_deref()).await {
             Ok(restored) => Ok((target, Some(restored.branch))),
             // Only what lies elsewhere has moved since: no commit here brings that back.
             Err(error) if args.now && error.is_nothing_to_restore() => Ok((target, None)),
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Exit {
 impl From<RollbackError> for Failure {
     fn from(error: RollbackError) -> Self {
         match error {
-            RollbackError::Ledger(error) => error.into(),
+            RollbackError::HistoryStore(error) => error.into(),
             RollbackError::NeverApplied { .. } => {
                 Failure::new(ERROR, error.to_string()).hint("`evenkeel history` lists them")
             }

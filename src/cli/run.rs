@@ -1,4 +1,4 @@
-//! `evenkeel run`: the long-running reconciler.
+//! `evenkeel run`: the long-running controller.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,15 +11,14 @@ use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signal
 use crate::{
     decide::Policy,
     engine::{
-        attempts::Attempts,
-        confined::Limits,
-        ledger::GitLedger,
-        pass::Seat,
-        pulls::{PullRequests, ReaderSetup},
-        reconcile::Reconciler,
+        controller::Controller,
+        history::store::GitStore,
+        prepare::{attempts::Attempts, confined::Limits},
+        sync::deploy::ControllerId,
     },
     git::Repository,
     model::quantity::{Memory, Span},
+    pulls::{PullRequests, ReaderSetup},
     report::{
         self,
         progress::{Event, StepState},
@@ -71,7 +70,7 @@ pub fn run(args: &Args) -> Exit {
             .map_err(|error| Failure::of(&error).hint("stop the other one first, or name another --state DIR"))?;
         let _claim = place.claim()?;
         let stop = CancellationToken::new();
-        let (poke, pokes) = mpsc::channel(1);
+        let (poke, triggers) = mpsc::channel(1);
         let github = place.github.clone();
         let (heard, events) = mpsc::channel(EVENTS);
         let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
@@ -81,38 +80,38 @@ pub fn run(args: &Args) -> Exit {
         info!("{following}, state in {}", place.state.display());
         let key = place.controllers_key()?;
         info!("the history is signed with {}", key.line());
-        let mut reconciler = Reconciler::new(
-            GitLedger::new(repository, &args.fleet).with_signers(vec![key]),
+        let mut controller = Controller::new(
+            GitStore::new(repository, &args.fleet).with_signers(vec![key]),
             args.reach.roster(&overrides)?,
             overrides.clone(),
             args.fleet.trim_matches('/').to_owned(),
             Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only },
-            Seat::of(&place.state),
+            ControllerId::of(&place.state),
             Box::new(log_event),
         );
-        reconciler.fetcher = Arc::new(fetcher);
-        let workshop = Arc::new(place.workshop());
+        controller.fetcher = Arc::new(fetcher);
+        let build_cache = Arc::new(place.build_cache());
         // Before any other process is started: a cgroup that is divided holds none itself.
-        match workshop.cgroups() {
+        match build_cache.cgroups() {
             Ok(_) => info!(build_cgroups = true, "each build gets a cgroup of its own"),
             Err(why) => info!(build_cgroups = false, "builds get no cgroup of their own: {why}"),
         }
-        reconciler.workshop = Some(workshop);
-        reconciler.attempts = Arc::new(Attempts::open(&place.state));
-        reconciler.github = github.clone();
-        let reconciler = Arc::new(reconciler);
+        controller.build_cache = Some(build_cache);
+        controller.attempts = Arc::new(Attempts::open(&place.state));
+        controller.github = github.clone();
+        let controller = Arc::new(controller);
         let pulls = github.map(|github| -> Result<_, Failure> {
             let roster = args.reach.roster(&overrides)?;
             let limits = Limits { memory: args.proposal_memory.bytes(), time: args.proposal_time.0 };
             let mut reading = ReaderSetup::new(place.state.clone(), limits);
             reading.overrides.clone_from(&args.reach.overrides);
-            Ok(Arc::new(PullRequests::new(reconciler.clone(), github, roster, reading, args.poll.0, poke.clone())))
+            Ok(Arc::new(PullRequests::new(controller.clone(), github, roster, reading, args.poll.0, poke.clone())))
         });
         let pulls = pulls.transpose()?;
-        let reloading = (reconciler.clone(), pulls.clone());
+        let reloading = (controller.clone(), pulls.clone());
         signals::obey(stop.clone(), following.clone(), move || {
-            let (reconciler, pulls) = &reloading;
-            reconciler.roster.forget();
+            let (controller, pulls) = &reloading;
+            controller.roster.forget();
             pulls.iter().for_each(|pulls| pulls.forget_connections());
             info!("connections to instances are made anew");
         })?;
@@ -121,12 +120,12 @@ pub fn run(args: &Args) -> Exit {
             tokio::spawn(pulls.clone().tell_what_waits(stop.clone()));
             tokio::spawn(pulls.run(events, stop.clone()))
         });
-        let serving = tokio::spawn(server::serve(listener, reconciler.clone(), stop.clone()));
+        let serving = tokio::spawn(server::serve(listener, controller.clone(), stop.clone()));
         let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
-        tokio::spawn(systemd::watchdog(systemd::beats(reconciler.pulse.clone()), stop.clone()));
+        tokio::spawn(systemd::watchdog(systemd::beats(controller.pulse.clone()), stop.clone()));
         systemd::ready(&following);
-        let attempts = reconciler.attempts.clone();
-        let ended = reconciler.run(stop.clone(), pokes).await;
+        let attempts = controller.attempts.clone();
+        let ended = controller.run(stop.clone(), triggers).await;
         // Also when the loop ended by itself.
         stop.cancel();
         if let Ok(Err(error)) = serving.await {

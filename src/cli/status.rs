@@ -1,4 +1,4 @@
-//! `evenkeel status`: what the reconciler knows; where none runs, what can be seen now.
+//! `evenkeel status`: what the controller knows; where none runs, what can be seen now.
 
 use std::{cell::RefCell, io::IsTerminal as _, path::Path, time::Duration};
 
@@ -10,11 +10,11 @@ use super::{
 use crate::{
     declare::Overrides,
     engine::{
-        chronicle::{self, Newest},
-        ledger::Ledger as _,
-        look::look,
-        roster::Roster,
-        survey,
+        history::{
+            log::{self, Newest},
+            store::HistoryStore as _,
+        },
+        observe::{connections::Roster, probe::look, status},
     },
     host::SshHost,
     report::{self, status::StatusView},
@@ -23,7 +23,7 @@ use crate::{
 
 /// Show whether the hosts are as declared, and healthy.
 ///
-/// A reconciler of the repository is asked where one runs; else the hosts are, for what is declared by the work tree, or
+/// A controller of the repository is asked where one runs; else the hosts are, for what is declared by the work tree, or
 /// with `--repo` by that repository at the newest commit of the environment's branch.
 #[derive(clap::Args)]
 pub struct Args {
@@ -38,7 +38,7 @@ pub struct Args {
     format: common::Format,
 }
 
-/// Between two questions to a running reconciler, which costs the hosts nothing.
+/// Between two questions to a running controller, which costs the hosts nothing.
 const ASK: Duration = Duration::from_secs(1);
 /// Between two looks at the hosts themselves.
 const LOOK: Duration = Duration::from_secs(5);
@@ -77,12 +77,12 @@ impl Viewer<'_> {
         views.retain(|view| wanted.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
         self.refuse_unknown_instances(&views)?;
         if !wanted.instance.is_empty() {
-            views = views.into_iter().map(|view| survey::narrowed(view, &wanted.instance)).collect();
+            views = views.into_iter().map(|view| status::narrowed(view, &wanted.instance)).collect();
         }
         Ok(views)
     }
 
-    /// A reconciler that has looked at nothing yet knows no instances.
+    /// A controller that has looked at nothing yet knows no instances.
     fn refuse_unknown_instances(&self, views: &[StatusView]) -> Result<(), Failure> {
         let known: Vec<&str> = views.iter().flat_map(|view| &view.instances).map(|told| told.name.as_str()).collect();
         let unknown = self.args.hosts.instance.iter().find(|name| !known.contains(&name.as_str()));
@@ -115,7 +115,7 @@ impl Viewer<'_> {
         }
     }
 
-    /// Where no reconciler runs the hosts are asked.
+    /// Where no controller runs the hosts are asked.
     async fn look(&self) -> Result<StatusView, Failure> {
         let (args, overrides, place) = (self.args, &self.overrides, &self.place);
         let (read, tree, prepared) = common::apart(|| {
@@ -130,16 +130,16 @@ impl Viewer<'_> {
         let hosts = self.roster.hosts(&prepared.fleet);
         let spinner = progress::Spinner::start("observing");
         let environment = &prepared.fleet.environment.name;
-        let (newest, advice) = match self.place.ledger(&tree.fleet).await {
-            Ok(ledger) => (chronicle::newest(&ledger, environment).await, ledger.signing().await?.advice()),
+        let (newest, advice) = match self.place.store(&tree.fleet).await {
+            Ok(store) => (log::newest(&store, environment).await, store.signing().await?.advice()),
             // Without its history an environment has a status all the same.
             Err(_) => (Ok(Newest::default()), Vec::new()),
         };
         let last_error = newest.as_ref().err().map(|error| report::chain(error));
         let newest = newest.unwrap_or_default();
         let plan = look(&prepared, &hosts, newest.newest_generation(), &spinner.watch()).await;
-        let mut view = survey::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
-        view.notes = report::status::standing(&newest.standing);
+        let mut view = status::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
+        view.notes = report::status::state(&newest.state);
         (view.refused, view.last_error, view.advice) = (newest.refusals, last_error, advice);
         spinner.finish();
         Ok(view)
@@ -154,6 +154,6 @@ fn show(views: &[StatusView], format: common::Format) {
         }
     }
     if views.is_empty() && format == common::Format::Text {
-        anstream::println!("The reconciler has just started and has looked at nothing yet.");
+        anstream::println!("The controller has just started and has looked at nothing yet.");
     }
 }

@@ -3,10 +3,9 @@
 use super::{DONE, Exit, PARTIAL, common, progress, question::Question, repository::RepositoryArgs};
 use crate::{
     engine::{
-        chronicle,
-        ledger::Ledger as _,
-        look::{observe, plan_from},
-        why::{Subject, why},
+        history::{log, store::HistoryStore as _},
+        observe::probe::{observe, plan_from},
+        requests::why::{Subject, why},
     },
     model::name::InstanceName,
     report::{self, release::Known},
@@ -41,13 +40,13 @@ pub fn run(args: &Args) -> Exit {
         let spinner = progress::Spinner::start("observing");
         let observed = observe(&prepared, &hosts, &spinner.watch()).await;
         let environment = prepared.fleet.environment.name.clone();
-        let ledger = place.ledger(&tree.fleet).await?;
-        let recorded = chronicle::newest(&ledger, &environment).await?;
+        let store = place.store(&tree.fleet).await?;
+        let recorded = log::newest(&store, &environment).await?;
         let plan = plan_from(&prepared, &observed, recorded.newest_generation());
         let mut known = Known::default();
-        let newest = ledger.tip(&environment).await?.map(|tip| tip.files).unwrap_or_default();
+        let newest = store.tip(&environment).await?.map(|tip| tip.files).unwrap_or_default();
         newest.iter().for_each(|(path, text)| known.learn(path, &String::from_utf8_lossy(text)));
-        let records = chronicle::records(&ledger, &environment, RECORDS).await?;
+        let records = log::records(&store, &environment, RECORDS).await?;
         spinner.finish();
         let view = why(&args.subject, &prepared, &plan, &observed, &records, &known.logs);
         match args.format {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Effect, End, Millis, Passed, Policy, Wanted,
+    Effect, End, Millis, Policy, SyncResult, Target,
     goal::{Circumstances, Goal, goal},
     waits::{Wait, spread},
 };
@@ -25,7 +25,7 @@ const SOON_AFTER: u64 = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Environment {
-    wanted: Wanted,
+    target: Target,
     running: bool,
     /// An instance came back while a pass ran that left it out.
     again: bool,
@@ -41,13 +41,13 @@ pub(super) struct Environment {
     open: Option<(u64, String, Millis)>,
     /// When the difference that is left to another controller counts as neglected by it.
     neglected_at: Option<Millis>,
-    absent: BTreeMap<InstanceName, Absent>,
+    unreachable: BTreeMap<InstanceName, Unreachable>,
     repairs: BTreeMap<(InstanceName, Resource), Repairs>,
 }
 
 /// An instance that did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Absent {
+struct Unreachable {
     why: String,
     wait: Wait,
     /// It is being asked.
@@ -64,9 +64,9 @@ struct Repairs {
 }
 
 impl Environment {
-    pub fn new(wanted: Wanted, now: Millis) -> Self {
+    pub fn new(target: Target, now: Millis) -> Self {
         let mut new = Self {
-            wanted: wanted.clone(),
+            target: target.clone(),
             running: false,
             again: false,
             tried: None,
@@ -75,10 +75,10 @@ impl Environment {
             failed: None,
             open: None,
             neglected_at: None,
-            absent: BTreeMap::new(),
+            unreachable: BTreeMap::new(),
             repairs: BTreeMap::new(),
         };
-        new.wants(wanted, now);
+        new.wants(target, now);
         new
     }
 
@@ -87,18 +87,18 @@ impl Environment {
     }
 
     /// What the repository holds now.
-    pub fn wants(&mut self, wanted: Wanted, now: Millis) {
-        if self.wanted.commits != wanted.commits {
+    pub fn wants(&mut self, target: Target, now: Millis) {
+        if self.target.commits != target.commits {
             // A new commit is a new chance: it does not wait for the old one's backoff.
             self.failed = None;
             self.trouble = Wait::default();
         }
-        self.wanted = wanted;
+        self.target = target;
         self.note_open(now);
     }
 
     fn note_open(&mut self, now: Millis) {
-        self.open = match (&self.wanted.said.open, self.open.take()) {
+        self.open = match (&self.target.history.open, self.open.take()) {
             (None, _) => None,
             (Some(open), Some(seen)) if (seen.0, &seen.1) == (open.generation, &open.started) => Some(seen),
             (Some(open), _) => {
@@ -108,13 +108,13 @@ impl Environment {
         };
     }
 
-    pub fn ended(&mut self, goal: Goal, passed: Passed, now: Millis, jitter: f64) {
+    pub fn ended(&mut self, goal: Goal, result: SyncResult, now: Millis, jitter: f64) {
         self.running = false;
-        if let Some(said) = passed.said {
-            self.wanted.said = said;
+        if let Some(history) = result.history {
+            self.target.history = history;
             self.note_open(now);
         }
-        let pause = match passed.end {
+        let pause = match result.end {
             End::Done => {
                 self.trouble = Wait::default();
                 if let Goal::Deploy(commits) = &goal
@@ -122,7 +122,7 @@ impl Environment {
                 {
                     self.failed = None;
                 }
-                now + spread(self.wanted.observe_every, jitter)
+                now + spread(self.target.observe_every, jitter)
             }
             End::Overtaken => now + spread(super::SOON, jitter),
             End::Failed => {
@@ -138,31 +138,31 @@ impl Environment {
                 again
             }
         };
-        self.neglected_at = match (passed.differs, self.neglected_at) {
+        self.neglected_at = match (result.differs, self.neglected_at) {
             (false, _) => None,
             (true, Some(at)) => Some(at),
-            (true, None) => Some(now + self.wanted.observe_every.saturating_mul(NEGLECTED_AFTER)),
+            (true, None) => Some(now + self.target.observe_every.saturating_mul(NEGLECTED_AFTER)),
         };
         self.due = if std::mem::take(&mut self.again) { now } else { pause };
         self.tried = Some(goal);
-        self.note_absent(passed.unreached, now, jitter);
-        self.note_repairs(passed.repaired, now, jitter);
+        self.note_absent(result.unreached, now, jitter);
+        self.note_repairs(result.repaired, now, jitter);
     }
 
     fn note_absent(&mut self, unreached: BTreeMap<InstanceName, String>, now: Millis, jitter: f64) {
         // Who was asked and is not among them was looked at.
-        self.absent.retain(|name, absent| !absent.answered || unreached.contains_key(name));
+        self.unreachable.retain(|name, unreachable| !unreachable.answered || unreached.contains_key(name));
         for (name, why) in unreached {
-            let absent = self.absent.entry(name).or_insert_with(|| Absent {
+            let unreachable = self.unreachable.entry(name).or_insert_with(|| Unreachable {
                 why: why.clone(),
                 wait: Wait::default(),
                 asking: false,
                 answered: true,
             });
-            if absent.answered {
-                absent.answered = false;
-                absent.why = why;
-                absent.wait.longer(now, jitter);
+            if unreachable.answered {
+                unreachable.answered = false;
+                unreachable.why = why;
+                unreachable.wait.longer(now, jitter);
             }
         }
     }
@@ -173,7 +173,7 @@ impl Environment {
         now: Millis,
         jitter: f64,
     ) {
-        let soon = self.wanted.observe_every.saturating_mul(SOON_AFTER);
+        let soon = self.target.observe_every.saturating_mul(SOON_AFTER);
         self.repairs.retain(|_, repairs| now.saturating_sub(repairs.last.max(repairs.wait.until)) < soon);
         for what in repaired {
             let none = Repairs { count: 0, last: now, wait: Wait::default() };
@@ -189,17 +189,17 @@ impl Environment {
     }
 
     pub fn asked(&mut self, instance: &InstanceName, answered: Result<(), String>, now: Millis, jitter: f64) {
-        let Some(absent) = self.absent.get_mut(instance) else { return };
-        absent.asking = false;
+        let Some(unreachable) = self.unreachable.get_mut(instance) else { return };
+        unreachable.asking = false;
         match answered {
             Ok(()) => {
-                absent.answered = true;
+                unreachable.answered = true;
                 self.due = now;
                 self.again = self.running;
             }
             Err(why) => {
-                absent.why = why;
-                absent.wait.longer(now, jitter);
+                unreachable.why = why;
+                unreachable.wait.longer(now, jitter);
             }
         }
     }
@@ -214,8 +214,8 @@ impl Environment {
             // Whoever asks for this knows that the other controller is gone.
             *abandoned_at = now;
         }
-        for absent in self.absent.values_mut() {
-            absent.wait.until = now;
+        for unreachable in self.unreachable.values_mut() {
+            unreachable.wait.until = now;
         }
     }
 
@@ -225,42 +225,42 @@ impl Environment {
             abandoned_at: self.open.as_ref().map(|(_, _, abandoned_at)| *abandoned_at),
             neglected_at: self.neglected_at,
         };
-        goal(&self.wanted, policy, &circumstances, now)
+        goal(&self.target, policy, &circumstances, now)
     }
 
     pub fn due(&mut self, name: &EnvironmentName, policy: Policy, now: Millis) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for (instance, absent) in &mut self.absent {
-            if !absent.asking && !absent.answered && absent.wait.until <= now {
-                absent.asking = true;
+        for (instance, unreachable) in &mut self.unreachable {
+            if !unreachable.asking && !unreachable.answered && unreachable.wait.until <= now {
+                unreachable.asking = true;
                 effects.push(Effect::Ask { environment: name.clone(), instance: instance.clone() });
             }
         }
         let goal = self.goal(policy, now);
         if !self.running && (self.tried.as_ref() != Some(&goal) || self.due <= now) {
             self.running = true;
-            let absent = self.absent.iter().filter(|(_, absent)| !absent.answered);
-            let spared = self.repairs.iter().filter(|(_, repairs)| repairs.wait.until > now);
+            let unreachable = self.unreachable.iter().filter(|(_, unreachable)| !unreachable.answered);
+            let backed_off = self.repairs.iter().filter(|(_, repairs)| repairs.wait.until > now);
             effects.push(Effect::Pass {
                 environment: name.clone(),
                 goal,
-                absent: absent.map(|(name, absent)| (name.clone(), absent.why.clone())).collect(),
-                spared: spared.map(|(what, repairs)| (what.clone(), repairs.count)).collect(),
+                unreachable: unreachable.map(|(name, unreachable)| (name.clone(), unreachable.why.clone())).collect(),
+                backed_off: backed_off.map(|(what, repairs)| (what.clone(), repairs.count)).collect(),
             });
         }
         effects
     }
 
     pub fn next_due(&self, policy: Policy) -> Millis {
-        let absent = self.absent.values().filter(|absent| !absent.asking && !absent.answered);
-        let ask = absent.map(|absent| absent.wait.until).min().unwrap_or(Millis::MAX);
+        let unreachable = self.unreachable.values().filter(|unreachable| !unreachable.asking && !unreachable.answered);
+        let ask = unreachable.map(|unreachable| unreachable.wait.until).min().unwrap_or(Millis::MAX);
         if self.running {
             return ask;
         }
         // The goal changes by itself when a wait is over, or another's deployment counts as abandoned.
         let failed = self.failed.as_ref().map_or(Millis::MAX, |(_, wait)| wait.until);
         let failed = if self.tried == Some(self.goal(policy, failed)) { Millis::MAX } else { failed };
-        let abandoned = match (&self.open, &self.wanted.said.open) {
+        let abandoned = match (&self.open, &self.target.history.open) {
             (Some((_, _, abandoned_at)), Some(open)) if !open.ours => *abandoned_at,
             _ => Millis::MAX,
         };

@@ -1,7 +1,7 @@
 //! What an environment is to be brought to at a moment.
 
-use super::{Millis, Policy, Wait, Wanted};
-use crate::model::{plan::Commits, standing::Barred};
+use super::{Millis, Policy, Target, Wait};
+use crate::model::{environment_state::Barred, plan::Commits};
 
 /// What a pass is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Goal {
     /// Look, and change nothing.
     Observe { commits: Commits, why: Barred },
     /// End a deployment that was left open.
-    Recover { generation: u64, wanted: Commits, take_over: bool },
+    Recover { generation: u64, target: Commits, take_over: bool },
 }
 
 impl Goal {
@@ -23,7 +23,7 @@ impl Goal {
         match self {
             Goal::Deploy(commits) | Goal::Observe { commits, .. } => commits,
             Goal::Repair { good, .. } => good,
-            Goal::Recover { wanted, .. } => wanted,
+            Goal::Recover { target, .. } => target,
         }
     }
 }
@@ -38,53 +38,55 @@ pub(super) struct Circumstances<'a> {
     pub neglected_at: Option<Millis>,
 }
 
-pub(super) fn goal(wanted: &Wanted, policy: Policy, circumstances: &Circumstances<'_>, now: Millis) -> Goal {
+pub(super) fn goal(target: &Target, policy: Policy, circumstances: &Circumstances<'_>, now: Millis) -> Goal {
     let Circumstances { failed, abandoned_at, neglected_at } = circumstances;
-    let standing = &wanted.said.standing;
-    let target = standing.target(&wanted.commits).clone();
-    let observe = |why| Goal::Observe { commits: target.clone(), why };
+    let state = &target.history.state;
+    let revision = state.target(&target.commits).clone();
+    let observe = |why| Goal::Observe { commits: revision.clone(), why };
     if policy.observe_only {
         return observe(Barred::ObserveOnly);
     }
-    if let Some(open) = &wanted.said.open {
+    if let Some(open) = &target.history.open {
         let abandoned = abandoned_at.is_some_and(|at| at <= now);
         return if open.ours || abandoned {
-            Goal::Recover { generation: open.generation, wanted: target, take_over: !open.ours }
+            Goal::Recover { generation: open.generation, target: revision, take_over: !open.ours }
         } else {
             observe(Barred::StoodBack)
         };
     }
-    if standing.hold().is_some() {
+    if state.hold().is_some() {
         return observe(Barred::Held);
     }
-    let stands_by = wanted.said.led_elsewhere && neglected_at.is_none_or(|at| at > now);
-    let put_off = failed.is_some_and(|(commits, wait)| *commits == target && wait.until > now);
-    let deployed = standing.kept_up().is_some_and(|kept_up| kept_up.commits == target);
+    let stands_by = target.history.led_elsewhere && neglected_at.is_none_or(|at| at > now);
+    let put_off = failed.is_some_and(|(commits, wait)| *commits == revision && wait.until > now);
+    let deployed = state.kept_up().is_some_and(|kept_up| kept_up.commits == revision);
     // A pin goes back on purpose, and what is deployed already goes nowhere.
-    let meant = target != wanted.commits
-        || standing.rewind_to.as_ref().is_some_and(|meant| meant.same_config(&target))
-        || deployed && !wanted.said.doubted;
+    let meant = revision != target.commits
+        || state.rewind_to.as_ref().is_some_and(|meant| meant.same_config(&revision))
+        || deployed && !target.history.doubted;
     // Whoever may go back may not therefore deploy what was never checked.
-    let unchecked = wanted.checks.as_ref().is_some_and(|checks| checks.of != target || !checks.missing.is_empty());
-    let why = if standing.quarantined(&target).is_some() {
+    let unchecked = target.checks.as_ref().is_some_and(|checks| checks.of != revision || !checks.missing.is_empty());
+    let why = if state.quarantined(&revision).is_some() {
         Barred::Quarantined
-    } else if wanted.said.doubted && !meant {
+    } else if target.history.doubted && !meant {
         // What is live may be newer than anything that is known: to keep up what is known would go back, too.
         return observe(Barred::Rewind);
-    } else if wanted.rewinds && !meant {
+    } else if target.rewinds && !meant {
         Barred::Rewind
     } else if unchecked && !deployed {
         Barred::Checks
     } else if put_off {
         Barred::Later
-    } else if stands_by && standing.good.as_ref().is_some_and(|good| good.commits == target) {
+    } else if stands_by && state.good.as_ref().is_some_and(|good| good.commits == revision) {
         return observe(Barred::StandsBy);
     } else {
-        return Goal::Deploy(target);
+        return Goal::Deploy(revision);
     };
-    match standing.kept_up() {
+    match state.kept_up() {
         _ if stands_by => observe(why),
-        Some(good) if good.commits != target => Goal::Repair { good: good.commits.clone(), instead_of: target, why },
+        Some(good) if good.commits != revision => {
+            Goal::Repair { good: good.commits.clone(), instead_of: revision, why }
+        }
         _ => observe(why),
     }
 }

@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     desired::Resource,
+    environment_state::EnvironmentState,
     name::{EnvironmentName, InstanceName},
     plan::Commits,
-    standing::Standing,
 };
 use environment::Environment;
 pub use goal::Goal;
@@ -43,15 +43,15 @@ pub enum Event {
     /// Time has come to look what is due.
     Tick,
     /// Somebody says that the repository may have changed.
-    Poked,
+    Triggered,
     /// What the repository holds, by environment.
-    Fetched(BTreeMap<EnvironmentName, Wanted>),
+    Fetched(BTreeMap<EnvironmentName, Target>),
     FetchFailed,
     /// A pass has ended.
     Ended {
         environment: EnvironmentName,
         goal: Goal,
-        passed: Box<Passed>,
+        result: Box<SyncResult>,
     },
     /// An instance that did not answer was asked again.
     Asked {
@@ -61,7 +61,7 @@ pub enum Event {
     },
     /// A person does not want to wait: what was put off is tried now. `take_over`: also what another
     /// controller has left open, which is gone for good.
-    Hurried {
+    RetryRequested {
         environment: EnvironmentName,
         take_over: bool,
     },
@@ -80,10 +80,10 @@ pub enum End {
 
 /// What a pass found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passed {
+pub struct SyncResult {
     pub end: End,
     /// What the history says now; none where it could not be read.
-    pub said: Option<Said>,
+    pub history: Option<HistorySnapshot>,
     /// Instances that were asked and did not answer, each with the reason.
     pub unreached: BTreeMap<InstanceName, String>,
     /// Whether something differs that was left as it is.
@@ -94,8 +94,8 @@ pub struct Passed {
 
 /// What the history says of an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
-    pub standing: Standing,
+pub struct HistorySnapshot {
+    pub state: EnvironmentState,
     pub open: Option<Open>,
     /// Whether another controller deployed last. Drift is left to it, for two that repair the same would
     /// take each other's work for something that was cut off.
@@ -120,10 +120,10 @@ pub struct Open {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Target {
     pub commits: Commits,
     pub observe_every: Millis,
-    pub said: Said,
+    pub history: HistorySnapshot,
     /// Whether these commits leave out the deployed one.
     pub rewinds: bool,
     /// Set where checks have to be green first.
@@ -147,9 +147,9 @@ pub enum Effect {
         environment: EnvironmentName,
         goal: Goal,
         /// Instances that are not asked: they did not answer, for these reasons.
-        absent: BTreeMap<InstanceName, String>,
+        unreachable: BTreeMap<InstanceName, String>,
         /// What is not repaired: it was, so many times, and did not hold.
-        spared: BTreeMap<(InstanceName, Resource), u32>,
+        backed_off: BTreeMap<(InstanceName, Resource), u32>,
     },
     /// Ask an instance whether it answers again.
     Ask {
@@ -172,12 +172,12 @@ pub struct State {
 pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitter: f64) -> Vec<Effect> {
     match event {
         Event::Tick => {}
-        Event::Poked => {
+        Event::Triggered => {
             state.fetch_at = now;
             state.fetch_again = state.fetching;
         }
-        Event::Fetched(wanted) => {
-            fetched(state, wanted, now);
+        Event::Fetched(target) => {
+            fetched(state, target, now);
             let again = std::mem::take(&mut state.fetch_again);
             state.fetching = false;
             state.fetch_failed = Wait::default();
@@ -188,12 +188,12 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
             state.fetch_again = false;
             state.fetch_at = state.fetch_failed.longer(now, jitter);
         }
-        Event::Ended { environment, goal, passed } => {
-            if passed.end == End::Overtaken {
+        Event::Ended { environment, goal, result } => {
+            if result.end == End::Overtaken {
                 state.fetch_at = state.fetch_at.min(now + SOON);
             }
             if let Some(environment) = state.environments.get_mut(&environment) {
-                environment.ended(goal, *passed, now, jitter);
+                environment.ended(goal, *result, now, jitter);
             }
         }
         Event::Asked { environment, instance, answered } => {
@@ -201,7 +201,7 @@ pub fn decide(state: &mut State, policy: Policy, event: Event, now: Millis, jitt
                 environment.asked(&instance, answered, now, jitter);
             }
         }
-        Event::Hurried { environment, take_over } => {
+        Event::RetryRequested { environment, take_over } => {
             state.fetch_at = now;
             if let Some(environment) = state.environments.get_mut(&environment) {
                 environment.hurry(take_over, now);
@@ -218,13 +218,13 @@ pub fn next_due(state: &State, policy: Policy) -> Millis {
     environments.min().unwrap_or(Millis::MAX).min(fetch)
 }
 
-fn fetched(state: &mut State, wanted: BTreeMap<EnvironmentName, Wanted>, now: Millis) {
+fn fetched(state: &mut State, target: BTreeMap<EnvironmentName, Target>, now: Millis) {
     // An environment that is declared no more is looked after no more; what runs there stays.
-    state.environments.retain(|name, environment| wanted.contains_key(name) || environment.is_running());
-    for (name, wanted) in wanted {
+    state.environments.retain(|name, environment| target.contains_key(name) || environment.is_running());
+    for (name, target) in target {
         match state.environments.get_mut(&name) {
-            Some(environment) => environment.wants(wanted, now),
-            None => _ = state.environments.insert(name, Environment::new(wanted, now)),
+            Some(environment) => environment.wants(target, now),
+            None => _ = state.environments.insert(name, Environment::new(target, now)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Events in, effects out.
 
 use super::*;
-use crate::model::standing::{Barred, Good, Hold, Pin, Quarantined};
+use crate::model::environment_state::{Barred, Good, Hold, Pin, Quarantined};
 
 const POLICY: Policy = Policy { poll_every: 10_000, observe_only: false };
 
@@ -17,14 +17,20 @@ fn commits(id: &str) -> Commits {
     Commits::of_config(Some(id.to_owned()), Some(id.to_owned()))
 }
 
-fn wanted(id: &str) -> Wanted {
-    Wanted { commits: commits(id), observe_every: 30_000, said: Said::default(), rewinds: false, checks: None }
+fn target(id: &str) -> Target {
+    Target {
+        commits: commits(id),
+        observe_every: 30_000,
+        history: HistorySnapshot::default(),
+        rewinds: false,
+        checks: None,
+    }
 }
 
-fn good(id: &str) -> Standing {
-    Standing {
+fn good(id: &str) -> EnvironmentState {
+    EnvironmentState {
         good: Some(Good { commits: commits(id), generation: 1, desired: None, builds: Default::default() }),
-        ..Standing::default()
+        ..EnvironmentState::default()
     }
 }
 
@@ -32,21 +38,21 @@ fn checks(id: &str, missing: &[&str]) -> Checks {
     Checks { of: commits(id), missing: missing.iter().map(|name| (*name).to_owned()).collect() }
 }
 
-fn said(standing: Standing) -> Said {
-    Said { standing, open: None, led_elsewhere: false, doubted: false }
+fn history(state: EnvironmentState) -> HistorySnapshot {
+    HistorySnapshot { state, open: None, led_elsewhere: false, doubted: false }
 }
 
-fn fetched(wanted: Wanted) -> Event {
-    Event::Fetched([(production(), wanted)].into())
+fn fetched(target: Target) -> Event {
+    Event::Fetched([(production(), target)].into())
 }
 
-fn passed(end: End, standing: Standing) -> Passed {
-    let said = Some(said(standing));
-    Passed { end, said, unreached: BTreeMap::new(), differs: false, repaired: BTreeSet::new() }
+fn result(end: End, state: EnvironmentState) -> SyncResult {
+    let history = Some(history(state));
+    SyncResult { end, history, unreached: BTreeMap::new(), differs: false, repaired: BTreeSet::new() }
 }
 
-fn ended(goal: Goal, passed: Passed) -> Event {
-    Event::Ended { environment: production(), goal, passed: Box::new(passed) }
+fn ended(goal: Goal, result: SyncResult) -> Event {
+    Event::Ended { environment: production(), goal, result: Box::new(result) }
 }
 
 fn deploy(id: &str) -> Goal {
@@ -62,7 +68,7 @@ fn observe(id: &str, why: Barred) -> Goal {
 }
 
 fn pass(goal: Goal) -> Effect {
-    Effect::Pass { environment: production(), goal, absent: BTreeMap::new(), spared: BTreeMap::new() }
+    Effect::Pass { environment: production(), goal, unreachable: BTreeMap::new(), backed_off: BTreeMap::new() }
 }
 
 #[derive(Default)]
@@ -70,10 +76,10 @@ struct Loop(State);
 
 impl Loop {
     /// One that has fetched this at the time 0.
-    fn of(wanted: Wanted) -> (Self, Vec<Effect>) {
+    fn of(target: Target) -> (Self, Vec<Effect>) {
         let mut new = Self::default();
         new.at(0, Event::Tick);
-        let effects = new.at(0, fetched(wanted));
+        let effects = new.at(0, fetched(target));
         (new, effects)
     }
 
@@ -97,25 +103,25 @@ fn it_fetches_first_and_passes_over_what_was_fetched() {
     let mut l = Loop::default();
     assert_eq!(l.at(0, Event::Tick), [Effect::Fetch]);
     assert_eq!(l.at(5, Event::Tick), [], "one fetch at a time");
-    assert_eq!(l.at(10, fetched(wanted("a"))), [pass(deploy("a"))]);
+    assert_eq!(l.at(10, fetched(target("a"))), [pass(deploy("a"))]);
     assert_eq!(l.next_due(), 10_010, "the next poll");
 }
 
 #[test]
 fn a_commit_that_comes_during_a_pass_waits_for_its_end() {
-    let (mut l, _) = Loop::of(wanted("a"));
+    let (mut l, _) = Loop::of(target("a"));
     for (at, id) in [(20, "b"), (40, "c"), (60, "d")] {
-        assert_eq!(l.at(at, Event::Poked), [Effect::Fetch]);
-        assert_eq!(l.at(at + 10, fetched(wanted(id))), [], "a running pass is never superseded");
+        assert_eq!(l.at(at, Event::Triggered), [Effect::Fetch]);
+        assert_eq!(l.at(at + 10, fetched(target(id))), [], "a running pass is never superseded");
     }
-    let done = passed(End::Done, good("a"));
+    let done = result(End::Done, good("a"));
     assert_eq!(l.at(80, ended(deploy("a"), done)), [pass(deploy("d"))], "the newest, not each");
 }
 
 #[test]
 fn drift_is_looked_for_after_the_interval() {
-    let (mut l, _) = Loop::of(wanted("a"));
-    l.at(0, ended(deploy("a"), passed(End::Done, good("a"))));
+    let (mut l, _) = Loop::of(target("a"));
+    l.at(0, ended(deploy("a"), result(End::Done, good("a"))));
     assert_eq!(l.due(29_999), []);
     assert_eq!(l.due(30_000), [pass(deploy("a"))]);
 }
@@ -124,8 +130,8 @@ fn drift_is_looked_for_after_the_interval() {
 fn a_poke_while_fetching_fetches_once_more() {
     let mut l = Loop::default();
     l.at(0, Event::Tick);
-    l.at(5, Event::Poked);
-    let effects = l.at(10, fetched(wanted("a")));
+    l.at(5, Event::Triggered);
+    let effects = l.at(10, fetched(target("a")));
     assert!(effects.contains(&Effect::Fetch), "{effects:?}");
 }
 
@@ -142,67 +148,68 @@ fn a_repository_that_cannot_be_reached_is_asked_less_and_less_often() {
 
 #[test]
 fn a_quarantined_commit_is_not_tried_and_drift_is_repaired_against_the_last_good_one() {
-    let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("b") });
+    let (mut l, _) = Loop::of(Target { history: history(good("a")), ..target("b") });
     let why = "it never became healthy".to_owned();
     let quarantine = vec![Quarantined { commits: commits("b"), generation: 2, why }];
-    let standing = Standing { quarantine, ..good("a") };
-    let effects = l.at(10, ended(deploy("b"), passed(End::Failed, standing.clone())));
+    let environment_state = EnvironmentState { quarantine, ..good("a") };
+    let effects = l.at(10, ended(deploy("b"), result(End::Failed, environment_state.clone())));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Quarantined))]);
-    l.at(20, ended(repair("a", "b", Barred::Quarantined), passed(End::Done, standing.clone())));
+    l.at(20, ended(repair("a", "b", Barred::Quarantined), result(End::Done, environment_state.clone())));
     assert_eq!(l.due(1_000_000), [pass(repair("a", "b", Barred::Quarantined))], "also after a long time");
-    l.at(1_000_010, ended(repair("a", "b", Barred::Quarantined), passed(End::Done, standing.clone())));
+    l.at(1_000_010, ended(repair("a", "b", Barred::Quarantined), result(End::Done, environment_state.clone())));
 
-    let next = Wanted { said: said(standing), ..wanted("c") };
+    let next = Target { history: history(environment_state), ..target("c") };
     assert!(l.at(1_000_020, fetched(next)).contains(&pass(deploy("c"))), "a new commit is a new chance");
 }
 
 #[test]
 fn what_is_deployed_in_part_goes_back_only_when_it_has_failed() {
     let partial = Some(Good { commits: commits("b"), generation: 2, desired: None, builds: Default::default() });
-    let standing = Standing { partial, ..good("a") };
-    let (mut l, _) = Loop::of(Wanted { said: said(standing.clone()), ..wanted("c") });
-    let effects = l.at(10, ended(deploy("c"), passed(End::Failed, standing.clone())));
+    let environment_state = EnvironmentState { partial, ..good("a") };
+    let (mut l, _) = Loop::of(Target { history: history(environment_state.clone()), ..target("c") });
+    let effects = l.at(10, ended(deploy("c"), result(End::Failed, environment_state.clone())));
     assert_eq!(effects, [pass(repair("b", "c", Barred::Later))]);
 
     let failed = Quarantined { commits: commits("b"), generation: 3, why: "it never became healthy".to_owned() };
-    let standing = Standing { quarantine: vec![failed], ..standing };
-    let effects = l.at(20, ended(repair("b", "c", Barred::Later), passed(End::Failed, standing)));
+    let environment_state = EnvironmentState { quarantine: vec![failed], ..environment_state };
+    let effects = l.at(20, ended(repair("b", "c", Barred::Later), result(End::Failed, environment_state)));
     assert_eq!(effects, [pass(repair("a", "c", Barred::Later))]);
 }
 
 #[test]
 fn what_failed_through_no_fault_of_the_commit_is_tried_again_later_and_drift_repaired_meanwhile() {
-    let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("b") });
-    let effects = l.at(0, ended(deploy("b"), passed(End::Failed, good("a"))));
+    let (mut l, _) = Loop::of(Target { history: history(good("a")), ..target("b") });
+    let effects = l.at(0, ended(deploy("b"), result(End::Failed, good("a"))));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Later))]);
-    assert_eq!(l.at(10, ended(repair("a", "b", Barred::Later), passed(End::Done, good("a")))), []);
+    assert_eq!(l.at(10, ended(repair("a", "b", Barred::Later), result(End::Done, good("a")))), []);
     assert_eq!(l.next_due(), 2_000);
     assert_eq!(l.due(2_000), [pass(deploy("b"))]);
-    l.at(2_000, ended(deploy("b"), passed(End::Failed, good("a"))));
-    l.at(2_010, ended(repair("a", "b", Barred::Later), passed(End::Done, good("a"))));
+    l.at(2_000, ended(deploy("b"), result(End::Failed, good("a"))));
+    l.at(2_010, ended(repair("a", "b", Barred::Later), result(End::Done, good("a"))));
     assert_eq!(l.due(5_999), []);
     assert_eq!(l.due(6_000), [pass(deploy("b"))], "each time later");
 }
 
 #[test]
 fn a_commit_waits_for_the_checks_that_are_required_and_drift_is_repaired_meanwhile() {
-    let waits = |missing: &[&str]| Wanted { checks: Some(checks("b", missing)), said: said(good("a")), ..wanted("b") };
+    let waits =
+        |missing: &[&str]| Target { checks: Some(checks("b", missing)), history: history(good("a")), ..target("b") };
     let (mut l, effects) = Loop::of(waits(&["ci/test"]));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Checks))]);
-    l.at(10, ended(repair("a", "b", Barred::Checks), passed(End::Done, good("a"))));
+    l.at(10, ended(repair("a", "b", Barred::Checks), result(End::Done, good("a"))));
     assert_eq!(l.at(20, fetched(waits(&["ci/test"]))), []);
     assert_eq!(l.at(30, fetched(waits(&[]))), [pass(deploy("b"))]);
 }
 
 #[test]
 fn a_commit_that_leaves_out_the_deployed_one_waits_until_that_is_said_to_be_meant() {
-    let rewound = |standing| Wanted { rewinds: true, said: said(standing), ..wanted("b") };
+    let rewound = |environment_state| Target { rewinds: true, history: history(environment_state), ..target("b") };
     let (mut l, effects) = Loop::of(rewound(good("a")));
     assert_eq!(effects, [pass(repair("a", "b", Barred::Rewind))]);
-    l.at(10, ended(repair("a", "b", Barred::Rewind), passed(End::Done, good("a"))));
-    let meant = Standing { rewind_to: Some(commits("b")), ..good("a") };
+    l.at(10, ended(repair("a", "b", Barred::Rewind), result(End::Done, good("a"))));
+    let meant = EnvironmentState { rewind_to: Some(commits("b")), ..good("a") };
     assert_eq!(l.at(20, fetched(rewound(meant))), [pass(deploy("b"))]);
-    let effects = l.at(30, ended(deploy("b"), passed(End::Done, good("b"))));
+    let effects = l.at(30, ended(deploy("b"), result(End::Done, good("b"))));
     assert_eq!(effects, [], "once it is deployed it leaves nothing out");
 }
 
@@ -210,27 +217,27 @@ fn a_commit_that_leaves_out_the_deployed_one_waits_until_that_is_said_to_be_mean
 fn under_a_hold_and_when_told_so_it_only_looks() {
     let (owner, reason, since) = ("ann".to_owned(), "a look".to_owned(), "2026-11-21T13:14:05Z".to_owned());
     let hold = Hold { instance: None, owner, reason, since };
-    let held = said(Standing { holds: vec![hold], ..good("a") });
-    let (mut l, effects) = Loop::of(Wanted { said: held, ..wanted("b") });
+    let held = history(EnvironmentState { holds: vec![hold], ..good("a") });
+    let (mut l, effects) = Loop::of(Target { history: held, ..target("b") });
     assert_eq!(effects, [pass(observe("b", Barred::Held))]);
-    let effects = l.at(10, ended(observe("b", Barred::Held), passed(End::Done, good("a"))));
+    let effects = l.at(10, ended(observe("b", Barred::Held), result(End::Done, good("a"))));
     assert_eq!(effects, [pass(deploy("b"))], "as soon as it is resumed");
 
     let mut state = State::default();
     let policy = Policy { observe_only: true, ..POLICY };
     decide(&mut state, policy, Event::Tick, 0, 0.5);
-    let effects = decide(&mut state, policy, fetched(wanted("a")), 0, 0.5);
+    let effects = decide(&mut state, policy, fetched(target("a")), 0, 0.5);
     assert_eq!(effects, [pass(observe("a", Barred::ObserveOnly))]);
 }
 
 #[test]
 fn a_pin_holds_until_the_branch_moves_on() {
     let pin = Pin { commits: commits("a"), instead_of: commits("b"), owner: "ann".to_owned() };
-    let pinned = || said(Standing { pin: Some(pin.clone()), ..good("b") });
-    let (mut l, effects) = Loop::of(Wanted { said: pinned(), rewinds: true, ..wanted("b") });
+    let pinned = || history(EnvironmentState { pin: Some(pin.clone()), ..good("b") });
+    let (mut l, effects) = Loop::of(Target { history: pinned(), rewinds: true, ..target("b") });
     assert_eq!(effects, [pass(deploy("a"))]);
-    l.at(10, ended(deploy("a"), passed(End::Done, pinned().standing)));
-    assert_eq!(l.at(20, fetched(Wanted { said: pinned(), ..wanted("c") })), [pass(deploy("c"))]);
+    l.at(10, ended(deploy("a"), result(End::Done, pinned().state)));
+    assert_eq!(l.at(20, fetched(Target { history: pinned(), ..target("c") })), [pass(deploy("c"))]);
 }
 
 #[test]
@@ -243,21 +250,21 @@ fn an_open_deployment_of_ones_own_is_ended_before_anything_else() {
         counts: true,
         limit: 60_000,
     };
-    let mine = Said { open: Some(open), ..said(good("a")) };
-    let (_, effects) = Loop::of(Wanted { said: mine, ..wanted("b") });
-    assert_eq!(effects, [pass(Goal::Recover { generation: 7, wanted: commits("b"), take_over: false })]);
+    let mine = HistorySnapshot { open: Some(open), ..history(good("a")) };
+    let (_, effects) = Loop::of(Target { history: mine, ..target("b") });
+    assert_eq!(effects, [pass(Goal::Recover { generation: 7, target: commits("b"), take_over: false })]);
 }
 
 #[test]
 fn an_open_deployment_whose_commits_do_not_count_is_not_waited_for_as_long_as_it_says() {
     let (commits, started) = (Commits::default(), "then".to_owned());
     let open = Open { generation: 7, commits, started, ours: false, counts: false, limit: u64::MAX };
-    let forged = Said { open: Some(open), ..said(good("a")) };
-    let (mut l, effects) = Loop::of(Wanted { said: forged.clone(), ..wanted("b") });
+    let forged = HistorySnapshot { open: Some(open), ..history(good("a")) };
+    let (mut l, effects) = Loop::of(Target { history: forged.clone(), ..target("b") });
     assert_eq!(effects, [pass(observe("b", Barred::StoodBack))], "a person may be trying a branch");
-    let looked = Passed { said: Some(forged), ..passed(End::Done, good("a")) };
+    let looked = SyncResult { history: Some(forged), ..result(End::Done, good("a")) };
     l.at(10, ended(observe("b", Barred::StoodBack), looked));
-    let recover = Goal::Recover { generation: 7, wanted: self::commits("b"), take_over: true };
+    let recover = Goal::Recover { generation: 7, target: self::commits("b"), take_over: true };
     assert!(l.at(120_000, Event::Tick).contains(&pass(recover)));
 }
 
@@ -271,33 +278,33 @@ fn an_open_deployment_of_another_is_left_to_it_until_it_must_be_dead() {
         counts: true,
         limit: 60_000,
     };
-    let theirs = || Said { open: Some(open.clone()), ..said(good("a")) };
-    let (mut l, effects) = Loop::of(Wanted { said: theirs(), ..wanted("b") });
+    let theirs = || HistorySnapshot { open: Some(open.clone()), ..history(good("a")) };
+    let (mut l, effects) = Loop::of(Target { history: theirs(), ..target("b") });
     assert_eq!(effects, [pass(observe("b", Barred::StoodBack))]);
-    let looked = Passed { said: Some(theirs()), ..passed(End::Done, good("a")) };
+    let looked = SyncResult { history: Some(theirs()), ..result(End::Done, good("a")) };
     l.at(10, ended(observe("b", Barred::StoodBack), looked.clone()));
     assert_eq!(l.due(30_010), [pass(observe("b", Barred::StoodBack))]);
     l.at(30_010, ended(observe("b", Barred::StoodBack), looked));
-    let recover = Goal::Recover { generation: 7, wanted: commits("b"), take_over: true };
+    let recover = Goal::Recover { generation: 7, target: commits("b"), take_over: true };
     assert_eq!(l.due(59_999), []);
     assert_eq!(l.due(60_000), [pass(recover.clone())]);
 
-    let (mut l, _) = Loop::of(Wanted { said: theirs(), ..wanted("b") });
-    let looked = Passed { said: Some(theirs()), ..passed(End::Done, good("a")) };
+    let (mut l, _) = Loop::of(Target { history: theirs(), ..target("b") });
+    let looked = SyncResult { history: Some(theirs()), ..result(End::Done, good("a")) };
     l.at(10, ended(observe("b", Barred::StoodBack), looked));
-    let effects = l.at(11_000, Event::Hurried { environment: production(), take_over: false });
+    let effects = l.at(11_000, Event::RetryRequested { environment: production(), take_over: false });
     assert!(effects.contains(&pass(observe("b", Barred::StoodBack))), "{effects:?}");
-    let looked = Passed { said: Some(theirs()), ..passed(End::Done, good("a")) };
+    let looked = SyncResult { history: Some(theirs()), ..result(End::Done, good("a")) };
     l.at(11_010, ended(observe("b", Barred::StoodBack), looked));
-    let effects = l.at(12_000, Event::Hurried { environment: production(), take_over: true });
+    let effects = l.at(12_000, Event::RetryRequested { environment: production(), take_over: true });
     assert!(effects.contains(&pass(recover)), "a person says that it is dead: {effects:?}");
 }
 
 #[test]
 fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
-    let (mut l, _) = Loop::of(wanted("a"));
+    let (mut l, _) = Loop::of(target("a"));
     let away = BTreeMap::from([(h1(), "no answer".to_owned())]);
-    let without = |unreached| Passed { unreached, ..passed(End::Done, good("a")) };
+    let without = |unreached| SyncResult { unreached, ..result(End::Done, good("a")) };
     l.at(0, ended(deploy("a"), without(away)));
     let ask = Effect::Ask { environment: production(), instance: h1() };
     assert_eq!(l.due(2_000), std::slice::from_ref(&ask));
@@ -306,8 +313,9 @@ fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
     assert_eq!(l.due(10_999), []);
     assert_eq!(l.due(11_000), [ask], "each time later");
     l.at(11_010, silent());
-    let absent = BTreeMap::from([(h1(), "still not".to_owned())]);
-    let left_out = Effect::Pass { environment: production(), goal: deploy("a"), absent, spared: BTreeMap::new() };
+    let unreachable = BTreeMap::from([(h1(), "still not".to_owned())]);
+    let left_out =
+        Effect::Pass { environment: production(), goal: deploy("a"), unreachable, backed_off: BTreeMap::new() };
     assert!(l.due(30_000).contains(&left_out), "a pass does not wait for it");
     let back = Event::Asked { environment: production(), instance: h1(), answered: Ok(()) };
     assert_eq!(l.at(30_100, back), [], "a pass runs");
@@ -317,9 +325,9 @@ fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
 
 #[test]
 fn a_repair_that_does_not_hold_is_not_made_again_and_again() {
-    let (mut l, _) = Loop::of(Wanted { said: said(good("a")), ..wanted("a") });
+    let (mut l, _) = Loop::of(Target { history: history(good("a")), ..target("a") });
     let what = (h1(), Resource::Service("gong_mcp".parse().unwrap()));
-    let repaired = || Passed { repaired: [what.clone()].into(), ..passed(End::Done, good("a")) };
+    let repaired = || SyncResult { repaired: [what.clone()].into(), ..result(End::Done, good("a")) };
     let mut now = 0;
     for _ in 0..3 {
         l.at(now, ended(deploy("a"), repaired()));
@@ -327,39 +335,39 @@ fn a_repair_that_does_not_hold_is_not_made_again_and_again() {
         let effects = l.due(now);
         assert_eq!(effects.len(), 1, "{effects:?}");
     }
-    l.at(now, ended(deploy("a"), passed(End::Done, good("a"))));
-    let spared = Effect::Pass {
+    l.at(now, ended(deploy("a"), result(End::Done, good("a"))));
+    let backed_off = Effect::Pass {
         environment: production(),
         goal: deploy("a"),
-        absent: BTreeMap::new(),
-        spared: [(what.clone(), 3)].into(),
+        unreachable: BTreeMap::new(),
+        backed_off: [(what.clone(), 3)].into(),
     };
-    assert_eq!(l.due(now + 30_000), [spared]);
-    l.at(now + 30_000, ended(deploy("a"), passed(End::Done, good("a"))));
+    assert_eq!(l.due(now + 30_000), [backed_off]);
+    l.at(now + 30_000, ended(deploy("a"), result(End::Done, good("a"))));
     assert_eq!(l.due(now + 600_000), [pass(deploy("a"))], "after a while it is");
 }
 
 #[test]
 fn when_another_was_faster_it_looks_again_soon() {
-    let (mut l, _) = Loop::of(wanted("a"));
-    l.at(10, ended(deploy("a"), passed(End::Overtaken, good("a"))));
+    let (mut l, _) = Loop::of(target("a"));
+    l.at(10, ended(deploy("a"), result(End::Overtaken, good("a"))));
     assert_eq!(l.next_due(), 1_010);
 }
 
 #[test]
 fn an_environment_that_is_declared_no_more_is_left_alone() {
-    let (mut l, _) = Loop::of(wanted("a"));
-    l.at(5, ended(deploy("a"), passed(End::Done, good("a"))));
+    let (mut l, _) = Loop::of(target("a"));
+    l.at(5, ended(deploy("a"), result(End::Done, good("a"))));
     l.at(10, Event::Fetched(BTreeMap::new()));
     assert_eq!(l.due(1_000_000), []);
 }
 
 #[test]
 fn drift_is_left_to_the_controller_that_deployed_last_unless_it_neglects_it() {
-    let elsewhere = || Said { led_elsewhere: true, ..said(good("a")) };
-    let (mut l, effects) = Loop::of(Wanted { said: elsewhere(), ..wanted("a") });
+    let elsewhere = || HistorySnapshot { led_elsewhere: true, ..history(good("a")) };
+    let (mut l, effects) = Loop::of(Target { history: elsewhere(), ..target("a") });
     assert_eq!(effects, [pass(observe("a", Barred::StandsBy))]);
-    let differs = || Passed { said: Some(elsewhere()), differs: true, ..passed(End::Done, good("a")) };
+    let differs = || SyncResult { history: Some(elsewhere()), differs: true, ..result(End::Done, good("a")) };
     l.at(0, ended(observe("a", Barred::StandsBy), differs()));
     for now in [30_000, 60_000, 90_000] {
         assert_eq!(l.due(now), [pass(observe("a", Barred::StandsBy))]);
@@ -367,7 +375,7 @@ fn drift_is_left_to_the_controller_that_deployed_last_unless_it_neglects_it() {
     }
     assert_eq!(l.due(120_000), [pass(deploy("a"))], "it is neglected");
 
-    let newer = Wanted { said: elsewhere(), ..wanted("b") };
+    let newer = Target { history: elsewhere(), ..target("b") };
     let (_, effects) = Loop::of(newer);
     assert_eq!(effects, [pass(deploy("b"))], "a new commit is anybody's");
 }
@@ -382,47 +390,47 @@ fn with_source(id: &str, source: &str) -> Commits {
 fn a_branch_of_another_repository_that_moved_is_deployed_and_its_failure_is_its_own() {
     let mut state = State::default();
     let mut tell = |event, now| decide(&mut state, POLICY, event, now, 0.5);
-    let at = |source| Wanted { commits: with_source("a", source), ..wanted("a") };
-    let good = Standing {
+    let at = |source| Target { commits: with_source("a", source), ..target("a") };
+    let good = EnvironmentState {
         good: Some(Good { commits: with_source("a", "1"), generation: 1, desired: None, builds: Default::default() }),
-        ..Standing::default()
+        ..EnvironmentState::default()
     };
     tell(Event::Tick, 0);
     let first = Goal::Deploy(with_source("a", "1"));
     assert_eq!(tell(fetched(at("1")), 10), [pass(first.clone())]);
-    assert_eq!(tell(ended(first, passed(End::Done, good.clone())), 20), []);
+    assert_eq!(tell(ended(first, result(End::Done, good.clone())), 20), []);
     // It moved, and what it moved to fails.
     let second = Goal::Deploy(with_source("a", "2"));
-    let moved = Wanted { said: said(good.clone()), ..at("2") };
+    let moved = Target { history: history(good.clone()), ..at("2") };
     assert!(tell(fetched(moved), 30).contains(&pass(second.clone())));
     let quarantine = vec![Quarantined { commits: with_source("a", "2"), generation: 2, why: "h1".to_owned() }];
-    let standing = Standing { quarantine, ..good };
+    let environment_state = EnvironmentState { quarantine, ..good };
     let goal =
         Goal::Repair { good: with_source("a", "1"), instead_of: with_source("a", "2"), why: Barred::Quarantined };
-    let failed = ended(second, passed(End::Failed, standing.clone()));
+    let failed = ended(second, result(End::Failed, environment_state.clone()));
     assert!(tell(failed, 40).contains(&pass(goal.clone())));
     // It moved once more, which is a new chance.
-    let again = Wanted { said: said(standing.clone()), ..at("3") };
-    tell(ended(goal, passed(End::Done, standing)), 50);
+    let again = Target { history: history(environment_state.clone()), ..at("3") };
+    tell(ended(goal, result(End::Done, environment_state)), 50);
     assert!(tell(fetched(again), 60).contains(&pass(Goal::Deploy(with_source("a", "3")))));
 }
 
 #[test]
 fn a_pin_holds_while_the_config_repository_says_the_same() {
     let pin = Pin { commits: with_source("a", "1"), instead_of: commits("b"), owner: "me".to_owned() };
-    let standing = Standing { pin: Some(pin), ..Standing::default() };
-    assert_eq!(standing.target(&with_source("b", "7")), &with_source("a", "1"));
-    assert_eq!(standing.target(&with_source("c", "7")), &with_source("c", "7"));
+    let environment_state = EnvironmentState { pin: Some(pin), ..EnvironmentState::default() };
+    assert_eq!(environment_state.target(&with_source("b", "7")), &with_source("a", "1"));
+    assert_eq!(environment_state.target(&with_source("c", "7")), &with_source("c", "7"));
 }
 
 #[test]
 fn a_pin_waits_for_required_checks_like_any_deployment() {
     let pin = Pin { commits: commits("a"), instead_of: commits("c"), owner: "ann".to_owned() };
-    let pinned = |checks| Wanted {
-        said: said(Standing { pin: Some(pin.clone()), ..good("b") }),
+    let pinned = |checks| Target {
+        history: history(EnvironmentState { pin: Some(pin.clone()), ..good("b") }),
         rewinds: true,
         checks: Some(checks),
-        ..wanted("c")
+        ..target("c")
     };
     let barred = pass(repair("b", "a", Barred::Checks));
     assert_eq!(Loop::of(pinned(checks("a", &["ci/test"]))).1, std::slice::from_ref(&barred));
@@ -432,12 +440,12 @@ fn a_pin_waits_for_required_checks_like_any_deployment() {
 
 #[test]
 fn leave_to_go_back_is_no_leave_to_deploy_what_is_not_checked() {
-    let meant = Standing { rewind_to: Some(commits("b")), ..good("a") };
-    let rewound = |missing: &[&str]| Wanted {
-        said: said(meant.clone()),
+    let meant = EnvironmentState { rewind_to: Some(commits("b")), ..good("a") };
+    let rewound = |missing: &[&str]| Target {
+        history: history(meant.clone()),
         rewinds: true,
         checks: Some(checks("b", missing)),
-        ..wanted("b")
+        ..target("b")
     };
     assert_eq!(Loop::of(rewound(&["ci/test"])).1, [pass(repair("a", "b", Barred::Checks))]);
     assert_eq!(Loop::of(rewound(&[])).1, [pass(deploy("b"))]);
@@ -445,12 +453,19 @@ fn leave_to_go_back_is_no_leave_to_deploy_what_is_not_checked() {
 
 #[test]
 fn while_it_is_in_doubt_what_is_live_it_only_looks_until_a_person_says_more() {
-    let doubted = |standing| Wanted { said: Said { doubted: true, ..said(standing) }, rewinds: true, ..wanted("b") };
-    let (mut l, effects) = Loop::of(doubted(Standing::default()));
+    let doubted = |environment_state| Target {
+        history: HistorySnapshot { doubted: true, ..history(environment_state) },
+        rewinds: true,
+        ..target("b")
+    };
+    let (mut l, effects) = Loop::of(doubted(EnvironmentState::default()));
     assert_eq!(effects, [pass(observe("b", Barred::Rewind))]);
-    let none = Passed { said: Some(Said { doubted: true, ..Said::default() }), ..passed(End::Done, good("a")) };
+    let none = SyncResult {
+        history: Some(HistorySnapshot { doubted: true, ..HistorySnapshot::default() }),
+        ..result(End::Done, good("a"))
+    };
     l.at(10, ended(observe("b", Barred::Rewind), none));
     assert_eq!(Loop::of(doubted(good("b"))).1, [pass(observe("b", Barred::Rewind))], "nor is a partial one undone");
-    let meant = Standing { rewind_to: Some(commits("b")), ..Standing::default() };
+    let meant = EnvironmentState { rewind_to: Some(commits("b")), ..EnvironmentState::default() };
     assert_eq!(l.at(20, fetched(doubted(meant))), [pass(deploy("b"))]);
 }

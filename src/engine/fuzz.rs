@@ -6,19 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use super::prepare;
 use crate::{
     declare::{Overrides, starter},
+    engine::prepare::prepare,
     git,
     github::event::Event,
-    host::Question,
+    host::ProbeRequest,
     model::{
         budget::Budget,
+        environment_state::{EnvironmentState, StateEvent},
         outcome::{Conclusion, Deployment},
         plan::Commits,
         requirements,
         seal::Key,
-        standing::{Standing, StandingEvent},
         tree::{Entry, Tree},
     },
     release::{Unfetched, unpack},
@@ -33,7 +33,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("yaml", yaml),
     ("requirements", requirements),
     ("host_answer", host_answer),
-    ("standing", standing),
+    ("standing", state),
     ("archive", archive),
     ("known_hosts", known_hosts),
     ("webhook", webhook),
@@ -73,7 +73,7 @@ fn fleet(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Tree {
     tree
 }
 
-fn prepared(tree: &Tree) -> Option<super::Prepared> {
+fn prepared(tree: &Tree) -> Option<crate::engine::prepare::Prepared> {
     let environment = "production".parse().expect("a name");
     let (overrides, commits) = (Overrides::default(), Commits::default());
     match prepare(tree, "fleet", &environment, &overrides, commits, &Unfetched) {
@@ -101,7 +101,7 @@ fn requirements(input: &[u8]) {
 }
 
 fn host_answer(input: &[u8]) {
-    let mut question = Question { base: "/var/lib/evenkeel/web".to_owned(), ..Question::default() };
+    let mut question = ProbeRequest { base: "/var/lib/evenkeel/web".to_owned(), ..ProbeRequest::default() };
     question.paths = ["/etc/nginx/sites-enabled/default".to_owned()].into();
     question.units = ["nginx.service".to_owned()].into();
     question.packages = ["nginx-light".to_owned()].into();
@@ -116,22 +116,22 @@ fn host_answer(input: &[u8]) {
     }
 }
 
-fn standing(input: &[u8]) {
+fn state(input: &[u8]) {
     let parts = files(input, "standing.json");
-    let Ok(mut standing) = serde_json::from_slice::<Standing>(&parts[0].1) else { return };
+    let Ok(mut state) = serde_json::from_slice::<EnvironmentState>(&parts[0].1) else { return };
     for (_, content) in &parts[1..] {
-        if let Ok(event) = serde_json::from_slice::<StandingEvent>(content) {
-            standing = standing.after(&event);
+        if let Ok(event) = serde_json::from_slice::<StateEvent>(content) {
+            state = state.after(&event);
             assert!(!report::control::line(&event.control).is_empty());
         } else if let Ok(deployment) = serde_json::from_slice::<Deployment>(content) {
-            standing = match Conclusion::of(deployment) {
-                Some(conclusion) => standing.concluded(&conclusion),
-                None => standing,
+            state = match Conclusion::of(deployment) {
+                Some(conclusion) => state.concluded(&conclusion),
+                None => state,
             };
         }
     }
-    let text = serde_json::to_vec(&standing).expect("it can be written");
-    assert_eq!(serde_json::from_slice::<Standing>(&text).expect("it can be read"), standing);
+    let text = serde_json::to_vec(&state).expect("it can be written");
+    assert_eq!(serde_json::from_slice::<EnvironmentState>(&text).expect("it can be read"), state);
 }
 
 fn archive(input: &[u8]) {

@@ -1,53 +1,21 @@
-//! One environment's pass: observe, plan, apply, check health, undo or record; and the loop that
-//! makes passes.
+//! One environment's sync, and the controller that makes syncs.
+//!
+//! Seven folders, each above the next: what people ask (`requests`), the loop (`controller`), one sync
+//! (`sync`), carrying out (`execute`), looking (`observe`), the history branch (`history`), and from declared
+//! commits to desired bytes (`prepare`). A folder imports only from those below it; `tests/layering.rs` keeps that.
 //!
 //! Keeps true: data flows one way; nothing is applied that was not planned and nothing planned that
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
-pub mod access;
-pub mod attempts;
-pub mod bounded;
-pub mod chronicle;
-pub mod confined;
-pub mod deploy;
-pub mod desk;
-pub mod fetch;
-mod followed;
+pub mod controller;
+pub mod execute;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod halt;
-pub mod heal;
-pub mod health;
-pub mod ledger;
-mod limits;
-pub mod look;
-mod off;
-pub mod overrides;
-mod parts;
-pub mod pass;
+pub mod history;
+pub mod observe;
 pub mod prepare;
-pub mod pulls;
-pub mod reconcile;
-pub mod record;
-pub mod recover;
-mod required;
-mod reread;
-pub mod rollback;
-pub mod roster;
-mod round;
-pub mod round_error;
-pub mod sign_in;
-mod sources;
-pub mod stage;
-pub mod survey;
-mod suspects;
-mod undo;
-mod waiting;
-pub mod wanted;
-pub mod why;
-
-pub use fetch::NetworkFetcher;
-pub use prepare::{PrepareError, Prepared, declared, gathered, prepare};
+pub mod requests;
+pub mod sync;
 
 use crate::report::progress::Event;
 

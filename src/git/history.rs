@@ -20,10 +20,10 @@ use super::{
 };
 use crate::model::{
     budget::{Budget, Exceeded},
+    environment_state::{HistoryEntry, StateEvent},
     name::EnvironmentName,
     outcome::Record,
     plan::Commits,
-    standing::{HistoryEntry, StandingEvent},
     tree::Entry,
 };
 
@@ -257,7 +257,7 @@ impl HistoryCommit<'_> {
     }
 
     fn entry(&self) -> Result<Option<HistoryEntry>, GitError> {
-        if let Some(event) = self.parse::<StandingEvent>(EVENT)? {
+        if let Some(event) = self.parse::<StateEvent>(EVENT)? {
             return Ok(Some(HistoryEntry::Control { commit: self.id.to_string(), event: Box::new(event) }));
         }
         Ok(self.record()?.map(|record| HistoryEntry::Deployment(Box::new(record))))

@@ -8,12 +8,12 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use git2::{Oid, Signature, Time};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     durable,
@@ -58,7 +58,7 @@ pub struct Repository {
 }
 
 /// The right to write to the mirror: other threads wait, and other processes (a `history` beside the
-/// reconciler). The kernel gives it back when its holder ends, however that ends.
+/// controller). The kernel gives it back when its holder ends, however that ends.
 pub(super) struct Writing<'a> {
     _thread: MutexGuard<'a, ()>,
     _process: File,
@@ -181,7 +181,7 @@ impl Repository {
     /// Held while references change, here and at the remote.
     pub(super) fn writing(&self) -> Result<Writing<'_>, GitError> {
         // It guards no value that a panic could have left half-made.
-        let thread = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = self.writing.lock();
         Ok(Writing { _thread: thread, _process: lock(&self.mirror)? })
     }
 

@@ -6,11 +6,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use git2::{ErrorCode, Oid, Reference};
+use parking_lot::Mutex;
 
 use super::{
     error::{Context, GitError},
@@ -169,7 +169,7 @@ impl Repository {
         line: &Line,
         head: Option<Oid>,
     ) -> Result<BTreeSet<Oid>, GitError> {
-        let mut known = lock(&self.memory.heads);
+        let mut known = self.memory.heads.lock();
         let heads = match known.get(line) {
             Some(heads) => heads,
             None => known.entry(line.clone()).or_insert(self.read_seen(mirror, line)?),
@@ -225,7 +225,7 @@ impl Repository {
         if head == commit {
             return Ok(true);
         }
-        if let Some(answer) = lock(&self.memory.contains).get(&(head, commit)) {
+        if let Some(answer) = self.memory.contains.lock().get(&(head, commit)) {
             return Ok(*answer);
         }
         let is_here = |id: Oid| mirror.find_commit(id).is_ok();
@@ -233,7 +233,7 @@ impl Repository {
             return Ok(false);
         }
         let answer = descends(mirror, head, commit)?;
-        let mut answers = lock(&self.memory.contains);
+        let mut answers = self.memory.contains.lock();
         if answers.len() >= ANSWERS {
             answers.clear();
         }
@@ -265,8 +265,4 @@ fn newest_of_default(mirror: &git2::Repository) -> Result<Option<Oid>, GitError>
         Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
         Err(error) => Err(error).context("read the HEAD of", mirror.path().display()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

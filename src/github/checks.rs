@@ -2,7 +2,6 @@
 //! <https://docs.github.com/en/rest/checks/runs>
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::PoisonError;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -200,8 +199,8 @@ impl GitHub {
         Ok(runs.iter().find(|run| run.name == check.name && run.status != "completed").map(|run| run.id))
     }
 
-    fn runs(&self) -> std::sync::MutexGuard<'_, Runs> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runs(&self) -> parking_lot::MutexGuard<'_, Runs> {
+        self.runs.lock()
     }
 
     /// The newest run of each check at a commit.

@@ -5,12 +5,10 @@
 //!
 //! <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::{
     StatusCode,
     header::{self, HeaderMap},
@@ -30,7 +28,7 @@ pub struct Pace {
     /// From the beginning of a write to the beginning of the next one.
     pub between_writes: Duration,
     /// The longest that a request waits until it may be sent at all.
-    pub patience: Duration,
+    pub loss_timer: Duration,
     /// Until a request is sent again; each time four times as long, and a little at random.
     pub first_retry: Duration,
     /// For the whole of an answer.
@@ -41,7 +39,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             between_writes: Duration::from_secs(1),
-            patience: Duration::from_secs(60),
+            loss_timer: Duration::from_secs(60),
             first_retry: Duration::from_millis(500),
             timeout: Duration::from_secs(30),
         }
@@ -77,10 +75,10 @@ impl Gate {
     /// Waits until something may be sent. Where that is long, says how long.
     pub(super) async fn open(&self) -> Result<(), Duration> {
         loop {
-            let until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = *self.closed_until.lock();
             let Some(until) = until.filter(|until| *until > Instant::now()) else { return Ok(()) };
             let left = until - Instant::now();
-            if left > self.pace.patience {
+            if left > self.pace.loss_timer {
                 return Err(left);
             }
             sleep_until(until).await;
@@ -89,7 +87,7 @@ impl Gate {
 
     /// Nothing is sent for as long.
     pub(super) fn close(&self, pause: Duration) {
-        let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self.closed_until.lock();
         *closed = (*closed).max(Some(Instant::now() + pause));
     }
 

@@ -22,9 +22,10 @@ pub mod setup;
 mod sign_in;
 mod statuses;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use reqwest::Url;
 
 pub use crate::model::rights::Permission;

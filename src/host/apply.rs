@@ -37,7 +37,7 @@ pub struct PhaseWork {
 
 /// What became of a deployment on one host, as its own files tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trail {
+pub struct HostProgress {
     pub state: TrailState,
     /// The number of its newest phase here; 0 where there is none.
     pub newest_phase: u32,
@@ -129,7 +129,7 @@ fn failed_by(rest: &str) -> (Cause, &str) {
     }
 }
 
-impl Trail {
+impl HostProgress {
     /// Reads what `scripts/trail.sh` prints.
     pub(super) fn parse(output: &str) -> Option<Self> {
         let mut lines = output.lines();
@@ -215,10 +215,10 @@ mod tests {
         }
         assert_eq!(Line::parse("end\ttimeout\tyes"), Some(Line::End("timeout".into())));
         assert_eq!(Line::parse("garbage"), None);
-        let trail = Trail::parse("broken 3\nfailed\ta/b\thost\tno such thing\n");
+        let trail = HostProgress::parse("broken 3\nfailed\ta/b\thost\tno such thing\n");
         let failed = Some(failed(Cause::Host, "no such thing"));
-        assert_eq!(trail, Some(Trail { state: TrailState::Broken, newest_phase: 3, failed }));
-        assert_eq!(Trail::parse("perhaps 3"), None);
-        assert_eq!(Trail::parse("broken 4294967295"), None, "nobody is asked to undo so many phases");
+        assert_eq!(trail, Some(HostProgress { state: TrailState::Broken, newest_phase: 3, failed }));
+        assert_eq!(HostProgress::parse("perhaps 3"), None);
+        assert_eq!(HostProgress::parse("broken 4294967295"), None, "nobody is asked to undo so many phases");
     }
 }

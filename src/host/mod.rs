@@ -10,9 +10,10 @@ mod apply_script;
 mod dial;
 mod health;
 mod jump;
+mod login_audit;
+mod loss_timer;
 mod opening;
 mod parse;
-mod patience;
 mod probe;
 mod progress;
 mod proof;
@@ -23,7 +24,6 @@ mod scripts;
 mod shell;
 mod ssh;
 mod ssh_host;
-mod traces;
 pub mod waits;
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
@@ -31,15 +31,15 @@ use std::{collections::BTreeSet, future::Future, time::Duration};
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub use apply::{FailedStep, PHASE_LIMIT, PhaseWork, StepEvent, Trail, TrailState};
+pub use apply::{FailedStep, HostProgress, PHASE_LIMIT, PhaseWork, StepEvent, TrailState};
 pub use dial::Namespace;
 pub use jump::Jumps;
-pub use patience::Patience;
-pub use probe::{Question, Remembered, question};
-pub use releases::Parcel;
+pub use login_audit::Trace;
+pub use loss_timer::LossTimer;
+pub use probe::{ProbeRequest, Remembered, question};
+pub use releases::ReleaseTransfer;
 pub use ssh::{ConnectError, Target};
 pub use ssh_host::{STAGE_LIMIT, SshHost};
-pub use traces::Trace;
 
 use crate::model::{
     confinement::Confinement,
@@ -182,7 +182,7 @@ pub trait Host: Send + Sync + 'static {
     }
 
     /// Looks at everything the question names, in one round trip.
-    fn probe(&self, question: &Question) -> impl Future<Output = Result<Observation, HostError>> + Send;
+    fn probe(&self, question: &ProbeRequest) -> impl Future<Output = Result<Observation, HostError>> + Send;
 
     /// Reads small files of ours whole, to show what differs. A file that cannot be read is left out.
     fn read(&self, paths: &[String]) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, HostError>> + Send;
@@ -192,7 +192,11 @@ pub trait Host: Send + Sync + 'static {
     -> impl Future<Output = Result<Holdings, HostError>> + Send;
 
     /// Puts a release in place; nothing that runs changes.
-    fn stage(&self, fleet: &FleetName, parcel: &Parcel<'_>) -> impl Future<Output = Result<Placed, HostError>> + Send;
+    fn stage(
+        &self,
+        fleet: &FleetName,
+        transfer: &ReleaseTransfer<'_>,
+    ) -> impl Future<Output = Result<Placed, HostError>> + Send;
 
     /// Has the host read every byte of releases that lie there, when it has time. What is no longer as it was
     /// placed a later look finds changed.
@@ -223,7 +227,11 @@ pub trait Host: Send + Sync + 'static {
     fn heal(&self, fleet: &FleetName, deployment: &str) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// What became of a deployment here.
-    fn trail(&self, fleet: &FleetName, deployment: &str) -> impl Future<Output = Result<Trail, HostError>> + Send;
+    fn trail(
+        &self,
+        fleet: &FleetName,
+        deployment: &str,
+    ) -> impl Future<Output = Result<HostProgress, HostError>> + Send;
 
     /// Makes the host refuse every deployment older than `generation`, and ends what one of them runs.
     fn fence(&self, fleet: &FleetName, generation: u64) -> impl Future<Output = Result<(), HostError>> + Send;

@@ -18,7 +18,7 @@ use std::{
 
 pub(super) use units::tries;
 
-use super::{Question, Remembered};
+use super::{ProbeRequest, Remembered};
 use crate::model::{
     budget::Budget,
     digest::Digest,
@@ -83,7 +83,7 @@ impl Sections {
 }
 
 /// `fresh` is the key of a host that has none yet.
-pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Result<Observation, String> {
+pub(super) fn observation(question: &ProbeRequest, answer: &[u8], fresh: &Key) -> Result<Observation, String> {
     let sections = Sections::read(answer)?;
     let Stat { mut files, mut folders, directories } = Stat::read(&sections)?;
     folders.retain(|path, _| question.folders.contains(path));
@@ -145,7 +145,7 @@ pub(super) fn observation(question: &Question, answer: &[u8], fresh: &Key) -> Re
 
 /// What need not be asked again while the host looks the same: nothing of packages, where dpkg could not tell, and nothing
 /// at all of an answer that is not understood.
-pub(super) fn remembered(question: &Question, answer: &[u8]) -> Remembered {
+pub(super) fn remembered(question: &ProbeRequest, answer: &[u8]) -> Remembered {
     let Ok(sections) = Sections::read(answer) else { return Remembered::default() };
     let text = |name: &str| sections.one(name).map(str::to_owned);
     let releases_signed = text("releases-signed").unwrap_or_default();
@@ -324,7 +324,7 @@ fn unescape(unit: &str) -> String {
     unit.replace("\\x2d", "-").replace("\\x40", "@")
 }
 
-fn packages(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<String>> {
+fn packages(sections: &Sections, question: &ProbeRequest) -> BTreeMap<String, Seen<String>> {
     let told = sections.told("packages");
     let seen = |name: &String| match &told {
         Err(why) => Seen::Unknown(why.clone()),
@@ -352,7 +352,7 @@ fn installing(sections: &Sections) -> Installing {
     }
 }
 
-fn users(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<()>> {
+fn users(sections: &Sections, question: &ProbeRequest) -> BTreeMap<String, Seen<()>> {
     let told = sections.told("users");
     let seen = |name: &String| match &told {
         Err(why) => Seen::Unknown(why.clone()),
@@ -369,7 +369,7 @@ fn noexec(sections: &Sections) -> BTreeMap<String, String> {
 }
 
 /// Lines `there PROGRAM`, `unfit PROGRAM` or `absent PROGRAM`.
-fn programs(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<LiveProgram>> {
+fn programs(sections: &Sections, question: &ProbeRequest) -> BTreeMap<String, Seen<LiveProgram>> {
     let told = sections.told("programs");
     let state = |name: &String, text: &&str| {
         text.lines()
@@ -390,7 +390,7 @@ fn programs(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<L
     question.programs.iter().map(|name| (name.clone(), seen(name))).collect()
 }
 
-fn releases(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<LiveRelease>> {
+fn releases(sections: &Sections, question: &ProbeRequest) -> BTreeMap<Digest, Seen<LiveRelease>> {
     let told = sections.told("releases");
     let words = told.iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(' '));
     let present: BTreeMap<Digest, &str> =

@@ -21,7 +21,7 @@ use crate::model::{
 
 /// Everything to look at on one instance, besides what its manifest names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Question {
+pub struct ProbeRequest {
     /// Where evenkeel keeps its own there.
     pub base: String,
     pub paths: BTreeSet<String>,
@@ -60,8 +60,8 @@ pub struct Question {
 }
 
 /// What has to be seen to plan `desired`.
-pub fn question(fleet: &Fleet, desired: &Desired) -> Question {
-    let mut question = Question {
+pub fn question(fleet: &Fleet, desired: &Desired) -> ProbeRequest {
+    let mut question = ProbeRequest {
         base: paths::base(&fleet.name),
         paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
         secrets: BTreeSet::new(),
@@ -137,12 +137,12 @@ pub struct Remembered {
 
 impl Remembered {
     /// What an answer leaves to remember for the next question.
-    pub fn of(question: &Question, answer: &[u8]) -> Self {
+    pub fn of(question: &ProbeRequest, answer: &[u8]) -> Self {
         parse::remembered(question, answer)
     }
 }
 
-impl Question {
+impl ProbeRequest {
     /// What an answer says; `fresh` is a host's key where it has none yet.
     pub fn understand(&self, answer: &[u8], fresh: &Key) -> Result<Observation, String> {
         parse::observation(self, answer, fresh)

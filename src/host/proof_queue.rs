@@ -3,8 +3,9 @@
 //! Keeps true: who asks is answered by a question that was put after it asked; while one is put, those that come
 //! wait for the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::proof::Replica;
@@ -27,7 +28,7 @@ impl ProofQueue {
     {
         loop {
             let (sender, mut answer) = oneshot::channel();
-            self.lock().push((replica.clone(), sender));
+            self.waiting.lock().push((replica.clone(), sender));
             let _turn = self.turn.lock().await;
             match answer.try_recv() {
                 Ok(said) => return said,
@@ -35,7 +36,7 @@ impl ProofQueue {
                 Err(oneshot::error::TryRecvError::Closed) => continue,
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let (replicas, senders): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.lock()).into_iter().unzip();
+            let (replicas, senders): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.waiting.lock()).into_iter().unzip();
             let said = put(replicas).await;
             for sender in senders {
                 // One that does not wait any more, and this one itself, need no answer.
@@ -43,10 +44,6 @@ impl ProofQueue {
             }
             return said;
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Replica, oneshot::Sender<Said>)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,7 +112,7 @@ mod tests {
         assert!((&mut second).now_or_never().is_none());
         drop(held);
         assert!((&mut first).now_or_never().is_none(), "it asks about both");
-        assert!(queue.lock().is_empty());
+        assert!(queue.waiting.lock().is_empty());
         drop(first);
         assert_eq!(second.await, Ok(Arc::from("told")));
     }

@@ -27,7 +27,7 @@ pub(super) const DAMAGED: i32 = 65;
 
 /// A release on its way: how it is put together, and the stream with what is sent of it.
 #[derive(Debug, Clone)]
-pub struct Parcel<'a> {
+pub struct ReleaseTransfer<'a> {
     pub release: &'a Release,
     pub difference: &'a Difference,
     pub compression: Compression,
@@ -115,8 +115,8 @@ fn listings(packed: &[u8], compression: Compression, largest: u64) -> Result<BTr
     Ok(each.collect())
 }
 
-pub(super) fn script(fleet: &FleetName, parcel: &Parcel<'_>) -> String {
-    let Parcel { release, difference, compression, .. } = parcel;
+pub(super) fn script(fleet: &FleetName, transfer: &ReleaseTransfer<'_>) -> String {
+    let ReleaseTransfer { release, difference, compression, .. } = transfer;
     let listing = release.listed();
     let mut sorted: Vec<String> = listing.lines(listing.0.keys()).lines().map(|line| format!("{line}\n")).collect();
     sorted.sort();

@@ -9,10 +9,11 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use russh::{
     MethodKind,
     client::{self, AuthResult, Handle},
@@ -220,10 +221,6 @@ pub(super) struct Pinned {
     heard: Arc<Mutex<Heard>>,
 }
 
-fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl client::Handler for Pinned {
     type Error = russh::Error;
 
@@ -233,20 +230,20 @@ impl client::Handler for Pinned {
         // `==` on keys compares comments too; only the key itself counts.
         let same = shown.key_data() == self.key.key_data();
         if !same {
-            lock(&self.heard).shown = Some(shown.fingerprint(HashAlg::Sha256).to_string());
+            self.heard.lock().shown = Some(shown.fingerprint(HashAlg::Sha256).to_string());
         }
         Ok(same)
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Self::Error> {
-        lock(&self.heard).hear(banner);
+        self.heard.lock().hear(banner);
         Ok(())
     }
 
     async fn disconnected(&mut self, reason: client::DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
         match reason {
             client::DisconnectReason::ReceivedDisconnect(info) => {
-                lock(&self.heard).hear(&info.message);
+                self.heard.lock().hear(&info.message);
                 Ok(())
             }
             client::DisconnectReason::Error(error) => Err(error),
@@ -291,7 +288,7 @@ where
     let handler = Pinned { key, heard: heard.clone() };
     let session = async {
         let mut session =
-            client::connect_stream(config, stream, handler).await.map_err(|error| match lock(&heard).shown.take() {
+            client::connect_stream(config, stream, handler).await.map_err(|error| match heard.lock().shown.take() {
                 Some(shown) => ConnectError::WrongKey { address, shown },
                 None => ConnectError::Protocol { address, why: error.to_string() },
             })?;
@@ -398,7 +395,7 @@ fn judge(
     }
     // russh answers so where the connection is gone, too.
     if session.is_closed() {
-        let said = lock(heard).words();
+        let said = heard.lock().words();
         let next = after_denial(&said, &user);
         let said = if said.is_empty() { "it says nothing" } else { &said };
         let why = format!("{said}; {next}");

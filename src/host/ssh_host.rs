@@ -5,20 +5,22 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Checkup, Health, HealthCheck, Host, HostError, Parcel, PhaseWork, Question, Remembered, StepEvent, Trace,
-    apply::{PHASE_LIMIT, Trail, transient},
+    Checkup, Health, HealthCheck, Host, HostError, PhaseWork, ProbeRequest, ReleaseTransfer, Remembered, StepEvent,
+    Trace,
+    apply::{HostProgress, PHASE_LIMIT, transient},
     apply_script, health,
     jump::Jumps,
+    login_audit,
+    loss_timer::LossTimer,
     opening::Stage,
     parse,
-    patience::Patience,
     progress::Progress,
     proof::{self, Asked, Replica},
     proof_queue::ProofQueue,
@@ -27,7 +29,7 @@ use super::{
     scripts::script,
     shell::{Answer, OpeningError, Shell, ShellLost},
     ssh::{self, Session, Target},
-    traces, waits,
+    waits,
 };
 use crate::model::{
     budget::Budget,
@@ -54,15 +56,11 @@ pub struct SshHost {
     jumps: Jumps,
     connection: Mutex<Option<Connection>>,
     /// Of the connection that is open, for what goes beside its shell.
-    session: std::sync::Mutex<Weak<Session>>,
+    session: parking_lot::Mutex<Weak<Session>>,
     proofs: ProofQueue,
     remembered: Mutex<Remembered>,
     /// What is waited for there, and since when.
-    waits_for: std::sync::Mutex<Option<(String, Instant)>>,
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    waits_for: parking_lot::Mutex<Option<(String, Instant)>>,
 }
 
 /// The session is shared with health checks, which go beside the shell.
@@ -102,16 +100,16 @@ impl SshHost {
         // Put back only once it has answered: an answer that comes late, or that nobody waits for any more,
         // would be taken for the next one's.
         let Some(mut connection) = slot.take() else { return Err(self.lost(doing, "not connected".to_owned())) };
-        let waits_for = |what: String| *lock(&self.waits_for) = Some((what, Instant::now()));
+        let waits_for = |what: String| *self.waits_for.lock() = Some((what, Instant::now()));
         waits_for(doing.to_owned());
         let asks = |what: &str| waits_for(format!("{doing}: {}", text::of_host(what)));
         let answer = connection.shell.run(script, input, limit, line, &asks);
         // Whoever applies or undoes says for what it waits, across connections that are cut.
         let answer = match doing {
             APPLYING | UNDOING => answer.await,
-            _ => waits::said_since(self.target.name(), || lock(&self.waits_for).clone(), answer).await,
+            _ => waits::said_since(self.target.name(), || self.waits_for.lock().clone(), answer).await,
         };
-        let asked = lock(&self.waits_for).take();
+        let asked = self.waits_for.lock().take();
         match answer {
             Ok(answer) => {
                 *slot = Some(connection);
@@ -136,8 +134,8 @@ impl SshHost {
             Some(connection) => Ok(connection),
             None => {
                 let (place, user) = (self.target.name(), self.target.user());
-                let waits_for = |what: String| *lock(&self.waits_for) = Some((what, Instant::now()));
-                let now = || lock(&self.waits_for).clone();
+                let waits_for = |what: String| *self.waits_for.lock() = Some((what, Instant::now()));
+                let now = || self.waits_for.lock().clone();
                 waits_for(format!("the login as {user}"));
                 let session = waits::said_since(place, now, Box::pin(ssh::connect(&self.target, &self.jumps))).await?;
                 waits_for(Stage::LoginShell.to_string());
@@ -149,7 +147,7 @@ impl SshHost {
                     OpeningError::Refused(why) => HostError::NoRoot { why },
                 })?;
                 let session = Arc::new(session);
-                *lock(&self.session) = Arc::downgrade(&session);
+                *self.session.lock() = Arc::downgrade(&session);
                 Ok(slot.insert(Connection { session, shell }))
             }
         }
@@ -219,7 +217,7 @@ impl SshHost {
     }
 
     async fn session(&self) -> Result<Arc<Session>, HostError> {
-        let open = lock(&self.session).upgrade().filter(|session| !session.is_closed());
+        let open = self.session.lock().upgrade().filter(|session| !session.is_closed());
         if let Some(session) = open {
             return Ok(session);
         }
@@ -230,10 +228,10 @@ impl SshHost {
 
 impl Host for SshHost {
     fn waits_for(&self) -> Option<String> {
-        lock(&self.waits_for).as_ref().map(|(what, _)| what.clone())
+        self.waits_for.lock().as_ref().map(|(what, _)| what.clone())
     }
 
-    async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
+    async fn probe(&self, question: &ProbeRequest) -> Result<Observation, HostError> {
         let doing = PROBING;
         let mut remembered = self.remembered.lock().await;
         let answer = self.run(doing, &question.script(&remembered), b"", PROBE_LIMIT, &mut |_| {}).await?;
@@ -274,9 +272,9 @@ impl Host for SshHost {
         releases::holdings(&answer.output).map_err(|why| HostError::Garbled { doing, why })
     }
 
-    async fn stage(&self, fleet: &FleetName, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
-        let (doing, script) = ("staging a release", releases::script(fleet, parcel));
-        let answer = self.run(doing, &script, parcel.stream, STAGE_LIMIT, &mut |_| {}).await?;
+    async fn stage(&self, fleet: &FleetName, transfer: &ReleaseTransfer<'_>) -> Result<Placed, HostError> {
+        let (doing, script) = ("staging a release", releases::script(fleet, transfer));
+        let answer = self.run(doing, &script, transfer.stream, STAGE_LIMIT, &mut |_| {}).await?;
         let output = String::from_utf8_lossy(&answer.output).trim().to_owned();
         let status = answer.status;
         let failed = |output: &str| HostError::Status { doing, status, output: text::of_host(output) };
@@ -299,7 +297,7 @@ impl Host for SshHost {
         let unit = paths::apply_unit(&work.fleet);
         let mut progress = Progress::default();
         let doing = APPLYING;
-        let mut patience = Patience::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
+        let mut loss_timer = LossTimer::new(work.lost_after, PHASE_LIMIT + PROBE_LIMIT);
         let mut told = String::new();
         // The host goes on without us; its events are a file, so a connection that was cut is made again
         // and the file is read again.
@@ -308,7 +306,7 @@ impl Host for SshHost {
             let mut on_line = |line: &str| progress.line(line, events);
             match self.run(doing, &work.launch(&unit), &archive, PHASE_LIMIT + PROBE_LIMIT, &mut on_line).await {
                 Ok(answer) => break answer,
-                Err(error) if patience.outlasts(&error).await => {
+                Err(error) if loss_timer.outlasts(&error).await => {
                     // Said once, however often it is asked again; that it is waited for is said all the time.
                     let why = error.to_string();
                     if told != why {
@@ -334,7 +332,7 @@ impl Host for SshHost {
         self.put_back(fleet, deployment, "", "open").await
     }
 
-    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<Trail, HostError> {
+    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
         let doing = "asking what became of a deployment";
         let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
         let script = assign("unit", &paths::apply_unit(fleet))
@@ -343,7 +341,7 @@ impl Host for SshHost {
             + &script!("trail.sh");
         let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
         let output = String::from_utf8_lossy(&answer.output);
-        Trail::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
+        HostProgress::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
     }
 
     async fn fence(&self, fleet: &FleetName, generation: u64) -> Result<(), HostError> {
@@ -355,8 +353,8 @@ impl Host for SshHost {
     }
 
     async fn traces(&self, paths: &[String]) -> Result<Vec<Trace>, HostError> {
-        let answer = self.must("reading who logged in", &traces::script(paths), b"", PROBE_LIMIT).await?;
-        Ok(traces::parse(&String::from_utf8_lossy(&answer.output)))
+        let answer = self.must("reading who logged in", &login_audit::script(paths), b"", PROBE_LIMIT).await?;
+        Ok(login_audit::parse(&String::from_utf8_lossy(&answer.output)))
     }
 
     async fn health(&self, check: &HealthCheck) -> Checkup {

@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     budget::Budget,
+    environment_state::{EnvironmentState, Good, Quarantined},
     generation,
     name::EnvironmentName,
     outcome::Deployment,
     plan::Commits,
-    standing::{Good, Quarantined, Standing},
 };
 
 /// What a commit of the history branch says. Nothing of it is believed yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claimed {
-    pub standing: Standing,
+    pub state: EnvironmentState,
     /// The newest deployment: an intent while its outcome is none.
     pub deployment: Option<Deployment>,
 }
@@ -36,7 +36,7 @@ pub struct Held {
 /// What is believed of a history, and what is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Belief {
-    pub standing: Standing,
+    pub state: EnvironmentState,
     /// Names no commits where they are refused. That it began or ended counts all the same: other controllers are
     /// heeded.
     pub deployment: Option<Deployment>,
@@ -101,12 +101,12 @@ pub enum Reason {
 impl Claimed {
     /// Every pair of commits that decides something.
     pub fn commits(&self) -> impl Iterator<Item = &Commits> {
-        let standing = &self.standing;
-        let goods = standing.good.iter().chain(&standing.partial).map(|good| &good.commits);
-        let pin = standing.pin.iter().map(|pin| &pin.commits);
-        let quarantine = newest_quarantined(standing).iter().map(|quarantined| &quarantined.commits);
+        let state = &self.state;
+        let goods = state.good.iter().chain(&state.partial).map(|good| &good.commits);
+        let pin = state.pin.iter().map(|pin| &pin.commits);
+        let quarantine = newest_quarantined(state).iter().map(|quarantined| &quarantined.commits);
         let deployment = self.deployment.iter().map(|deployment| &deployment.commits);
-        goods.chain(pin).chain(&standing.rewind_to).chain(quarantine).chain(deployment)
+        goods.chain(pin).chain(&state.rewind_to).chain(quarantine).chain(deployment)
     }
 
     fn generation(&self) -> u64 {
@@ -115,9 +115,9 @@ impl Claimed {
 }
 
 /// Whoever writes more into a history by hand does not make this controller look them all up.
-fn newest_quarantined(standing: &Standing) -> &[Quarantined] {
-    let surplus = standing.quarantine.len().saturating_sub(Standing::QUARANTINED);
-    standing.quarantine.get(surplus..).unwrap_or_default()
+fn newest_quarantined(state: &EnvironmentState) -> &[Quarantined] {
+    let surplus = state.quarantine.len().saturating_sub(EnvironmentState::QUARANTINED);
+    state.quarantine.get(surplus..).unwrap_or_default()
 }
 
 impl Held {
@@ -155,7 +155,7 @@ pub fn believe(
     let mut judge = Judge { environment, held, limit, budget, refusals: Vec::new() };
     let remembers = before.is_some();
     let before = before.unwrap_or_default();
-    let (standing, doubt) = judge.standing(claimed.standing, before.standing, remembers);
+    let (state, doubt) = judge.state(claimed.state, before.state, remembers);
     let newest = claimed.deployment.as_ref().map_or(0, |newest| newest.generation);
     let told = if newest > limit { 0 } else { newest };
     let generation = told.max(before.deployment.as_ref().map_or(0, |before| before.generation));
@@ -169,7 +169,7 @@ pub fn believe(
     };
     // Those of a long list are alike; the first of them say what happened.
     judge.refusals.truncate(budget.findings);
-    Belief { standing, deployment, generation, doubt, refusals: judge.refusals }
+    Belief { state, deployment, generation, doubt, refusals: judge.refusals }
 }
 
 fn claim(deployment: &Deployment) -> Claim {
@@ -186,7 +186,12 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn standing(&mut self, mut claimed: Standing, before: Standing, remembers: bool) -> (Standing, Option<Doubt>) {
+    fn state(
+        &mut self,
+        mut claimed: EnvironmentState,
+        before: EnvironmentState,
+        remembers: bool,
+    ) -> (EnvironmentState, Option<Doubt>) {
         let refuses_good = claimed.good.as_ref().is_some_and(|good| self.refuses_good(Claim::Good, good));
         let refuses_partial = claimed.partial.as_ref().is_some_and(|good| self.refuses_good(Claim::Partial, good));
         let mut doubt = None;
@@ -205,7 +210,7 @@ impl Judge<'_> {
         if claimed.rewind_to.as_ref().is_some_and(|commits| self.refuses(Claim::Rewind, commits, None)) {
             claimed.rewind_to = before.rewind_to;
         }
-        let surplus = claimed.quarantine.len().saturating_sub(Standing::QUARANTINED);
+        let surplus = claimed.quarantine.len().saturating_sub(EnvironmentState::QUARANTINED);
         claimed.quarantine.drain(..surplus);
         claimed
             .quarantine
@@ -255,8 +260,8 @@ mod tests {
     use super::*;
     use crate::model::{
         digest::Digest,
+        environment_state::{Hold, Pin},
         plan::Summary,
-        standing::{Hold, Pin},
     };
 
     fn commits(commit: &str) -> Commits {
@@ -279,8 +284,8 @@ mod tests {
 
     /// `a` was deployed, and the branch holds `a` and `b`.
     fn deployed() -> Claimed {
-        let standing = Standing { good: Some(good("a", 4)), ..Standing::default() };
-        Claimed { standing, deployment: Some(deployment("a", 4, Some("applied"))) }
+        let state = EnvironmentState { good: Some(good("a", 4)), ..EnvironmentState::default() };
+        Claimed { state, deployment: Some(deployment("a", 4, Some("applied"))) }
     }
 
     fn weigh(claimed: Claimed, before: Option<Claimed>) -> Belief {
@@ -296,11 +301,11 @@ mod tests {
     #[test]
     fn what_the_branches_hold_is_believed_as_it_is_written() {
         let mut claimed = deployed();
-        claimed.standing.pin = Some(Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".into() });
-        claimed.standing.rewind_to = Some(commits("b"));
+        claimed.state.pin = Some(Pin { commits: commits("a"), instead_of: commits("b"), owner: "ada".into() });
+        claimed.state.rewind_to = Some(commits("b"));
         for before in [None, Some(deployed())] {
             let belief = weigh(claimed.clone(), before);
-            assert_eq!((belief.standing, belief.deployment), (claimed.standing.clone(), claimed.deployment.clone()));
+            assert_eq!((belief.state, belief.deployment), (claimed.state.clone(), claimed.deployment.clone()));
             assert_eq!((belief.generation, belief.doubt, belief.refusals), (4, None, Vec::new()));
         }
     }
@@ -309,15 +314,15 @@ mod tests {
     fn a_commit_that_no_branch_holds_steers_nothing() {
         let mut forged = deployed();
         let pin = Pin { commits: commits("x"), instead_of: commits("b"), owner: "mallory".into() };
-        forged.standing.pin = Some(pin);
-        forged.standing.rewind_to = Some(commits("x"));
-        forged.standing.quarantine =
+        forged.state.pin = Some(pin);
+        forged.state.rewind_to = Some(commits("x"));
+        forged.state.quarantine =
             vec![Quarantined { commits: commits("x"), generation: 4, why: "it failed".to_owned() }];
-        forged.standing.good = Some(good("x", 4));
-        forged.standing.partial = Some(good("x", 4));
+        forged.state.good = Some(good("x", 4));
+        forged.state.partial = Some(good("x", 4));
         forged.deployment = Some(deployment("x", 5, None));
         let belief = weigh(forged, Some(deployed()));
-        assert_eq!((belief.standing, belief.generation, belief.doubt), (deployed().standing, 5, None));
+        assert_eq!((belief.state, belief.generation, belief.doubt), (deployed().state, 5, None));
         let open = belief.deployment.expect("it is open all the same");
         assert_eq!((open.commits, open.generation, open.outcome), (Commits::default(), 5, None));
         let claims: Vec<Claim> = belief.refusals.iter().map(|refusal| refusal.claim).collect();
@@ -330,19 +335,19 @@ mod tests {
     fn each_half_of_a_pair_is_looked_for_on_its_own_branch() {
         let mut forged = deployed();
         let pinned = Commits::of_config(Some("x".to_owned()), Some("a".to_owned()));
-        forged.standing.pin = Some(Pin { commits: pinned, instead_of: commits("b"), owner: "mallory".into() });
+        forged.state.pin = Some(Pin { commits: pinned, instead_of: commits("b"), owner: "mallory".into() });
         let belief = weigh(forged, None);
         assert_eq!(refused(&belief), [(Claim::Pin, Reason::NotOnDefaultBranch)]);
-        assert_eq!(belief.standing, deployed().standing);
+        assert_eq!(belief.state, deployed().state);
     }
 
     #[test]
     fn deployed_commits_that_nobody_remembers_leave_a_doubt() {
         let mut rewound = deployed();
-        rewound.standing.good = Some(good("x", 4));
+        rewound.state.good = Some(good("x", 4));
         rewound.deployment = Some(deployment("x", 4, Some("applied")));
         let belief = weigh(rewound, None);
-        assert_eq!((belief.standing.good, belief.generation), (None, 4));
+        assert_eq!((belief.state.good, belief.generation), (None, 4));
         assert_eq!(belief.deployment.map(|newest| newest.commits), Some(Commits::default()));
         assert_eq!(belief.doubt, Some(Doubt { good: Some(good("x", 4)), partial: None }));
     }
@@ -351,10 +356,10 @@ mod tests {
     fn a_hold_is_heeded_whatever_else_is_refused() {
         let mut forged = deployed();
         let (owner, reason, since) = ("ada".to_owned(), "an audit".to_owned(), "2026-11-21T13:14:05Z".to_owned());
-        forged.standing.holds = vec![Hold { instance: None, owner, reason, since }];
-        forged.standing.good = Some(good("x", 4));
+        forged.state.holds = vec![Hold { instance: None, owner, reason, since }];
+        forged.state.good = Some(good("x", 4));
         let belief = weigh(forged, Some(deployed()));
-        assert_eq!((belief.standing.holds.len(), belief.standing.good), (1, deployed().standing.good));
+        assert_eq!((belief.state.holds.len(), belief.state.good), (1, deployed().state.good));
     }
 
     #[test]

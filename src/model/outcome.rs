@@ -104,8 +104,8 @@ pub struct Deployment {
     pub triggered_by: String,
     pub controller: String,
     /// Where that controller sits: the same after its restart.
-    #[serde(default)]
-    pub seat: String,
+    #[serde(default, rename = "seat")]
+    pub controller_id: String,
     pub started: String,
     /// Set where another controller took it over from the one that began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,8 +161,8 @@ impl Intent {
     }
 
     /// As one of the controller that takes it over.
-    pub fn claimed_by(self, controller: String, seat: String, from: TakenOver) -> Self {
-        Self(Deployment { controller, seat, taken_over: Some(from), ..self.0 })
+    pub fn claimed_by(self, controller: String, controller_id: String, from: TakenOver) -> Self {
+        Self(Deployment { controller, controller_id, taken_over: Some(from), ..self.0 })
     }
 
     pub fn into_deployment(self) -> Deployment {

@@ -16,11 +16,11 @@ use crate::model::{
 };
 
 /// Why the steps of a resource are left undone.
-pub type Spared = BTreeMap<(InstanceName, Resource), String>;
+pub type BackedOff = BTreeMap<(InstanceName, Resource), String>;
 
 /// Leaves in the plan what the policy has repaired; the rest becomes findings, or nothing where it is
 /// ignored. `spared` resources are left too, each with its reason.
-pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &Spared) {
+pub fn by_policy(plan: &mut Plan, policy: &DriftPolicy, spared: &BackedOff) {
     let planned = plan.steps.clone();
     let groups: BTreeMap<(InstanceName, Resource), Vec<(Difference, String)>> = plan
         .by_resource()

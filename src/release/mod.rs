@@ -21,7 +21,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-pub use build::{BuildError, Builds, Cgroups, ENTER_BUILD, Fault, Job, Made, NoCgroup, Workshop, enter};
+pub use build::{BuildCache, BuildError, Builds, Cgroups, ENTER_BUILD, Fault, Job, Made, NoCgroup, enter};
 pub use difference::difference;
 pub use error::{ReleaseError, Trouble};
 pub use fetcher::{FetchError, Fetcher, Known, Unfetched};
@@ -199,7 +199,7 @@ fn built(
     let key = build.key(&Release::new(pinned.clone(), files.clone()).digest);
     let tells = |recorded: &&BuiltRelease| requirements.iter().all(|file| recorded.requirements.contains_key(*file));
     let recorded = builds.recorded.and_then(|recorded| recorded.get(&key)).filter(tells);
-    let made = builds.workshop.and_then(|workshop| workshop.kept(&key));
+    let made = builds.build_cache.and_then(|build_cache| build_cache.kept(&key));
     let release = |made: Made| {
         let mut release = Release::new(pinned.clone(), made.files);
         release.making = Making::Built { key, log: made.log };
@@ -210,8 +210,8 @@ fn built(
         (Some(made), Some(recorded)) if made.digest == recorded.release || builds.run => Ok(made),
         (Some(made), None) => Ok(made),
         _ if builds.run => {
-            let workshop = builds.workshop.ok_or_else(|| unbuilt(BuildError::NoPlace))?;
-            workshop.make(Job { key, build, files: &files }).map(release).map_err(unbuilt)
+            let build_cache = builds.build_cache.ok_or_else(|| unbuilt(BuildError::NoPlace))?;
+            build_cache.make(Job { key, build, files: &files }).map(release).map_err(unbuilt)
         }
         (_, Some(recorded)) => {
             let making = Making::Recorded { key, requirements: recorded.requirements.clone() };

@@ -2,13 +2,13 @@
 
 use super::words::{one_line, short, time};
 use crate::model::{
+    environment_state::{Control, Hold, StateEvent},
     name::{EnvironmentName, InstanceName},
     plan::Commits,
-    standing::{Control, Hold, StandingEvent},
 };
 
 /// The message of the history branch's commit.
-pub fn commit_message(environment: &EnvironmentName, event: &StandingEvent) -> String {
+pub fn commit_message(environment: &EnvironmentName, event: &StateEvent) -> String {
     let reason = match &event.control {
         Control::Hold { reason, .. } | Control::Cancel { reason } | Control::Quarantine { why: reason, .. } => {
             Some(reason)
@@ -45,7 +45,7 @@ pub fn line(control: &Control) -> String {
 }
 
 /// Its word, and who asked for what, for a table of the history.
-pub(super) fn in_table(event: &StandingEvent) -> (&'static str, String) {
+pub(super) fn in_table(event: &StateEvent) -> (&'static str, String) {
     let what = match &event.control {
         Control::Hold { instance, reason } => {
             let instance = instance.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();

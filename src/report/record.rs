@@ -11,8 +11,8 @@ use super::{
     words::{self, capital, clip, one_line, time, visible},
 };
 use crate::model::{
+    environment_state::{Control, HistoryEntry, StateEvent},
     outcome::{Deployment, Kind, Outcome, Record},
-    standing::{Control, HistoryEntry, StandingEvent},
 };
 
 /// A table's last column but one: what is longer is cut, `show` has it in full.
@@ -32,7 +32,7 @@ struct EntryView<'a> {
 #[serde(untagged)]
 enum Entry<'a> {
     Deployment(&'a Deployment),
-    Control(&'a StandingEvent),
+    Control(&'a StateEvent),
 }
 
 /// A commit of the history branch as JSON, on one line.
@@ -153,7 +153,7 @@ fn row(record: &Record) -> (Option<Mark>, [String; 6]) {
     (mark, row)
 }
 
-fn row_of_control(event: &StandingEvent) -> (Option<Mark>, [String; 6]) {
+fn row_of_control(event: &StateEvent) -> (Option<Mark>, [String; 6]) {
     let none = || "-".to_owned();
     let (word, what) = control::in_table(event);
     let mark = matches!(event.control, Control::Hold { .. }).then_some(Mark::Unknown);

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::model::{
     belief::Refusal,
+    environment_state::{Barred, EnvironmentState},
     name::{EnvironmentName, InstanceName, ServiceName},
     outcome::{Deployment, Outcome},
     plan::Commits,
-    standing::{Barred, Standing},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -172,10 +172,10 @@ pub fn text(view: &StatusView, style: Style) -> String {
 }
 
 /// Why the newest commits are not being deployed, and what to do about it.
-pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, standing: &Standing) -> Option<String> {
+pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, state: &EnvironmentState) -> Option<String> {
     let commit = commits.environment.as_deref().map_or("the work tree".to_owned(), short);
     Some(match why {
-        Barred::ObserveOnly => "only observed: this reconciler changes nothing (--observe-only)".to_owned(),
+        Barred::ObserveOnly => "only observed: this controller changes nothing (--observe-only)".to_owned(),
         // Said with the holds.
         Barred::Held => return None,
         Barred::StoodBack => {
@@ -187,7 +187,7 @@ pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, stand
             format!("stands by: {} deployed last, and repairs drift", one_line(&newest.controller))
         }
         Barred::Quarantined => {
-            let quarantined = standing.quarantined(commits)?;
+            let quarantined = state.quarantined(commits)?;
             let (generation, why) = (quarantined.generation, one_line(&quarantined.why));
             format!(
                 "{commit} is quarantined, generation {generation} failed: {why}; \
@@ -206,12 +206,12 @@ pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, stand
 }
 
 /// Who holds what, and what the environment is pinned to.
-pub fn standing(standing: &Standing) -> Vec<String> {
-    let holds = standing.holds.iter().map(|hold| {
+pub fn state(state: &EnvironmentState) -> Vec<String> {
+    let holds = state.holds.iter().map(|hold| {
         let what = hold.instance.as_ref().map(|name| format!("{name} is ")).unwrap_or_default();
         format!("{what}{}", super::control::held(hold))
     });
-    let pin = standing.pin.as_ref().map(|pin| {
+    let pin = state.pin.as_ref().map(|pin| {
         let commit = pin.commits.environment.as_deref().map_or("the work tree".to_owned(), short);
         format!("pinned to {commit} by {}, until a newer commit", one_line(&pin.owner))
     });

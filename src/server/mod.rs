@@ -8,13 +8,7 @@ mod room;
 pub mod systemd;
 pub mod webhook;
 
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -28,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{desk::Request, ledger::Ledger, reconcile::Reconciler},
+    engine::{controller::Controller, history::store::HistoryStore, requests::control::Request},
     host::Host,
     report::{self, status::StatusView},
 };
@@ -44,11 +38,11 @@ pub struct Said {
 
 #[derive(Debug, Error)]
 pub enum ServerError {
-    #[error("a reconciler is running already: it answers on {path}")]
+    #[error("a controller is running already: it answers on {path}")]
     Running { path: String },
     #[error("cannot listen on {path}")]
     Listen { path: String, source: io::Error },
-    #[error("the reconciler on {path} does not answer")]
+    #[error("the controller on {path} does not answer")]
     Ask { path: String, source: reqwest::Error },
     #[error("{0}")]
     Refused(String),
@@ -80,21 +74,23 @@ pub async fn bind(socket: &Path) -> Result<UnixListener, ServerError> {
 }
 
 /// Answers until `stop`.
-pub async fn serve<H: Host, L: Ledger>(
+pub async fn serve<H: Host, L: HistoryStore>(
     listener: UnixListener,
-    reconciler: Arc<Reconciler<H, L>>,
+    controller: Arc<Controller<H, L>>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/status", get(get_status::<H, L>))
         .route("/control", post(control::<H, L>))
-        .with_state(reconciler);
+        .with_state(controller);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn get_status<H: Host, L: Ledger>(State(reconciler): State<Arc<Reconciler<H, L>>>) -> Json<Vec<StatusView>> {
-    let status = reconciler.status.lock().unwrap_or_else(PoisonError::into_inner);
-    let shut_out = reconciler.shut_out.lock().unwrap_or_else(PoisonError::into_inner);
+async fn get_status<H: Host, L: HistoryStore>(
+    State(controller): State<Arc<Controller<H, L>>>,
+) -> Json<Vec<StatusView>> {
+    let status = controller.status.lock();
+    let shut_out = controller.shut_out.lock();
     let with_it = |view: &StatusView| {
         let mut view = view.clone();
         view.notes.extend(shut_out.clone());
@@ -103,11 +99,11 @@ async fn get_status<H: Host, L: Ledger>(State(reconciler): State<Arc<Reconciler<
     Json(status.values().map(with_it).collect())
 }
 
-async fn control<H: Host, L: Ledger>(
-    State(reconciler): State<Arc<Reconciler<H, L>>>,
+async fn control<H: Host, L: HistoryStore>(
+    State(controller): State<Arc<Controller<H, L>>>,
     Json(request): Json<Request>,
 ) -> (StatusCode, Json<Said>) {
-    match reconciler.asked(&request).await {
+    match controller.asked(&request).await {
         Ok(said) => (StatusCode::OK, Json(Said { said })),
         Err(error) => {
             let status = if error.is_refusal() { StatusCode::CONFLICT } else { StatusCode::INTERNAL_SERVER_ERROR };

@@ -4,12 +4,9 @@
 //! nobody else: a place is taken from the sender that holds most of them, and of those from the one that has had it
 //! longest.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 /// Who sends. One sender has as many addresses of IPv6 as it likes, all in one network of 64 bits.
@@ -68,7 +65,7 @@ impl Room {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

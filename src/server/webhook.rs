@@ -9,7 +9,7 @@ mod secrets;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,7 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::timeout};
 use tracing::{debug, error, info, warn};
 
@@ -161,7 +162,7 @@ impl Webhook {
     }
 
     fn turned_away(&self) -> Answer {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         if warned.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
             *warned = Some(Instant::now());
             warn!(
@@ -179,7 +180,7 @@ impl Webhook {
                 info!(event = name, delivery = delivered, "GitHub has found the webhook");
                 return (StatusCode::OK, "pong\n");
             }
-            // A reconciler's own; whoever else writes there is found by polling. One that is gone is put back at once.
+            // A controller's own; whoever else writes there is found by polling. One that is gone is put back at once.
             Event::Push(push) if git::is_of_history(&push.reference) && !push.deleted => {
                 debug!(event = name, delivery = delivered, "the webhook has no use for pushes to the history");
                 return (StatusCode::OK, "there is no use for this event\n");
@@ -219,7 +220,7 @@ impl Webhook {
 
     /// Whether a delivery was not seen before. From now on it was.
     fn is_new(&self, delivery: &str) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if seen.iter().any(|known| known == delivery) {
             return false;
         }

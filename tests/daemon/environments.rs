@@ -124,8 +124,8 @@ fn what_was_good_last_is_looked_after_while_its_branch_is_gone() {
     let config = both();
     let good = git(&config.repository(), &["rev-parse", "staging"]);
     let commits_of = json!({"default": good, "environment": good});
-    let standing = json!({"good": {"commits": commits_of, "generation": 1, "desired": null}});
-    commits(&config, HISTORY, "standing.json", standing.to_string().as_bytes());
+    let state = json!({"good": {"commits": commits_of, "generation": 1, "desired": null}});
+    commits(&config, HISTORY, "standing.json", state.to_string().as_bytes());
     let branch = commits(&config, "staging", "fleet/hello/more.txt", b"more\n");
     let _daemon = follow(&config);
     is_at(&config, "staging", &branch);

@@ -171,11 +171,11 @@ fn with_a_list_a_pin_connects_to_hosts_by_its_signature_alone() {
     let pin = || {
         let [default, environment] =
             ["main", "staging"].map(|branch| git(&config.repository(), &["rev-parse", branch]));
-        let standing = json!({"pin": {
+        let state = json!({"pin": {
             "commits": {"default": with_host, "environment": environment},
             "instead_of": {"default": default, "environment": environment}, "owner": "mallory",
         }});
-        [("standing.json".to_owned(), standing.to_string().into_bytes())].into()
+        [("standing.json".to_owned(), state.to_string().into_bytes())].into()
     };
     for signer in [None, Some(&stranger)] {
         let forged = appends_files(&config, signer, pin());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use evenkeel::{
-    engine::ledger::{GitLedger, Ledger as _},
+    engine::history::store::{GitStore, HistoryStore as _},
     git::{Credentials, GitError, Limits, RemoteUrl, Repository, commit_to_bare},
 };
 
@@ -132,27 +132,27 @@ fn reading_does_not_wait_for_a_remote_that_dribbles() {
     let url = server.url("/bad-dribble/config.git");
     let repository = world.open(&url, &token(folder.path(), TOKEN));
     let long = Duration::from_secs(5);
-    let ledger = GitLedger::new(repository.with_limits(Limits { silence: long, fetch: long, push: long }), "fleet");
+    let store = GitStore::new(repository.with_limits(Limits { silence: long, fetch: long, push: long }), "fleet");
     let lock = fs::File::open(world.mirror.join("evenkeel.lock")).expect("the mirror has one");
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let fetching = tokio::spawn({
-            let ledger = ledger.clone();
-            async move { ledger.fetch().await }
+            let store = store.clone();
+            async move { store.fetch().await }
         });
         // Until it has its turn: then it asks the remote.
         while lock.try_lock().is_ok() {
             lock.unlock().expect("it is ours");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let tip = ledger.tip(&production()).await.expect("it reads").expect("there is a history");
-        let head = ledger.head(&production(), &["deployment.json"]).await.expect("it reads").expect("there is one");
+        let tip = store.tip(&production()).await.expect("it reads").expect("there is a history");
+        let head = store.head(&production(), &["deployment.json"]).await.expect("it reads").expect("there is one");
         assert_eq!(tip.commit, head.commit);
-        assert_eq!(ledger.histories().await.expect("it reads"), [production()]);
-        let fetched = ledger.last_fetched().await.expect("it reads").expect("there was a fetch");
+        assert_eq!(store.histories().await.expect("it reads"), [production()]);
+        let fetched = store.last_fetched().await.expect("it reads").expect("there was a fetch");
         let main = &fetched.branches["main"];
-        assert!(ledger.is_ancestor(main, main).await.expect("it reads"));
-        assert_eq!(ledger.subject(main).await.as_deref(), Some("First"));
-        let tree = ledger.tree(main, main, "fleet").await.expect("it reads");
+        assert!(store.is_ancestor(main, main).await.expect("it reads"));
+        assert_eq!(store.subject(main).await.as_deref(), Some("First"));
+        let tree = store.tree(main, main, "fleet").await.expect("it reads");
         assert!(tree.get("fleet/fleet.yaml").is_some());
         assert!(!fetching.is_finished(), "it was over before all was read");
         let error = fetching.await.expect("it does not panic").expect_err("it must not fetch");

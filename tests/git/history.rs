@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use evenkeel::{
     git::{Credentials, GitError, Repository, Tip, commit_to_bare},
     model::budget::{Budget, Exceeded},
-    model::standing::{Control, HistoryEntry, StandingEvent},
+    model::environment_state::{Control, HistoryEntry, StateEvent},
 };
 use tempfile::TempDir;
 
@@ -21,9 +21,9 @@ fn remote_and_mirror() -> (TempDir, Repository) {
     (folder, repository)
 }
 
-fn resumed() -> StandingEvent {
+fn resumed() -> StateEvent {
     let when = "2023-11-14T22:13:20Z".to_owned();
-    StandingEvent { control: Control::Resume { instance: None }, by: "mia".to_owned(), reason: None, when }
+    StateEvent { control: Control::Resume { instance: None }, by: "mia".to_owned(), reason: None, when }
 }
 
 /// A control keeps the files of the record that it follows.

@@ -70,7 +70,7 @@ fn an_object_of_a_repository_on_this_machine_is_not_held_before_it_is_measured()
             } | git -c core.bigFileThreshold=1m fast-import --quiet";
         write(&remote, "zeros.sh", script);
         git(&remote, &["-c", "alias.take=!sh zeros.sh", "take"]);
-        let name = "limits::an_object_of_a_repository_on_this_machine_is_not_held_before_it_is_measured";
+        let name = "deadline::an_object_of_a_repository_on_this_machine_is_not_held_before_it_is_measured";
         let mut child = Command::new(std::env::current_exe().expect("this test"));
         child.args(["--exact", name]).env(CHILD, folder.path());
         assert!(child.status().expect("it runs").success());

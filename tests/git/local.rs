@@ -99,7 +99,7 @@ fn what_is_gone_at_the_remote_is_gone_here() {
 fn those_who_share_a_mirror_wait_for_one_another() {
     let folder = temporary();
     let remote = local(&bare(folder.path()));
-    // As the reconciler and a `history` beside it: each opens the mirror for itself.
+    // As the controller and a `history` beside it: each opens the mirror for itself.
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use evenkeel::{
-    engine::{NetworkFetcher, access::AccessFile, sign_in},
+    engine::prepare::{access::AccessFile, fetch::NetworkFetcher, sign_in},
     git::{Credentials, RemoteUrl, Repository, Token},
     github::{GitHub, SignIn},
     model::source::{GitSource, Revision},

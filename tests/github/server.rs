@@ -26,7 +26,7 @@ pub const TOKEN: &str = "github_pat_t0ps3cret";
 /// Nothing is waited for that a statement is not about.
 pub const QUICK: Pace = Pace {
     between_writes: Duration::ZERO,
-    patience: Duration::from_secs(60),
+    loss_timer: Duration::from_secs(60),
     first_retry: Duration::from_millis(1),
     timeout: Duration::from_secs(20),
 };

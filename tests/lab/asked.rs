@@ -42,7 +42,7 @@ pub fn what_is_held_stays_as_it_is_until_it_is_resumed(world: &World) {
     let greeting = Greeting::new(world, "held", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&first);
 
     greeting.ask("hold", &["--reason", "the auditors are here", "--by", "ann"]);
@@ -81,21 +81,21 @@ pub fn what_is_held_stays_as_it_is_until_it_is_resumed(world: &World) {
     let (code, said) = shown(&["-i", "h9"]);
     assert!(code == Some(1) && said[0].to_string().contains("there is no instance h9"), "{code:?} {said:?}");
 
-    // The same is refused in the same way with a reconciler and without one.
-    for reconciler in [Some(reconciler), None] {
+    // The same is refused in the same way with a controller and without one.
+    for controller in [Some(controller), None] {
         let again = fleet.run("resume", &["-i", "h2"]).ends_with(4);
         assert_is("that it is not held", again.errors.contains("h2 is not held"), true);
-        drop(reconciler);
+        drop(controller);
     }
     let alone = fleet.run("retry", &["--take-over"]).ends_with(1);
-    assert!(alone.errors.contains("no reconciler runs here that could take a deployment over"), "{}", alone.errors);
+    assert!(alone.errors.contains("no controller runs here that could take a deployment over"), "{}", alone.errors);
 }
 
 pub fn a_quarantined_commit_is_tried_again_when_somebody_asks(world: &World) {
     let greeting = Greeting::new(world, "again", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&first);
     greeting.says("two", ", SICK: 'yes'");
     fleet.ends(2, "rolled-back");
@@ -116,7 +116,7 @@ pub fn a_cancelled_deployment_is_undone_and_not_tried_again(world: &World) {
     let greeting = Greeting::new(world, "cancelled", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&first);
     let nothing = fleet.run("cancel", &[]).ends_with(4);
     assert_is("that nothing runs", nothing.errors.contains("nothing is being deployed"), true);
@@ -150,14 +150,14 @@ pub fn a_cancelled_deployment_is_undone_and_not_tried_again(world: &World) {
     greeting.is_heard("h1", "three");
     greeting.ask("retry", &[]);
     fleet.is_live(&fleet.commit());
-    drop(reconciler);
+    drop(controller);
 }
 
 pub fn a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit(world: &World) {
     let greeting = Greeting::new(world, "back", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&first);
     let second = greeting.says("two", "");
     fleet.is_live(&second);
@@ -199,7 +199,7 @@ pub fn a_deployment_that_is_not_to_be_undone_stops_and_holds(world: &World) {
     let greeting = Greeting::new(world, "stopped", "rollback_on_failure: false");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&first);
     greeting.says("two", ", SICK: 'yes'");
     fleet.ends(2, "stopped");
@@ -218,7 +218,7 @@ pub fn a_branch_that_was_pushed_by_force_waits_for_a_person(world: &World) {
     let greeting = Greeting::new(world, "forced", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&first);
     let second = greeting.says("two", "");
     fleet.is_live(&second);
@@ -244,7 +244,7 @@ pub fn a_pin_to_a_branch_that_nobody_merged_reaches_no_host(world: &World) {
     let greeting = Greeting::new(world, "forged", "");
     let fleet = &greeting.fleet;
     let first = greeting.says("one", "");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&first);
 
     fleet.git(&["switch", "--quiet", "--create", "unmerged"]);
@@ -259,9 +259,9 @@ pub fn a_pin_to_a_branch_that_nobody_merged_reaches_no_host(world: &World) {
     let pair = |commit: &str| serde_json::json!({"default": commit, "environment": commit});
     let (remote, branch) = (std::path::PathBuf::from(fleet.remote()), "evenkeel/history/test");
     let shown = fleet.git(&["-C", &fleet.remote(), "show", &format!("{branch}:standing.json")]);
-    let mut standing: serde_json::Value = serde_json::from_str(&shown).expect("a standing");
-    standing["pin"] = serde_json::json!({"commits": pair(&unmerged), "instead_of": pair(&first), "owner": "mallory"});
-    let change = [("standing.json".to_owned(), Some(standing.to_string().into_bytes()))].into();
+    let mut state: serde_json::Value = serde_json::from_str(&shown).expect("a standing");
+    state["pin"] = serde_json::json!({"commits": pair(&unmerged), "instead_of": pair(&first), "owner": "mallory"});
+    let change = [("standing.json".to_owned(), Some(state.to_string().into_bytes()))].into();
     evenkeel::git::commit_to_bare(&remote, branch, &change, "Pin", chrono::Utc::now()).expect("it is pushed");
 
     wait_for("the refusal of the pin", || {

@@ -24,7 +24,7 @@ pub fn a_build_that_fails_touches_no_host_and_what_is_built_goes_live(world: &Wo
     let plan = fleet.plan();
     assert!(plan.json["findings"].to_string().contains("site/built is not built yet"), "{}", plan.json["findings"]);
     assert!(!fleet.state().join("builds").exists(), "a plan has built something");
-    let _reconciler = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s"]);
+    let _daemon = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s"]);
     fleet.is_live(&commit);
     assert_is("the page", h1.browse("built.test", "/").1, "one");
     let number = h1.browse("built.test", "/number").1;
@@ -81,7 +81,7 @@ pub fn a_build_reaches_what_this_machine_does(world: &World) {
     let build = "build: {run: \"bash build.sh\", output: out, network: true}";
     fleet.site("outward", &["h1"], &format!("frontend: {{source: {{path: web, {build}}}}}"));
     let commit = fleet.commit();
-    let _reconciler = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s"]);
+    let _daemon = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s"]);
     fleet.is_live(&commit);
     assert_is("the page", h1.browse("outward.test", "/").1, "from outside");
 }

@@ -292,7 +292,7 @@ pub fn a_package_that_somebody_removes_comes_back(world: &World) {
     fleet.environment("");
     fleet.instance(h5, "packages: [othertool]\n");
     let commit = fleet.commit();
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&commit);
     for _ in 0..2 {
         fleet.looked_at_twice();

@@ -119,10 +119,10 @@ pub fn a_fleet_that_ran_unconfined_is_confined_by_one_deployment(world: &World) 
     was_unconfined(&fleet);
     assert_is("what is planned", fleet.plan().json["findings"][0]["code"].clone(), "units-confined");
 
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.ends(2, "applied");
     assert_is("its kind", fleet.newest("/kind"), "change");
-    drop(reconciler);
+    drop(controller);
     assert_is("a line of the unit", h1.unit(&fleet.unit("alpha", port), "NoNewPrivileges"), "yes");
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
@@ -149,10 +149,10 @@ fn was_unconfined(fleet: &Fleet<'_>) {
     }
     let (remote, branch) = (fleet.remote(), "refs/heads/evenkeel/history/test");
     let at_remote = |arguments: &[&str]| fleet.git(&[&["--git-dir", &remote], arguments].concat());
-    let mut standing: Value = serde_json::from_str(&at_remote(&["show", &format!("{branch}:standing.json")])).unwrap();
-    standing["good"]["desired"] = Value::from(Digest::of("what was rendered then").to_string());
+    let mut state: Value = serde_json::from_str(&at_remote(&["show", &format!("{branch}:standing.json")])).unwrap();
+    state["good"]["desired"] = Value::from(Digest::of("what was rendered then").to_string());
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), standing.to_string()).unwrap();
+    std::fs::write(file.path(), state.to_string()).unwrap();
     let blob = at_remote(&["hash-object", "-w", file.path().to_str().unwrap()]);
     at_remote(&["read-tree", branch]);
     at_remote(&["update-index", "--cacheinfo", &format!("100644,{blob},standing.json")]);

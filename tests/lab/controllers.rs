@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::{
+    daemon::Daemon,
     faults::all_overridden,
     fleet::{Fleet, restarted, set},
-    reconciler::Reconciler,
     world::{World, assert_is, assert_same, wait_for},
 };
 
@@ -36,9 +36,9 @@ pub fn one_that_only_observes_changes_nothing(world: &World) {
     assert!(fleet.history().is_empty(), "something is recorded");
     drop(observer);
 
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&fleet.commit());
-    drop(reconciler);
+    drop(controller);
     let unit = fleet.unit("alpha", fleet.port(0));
     world.host("h1").run(&format!("systemctl stop '{unit}'"));
     let (before, recorded) = (world.traces(), fleet.history().len());
@@ -53,14 +53,14 @@ pub fn one_that_is_told_to_end_detaches_and_the_next_start_completes(world: &Wor
     let fleet = Fleet::shared(world, "detached");
     fleet.environment("");
     let first = declare(&fleet, "hello");
-    let mut reconciler = fleet.reconcile();
+    let mut controller = fleet.reconcile();
     fleet.is_live(&first);
     let before = fleet.invocations();
 
     let second = declare(&fleet, "ahoy");
     begins(&fleet, 2);
     let began = Instant::now();
-    assert_is("its exit code", reconciler.terminate().code(), Some(0));
+    assert_is("its exit code", controller.terminate().code(), Some(0));
     assert!(began.elapsed().as_secs() < 10, "it took {:?} to end", began.elapsed());
     assert_is("what is recorded", fleet.told(), vec!["1 begun", "1 applied", "2 begun"]);
 
@@ -80,7 +80,7 @@ pub fn of_two_one_deploys_and_the_other_stands_back_or_takes_over(world: &World)
     let folder = || tempfile::tempdir().expect("a temporary folder can be made");
     let states = [folder(), folder()];
     let first = declare(&fleet, "one");
-    let mut both: Vec<Reconciler> = states.iter().map(|state| fleet.reconcile_at(state.path(), &[])).collect();
+    let mut both: Vec<Daemon> = states.iter().map(|state| fleet.reconcile_at(state.path(), &[])).collect();
     let are_live = |commit: &str| {
         for state in &states {
             wait_for("both to see it live", || {
@@ -92,7 +92,7 @@ pub fn of_two_one_deploys_and_the_other_stands_back_or_takes_over(world: &World)
     are_live(&first);
     let second = declare(&fleet, "two");
     begins(&fleet, 2);
-    let deployer = |fleet: &Fleet<'_>, both: &[Reconciler]| {
+    let deployer = |fleet: &Fleet<'_>, both: &[Daemon]| {
         let by = fleet.newest("/controller").to_string();
         both.iter().position(|one| by.contains(&format!("(pid {})", one.process()))).expect("it is one of the two")
     };
@@ -141,7 +141,7 @@ pub fn hundreds_of_commits_end_at_the_last(world: &World) {
     };
     declare(0);
     let first = fleet.commit();
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&first);
     for number in 1..=200 {
         declare(number);
@@ -152,7 +152,7 @@ pub fn hundreds_of_commits_end_at_the_last(world: &World) {
     assert_is("the answer", world.host("h1").asks(fleet.port(0), "/"), "alpha h1 / number 200");
     let deployments = fleet.told().len() / 2;
     assert!(deployments < 50, "{deployments} deployments for 200 commits");
-    assert!(!reconciler.log().contains("ERROR"), "something went wrong on the way");
+    assert!(!controller.log().contains("ERROR"), "something went wrong on the way");
 }
 
 pub fn an_instance_that_is_declared_no_more_is_let_go_of(world: &World) {
@@ -167,7 +167,7 @@ pub fn an_instance_that_is_declared_no_more_is_let_go_of(world: &World) {
     });
     let h2 = world.host("h2");
     fleet.instance(h2, &format!("host_key: {}\n", h2.host_key));
-    let _reconciler = fleet.reconcile_at(fleet.state(), &["--ssh-key", &key]);
+    let _daemon = fleet.reconcile_at(fleet.state(), &["--ssh-key", &key]);
     fleet.is_live(&fleet.commit());
     let sessions = |host: &str| {
         let from = world.lab.gateway();

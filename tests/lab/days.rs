@@ -211,7 +211,7 @@ pub fn a_probe_that_hangs_or_babbles_holds_up_no_other_instance(world: &World) {
     let babbling = h3.until_dropped(&wrapper("echo perhaps; echo; echo"), remove);
     fleet.service("alpha", port, &["h1", "h2", "h3"], "env: {GREETING: ahoy}");
     fleet.commit();
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     wait_for("the new answer of h1", || (h1.asks(port, "/") == "alpha h1 / ahoy").then_some(()));
     wait_for("its record", || (fleet.newest("/outcome") == "partial").then_some(()));
     let unreached = fleet.newest("/unreached");
@@ -232,16 +232,12 @@ pub fn a_probe_that_hangs_or_babbles_holds_up_no_other_instance(world: &World) {
         let answer = format!("alpha {} / salut", host.name);
         wait_for("its answer", || (host.asks(port, "/") == answer).then_some(()));
     }
-    drop(reconciler);
+    drop(controller);
 }
 
 /// alpha on h4 and h5, which take their time to end, after beta on h3. Then a commit that changes both, up to
 /// the moment when h5 restarts alpha.
-fn in_the_middle<'a>(
-    world: &'a World,
-    name: &'static str,
-    environment: &str,
-) -> (Fleet<'a>, crate::reconciler::Reconciler) {
+fn in_the_middle<'a>(world: &'a World, name: &'static str, environment: &str) -> (Fleet<'a>, crate::daemon::Daemon) {
     let fleet = Fleet::new(world, name);
     fleet.environment(environment);
     let declare = |greeting: &str| {
@@ -251,12 +247,12 @@ fn in_the_middle<'a>(
         fleet.commit()
     };
     let commit = declare("hello");
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&commit);
     declare("ahoy");
     let begun = fleet.begun(2, "restart");
     wait_for("the restart of alpha", || world.host("h5").succeeds(&begun).then_some(()));
-    (fleet, reconciler)
+    (fleet, controller)
 }
 
 /// Waits until the three services answer with the greeting.
@@ -268,7 +264,7 @@ fn all_say(fleet: &Fleet<'_>, greeting: &str) {
 }
 
 pub fn a_host_that_reboots_in_the_middle_is_undone_and_then_deployed(world: &World) {
-    let (fleet, _reconciler) = in_the_middle(world, "reboot", "lost_after: 30s");
+    let (fleet, _daemon) = in_the_middle(world, "reboot", "lost_after: 30s");
     drop(world.off("h5"));
     fleet.ends(2, "rolled-back");
     // Nobody can be blamed for it, so it is tried again.
@@ -278,7 +274,7 @@ pub fn a_host_that_reboots_in_the_middle_is_undone_and_then_deployed(world: &Wor
 }
 
 pub fn a_network_that_comes_back_in_time_lets_the_deployment_complete(world: &World) {
-    let (fleet, _reconciler) = in_the_middle(world, "blink", "lost_after: 30s");
+    let (fleet, _daemon) = in_the_middle(world, "blink", "lost_after: 30s");
     let cut = world.cut("h5");
     // The host goes on by itself.
     let unit = "evenkeel-blink.service";
@@ -301,7 +297,7 @@ pub fn a_network_that_blinks_again_and_again_lets_the_deployment_complete(world:
         fleet.commit()
     };
     let commit = declare("hello");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&commit);
     let commit = declare("ahoy");
     // All of them stop at once, for longer than a host may be lost; meanwhile the connection breaks again and again.
@@ -320,7 +316,7 @@ pub fn a_network_that_blinks_again_and_again_lets_the_deployment_complete(world:
 }
 
 pub fn hosts_that_are_lost_in_the_middle_are_named_and_healed_when_they_are_back(world: &World) {
-    let (fleet, _reconciler) = in_the_middle(world, "lost", "");
+    let (fleet, _daemon) = in_the_middle(world, "lost", "");
     let (cut, off) = (world.cut("h4"), world.off("h5"));
     fleet.ends(2, "rollback-failed");
     let newest = fleet.history()[0].clone();

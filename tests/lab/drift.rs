@@ -11,7 +11,7 @@ pub fn drift_is_repaired_reported_or_ignored_as_declared(world: &World) {
     fleet.environment("drift_of: {files: report, modes: ignore}");
     fleet.service("alpha", port, &["h1"], "");
     let commit = fleet.commit();
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&commit);
     let (unit, env) = (fleet.unit("alpha", port), format!("/etc/evenkeel/policy/alpha@{port}.env"));
 
@@ -48,7 +48,7 @@ pub fn a_repair_that_does_not_hold_is_no_loop(world: &World) {
     fleet.service("alpha", port, &["h1"], "");
     fleet.service("beta", fleet.port(1), &["h1"], "");
     let commit = fleet.commit();
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&commit);
     let unit = fleet.unit("alpha", port);
     let stops = format!(
@@ -77,7 +77,7 @@ pub fn who_was_there_before_a_drift_is_in_its_record(world: &World) {
     fleet.service("alpha", port, &["h1"], "");
     fleet.deploy().ends_with(0);
     let file = format!("/etc/evenkeel/suspects/alpha@{port}.env");
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     wait_for("the first look", || (fleet.status()["sync"] == "synced").then_some(()));
     // As one with a terminal does it. sudo with a terminal now and then misses that its command has ended, and waits
     // for it for ever.
@@ -88,5 +88,5 @@ pub fn who_was_there_before_a_drift_is_in_its_record(world: &World) {
     let suspects = fleet.newest("/suspects").to_string();
     assert!(suspects.contains("ubuntu ran sed as root on h1"), "it is not said who did it: {suspects}");
     assert!(!suspects.contains("SECRET"), "what was given to the command is shown: {suspects}");
-    drop(reconciler);
+    drop(controller);
 }

@@ -129,7 +129,7 @@ pub fn what_turns_out_to_be_live_everywhere_can_be_gone_back_to(world: &World) {
         fleet.service("alpha", fleet.port(0), &["h1"], &format!("env: {{GREETING: {greeting}}}"));
         fleet.commit()
     };
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&says("one"));
     let off = world.off("h5");
     let second = says("two");

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::{
+    daemon::{self, Daemon},
     git,
-    reconciler::{self, Reconciler},
     told::{Begun, Plan, Ran},
     world::{EVENKEEL, Host, World, assert_is, wait_for},
 };
@@ -245,7 +245,7 @@ impl<'a> Fleet<'a> {
         assert_is(&format!("the end of generation {generation}"), self.outcomes(generation), vec![outcome.to_owned()]);
     }
 
-    /// Waits until the running reconciler has looked at everything twice more.
+    /// Waits until the running controller has looked at everything twice more.
     #[track_caller]
     pub fn looked_at_twice(&self) {
         for _ in 0..2 {
@@ -305,20 +305,20 @@ impl<'a> Fleet<'a> {
         found
     }
 
-    /// Starts the reconciler on the repository.
-    pub fn reconcile(&self) -> Reconciler {
+    /// Starts the controller on the repository.
+    pub fn reconcile(&self) -> Daemon {
         self.reconcile_at(self.state.path(), &[])
     }
 
     /// Starts one with its state in another folder: a controller of its own.
-    pub fn reconcile_at(&self, state: &Path, arguments: &[&str]) -> Reconciler {
+    pub fn reconcile_at(&self, state: &Path, arguments: &[&str]) -> Daemon {
         // Only watching can make it see a commit in time.
         self.follow(&self.remote(), state, &[&["--poll", "1h"], arguments].concat())
     }
 
     /// Starts one that follows the repository at another address.
-    pub fn follow(&self, repository: &str, state: &Path, arguments: &[&str]) -> Reconciler {
-        Reconciler::start(self.evenkeel_at(state, "run", &[&["--repo", repository], arguments].concat()), state)
+    pub fn follow(&self, repository: &str, state: &Path, arguments: &[&str]) -> Daemon {
+        Daemon::start(self.evenkeel_at(state, "run", &[&["--repo", repository], arguments].concat()), state)
     }
 
     /// Where the state is kept, and the one socket.
@@ -326,17 +326,17 @@ impl<'a> Fleet<'a> {
         self.state.path()
     }
 
-    /// What the running reconciler says of the environment.
+    /// What the running controller says of the environment.
     pub fn status(&self) -> Value {
         self.status_at(self.state.path())
     }
 
     /// What the one with this state says.
     pub fn status_at(&self, state: &Path) -> Value {
-        reconciler::status(&state.join("socket")).unwrap_or_default()
+        daemon::status(&state.join("socket")).unwrap_or_default()
     }
 
-    /// Waits until the running reconciler says that all is as declared at this commit, and recorded.
+    /// Waits until the running controller says that all is as declared at this commit, and recorded.
     #[track_caller]
     pub fn is_live(&self, commit: &str) {
         wait_for(&format!("{commit:.12} live"), || {

@@ -183,7 +183,7 @@ pub fn a_jump_host_that_comes_back_leads_there_again(world: &World) {
         wait_for(&answer, || (host.asks(port, "/") == answer).then_some(()));
     };
     let commit = declare(&fleet, "hello");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&commit);
 
     // The session to it ends, and another is made.

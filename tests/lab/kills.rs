@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use crate::{
+    daemon::Daemon,
     dice::Dice,
     fleet::{Fleet, restarted, set},
-    reconciler::Reconciler,
     world::{World, assert_is, wait_for},
 };
 
@@ -37,9 +37,9 @@ pub fn at_points(world: &World, name: &'static str, points: u32, seed: u64) {
     fleet.service("bystander", fleet.port(3), &["h1", "h2", "h3"], "source: {path: other}");
     declare(&fleet, 0);
     let commit = fleet.commit();
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&commit);
-    drop(reconciler);
+    drop(controller);
     let bystanders = bystanders(&fleet);
     for number in 1..=points {
         let (lines, pause) = (dice.below(LINES), Duration::from_millis(dice.below(120)));
@@ -55,9 +55,9 @@ pub fn at_points(world: &World, name: &'static str, points: u32, seed: u64) {
             eprintln!("{point}\n{}", killed.log());
         }
 
-        let reconciler = fleet.reconcile();
+        let controller = fleet.reconcile();
         fleet.is_live(&commit);
-        drop(reconciler);
+        drop(controller);
         one_end_each(&fleet, &point);
         assert_is(&format!("{point}: the next plan"), fleet.plan().changes(), Vec::<String>::new());
         for (host, port) in [("h1", 0), ("h2", 0), ("h3", 1)] {
@@ -84,9 +84,9 @@ fn declare(fleet: &Fleet<'_>, number: u32) {
     }
 }
 
-fn wait_for_lines(reconciler: &Reconciler, lines: usize) {
+fn wait_for_lines(controller: &Daemon, lines: usize) {
     wait_for("the controller's progress", || {
-        let log = reconciler.log();
+        let log = controller.log();
         (log.lines().count() >= lines || log.contains("deployment ended")).then_some(())
     });
 }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, os::unix::fs::symlink, thread};
 
 use evenkeel::{
     declare,
-    engine::prepare,
+    engine::prepare::prepare,
     git,
     host::{Host as _, Jumps, SshHost, Target},
     model::plan::Commits,
@@ -138,7 +138,7 @@ pub fn a_file_of_a_release_that_somebody_changed_is_mended(world: &World) {
     assert_is("the link", link.trim(), "server.py");
 }
 
-/// As the reconciler has it do every hour.
+/// As the controller has it do every hour.
 pub fn a_host_reads_releases_again_when_it_has_time(world: &World) {
     let fleet = Fleet::new(world, "reread");
     let (h1, port) = (world.host("h1"), fleet.port(0));

@@ -168,7 +168,7 @@ pub fn nginx_starts_after_a_reboot_as_services_do(world: &World) {
         h3.until_dropped("systemctl disable --quiet nginx.service", "systemctl enable --quiet nginx.service");
     assert_is("the plan", fleet.plan().changes(), vec!["h3 enable nginx.service".to_owned()]);
     {
-        let _reconciler = fleet.reconcile();
+        let _daemon = fleet.reconcile();
         wait_for("the report", || fleet.status().to_string().contains("nginx has drifted").then_some(()));
         fleet.looked_at_twice();
         assert_is("nginx", enabled().as_str(), "disabled");

@@ -40,7 +40,7 @@ fn is_silent_of(told: &str, words: &[&str]) {
 pub fn a_pull_request_for_another_branch_is_planned_for_that_one(world: &World) {
     let story = Story::with_another(world, "rebased", "trial", "trial");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     both_are_live(&story);
     story.fleet.git(&["push", "--quiet", "origin", "main:aside"]);
 
@@ -64,7 +64,7 @@ pub fn a_pull_request_for_another_branch_is_planned_for_that_one(world: &World) 
 pub fn a_draft_is_planned_and_nothing_is_said_again_when_it_is_ready(world: &World) {
     let story = Story::begins(world, "drafted");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     story.branch("greet", |_| story.declares("two"));
     let number = github.drafts("greet", "alice", "greet");
     let told = story.is_told(number, &["2 instances change", "GREETING=\"two\""]);
@@ -85,7 +85,7 @@ pub fn a_draft_is_planned_and_nothing_is_said_again_when_it_is_ready(world: &Wor
 pub fn a_fork_that_is_gone_is_a_fork_still(world: &World) {
     let story = Story::begins(world, "forkless");
     let github = &story.github;
-    let reconciler = story.follows(As::App, "1h");
+    let controller = story.follows(As::App, "1h");
     github.lets("alice", "write");
     story.branch("greet", |_| story.declares("two"));
     let number = github.opens("greet", "mallory", "greet", true);
@@ -97,12 +97,12 @@ pub fn a_fork_that_is_gone_is_a_fork_still(world: &World) {
     story.checked(number, "success", "success");
 
     // Another process does not know that somebody asked.
-    drop(reconciler);
-    let reconciler = story.starts(As::App, "1h");
+    drop(controller);
+    let controller = story.starts(As::App, "1h");
     story.is_told(number, &["another repository", "/evenkeel plan"]);
     story.checked(number, "action_required", "action_required");
     assert_is("how often it is told", github.comments_of_evenkeel(number).len(), 1);
-    assert!(!reconciler.log().contains("panic"), "something panicked");
+    assert!(!controller.log().contains("panic"), "something panicked");
     let refused = github.deliveries().into_iter().filter(|sent| !matches!(sent.status, Some(200..=299)));
     assert_is("how many deliveries were refused", refused.count(), 0);
 }
@@ -110,7 +110,7 @@ pub fn a_fork_that_is_gone_is_a_fork_still(world: &World) {
 pub fn a_deployment_is_cancelled_from_its_pull_request(world: &World) {
     let story = Story::begins(world, "recalled");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     github.lets("alice", "maintain");
     let number = story.proposes("sick", |fleet| {
         // It would be waited for a long time.
@@ -139,7 +139,7 @@ pub fn github_that_takes_no_more_is_waited_for_and_hosts_are_not(world: &World) 
     const PAUSE: u32 = 3;
     let story = Story::begins(world, "limited");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     for (trouble, greeting) in [(Trouble::Limited(403, PAUSE), "two"), (Trouble::UsedUp(429, PAUSE), "three")] {
         let merged = story.proposes(&format!("merged-{greeting}"), |_| story.declares(greeting));
         story.is_told(merged, &["2 instances change"]);
@@ -165,7 +165,7 @@ pub fn github_that_takes_no_more_is_waited_for_and_hosts_are_not(world: &World) 
 pub fn what_is_closed_is_let_go_of(world: &World) {
     let story = Story::begins(world, "closed");
     let github = &story.github;
-    let reconciler = story.follows(As::App, "1s");
+    let controller = story.follows(As::App, "1s");
     let kept = |number: u64| {
         let mirror = story.fleet.state().join("mirror.git");
         let mirror = mirror.to_str().expect("it is UTF-8").to_owned();
@@ -200,16 +200,16 @@ pub fn what_is_closed_is_let_go_of(world: &World) {
     let last = story.proposes("last", |_| story.declares("four"));
     story.checked(last, "success", "success");
     assert!(kept(last), "what it proposes is not in the mirror");
-    drop(reconciler);
+    drop(controller);
     github.closes(last);
-    let _reconciler = story.starts(As::App, "1s");
+    let _daemon = story.starts(As::App, "1s");
     wait_for("what it proposed being let go of", || (!kept(last)).then_some(()));
 }
 
 pub fn pull_requests_of_different_environments_tell_of_their_own(world: &World) {
     let story = Story::with_another(world, "apart", "trial", "main");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     both_are_live(&story);
     story.branch("of-test", |fleet| {
         fleet.service("gamma", fleet.port(2), &["h1"], "env: {GREETING: two}");
@@ -240,7 +240,7 @@ pub fn what_waited_and_is_refused_is_told_as_refused(world: &World) {
     fleet.environment("require_checks: [ci/test]\n");
     story.declares("one");
     fleet.commit();
-    let _reconciler = story.starts(As::App, "1s");
+    let _daemon = story.starts(As::App, "1s");
     let good = github.head_of("main");
     github.reports(&good, "ci/test", "success");
     fleet.is_live(&good);

@@ -1,4 +1,4 @@
-//! A fleet whose repository lies on a GitHub, and a reconciler that is told of pull requests there.
+//! A fleet whose repository lies on a GitHub, and a controller that is told of pull requests there.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -10,14 +10,14 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    daemon::Daemon,
     fleet::Fleet,
-    reconciler::Reconciler,
     support::github::{APP, GitHub},
     waiting::{PATIENCE, wait_for_or},
     world::{World, wait_for},
 };
 
-/// As whom the reconciler signs in.
+/// As whom the controller signs in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum As {
     App,
@@ -72,17 +72,17 @@ impl<'a> Story<'a> {
         fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("env: {{GREETING: {greeting}}}"));
     }
 
-    /// Starts a reconciler that follows the repository there, and has GitHub tell it what happens. Waits until what
+    /// Starts a controller that follows the repository there, and has GitHub tell it what happens. Waits until what
     /// is committed is live.
-    pub fn follows(&self, sign_in: As, poll: &str) -> Reconciler {
-        let reconciler = self.starts(sign_in, poll);
+    pub fn follows(&self, sign_in: As, poll: &str) -> Daemon {
+        let controller = self.starts(sign_in, poll);
         let commit = self.fleet.git(&["rev-parse", "main"]);
         self.fleet.is_live(&commit);
-        reconciler
+        controller
     }
 
     /// As [`Self::follows`], without waiting.
-    pub fn starts(&self, sign_in: As, poll: &str) -> Reconciler {
+    pub fn starts(&self, sign_in: As, poll: &str) -> Daemon {
         let github = &self.github;
         let text = |path: std::path::PathBuf| path.to_str().expect("it is UTF-8").to_owned();
         let (url, app, token) = (github.repository(), APP.to_string(), text(github.token_file()));
@@ -96,14 +96,14 @@ impl<'a> Story<'a> {
         let mut evenkeel = self.fleet.evenkeel_at(self.fleet.state(), "run", &arguments);
         // Nothing else lets git in there, or has it trust that server.
         evenkeel.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
-        let reconciler = Reconciler::start(evenkeel, self.fleet.state());
+        let controller = Daemon::start(evenkeel, self.fleet.state());
         let listens = "the webhook listens on ";
-        reconciler.says(listens);
-        let log = reconciler.log();
+        controller.says(listens);
+        let log = controller.log();
         let said = log.split_once(listens).map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default());
         let address = said.unwrap_or_default().trim_end_matches('"');
         github.delivers_to(&format!("http://{address}/webhook/github"));
-        reconciler
+        controller
     }
 
     /// Commits a change on a branch, which begins at `main` as it is at the remote. `main` is checked out at the end.

@@ -14,7 +14,7 @@ use crate::{
 pub fn a_pull_request_has_one_comment_which_is_kept_up_to_date(world: &World) {
     let story = Story::begins(world, "pulled");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     let before = world.traces();
 
     let number = story.proposes("greet", |_| story.declares("two"));
@@ -51,7 +51,7 @@ pub fn a_pull_request_has_one_comment_which_is_kept_up_to_date(world: &World) {
 
 pub fn with_a_token_there_are_statuses_and_no_check_runs(world: &World) {
     let story = Story::begins(world, "tokens");
-    let _reconciler = story.follows(As::Token, "1h");
+    let _daemon = story.follows(As::Token, "1h");
     let number = story.proposes("greet", |_| story.declares("two"));
     story.is_told(number, &["2 instances change"]);
     story.checked(number, "success", "success");
@@ -62,8 +62,8 @@ pub fn with_a_token_there_are_statuses_and_no_check_runs(world: &World) {
     );
 
     // Another process finds the comment again.
-    drop(_reconciler);
-    let _reconciler = story.starts(As::Token, "1h");
+    drop(_daemon);
+    let _daemon = story.starts(As::Token, "1h");
     story.amends("greet", |_| story.declares("three"));
     story.github.pushes(number);
     story.is_told(number, &["GREETING=\"three\""]);
@@ -89,7 +89,7 @@ pub fn with_a_token_there_are_statuses_and_no_check_runs(world: &World) {
 pub fn a_conflict_and_a_mistake_are_said_with_their_place(world: &World) {
     let story = Story::begins(world, "mistaken");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
 
     let mistaken = story.proposes("mistaken", |fleet| fleet.write("services/beta.yaml", "port: many\n"));
     story.is_told(mistaken, &["fleet/services/beta.yaml:1"]);
@@ -114,7 +114,7 @@ pub fn a_conflict_and_a_mistake_are_said_with_their_place(world: &World) {
 pub fn what_no_delivery_told_is_found_by_polling(world: &World) {
     let story = Story::begins(world, "dropped");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     github.drops_deliveries(true);
     let sent = github.deliveries().len();
 
@@ -135,7 +135,7 @@ pub fn what_no_delivery_told_is_found_by_polling(world: &World) {
 pub fn what_is_merged_goes_live_and_the_others_are_planned_on_top_of_it(world: &World) {
     let story = Story::begins(world, "landed");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     let first = story.proposes("first", |_| story.declares("two"));
     let other = story.proposes("other", |fleet| fleet.service("beta", fleet.port(1), &["h3"], ""));
     story.is_told(first, &["2 instances change"]);
@@ -153,7 +153,7 @@ pub fn what_is_merged_goes_live_and_the_others_are_planned_on_top_of_it(world: &
 pub fn while_github_is_away_what_is_merged_goes_live_and_is_told_later(world: &World) {
     let story = Story::begins(world, "clouded");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     for (trouble, greeting) in [(Trouble::Status(503), "two"), (Trouble::Hangs, "three")] {
         let merged = story.proposes(&format!("merged-{greeting}"), |_| story.declares(greeting));
         story.is_told(merged, &["2 instances change"]);
@@ -172,7 +172,7 @@ pub fn while_github_is_away_what_is_merged_goes_live_and_is_told_later(world: &W
 pub fn what_is_merged_is_told_where_people_look(world: &World) {
     let story = Story::begins(world, "reported");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     let first = github.head_of("main");
     story.deployments_are("test", &[(&first, "success")]);
 
@@ -192,7 +192,7 @@ pub fn what_is_merged_is_told_where_people_look(world: &World) {
 pub fn several_environments_of_one_branch_are_told_of_each(world: &World) {
     let story = Story::with_another(world, "several", "production", "main");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     let first = github.head_of("main");
     story.deployments_are("test", &[(&first, "success")]);
     story.deployments_are("production", &[(&first, "success")]);
@@ -216,7 +216,7 @@ pub fn several_environments_of_one_branch_are_told_of_each(world: &World) {
 pub fn what_fails_is_taken_back_and_a_pull_request_says_so(world: &World) {
     let story = Story::begins(world, "reverted");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     let number = story.proposes("sick", |fleet| {
         let health = "health: {http: /health, interval: 100ms, retries: 2, start_period: 3s}";
         fleet.service("alpha", fleet.port(0), &["h1", "h2"], &format!("env: {{GREETING: two, SICK: 'yes'}}\n{health}"));
@@ -250,7 +250,7 @@ pub fn what_fails_is_taken_back_and_a_pull_request_says_so(world: &World) {
 pub fn a_command_is_obeyed_for_whoever_has_the_right(world: &World) {
     let story = Story::begins(world, "asking");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     github.lets("alice", "maintain");
     github.lets("bob", "write");
     let number = story.proposes("greet", |_| story.declares("two"));
@@ -285,7 +285,7 @@ pub fn a_command_is_obeyed_for_whoever_has_the_right(world: &World) {
 pub fn a_command_goes_back_and_tries_again(world: &World) {
     let story = Story::begins(world, "goback");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1s");
+    let _daemon = story.follows(As::App, "1s");
     github.lets("alice", "maintain");
     let number = story.proposes("greet", |_| story.declares("two"));
     story.is_told(number, &["2 instances change"]);
@@ -318,7 +318,7 @@ pub fn what_is_merged_waits_for_the_checks_that_are_required(world: &World) {
     story.fleet.environment("require_checks: [ci/test]\n");
     story.declares("one");
     story.fleet.commit();
-    let _reconciler = story.starts(As::App, "1s");
+    let _daemon = story.starts(As::App, "1s");
     let commit = github.head_of("main");
     story.fleet.notes("waits for checks to be green");
     github.reports(&commit, "ci/test", "failure");
@@ -359,7 +359,7 @@ pub fn a_storm_of_pushes_costs_a_handful_of_writes(world: &World) {
     const PUSHES: usize = 30;
     let story = Story::begins(world, "pushes");
     let github = &story.github;
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     let number = story.proposes("greet", |_| story.declares("zero"));
     story.checked(number, "success", "success");
     let mut commits = Vec::new();

@@ -71,7 +71,7 @@ pub fn drift_is_planned_and_repaired_by_apply(world: &World) {
 pub fn drift_is_repaired_by_the_loop_without_a_new_generation(world: &World) {
     let fleet = deployed(world, "loopdrift");
     let (before, generation) = (world.contents(), fleet.newest("/generation"));
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     wait_for("the first look", || (fleet.status()["sync"] == "synced").then_some(()));
     let recorded = fleet.history().len();
     for (host, how, _) in drifts(&fleet) {
@@ -84,7 +84,7 @@ pub fn drift_is_repaired_by_the_loop_without_a_new_generation(world: &World) {
         assert_is("its outcome", record["outcome"].as_str(), Some("applied"));
         assert_is("its generation", &record["generation"], &generation);
     }
-    drop(reconciler);
+    drop(controller);
 }
 
 pub fn a_process_that_was_started_from_drifted_files_is_restarted(world: &World) {
@@ -104,7 +104,7 @@ pub fn a_commit_goes_live_and_is_recorded(world: &World) {
     let (h1, port) = (world.host("h1"), fleet.port(0));
     fleet.service("alpha", port, &["h1"], "env: {GREETING: hello}");
     fleet.commit();
-    let mut reconciler = fleet.reconcile();
+    let mut controller = fleet.reconcile();
     let state = |view: &serde_json::Value| format!("{} {}", view["sync"], view["health"]);
     wait_for("the first deployment", || (state(&fleet.status()) == r#""synced" "healthy""#).then_some(()));
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / hello");
@@ -117,7 +117,7 @@ pub fn a_commit_goes_live_and_is_recorded(world: &World) {
     fleet.apply().ends_with(4);
 
     let began = Instant::now();
-    assert_is("the end of the reconciler", reconciler.terminate().code(), Some(0));
+    assert_is("the end of the controller", controller.terminate().code(), Some(0));
     assert!(began.elapsed().as_secs() < 10, "it took {:?} to end", began.elapsed());
     assert_is("the exit code of an apply without it", fleet.apply().code, Some(0));
 
@@ -148,7 +148,7 @@ pub fn what_is_tried_on_one_instance_goes_nowhere_else(world: &World) {
     fleet.environment("");
     fleet.service("alpha", port, &["h1", "h2"], "env: {GREETING: hello}");
     let main = fleet.commit();
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&main);
     let before = fleet.invocations();
 
@@ -181,14 +181,14 @@ pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
         fleet.commit()
     };
     declare("{GREETING: one}");
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     wait_for("the first deployment", || (fleet.status()["sync"] == "synced").then_some(()));
 
     declare("{GREETING: two, SICK: 'yes'}");
     wait_for("the record of the failure", || (fleet.newest("/outcome") == "rolled-back").then_some(()));
     // What goes wrong is logged with its instance and step.
-    reconciler.says("GET /health answered 500 deployment=2 environment=test instance=h1");
-    reconciler.says("generation 2 ended rolled-back: h1, h1/service/alpha/await-health/");
+    controller.says("GET /health answered 500 deployment=2 environment=test instance=h1");
+    controller.says("generation 2 ended rolled-back: h1, h1/service/alpha/await-health/");
     wait_for("the old answer", || (h1.asks(port, "/") == "alpha h1 / one").then_some(()));
     wait_for("the status telling of it", || {
         fleet.status()["notes"].to_string().contains("is quarantined, generation 2 failed").then_some(())
@@ -208,7 +208,7 @@ pub fn a_host_that_cannot_be_written_is_no_fault_of_the_commit(world: &World) {
         fleet.commit()
     };
     let first = declare("one");
-    let _reconciler = fleet.reconcile();
+    let _daemon = fleet.reconcile();
     fleet.is_live(&first);
 
     let folder = "/etc/evenkeel/cannot";

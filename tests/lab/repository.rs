@@ -45,7 +45,7 @@ fn repairs(fleet: &Fleet<'_>) -> usize {
 pub fn while_the_repository_is_away_drift_is_repaired_and_recorded_later(world: &World) {
     let fleet = greets(world, "away2");
     let (here, away) = (fleet.remote(), format!("{}.away", fleet.remote()));
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&fleet.commit());
 
     fs::rename(&here, &away).expect("it is there");
@@ -57,9 +57,9 @@ pub fn while_the_repository_is_away_drift_is_repaired_and_recorded_later(world: 
     wait_for("the record of the repair", || (repairs(&fleet) == 1).then_some(()));
 
     // Also by one that never saw it.
-    drop(reconciler);
+    drop(controller);
     fs::rename(&here, &away).expect("it is there");
-    let _reconciler = fleet.follow(&here, fleet.state(), &["--poll", "1s"]);
+    let _daemon = fleet.follow(&here, fleet.state(), &["--poll", "1s"]);
     is_repaired(&fleet);
     fs::rename(&away, &here).expect("it is there");
     wait_for("the record of the repair", || (repairs(&fleet) == 2).then_some(()));
@@ -74,8 +74,8 @@ pub fn a_repository_that_talks_nonsense_is_told_of_in_time(world: &World) {
         let server = Server::nonsense(bytes);
         let told = fleet.run("history", &["--repo", &server.repository()]).ends_with(1);
         assert!(told.errors.contains(&server.repository()), "the repository is not named: {}", told.errors);
-        let reconciler = fleet.follow(&server.repository(), fleet.state(), &[]);
-        reconciler.says(&server.repository());
+        let controller = fleet.follow(&server.repository(), fleet.state(), &[]);
+        controller.says(&server.repository());
         assert!(began.elapsed().as_secs() < 10, "it took {:?}", began.elapsed());
     }
 }
@@ -101,7 +101,7 @@ pub fn a_hook_that_refuses_the_history_leaves_everything_untouched(world: &World
     says_why(&refused.errors);
     assert_same(&before, &world.traces());
 
-    let _reconciler = fleet.follow(&url, fleet.state(), &["--poll", "1s"]);
+    let _daemon = fleet.follow(&url, fleet.state(), &["--poll", "1s"]);
     fleet.notes("only people push here");
     says_why(&fleet.status()["last_error"].to_string());
     assert_same(&before, &world.traces());
@@ -113,7 +113,7 @@ pub fn a_history_that_others_write_to_is_appended_to(world: &World) {
     let fleet = greets(world, "written");
     let (remote, branch) = (fleet.remote(), "refs/heads/evenkeel/history/test");
     let at_remote = |arguments: &[&str]| fleet.git(&[&["--git-dir", &remote], arguments].concat());
-    let reconciler = fleet.reconcile();
+    let controller = fleet.reconcile();
     fleet.is_live(&fleet.commit());
     let first = at_remote(&["rev-parse", branch]);
 
@@ -133,12 +133,12 @@ pub fn a_history_that_others_write_to_is_appended_to(world: &World) {
     fleet.is_live(&says(&fleet, "four"));
     assert_is("what is recorded", fleet.told(), told);
     holds(&note);
-    drop(reconciler);
+    drop(controller);
 }
 
 pub fn a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up(world: &World) {
     let fleet = greets(world, "broken2");
-    let mut reconciler = fleet.reconcile();
+    let mut controller = fleet.reconcile();
     fleet.is_live(&fleet.commit());
     fleet.write("services/alpha.yaml", "port: many\n");
     fleet.commit();
@@ -152,8 +152,8 @@ pub fn a_fleet_that_stops_validating_leaves_the_last_good_one_kept_up(world: &Wo
     fleet.write("fleet.yaml", "name: [\n");
     fleet.commit();
     is_repaired(&fleet);
-    reconciler.terminate();
-    let _reconciler = fleet.reconcile();
+    controller.terminate();
+    let _daemon = fleet.reconcile();
     is_repaired(&fleet);
     fleet.notes("does not validate: fleet/fleet.yaml:");
 
@@ -171,15 +171,15 @@ pub fn an_environment_whose_branch_is_gone_is_kept_up(world: &World) {
         commit
     };
     let first = merges("one");
-    let mut reconciler = fleet.reconcile();
+    let mut controller = fleet.reconcile();
     fleet.is_live(&first);
     fleet.git(&["push", "--quiet", "origin", ":live"]);
     fleet.notes("branch live: the repository has no such branch; push it again");
     is_repaired(&fleet);
 
     // Also by one that never saw it.
-    reconciler.terminate();
-    let _reconciler = fleet.reconcile();
+    controller.terminate();
+    let _daemon = fleet.reconcile();
     is_repaired(&fleet);
     fleet.notes("its last good commits are kept up");
     fleet.is_live(&merges("two"));

@@ -30,7 +30,7 @@ pub fn a_branch_of_another_repository_that_moves_is_deployed_like_a_commit(world
     let listed = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     std::fs::write(listed.path(), format!("reach: [\"file://{folder}\"]\n")).expect("it can be written");
     let listed = listed.path().to_str().expect("it is UTF-8");
-    let _reconciler = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s", "--credentials", listed]);
+    let _daemon = fleet.follow(&fleet.remote(), fleet.state(), &["--poll", "1s", "--credentials", listed]);
     fleet.is_live(&commit);
     assert_is("the answer", h1.asks(port, "/"), "alpha h1 / one");
 

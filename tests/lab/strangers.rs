@@ -39,7 +39,7 @@ fn intrudes<'a>(story: &Story<'a>, branch: &str, change: impl FnOnce(&Fleet<'a>)
 
 pub fn a_fork_waits_until_somebody_asks_for_its_plan(world: &World) {
     let story = guarded(world, "forked", "");
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     let number = intrudes(&story, "greet", |_| story.declares("two"));
     let told = story.is_told(number, &["another repository", "/evenkeel plan"]);
     assert!(!told.contains("GREETING"), "it is planned: {told}");
@@ -75,7 +75,7 @@ pub fn hosts_are_looked_at_where_the_base_says_and_with_its_keys(world: &World) 
     story.fleet.service("beta", story.fleet.port(1), &["h3"], "env: {GREETING: one}");
     story.fleet.commit();
     let (trap, before) = (Trap::set(world), world.traces());
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     let after = world.traces();
     assert!(before != after, "nothing was deployed");
     let (h1, h2) = (world.host("h1"), world.host("h2"));
@@ -127,7 +127,7 @@ pub fn hosts_are_looked_at_where_the_base_says_and_with_its_keys(world: &World) 
 pub fn nothing_of_a_proposal_runs_and_nothing_of_it_is_fetched(world: &World) {
     let story = guarded(world, "inert", TRUSTED);
     let trap = Trap::set_outside();
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     let before = world.traces();
     let at = trap.address;
     let mark = std::env::temp_dir().join(format!("evenkeel-intruder-{}", std::process::id()));
@@ -182,7 +182,7 @@ pub fn nothing_of_a_proposal_runs_and_nothing_of_it_is_fetched(world: &World) {
 
 pub fn what_is_no_plain_tree_is_refused_or_read_as_it_is(world: &World) {
     let story = guarded(world, "odd", TRUSTED);
-    let _reconciler = story.follows(As::App, "1h");
+    let _daemon = story.follows(As::App, "1h");
     let before = world.traces();
     let mark = std::env::temp_dir().join(format!("evenkeel-named-{}", std::process::id()));
     let names = [

@@ -92,7 +92,7 @@ pub fn a_unit_file_in_the_place_of_evenkeels_is_told_and_what_systemd_has_not_re
         "{changes:?}"
     );
     {
-        let _reconciler = fleet.reconcile();
+        let _daemon = fleet.reconcile();
         wait_for("the repair", || (fleet.newest("/kind") == "drift-repair").then_some(()));
     }
     assert_is("who it runs as", h1.unit(&unit, "User").as_str(), "ubuntu");

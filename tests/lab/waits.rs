@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::{
+    daemon::Daemon,
     days::says,
     fleet::Fleet,
-    reconciler::Reconciler,
     world::{World, assert_is, wait_for},
 };
 
@@ -117,7 +117,7 @@ pub fn the_log_tells_each_sync_with_its_parts(world: &World) {
     let commit = fleet.commit();
     let mut run = fleet.evenkeel_at(fleet.state(), "run", &["--repo", &fleet.remote(), "--log-format", "json"]);
     run.env("EVENKEEL_LOG", "evenkeel=debug");
-    let running = Reconciler::start(run, fleet.state());
+    let running = Daemon::start(run, fleet.state());
     fleet.is_live(&commit);
     let synced = wait_for("a sync in the log", || {
         let lines = running.log();

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use evenkeel::{
-    engine::{Prepared, prepare::PrepareError},
+    engine::prepare::{PrepareError, Prepared},
     model::finding::Finding,
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};

@@ -7,7 +7,7 @@ use evenkeel::{
         observation::{Checked, LiveCertificate},
         seen::Seen,
     },
-    plan::drift::{Spared, by_policy},
+    plan::drift::{BackedOff, by_policy},
 };
 
 use crate::{
@@ -70,7 +70,7 @@ fn one_that_nginx_is_not_told_of_is_not_taken_for_read() {
     let policy =
         DriftPolicy { default: DriftRule::Repair, by_difference: [(Difference::Nginx, DriftRule::Ignore)].into() };
     let mut plan = world.plan();
-    by_policy(&mut plan, &policy, &Spared::new());
+    by_policy(&mut plan, &policy, &BackedOff::new());
     assert!(!plan.steps.is_empty() && !steps(&plan).contains("reload nginx"), "{}", steps(&plan));
     world.apply(&plan);
     insta::assert_snapshot!(steps(&world.plan()), @"1 ai-core reload nginx.service (/etc/letsencrypt/live/app/fullchain.pem has changed since nginx read it)");

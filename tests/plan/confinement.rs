@@ -3,8 +3,13 @@
 use std::process::Command;
 
 use evenkeel::{
-    engine::pass,
-    model::{confinement, desired, digest::Digest, manifest::StartedWith, standing::Good, standing::Standing},
+    engine::sync::deploy,
+    model::{
+        confinement, desired,
+        digest::Digest,
+        environment_state::{EnvironmentState, Good},
+        manifest::StartedWith,
+    },
 };
 
 use crate::{
@@ -205,15 +210,15 @@ fn confining_a_fleet_is_a_deployment_and_no_repair_of_drift() {
     }
     let mut prepared = world.prepared.clone();
     prepared.commits.environment = Some("1".repeat(40));
-    let standing = |desired| Standing {
+    let state = |desired| EnvironmentState {
         good: Some(Good {
             commits: prepared.commits.clone(),
             generation: 1,
             desired: Some(desired),
             builds: Default::default(),
         }),
-        ..Standing::default()
+        ..EnvironmentState::default()
     };
-    assert!(!pass::is_settled(&standing(desired::digest(&before)), &prepared));
-    assert!(pass::is_settled(&standing(prepared.digest), &prepared), "and what is deployed is");
+    assert!(!deploy::is_settled(&state(desired::digest(&before)), &prepared));
+    assert!(deploy::is_settled(&state(prepared.digest), &prepared), "and what is deployed is");
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
 use evenkeel::{
     declare::Overrides,
-    engine::{Prepared, declared, gathered, prepare::PrepareError},
+    engine::prepare::{PrepareError, Prepared, declared, gathered},
     model::{
         build::{BuiltRelease, BuiltReleases},
         desired::Desired,

@@ -9,7 +9,7 @@ use evenkeel::{
         drift::{Difference, DriftPolicy, DriftRule},
         plan::Plan,
     },
-    plan::drift::{Spared, by_policy},
+    plan::drift::{BackedOff, by_policy},
 };
 
 use crate::{
@@ -53,7 +53,7 @@ fn told_twice(mut world: World, by_policy: impl Fn(&mut Plan)) -> [String; 2] {
 fn report(difference: Difference) -> impl Fn(&mut Plan) {
     let by_difference = BTreeMap::from([(difference, DriftRule::Report)]);
     let policy = DriftPolicy { default: DriftRule::Repair, by_difference };
-    move |plan| by_policy(plan, &policy, &Spared::new())
+    move |plan| by_policy(plan, &policy, &BackedOff::new())
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn what_a_failed_deployment_left_is_reported_after_a_repair_beside_it() {
 fn what_does_not_hold_is_told_after_a_repair_beside_it() {
     let rotated = drifted(|host| host.edit(SECRETS, "SECRET=2\n"));
     let gong = Resource::Service("gong_mcp".parse().expect("a name"));
-    let spared = Spared::from([((instance("business-tools"), gong), "it does not hold".to_owned())]);
+    let spared = BackedOff::from([((instance("business-tools"), gong), "it does not hold".to_owned())]);
     let [first, then] = told_twice(rotated, |plan| by_policy(plan, &DriftPolicy::default(), &spared));
     assert_eq!((first.matches("has drifted").count(), then), (1, first));
 }
@@ -98,7 +98,7 @@ fn a_leftover_that_is_only_reported_is_not_forgotten() {
     });
     let [first, then] = told_twice(leftover, |plan| {
         let older = Resource::Service("older".parse().expect("a name"));
-        let spared = Spared::from([((instance("business-tools"), older), "it does not hold".to_owned())]);
+        let spared = BackedOff::from([((instance("business-tools"), older), "it does not hold".to_owned())]);
         by_policy(plan, &DriftPolicy::default(), &spared);
     });
     assert_eq!((first.matches("has drifted").count(), then), (1, first));

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel::{
-    host::Question,
+    host::ProbeRequest,
     model::{
         desired::Desired,
         digest::Digest,
@@ -214,7 +214,7 @@ impl Host {
     }
 
     /// What a probe would say. `desired` tells which contents a look fetches.
-    pub fn observe(&self, question: &Question, desired: &Desired) -> Observation {
+    pub fn observe(&self, question: &ProbeRequest, desired: &Desired) -> Observation {
         let owned = self.owned();
         let paths = question.paths.iter().chain(owned.files.keys()).chain(owned.links.keys());
         let units = question.units.iter().chain(owned.units.keys());

@@ -1,7 +1,7 @@
 //! Another repository's branch that moved: why something changes although nothing here was committed.
 
 use evenkeel::{
-    engine::Prepared,
+    engine::prepare::Prepared,
     model::{
         plan::Commits,
         source::{ArchiveSource, GitSource, SourceCommits},

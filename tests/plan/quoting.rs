@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use evenkeel::{
-    engine::Prepared,
+    engine::prepare::Prepared,
     model::name::ServiceName,
     render::{Made, Releases, RenderError, Requirements, render},
 };

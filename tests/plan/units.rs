@@ -7,7 +7,7 @@ use evenkeel::{
         plan::{InstanceState, Plan},
         seen::Seen,
     },
-    plan::drift::{Spared, by_policy},
+    plan::drift::{BackedOff, by_policy},
     report,
 };
 
@@ -137,7 +137,7 @@ fn reported_drift_is_not_called_as_declared_either() {
     let mut plan = World::live(&example()).on(ON, |host| host.unit(GONG).active = "inactive".to_owned()).plan();
     let policy =
         DriftPolicy { default: DriftRule::Repair, by_difference: [(Difference::Processes, DriftRule::Report)].into() };
-    by_policy(&mut plan, &policy, &Spared::new());
+    by_policy(&mut plan, &policy, &BackedOff::new());
     assert_eq!((steps(&plan), plan.drifted()), (String::new(), (1, 1)));
     assert!(!shown(&plan).contains("No changes"), "{}", shown(&plan));
 }

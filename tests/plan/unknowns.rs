@@ -1,7 +1,7 @@
 //! Unknown is never absent: what did not answer has nothing planned on it.
 
 use evenkeel::{
-    engine::look::{lacking, plan_from},
+    engine::observe::probe::{lacking, plan_from},
     model::{observation::Observation, plan::InstanceState, seen::Seen},
     plan::Observed,
 };

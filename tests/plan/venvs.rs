@@ -1,7 +1,7 @@
 //! Virtual environments of Python services: which are made, what that restarts, and what is refused.
 
 use evenkeel::{
-    engine::Prepared,
+    engine::prepare::Prepared,
     model::{
         build::{BuiltRelease, BuiltReleases},
         digest::Digest,

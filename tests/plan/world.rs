@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evenkeel::{
-    engine::{Prepared, look::plan_from},
+    engine::{observe::probe::plan_from, prepare::Prepared},
     host::question,
     model::{
         name::InstanceName,

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use evenkeel::{
-    engine::sign_in,
+    engine::prepare::sign_in,
     git::{Credentials, GitError, RemoteUrl, Repository},
     github::{self, Settings, SignIn, settings},
 };

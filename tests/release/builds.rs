@@ -10,7 +10,7 @@ use evenkeel::{
         quantity::{CpuShare, Span},
         release::{Making, ReleaseFile},
     },
-    release::{BuildError, Builds, Job, Made, Workshop},
+    release::{BuildCache, BuildError, Builds, Job, Made},
 };
 use insta::assert_snapshot;
 
@@ -34,20 +34,20 @@ pub fn build(run: &str) -> Build {
     }
 }
 
-pub fn workshop(world: &World) -> Workshop {
-    Workshop::new(world.path("state/builds")).with_program(EVENKEEL)
+pub fn build_cache(world: &World) -> BuildCache {
+    BuildCache::new(world.path("state/builds")).with_program(EVENKEEL)
 }
 
 /// Carries it out, from a source of one file.
 fn make(world: &World, build: &Build) -> Result<Made, BuildError> {
-    make_in(&workshop(world), build)
+    make_in(&build_cache(world), build)
 }
 
-pub fn make_in(workshop: &Workshop, build: &Build) -> Result<Made, BuildError> {
+pub fn make_in(build_cache: &BuildCache, build: &Build) -> Result<Made, BuildError> {
     let content: &[u8] = b"from the source\n";
     let file = ReleaseFile::File { content: content.into(), digest: Digest::of(content), executable: false };
     let files = [("in/file".to_owned(), file)].into();
-    workshop.make(Job { key: build.key(&Digest::of("source")), build, files: &files })
+    build_cache.make(Job { key: build.key(&Digest::of("source")), build, files: &files })
 }
 
 pub fn text(made: &Made, path: &str) -> String {
@@ -245,15 +245,15 @@ fn memory_that_processes_share_counts() {
 fn what_a_build_writes_is_bounded() {
     let world = World::new();
     let budget = Budget { build_bytes: 32 << 20, build_entries: 1000, ..Budget::STANDARD };
-    let workshop = workshop(&world).with_budget(budget);
-    let fault = |run: &str| make_in(&workshop, &build(run)).expect_err("it fails").to_string();
+    let build_cache = build_cache(&world).with_budget(budget);
+    let fault = |run: &str| make_in(&build_cache, &build(run)).expect_err("it fails").to_string();
     let bytes = fault("head -c 64000000 /dev/zero >/tmp/large; sleep 60");
     assert!(bytes.contains("left more than") && bytes.contains("let it write less"), "{bytes}");
     let files = fault("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); : >$HOME/$i; done; sleep 60");
     assert!(files.contains("or 1000 files"), "{files}");
     let full = Budget { disk_reserve: u64::MAX, ..Budget::STANDARD };
-    let workshop = workshop.with_budget(full);
-    let error = make_in(&workshop, &build("sleep 60")).expect_err("the disk is full");
+    let build_cache = build_cache.with_budget(full);
+    let error = make_in(&build_cache, &build("sleep 60")).expect_err("the disk is full");
     assert!(!error.is_of_the_build() && error.to_string().contains("make room"), "{error}");
 }
 
@@ -292,7 +292,7 @@ fn what_cannot_be_deployed_is_refused_by_name() {
     `mkdir out; echo a >out/$(printf 'a\tb')` left something that cannot be deployed: "a\tb" in out has a line break or tab in its name; rename it
     `mkdir out; echo a >out/$(printf '\377')` left something that cannot be deployed: a name in it is not UTF-8: \xff
     "#);
-    let narrow = workshop(&world).with_budget(Budget { entries: 5, tree_bytes: 1000, ..Budget::STANDARD });
+    let narrow = build_cache(&world).with_budget(Budget { entries: 5, tree_bytes: 1000, ..Budget::STANDARD });
     for run in ["mkdir out; head -c 2000 /dev/zero >out/a", "mkdir out; touch out/1 out/2 out/3 out/4 out/5 out/6"] {
         let error = make_in(&narrow, &build(run)).expect_err("too much").to_string();
         assert!(error.contains("more than evenkeel reads"), "{error}");
@@ -339,16 +339,16 @@ fn a_build_is_made_once() {
     let archive = world.path(&format!("state/builds/made/{key}/output.tar.gz"));
     let other_key = other.key(&Digest::of("source"));
     fs::copy(world.path(&format!("state/builds/made/{other_key}/output.tar.gz")), archive).expect("it can be written");
-    assert_eq!(workshop(&world).kept(&key), None);
+    assert_eq!(build_cache(&world).kept(&key), None);
     assert_ne!(make(&world, &random).expect("it is built anew").files, first.files);
 }
 
 #[test]
 fn without_bubblewrap_nothing_is_built() {
     let world = World::new();
-    let lacking = workshop(&world).with_bubblewrap(Path::new("/nonexistent/bwrap"));
+    let lacking = build_cache(&world).with_bubblewrap(Path::new("/nonexistent/bwrap"));
     assert_snapshot!(make_in(&lacking, &build("true")).expect_err("refused"), @"nothing is built without bubblewrap, which is not installed; run `apt-get install bubblewrap`");
-    let broken = workshop(&world).with_bubblewrap(Path::new("/bin/false"));
+    let broken = build_cache(&world).with_bubblewrap(Path::new("/bin/false"));
     assert!(matches!(make_in(&broken, &build("true")), Err(BuildError::Sandbox { .. })));
 }
 
@@ -362,7 +362,7 @@ fn a_sandbox_that_fails_halfway_leaves_no_process() {
         format!("#!/bin/sh\n[ \"$1\" = --help ] && exit\nsleep {number} &\necho capset failed; exit 1\n").as_bytes(),
     );
     fs::set_permissions(&halfway, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let error = make_in(&workshop(&world).with_bubblewrap(&halfway), &build("true")).expect_err("refused");
+    let error = make_in(&build_cache(&world).with_bubblewrap(&halfway), &build("true")).expect_err("refused");
     assert!(matches!(&error, BuildError::Sandbox { said } if said == "capset failed"), "{error}");
     assert_eq!(running(&number), 0, "processes are left");
 }
@@ -373,15 +373,15 @@ fn a_build_says_which_of_its_limits_were_not_kept() {
         return;
     }
     let world = World::new();
-    let workshop = workshop(&world);
+    let build_cache = build_cache(&world);
     let half = Build { cpu: Some(CpuShare(50)), ..build("mkdir out; echo ok >out/a") };
-    let log = make_in(&workshop, &half).expect("it is built").log;
-    match workshop.cgroups() {
+    let log = make_in(&build_cache, &half).expect("it is built").log;
+    match build_cache.cgroups() {
         // The kernel keeps them; `.ci/machine` sees to it that there is such a machine.
         Ok(_) => assert!(!log.contains("not kept"), "{log}"),
         Err(why) => assert!(log.contains(&why.to_string()) && log.contains("build.cpu was not kept"), "{log}"),
     }
-    let whole = make_in(&workshop, &Build { cpu: None, run: "mkdir out; echo all >out/a".to_owned(), ..half });
+    let whole = make_in(&build_cache, &Build { cpu: None, run: "mkdir out; echo all >out/a".to_owned(), ..half });
     assert!(!whole.expect("it is built").log.contains("build.cpu"), "nothing was asked for");
 }
 
@@ -389,23 +389,23 @@ fn a_build_says_which_of_its_limits_were_not_kept() {
 #[test]
 fn in_a_cgroup_of_its_own_the_kernel_bounds_a_build() {
     let world = World::new();
-    let workshop = workshop(&world);
-    if let Err(why) = workshop.cgroups() {
+    let build_cache = build_cache(&world);
+    if let Err(why) = build_cache.cgroups() {
         eprintln!("not run: builds get no cgroup here ({why}); `.ci/machine` runs it");
         return;
     }
     // Files in memory belong to no process.
     let files = Build { memory: 48 << 20, ..build("head -c 60000000 /dev/zero >/dev/shm/a; sleep 60") };
-    let error = make_in(&workshop, &files).expect_err("too much").to_string();
+    let error = make_in(&build_cache, &files).expect_err("too much").to_string();
     assert!(error.contains("took more than 48 MiB of memory"), "{error}");
     let bomb = "bomb() { bomb | bomb & }; bomb; sleep 5; exit 7";
-    let error = make_in(&workshop, &build(bomb)).expect_err("it fails").to_string();
+    let error = make_in(&build_cache, &build(bomb)).expect_err("it fails").to_string();
     assert!(error.contains("refused more than 500 processes and threads"), "{error}");
     // Two that would take four seconds of a processor each, and have half a one together.
     let busy = "busy() { end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; }; \
                 mkdir out; busy & busy & wait; times >out/said";
     let half = Build { cpu: Some(CpuShare(50)), ..build(busy) };
-    let times = text(&make_in(&workshop, &half).expect("it is built"), "said");
+    let times = text(&make_in(&build_cache, &half).expect("it is built"), "said");
     let seconds = |text: &str| {
         let (minutes, seconds) = text.trim_end_matches('s').split_once('m')?;
         Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
@@ -420,10 +420,10 @@ fn a_plan_builds_nothing_and_uses_what_was_built() {
         return;
     }
     let world = World::new();
-    let workshop = workshop(&world);
+    let build_cache = build_cache(&world);
     let source = "{path: /app, exclude: [tests], build: {run: \"mkdir out && cp serve out/ && ls | sort >out/seen\", output: out, network: false}}";
     let prepare = |builds: Builds<'_>| world.prepare_with(source, builds).unwrap_or_else(|error| panic!("{error}"));
-    let plan = Builds { workshop: Some(&workshop), recorded: None, run: false };
+    let plan = Builds { build_cache: Some(&build_cache), recorded: None, run: false };
     let due = one(prepare(plan));
     assert!(matches!(due.making, Making::Due { .. }) && due.files.is_empty());
     assert_eq!(due.origin(), "app, to be built");
@@ -440,8 +440,8 @@ fn a_plan_builds_nothing_and_uses_what_was_built() {
     assert_eq!((&again, again.origin().as_str()), (&made, "app, built"));
 
     // Elsewhere nothing is kept, but the history says what is live of it.
-    let elsewhere = Workshop::new(world.path("elsewhere"));
-    let known = one(prepare(Builds { workshop: Some(&elsewhere), recorded: Some(&recorded), run: false }));
+    let elsewhere = BuildCache::new(world.path("elsewhere"));
+    let known = one(prepare(Builds { build_cache: Some(&elsewhere), recorded: Some(&recorded), run: false }));
     assert_eq!((known.digest, known.is_at_hand()), (made.digest, false));
 }
 
@@ -451,16 +451,16 @@ fn a_build_that_fails_is_told_with_who_needs_it() {
         return;
     }
     let world = World::new();
-    let workshop = workshop(&world);
+    let build_cache = build_cache(&world);
     let source = "{path: /app, build: {run: \"echo one; echo two >&2; false\", output: out}}";
-    let builds = Builds { workshop: Some(&workshop), recorded: None, run: true };
+    let builds = Builds { build_cache: Some(&build_cache), recorded: None, run: true };
     let error = world.prepare_with(source, builds).expect_err("it fails");
     let refused = error.failed_build("somebody").expect("it is the build's own fault");
     assert_snapshot!(refused.why, @"the build of service/a failed: `echo one; echo two >&2; false` failed (exit status: 1); correct it and commit");
     assert_eq!(refused.log, ["one", "two"]);
-    let lacking = Workshop::new(world.path("state/builds")).with_bubblewrap(Path::new("/nonexistent/bwrap"));
+    let lacking = BuildCache::new(world.path("state/builds")).with_bubblewrap(Path::new("/nonexistent/bwrap"));
     let error =
-        world.prepare_with(source, Builds { workshop: Some(&lacking), ..builds }).expect_err("it cannot be built");
+        world.prepare_with(source, Builds { build_cache: Some(&lacking), ..builds }).expect_err("it cannot be built");
     assert!(error.failed_build("somebody").is_none(), "what is missing here says nothing of the commit");
 }
 
@@ -476,8 +476,8 @@ fn the_example_frontend_is_built_for_real() {
     let declaration = declaration.expect("it is declared");
     let environment = "production".parse().expect("a name");
     let fleet = declaration.resolve(&environment, &Default::default()).expect("it validates");
-    let workshop = workshop(&world);
-    let builds = Builds { workshop: Some(&workshop), recorded: None, run: true };
+    let build_cache = build_cache(&world);
+    let builds = Builds { build_cache: Some(&build_cache), recorded: None, run: true };
     let made =
         evenkeel::release::gather(&fleet, &read.tree, &Default::default(), &evenkeel::release::Unfetched, builds);
     let made = made.unwrap_or_else(|error| panic!("{error}"));

@@ -13,7 +13,7 @@ use std::{
 use evenkeel::model::build::Build;
 
 use crate::{
-    builds::{build, make_in, text, workshop},
+    builds::{build, build_cache, make_in, text},
     needs::lacks,
     world::World,
 };
@@ -39,7 +39,7 @@ fn in_bash(script: &str) -> String {
 fn says(world: &World, script: &str) -> (String, String) {
     let run = format!("mkdir out && {} >out/said", in_bash(script));
     let made =
-        make_in(&workshop(world), &Build { network: true, ..build(&run) }).unwrap_or_else(|error| panic!("{error}"));
+        make_in(&build_cache(world), &Build { network: true, ..build(&run) }).unwrap_or_else(|error| panic!("{error}"));
     (text(&made, "said"), made.log.to_string())
 }
 
@@ -103,7 +103,7 @@ fn a_build_that_another_machine_does_not_answer_says_nothing_of_the_commit() {
     // A name that no resolver knows (RFC 6761), and an address that no build may reach.
     for (host, is_of_the_build) in [("registry.invalid", false), ("127.0.0.1", true)] {
         let run = in_bash(&format!("ask 'GET http://{host}:9/ HTTP/1.1'; false"));
-        let error = make_in(&workshop(&world), &Build { network: true, ..build(&run) }).expect_err("it fails");
+        let error = make_in(&build_cache(&world), &Build { network: true, ..build(&run) }).expect_err("it fails");
         assert_eq!(error.is_of_the_build(), is_of_the_build, "{host}: {error}");
     }
 }
@@ -120,7 +120,7 @@ fn programs_find_the_way_out_in_their_environment_whatever_the_build_sets() {
         env: [("HTTPS_PROXY".to_owned(), "http://10.0.0.1:1".to_owned())].into(),
         ..build(&format!("mkdir out && for name in {names}; do eval \"echo \\$$name\"; done | uniq >out/said"))
     };
-    let made = make_in(&workshop(&world), &elsewhere).unwrap_or_else(|error| panic!("{error}"));
+    let made = make_in(&build_cache(&world), &elsewhere).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(text(&made, "said"), "http://127.0.0.1:3128\n");
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use evenkeel::{
-    engine::access::AccessFile,
+    engine::prepare::access::AccessFile,
     git::{Credentials, Token},
     model::source::{ArchiveSource, GitSource, Revision},
     release::Fetcher,
@@ -242,7 +242,11 @@ fn what_is_wrong_with_the_operators_file_is_told_with_the_next_move() {
     let world = World::without_reach();
     let url = "https://git.example.org/org/a.git";
     let with_file = |access: AccessFile| {
-        let fetcher = evenkeel::engine::NetworkFetcher::new(&world.path("state"), &Credentials::default(), access);
+        let fetcher = evenkeel::engine::prepare::fetch::NetworkFetcher::new(
+            &world.path("state"),
+            &Credentials::default(),
+            access,
+        );
         world.without_paths(&fetcher.commit(&with("shop", url)).expect_err("refused").to_string())
     };
     insta::assert_snapshot!(with_file(AccessFile::default()), @r#"there is no credential `shop`: no file is given with --credentials; on the controller, name a file with `--credentials FILE` that holds `shop: {token_file: …, for: ["https://github.com/org/*"]}`"#);

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, fs, os::unix::fs::PermissionsExt
 use chrono::DateTime;
 use evenkeel::{
     declare::Overrides,
-    engine::{NetworkFetcher, Prepared, access::AccessFile, declared, gathered, prepare, prepare::PrepareError},
+    engine::prepare::{PrepareError, Prepared, access::AccessFile, declared, fetch::NetworkFetcher, gathered, prepare},
     git::Credentials,
     model::{
         digest::Digest,

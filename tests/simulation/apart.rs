@@ -57,7 +57,7 @@ async fn until(story: &mut Story, what: &str, is_so: impl Fn(&Deployment) -> boo
 async fn is_applied(story: &mut Story, commit: &str, by: &str) {
     let so = |newest: &Deployment| {
         let of = newest.commits.environment.as_deref() == Some(commit);
-        of && newest.outcome == Some(Outcome::Applied) && newest.seat == by
+        of && newest.outcome == Some(Outcome::Applied) && newest.controller_id == by
     };
     until(story, &format!("{commit:.8} applied by {by}"), so).await;
 }
@@ -85,7 +85,7 @@ fn what_another_controller_ended_first_does_not_keep_the_one_that_began_it_from_
         story.pause(Duration::from_secs(60)).await;
         let third = commits(story);
         is_applied(story, &third, "a0").await;
-        assert_eq!(open.seat, "a0");
+        assert_eq!(open.controller_id, "a0");
         assert_eq!(story.tale.counted("take-overs"), 1);
     });
 }

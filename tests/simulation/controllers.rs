@@ -10,10 +10,10 @@ use evenkeel::{
     decide::Policy,
     declare::Overrides,
     engine::{
-        desk::{Ask, Request},
-        pass::Seat,
-        reconcile::{LoopError, Reconciler},
-        roster::Roster,
+        controller::{Controller, LoopError},
+        observe::connections::Roster,
+        requests::control::{Ask, Request},
+        sync::deploy::ControllerId,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -25,14 +25,14 @@ use crate::{
     host::{SimHost, Wire},
     judge::Judge,
     machine::Machine,
-    remote::{Remote, SimLedger},
+    remote::{Remote, SimStore},
     tale::{Tale, lock},
 };
 
 /// How often the repository is asked.
 const POLL: Duration = Duration::from_secs(45);
 
-type Simulated = Reconciler<SimHost, SimLedger>;
+type Simulated = Controller<SimHost, SimStore>;
 
 /// What controllers are made of.
 pub struct Controllers {
@@ -41,16 +41,16 @@ pub struct Controllers {
     pub wires: BTreeMap<(usize, String), Arc<Wire>>,
     pub remote: Arc<Mutex<Remote>>,
     pub judge: Arc<Mutex<Judge>>,
-    pub running: BTreeMap<usize, Controller>,
+    pub running: BTreeMap<usize, RunningController>,
     /// How often each was started anew with an empty state directory.
     moved: BTreeMap<usize, u32>,
     seed: u64,
 }
 
-pub struct Controller {
-    reconciler: Arc<Simulated>,
+pub struct RunningController {
+    controller: Arc<Simulated>,
     stop: CancellationToken,
-    pokes: mpsc::Sender<()>,
+    triggers: mpsc::Sender<()>,
     task: JoinHandle<Result<(), LoopError>>,
 }
 
@@ -73,13 +73,13 @@ impl Controllers {
         if self.running.contains_key(&number) {
             return;
         }
-        let seat = self.seat(number);
-        self.tale.tell(|| format!("controller {seat} starts"));
-        let ledger = SimLedger {
+        let identity = self.identity(number);
+        self.tale.tell(|| format!("controller {identity} starts"));
+        let store = SimStore {
             remote: self.remote.clone(),
             judge: self.judge.clone(),
             tale: self.tale.clone(),
-            seat: seat.clone(),
+            identity: identity.clone(),
             controller: self.tale.counted("starts of controllers"),
         };
         let (machines, wires) = (self.machines.clone(), self.wires.clone());
@@ -89,28 +89,28 @@ impl Controllers {
         });
         let policy = Policy { poll_every: POLL.as_millis() as u64, observe_only: false };
         let tale = self.tale.clone();
-        let teller = seat.clone();
+        let teller = identity.clone();
         let watch = Box::new(move |event| {
             tale.tell(|| {
                 let line = evenkeel::report::progress::line(&event, evenkeel::report::Style(false));
                 format!("  {teller} {}", line.trim())
             });
         });
-        let seat = Seat { controller: seat.clone(), id: seat };
-        let mut reconciler =
-            Reconciler::new(ledger, roster, Overrides::default(), FOLDER.to_owned(), policy, seat, watch);
+        let identity = ControllerId { controller: identity.clone(), id: identity };
+        let mut controller =
+            Controller::new(store, roster, Overrides::default(), FOLDER.to_owned(), policy, identity, watch);
         let dice = Mutex::new(Dice::new(self.seed ^ number as u64));
-        reconciler.jitter = Box::new(move || lock(&dice).part());
-        let reconciler = Arc::new(reconciler);
+        controller.jitter = Box::new(move || lock(&dice).part());
+        let controller = Arc::new(controller);
         let stop = CancellationToken::new();
-        let (pokes, poked) = mpsc::channel(1);
-        let task = tokio::spawn(reconciler.clone().run(stop.clone(), poked));
+        let (triggers, triggered) = mpsc::channel(1);
+        let task = tokio::spawn(controller.clone().run(stop.clone(), triggered));
         self.tale.count("starts of controllers");
-        self.running.insert(number, Controller { reconciler, stop, pokes, task });
+        self.running.insert(number, RunningController { controller, stop, triggers, task });
     }
 
     /// Where a controller sits, or would.
-    pub fn seat(&self, number: usize) -> String {
+    pub fn identity(&self, number: usize) -> String {
         format!("{}{}", ["a", "b"][number], self.moved.get(&number).copied().unwrap_or(0))
     }
 
@@ -139,7 +139,7 @@ impl Controllers {
     pub fn poke(&self) {
         for controller in self.running.values() {
             // A full channel holds a poke already.
-            let _ = controller.pokes.try_send(());
+            let _ = controller.triggers.try_send(());
         }
     }
 
@@ -152,16 +152,16 @@ impl Controllers {
 
     pub fn take_over(&self, number: usize) {
         if let Some(controller) = self.running.get(&number) {
-            let _ = controller.pokes.try_send(());
+            let _ = controller.triggers.try_send(());
             self.ask_of(controller, Ask::Retry { allow_rewind: false, take_over: true });
         }
     }
 
-    fn ask_of(&self, controller: &Controller, ask: Ask) {
-        let (reconciler, tale) = (controller.reconciler.clone(), self.tale.clone());
+    fn ask_of(&self, controller: &RunningController, ask: Ask) {
+        let (controller, tale) = (controller.controller.clone(), self.tale.clone());
         tokio::spawn(async move {
             let request = Request { environment: None, by: "ann".to_owned(), ask, reason: None };
-            let said = reconciler.asked(&request).await;
+            let said = controller.asked(&request).await;
             tale.tell(|| match said {
                 Ok(said) => format!("asked: {said}"),
                 Err(error) => format!("asked in vain: {error}"),

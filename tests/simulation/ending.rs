@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel::engine::{Prepared, desk::Ask};
+use evenkeel::engine::{prepare::Prepared, requests::control::Ask};
 use tokio::time::Instant;
 
 use crate::{
@@ -71,8 +71,9 @@ fn mend(story: &mut Story) {
 fn resume(story: &Story) {
     let text = lock(&story.remote).tip_files().get("standing.json").cloned();
     let Some(text) = text else { return };
-    let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
-    for hold in standing.holds {
+    let state: evenkeel::model::environment_state::EnvironmentState =
+        serde_json::from_slice(&text).expect("a standing");
+    for hold in state.holds {
         story.controllers.ask(Ask::Resume { instance: hold.instance });
     }
 }
@@ -82,11 +83,12 @@ fn dispel(story: &Story, number: usize) {
     let is_doubted = {
         let remote = lock(&story.remote);
         let Some(text) = remote.tip_files().get("standing.json").cloned() else { return };
-        let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
-        let live = standing.good.iter().chain(&standing.partial).filter_map(|live| live.commits.environment.as_ref());
-        let is_meant = standing.rewind_to.is_some_and(|to| to.environment.as_ref() == Some(&remote.head));
-        let seat = story.controllers.seat(number);
-        let is_doubted = live.into_iter().any(|commit| !remote.saw(&seat, commit));
+        let state: evenkeel::model::environment_state::EnvironmentState =
+            serde_json::from_slice(&text).expect("a standing");
+        let live = state.good.iter().chain(&state.partial).filter_map(|live| live.commits.environment.as_ref());
+        let is_meant = state.rewind_to.is_some_and(|to| to.environment.as_ref() == Some(&remote.head));
+        let identity = story.controllers.identity(number);
+        let is_doubted = live.into_iter().any(|commit| !remote.saw(&identity, commit));
         is_doubted && !is_meant
     };
     if is_doubted {
@@ -104,17 +106,18 @@ fn unsettled(story: &Story, number: usize) -> Vec<String> {
         return vec![format!("generation {} is open", open.generation)];
     }
     let text = files.get("standing.json").cloned().unwrap_or_else(|| b"{}".to_vec());
-    let standing: evenkeel::model::standing::Standing = serde_json::from_slice(&text).expect("a standing");
+    let state: evenkeel::model::environment_state::EnvironmentState =
+        serde_json::from_slice(&text).expect("a standing");
     let head = remote.head.clone();
-    let good = standing.good.as_ref().and_then(|good| good.commits.environment.clone());
-    let barred = standing.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));
-    let meant = standing.rewind_to.as_ref().is_some_and(|to| to.environment.as_ref() == Some(&head));
+    let good = state.good.as_ref().and_then(|good| good.commits.environment.clone());
+    let barred = state.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));
+    let meant = state.rewind_to.as_ref().is_some_and(|to| to.environment.as_ref() == Some(&head));
     let rewinds = !meant && good.as_ref().is_some_and(|good| !remote.is_ancestor(good, &head));
     // What changes nothing is not recorded: then the fleet is as its newest commit all the same.
     let wanted = if barred || rewinds { None } else { remote.prepared(&head) };
     // Where nothing was ever good, as far as the controller can know, nothing is promised.
-    let seat = story.controllers.seat(number);
-    let good = good.filter(|good| remote.saw(&seat, good));
+    let identity = story.controllers.identity(number);
+    let good = good.filter(|good| remote.saw(&identity, good));
     let Some(prepared) = wanted.or_else(|| good.and_then(|good| remote.prepared(&good))) else { return Vec::new() };
     drop(remote);
     story.machines.values().flat_map(|machine| differs(machine, &prepared)).collect()

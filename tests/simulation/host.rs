@@ -16,8 +16,8 @@ use std::{
 
 use evenkeel::{
     host::{
-        Checkup, ConnectError, FailedStep, Health, HealthCheck, Host, HostError, PHASE_LIMIT, Parcel, Patience,
-        PhaseWork, Question, StepEvent, Trace, Trail, TrailState,
+        Checkup, ConnectError, FailedStep, Health, HealthCheck, Host, HostError, HostProgress, LossTimer, PHASE_LIMIT,
+        PhaseWork, ProbeRequest, ReleaseTransfer, StepEvent, Trace, TrailState,
     },
     model::{
         digest::Digest,
@@ -215,7 +215,7 @@ impl SimHost {
 }
 
 impl Host for SimHost {
-    async fn probe(&self, question: &Question) -> Result<Observation, HostError> {
+    async fn probe(&self, question: &ProbeRequest) -> Result<Observation, HostError> {
         let (machine, question) = (self.machine.clone(), question.clone());
         let answer = self.run("the probe", async move {
             sleep(Duration::from_millis(30)).await;
@@ -250,8 +250,8 @@ impl Host for SimHost {
         Ok(())
     }
 
-    async fn stage(&self, _: &FleetName, parcel: &Parcel<'_>) -> Result<Placed, HostError> {
-        let (machine, digest) = (self.machine.clone(), parcel.release.digest);
+    async fn stage(&self, _: &FleetName, transfer: &ReleaseTransfer<'_>) -> Result<Placed, HostError> {
+        let (machine, digest) = (self.machine.clone(), transfer.release.digest);
         let doing = "staging a release";
         let staged = async move {
             machine.moment().await?;
@@ -270,11 +270,11 @@ impl Host for SimHost {
     ) -> Result<(), HostError> {
         let order = Order { work: work.clone(), steps: steps.iter().map(|step| (*step).clone()).collect() };
         let mut heard = Heard { told: 0, failed: None, end: None, events };
-        let mut patience = Patience::new(work.lost_after, PHASE_LIMIT);
+        let mut loss_timer = LossTimer::new(work.lost_after, PHASE_LIMIT);
         let status = loop {
             match self.follow(order.clone(), &mut heard).await {
                 Ok(status) => break status,
-                Err(error) if patience.outlasts(&error).await => {}
+                Err(error) if loss_timer.outlasts(&error).await => {}
                 Err(error) => return Err(error),
             }
         };
@@ -289,7 +289,7 @@ impl Host for SimHost {
         self.put_back(deployment, None, true).await
     }
 
-    async fn trail(&self, _: &FleetName, deployment: &str) -> Result<Trail, HostError> {
+    async fn trail(&self, _: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
         let (machine, name) = (self.machine.clone(), deployment.to_owned());
         self.run("asking what became of a deployment", async move { trail(&machine, &name) }).await
     }
@@ -351,12 +351,12 @@ fn alive(asked: Instant) -> Option<Instant> {
     (asked.elapsed() > SILENCE).then(Instant::now)
 }
 
-fn trail(machine: &Machine, name: &str) -> Trail {
+fn trail(machine: &Machine, name: &str) -> HostProgress {
     let mut state = machine.state();
     let runs = state.transient.is_some();
     let nothing = if runs { TrailState::Running } else { TrailState::Nothing };
     let Some(directory) = state.directory(name) else {
-        return Trail { state: nothing, newest_phase: 0, failed: None };
+        return HostProgress { state: nothing, newest_phase: 0, failed: None };
     };
     let newest = directory.newest_begun();
     let ended_well = |phase: &crate::deployments::Phase| {
@@ -374,7 +374,7 @@ fn trail(machine: &Machine, name: &str) -> Trail {
     let ended =
         newest.is_some_and(|(_, phase)| phase.events.iter().flatten().any(|(_, line)| matches!(line, Line::End(_))));
     let failed = directory.failed().filter(|_| ended);
-    Trail { state, newest_phase: newest.map_or(0, |(number, _)| number), failed }
+    HostProgress { state, newest_phase: newest.map_or(0, |(number, _)| number), failed }
 }
 
 /// What the events of a phase have said so far.

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use evenkeel::{
-    engine::{Prepared, ledger::Files},
+    engine::{history::store::Files, prepare::Prepared},
     model::outcome::{Deployment, Kind, Outcome},
 };
 use tokio::time::Instant;

@@ -1,7 +1,7 @@
 //! What a probe says of a simulated machine.
 
 use evenkeel::{
-    host::Question,
+    host::ProbeRequest,
     model::{
         digest::Digest,
         nginx::{Answer, LiveNginx, Proof},
@@ -19,7 +19,7 @@ const PYTHON: &str = "cpython-311";
 const APPLY_UNIT: &str = "evenkeel-sim.service";
 
 /// The error is what cannot be understood of the answer.
-pub fn look(machine: &Machine, question: &Question) -> Result<Observation, String> {
+pub fn look(machine: &Machine, question: &ProbeRequest) -> Result<Observation, String> {
     machine.tale.count("probes");
     let mut state = machine.state();
     state.retry();
@@ -41,7 +41,7 @@ pub fn look(machine: &Machine, question: &Question) -> Result<Observation, Strin
     Ok(observation)
 }
 
-fn observe(state: &State, question: &Question) -> Observation {
+fn observe(state: &State, question: &ProbeRequest) -> Observation {
     let owned = state.manifest();
     let of_manifest = owned.iter().flat_map(|manifest| manifest.files.keys().chain(manifest.links.keys()));
     let units = question.units.iter().chain(owned.iter().flat_map(|manifest| manifest.units.keys()));

@@ -9,9 +9,8 @@ use std::{
 use evenkeel::{
     declare::Overrides,
     engine::{
-        Prepared,
-        ledger::{Files, Ledger, LedgerError},
-        prepare,
+        history::store::{Files, HistoryStore, StoreError},
+        prepare::{Prepared, prepare},
     },
     git::{Fetched, GitError, Tip, TransportError},
     model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},
@@ -127,8 +126,8 @@ impl Remote {
     }
 
     /// Whether a head that the controller of this seat fetched holds the commit.
-    pub fn saw(&self, seat: &str, commit: &str) -> bool {
-        let heads = self.mirrors.get(seat).into_iter().flat_map(|mirror| &mirror.seen);
+    pub fn saw(&self, identity: &str, commit: &str) -> bool {
+        let heads = self.mirrors.get(identity).into_iter().flat_map(|mirror| &mirror.seen);
         heads.into_iter().any(|head| self.is_ancestor(commit, head))
     }
 
@@ -145,61 +144,61 @@ impl Remote {
 }
 
 /// The repository as the controller of one seat has it.
-pub struct SimLedger {
+pub struct SimStore {
     pub remote: Arc<Mutex<Remote>>,
     pub judge: Arc<Mutex<Judge>>,
     pub tale: Arc<Tale>,
-    pub seat: String,
+    pub identity: String,
     /// Tells the controllers of one seat apart.
     pub controller: u64,
 }
 
-impl SimLedger {
+impl SimStore {
     /// The way to the remote.
-    async fn travel(&self) -> Result<(), LedgerError> {
+    async fn travel(&self) -> Result<(), StoreError> {
         let (down, slow) = {
             let remote = lock(&self.remote);
-            (remote.down || remote.cut_off.contains(&self.seat), remote.slow)
+            (remote.down || remote.cut_off.contains(&self.identity), remote.slow)
         };
         sleep(Duration::from_millis(if slow { 4_000 } else { 60 })).await;
         if down { Err(self.silence().await) } else { Ok(()) }
     }
 
-    async fn silence(&self) -> LedgerError {
+    async fn silence(&self) -> StoreError {
         self.tale.count("failed calls to the remote");
         sleep(Duration::from_secs(10)).await;
         let source = TransportError::Silence { host: "example.org".to_owned(), seconds: 10, doing: "waiting" };
         GitError::Remote { doing: "reach", url: URL.to_owned(), source: Box::new(source) }.into()
     }
 
-    fn diverged(&self, seen: &Option<String>, found: &Option<String>) -> LedgerError {
+    fn diverged(&self, seen: &Option<String>, found: &Option<String>) -> StoreError {
         let text = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "nothing".to_owned());
         self.tale.count("lost races to write the history");
         let (url, reference) = (URL.to_owned(), "the history".to_owned());
         GitError::Diverged { url, reference, seen: text(seen), found: text(found) }.into()
     }
 
-    fn unknown(commit: &str) -> LedgerError {
+    fn unknown(commit: &str) -> StoreError {
         GitError::Incomplete { url: URL.to_owned(), reference: commit.to_owned() }.into()
     }
 }
 
-impl Ledger for SimLedger {
-    async fn fetch(&self) -> Result<Fetched, LedgerError> {
+impl HistoryStore for SimStore {
+    async fn fetch(&self) -> Result<Fetched, StoreError> {
         self.travel().await?;
         {
             let mut remote = lock(&self.remote);
             let (head, tip) = (remote.head.clone(), remote.tip.clone());
-            let mirror = remote.mirrors.entry(self.seat.clone()).or_default();
+            let mirror = remote.mirrors.entry(self.identity.clone()).or_default();
             (mirror.head, mirror.tip) = (Some(head.clone()), tip);
             mirror.seen.insert(head);
         }
         Ok(self.last_fetched().await?.expect("it was fetched"))
     }
 
-    async fn last_fetched(&self) -> Result<Option<Fetched>, LedgerError> {
+    async fn last_fetched(&self) -> Result<Option<Fetched>, StoreError> {
         let remote = lock(&self.remote);
-        let head = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.head.clone());
+        let head = remote.mirrors.get(&self.identity).and_then(|mirror| mirror.head.clone());
         Ok(head.map(|head| Fetched {
             default_branch: "main".to_owned(),
             branches: [("main".to_owned(), head)].into(),
@@ -208,27 +207,23 @@ impl Ledger for SimLedger {
         }))
     }
 
-    async fn tree(&self, _: &str, environment: &str, _: &str) -> Result<Tree, LedgerError> {
+    async fn tree(&self, _: &str, environment: &str, _: &str) -> Result<Tree, StoreError> {
         let remote = lock(&self.remote);
         let commit = remote.commits.get(environment).ok_or_else(|| Self::unknown(environment))?;
         Ok(commit.tree.clone())
     }
 
-    async fn histories(&self) -> Result<Vec<EnvironmentName>, LedgerError> {
+    async fn histories(&self) -> Result<Vec<EnvironmentName>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn tip(&self, _: &EnvironmentName) -> Result<Option<Tip>, LedgerError> {
+    async fn tip(&self, _: &EnvironmentName) -> Result<Option<Tip>, StoreError> {
         let remote = lock(&self.remote);
-        let tip = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.tip.clone());
+        let tip = remote.mirrors.get(&self.identity).and_then(|mirror| mirror.tip.clone());
         Ok(tip.map(|commit| Tip { files: remote.history[&commit].clone(), commit }))
     }
 
-    async fn head(
-        &self,
-        environment: &EnvironmentName,
-        _: &'static [&'static str],
-    ) -> Result<Option<Tip>, LedgerError> {
+    async fn head(&self, environment: &EnvironmentName, _: &'static [&'static str]) -> Result<Option<Tip>, StoreError> {
         self.tip(environment).await
     }
 
@@ -238,8 +233,8 @@ impl Ledger for SimLedger {
         seen: Option<String>,
         files: Files,
         message: String,
-    ) -> Result<String, LedgerError> {
-        let ours = lock(&self.remote).mirrors.entry(self.seat.clone()).or_default().tip.clone();
+    ) -> Result<String, StoreError> {
+        let ours = lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().tip.clone();
         if ours != seen {
             return Err(self.diverged(&seen, &ours));
         }
@@ -253,7 +248,7 @@ impl Ledger for SimLedger {
             }
             let id = remote.id();
             let before = remote.tip_files();
-            self.tale.tell(|| format!("history, by {}: {}", self.seat, message.lines().next().unwrap_or_default()));
+            self.tale.tell(|| format!("history, by {}: {}", self.identity, message.lines().next().unwrap_or_default()));
             lock(&self.judge).appended(&mut remote, self.controller, &before, &files);
             remote.history.insert(id.clone(), files);
             remote.tip = Some(id.clone());
@@ -267,11 +262,11 @@ impl Ledger for SimLedger {
             return Err(self.silence().await);
         }
         sleep(Duration::from_millis(20)).await;
-        lock(&self.remote).mirrors.entry(self.seat.clone()).or_default().tip = Some(id.clone());
+        lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().tip = Some(id.clone());
         Ok(id)
     }
 
-    async fn mark_good(&self, environment: &EnvironmentName, _: &Commits) -> Result<(), LedgerError> {
+    async fn mark_good(&self, environment: &EnvironmentName, _: &Commits) -> Result<(), StoreError> {
         self.travel().await?;
         if !lock(&self.remote).unmarkable {
             return Ok(());
@@ -281,10 +276,11 @@ impl Ledger for SimLedger {
         Err(GitError::Refused { url: URL.to_owned(), reference, why }.into())
     }
 
-    async fn held(&self, _: &EnvironmentName, asked: Held) -> Result<Held, LedgerError> {
+    async fn held(&self, _: &EnvironmentName, asked: Held) -> Result<Held, StoreError> {
         let remote = lock(&self.remote);
-        let held =
-            |commits: BTreeSet<String>| commits.into_iter().filter(|commit| remote.saw(&self.seat, commit)).collect();
+        let held = |commits: BTreeSet<String>| {
+            commits.into_iter().filter(|commit| remote.saw(&self.identity, commit)).collect()
+        };
         Ok(Held { default: held(asked.default), environment: held(asked.environment) })
     }
 
@@ -293,19 +289,19 @@ impl Ledger for SimLedger {
         _: &EnvironmentName,
         newest: &str,
         _: &'static [&'static str],
-    ) -> Result<Option<Tip>, LedgerError> {
+    ) -> Result<Option<Tip>, StoreError> {
         let remote = lock(&self.remote);
-        let commit = remote.mirrors.get(&self.seat).and_then(|mirror| mirror.believed.clone());
+        let commit = remote.mirrors.get(&self.identity).and_then(|mirror| mirror.believed.clone());
         let commit = commit.filter(|commit| commit != newest);
         Ok(commit.map(|commit| Tip { files: remote.history[&commit].clone(), commit }))
     }
 
-    async fn believe(&self, _: &EnvironmentName, commit: &str) -> Result<(), LedgerError> {
-        lock(&self.remote).mirrors.entry(self.seat.clone()).or_default().believed = Some(commit.to_owned());
+    async fn believe(&self, _: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
+        lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().believed = Some(commit.to_owned());
         Ok(())
     }
 
-    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, LedgerError> {
+    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
         Ok(lock(&self.remote).is_ancestor(commit, of))
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel::engine::desk::Ask;
+use evenkeel::engine::requests::control::Ask;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -298,9 +298,9 @@ impl Story {
                 return;
             }
             2 => {
-                let seat = self.controllers.seat(self.dice.below(2) as usize);
+                let identity = self.controllers.identity(self.dice.below(2) as usize);
                 self.tale.count("controllers that the remote is away for");
-                lock(&remote).cut_off.insert(seat);
+                lock(&remote).cut_off.insert(identity);
             }
             3 => lock(&remote).unmarkable = true,
             _ => lock(&remote).down = true,

@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[path = "../lab/daemon.rs"]
+#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
+mod daemon;
 #[path = "../support/dice.rs"]
 #[expect(dead_code, reason = "shared with the simulation, which uses more of it")]
 mod dice;
@@ -27,9 +30,6 @@ mod mutate;
 #[path = "../support/needs.rs"]
 #[expect(dead_code, reason = "shared with tests that use more of it")]
 mod needs;
-#[path = "../lab/reconciler.rs"]
-#[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
-mod reconciler;
 #[path = "../lab/told.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod told;

@@ -54,7 +54,7 @@ impl Hosted {
     pub fn with(&self, sign_in: SignIn) -> github::GitHub {
         let pace = Pace {
             between_writes: Duration::ZERO,
-            patience: Duration::from_secs(5),
+            loss_timer: Duration::from_secs(5),
             first_retry: Duration::from_millis(1),
             timeout: Duration::from_secs(5),
         };

@@ -49,7 +49,7 @@ pub struct EnvironmentFile {
     /// How many releases stay on an instance beyond those that are in use, the newest first: 5 if not given.
     pub keep_releases: Option<u32>,
     /// Names of checks that must be green on a commit before it is deployed; none if not given. GitHub is asked, so
-    /// the reconciler has to be signed in there.
+    /// the controller has to be signed in there.
     pub require_checks: Option<Vec<String>>,
     /// Who may give which command in a comment on a pull request.
     #[serde(default)]

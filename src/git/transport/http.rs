@@ -7,14 +7,15 @@
 use std::{
     io::{self, Read, Write},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use parking_lot::Mutex;
 use reqwest::{Certificate, Client, Method, Request, RequestBuilder, Response, StatusCode, Url, header};
 
 use super::{
-    Endpoint, TransportError, dial, lock, named_file, named_text,
+    Endpoint, TransportError, dial, named_file, named_text,
     text::{KEPT, Readable, shown},
     token::{Token, TokenError, TokenSource, USER},
 };
@@ -136,7 +137,7 @@ impl Turn {
 
     /// All but what lets us in.
     fn request(&mut self) -> RequestBuilder {
-        let Base { url: base, client } = lock(&self.base).clone();
+        let Base { url: base, client } = self.base.lock().clone();
         let (name, listing) = self.name();
         let place = |path: &str| {
             let mut url = base.clone();
@@ -158,7 +159,7 @@ impl Turn {
 
     fn exchange(&self, request: RequestBuilder, login: Option<&Login>) -> Result<Response, TransportError> {
         let (name, listing) = self.name();
-        let mut client = lock(&self.base).client.clone();
+        let mut client = self.base.lock().client.clone();
         let mut request = request.build().map_err(http_error)?;
         // As git: only the first question may be sent on.
         let mut redirects = if listing { REDIRECTS } else { 0 };
@@ -168,7 +169,7 @@ impl Turn {
             let login = login.filter(|_| self.carries(&at));
             request = with_login(&client, request, login)?;
             let secrets = secrets(&request, login);
-            lock(&self.endpoint.heard).start(secrets.clone());
+            self.endpoint.heard.lock().start(secrets.clone());
             let asking = client.execute(request);
             let answer = self.endpoint.wait("waiting for an answer", async { asking.await.map_err(http_error) })?;
             match sent_on(&answer).filter(|to| redirects > 0 && to.origin() == at.origin()) {
@@ -181,7 +182,7 @@ impl Turn {
                     let checked = check(answer, &self.endpoint.host, &expected, &secrets);
                     let answer = self.endpoint.wait("waiting for an answer", checked)?;
                     if listing && let Some(path) = at.path().strip_suffix(ENDS[0]) {
-                        let mut base = lock(&self.base);
+                        let mut base = self.base.lock();
                         base.url.set_path(path);
                         base.client = client;
                     }
@@ -212,7 +213,7 @@ impl Turn {
             (None, Token::Netrc(path)) => {
                 let told = |source| TransportError::File { path: path.clone(), source };
                 let text = named_text(path).map_err(told)?;
-                let host = lock(&self.base).url.host_str().unwrap_or_default().to_owned();
+                let host = self.base.lock().url.host_str().unwrap_or_default().to_owned();
                 let found = netrc::login(&text, &host);
                 return found.map(Some).ok_or(TransportError::NoLogin { path: path.clone(), host });
             }
@@ -244,7 +245,7 @@ impl Turn {
         self.read = 0;
         self.chunk = match &chunk {
             Some(chunk) => {
-                lock(&self.endpoint.heard).hear(chunk);
+                self.endpoint.heard.lock().hear(chunk);
                 // All but packs is text.
                 match self.service {
                     Service::UploadPack => chunk.to_vec(),

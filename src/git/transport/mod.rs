@@ -23,13 +23,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use git2::transport::Transport;
+use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 pub use dial::client;
@@ -113,7 +114,7 @@ impl Endpoint {
     fn fail(&self, error: TransportError) -> io::Error {
         // A NUL would make libgit2's binding abort.
         let text = error.to_string().replace('\0', "");
-        lock(&self.failure).get_or_insert(error);
+        self.failure.lock().get_or_insert(error);
         io::Error::other(text)
     }
 
@@ -180,7 +181,7 @@ impl Session {
             failure: Mutex::default(),
         });
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        lock(&ENDPOINTS).insert(number, Arc::clone(&endpoint));
+        ENDPOINTS.lock().insert(number, Arc::clone(&endpoint));
         Ok(Some(Self { number, endpoint }))
     }
 
@@ -191,18 +192,18 @@ impl Session {
 
     /// Why the transport failed, if it did.
     pub(super) fn failure(&self) -> Option<TransportError> {
-        lock(&self.endpoint.failure).take()
+        self.endpoint.failure.lock().take()
     }
 
     /// What the newest answer was, where libgit2 could not use it.
     pub(super) fn heard(&self) -> String {
-        lock(&self.endpoint.heard).told()
+        self.endpoint.heard.lock().told()
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        lock(&ENDPOINTS).remove(&self.number);
+        ENDPOINTS.lock().remove(&self.number);
     }
 }
 
@@ -228,7 +229,7 @@ fn register() -> Result<(), TransportError> {
 fn open_transport(remote: &git2::Remote<'_>) -> Result<Transport, git2::Error> {
     let number = remote.url()?.strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix("://")?.parse().ok());
     let endpoint = number
-        .and_then(|number: u64| lock(&ENDPOINTS).get(&number).cloned())
+        .and_then(|number: u64| ENDPOINTS.lock().get(&number).cloned())
         .ok_or_else(|| git2::Error::from_str("no session has this number"))?;
     match &endpoint.to {
         // HTTP asks anew for each turn of the conversation, SSH keeps one stream.
@@ -259,9 +260,4 @@ fn runtime() -> Result<&'static Runtime, TransportError> {
         })
         .as_ref()
         .map_err(|kind| TransportError::Runtime { source: (*kind).into() })
-}
-
-/// A panic elsewhere leaves these values whole: each is written in one go.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

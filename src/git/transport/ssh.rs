@@ -7,11 +7,12 @@
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use parking_lot::Mutex;
 use russh::{
     Channel, ChannelMsg, Disconnect, Preferred,
     client::{self, Handle},
@@ -21,7 +22,7 @@ use russh::{
 use super::{
     Endpoint, TransportError, dial,
     known_hosts::{KnownHost, Verdict},
-    libgit2, lock, named_file, named_text,
+    libgit2, named_file, named_text,
     text::{Readable, shown},
 };
 use crate::{
@@ -125,7 +126,7 @@ impl Stream {
             let message = self.endpoint.wait("reading", async { Ok(self.channel.wait().await) })?;
             match message {
                 Some(ChannelMsg::Data { data }) if !data.is_empty() => {
-                    lock(&self.endpoint.heard).hear(&data);
+                    self.endpoint.heard.lock().hear(&data);
                     // All but packs is text.
                     let pack = self.spoken && self.service == UPLOAD;
                     self.received = match pack {
@@ -185,7 +186,7 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.spoken = true;
         if bytes != GOODBYE {
-            lock(&self.endpoint.heard).start(Vec::new());
+            self.endpoint.heard.lock().start(Vec::new());
         }
         self.endpoint
             .wait("writing", async { self.channel.data_bytes(bytes.to_vec()).await.map_err(ssh_error) })
@@ -238,7 +239,7 @@ fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, Line)
         let socket = tokio::net::TcpStream::from_std(socket).map_err(connect_error)?;
         let handle = client::connect_stream(Arc::new(config), socket, verifier)
             .await
-            .map_err(|error| lock(&refusal).take().unwrap_or_else(|| ssh_error(error)))?;
+            .map_err(|error| refusal.lock().take().unwrap_or_else(|| ssh_error(error)))?;
         Ok((handle, line))
     })?;
     endpoint.wait("logging in", log_in(&mut handle, url, endpoint))?;
@@ -290,7 +291,7 @@ impl client::Handler for Verifier {
         };
         let refusal = self.refusal(key);
         let trusted = refusal.is_none();
-        *lock(&self.refusal) = refusal;
+        *self.refusal.lock() = refusal;
         Ok(trusted)
     }
 }

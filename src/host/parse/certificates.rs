@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
 
-use super::{Question, Sections};
+use super::{ProbeRequest, Sections};
 use crate::model::{
     digest::Digest,
     fleet::Certificate,
@@ -16,7 +16,7 @@ use crate::model::{
 
 pub(super) fn certificates(
     sections: &Sections,
-    question: &Question,
+    question: &ProbeRequest,
     key: &Key,
 ) -> BTreeMap<Certificate, Seen<LiveCertificate>> {
     let told = sections.told("certificates");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Question, Sections};
+use super::{ProbeRequest, Sections};
 use crate::model::{
     name::SiteName,
     nginx::{Answer, LiveNginx, NginxFiles, Server},
@@ -12,7 +12,7 @@ use crate::model::{
 
 pub(super) fn nginx(
     sections: &Sections,
-    question: &Question,
+    question: &ProbeRequest,
     units: &BTreeMap<String, Seen<LiveUnit>>,
 ) -> Seen<LiveNginx> {
     let has_log_folder = match sections.told("nginx") {
@@ -33,7 +33,7 @@ pub(super) fn nginx(
 
 /// Lines `SITE PORT ANSWER`, in the order in which was asked. All have one limit of time: the first that is not told of
 /// used it up, and those behind it were not asked.
-fn answers(text: &str, question: &Question) -> BTreeMap<SiteName, BTreeMap<u16, Answer>> {
+fn answers(text: &str, question: &ProbeRequest) -> BTreeMap<SiteName, BTreeMap<u16, Answer>> {
     let told: BTreeMap<(&str, u16), Answer> = text
         .lines()
         .filter_map(|line| {

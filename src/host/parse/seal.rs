@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Question, Sections};
+use super::{ProbeRequest, Sections};
 use crate::model::{
     manifest::Manifest,
     observation::LiveFile,
@@ -37,7 +37,7 @@ pub(super) fn broken(sections: &Sections, manifest: &Seen<LiveFile>, key: Option
 
 /// Seals the digests of files that may hold secrets. Of files that are ours what they hold was declared.
 pub(super) fn secrets(
-    question: &Question,
+    question: &ProbeRequest,
     manifest: &Seen<Manifest>,
     key: &Key,
     files: &mut BTreeMap<String, Seen<LiveFile>>,

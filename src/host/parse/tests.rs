@@ -36,8 +36,8 @@ fn digest(text: &str) -> Digest {
 }
 
 /// What was asked of the host that has nginx. What its manifest names is looked at besides.
-fn of_ai_core() -> Question {
-    Question {
+fn of_ai_core() -> ProbeRequest {
+    ProbeRequest {
         secrets: BTreeSet::new(),
         base: "/var/lib/evenkeel/sophia".to_owned(),
         paths: set(&["/etc/nginx/sites-enabled/default"]),
@@ -62,7 +62,7 @@ fn of_ai_core() -> Question {
     }
 }
 
-fn of_business_tools() -> Question {
+fn of_business_tools() -> ProbeRequest {
     let mut question = of_ai_core();
     question.paths.clear();
     question.packages = set(&["nginx-light"]);
@@ -70,7 +70,7 @@ fn of_business_tools() -> Question {
     question
 }
 
-fn seen(question: &Question, answer: &[u8]) -> Observation {
+fn seen(question: &ProbeRequest, answer: &[u8]) -> Observation {
     observation(question, answer, &KEY).unwrap_or_else(|why| panic!("{why}"))
 }
 
@@ -165,7 +165,7 @@ fn a_deployed_host_is_understood() {
 
 #[test]
 fn a_host_on_which_nothing_is_deployed_is_understood() {
-    let question = Question {
+    let question = ProbeRequest {
         base: "/var/lib/evenkeel/other".to_owned(),
         paths: set(&["/etc/systemd/system/other-api@8300.service", "/etc/other/api.env"]),
         units: set(&["other-api@8300.service"]),
@@ -220,7 +220,7 @@ fn dpkg_is_asked_again_once_its_database_or_the_question_is_another() {
     }
     assert!(!question.script(&Remembered::of(&question, &bare)).contains("nginx-light 1."));
 
-    let more = Question { packages: set(&["nginx-light", "python3"]), ..question.clone() };
+    let more = ProbeRequest { packages: set(&["nginx-light", "python3"]), ..question.clone() };
     assert_eq!(more.script(&remembered), more.script(&Remembered::default()));
     // Nothing is kept of an answer that does not say what it was true of, nor of what dpkg could not tell.
     assert_eq!(Remembered::of(&question, AI_CORE), Remembered::default());
@@ -317,8 +317,8 @@ fn with_key(manifest: &str, modes: [&str; 2], key: Option<&Key>) -> Vec<u8> {
 
 const SECRET: &str = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
 
-fn of_a_secret() -> Question {
-    Question { paths: set(&["/etc/gong.env"]), secrets: set(&["/etc/gong.env"]), ..of_business_tools() }
+fn of_a_secret() -> ProbeRequest {
+    ProbeRequest { paths: set(&["/etc/gong.env"]), secrets: set(&["/etc/gong.env"]), ..of_business_tools() }
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Question, Sections};
+use super::{ProbeRequest, Sections};
 use crate::model::{digest::Digest, observation::LiveVenv, seen::Seen};
 
-pub(super) fn venvs(sections: &Sections, question: &Question) -> BTreeMap<Digest, Seen<LiveVenv>> {
+pub(super) fn venvs(sections: &Sections, question: &ProbeRequest) -> BTreeMap<Digest, Seen<LiveVenv>> {
     let seen = |key: &Digest| match said(sections, "venvs", &key.to_string()) {
         Err(why) => Seen::Unknown(why),
         Ok("absent") => Seen::Absent,
@@ -20,7 +20,7 @@ pub(super) fn venvs(sections: &Sections, question: &Question) -> BTreeMap<Digest
     question.venvs.iter().map(|key| (*key, seen(key))).collect()
 }
 
-pub(super) fn interpreters(sections: &Sections, question: &Question) -> BTreeMap<String, Seen<String>> {
+pub(super) fn interpreters(sections: &Sections, question: &ProbeRequest) -> BTreeMap<String, Seen<String>> {
     let seen = |path: &String| match said(sections, "interpreters", path) {
         Err(why) => Seen::Unknown(why),
         Ok("absent") => Seen::Absent,

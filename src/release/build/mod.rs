@@ -21,9 +21,11 @@ mod work;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Instant,
 };
+
+use parking_lot::Mutex;
 
 pub use cgroup::{Cgroups, NoCgroup};
 pub use error::{BuildError, Fault};
@@ -49,7 +51,7 @@ const LAST_LINES: usize = 20;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Builds<'a> {
     /// Where builds are run and kept. Without one nothing is looked up.
-    pub workshop: Option<&'a Workshop>,
+    pub build_cache: Option<&'a BuildCache>,
     /// What the history says was made of builds. Without the files, which hosts have.
     pub recorded: Option<&'a BuiltReleases>,
     /// Whether what is not kept is built. Only for what is merged.
@@ -58,7 +60,7 @@ pub struct Builds<'a> {
 
 /// A place where builds are run and kept.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct BuildCache {
     folder: PathBuf,
     budget: Budget,
     bubblewrap: PathBuf,
@@ -85,7 +87,7 @@ pub struct Made {
     pub log: Arc<str>,
 }
 
-impl Workshop {
+impl BuildCache {
     /// `folder` is ours, and no other process builds in it; deleting it loses nothing but time.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
@@ -132,7 +134,7 @@ impl Workshop {
 
     /// What was made earlier, else made now. Blocks for as long as the build may take.
     pub fn make(&self, job: Job<'_>) -> Result<Made, BuildError> {
-        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.building.lock();
         // Somebody may have waited for the same one.
         if let Some(made) = self.kept(&job.key) {
             return Ok(made);

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeSet,
     convert::Infallible,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,6 +31,7 @@ use hyper_util::{
     },
     rt::TokioIo,
 };
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::{
     io::copy_bidirectional,
@@ -63,7 +64,7 @@ struct Noted {
 
 impl Unreached {
     fn note(&self, target: &Target, why: &NotReached) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         noted.unanswered |= !matches!(why, NotReached::OutOfReach(_));
         if noted.lines.len() < REFUSALS {
             noted.lines.insert(format!("evenkeel: {}:{} is not reached: {why}", target.host, target.port));
@@ -72,12 +73,12 @@ impl Unreached {
 
     /// Lines for the build's log.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
+        self.0.lock().lines.iter().cloned().collect()
     }
 
     /// Whether something did not answer that a build may reach.
     pub fn unanswered(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).unanswered
+        self.0.lock().unanswered
     }
 }
 

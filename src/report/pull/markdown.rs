@@ -65,7 +65,7 @@ pub(super) fn alert(kind: &str, text: &str) -> String {
     std::iter::once(format!("> [!{kind}]")).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// Parts with an empty line between, which HTML needs to end before Markdown begins.
+/// SyncDurations with an empty line between, which HTML needs to end before Markdown begins.
 pub(super) fn paragraphs<P: AsRef<str>>(parts: impl IntoIterator<Item = P>) -> String {
     let mut text = String::new();
     for part in parts {

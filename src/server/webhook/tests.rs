@@ -31,7 +31,7 @@ const INSTALLED: &str = r#"{"action":"created","installation":{"id":7}}"#;
 struct Hook {
     folder: TempDir,
     router: Router,
-    pokes: mpsc::Receiver<()>,
+    triggers: mpsc::Receiver<()>,
     events: mpsc::Receiver<Event>,
 }
 
@@ -44,11 +44,11 @@ impl Hook {
     fn limited(secrets: &[&str], limits: Limits) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let files = write_all(folder.path(), secrets);
-        let (poke, pokes) = mpsc::channel(1);
+        let (poke, triggers) = mpsc::channel(1);
         let secrets = Secrets::open(files).expect("each file holds a secret");
         let (taker, events) = mpsc::channel(2);
         let router = Webhook { limits, ..Webhook::new(secrets, poke, Some(taker)) }.router();
-        Self { folder, router, pokes, events }
+        Self { folder, router, triggers, events }
     }
 
     fn write(&self, file: &str, secret: &str) {
@@ -68,7 +68,7 @@ impl Hook {
     }
 
     fn woke(&mut self) -> bool {
-        self.pokes.try_recv().is_ok()
+        self.triggers.try_recv().is_ok()
     }
 
     fn told(&mut self) -> Option<Event> {
@@ -190,9 +190,9 @@ async fn where_there_is_no_room_for_an_event_the_loop_is_woken_to_ask_itself() {
 #[tokio::test]
 async fn without_anybody_who_takes_events_only_a_push_counts() {
     let mut hook = Hook::with(&[SECRET]);
-    let (poke, pokes) = mpsc::channel(1);
+    let (poke, triggers) = mpsc::channel(1);
     let secrets = Secrets::open(vec![hook.folder.path().join("0")]).expect("it holds a secret");
-    (hook.router, hook.pokes) = (Webhook::new(secrets, poke, None).router(), pokes);
+    (hook.router, hook.triggers) = (Webhook::new(secrets, poke, None).router(), triggers);
     assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 200);
     assert!(!hook.woke());
     assert_eq!(hook.status_of(delivery("push", "2", SECRET, PUSH)).await, 202);

@@ -1,11 +1,11 @@
-//! Parts of an answer besides files, packages and units: certificates, virtual environments, programs, nginx, drop-ins.
+//! SyncDurations of an answer besides files, packages and units: certificates, virtual environments, programs, nginx, drop-ins.
 
 use super::*;
 
 #[test]
 fn a_certificate_and_its_key_are_as_openssl_says() {
     let pair = Certificate { certificate: "/etc/ssl/a.pem".to_owned(), key: "/etc/ssl/a.key".to_owned() };
-    let question = Question { certificates: [pair.clone()].into(), ..of_business_tools() };
+    let question = ProbeRequest { certificates: [pair.clone()].into(), ..of_business_tools() };
     let answered = |said: &str| {
         let said = format!("/etc/ssl/a.pem\t/etc/ssl/a.key\t{said}\n");
         let answer = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
@@ -56,7 +56,7 @@ fn a_certificate_and_its_key_are_as_openssl_says() {
 fn a_virtual_environment_is_whole_only_when_that_is_said() {
     let key = digest(NOT_THERE);
     let path = "/usr/bin/python3".to_owned();
-    let question = Question { venvs: [key].into(), interpreters: [path.clone()].into(), ..of_business_tools() };
+    let question = ProbeRequest { venvs: [key].into(), interpreters: [path.clone()].into(), ..of_business_tools() };
     let answered = |section: &str, said: &str| {
         let text = format!("{section} {}\n{said}\n", said.len());
         let answer = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
@@ -82,7 +82,7 @@ fn a_virtual_environment_is_whole_only_when_that_is_said() {
 #[test]
 fn a_program_is_absent_only_when_that_is_said() {
     let programs = set(&["/usr/bin/java", "nodejs", "/opt/my app/run"]);
-    let question = Question { programs: programs.clone(), ..of_business_tools() };
+    let question = ProbeRequest { programs: programs.clone(), ..of_business_tools() };
     let answered = |section: &str, said: &str| {
         let text = format!("{section} {}\n{said}\n", said.len());
         let answer = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
@@ -98,7 +98,7 @@ fn a_program_is_absent_only_when_that_is_said() {
 }
 
 /// An answer without a word of it.
-fn seen_nothing_of(question: &Question, pair: &Certificate) -> bool {
+fn seen_nothing_of(question: &ProbeRequest, pair: &Certificate) -> bool {
     seen(question, BUSINESS_TOOLS).certificates[pair].unknown().is_some()
 }
 
@@ -111,7 +111,7 @@ fn what_nginx_answers_and_reads_is_understood() {
     let site = |name: &str| -> SiteName { name.parse().expect("a name") };
     let proof = Proof { host: "a.test".to_owned(), ports: vec![80, 443], answer: digest(NOT_THERE) };
     let sites = [(site("www"), proof.clone()), (site("web"), proof.clone()), (site("app"), proof)].into();
-    let question = Question { sites, ..of_ai_core() };
+    let question = ProbeRequest { sites, ..of_ai_core() };
     let answers = "app 80 refused\napp 443 own\nweb 80 other\nnobody 80 own\nnonsense\n";
     let files = "broken it is\ninclude conf.d/*.conf\nconflict a.test 0.0.0.0:80\n\
                  server /etc/nginx/sites-enabled/x:12\t80 default_server,[::]:80\t_ b.test\nserver bad\nother x\n";
@@ -175,7 +175,7 @@ fn what_changes_a_unit_besides_its_file_is_understood() {
 #[test]
 fn a_folders_mode_and_owner_are_understood_and_a_link_is_no_folder() {
     let folders = ["/var/lib/evenkeel", "/var/lib/evenkeel/sophia", "/var/lib/evenkeel/sophia/venvs"];
-    let question = Question { folders: set(&folders), ..of_business_tools() };
+    let question = ProbeRequest { folders: set(&folders), ..of_business_tools() };
     let files = String::from_utf8(BUSINESS_TOOLS.to_vec()).expect("text");
     let (_, files) = files.split_once("\nfiles ").expect("the section");
     let (length, files) = files.split_once('\n').expect("its length");

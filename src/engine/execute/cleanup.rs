@@ -1,0 +1,71 @@
+//! What was cut off on an instance is undone there before anything is planned on it.
+//!
+//! Keeps true: only what the history says is over, for what is open is ended whole (`recover.rs`), and what
+//! it does not tell of may be running; an instance on which it cannot be undone is Unknown, and nothing is
+//! planned there.
+
+use futures_util::future::join_all;
+
+use crate::{
+    engine::{
+        Watch,
+        observe::probe::{self, Hosts},
+        prepare::Prepared,
+    },
+    host::Host,
+    model::{name::InstanceName, observation::Observation, paths},
+    plan::Observed,
+    report::{self, progress::Event},
+};
+
+/// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
+/// the newest generation that is over, as the history has it; none where there is no history.
+pub async fn heal<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    observed: &mut Observed,
+    ended: Option<u64>,
+    watch: &Watch,
+) {
+    let broken: Vec<(InstanceName, String)> = observed
+        .iter()
+        .filter_map(|(name, seen)| Some((name.clone(), seen.as_ref().ok()?.unfinished.clone()?)))
+        .collect();
+    let healed = broken.iter().map(|(name, deployment)| async move {
+        if ended.is_some_and(|ended| generation(deployment) > ended) {
+            let by_hand = paths::undo_script(&prepared.fleet.name, deployment);
+            let why = format!(
+                "deployment {deployment} was begun there, and the history does not tell how it ended; where no other \
+                 controller is at it, log in there, and undo it by hand: `sudo sh {by_hand}`"
+            );
+            return (name.clone(), Err(why));
+        }
+        watch(Event::Undoing { instance: name.clone() });
+        let seen = one(prepared, hosts, name, deployment).await;
+        if seen.is_ok() {
+            watch(Event::Undone { instance: name.clone() });
+        }
+        (name.clone(), seen)
+    });
+    observed.extend(join_all(healed).await);
+}
+
+/// The generation in the name of a deployment's directory.
+fn generation(deployment: &str) -> u64 {
+    deployment.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+async fn one<H: Host>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    name: &InstanceName,
+    deployment: &str,
+) -> Result<Observation, String> {
+    let (Some(host), Some(desired)) = (hosts.get(name), prepared.desired.get(name)) else {
+        return Err("it is not declared".to_owned());
+    };
+    host.heal(&prepared.fleet.name, deployment).await.map_err(|error| {
+        format!("deployment {deployment} was cut off there, and cannot be undone: {}", report::chain(&error))
+    })?;
+    probe::one(prepared, host.as_ref(), desired, None).await.map_err(|error| report::chain(&error))
+}

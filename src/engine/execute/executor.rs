@@ -1,0 +1,434 @@
+//! Carrying a plan out: phase by phase, all instances of a phase at once.
+//!
+//! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
+//! undoes the deployment everywhere (`undo.rs`). Never does: deciding what a step is; it matches on steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    cancellation::Halting,
+    rollback::{Undo, Undone},
+    staging::Stage,
+};
+use crate::{
+    decide::FailureScope,
+    engine::{
+        Watch,
+        observe::{
+            health::{NotHealthy, Started, await_healthy},
+            probe::Hosts,
+        },
+        prepare::Prepared,
+    },
+    host::{Host, HostError, PhaseWork, StepEvent, waits},
+    model::{
+        digest::Digest,
+        failure::Failure,
+        manifest::Manifest,
+        name::InstanceName,
+        outcome::Cause,
+        paths,
+        plan::{Action, Plan, Step, StepId},
+    },
+    report::{
+        self,
+        progress::{Event, StepState},
+    },
+};
+
+/// How many lines of a failed unit's log are kept with the failure.
+const LOG_LINES: u32 = 15;
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    Applied,
+    /// It is live, but for the instances that failed; there it is undone, unless `not_undone` names them.
+    LeftOut {
+        failed: Vec<Failure>,
+        not_undone: Vec<Failure>,
+    },
+    /// It failed, and everything is as it was before.
+    RolledBack(Failure),
+    /// It failed, and undoing it failed too on the named instances.
+    RollbackFailed {
+        failure: Failure,
+        not_undone: Vec<Failure>,
+    },
+    /// It failed, and is left as it is, because that is declared.
+    Stopped(Failure),
+}
+
+/// A plan about to be carried out as a generation.
+pub struct Executor<'a, H> {
+    pub prepared: &'a Prepared,
+    pub plan: &'a Plan,
+    pub hosts: &'a Hosts<H>,
+    pub generation: u64,
+    /// The deployment's directory on the instances.
+    pub name: String,
+    /// Instances that an earlier controller may have changed for this deployment, and the number of its
+    /// newest phase there. Nothing and 0 for one that begins.
+    pub begun: (BTreeSet<InstanceName>, u32),
+    /// Whether a failure is undone; else everything stays as it is then.
+    pub undo_on_failure: bool,
+    /// Which failures leave the other instances alone.
+    pub scope: FailureScope<'a>,
+    pub halt: &'a Halting,
+    pub watch: &'a Watch,
+}
+
+impl<H: Host> Executor<'_, H> {
+    pub async fn run(&self) -> Ended {
+        if let Some(failure) = self.unbuilt() {
+            return self.failed(failure, 0).await;
+        }
+        let stage = Stage::new(&self.prepared.fleet.name, self.prepared.fleet.environment.lost_after.0);
+        let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
+        let (mut failed, mut not_undone): (Vec<Failure>, Vec<Failure>) = Default::default();
+        for phase in 1..=phases {
+            if let Some(failure) = self.halt.reason() {
+                return self.failed(failure, phase - 1).await;
+            }
+            let mut steps = self.steps_of(phase);
+            steps.retain(|name, _| failed.iter().all(|failure| failure.instance() != Some(*name)));
+            (self.watch)(Event::Phase {
+                number: phase,
+                of: phases,
+                title: report::plan::phase_title(self.plan, phase),
+            });
+            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &stage));
+            let results = join_all(work).await;
+            let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+            let Some(first) = failures.first().cloned() else { continue };
+            failed.extend(failures.iter().cloned());
+            if self.halt.reason().is_some() || !self.scope.goes_on_without(&failed) {
+                return self.failed(first, phase).await;
+            }
+            not_undone.extend(self.leave_out(&failures, phase).await);
+        }
+        if failed.is_empty() { Ended::Applied } else { Ended::LeftOut { failed, not_undone } }
+    }
+
+    /// Undoes the deployment where it failed, and nowhere else; answers where that failed too.
+    async fn leave_out(&self, failures: &[Failure], phase: u32) -> Vec<Failure> {
+        let lost = failures.iter().filter(|failure| failure.cause == Cause::Lost);
+        let lost = lost.filter_map(|failure| failure.instance().cloned()).collect();
+        let failed = failures.iter().filter_map(|failure| failure.instance().cloned()).collect();
+        let undo = self.undoing(failed, phase, lost);
+        match undo.run().await {
+            Undone::Everywhere => Vec::new(),
+            Undone::Not(not_undone) => not_undone,
+        }
+    }
+
+    fn undoing(&self, instances: BTreeSet<InstanceName>, phase: u32, lost: BTreeSet<InstanceName>) -> Undo<'_, H> {
+        Undo {
+            fleet: &self.prepared.fleet.name,
+            deployment: &self.name,
+            hosts: self.hosts,
+            instances,
+            newest_phase: self.begun.1.saturating_add(phase),
+            lost,
+            loss_timer: self.prepared.fleet.environment.lost_after.0,
+            watch: self.watch,
+        }
+    }
+
+    /// Undoes everything, or leaves it, as the environment declares. `phase` is the last that was begun.
+    pub async fn failed(&self, failure: Failure, phase: u32) -> Ended {
+        if !self.undo_on_failure && failure.cause != Cause::Cancelled {
+            return Ended::Stopped(failure);
+        }
+        let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
+        let instances = steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect();
+        let lost = failure.instance().filter(|_| failure.cause == Cause::Lost).cloned().into_iter().collect();
+        let undo = self.undoing(instances, phase, lost);
+        match undo.run().await {
+            Undone::Everywhere => Ended::RolledBack(failure),
+            Undone::Not(not_undone) => Ended::RollbackFailed { failure, not_undone },
+        }
+    }
+
+    /// A release that is to be put in place, and of which only its name is known.
+    fn unbuilt(&self) -> Option<Failure> {
+        self.plan.steps.iter().find_map(|step| {
+            let Action::StageRelease { release, .. } = &step.action else { return None };
+            let release = self.prepared.releases.get(release).filter(|release| !release.is_at_hand())?;
+            let message = format!("{} is not built", release.source);
+            Some(Failure::of_instance(&step.instance, Cause::Refused, message).at(step.id.clone()))
+        })
+    }
+
+    fn steps_of(&self, phase: u32) -> BTreeMap<&InstanceName, Vec<&Step>> {
+        let mut steps: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for step in self.plan.steps.iter().filter(|step| step.phase == phase) {
+            steps.entry(&step.instance).or_default().push(step);
+        }
+        steps
+    }
+
+    async fn on_instance(
+        &self,
+        phase: u32,
+        name: &InstanceName,
+        steps: &[&Step],
+        stage: &Stage<'_>,
+    ) -> Result<(), Failure> {
+        let Some(host) = self.hosts.get(name) else { return Ok(()) };
+        for step in steps {
+            if let Action::StageRelease { release, .. } = &step.action
+                && let Some(release) = self.prepared.releases.get(release)
+            {
+                self.tell(step, StepState::Started);
+                let staged = stage.put(host.as_ref(), release).await;
+                self.ended(step, staged.map_err(|error| self.failure(name, Some(&step.id), &error)))?;
+            }
+        }
+        let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
+        if !scripted.is_empty() {
+            let work = self.work(phase, name);
+            let (current, mut alike) = (Current::default(), Alike::default());
+            let mut events = |event: StepEvent| {
+                current.hear(steps, &event);
+                if alike.is_new(&event) {
+                    self.on_event(steps, event);
+                }
+            };
+            let applying = Box::pin(host.apply(&work, &scripted, &mut events));
+            let applied = waits::said_since(name.as_str(), || current.now(), applying).await;
+            alike.more().for_each(|more| (self.watch)(Event::Warning(format!("{name}: {more}"))));
+            if let Err(error) = applied {
+                return Err(self.with_log(host.as_ref(), steps, self.failure(name, None, &error)).await);
+            }
+        }
+        let waits = steps.iter().map(|step| async move {
+            let healthy = Box::pin(await_healthy(host.as_ref(), name, step, Started::Now, self.watch));
+            let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
+            healthy.map_err(|failed| (step, failed))
+        });
+        let results = tokio::select! {
+            biased;
+            // Both only wait: nothing runs on the host on our behalf any more.
+            results = join_all(waits) => results,
+            () = self.halt.stop() => match self.halt.reason() {
+                Some(failure) => return Err(failure),
+                None => Vec::new(),
+            },
+        };
+        match results.into_iter().find_map(Result::err) {
+            None => Ok(()),
+            Some((step, NotHealthy { why, cause })) => {
+                let message = format!("{}: {why}", step.resource);
+                let failure = Failure::of_instance(name, cause, message).at(step.id.clone());
+                Err(self.with_log(host.as_ref(), steps, failure).await)
+            }
+        }
+    }
+
+    fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
+        let instance = &self.plan.instances[name];
+        let scripted = self.plan.steps.iter().filter(|step| step.instance == *name && is_scripted(step));
+        let phases: BTreeSet<u32> = scripted.map(|step| step.phase).collect();
+        let first = phases.first().is_none_or(|first| *first == phase);
+        let last = phases.last().is_none_or(|last| *last == phase);
+        let manifest = self.manifest_until(phase, name).write();
+        PhaseWork {
+            fleet: self.prepared.fleet.name.clone(),
+            generation: self.generation,
+            name: self.name.clone(),
+            phase: self.begun.1 + phase,
+            manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&manifest)) },
+            new_key: instance.new_key.clone(),
+            manifest_during: manifest,
+            manifest_after: match last {
+                true => instance.manifest_after.write(),
+                false => self.manifest_until(phase + 1, name).write(),
+            },
+            last,
+            undo_on_failure: self.undo_on_failure,
+            keep_releases: self.prepared.fleet.environment.keep_releases,
+            lost_after: self.prepared.fleet.environment.lost_after.0,
+        }
+    }
+
+    /// The manifest between the phases before this one and itself: what the plan finds and what it makes, and
+    /// of each unit what it was really started with by then. Whoever goes on from there restarts nothing twice.
+    fn manifest_until(&self, phase: u32, name: &InstanceName) -> Manifest {
+        let instance = &self.plan.instances[name];
+        let before = instance.manifest_before.clone().unwrap_or_default();
+        let had = &before.venvs;
+        let mut manifest = before.union(&instance.manifest_after);
+        let steps = || self.plan.steps.iter().filter(|step| step.instance == *name);
+        let renewed = |unit: &str| {
+            let of = paths::service_of_unit(&self.prepared.fleet.name, unit).map(|(service, _)| service);
+            steps().any(|step| match &step.action {
+                Action::BuildVenv { service, key, .. } => of.as_ref() == Some(service) && had.contains(key),
+                _ => false,
+            })
+        };
+        // What ran from a virtual environment that is replaced runs from nothing that is there, until it is restarted.
+        for (_, started) in manifest.units.iter_mut().filter(|(unit, _)| renewed(unit)) {
+            started.inputs = None;
+        }
+        for step in steps().filter(|step| step.phase < phase) {
+            if let Action::StartUnit { unit } | Action::RestartUnit { unit } = &step.action
+                && let Some(started) = instance.manifest_after.units.get(unit)
+            {
+                manifest.units.insert(unit.clone(), started.clone());
+            }
+        }
+        manifest
+    }
+
+    /// Ends the deployment on an instance where an earlier controller left nothing more to do.
+    pub async fn settle(&self, name: &InstanceName) -> Result<(), Failure> {
+        let (Some(host), true) = (self.hosts.get(name), self.plan.instances.contains_key(name)) else { return Ok(()) };
+        let applied = host.apply(&self.work(1, name), &[], &mut |_| {}).await;
+        applied.map_err(|error| self.failure(name, None, &error))
+    }
+
+    fn on_event(&self, steps: &[&Step], event: StepEvent) {
+        let (id, state) = match event {
+            StepEvent::Started(id) => (id, StepState::Started),
+            StepEvent::Done(id) => (id, StepState::Done),
+            StepEvent::Failed(failed) => (failed.step, StepState::Failed(failed.message)),
+            StepEvent::Waiting { .. } => return,
+            StepEvent::UndoFailed { subject, message } => {
+                (self.watch)(Event::Warning(format!("undoing {subject}: {message}")));
+                return;
+            }
+        };
+        // What the script does besides the plan's steps (the manifest, a daemon-reload) is not told.
+        if let Some(step) = steps.iter().find(|step| step.id == *id) {
+            self.tell(step, state);
+        }
+    }
+
+    fn tell(&self, step: &Step, state: StepState) {
+        (self.watch)(Event::Step {
+            instance: step.instance.clone(),
+            id: step.id.clone(),
+            verb: step.action.verb(),
+            subject: step.action.subject(),
+            state,
+        });
+    }
+
+    fn ended(&self, step: &Step, result: Result<(), Failure>) -> Result<(), Failure> {
+        self.tell(
+            step,
+            match &result {
+                Ok(()) => StepState::Done,
+                Err(failure) => StepState::Failed(failure.message.clone()),
+            },
+        );
+        result
+    }
+
+    pub fn failure(&self, instance: &InstanceName, step: Option<&StepId>, error: &HostError) -> Failure {
+        let mut failure = error.failure(instance);
+        failure.message = report::chain(error);
+        failure.step = failure.step.or(step.cloned());
+        failure
+    }
+
+    /// Adds what the failed unit logged last.
+    async fn with_log(&self, host: &H, steps: &[&Step], mut failure: Failure) -> Failure {
+        let step = steps.iter().find(|step| Some(&step.id) == failure.step.as_ref());
+        let unit = step.map(|step| step.action.subject()).filter(|subject| subject.ends_with(".service"));
+        if let Some(unit) = unit {
+            // Whatever it is that failed, this is not what the commit declares.
+            let mut drop_ins = host.drop_ins(&unit).await.unwrap_or_default();
+            drop_ins.retain(|path| !failure.message.contains(path.as_str()));
+            if !drop_ins.is_empty() {
+                failure.message += &format!("; {unit} is changed by {}, not by evenkeel", drop_ins.join(", "));
+            }
+            match host.log(&unit, LOG_LINES).await {
+                Ok(lines) => failure.log = lines,
+                Err(error) => failure.log = vec![format!("its log could not be read: {error}")],
+            }
+        }
+        failure
+    }
+}
+
+/// What could not be undone, by what was said of it: a disk that is full says the same of each file.
+#[derive(Default)]
+struct Alike(BTreeMap<String, usize>);
+
+impl Alike {
+    /// Whether the event says something that none before it said.
+    fn is_new(&mut self, event: &StepEvent) -> bool {
+        let StepEvent::UndoFailed { subject, message } = event else { return true };
+        let count = self.0.entry(message.replace(subject.as_str(), "…")).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// What was said more than once, with how often.
+    fn more(&self) -> impl Iterator<Item = String> {
+        let often = self.0.iter().filter(|(_, count)| **count > 1);
+        often.map(|(message, count)| format!("undoing {} more failed alike: {message}", count - 1))
+    }
+}
+
+/// What a phase is at on its host.
+struct Current(Mutex<(String, Instant)>);
+
+impl Default for Current {
+    fn default() -> Self {
+        Self(Mutex::new(("its phase to begin".to_owned(), Instant::now())))
+    }
+}
+
+impl Current {
+    fn hear(&self, steps: &[&Step], event: &StepEvent) {
+        let name = |id: &str| match steps.iter().find(|step| step.id == *id) {
+            Some(step) => format!("{} {}", step.action.verb(), step.action.subject()),
+            None => id.to_owned(),
+        };
+        let mut current = self.0.lock();
+        *current = match event {
+            StepEvent::Started(id) => (name(id), Instant::now()),
+            // Since it began.
+            StepEvent::Waiting { step, what } => (format!("{}: {what}", name(step)), current.1),
+            StepEvent::Done(_) => ("the next step".to_owned(), Instant::now()),
+            StepEvent::Failed { .. } | StepEvent::UndoFailed { .. } => ("its undo".to_owned(), Instant::now()),
+        };
+    }
+
+    fn now(&self) -> Option<(String, Instant)> {
+        Some(self.0.lock().clone())
+    }
+}
+
+/// Whether the host's script does it; the controller stages releases and waits for health.
+pub fn is_scripted(step: &Step) -> bool {
+    !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_alike_for_many_files_is_told_once_and_counted() {
+        let mut alike = Alike::default();
+        let failed = |path: &str, why: &str| StepEvent::UndoFailed {
+            subject: path.to_owned(),
+            message: format!("cp: cannot create '{path}.evenkeel-new': {why}"),
+        };
+        let told = (0..20).filter(|number| alike.is_new(&failed(&format!("/etc/{number}"), "Read-only file system")));
+        assert_eq!(told.count(), 1);
+        assert!(alike.is_new(&failed("/etc/x", "No space left on device")));
+        assert!(alike.is_new(&StepEvent::Done("a".to_owned())) && alike.is_new(&StepEvent::Done("a".to_owned())));
+        let more: Vec<String> = alike.more().collect();
+        let expected = "undoing 19 more failed alike: cp: cannot create '….evenkeel-new': Read-only file system";
+        assert_eq!(more, [expected]);
+    }
+}

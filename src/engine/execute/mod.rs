@@ -1,0 +1,10 @@
+//! Carrying out a plan on hosts: staging, steps by phase, undoing, and cleaning up after a cut.
+//!
+//! Keeps true: nothing is carried out but steps of a plan. Never does: recording (that is `sync`).
+
+pub mod cancellation;
+pub mod cleanup;
+pub mod deadline;
+pub mod executor;
+pub mod rollback;
+pub mod staging;

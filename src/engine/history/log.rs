@@ -1,0 +1,351 @@
+//! The history as the engine reads and writes it: the newest record, what stands, and what is appended.
+//!
+//! Keeps true: what is appended was built on the newest commit there is; when somebody else was faster it
+//! is built again on theirs, but for an intent, whose plan is then no longer true. What is read here was believed first
+//! (`model/belief.rs`), and what was refused is not written again.
+
+use super::{
+    layout::{self, RECORD, STANDING},
+    store::{Files, GitStore, HistoryStore, StoreError},
+};
+use crate::{
+    engine::prepare::{Prepared, off::off},
+    git::Tip,
+    model::{
+        belief::{self, Belief, Claimed, Doubt, Held, Refusal},
+        budget::Budget,
+        build::BuiltReleases,
+        environment_state::{EnvironmentState, StateEvent},
+        name::EnvironmentName,
+        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record},
+        plan::Commits,
+    },
+    report,
+};
+
+/// The files of a history commit that say what stands.
+const HEAD: [&str; 2] = [STANDING, RECORD];
+/// How often something is offered to a history that others write to as well.
+const TRIES: u32 = 5;
+
+/// The newest commit of an environment's history, read.
+#[derive(Debug, Clone, Default)]
+pub struct Newest {
+    /// None where there is no history yet.
+    pub commit: Option<String>,
+    pub files: Files,
+    /// What is believed of it.
+    pub state: EnvironmentState,
+    /// The newest deployment that is believed: an intent while its outcome is none.
+    pub deployment: Option<Deployment>,
+    /// The newest generation that the history tells of, also where its record is refused.
+    pub(in crate::engine) generation: u64,
+    /// Set where it is not known what is live: a person decides.
+    pub doubt: Option<Doubt>,
+    /// What of it is not believed.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Newest {
+    /// A deployment that began, and of which nothing says how it ended. Where it is refused it names no commits, and
+    /// can only be undone.
+    pub fn open(&self) -> Option<&Deployment> {
+        self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
+    }
+
+    /// The newest generation that the history tells of; 0: none.
+    pub fn generation(&self) -> u64 {
+        self.deployment.as_ref().map_or(0, |newest| newest.generation).max(self.generation)
+    }
+
+    /// As [`Self::generation`]; None where there is no history.
+    pub fn newest_generation(&self) -> Option<u64> {
+        self.deployment.as_ref().map(|newest| newest.generation)
+    }
+
+    /// The newest generation that is over, as far as is known; none where there is no history.
+    pub fn ended(&self) -> Option<u64> {
+        let Some(newest) = self.deployment.as_ref() else {
+            // A deployment that is refused may be under way.
+            return (self.generation > 0).then(|| self.generation - 1);
+        };
+        Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
+    }
+
+    /// What was made of builds, as far as it matters still: what is live is what the last good one says.
+    pub fn builds(&self) -> BuiltReleases {
+        let mut builds = self.deployment.as_ref().map(|newest| newest.builds.clone()).unwrap_or_default();
+        let live = self.state.partial.iter().chain(&self.state.good);
+        builds.extend(live.flat_map(|live| live.builds.clone()));
+        builds
+    }
+
+    /// The outcome as it is numbered here. What ends nothing that was begun has the number of what came before
+    /// it, be that newer by now than when it was planned: generations never go back.
+    fn numbered(&self, conclusion: &Conclusion) -> Conclusion {
+        let ends = conclusion.kind == Kind::Change && conclusion.outcome() != Outcome::Refused;
+        let generation = if ends { conclusion.generation } else { conclusion.generation.max(self.generation()) };
+        conclusion.clone().numbered(generation)
+    }
+
+    /// Whether this outcome is what comes next. A deployment is ended once, whoever ends it; what was repaired
+    /// or refused must not hide one that has begun, nor bring back what was good before it.
+    fn awaits(&self, conclusion: &Conclusion) -> bool {
+        match (conclusion.kind, conclusion.outcome()) {
+            (Kind::DriftRepair, _) => {
+                let good = self.state.good.as_ref();
+                self.open().is_none() && good.is_some_and(|good| good.desired == conclusion.desired)
+            }
+            (Kind::Change, Outcome::Refused) => self.open().is_none(),
+            (Kind::Change, _) => self.open().is_some_and(|open| {
+                (open.generation, &open.controller_id) == (conclusion.generation, &conclusion.controller_id)
+            }),
+        }
+    }
+
+    /// What the next commit says. Deployed commits that are in doubt stay written until somebody decides.
+    fn carried(&self) -> EnvironmentState {
+        let mut state = self.state.clone();
+        if let Some(doubt) = &self.doubt {
+            state.good.clone_from(&doubt.good);
+            state.partial.clone_from(&doubt.partial);
+        }
+        state
+    }
+
+    /// Takes what is refused out of the files, so that what is appended does not say it again.
+    fn purge(&mut self, claimed: Option<&Deployment>) {
+        let carried = self.carried();
+        layout::put(&mut self.files, STANDING, &carried);
+        let of = |deployment: &Deployment| (deployment.environment.clone(), deployment.generation);
+        if self.deployment.as_ref().map(of) != claimed.map(of) {
+            match &self.deployment {
+                Some(deployment) => layout::put(&mut self.files, RECORD, deployment),
+                None => drop(self.files.remove(RECORD)),
+            }
+        }
+    }
+}
+
+fn claimed(files: &Files) -> Result<Claimed, StoreError> {
+    let parse = |path| move |source| StoreError::Unreadable { path, source };
+    let state = files.get(STANDING).map(|text| serde_json::from_slice(text)).transpose();
+    let deployment = files.get(RECORD).map(|text| serde_json::from_slice(text)).transpose();
+    let state = state.map_err(parse(STANDING))?.unwrap_or_default();
+    Ok(Claimed { state, deployment: deployment.map_err(parse(RECORD))? })
+}
+
+/// The newest commit as last fetched or written, without what it keeps of instances.
+pub async fn newest<L: HistoryStore>(store: &L, environment: &EnvironmentName) -> Result<Newest, StoreError> {
+    let tip = store.head(environment, &HEAD).await?;
+    believed(store, environment, tip).await
+}
+
+/// What is believed of a history whose newest commit is `tip`. Every reader of what a history says comes by here.
+async fn believed<L: HistoryStore>(
+    store: &L,
+    environment: &EnvironmentName,
+    tip: Option<Tip>,
+) -> Result<Newest, StoreError> {
+    let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
+    let remembered = store.remembers(environment, &commit);
+    if !remembered {
+        store.vouched(environment, &commit).await?;
+    }
+    let (claimed, files) = off(move || (claimed(&files), files)).await?;
+    let claimed = claimed?;
+    if remembered {
+        let Claimed { state, deployment } = claimed;
+        return Ok(Newest { commit: Some(commit), files, state, deployment, ..Newest::default() });
+    }
+    let held = store.held(environment, Held::asked(claimed.commits())).await?;
+    // What was believed once can be read.
+    let before = store.believed_before(environment, &commit, &HEAD).await?;
+    let before = match before {
+        Some(before) => off(move || self::claimed(&before.files)).await?.ok(),
+        None => None,
+    };
+    let raw = claimed.deployment.clone();
+    let belief = belief::believe(environment, claimed, before, &held, &Budget::STANDARD);
+    let Belief { state, deployment, generation, doubt, mut refusals } = belief;
+    refusals.iter_mut().for_each(|refusal| refusal.history = Some(commit.clone()));
+    if refusals.is_empty()
+        && let Err(error) = store.believe(environment, &commit).await
+    {
+        tracing::warn!(%environment, "what is believed of the history is not remembered: {}", report::chain(&error));
+    }
+    let mut newest = Newest { commit: Some(commit), files, state, deployment, generation, doubt, refusals };
+    if !newest.refusals.is_empty() {
+        newest.purge(raw.as_ref());
+    }
+    Ok(newest)
+}
+
+/// Records of deployments whose commits count, newest first, of the newest `limit`.
+pub async fn records(store: &GitStore, environment: &EnvironmentName, limit: usize) -> Result<Vec<Record>, StoreError> {
+    let name = environment.clone();
+    let mut records = store.call(move |repository| repository.records(&name, limit)).await?;
+    let held = store.held(environment, Held::asked(records.iter().map(|record| &record.deployment.commits))).await?;
+    records.retain(|record| held.refuses(&record.deployment.commits).is_none());
+    Ok(records)
+}
+
+/// Appends an intent to the history that the plan was made on, and to no other.
+pub async fn intend<L: HistoryStore>(store: &L, on: &Newest, deployment: &Intent) -> Result<(), StoreError> {
+    let files = layout::intent_files(&whole(store, &deployment.environment, on).await?, deployment);
+    let message = message(store, deployment).await;
+    store.append(&deployment.environment, on.commit.clone(), files, message).await?;
+    Ok(())
+}
+
+/// All files of the commit that something is built on; none when the mirror has moved on, which the append then
+/// finds out.
+async fn whole<L: HistoryStore>(store: &L, environment: &EnvironmentName, on: &Newest) -> Result<Files, StoreError> {
+    let tip = store.tip(environment).await?.filter(|tip| on.commit.as_ref() == Some(&tip.commit));
+    let mut files = tip.map(|tip| tip.files).unwrap_or_default();
+    // Without what is refused.
+    HEAD.iter().for_each(|name| drop(files.remove(*name)));
+    files.extend(on.files.clone());
+    Ok(files)
+}
+
+/// Appends an outcome, unless the history has gone on without it; answers whether it is there. `live` is what the
+/// instances hold now, if it was carried out.
+pub async fn conclude<L: HistoryStore>(
+    store: &L,
+    deployment: &Conclusion,
+    live: Option<&Prepared>,
+) -> Result<bool, StoreError> {
+    let message = message(store, deployment).await;
+    let appended = appended(store, &deployment.environment, |newest| {
+        let deployment = newest.numbered(deployment);
+        let state = newest.carried().concluded(&deployment);
+        newest
+            .awaits(&deployment)
+            .then(|| (layout::outcome_files(&newest.files, &state, &deployment, live), message.clone()))
+    });
+    // A push whose answer was lost has made it there all the same.
+    let there = appended.await?.is_some()
+        || newest(store, &deployment.environment).await?.deployment.as_ref() == Some(&**deployment);
+    if !there {
+        tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
+        return Ok(false);
+    }
+    if deployment.outcome() == Outcome::Applied {
+        mark_good(store, &deployment.environment, &deployment.commits).await;
+    }
+    Ok(true)
+}
+
+/// Appends what somebody asked for, and answers what stands then.
+pub async fn note<L: HistoryStore>(
+    store: &L,
+    environment: &EnvironmentName,
+    event: &StateEvent,
+) -> Result<EnvironmentState, StoreError> {
+    let message = report::control::commit_message(environment, event);
+    let newest = appended(store, environment, |newest| {
+        let state = newest.carried().after(event);
+        Some((layout::event_files(&newest.files, &state, event), message.clone()))
+    })
+    .await?
+    .unwrap_or_default();
+    Ok(newest.state.after(event))
+}
+
+/// Appends that what was deployed in part is live everywhere, to the history that it was found on, and to no
+/// other: what has begun since is live nowhere for sure.
+pub async fn complete<L: HistoryStore>(
+    store: &L,
+    environment: &EnvironmentName,
+    on: &Newest,
+    event: &StateEvent,
+) -> Result<(), StoreError> {
+    let files = whole(store, environment, on).await?;
+    let state = on.carried().after(event);
+    let files = layout::event_files(&files, &state, event);
+    let message = report::control::commit_message(environment, event);
+    store.append(environment, on.commit.clone(), files, message).await?;
+    if let Some(good) = state.good {
+        mark_good(store, environment, &good.commits).await;
+    }
+    Ok(())
+}
+
+/// What is recorded stands without it, and the next that is applied moves the mark as well.
+async fn mark_good<L: HistoryStore>(store: &L, environment: &EnvironmentName, commits: &Commits) {
+    if let Err(error) = store.mark_good(environment, commits).await {
+        tracing::warn!(%environment, "what is live is not marked as the last good commit: {}", report::chain(&error));
+    }
+}
+
+/// Builds on the newest commit and appends; again on top of what others appended meanwhile. Answers what
+/// it was built on; none where there was nothing to append.
+async fn appended<L: HistoryStore>(
+    store: &L,
+    environment: &EnvironmentName,
+    build: impl Fn(&Newest) -> Option<(Files, String)>,
+) -> Result<Option<Newest>, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let newest = believed(store, environment, store.tip(environment).await?).await?;
+        let Some((files, message)) = build(&newest) else { return Ok(None) };
+        match store.append(environment, newest.commit.clone(), files, message).await {
+            Ok(_) => return Ok(Some(newest)),
+            Err(error) if error.is_diverged() && tries < TRIES => store.fetch().await.map(|_| ())?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn message<L: HistoryStore>(store: &L, deployment: &Deployment) -> String {
+    // A commit whose subject cannot be read is named by its id alone.
+    let subject = match &deployment.commits.environment {
+        Some(commit) => store.subject(commit).await,
+        None => None,
+    };
+    report::deployment::commit_message(deployment, subject.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use chrono::Utc;
+
+    use super::*;
+    use crate::git::{Credentials, Repository, commit_to_bare, create_bare_from_folder};
+
+    #[test]
+    fn what_a_history_says_is_parsed_away_from_the_runtimes_threads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (fleet, bare) = (folder.path().join("fleet"), folder.path().join("config.git"));
+        std::fs::create_dir_all(fleet.join("environments")).expect("a folder");
+        std::fs::write(fleet.join("fleet.yaml"), "name: demo\n").expect("it is written");
+        std::fs::write(fleet.join("environments/production.yaml"), "branch: main\n").expect("it is written");
+        let when = Utc::now();
+        create_bare_from_folder(&bare, &[(&fleet, "fleet")], "main", "First", when).expect("it is made");
+        // Takes long to parse, and leaves nothing.
+        let state = format!("{{\"filler\": [{}1]}}", "1,".repeat(7 << 20));
+        let changes = [(STANDING.to_owned(), Some(state.into_bytes()))].into();
+        commit_to_bare(&bare, "evenkeel/history/production", &changes, "Large", when).expect("it is pushed");
+
+        let url = bare.to_str().and_then(|path| path.parse().ok()).expect("an address");
+        let repository = Repository::open(&folder.path().join("mirror"), &url, Credentials::default());
+        let store = GitStore::new(repository.expect("it opens"), "fleet");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let production = "production".parse().expect("a name");
+        let read = runtime.spawn(async move {
+            store.fetch().await.expect("it is fetched");
+            let began = Instant::now();
+            let newest = newest(&store, &production).await.expect("it is read");
+            (newest, began.elapsed())
+        });
+        let (newest, took) = runtime.block_on(read).expect("it ends");
+        assert_eq!((newest.commit.is_some(), newest.state), (true, EnvironmentState::default()));
+        let busy = runtime.metrics().worker_total_busy_duration(0);
+        assert!(busy < took / 4, "the runtime's thread was busy for {busy:?} of {took:?}");
+    }
+}

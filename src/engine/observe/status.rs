@@ -1,0 +1,321 @@
+//! What `status` says of an environment: whether it is as declared, and healthy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{SecondsFormat, Utc};
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+
+use super::{bounded, health::check_of, probe::Hosts};
+use crate::{
+    decide::Goal,
+    engine::{history::log::Newest, prepare::Prepared, sync::deploy::ControllerId},
+    host::{self, Checkup, Host},
+    model::{
+        desired::{Replica, Resource},
+        name::{EnvironmentName, InstanceName},
+        outcome::Deployment,
+        plan::{Action, Commits, InstancePlan, InstanceState, Plan, Step, StepId, Verb},
+    },
+    report::{
+        self,
+        status::{Deployed, ErrorOf, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
+    },
+};
+
+/// Asks every replica for its health and puts it beside what the plan says.
+pub async fn survey<H: Host>(
+    prepared: &Prepared,
+    plan: &Plan,
+    hosts: &Hosts<H>,
+    deployed: Option<&Deployment>,
+) -> StatusView {
+    let asked = prepared.desired.iter().map(|(name, desired)| async move {
+        let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
+        let state = plan.instances.get(name).map(|instance| &instance.state);
+        let services = desired.replicas.values().map(|replica| Resource::Service(replica.service.clone())).collect();
+        let (sync, why) = instance_sync(state, plan, name, &services);
+        let address =
+            prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
+        InstanceStatus { name: name.clone(), address, sync, why, services: replicas }
+    });
+    let instances = bounded::each(asked.collect()).await;
+    let (sync, health) = worst(&instances);
+    StatusView {
+        environment: plan.environment.clone(),
+        branch: prepared.fleet.environment.branch.clone(),
+        commit: plan.commits.environment.clone(),
+        deployed: deployed.map(as_deployed),
+        sync,
+        health,
+        instances,
+        controller: None,
+        last_error: None,
+        error_of: ErrorOf::default(),
+        notes: Vec::new(),
+        refused: Vec::new(),
+        advice: Vec::new(),
+        waiting: None,
+        observed_at: Some(now()),
+    }
+}
+
+/// As if there were only these instances.
+pub fn narrowed(mut view: StatusView, to: &[InstanceName]) -> StatusView {
+    view.instances.retain(|instance| to.contains(&instance.name));
+    (view.sync, view.health) = worst(&view.instances);
+    view
+}
+
+fn worst(instances: &[InstanceStatus]) -> (Sync, Health) {
+    let services = instances.iter().flat_map(|instance| &instance.services);
+    (worst_sync(instances.iter().map(|instance| instance.sync)), worst_health(services.map(|service| service.health)))
+}
+
+pub fn as_deployed(deployment: &Deployment) -> Deployed {
+    Deployed {
+        commit: deployment.commits.environment.clone(),
+        generation: deployment.generation,
+        when: deployment.started.clone(),
+        outcome: deployment.outcome,
+    }
+}
+
+/// Adds what the loop knows besides: why the newest commits are not live, who holds what, what does not hold.
+pub fn stand(
+    view: &mut StatusView,
+    goal: &Goal,
+    newest: &Newest,
+    backed_off: &BTreeMap<(InstanceName, Resource), u32>,
+) {
+    let environment_state = &newest.state;
+    view.refused.clone_from(&newest.refusals);
+    if let Goal::Observe { commits, why } | Goal::Repair { instead_of: commits, why, .. } = goal {
+        // What is live may be as the last good commits say, but not as the newest do.
+        if environment_state.good.as_ref().is_none_or(|good| good.commits != *commits) && view.sync == Sync::Synced {
+            view.sync = Sync::OutOfSync;
+        }
+        view.commit = commits.environment.clone();
+        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), environment_state));
+    }
+    view.notes.extend(report::status::state(environment_state));
+    for ((instance, resource), count) in backed_off {
+        let instance = view.instances.iter_mut().find(|view| view.name == *instance);
+        let Some(instance) = instance else { continue };
+        instance.sync = Sync::OutOfSync;
+        view.sync = if view.sync == Sync::Unknown { Sync::Unknown } else { Sync::OutOfSync };
+        view.health = Health::Degraded;
+        let why = report::status::does_not_hold(*count);
+        match instance.services.iter_mut().find(|service| Resource::Service(service.name.clone()) == *resource) {
+            Some(service) => (service.health, service.why) = (Health::Degraded, Some(why)),
+            None => instance.why = Some(format!("{resource}: {why}")),
+        }
+    }
+}
+
+/// What is about to be changed is neither healthy nor sick until that is done.
+pub fn progressing(status: &Mutex<BTreeMap<EnvironmentName, StatusView>>, plan: &Plan) {
+    let mut status = status.lock();
+    let Some(view) = status.get_mut(&plan.environment) else { return };
+    view.health = Health::Progressing;
+    view.sync = Sync::OutOfSync;
+    view.waiting = None;
+    for instance in &mut view.instances {
+        for service in &mut instance.services {
+            let resource = Resource::Service(service.name.clone());
+            if plan.steps.iter().any(|step| step.instance == instance.name && step.resource == resource) {
+                instance.sync = Sync::OutOfSync;
+                (service.sync, service.health) = (Sync::OutOfSync, Health::Progressing);
+            }
+        }
+    }
+}
+
+/// Before the first pass has ended.
+pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity: &ControllerId) -> StatusView {
+    StatusView {
+        environment: environment.clone(),
+        branch: String::new(),
+        commit: commits.environment.clone(),
+        deployed: None,
+        sync: Sync::Unknown,
+        health: Health::Unknown,
+        instances: Vec::new(),
+        controller: Some(identity.controller.clone()),
+        last_error: None,
+        error_of: ErrorOf::default(),
+        notes: Vec::new(),
+        refused: Vec::new(),
+        advice: Vec::new(),
+        waiting: None,
+        observed_at: None,
+    }
+}
+
+fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
+    let looked_at = plan.instances.get(instance).filter(|plan| !matches!(plan.state, InstanceState::Unknown(_)));
+    let resource = Resource::Service(replica.service.clone());
+    let of_service = |step: &&Step| step.instance == *instance && step.resource == resource;
+    let steps: Vec<&Step> = plan.steps.iter().filter(of_service).collect();
+    let checkup = match (hosts.get(instance), looked_at) {
+        // One that did not answer a moment ago is not asked again for each of its services.
+        (Some(host), Some(_)) => check(host.as_ref(), instance, replica).await,
+        _ => None,
+    };
+    let (mut health, mut why) = checkup.as_ref().map_or((Health::Unknown, None), |checkup| health_of(checkup, replica));
+    if let Some(plan) = looked_at {
+        (health, why) = as_deployed_there(plan, &replica.unit, &steps, (health, why));
+    }
+    let stays_up = checkup.and_then(|checkup| checkup.run).is_none_or(|run| !run.is_failing() && !run.is_given_up());
+    let sync = match steps.first() {
+        Some(step) => {
+            why = why.or_else(|| Some(step.reason.clone()));
+            Sync::OutOfSync
+        }
+        None if looked_at.is_none() => {
+            // The instance says why already.
+            why = why.filter(|_| health != Health::Unknown);
+            Sync::Unknown
+        }
+        None => match plan.instances.get(instance).and_then(|plan| plan.drift_of(&resource)) {
+            Some(drift) => {
+                why = Some(why.map_or(drift.clone(), |why| format!("{why}; {drift}")));
+                Sync::OutOfSync
+            }
+            None if stays_up => Sync::Synced,
+            None => Sync::OutOfSync,
+        },
+    };
+    ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
+}
+
+async fn check<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
+    let (check, _) = check_of(&waiting_for(instance, replica))?;
+    Some(host.health(&check).await)
+}
+
+/// Of a replica that passed its check: its process has to have run for long enough, too.
+fn health_of(checkup: &Checkup, replica: &Replica) -> (Health, Option<String>) {
+    let run = checkup.run.as_ref();
+    match &checkup.health {
+        host::Health::Healthy => match run.and_then(|run| Some((run, run.tries.runs_for?))) {
+            Some((run, _)) if run.is_failing() => {
+                (Health::Degraded, Some(format!("{} is {}", replica.unit, run.told())))
+            }
+            Some((run, runs_for)) if runs_for < run.due(replica.health.settle.0, 0) => {
+                let (runs_for, due) = (runs_for.as_secs(), run.due(replica.health.settle.0, 0).as_secs_f64());
+                let why = format!("its process has run for {runs_for} s, and counts as healthy after {due} s");
+                (Health::Progressing, Some(why))
+            }
+            _ => (Health::Healthy, None),
+        },
+        host::Health::Unhealthy(why) => (Health::Degraded, Some(why.clone())),
+        host::Health::Unknown(why) => (Health::Unknown, Some(why.clone())),
+    }
+}
+
+/// What was checked, as it stands for what is declared. A unit that was never deployed is not healthy by anybody's answer,
+/// and of a process that may run from something else than what was deployed nothing is known. One that an earlier commit
+/// deployed is as healthy as it says: that it is not the newest is told by its sync.
+fn as_deployed_there(
+    instance: &InstancePlan,
+    unit: &str,
+    steps: &[&Step],
+    (health, why): (Health, Option<String>),
+) -> (Health, Option<String>) {
+    let deployed = instance.manifest_before.as_ref().and_then(|manifest| manifest.units.get(unit));
+    let Some(deployed) = deployed else {
+        let why = why.map_or(format!("{unit} is not deployed"), |why| format!("{unit} is not deployed: {why}"));
+        return (Health::Degraded, Some(why));
+    };
+    let starts = steps.iter().find(|step| match &step.action {
+        Action::StartUnit { unit: of } | Action::RestartUnit { unit: of } => of == unit,
+        _ => false,
+    });
+    let is_same = deployed.inputs.is_none() || instance.manifest_after.units.get(unit) == Some(deployed);
+    match starts.filter(|_| health == Health::Healthy && is_same) {
+        Some(step) => (Health::Unknown, Some(step.reason.clone())),
+        None => (health, why),
+    }
+}
+
+/// The step that would wait for the replica, for the check that is in it.
+pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
+    let resource = Resource::Service(replica.service.clone());
+    Step {
+        id: StepId::new(instance, &resource, Verb::AwaitHealth, &replica.unit),
+        instance: instance.clone(),
+        phase: 0,
+        resource,
+        action: Action::AwaitHealth {
+            service: replica.service.clone(),
+            port: replica.port,
+            unit: replica.unit.clone(),
+            user: replica.user.clone(),
+            directory: replica.directory.clone(),
+            env_files: replica.env_files(),
+            confined_by: replica.confined_by.clone(),
+            health: replica.health.clone(),
+        },
+        reason: String::new(),
+    }
+}
+
+fn instance_sync(
+    state: Option<&InstanceState>,
+    plan: &Plan,
+    name: &InstanceName,
+    services: &BTreeSet<Resource>,
+) -> (Sync, Option<String>) {
+    match state {
+        Some(InstanceState::AsDeclared) => {
+            // What is reported and left is no step.
+            match plan.instances.get(name).filter(|instance| !instance.is_as_declared()) {
+                // Each service says it of itself.
+                Some(instance) => (Sync::OutOfSync, instance.drift_told(|of| !services.contains(of))),
+                None => (Sync::Synced, None),
+            }
+        }
+        Some(InstanceState::Changes) => {
+            let steps = plan.steps.iter().filter(|step| step.instance == *name).count();
+            (Sync::OutOfSync, Some(format!("{steps} steps to do")))
+        }
+        Some(InstanceState::Refused) => {
+            let about = plan.findings.iter().find(|finding| finding.instance.as_deref() == Some(name.as_str()));
+            (Sync::OutOfSync, about.map(|finding| finding.message.clone()))
+        }
+        Some(InstanceState::Unknown(why)) => (Sync::Unknown, Some(why.clone())),
+        None => (Sync::Unknown, None),
+    }
+}
+
+fn worst_sync(all: impl Iterator<Item = Sync>) -> Sync {
+    let mut counts = BTreeMap::new();
+    all.for_each(|sync| *counts.entry(rank_sync(sync)).or_insert(0) += 1);
+    match counts.last_key_value() {
+        Some((2, _)) => Sync::Unknown,
+        Some((1, _)) => Sync::OutOfSync,
+        _ => Sync::Synced,
+    }
+}
+
+fn rank_sync(sync: Sync) -> u8 {
+    match sync {
+        Sync::Synced => 0,
+        Sync::OutOfSync => 1,
+        Sync::Unknown => 2,
+    }
+}
+
+fn worst_health(all: impl Iterator<Item = Health>) -> Health {
+    all.fold(Health::Healthy, |worst, health| match (worst, health) {
+        (Health::Degraded, _) | (_, Health::Degraded) => Health::Degraded,
+        (Health::Unknown, _) | (_, Health::Unknown) => Health::Unknown,
+        (Health::Progressing, _) | (_, Health::Progressing) => Health::Progressing,
+        (Health::Healthy, Health::Healthy) => Health::Healthy,
+    })
+}
