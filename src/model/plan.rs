@@ -292,10 +292,33 @@ impl Action {
             | Action::StartUnit { unit }
             | Action::RestartUnit { unit }
             | Action::AwaitHealth { unit, .. } => unit.clone(),
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => "nginx.service".to_owned(),
+            Action::ReloadNginx { .. } | Action::ReleaseNginx => NGINX_UNIT.to_owned(),
+        }
+    }
+
+    /// The unit whose log says more of a step that failed.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Action::StopUnit { unit, .. }
+            | Action::ReadUnits { unit }
+            | Action::EnableUnit { unit }
+            | Action::StartUnit { unit }
+            | Action::RestartUnit { unit }
+            | Action::AwaitHealth { unit, .. } => Some(unit),
+            Action::ReloadNginx { .. } | Action::ReleaseNginx => Some(NGINX_UNIT),
+            Action::InstallPackages { .. }
+            | Action::StageRelease { .. }
+            | Action::BuildVenv { .. }
+            | Action::WriteFile { .. }
+            | Action::WriteLink { .. }
+            | Action::RemoveFile { .. }
+            | Action::SealManifest { .. }
+            | Action::MendFolder { .. } => None,
         }
     }
 }
+
+const NGINX_UNIT: &str = "nginx.service";
 
 /// The counts of the plan's last line. A resource is one service, site or package list on one instance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -339,19 +339,19 @@ impl<H: Host> Executor<'_, H> {
 
     /// Adds what the failed unit logged last.
     async fn with_log(&self, host: &H, steps: &[&Step], mut failure: Failure) -> Failure {
-        let step = steps.iter().find(|step| Some(&step.id) == failure.step.as_ref());
-        let unit = step.map(|step| step.action.subject()).filter(|subject| subject.ends_with(".service"));
-        if let Some(unit) = unit {
-            // Whatever it is that failed, this is not what the commit declares.
-            let mut drop_ins = host.drop_ins(&unit).await.unwrap_or_default();
-            drop_ins.retain(|path| !failure.message.contains(path.as_str()));
+        let Some(step) = steps.iter().find(|step| Some(&step.id) == failure.step.as_ref()) else { return failure };
+        let Some(unit) = step.action.unit() else { return failure };
+        // Whatever it is that failed, a drop-in is not what the commit declares. A start that fails names those of its
+        // unit by itself, before it is undone (`run_unit` in scripts/apply_units.sh).
+        if !matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. }) {
+            let drop_ins = host.drop_ins(unit).await.unwrap_or_default();
             if !drop_ins.is_empty() {
                 failure.message += &format!("; {unit} is changed by {}, not by evenkeel", drop_ins.join(", "));
             }
-            match host.log(&unit, LOG_LINES).await {
-                Ok(lines) => failure.log = lines,
-                Err(error) => failure.log = vec![format!("its log could not be read: {error}")],
-            }
+        }
+        match host.log(unit, LOG_LINES).await {
+            Ok(lines) => failure.log = lines,
+            Err(error) => failure.log = vec![format!("its log could not be read: {error}")],
         }
         failure
     }
