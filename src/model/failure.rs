@@ -1,11 +1,13 @@
-//! What failed of a deployment, and how far the failure reaches.
+//! What failed of a deployment and how far the failure reaches, and why one is refused.
 //!
-//! Owns: the failure of a record, in today's form and in that of records before version 3. Keeps true: a failure names an
-//! instance only where that instance failed.
+//! Owns: the failure of a record, in today's form and in that of records before version 3; what makes two refusals the
+//! same. Keeps true: a failure names an instance only where that instance failed.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{name::InstanceName, outcome::Cause, plan::StepId};
+use super::{digest::Digest, finding::Finding, name::InstanceName, outcome::Cause, plan::StepId};
 
 /// What failed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +109,41 @@ impl schemars::JsonSchema for Failure {
     }
 }
 
+/// Why no deployment was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub why: String,
+    pub cause: Cause,
+    /// Over what it is refused for, without the wording.
+    pub grounds: Digest,
+    /// The last lines of what failed.
+    pub log: Vec<String>,
+    /// Who or what asked for it, in words.
+    pub triggered_by: String,
+}
+
+impl Refused {
+    /// For the errors among a plan's findings.
+    pub fn for_findings(findings: &[Finding], triggered_by: &str) -> Self {
+        let errors = || findings.iter().filter(|finding| finding.is_error());
+        let messages: Vec<&str> = errors().map(|finding| finding.message.as_str()).collect();
+        let grounds: BTreeSet<String> = errors().map(grounds).collect();
+        Self {
+            why: messages.join("; "),
+            cause: Cause::Refused,
+            grounds: Digest::of_fields(&grounds),
+            log: Vec::new(),
+            triggered_by: triggered_by.to_owned(),
+        }
+    }
+}
+
+/// What a finding is, wherever its words have a number that another observation changes.
+fn grounds(finding: &Finding) -> String {
+    let place = finding.place.as_ref().map(|place| format!("{}:{}:{}", place.file, place.line, place.column));
+    format!("{}\n{}\n{}", finding.code, finding.instance.as_deref().unwrap_or_default(), place.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -156,5 +193,22 @@ mod tests {
         assert_eq!((failure.message.as_str(), &*failure.log), ("no", &["a line".to_owned()][..]));
         let without = read(json!({ "instance": "h1", "step": "settle", "message": "no" }));
         assert_eq!((without.cause, without.log.is_empty()), (Cause::Step, true));
+    }
+
+    #[test]
+    fn a_refusal_is_the_same_whatever_its_words_and_another_for_another_reason() {
+        let h1 = "h1".parse().expect("a name");
+        let grounds = |findings: &[Finding]| Refused::for_findings(findings, "somebody").grounds;
+        let full = |free: u32| {
+            Finding::error(crate::model::finding::Code::DeploymentRunning, format!("{free} MiB are free")).on(&h1)
+        };
+        assert_eq!(grounds(&[full(3)]), grounds(&[full(2)]));
+        let drift = Finding::warning(crate::model::finding::Code::NoEnvFile, "something differs").on(&h1);
+        assert_eq!(grounds(&[full(3)]), grounds(&[full(3), drift]), "a warning refuses nothing");
+        let elsewhere = full(3).on(&"h2".parse().expect("a name"));
+        let taken = Finding::error(crate::model::finding::Code::PortTaken, "3 MiB are free").on(&h1);
+        for others in [vec![elsewhere.clone()], vec![taken], vec![full(3), elsewhere], Vec::new()] {
+            assert_ne!(grounds(&[full(3)]), grounds(&others), "{others:?}");
+        }
     }
 }

@@ -130,6 +130,9 @@ pub struct Deployment {
     /// Who may have caused the drift that was repaired: a hint, never more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,
+    /// Over what it is refused for, without the wording: the same refusal is recorded once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_for: Option<Digest>,
     /// What failed, where it was not left out.
     pub failure: Option<Failure>,
     /// Instances that were not reached, each with the reason.

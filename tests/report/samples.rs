@@ -316,6 +316,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         limit_ms: 600_000,
         suspects: Vec::new(),
         changes,
+        refused_for: None,
         failure: failed.then_some(failure),
         unreached: if outcome == Some(Outcome::Partial) { unreached } else { BTreeMap::new() },
         left_out: Default::default(),

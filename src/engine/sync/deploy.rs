@@ -30,9 +30,9 @@ use crate::{
     model::{
         digest::Digest,
         environment_state::EnvironmentState,
-        failure::Failure,
+        failure::{Failure, Refused},
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, TakenOver},
+        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, TakenOver},
         plan::Plan,
     },
 };
@@ -63,17 +63,6 @@ pub struct ControllerId {
     /// The machine and the state directory: the same after a restart. What sits here alone holds the
     /// directory's lock, so an intent of this seat is not somebody else's.
     pub id: String,
-}
-
-/// Why nothing was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub why: String,
-    pub cause: Cause,
-    /// The last lines of what failed.
-    pub log: Vec<String>,
-    /// Who or what asked for it, in words.
-    pub triggered_by: String,
 }
 
 #[derive(Debug, Error)]
@@ -250,6 +239,7 @@ fn begin<H, L>(order: &Order<'_, H, L>, newest: &Newest) -> Intent {
         limit_ms: deadline::of(order.plan, &order.prepared.fleet.environment).as_millis() as u64,
         changes: order.plan.changes(),
         suspects: order.suspects.clone(),
+        refused_for: None,
         failure: None,
         unreached: unreached(order),
         left_out: left_out(order).cloned().collect(),
@@ -266,12 +256,12 @@ pub async fn record_refusal<L: HistoryStore>(
     refused: &Refused,
 ) -> Result<(), StoreError> {
     let newest = log::newest(store, &plan.environment).await?;
-    let said_already = newest.deployment.as_ref().is_some_and(|newest| {
+    let is_recorded = newest.deployment.as_ref().is_some_and(|newest| {
         newest.outcome == Some(Outcome::Refused)
             && newest.commits == plan.commits
-            && newest.failure.as_ref().is_some_and(|failure| failure.message == refused.why)
+            && newest.refused_for == Some(refused.grounds)
     });
-    if said_already || newest.open().is_some() {
+    if is_recorded || newest.open().is_some() {
         return Ok(());
     }
     let failure = Failure { log: refused.log.clone(), ..Failure::of_deployment(refused.cause, refused.why.clone()) };
@@ -296,6 +286,7 @@ pub async fn record_refusal<L: HistoryStore>(
         limit_ms: 0,
         changes: plan.changes(),
         suspects: Vec::new(),
+        refused_for: Some(refused.grounds),
         failure: Some(failure),
         unreached: BTreeMap::new(),
         left_out: BTreeSet::new(),

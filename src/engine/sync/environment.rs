@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
-    deploy::{self, Order, PassError, Refused},
+    deploy::{self, Order, PassError},
     durations::{Part, SyncDurations},
     error::SyncError,
     recover::Case,
@@ -38,6 +38,7 @@ use crate::{
     model::{
         desired::Resource,
         environment_state::{Barred, Control, EnvironmentState, StateEvent},
+        failure::Refused,
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Conclusion, Kind, Outcome},
         plan::{Commits, Plan},
@@ -398,15 +399,11 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
 
     /// Says why, and records it once for these commits.
     async fn refuse(&self, plan: &Plan, settled: bool, state: &EnvironmentState) -> SyncError {
-        let refusals: Vec<&str> =
-            plan.findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.message.as_str()).collect();
-        let why = refusals.join("; ");
+        let refused = Refused::for_findings(&plan.findings, CONTROLLER);
         if !settled && state.quarantined(&plan.commits).is_none() {
-            let triggered_by = CONTROLLER.to_owned();
-            let refused = Refused { why: why.clone(), cause: Cause::Refused, log: Vec::new(), triggered_by };
             self.record_refusal(plan, &refused).await;
         }
-        SyncError::Refused(why)
+        SyncError::Refused(refused.why)
     }
 
     fn tell(&self, deployment: &Conclusion) {

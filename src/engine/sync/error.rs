@@ -2,13 +2,10 @@
 
 use thiserror::Error;
 
-use super::{
-    deploy::{PassError, Refused},
-    environment::CONTROLLER,
-};
+use super::{deploy::PassError, environment::CONTROLLER};
 use crate::{
     engine::{history::store::StoreError, prepare::PrepareError},
-    model::outcome::Outcome,
+    model::{failure::Refused, outcome::Outcome},
     report,
 };
 
