@@ -149,7 +149,8 @@ impl<H: Host> PullRequests<H> {
             self.takes_the_place_of(live).await?;
         }
         if deployment.outcome.is_none() {
-            return self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await;
+            let check = report::pull::deploy_check(&view, &commit, report::pull::deployed(&view));
+            return self.put_deploy_check(&deployment.environment, check).await;
         }
         view.replicas = self.health_after(deployment).await;
         let merged = self.merged_since(good.as_ref(), &commit).await?;
@@ -161,7 +162,7 @@ impl<H: Host> PullRequests<H> {
         for pull in merged.iter().take(TOLD) {
             self.tell_pull(pull.number, &marker, &body).await?;
         }
-        self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await?;
+        self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit, body)).await?;
         info!(deployment = deployment.generation, "told of on GitHub");
         Ok(())
     }

@@ -167,7 +167,7 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
     let mut lines = Vec::new();
     for content in contents {
         let view = PullView { warnings: &findings[1..], ..view(&pull, content) };
-        let checks = [pull::validate_check(&view), pull::plan_check(&view)];
+        let checks = pull::proposal(&view).checks.map(|check| check.posted);
         assert!(checks.iter().all(|check| check.commit == COMMIT && !check.summary.is_empty()));
         lines.extend(checks.iter().map(line));
     }
@@ -176,14 +176,14 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
     {
         let deployment = deployment(outcome)?;
         let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
-        lines.push(line(&pull::deploy_check(&view, COMMIT)));
+        lines.push(line(&pull::deploy_check(&view, COMMIT, pull::deployed(&view))));
     }
     let waiting = Waiting { commit: COMMIT.to_owned(), generation: 8, why: "held by ann: the *demo*\n```".to_owned() };
     let queued = pull::queued_check(&"production".parse()?, &waiting);
     let let_go = pull::let_go_check(&"staging".parse()?, COMMIT);
     lines.extend([line(&queued), queued.summary.clone(), line(&let_go), let_go.summary.clone()]);
     assert_snapshot!("checks", lines.join("\n"));
-    let invalid = pull::validate_check(&view(&pull, PullContent::Invalid(&findings)));
-    assert_eq!(invalid.findings, findings, "each becomes an annotation at its place");
+    let [invalid, _] = pull::proposal(&view(&pull, PullContent::Invalid(&findings))).checks;
+    assert_eq!(invalid.posted.findings, findings, "each becomes an annotation at its place");
     Ok(())
 }

@@ -4,8 +4,8 @@
 
 use super::{
     LONGEST_COMMENT,
-    document::{Document, Piece, Section},
-    markdown::{clipped, code, code_line, details, fence, link, named, paragraphs},
+    document::{Block, Document, Foot, Piece, Section},
+    markdown::{clipped, code, code_line, fence, link, named, paragraphs},
 };
 use crate::{
     model::{
@@ -59,8 +59,8 @@ pub fn deployed(view: &DeployedView<'_>) -> String {
         next(view),
     ]);
     let sections = [failures(view.deployment), notes(view.merged), changes(view.deployment)];
-    let document = Document { head, sections: sections.into_iter().flatten().collect(), foot: String::new() };
-    document.within(LONGEST_COMMENT, &where_it_is(view)).text
+    let document = Document { head, sections: sections.into_iter().flatten().collect(), foot: Foot::default() };
+    document.rendered().within(LONGEST_COMMENT, &where_it_is(view)).text.into_string()
 }
 
 fn where_it_is(view: &DeployedView<'_>) -> String {
@@ -164,7 +164,7 @@ fn failures(deployment: &Deployment) -> Option<Section> {
     let failed = failed.chain(deployment.failed.iter().map(|it| failure("Left out", it)));
     let pieces: Vec<Piece> = failed.chain(deployment.not_undone.iter().map(|it| failure("Not undone", it))).collect();
     let brief = format!("- {}", count(pieces.len(), "failure"));
-    (!pieces.is_empty()).then(|| Section { head: String::new(), pieces, brief })
+    (!pieces.is_empty()).then(|| Section { pieces, brief, ..Section::default() })
 }
 
 fn failure(title: &str, failure: &Failure) -> Piece {
@@ -186,7 +186,7 @@ fn failure(title: &str, failure: &Failure) -> Piece {
         format!("The last lines of its log:\n\n{}", fence("", lines(last)))
     };
     let brief = format!("- {head}");
-    Piece { whole: paragraphs([head, fence("", lines(&message)), log]), brief }
+    Piece { whole: Block::Plain(paragraphs([head, fence("", lines(&message)), log])), brief }
 }
 
 /// Release notes: what was merged since the deployment before.
@@ -200,7 +200,7 @@ fn notes(merged: &[PullRequest]) -> Option<Section> {
         lines.push(format!("- … and {} more", merged.len() - NOTES));
     }
     let brief = format!("- {} merged since the deployment before", count(merged.len(), "pull request"));
-    (!merged.is_empty()).then(|| Section { head: lines.join("\n"), pieces: Vec::new(), brief })
+    (!merged.is_empty()).then(|| Section { head: lines.join("\n"), brief, ..Section::default() })
 }
 
 /// What changed, by instance, folded.
@@ -219,7 +219,7 @@ fn changes(deployment: &Deployment) -> Option<Section> {
         let is_known = deployment.touches.iter().any(|name| name.as_str() == instance);
         let name = if is_known { format!("<b>{instance}</b>: ") } else { String::new() };
         let body = fence("", lines.iter().map(|line| clipped(line, LINE)));
-        Piece { whole: details(&format!("{name}{sum}"), &body), brief: format!("- {}: {sum}", code(instance)) }
+        Piece { whole: Block::details(format!("{name}{sum}"), body), brief: format!("- {}: {sum}", code(instance)) }
     };
     let pieces: Vec<Piece> = by_instance.into_iter().map(piece).collect();
     let head = match deployment.outcome {
@@ -230,7 +230,7 @@ fn changes(deployment: &Deployment) -> Option<Section> {
         Some(Outcome::Unchanged | Outcome::Refused) | None => "**Planned changes**",
     };
     let brief = format!("- {}", count(deployment.changes.len(), "change"));
-    (!pieces.is_empty()).then(|| Section { head: head.to_owned(), pieces, brief })
+    (!pieces.is_empty()).then(|| Section { head: head.to_owned(), pieces, brief, ..Section::default() })
 }
 
 /// The title of the pull request that takes a deployment back. The reverted one's title is not in it: as the
@@ -264,10 +264,10 @@ pub fn revert_body(view: &DeployedView<'_>, reverted: &PullRequest) -> String {
         ),
         live.to_owned(),
     ]);
-    let foot = paragraphs([
+    let foot = Foot::of(&paragraphs([
         "To keep the change, close this and push what mends it: a newer commit is tried by itself.".to_owned(),
         record,
-    ]);
+    ]));
     let document = Document { head, sections: failures(deployment).into_iter().collect(), foot };
-    document.within(LONGEST_COMMENT, &where_it_is(view)).text
+    document.rendered().within(LONGEST_COMMENT, &where_it_is(view)).text.into_string()
 }
