@@ -120,7 +120,7 @@ fn succeeds(command: &mut Command) -> Result {
 
 /// A first deployment and one change, from the command to everything healthy; and a script on the host that writes the
 /// same units, and restarts them, without asking whether they work. Beside the first one it does so on units that do not
-/// run, and whose programs have compiled nothing yet.
+/// run.
 pub fn on_one_host(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Result {
     let instance = floor.instances().into_iter().next().ok_or("no instance")?;
     let mut instances = floor.instances();
@@ -138,7 +138,7 @@ pub fn on_one_host(table: &mut Table, scene: &Scene, floor: &Floor<'_>) -> Resul
         theirs.push(by_script()?);
     }
     let (change, restart) = (median(&mut ours), median(&mut theirs));
-    let stop = format!("systemctl stop '{name}-*'; rm -rf /var/cache/{name}", name = fleet.name);
+    let stop = format!("systemctl stop '{}-*'", fleet.name);
     floor.run(&instance, &stop)?;
     let start = by_script()?;
     let beside = "units, reload, restart by a script";

@@ -141,24 +141,16 @@ impl ReachArgs {
         Ok(overrides::read(path)?)
     }
 
-    /// Where hosts are dialled: in the network namespace that the overrides name (a lab's), for its addresses exist
-    /// nowhere else. Nothing but the dialling happens in there.
+    /// The hosts, each dialled where the overrides say. Where that is one network namespace for all (a lab's), a command
+    /// that cannot enter it ends at once.
     pub fn roster(&self, overrides: &Overrides) -> Result<Roster<SshHost>, Failure> {
+        if let Some(name) = &overrides.network_namespace {
+            Namespace::named(name).try_enter().map_err(|error| Failure::new(ERROR, error.to_string()))?;
+        }
         let key = self.ssh_key.clone();
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let namespace = overrides.network_namespace.as_deref().map(namespace).transpose()?;
-        Ok(Roster::new(move |instance, jumps| {
-            let target = Target::new(instance, key.clone(), home.clone()).in_namespace(namespace.clone());
-            SshHost::new(target, jumps)
-        }))
+        Ok(Roster::new(move |instance, jumps| SshHost::new(Target::new(instance, key.clone(), home.clone()), jumps)))
     }
-}
-
-fn namespace(name: &str) -> Result<Namespace, Failure> {
-    Namespace::open(name).map_err(|error| {
-        Failure::new(ERROR, format!("cannot enter the network namespace {name}: {error}"))
-            .hint("boot the lab again with `evenkeel lab up`, and run as root")
-    })
 }
 
 impl FleetArgs {

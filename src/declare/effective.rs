@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     de::At,
     kinds::{
-        Domain, EnvFile, HealthCheck, Overlay, Place, Resources, RouteTo, Run, ServiceFile, SiteFile, SiteOverlay,
-        SourceKeys, Tls, UnitName,
+        Domain, EnvFile, HealthCheck, Overlay, Place, Resources, Rollout, RouteTo, Run, ServiceFile, SiteFile,
+        SiteOverlay, SourceKeys, Tls, UnitName,
     },
 };
 
@@ -61,6 +61,10 @@ impl<'a> Effective<'a> {
 
     pub fn health(&self) -> Option<&'a At<HealthCheck>> {
         self.optional(&self.base.health, |overlay| overlay.health.as_ref())
+    }
+
+    pub fn rollout(&self) -> Option<&'a Rollout> {
+        self.optional(&self.base.rollout, |overlay| overlay.rollout.as_ref())
     }
 
     pub fn after(&self) -> &'a [At<String>] {

@@ -23,7 +23,7 @@ use crate::model::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     pub instances: BTreeMap<InstanceName, InstanceOverride>,
-    /// The network namespace in which the hosts are dialled.
+    /// The network namespace in which all instances are dialled that name none of their own.
     pub network_namespace: Option<String>,
 }
 
@@ -33,6 +33,7 @@ pub struct InstanceOverride {
     pub address: Option<IpAddr>,
     pub host_key: Option<String>,
     pub arch: Option<Arch>,
+    pub network_namespace: Option<String>,
     pub ssh: SshOverride,
 }
 
@@ -66,7 +67,8 @@ pub fn read_overrides(text: &str, file: &str) -> Result<Overrides, Vec<Finding>>
             jump: instance.ssh.jump,
         };
         let address = instance.address.map(|address| address.value);
-        overrides.instances.insert(name, InstanceOverride { address, host_key, arch: instance.arch, ssh });
+        let (arch, network_namespace) = (instance.arch, instance.network_namespace);
+        overrides.instances.insert(name, InstanceOverride { address, host_key, arch, network_namespace, ssh });
     }
     findings.finish_or(overrides)
 }

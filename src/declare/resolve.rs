@@ -65,9 +65,8 @@ pub fn environment(
 ) -> Option<Arc<Fleet>> {
     let (name, file) = declaration.environments.get_key_value(environment)?;
     let instances = placements.instances(name.as_str()).filter_map(|name| declaration.instances.get_key_value(name));
-    let instances: BTreeMap<InstanceName, Instance> = instances
-        .map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides.instances.get(name))))
-        .collect();
+    let instances: BTreeMap<InstanceName, Instance> =
+        instances.map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides))).collect();
     let targets = targets(declaration, placements, name, &instances);
     let outcome = Outcome { findings, edges: BTreeMap::new() };
     let mut resolver = Resolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
@@ -116,8 +115,9 @@ pub(super) fn instance(
     declaration: &Declaration,
     name: &InstanceName,
     file: &InstanceFile,
-    overridden: Option<&InstanceOverride>,
+    overrides: &Overrides,
 ) -> Instance {
+    let overridden = overrides.instances.get(name);
     let fleet = &declaration.fleet.ssh;
     let own = &file.ssh;
     let user = || own.user.as_ref().or(fleet.user.as_ref()).map_or_else(|| "root".to_owned(), ToString::to_string);
@@ -137,6 +137,7 @@ pub(super) fn instance(
             host_key: by(|o| o.host_key.clone()).or_else(host_key),
             key: overridden.and_then(|o| o.ssh.key.clone()),
             jump,
+            namespace: by(|o| o.network_namespace.clone()).or_else(|| overrides.network_namespace.clone()),
         },
         ports: *file.ports,
         labels: file.labels.clone(),
@@ -265,6 +266,7 @@ impl<'a> Resolver<'a, '_> {
             memory: resources.and_then(|resources| resources.memory.clone()),
             cpu: resources.and_then(|resources| resources.cpu),
             health,
+            strategy: effective.rollout().map(|rollout| rollout.strategy).unwrap_or_default(),
             after: effective.after().iter().filter_map(|after| after.parse().ok()).filter(is_placed).collect(),
             replaces: effective.replaces().iter().map(ToString::to_string).collect(),
             declared_in: file.file.path.to_string(),

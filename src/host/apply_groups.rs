@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::plan::{Action, Step};
+use crate::model::plan::{Batch, Step};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Group<'a> {
@@ -19,41 +19,26 @@ pub(super) enum Group<'a> {
 /// Groups steps in their order.
 pub(super) fn group<'a>(steps: &[&'a Step]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
-    for run in steps.chunk_by(|a, b| kind(&a.action) == kind(&b.action)) {
-        match run.first().map(|step| kind(&step.action)) {
-            Some(Kind::File) => groups.extend(once_each(run).into_iter().map(Group::Files)),
-            Some(Kind::Unit(function @ "run_units")) => {
-                groups.extend(in_turns(run).into_iter().map(|steps| Group::Units(function, steps)));
+    for run in steps.chunk_by(|a, b| batch(a) == batch(b)) {
+        match run.first().map(|step| batch(step)) {
+            Some(Batch::WithFiles) => groups.extend(once_each(run).into_iter().map(Group::Files)),
+            Some(Batch::WithStops) => groups.push(Group::Units("stop_units", run.to_vec())),
+            Some(Batch::WithEnables) => groups.push(Group::Units("enable_units", run.to_vec())),
+            Some(Batch::WithStarts) => {
+                groups.extend(in_turns(run).into_iter().map(|steps| Group::Units("run_units", steps)));
             }
-            Some(Kind::Unit(function)) => groups.push(Group::Units(function, run.to_vec())),
-            Some(Kind::Other) | None => groups.extend(run.iter().map(|step| Group::Alone(step))),
+            Some(Batch::Alone) | None => groups.extend(run.iter().map(|step| Group::Alone(step))),
         }
     }
     groups
 }
 
-#[derive(PartialEq, Eq)]
-enum Kind {
-    File,
-    Unit(&'static str),
-    Other,
-}
-
-fn kind(action: &Action) -> Kind {
-    match action {
-        Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. } => Kind::File,
-        Action::StopUnit { foreign: false, .. } => Kind::Unit("stop_units"),
-        Action::EnableUnit { .. } => Kind::Unit("enable_units"),
-        Action::StartUnit { .. } | Action::RestartUnit { .. } => Kind::Unit("run_units"),
-        _ => Kind::Other,
-    }
+fn batch(step: &Step) -> Batch {
+    step.action.traits().batch
 }
 
 fn path(step: &Step) -> &str {
-    match &step.action {
-        Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => path,
-        _ => "",
-    }
+    step.action.file().map_or("", |(path, _)| path)
 }
 
 /// Splits where a path comes a second time: within a group there is one state of each before it, and one after it.
@@ -90,14 +75,15 @@ mod tests {
     use super::*;
     use crate::model::{
         desired::Resource,
-        plan::{Before, StepId},
+        plan::{Action, Before, Phase, StepId},
     };
 
     fn step(service: &str, action: Action) -> Step {
         let resource = Resource::Service(service.parse().unwrap());
         let instance = "h1".parse().unwrap();
         let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
-        Step { id, instance, phase: 1, resource, action, reason: String::new() }
+        let phase = Phase { wave: 1, stage: 0 };
+        Step { id, instance, phase, resource, action, reason: String::new() }
     }
 
     fn remove(path: &str) -> Step {

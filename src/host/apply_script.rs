@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{
     grants,
-    plan::{Action, Before, Step},
+    plan::{Action, Before, Rank, Step},
 };
 
 /// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/`, and
@@ -107,7 +107,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     if steps.iter().any(|step| matches!(step.action, Action::InstallPackages { .. })) {
         script += &script!("apply_packages.sh");
     }
-    if steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. } | Action::ReleaseNginx)) {
+    if steps.iter().any(|step| step.action.traits().rank == Rank::Serve) {
         script += &script!("nginx.sh");
         script += &script!("apply_nginx.sh");
     }
@@ -141,9 +141,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
             Group::Files(steps) | Group::Units(_, steps) => steps,
             Group::Alone(step) => std::slice::from_ref(step),
         };
-        let is_process = |step: &&Step| {
-            matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. } | Action::ReloadNginx { .. })
-        };
+        let is_process = |step: &&Step| step.action.traits().rank >= Rank::Run;
         if members.iter().any(is_process) {
             script += &std::mem::take(&mut reload).step();
         }
@@ -170,12 +168,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
 
 /// The folder in which a step changes a file.
 fn folder(action: &Action) -> Option<&str> {
-    match action {
-        Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
-            path.rsplit_once('/').map(|(folder, _)| folder)
-        }
-        _ => None,
-    }
+    action.file()?.0.rsplit_once('/').map(|(folder, _)| folder)
 }
 
 /// The function of a group, which calls what it is given with each of its lines, until one says no.
@@ -192,13 +185,11 @@ fn files(number: usize, steps: &[&Step], payload: &mut Payload) -> String {
     let mut folders: Vec<&str> = Vec::new();
     let mut lines = Vec::new();
     for step in steps {
-        let (path, before, load) = match &step.action {
-            Action::WriteFile { path, before, content, mode } => {
-                (path, before, Some(Load::File(content.clone(), *mode)))
-            }
-            Action::WriteLink { path, before, target } => (path, before, Some(Load::Link(target.clone()))),
-            Action::RemoveFile { path, before } => (path, before, None),
-            _ => continue,
+        let Some((path, before)) = step.action.file() else { continue };
+        let load = match &step.action {
+            Action::WriteFile { content, mode, .. } => Some(Load::File(content.clone(), *mode)),
+            Action::WriteLink { target, .. } => Some(Load::Link(target.clone())),
+            _ => None,
         };
         let (folder, name) = path.rsplit_once('/').unwrap_or_default();
         let at = folders.iter().position(|known| *known == folder).unwrap_or_else(|| {

@@ -20,7 +20,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::ssh::{self, ConnectError, Login, Session};
+use super::{
+    connect_error::ConnectError,
+    ssh::{self, Login, Session},
+};
 
 /// For the jump host to connect to an instance. Shorter than a pass waits for the slow, so that the reason is told.
 const FORWARD_LIMIT: Duration = Duration::from_secs(4);
@@ -99,7 +102,7 @@ impl Jumps {
         {
             return Err(error.clone());
         }
-        match ssh::reach(jump).await {
+        match ssh::reach(jump, self).await {
             Ok(session) => {
                 let session = Arc::new(session);
                 *latest = Latest { session: Arc::downgrade(&session), failed: None };
@@ -145,6 +148,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(far: S, near: DuplexStream, to: Socket
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::dial::Dial;
 
     const FAR: &str = "10.0.0.1:22";
 
@@ -212,7 +216,7 @@ mod tests {
             host_key: Some(key),
             keys: Vec::new(),
             agent: false,
-            namespace: None,
+            dial: Dial::Direct,
         };
         let jumps = Jumps::default();
         let to = FAR.parse().expect("an address");

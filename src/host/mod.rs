@@ -7,9 +7,11 @@
 mod apply;
 mod apply_groups;
 mod apply_script;
+mod connect_error;
 mod dial;
 mod health;
 mod jump;
+mod login;
 mod login_audit;
 mod loss_timer;
 mod opening;
@@ -32,13 +34,14 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use apply::{FailedStep, HostProgress, PHASE_LIMIT, PhaseWork, StepEvent, TrailState};
+pub use connect_error::ConnectError;
 pub use dial::Namespace;
 pub use jump::Jumps;
 pub use login_audit::Trace;
 pub use loss_timer::LossTimer;
 pub use probe::{ProbeRequest, Remembered, question};
 pub use releases::ReleaseTransfer;
-pub use ssh::{ConnectError, Target};
+pub use ssh::Target;
 pub use ssh_host::{STAGE_LIMIT, SshHost};
 
 use crate::model::{

@@ -48,7 +48,7 @@ pub struct ProbeRequest {
     /// Where nginx answers the digest; None where no site is declared.
     pub digest_port: Option<u16>,
     /// Whether who listens is asked, too. It is a third of what a look takes of a host, and a plan needs it only where
-    /// something starts or fails to: it is looked again then (`engine/look.rs`).
+    /// something starts or fails to: it is looked again then (`engine/observe/probe.rs`).
     pub listeners: bool,
     /// Of each of them it is told who holds it, where that is of no unit asked about.
     pub ports: BTreeSet<u16>,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     desired::Resource,
     name::InstanceName,
-    plan::{Action, Before, Fate, Plan, Step, Verb, fate},
+    plan::{Action, Fate, Plan, ReasonTold, Recorded, Step, Verb, fate},
 };
 
 /// What becomes of one resource on one instance.
@@ -116,21 +116,11 @@ fn change(instance: &InstanceName, resource: &Resource, steps: &[&Step]) -> Reso
 
 /// A step as it is kept; none where the fate of its resource says it, or where it is no news.
 fn kept(action: &Action, fate: Fate) -> Option<ChangeStep> {
-    let is_told = match action {
-        Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => false,
-        Action::SealManifest { .. } | Action::ReadUnits { .. } | Action::AwaitHealth { .. } => false,
-        Action::RemoveFile { .. } => fate != Fate::Delete,
-        Action::StartUnit { .. } | Action::EnableUnit { .. } => fate != Fate::Create,
-        Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::BuildVenv { .. }
-        | Action::WriteFile { .. }
-        | Action::WriteLink { .. }
-        | Action::MendFolder { .. }
-        | Action::StopUnit { .. }
-        | Action::RestartUnit { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx => true,
+    let is_told = match action.traits().recorded {
+        Recorded::Always => true,
+        Recorded::Never => false,
+        Recorded::UnlessNew => fate != Fate::Create,
+        Recorded::UnlessGone => fate != Fate::Delete,
     };
     let from = match action {
         Action::StageRelease { source, .. } => Some(source.clone()),
@@ -147,8 +137,7 @@ fn reasons<'a>(steps: &[&'a Step]) -> Vec<&'a str> {
     }
     let mut reasons = Vec::new();
     for step in steps {
-        let tells = says_its_reason(&step.action) || matches!(step.action, Action::InstallPackages { .. });
-        if tells && !reasons.contains(&step.reason.as_str()) {
+        if step.action.traits().reason != ReasonTold::Implied && !reasons.contains(&step.reason.as_str()) {
             reasons.push(step.reason.as_str());
         }
     }
@@ -158,7 +147,7 @@ fn reasons<'a>(steps: &[&'a Step]) -> Vec<&'a str> {
 /// The one reason that all files of a resource change for; without files, all its steps. With several, each step says
 /// its own.
 pub fn shared_reason<'a>(steps: &[&'a Step]) -> Option<&'a str> {
-    let files = steps.iter().filter(|step| is_file(&step.action));
+    let files = steps.iter().filter(|step| step.action.file().is_some());
     let all = steps.iter().filter(|step| says_its_reason(&step.action));
     let mut reasons: Vec<&str> = files.map(|step| step.reason.as_str()).collect();
     if reasons.is_empty() {
@@ -170,29 +159,7 @@ pub fn shared_reason<'a>(steps: &[&'a Step]) -> Option<&'a str> {
 
 /// Whether a step's reason says more than its line does.
 pub fn says_its_reason(action: &Action) -> bool {
-    match action {
-        Action::WriteFile { .. }
-        | Action::WriteLink { .. }
-        | Action::RemoveFile { .. }
-        | Action::SealManifest { .. }
-        | Action::MendFolder { .. }
-        | Action::ReadUnits { .. }
-        | Action::StopUnit { foreign: false, .. }
-        | Action::EnableUnit { .. }
-        | Action::StartUnit { .. }
-        | Action::RestartUnit { .. }
-        | Action::BuildVenv { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx => true,
-        Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::StopUnit { foreign: true, .. }
-        | Action::AwaitHealth { .. } => false,
-    }
-}
-
-fn is_file(action: &Action) -> bool {
-    matches!(action, Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. })
+    action.traits().reason == ReasonTold::Told
 }
 
 /// A resource in JSON is what people write.

@@ -10,6 +10,7 @@ use super::{
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
     nginx::Proof,
+    rollout::Slot,
     venv::Venv,
 };
 
@@ -120,6 +121,7 @@ pub struct DesiredLink {
 pub struct Replica {
     pub service: ServiceName,
     pub port: u16,
+    pub slot: Slot,
     pub unit: String,
     pub release: Digest,
     /// The key of its virtual environment.

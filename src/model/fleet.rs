@@ -17,6 +17,7 @@ use super::{
     grants::Grants,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{BodySize, CpuShare, Memory, PortRange, Span},
+    rollout::Strategy,
     source::Source,
 };
 
@@ -89,6 +90,9 @@ pub struct Ssh {
     pub key: Option<PathBuf>,
     /// The host through which alone the instance is reached; None: it is reached directly.
     pub jump: Option<Jump>,
+    /// The network namespace of the controller's machine in which the instance, or its jump host, is dialled (override
+    /// files set it); None: the controller's own network.
+    pub namespace: Option<String>,
 }
 
 /// A jump host, and how to log in there. It is trusted with nothing but bytes: the session to the instance goes
@@ -119,9 +123,10 @@ impl Instance {
         SocketAddr::new(self.address, self.ssh.port)
     }
 
-    /// What tells its sshd from all others: an address behind a jump host is another one's elsewhere.
-    pub fn way(&self) -> (Option<SocketAddr>, SocketAddr) {
-        (self.ssh.jump.as_ref().map(Jump::end), self.end())
+    /// What tells its sshd from all others: an address behind a jump host, or in a network namespace, is another one's
+    /// elsewhere.
+    pub fn way(&self) -> (Option<&str>, Option<SocketAddr>, SocketAddr) {
+        (self.ssh.namespace.as_deref(), self.ssh.jump.as_ref().map(Jump::end), self.end())
     }
 
     /// The command that prints its host key.
@@ -168,6 +173,7 @@ pub struct Service {
     pub memory: Option<Memory>,
     pub cpu: Option<CpuShare>,
     pub health: Health,
+    pub strategy: Strategy,
     pub after: BTreeSet<ServiceName>,
     /// Units that ran before evenkeel; stopped and disabled in the same phase.
     pub replaces: Vec<String>,

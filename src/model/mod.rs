@@ -40,6 +40,7 @@ pub mod reach;
 pub mod release;
 pub mod requirements;
 pub mod rights;
+pub mod rollout;
 pub mod run;
 pub mod seal;
 pub mod seen;

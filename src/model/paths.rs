@@ -4,21 +4,26 @@ use super::{
     desired::Resource,
     digest::Digest,
     name::{FleetName, ServiceName, SiteName},
+    rollout::{ReplicaId, Slot},
 };
 
 /// Where a person's browser-facing default site is linked on Debian; what `replaces_default` unlinks.
 pub const NGINX_DEFAULT: &str = "/etc/nginx/sites-enabled/default";
 
-pub fn unit(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
-    format!("{fleet}-{service}@{port}.service")
+pub fn unit(fleet: &FleetName, replica: &ReplicaId) -> String {
+    format!("{fleet}-{}.service", named(replica))
 }
 
-pub fn unit_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
-    format!("/etc/systemd/system/{}", unit(fleet, service, port))
+pub fn unit_file(fleet: &FleetName, replica: &ReplicaId) -> String {
+    format!("/etc/systemd/system/{}", unit(fleet, replica))
 }
 
-pub fn env_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
-    format!("/etc/evenkeel/{fleet}/{service}@{port}.env")
+pub fn env_file(fleet: &FleetName, replica: &ReplicaId) -> String {
+    format!("/etc/evenkeel/{fleet}/{}.env", named(replica))
+}
+
+fn named(ReplicaId { service, port, slot }: &ReplicaId) -> String {
+    format!("{service}@{port}{}", slot.suffix())
 }
 
 /// The folders that systemd makes for a service and leaves to it: each of its states, and its cache.
@@ -116,19 +121,20 @@ pub fn site_folder(fleet: &FleetName, site: &SiteName) -> String {
     format!("{}/sites/{site}", base(fleet))
 }
 
-/// The service a unit of ours runs, told by its name.
-pub fn service_of_unit(fleet: &FleetName, unit: &str) -> Option<(ServiceName, u16)> {
-    let (service, port) =
-        unit.strip_suffix(".service")?.strip_prefix(fleet.as_str())?.strip_prefix('-')?.split_once('@')?;
-    Some((service.parse().ok()?, port.parse().ok()?))
+/// The replica that a unit of ours runs, told by its name.
+pub fn replica_of_unit(fleet: &FleetName, unit: &str) -> Option<ReplicaId> {
+    let name = unit.strip_suffix(".service")?.strip_prefix(fleet.as_str())?.strip_prefix('-')?;
+    let (service, place) = name.split_once('@')?;
+    let (port, suffix) = place.split_at(place.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(place.len()));
+    Some(ReplicaId { service: service.parse().ok()?, port: port.parse().ok()?, slot: Slot::of_suffix(suffix)? })
 }
 
 /// What a path of ours belongs to, told by its name.
 pub fn resource_of(fleet: &FleetName, path: &str) -> Resource {
-    let unit = || service_of_unit(fleet, path.strip_prefix("/etc/systemd/system/")?);
+    let unit = || replica_of_unit(fleet, path.strip_prefix("/etc/systemd/system/")?);
     let environment = || {
         let name = path.strip_prefix(&format!("/etc/evenkeel/{fleet}/"))?.strip_suffix(".env")?;
-        service_of_unit(fleet, &format!("{fleet}-{name}.service"))
+        replica_of_unit(fleet, &format!("{fleet}-{name}.service"))
     };
     let site = || {
         let nginx = path.strip_prefix(&format!("/etc/nginx/conf.d/evenkeel-{fleet}-"));
@@ -140,11 +146,38 @@ pub fn resource_of(fleet: &FleetName, path: &str) -> Resource {
     if path == digest_file(fleet) {
         return Resource::Nginx;
     }
-    if let Some((service, _)) = unit().or_else(environment) {
-        return Resource::Service(service);
+    if let Some(replica) = unit().or_else(environment) {
+        return Resource::Service(replica.service);
     }
     match site().and_then(|name| name.parse().ok()) {
         Some(name) => Resource::Site(name),
         None => Resource::Leftover(path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_told_by_its_unit_in_every_slot() {
+        let fleet: FleetName = "sophia".parse().expect("a name");
+        for slot in Slot::ALL {
+            let replica = ReplicaId { service: "gong_mcp".parse().expect("a name"), port: 8100, slot };
+            assert_eq!(replica_of_unit(&fleet, &unit(&fleet, &replica)), Some(replica.clone()));
+            let service = Resource::Service(replica.service.clone());
+            assert_eq!(resource_of(&fleet, &unit_file(&fleet, &replica)), service);
+            assert_eq!(resource_of(&fleet, &env_file(&fleet, &replica)), service);
+        }
+    }
+
+    #[test]
+    fn a_unit_of_before_there_were_slots_is_the_sole_copy() {
+        let fleet = "sophia".parse().expect("a name");
+        let slot = |unit| replica_of_unit(&fleet, unit).map(|replica| replica.slot);
+        assert_eq!(slot("sophia-gong_mcp@8100.service"), Some(Slot::Sole));
+        for unit in ["sophia-gong_mcp@8100-pink.service", "sophia-gong_mcp@.service", "sophia-gong_mcp@+1.service"] {
+            assert_eq!(slot(unit), None, "{unit}");
+        }
     }
 }

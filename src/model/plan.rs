@@ -3,29 +3,28 @@
 //! Keeps true: everything is decided here. Carrying a plan out is a match on [`Action`]; reasons
 //! inform people and never steer. A plan with an error among its findings is never carried out.
 
+mod action;
+mod phase;
 mod step_id;
+mod traits;
 mod verb;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use action::{Action, Before};
+pub use phase::Phase;
 pub use step_id::StepId;
+pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, Takes, Traits};
 pub use verb::Verb;
 
 use super::{
-    confinement::{self, Confinement},
     desired::Resource,
     digest::Digest,
     finding::Finding,
-    fleet::Health,
     manifest::Manifest,
-    name::{EnvironmentName, InstanceName, ServiceName, SiteName},
-    nginx::Proof,
-    observation::LiveFolder,
+    name::{EnvironmentName, InstanceName},
     seal::Key,
     source::SourceCommits,
 };
@@ -132,193 +131,11 @@ pub struct Step {
     /// Unique within the plan and readable: `ai-core/service/gong_mcp/write/etc/…`.
     pub id: StepId,
     pub instance: InstanceName,
-    /// Phases are barriers: a phase begins when the one before it is done and healthy everywhere.
-    pub phase: u32,
+    pub phase: Phase,
     pub resource: Resource,
     pub action: Action,
     pub reason: String,
 }
-
-/// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    InstallPackages {
-        names: Vec<String>,
-    },
-    /// Sends a release that the instance lacks. No effect on what runs.
-    StageRelease {
-        release: Digest,
-        source: String,
-        files: usize,
-        bytes: u64,
-        /// Whether it is built before; its files are not known yet.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        due: bool,
-    },
-    /// Makes a virtual environment where none is as it should be. No effect on what runs until it is started
-    /// again; not undone, for it is content, as releases are.
-    BuildVenv {
-        service: ServiceName,
-        key: Digest,
-        interpreter: String,
-        requirements: String,
-        index: Option<String>,
-        netrc: Option<String>,
-        /// Programs of it that the service starts: without one of them nothing is stopped for it.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        programs: Vec<String>,
-    },
-    WriteFile {
-        path: String,
-        before: Before,
-        content: Vec<u8>,
-        mode: u32,
-    },
-    WriteLink {
-        path: String,
-        before: Before,
-        target: String,
-    },
-    RemoveFile {
-        path: String,
-        before: Before,
-    },
-    /// Stops and disables a unit that ran before evenkeel, or one that is declared no more.
-    StopUnit {
-        unit: String,
-        foreign: bool,
-    },
-    EnableUnit {
-        unit: String,
-    },
-    /// Has systemd read its units' files again, for this unit's are not what it runs.
-    ReadUnits {
-        unit: String,
-    },
-    /// Gives a folder of evenkeel's back to root, with these permission bits.
-    MendFolder {
-        path: String,
-        before: LiveFolder,
-        mode: u32,
-    },
-    StartUnit {
-        unit: String,
-    },
-    RestartUnit {
-        unit: String,
-    },
-    /// Reloads nginx (or starts it), waits until the loopback server answers `digest`, and asks it in each site's
-    /// name, at `address` where that is the instance's own.
-    ReloadNginx {
-        digest: Digest,
-        port: u16,
-        /// Follow from the files, which the digest is over, and from where the instance is.
-        #[serde(skip)]
-        address: Option<IpAddr>,
-        #[serde(skip)]
-        sites: BTreeMap<SiteName, Proof>,
-    },
-    /// Makes the manifest root's alone, and its digests sealed. Each phase writes it so: the step says why.
-    SealManifest {
-        path: String,
-    },
-    /// nginx has no site of ours any more: reload without an answer to wait for.
-    ReleaseNginx,
-    /// Waits until the replica is healthy.
-    AwaitHealth {
-        service: ServiceName,
-        port: u16,
-        unit: String,
-        user: String,
-        directory: String,
-        /// What its process reads at its start, in order.
-        env_files: Vec<String>,
-        /// What a command that asks for its health is confined by, as the replica is; its unit says the same.
-        #[serde(skip)]
-        confined_by: BTreeSet<Confinement>,
-        health: Health,
-    },
-}
-
-/// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Before {
-    Absent,
-    /// The content is there to show a diff; None where it was not fetched.
-    File {
-        digest: Digest,
-        mode: u32,
-        owner: String,
-        content: Option<Vec<u8>>,
-    },
-    Link {
-        target: String,
-    },
-}
-
-impl Before {
-    pub fn digest(&self) -> Option<Digest> {
-        match self {
-            Before::File { digest, .. } => Some(*digest),
-            Before::Absent | Before::Link { .. } => None,
-        }
-    }
-}
-
-impl Action {
-    /// Of a unit that nothing changes but what confines it since units are confined by default: how many lines.
-    pub fn only_confines(&self) -> Option<usize> {
-        let Action::WriteFile { path, before: Before::File { digest, .. }, content, .. } = self else { return None };
-        let unit = path.starts_with("/etc/systemd/system/").then(|| confinement::without(content))?;
-        let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
-        let added = lines(content) - lines(&unit);
-        (added > 0 && *digest == Digest::of(unit)).then_some(added)
-    }
-
-    /// The path, unit, release or package list it is about.
-    pub fn subject(&self) -> String {
-        match self {
-            Action::InstallPackages { names } => names.join(" "),
-            Action::StageRelease { release, .. } => release.to_string(),
-            Action::BuildVenv { key, .. } => key.to_string(),
-            Action::WriteFile { path, .. }
-            | Action::WriteLink { path, .. }
-            | Action::RemoveFile { path, .. }
-            | Action::SealManifest { path }
-            | Action::MendFolder { path, .. } => path.clone(),
-            Action::StopUnit { unit, .. }
-            | Action::ReadUnits { unit }
-            | Action::EnableUnit { unit }
-            | Action::StartUnit { unit }
-            | Action::RestartUnit { unit }
-            | Action::AwaitHealth { unit, .. } => unit.clone(),
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => NGINX_UNIT.to_owned(),
-        }
-    }
-
-    /// The unit whose log says more of a step that failed.
-    pub fn unit(&self) -> Option<&str> {
-        match self {
-            Action::StopUnit { unit, .. }
-            | Action::ReadUnits { unit }
-            | Action::EnableUnit { unit }
-            | Action::StartUnit { unit }
-            | Action::RestartUnit { unit }
-            | Action::AwaitHealth { unit, .. } => Some(unit),
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => Some(NGINX_UNIT),
-            Action::InstallPackages { .. }
-            | Action::StageRelease { .. }
-            | Action::BuildVenv { .. }
-            | Action::WriteFile { .. }
-            | Action::WriteLink { .. }
-            | Action::RemoveFile { .. }
-            | Action::SealManifest { .. }
-            | Action::MendFolder { .. } => None,
-        }
-    }
-}
-
-const NGINX_UNIT: &str = "nginx.service";
 
 /// The counts of the plan's last line. A resource is one service, site or package list on one instance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -374,6 +191,12 @@ impl Plan {
         };
         let counts: Vec<usize> = self.instances.values().map(of).filter(|count| *count > 0).collect();
         (counts.iter().sum(), counts.len())
+    }
+
+    /// In their order, those of one wave side by side.
+    pub fn phases(&self) -> Vec<Phase> {
+        let phases: BTreeSet<Phase> = self.steps.iter().map(|step| step.phase).collect();
+        phases.into_iter().collect()
     }
 
     /// The steps of each resource on each instance, in order.
@@ -436,33 +259,8 @@ impl Plan {
 /// What a resource's steps amount to. Told by files: a resource all of whose files are new is
 /// created, one all of whose files go is deleted.
 pub fn fate(steps: &[&Step]) -> Fate {
-    let mut created = false;
-    let mut updated = false;
-    let mut deleted = false;
-    for step in steps {
-        match &step.action {
-            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
-                created = true;
-            }
-            Action::InstallPackages { .. } => created = true,
-            Action::WriteFile { .. }
-            | Action::WriteLink { .. }
-            | Action::SealManifest { .. }
-            | Action::MendFolder { .. } => updated = true,
-            Action::RemoveFile { .. } => deleted = true,
-            Action::StageRelease { .. }
-            | Action::BuildVenv { .. }
-            | Action::StopUnit { .. }
-            | Action::EnableUnit { .. }
-            | Action::ReadUnits { .. }
-            | Action::StartUnit { .. }
-            | Action::RestartUnit { .. }
-            | Action::ReloadNginx { .. }
-            | Action::ReleaseNginx
-            | Action::AwaitHealth { .. } => {}
-        }
-    }
-    match (created, updated, deleted) {
+    let does = |effect| steps.iter().any(|step| step.action.traits().files == effect);
+    match (does(FileEffect::Creates), does(FileEffect::Updates), does(FileEffect::Deletes)) {
         (true, false, false) => Fate::Create,
         (false, false, true) => Fate::Delete,
         (false, false, false) => Fate::Restart,

@@ -20,5 +20,6 @@ pub struct Venv {
 
 /// `requirements` is over the contents of that file and of those that it includes.
 pub fn key(interpreter: &str, index: Option<&str>, requirements: &Digest) -> Digest {
-    Digest::of_fields(["venv", interpreter, index.unwrap_or_default(), &requirements.to_string()])
+    // Environments of before have no compiled files, and no service can write any: another tag makes each anew, once.
+    Digest::of_fields(["compiled venv", interpreter, index.unwrap_or_default(), &requirements.to_string()])
 }

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     desired::Resource,
+    digest::Digest,
     drift::{Difference, DriftPolicy, DriftRule},
     finding::{Code, Finding},
     manifest::Manifest,
     name::InstanceName,
-    plan::{Action, Before, InstanceState, Plan, Step},
+    plan::{Action, Before, Follows, InstanceState, Plan, Step},
 };
 
 /// Why the steps of a resource are left undone.
@@ -65,7 +66,7 @@ fn leave_ignored(plan: &mut Plan, instance: &InstanceName, resource: &Resource, 
     let files_stay = of_resource.any(|step| {
         ignored(step) && matches!(difference(step), Some(Difference::Files | Difference::Modes | Difference::Releases))
     });
-    let follows = |step: &Step| matches!(step.action, Action::RestartUnit { .. } | Action::ReloadNginx { .. });
+    let follows = |step: &Step| step.action.traits().follows == Follows::ByFiles;
     plan.steps.retain(|step| !is(step, instance, resource) || !(ignored(step) || files_stay && follows(step)));
     if !plan.steps.iter().any(|step| is(step, instance, resource) && difference(step).is_some()) {
         plan.steps.retain(|step| !is(step, instance, resource));
@@ -117,24 +118,12 @@ fn settle(plan: &mut Plan, planned: &[Step]) {
 /// Has the manifest say the same as before of what a step that is not taken would have changed. Else the next look
 /// would find nothing to do about it.
 fn as_before(action: &Action, before: &Manifest, after: &mut Manifest) {
-    match action {
-        Action::StartUnit { unit } | Action::RestartUnit { unit } | Action::StopUnit { unit, .. } => {
-            keep(unit, &before.units, &mut after.units);
-        }
-        Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } => {
-            keep(path, &before.files, &mut after.files);
-            keep(path, &before.links, &mut after.links);
-        }
-        Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::BuildVenv { .. }
-        | Action::SealManifest { .. }
-        | Action::MendFolder { .. }
-        | Action::ReadUnits { .. }
-        | Action::EnableUnit { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx
-        | Action::AwaitHealth { .. } => {}
+    if let Action::StartUnit { unit } | Action::RestartUnit { unit } | Action::StopUnit { unit, .. } = action {
+        keep(unit, &before.units, &mut after.units);
+    }
+    if let Some((path, _)) = action.file() {
+        keep(path, &before.files, &mut after.files);
+        keep(path, &before.links, &mut after.links);
     }
 }
 
@@ -147,21 +136,10 @@ fn keep<T: Clone>(name: &str, before: &BTreeMap<String, T>, after: &mut BTreeMap
 
 /// What a step is about. None for what only follows from others.
 fn difference(step: &Step) -> Option<Difference> {
-    Some(match &step.action {
-        Action::InstallPackages { .. } => Difference::Packages,
-        Action::StageRelease { .. } | Action::BuildVenv { .. } => Difference::Releases,
-        Action::WriteFile { before: Before::File { digest, .. }, content, .. }
-            if *digest == crate::model::digest::Digest::of(content) =>
-        {
-            Difference::Modes
+    match &step.action {
+        Action::WriteFile { before: Before::File { digest, .. }, content, .. } if *digest == Digest::of(content) => {
+            Some(Difference::Modes)
         }
-        Action::SealManifest { .. } | Action::MendFolder { .. } => Difference::Modes,
-        Action::WriteFile { .. } | Action::WriteLink { .. } | Action::RemoveFile { .. } => Difference::Files,
-        Action::StopUnit { .. } | Action::ReadUnits { .. } | Action::StartUnit { .. } | Action::RestartUnit { .. } => {
-            Difference::Processes
-        }
-        Action::EnableUnit { .. } => Difference::Enabled,
-        Action::ReloadNginx { .. } | Action::ReleaseNginx => Difference::Nginx,
-        Action::AwaitHealth { .. } => return None,
-    })
+        action => action.traits().repairs,
+    }
 }

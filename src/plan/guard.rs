@@ -6,7 +6,6 @@ use crate::model::{
     finding::{Code, Finding},
     observation::{LiveFile, LiveUnit},
     paths,
-    plan::Action,
     seen::Seen,
 };
 
@@ -77,9 +76,7 @@ impl Differ<'_> {
                         continue;
                     }
                 };
-                let starts = self.steps.iter().any(|step| {
-                    matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit)
-                });
+                let starts = self.changes.iter().any(|step| step.action.started() == Some(&replica.unit));
                 let message = format!("{path} is a link to {target}, and systemd starts no {} with that", replica.unit);
                 let hint = format!(
                     "have the folder itself there: `rm {path}`, then `mount --bind {target} {path}`, and the same in /etc/fstab"
@@ -106,7 +103,7 @@ impl Differ<'_> {
     /// Two deployments on one host would exclude each other half-way: the later one does not begin.
     fn deployment_running(&mut self) {
         let unit = paths::apply_unit(&self.inputs.fleet.name);
-        if !self.steps.is_empty() && self.unit(&unit).is_some_and(LiveUnit::is_up) {
+        if !self.changes.is_empty() && self.unit(&unit).is_some_and(LiveUnit::is_up) {
             let message = format!("another deployment is running there (unit {unit})");
             let hint = format!("wait for it to end, or look at it with `journalctl -u {unit}`; then plan again");
             self.refuse(Code::DeploymentRunning, message, hint);

@@ -6,14 +6,17 @@
 mod certificates;
 mod confined;
 pub mod drift;
+mod files;
 mod guard;
 mod instance;
 mod links;
 mod moved;
-mod order;
+mod packages;
 mod ports;
 mod programs;
+mod releases;
 mod replica;
+mod rollout;
 mod served;
 mod site;
 mod units;
@@ -58,7 +61,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         findings: Vec::new(),
         services: inputs.fleet.services.len(),
     };
-    let levels = order::levels(inputs.fleet);
+    let mut changes = Vec::new();
     for (name, desired) in inputs.desired {
         let observation = match inputs.observed.get(name) {
             Some(Ok(observation)) => observation,
@@ -71,12 +74,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
                 continue;
             }
         };
-        let found = instance::Differ::new(inputs, desired, observation, &levels).run();
+        let found = instance::Differ::new(inputs, desired, observation).run();
         plan.instances.insert(name.clone(), found.instance);
-        plan.steps.extend(found.steps);
+        changes.extend(found.changes);
         plan.findings.extend(found.findings);
     }
-    order::arrange(&mut plan.steps);
+    plan.steps = rollout::steps(inputs.fleet, changes);
     plan.findings.extend(confined::told_once(&plan.steps));
     plan
 }

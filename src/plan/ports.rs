@@ -12,7 +12,7 @@ use crate::model::{
     finding::{Code, Finding},
     grants,
     observation::{Listener, Stranger},
-    plan::{Action, Step},
+    plan::Action,
     run::Run,
 };
 
@@ -81,10 +81,8 @@ impl Differ<'_> {
     }
 
     fn of_services(&self) -> Vec<Wanted> {
-        let is_started = |replica: &&Replica| {
-            let starts = |step: &Step| matches!(&step.action, Action::StartUnit { unit } | Action::RestartUnit { unit } if *unit == replica.unit);
-            self.steps.iter().any(starts)
-        };
+        let is_started =
+            |replica: &&Replica| self.changes.iter().any(|step| step.action.started() == Some(&replica.unit));
         let wanted = |replica: &Replica| {
             let mut allowed: BTreeSet<String> = self.owned.units.keys().cloned().collect();
             // Of our own units only the ones that go, or the replica itself, may hold it.
@@ -98,7 +96,7 @@ impl Differ<'_> {
     }
 
     fn of_nginx(&self) -> Vec<Wanted> {
-        let reloads = self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
+        let reloads = self.changes.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
         let Some(nginx) = self.desired.nginx.as_ref().filter(|_| reloads) else { return Vec::new() };
         let wanted = |port, otherwise| {
             let mut allowed = BTreeSet::from(["nginx.service".to_owned()]);

@@ -117,12 +117,14 @@ impl Differ<'_> {
     }
 
     fn starts(&self, replica: &Replica) -> bool {
-        self.steps.iter().any(|step| matches!(&step.action, Action::AwaitHealth { unit, .. } if *unit == replica.unit))
+        self.changes
+            .iter()
+            .any(|step| matches!(&step.action, Action::AwaitHealth { unit, .. } if *unit == replica.unit))
     }
 
     /// The packages that this plan installs.
     fn installed_by_this(&self) -> String {
-        let names = self.steps.iter().find_map(|step| match &step.action {
+        let names = self.changes.iter().find_map(|step| match &step.action {
             Action::InstallPackages { names } => Some(names.join(", ")),
             _ => None,
         });

@@ -1,6 +1,9 @@
 //! A replica's processes: what is enabled, started, restarted, and why.
 
-use super::instance::{Differ, NOT_ASKED};
+use super::{
+    instance::{Differ, NOT_ASKED},
+    rollout::Tier,
+};
 use crate::model::{
     desired::{Replica, Resource},
     digest::Digest,
@@ -21,22 +24,22 @@ impl Differ<'_> {
 
     fn replica(&mut self, replica: &Replica) {
         let resource = Resource::Service(replica.service.clone());
-        let phase = self.phase_of(&resource);
+        let tier = self.tier_of(&resource);
         let wanted = StartedWith { inputs: Some(self.inputs_of(replica)), env_file: self.env_file(replica) };
         let started = self.owned.units.get(&replica.unit).cloned();
         self.after.units.insert(replica.unit.clone(), wanted.clone());
 
         let live = self.unit(&replica.unit);
-        let replaces = self.replaced(&replica.replaces, phase, &resource, &replica.unit);
+        let replaces = self.replaced(&replica.replaces, &tier, &resource, &replica.unit);
         if !live.is_some_and(LiveUnit::is_enabled) {
             let action = Action::EnableUnit { unit: replica.unit.clone() };
-            self.step(phase, &resource, action, "it must start after a reboot");
+            self.change(tier.clone(), &resource, action, "it must start after a reboot");
         }
         let drifted = self.drifted(replica);
-        let is_written = self.steps.iter().any(|step| step.action.subject() == replica.unit_path);
+        let is_written = self.changes.iter().any(|step| step.action.subject() == replica.unit_path);
         if self.is_read_anew(replica) && !is_written {
             let action = Action::ReadUnits { unit: replica.unit.clone() };
-            self.step(phase, &resource, action, "drift: systemd runs it from another state of its files");
+            self.change(tier.clone(), &resource, action, "drift: systemd runs it from another state of its files");
         }
         let run = live.map(LiveUnit::run);
         let step = process(replica, &wanted, started.as_ref(), live, drifted).or_else(|| {
@@ -53,7 +56,7 @@ impl Differ<'_> {
             }
             return;
         };
-        self.step(phase, &resource, action, reason);
+        self.change(tier.clone(), &resource, action, reason);
         let action = Action::AwaitHealth {
             service: replica.service.clone(),
             port: replica.port,
@@ -64,7 +67,7 @@ impl Differ<'_> {
             confined_by: replica.confined_by.clone(),
             health: replica.health.clone(),
         };
-        self.step(phase, &resource, action, "what comes after waits until it is healthy");
+        self.change(tier.clone(), &resource, action, "what comes after waits until it is healthy");
     }
 
     /// Why what runs may have been started from something else than what is declared.
@@ -84,7 +87,7 @@ impl Differ<'_> {
 
     /// Whether its unit or environment file holds something else: it may have been started from that.
     fn files_drifted(&self, replica: &Replica) -> bool {
-        self.steps.iter().any(|step| match &step.action {
+        self.changes.iter().any(|step| match &step.action {
             Action::WriteFile { path, before, content, .. }
                 if [&replica.unit_path, &replica.env_path].contains(&path) =>
             {
@@ -137,15 +140,15 @@ impl Differ<'_> {
     }
 
     /// Units that ran before evenkeel, and what runs in their place. Whether any of them has to stop.
-    pub(super) fn replaced(&mut self, units: &[String], phase: u32, resource: &Resource, by: &str) -> bool {
-        let steps = self.steps.len();
+    pub(super) fn replaced(&mut self, units: &[String], tier: &Tier, resource: &Resource, by: &str) -> bool {
+        let before = self.changes.len();
         for unit in units {
             if self.unit(unit).is_some_and(|live| live.is_up() || live.is_enabled()) {
                 let action = Action::StopUnit { unit: unit.clone(), foreign: true };
-                self.step(phase, resource, action, format!("{by} replaces it"));
+                self.change(tier.clone(), resource, action, format!("{by} replaces it"));
             }
         }
-        self.steps.len() > steps
+        self.changes.len() > before
     }
 }
 

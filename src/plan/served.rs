@@ -3,7 +3,7 @@
 //! Keeps true: what is in the way is an error where nginx would be reloaded, so that nothing is touched in vain; else it
 //! is told and left, for it is not evenkeel's.
 
-use super::{instance::Differ, order};
+use super::{instance::Differ, rollout::Tier};
 use crate::model::{
     desired::{DesiredNginx, Resource},
     finding::{Code, Finding},
@@ -28,7 +28,7 @@ impl Differ<'_> {
         // What is `static` or made by a generator starts in another way.
         if matches!(unit.enabled.as_str(), "disabled" | "enabled-runtime") {
             let action = Action::EnableUnit { unit: UNIT.to_owned() };
-            self.step(order::TRAFFIC, &Resource::Nginx, action, "it must start after a reboot");
+            self.change(Tier::Traffic, &Resource::Nginx, action, "it must start after a reboot");
         }
     }
 
@@ -156,7 +156,7 @@ impl Differ<'_> {
     }
 
     fn in_the_way(&mut self, code: Code, message: String, hint: String) {
-        let reloads = self.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
+        let reloads = self.changes.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. }));
         let finding = if reloads { Finding::error(code, message) } else { Finding::warning(code, message) };
         self.findings.push(finding.on(self.name()).hint(hint));
     }

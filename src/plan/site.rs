@@ -1,6 +1,6 @@
 //! nginx: when it is reloaded, and the default site that a site may replace.
 
-use super::{instance::Differ, order};
+use super::{instance::Differ, rollout::Tier};
 use crate::model::{
     desired::{DesiredNginx, Resource},
     nginx::LiveNginx,
@@ -37,7 +37,7 @@ impl Differ<'_> {
                 address,
                 sites: nginx.sites.clone(),
             };
-            self.step(order::TRAFFIC, &Resource::Nginx, action, reason);
+            self.change(Tier::Traffic, &Resource::Nginx, action, reason);
         }
         if let Some(live) = live {
             self.served(&nginx, live);
@@ -70,7 +70,7 @@ impl Differ<'_> {
         let owned = self.owned.files.keys().filter(|path| !self.desired.files.contains_key(*path));
         let removed = owned.into_iter().any(|path| is_nginx(&self.resource(path)));
         removed
-            || self.steps.iter().any(|step| {
+            || self.changes.iter().any(|step| {
                 is_nginx(&step.resource) && matches!(step.action, Action::WriteFile { .. } | Action::RemoveFile { .. })
             })
     }
@@ -79,7 +79,7 @@ impl Differ<'_> {
     fn release_nginx(&mut self) {
         if self.owned.files.keys().any(|path| is_nginx(&self.resource(path))) {
             let reason = "no site is declared on this instance any more";
-            self.step(order::TRAFFIC, &Resource::Nginx, Action::ReleaseNginx, reason);
+            self.change(Tier::Traffic, &Resource::Nginx, Action::ReleaseNginx, reason);
         }
     }
 
@@ -87,7 +87,7 @@ impl Differ<'_> {
     fn replaced_by_sites(&mut self) {
         for (site, units) in &self.desired.replaces {
             let resource = Resource::Site(site.clone());
-            self.replaced(units, order::TRAFFIC, &resource, &resource.to_string());
+            self.replaced(units, &Tier::Traffic, &resource, &resource.to_string());
         }
     }
 
@@ -96,7 +96,7 @@ impl Differ<'_> {
         // The one foreign path that may be touched: the site asks for it by `replaces_default`.
         let Some(before) = self.before(path, true).filter(|before| *before != Before::Absent) else { return false };
         let action = Action::RemoveFile { path: path.to_owned(), before };
-        self.step(order::TRAFFIC, &Resource::Nginx, action, "a site declares replaces_default; undo restores it");
+        self.change(Tier::Traffic, &Resource::Nginx, action, "a site declares replaces_default; undo restores it");
         true
     }
 

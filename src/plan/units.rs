@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{instance::Differ, order};
+use super::{instance::Differ, rollout::Tier};
 use crate::model::{
     desired::{Replica, Resource},
     drift::{Difference, DriftRule},
@@ -46,13 +46,13 @@ impl Differ<'_> {
                 "drift: it was closed, and services or nginx do not get to their files"
             };
             let action = Action::MendFolder { path, before: folder.clone(), mode };
-            self.step(order::PREPARE, &Resource::Folders, action, reason);
+            self.change(Tier::Prepare, &Resource::Folders, action, reason);
         }
     }
 
     /// Whether a unit tries to start while a folder is closed: it may have tried for the last time before it is open.
     pub(super) fn is_cut_off(&self, replica: &Replica) -> bool {
-        let opens = self.steps.iter().any(|step| match &step.action {
+        let opens = self.changes.iter().any(|step| match &step.action {
             Action::MendFolder { before, mode, .. } => mode & !before.mode != 0,
             _ => false,
         });
@@ -86,7 +86,7 @@ impl Differ<'_> {
             self.findings.push(Finding::warning(Code::UnitChanged, message).on(self.name()).hint(hint));
         }
         let own = self.setting(&self.live.own_drop_ins);
-        if !own.is_empty() && !self.steps.is_empty() {
+        if !own.is_empty() && !self.changes.is_empty() {
             let unit = paths::apply_unit(&self.inputs.fleet.name);
             let message = format!("{unit}, in which evenkeel carries this out, is changed by {}", self.described(&own));
             let hint = exempt(&unit, &own[0]);

@@ -5,7 +5,7 @@
 
 use super::{
     instance::{Differ, NOT_ASKED},
-    order,
+    rollout::Tier,
 };
 use crate::model::{
     desired::{Replica, Resource},
@@ -34,7 +34,7 @@ impl Differ<'_> {
                 netrc: venv.netrc.clone(),
                 programs: self.programs_of_venv(replica),
             };
-            self.step(order::PREPARE, &Resource::Service(replica.service.clone()), action, reason);
+            self.change(Tier::Prepare, &Resource::Service(replica.service.clone()), action, reason);
         }
     }
 
@@ -42,7 +42,7 @@ impl Differ<'_> {
     pub(super) fn is_venv_made_anew(&self, replica: &Replica) -> bool {
         let made = |action: &Action| matches!(action, Action::BuildVenv { service, .. } if *service == replica.service);
         replica.venv.is_some_and(|key| self.owned.venvs.contains(&key))
-            && self.steps.iter().any(|step| made(&step.action))
+            && self.changes.iter().any(|step| made(&step.action))
     }
 
     /// Whether a service runs from this release in a virtual environment of which nobody knows yet what it holds.

@@ -6,12 +6,11 @@
 use super::RenderError;
 use crate::model::{
     desired::{Replica, Resource},
-    fleet::{Fleet, Instance, Service},
+    fleet::{Instance, Service},
     text::{is_noncharacter, unfit_for_variable},
 };
 
 pub(super) fn render(
-    fleet: &Fleet,
     instance: &Instance,
     service: &Service,
     replica: &Replica,
@@ -23,8 +22,8 @@ pub(super) fn render(
         ("SERVICE_NAME", service.name.to_string()),
         ("SERVICE_PORT", service.port.to_string()),
         ("EVENKEEL_RELEASE", replica.release.to_string()),
-        // A release is read-only: what Python compiles goes to the unit's CacheDirectory.
-        ("PYTHONPYCACHEPREFIX", format!("/var/cache/{}/{}", fleet.name, service.name)),
+        // No PYTHONPYCACHEPREFIX: it would hide what the distribution and pip have compiled. No service can write into a
+        // release, and Python leaves uncached what it cannot write.
     ];
     if let Some(programs) = programs.filter(|_| !service.env.contains_key("PATH")) {
         // What it starts itself finds the virtual environment's programs first. The rest is systemd's own.

@@ -21,6 +21,7 @@ use crate::model::{
     fleet::{Check, Fleet, Instance, Python, Service},
     name::InstanceName,
     paths,
+    rollout::{ReplicaId, Slot},
     source::Source,
     venv::{self, Venv},
 };
@@ -94,15 +95,17 @@ fn add_service(
         None => format!("{}/bin", paths::unknown_venv(&fleet.name)),
     });
     let service = &*programs.as_ref().map_or(Cow::Borrowed(service), |programs| Cow::Owned(in_venv(service, programs)));
+    let id = ReplicaId { service: service.name.clone(), port: service.port, slot: Slot::Sole };
     let replica = Replica {
-        service: service.name.clone(),
-        port: service.port,
-        unit: paths::unit(&fleet.name, &service.name, service.port),
+        unit: paths::unit(&fleet.name, &id),
+        unit_path: paths::unit_file(&fleet.name, &id),
+        env_path: paths::env_file(&fleet.name, &id),
+        service: id.service,
+        port: id.port,
+        slot: id.slot,
         release,
         venv: venv.as_ref().map(|(key, _)| *key),
         user: service.user.clone(),
-        unit_path: paths::unit_file(&fleet.name, &service.name, service.port),
-        env_path: paths::env_file(&fleet.name, &service.name, service.port),
         env_file: service.env_file.clone(),
         confined_by: confinement::of(service),
         health: service.health.clone(),
@@ -111,7 +114,7 @@ fn add_service(
         directory,
     };
     let unit = unit::render(fleet, service, &replica)?;
-    let environment = env_file::render(fleet, instance, service, &replica, programs.as_deref())?;
+    let environment = env_file::render(instance, service, &replica, programs.as_deref())?;
     let file = |content: String, mode| DesiredFile { resource: resource.clone(), content: content.into_bytes(), mode };
     desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
     desired.files.insert(replica.env_path.clone(), file(environment, 0o600));

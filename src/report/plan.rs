@@ -61,9 +61,9 @@ pub fn headline(plan: &Plan) -> String {
     sum(plan, "")
 }
 
-/// What a phase is about: what is prepared, and the resources it changes.
-pub fn phase_title(plan: &Plan, phase: u32) -> String {
-    let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();
+/// What a wave, which people know as a phase, is about: what is prepared, and the resources it changes.
+pub fn phase_title(plan: &Plan, wave: u32) -> String {
+    let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase.wave == wave).collect();
     let staged: BTreeSet<_> = steps
         .iter()
         .filter_map(|step| match &step.action {
@@ -120,7 +120,7 @@ fn introduction(plan: &Plan, style: Style) -> String {
 
 /// The order of things, where there is more than one.
 fn phases(plan: &Plan, style: Style) -> String {
-    let phases: BTreeSet<u32> = plan.steps.iter().map(|step| step.phase).collect();
+    let phases: BTreeSet<u32> = plan.steps.iter().map(|step| step.phase.wave).collect();
     if phases.len() < 2 {
         return String::new();
     }

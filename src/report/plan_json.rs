@@ -136,7 +136,7 @@ fn state(plan: &Plan, name: &InstanceName, instance: &InstancePlan) -> (StateVie
 fn ends_of_phases(plan: &Plan) -> BTreeMap<u32, Vec<&str>> {
     let mut phases: BTreeMap<u32, BTreeMap<&InstanceName, Vec<&Step>>> = BTreeMap::new();
     for step in &plan.steps {
-        phases.entry(step.phase).or_default().entry(&step.instance).or_default().push(step);
+        phases.entry(step.phase.wave).or_default().entry(&step.instance).or_default().push(step);
     }
     let waits = |step: &&&Step| matches!(step.action, Action::AwaitHealth { .. });
     let ends = |steps: &Vec<&'_ Step>| steps.iter().filter(waits).count();
@@ -157,47 +157,30 @@ fn step_view<'a>(step: &'a Step, ends: &BTreeMap<u32, Vec<&'a str>>) -> StepView
     StepView {
         id: step.id.as_str(),
         instance: step.instance.as_str(),
-        phase: step.phase,
+        phase: step.phase.wave,
         action: step.action.verb(),
         resource: step.resource.to_string(),
         subject: step.action.subject(),
         reason: &step.reason,
         before,
         after,
-        needs: ends.range(..step.phase).next_back().map(|(_, ids)| ids.clone()).unwrap_or_default(),
+        needs: ends.range(..step.phase.wave).next_back().map(|(_, ids)| ids.clone()).unwrap_or_default(),
     }
 }
 
 fn files(action: &Action) -> (Option<FileView<'_>>, Option<FileView<'_>>) {
-    match action {
-        Action::WriteFile { before, content, mode, .. } => {
-            let after = FileView {
-                digest: Some(Digest::of(content).to_string()),
-                mode: Some(octal(*mode)),
-                owner: Some("root:root"),
-                content: std::str::from_utf8(content).ok(),
-                target: None,
-            };
-            (file(before), Some(after))
-        }
-        Action::WriteLink { before, target, .. } => {
-            (file(before), Some(FileView { target: Some(target), ..FileView::default() }))
-        }
-        Action::RemoveFile { before, .. } => (file(before), None),
-        Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::BuildVenv { .. }
-        | Action::SealManifest { .. }
-        | Action::MendFolder { .. }
-        | Action::ReadUnits { .. }
-        | Action::StopUnit { .. }
-        | Action::EnableUnit { .. }
-        | Action::StartUnit { .. }
-        | Action::RestartUnit { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx
-        | Action::AwaitHealth { .. } => (None, None),
-    }
+    let after = match action {
+        Action::WriteFile { content, mode, .. } => Some(FileView {
+            digest: Some(Digest::of(content).to_string()),
+            mode: Some(octal(*mode)),
+            owner: Some("root:root"),
+            content: std::str::from_utf8(content).ok(),
+            target: None,
+        }),
+        Action::WriteLink { target, .. } => Some(FileView { target: Some(target), ..FileView::default() }),
+        _ => None,
+    };
+    (action.file().and_then(|(_, before)| file(before)), after)
 }
 
 fn file(before: &Before) -> Option<FileView<'_>> {

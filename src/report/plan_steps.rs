@@ -11,7 +11,7 @@ use crate::model::{
     fleet::{Check, Health},
     name::InstanceName,
     observation::LiveFolder,
-    plan::{Action, Before, Fate, Plan, Step, fate},
+    plan::{Action, Fate, Plan, Step, Verb, fate},
 };
 
 /// The steps of one resource on one instance, in the order in which they are carried out.
@@ -51,12 +51,13 @@ impl Group<'_> {
 
     /// The marks it is shown with, for the legend.
     pub fn marks(&self) -> Vec<Mark> {
-        let steps = self.steps.iter().filter(|step| !self.is_told_elsewhere(step)).map(|step| mark_of(&step.action));
+        let steps =
+            self.steps.iter().filter(|step| !self.is_told_elsewhere(step)).map(|step| mark_of(step.action.verb()));
         steps.chain([self.mark()]).collect()
     }
 
     fn mark(&self) -> Mark {
-        let starts = |step: &&Step| matches!(step.action, Action::RestartUnit { .. } | Action::StartUnit { .. });
+        let starts = |step: &&Step| step.action.started().is_some();
         match fate(&self.steps) {
             Fate::Create => Mark::Create,
             Fate::Update => Mark::Update,
@@ -77,7 +78,7 @@ impl Group<'_> {
 
     /// What a step does, first what then how; without indentation.
     fn lines(&self, step: &Step, style: Style) -> Vec<String> {
-        let line = |words: String| vec![format!("{} {words}", style.mark(mark_of(&step.action)))];
+        let line = |words: String| vec![format!("{} {words}", style.mark(mark_of(step.action.verb())))];
         match &step.action {
             _ if self.is_told_elsewhere(step) => Vec::new(),
             Action::WriteFile { path, before, content, mode } => match diff::confined(&step.action) {
@@ -127,24 +128,13 @@ impl Group<'_> {
     }
 }
 
-fn mark_of(action: &Action) -> Mark {
-    match action {
-        Action::WriteFile { before: Before::Absent, .. }
-        | Action::WriteLink { before: Before::Absent, .. }
-        | Action::InstallPackages { .. }
-        | Action::StageRelease { .. }
-        | Action::BuildVenv { .. } => Mark::Create,
-        Action::WriteFile { .. }
-        | Action::WriteLink { .. }
-        | Action::SealManifest { .. }
-        | Action::MendFolder { .. }
-        | Action::ReadUnits { .. }
-        | Action::EnableUnit { .. }
-        | Action::ReloadNginx { .. }
-        | Action::ReleaseNginx => Mark::Update,
-        Action::RemoveFile { .. } | Action::StopUnit { .. } => Mark::Delete,
-        Action::StartUnit { .. } | Action::RestartUnit { .. } => Mark::Restart,
-        Action::AwaitHealth { .. } => Mark::Busy,
+fn mark_of(verb: Verb) -> Mark {
+    match verb {
+        Verb::Create | Verb::Install | Verb::Stage | Verb::Build => Mark::Create,
+        Verb::Update | Verb::Enable | Verb::Reload => Mark::Update,
+        Verb::Delete | Verb::Stop => Mark::Delete,
+        Verb::Start | Verb::Restart => Mark::Restart,
+        Verb::AwaitHealth => Mark::Busy,
     }
 }
 

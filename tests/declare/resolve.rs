@@ -194,6 +194,31 @@ fn an_override_with_another_address_leaves_the_jump_host_out() {
 }
 
 #[test]
+fn an_instance_is_dialled_in_the_network_that_the_override_file_names_for_it() {
+    let resolve = |text: &str| {
+        let overrides = declare::read_overrides(text, "lab.yaml").expect("valid");
+        let (declaration, _) = read(&[]);
+        declaration.expect("readable").resolve(&"production".parse().expect("a name"), &overrides)
+    };
+    let networks = |text: &str| {
+        let fleet = resolve(text).expect("it is resolved");
+        ["h1", "h2"].map(|name| fleet.instances[name].ssh.namespace.clone().unwrap_or_default())
+    };
+    let one = "instances: {h1: {address: 10.9.0.1, network_namespace: lab}}\n";
+    assert_eq!(networks("{}"), ["", ""]);
+    assert_eq!(networks(one), ["lab", ""], "an instance that the file does not name stays where it is");
+    assert_eq!(networks(&format!("{one}network_namespace: other\n")), ["lab", "other"]);
+
+    // Labs may have the same addresses.
+    let twins = |other: &str| {
+        let of = |network: &str| format!("{{address: 10.9.0.1, network_namespace: {network}}}");
+        resolve(&format!("instances: {{h1: {}, h2: {}}}", of("lab"), of(other)))
+    };
+    assert!(twins("other").is_ok());
+    assert_eq!(twins("lab").expect_err("one sshd")[0].code, Code::DuplicateAddress);
+}
+
+#[test]
 fn one_address_behind_two_jump_hosts_is_two_hosts() {
     let twins = |other: &str| {
         let h2 = through(&JUMP.replace("192.0.2.1", other));

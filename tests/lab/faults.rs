@@ -16,9 +16,14 @@ pub fn overridden(fleet: &mut Fleet<'_>, instance: &str, change: impl FnOnce(&mu
 
 /// As [`overridden`], with all instances' entries.
 pub fn all_overridden(fleet: &mut Fleet<'_>, change: impl FnOnce(&mut Value)) {
+    override_file_changed(fleet, |overrides| change(&mut overrides["instances"]));
+}
+
+/// As [`overridden`], with the whole file.
+pub fn override_file_changed(fleet: &mut Fleet<'_>, change: impl FnOnce(&mut Value)) {
     let text = fs::read_to_string(&fleet.overrides).expect("the lab has written it");
     let mut overrides: Value = serde_saphyr::from_str(&text).expect("it is YAML");
-    change(&mut overrides["instances"]);
+    change(&mut overrides);
     // Beside the repository: a file inside would make the work tree another one.
     let path = fleet.path().parent().expect("it lies in the repository").join(".git/override.yaml");
     fs::write(&path, serde_yaml::to_string(&overrides).expect("it can be written")).expect("it can be written");

@@ -29,6 +29,7 @@ mod kills;
 mod labs;
 mod load;
 mod moving;
+mod networks;
 mod order;
 mod ours;
 mod processes;
@@ -204,6 +205,7 @@ const TESTS: &[Test] = tests! {
     }
     python {
         a_service_runs_in_a_virtual_environment_that_others_share,
+        a_service_reads_the_compiled_files_that_are_there_and_writes_none_into_its_release,
         a_program_that_the_requirements_do_not_bring_is_found_before_anything_stops,
         going_back_needs_no_index,
         what_pip_cannot_install_changes_nothing_that_runs,
@@ -367,6 +369,9 @@ const TESTS: &[Test] = tests! {
         a_jump_host_that_does_not_lead_there_is_told_with_the_next_move,
         an_instance_that_babbles_holds_up_no_other_behind_the_same_jump_host,
         a_jump_host_that_comes_back_leads_there_again,
+    }
+    networks {
+        one_process_looks_after_hosts_in_a_network_namespace_and_outside_of_it,
     }
     labs {
         a_lab_whose_boot_was_killed_is_taken_down_whole,

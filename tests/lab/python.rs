@@ -65,6 +65,53 @@ pub fn a_service_runs_in_a_virtual_environment_that_others_share(world: &World) 
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+pub fn a_service_reads_the_compiled_files_that_are_there_and_writes_none_into_its_release(world: &World) {
+    let fleet = Fleet::new(world, "compiled");
+    let h1 = world.host("h1");
+    let _index = index(&fleet, h1);
+    fleet.write("greeting/requirements.txt", "greeting==1.0\n");
+    fleet.write("greeting/helper.py", "");
+    fleet.write("greeting/main.py", "import greeting, helper\ngreeting.serve()\n");
+    // With -v Python says of each file whether it was compiled before, and what it has written.
+    let in_venv = of_greeting(&fleet, "python -v main.py", "");
+    fleet.service("alpha", fleet.port(0), &["h1"], &in_venv);
+    fleet.write("program/helper.py", "");
+    fleet.write("program/main.py", "import helper, server\n");
+    let by_root = "run: {exec: /usr/bin/python3 -v main.py, user: root}";
+    fleet.service("root", fleet.port(2), &["h1"], by_root);
+    fleet.deploy().ends_with(0);
+
+    let said = |service, number| {
+        let unit = fleet.unit(service, fleet.port(number));
+        let invocation = h1.unit(&unit, "InvocationID");
+        h1.run(&format!("journalctl --sync; journalctl --no-pager -o cat _SYSTEMD_INVOCATION_ID={invocation}"))
+    };
+    let read_of = |said: &str, module: &str| {
+        said.lines().any(|line| line.contains(&format!("/__pycache__/{module}.cpython-")) && line.contains(" matches "))
+    };
+    let created = |said: &str| said.lines().filter(|line| line.starts_with("# created ")).count();
+    for (service, number, modules) in [("alpha", 0, &["socketserver", "greeting"][..]), ("root", 2, &["socketserver"])]
+    {
+        let said = said(service, number);
+        for module in modules {
+            assert!(read_of(&said, module), "{service}: no compiled file of {module} is read");
+        }
+        assert_is(&format!("how many files {service} compiled and kept"), created(&said), 0);
+    }
+    let compiled = "find /var/lib/evenkeel/compiled/releases -name __pycache__ -o -name '*.pyc'";
+    assert_is("what is compiled in releases", h1.run(compiled), String::new());
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+
+    // Where a service asks for it, what it compiles is in its cache folder.
+    let cache = "/var/cache/compiled/cached";
+    let cached = format!("{in_venv}env: {{PYTHONPYCACHEPREFIX: {cache}}}\n");
+    fleet.service("cached", fleet.port(1), &["h1"], &cached);
+    fleet.deploy().ends_with(0);
+    assert!(created(&said("cached", 1)) > 1, "nothing is kept");
+    let kept = h1.run(&format!("find {cache} -name 'helper.cpython-*.pyc' | wc -l"));
+    assert_is("how many compiled files of the module there are", kept.as_str(), "1");
+}
+
 pub fn a_program_that_the_requirements_do_not_bring_is_found_before_anything_stops(world: &World) {
     let fleet = Fleet::new(world, "ends_venv");
     let h1 = world.host("h1");

@@ -103,3 +103,14 @@ fn a_leftover_that_is_only_reported_is_not_forgotten() {
     });
     assert_eq!((first.matches("has drifted").count(), then), (1, first));
 }
+
+#[test]
+fn nginx_is_not_reloaded_again_and_again_for_files_that_stay() {
+    let world = World::live(&example()).declare(&example().remove("sites/app.yaml"));
+    let by_difference = BTreeMap::from([(Difference::Files, DriftRule::Ignore)]);
+    let policy = DriftPolicy { default: DriftRule::Repair, by_difference };
+    let mut plan = world.plan();
+    assert!(steps(&plan).contains("reload nginx.service"));
+    by_policy(&mut plan, &policy, &BackedOff::new());
+    assert!(!steps(&plan).contains("nginx"), "{}", steps(&plan));
+}

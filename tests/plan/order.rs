@@ -80,7 +80,7 @@ fn phases_follow_after_on_all_instances() {
             assert!(phase(other.as_str()) < phase(service.name.as_str()), "{} after {other}", service.name);
         }
     }
-    let numbers: BTreeSet<u32> = plan.steps.iter().map(|step| step.phase).collect();
+    let numbers: BTreeSet<u32> = plan.steps.iter().map(|step| step.phase.wave).collect();
     assert_eq!(numbers, (1..=numbers.len() as u32).collect(), "phases are numbered from 1 without gaps");
     assert!(plan.steps.is_sorted_by_key(|step| step.phase));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel::model::{
     digest::Digest,
     observation::{Listener, Stranger},
-    plan::InstanceState,
+    plan::{InstanceState, Phase},
     run::Tries,
 };
 
@@ -461,9 +461,12 @@ fn the_digest_of_a_plan_is_stable_and_changes_with_every_step() {
         let mut fewer = plan.clone();
         fewer.steps.remove(index);
         assert_ne!(fewer.digest(), plan.digest(), "without {}", plan.steps[index].id);
-        let mut later = plan.clone();
-        later.steps[index].phase += 1;
-        assert_ne!(later.digest(), plan.digest(), "{} in another phase", plan.steps[index].id);
+        for (wave, stage) in [(1, 0), (0, 1)] {
+            let mut later = plan.clone();
+            let phase = &mut later.steps[index].phase;
+            *phase = Phase { wave: phase.wave + wave, stage };
+            assert_ne!(later.digest(), plan.digest(), "{} in another phase", plan.steps[index].id);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use evenkeel::model::{
     fleet::{Check, Health},
     manifest::Manifest,
     outcome::{Cause, Deployment, Kind, Outcome, RecordVersion},
-    plan::{Action, Before, Commits, InstancePlan, InstanceState, Plan, Step, StepId},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId},
 };
 
 pub const COMMIT: &str = "4f3a2b1c5d6e7f8091a2b3c4d5e6f708192a3b4c";
@@ -44,12 +44,12 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
 
 pub fn step(
     instance: &str,
-    phase: u32,
+    wave: u32,
     resource: Resource,
     action: Action,
     reason: &str,
 ) -> Result<Step, Box<dyn Error>> {
-    let instance = instance.parse()?;
+    let (instance, phase) = (instance.parse()?, Phase { wave, stage: 0 });
     let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
     Ok(Step { id, instance, phase, resource, action, reason: reason.into() })
 }

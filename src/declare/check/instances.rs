@@ -11,6 +11,7 @@ use crate::{
         file::File,
         findings::{Draft, Findings},
         kinds::{EnvironmentFile, InstanceFailureRule, Kind},
+        overrides::Overrides,
         resolve,
     },
     model::{
@@ -32,7 +33,7 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
             let finding = Draft::error(Code::UnknownEnvironment, message).at(file, instance.environment.span);
             findings.say(finding.hint_of(declaration.names.hint_for(Kind::Environment, &instance.environment)));
         }
-        let reached = resolve::instance(declaration, name, instance, None);
+        let reached = resolve::instance(declaration, name, instance, &Overrides::default());
         let pin = |key: Option<&At<String>>, missing: &dyn Fn() -> Draft| match key {
             Some(key) => host_key(key).err().map(|finding| finding.at(file, key.span)),
             None => Some(missing()),
@@ -109,7 +110,7 @@ fn not_pinned(what: String, printed_by: &str) -> Draft {
 
 /// Whoever goes through an instance to reach it has reached it already.
 pub fn own_jump_host(instance: &Instance) -> Option<Draft> {
-    let (jump, end) = instance.way();
+    let (_, jump, end) = instance.way();
     (jump == Some(end)).then(|| {
         let message = format!("the jump host of `{}` is `{}` itself, {end}", instance.name, instance.name);
         let hint = "leave `jump` out where an instance is reached directly";

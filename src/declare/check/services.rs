@@ -38,8 +38,7 @@ pub fn replaced(declaration: &Declaration, file: &File, units: &[At<UnitName>], 
 }
 
 /// What evenkeel sets for every service.
-const GIVEN: [&str; 6] =
-    ["INSTANCE_NAME", "INSTANCE_IP", "SERVICE_NAME", "SERVICE_PORT", "EVENKEEL_RELEASE", "PYTHONPYCACHEPREFIX"];
+const GIVEN: [&str; 5] = ["INSTANCE_NAME", "INSTANCE_IP", "SERVICE_NAME", "SERVICE_PORT", "EVENKEEL_RELEASE"];
 
 pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut Findings) {
     for (name, file) in &declaration.services {

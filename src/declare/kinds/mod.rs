@@ -27,7 +27,7 @@ pub use fleet::FleetFile;
 pub use instance::{Arch, InstanceFile, JumpHost};
 pub use overriding::OverrideFile;
 pub use rights::Commands;
-pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
+pub use service::{HealthCheck, Overlay, Place, Python, Resources, Rollout, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
 pub use source::{Archive, SourceKeys};
 pub use text::*;

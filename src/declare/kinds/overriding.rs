@@ -17,7 +17,7 @@ pub struct OverrideFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OverriddenInstance>")]
     pub instances: BTreeMap<InstanceName, OverriddenInstance>,
-    /// The network namespace in which the hosts are dialled.
+    /// The network namespace in which every instance is dialled that names none of its own.
     pub network_namespace: Option<String>,
 }
 
@@ -32,6 +32,8 @@ pub struct OverriddenInstance {
     pub host_key: Option<At<String>>,
     /// The processor.
     pub arch: Option<Arch>,
+    /// The network namespace in which this instance is dialled.
+    pub network_namespace: Option<String>,
     /// How it is logged in to.
     #[serde(default)]
     pub ssh: OverriddenSsh,

@@ -11,6 +11,7 @@ use crate::{
     model::{
         confinement::Confinement,
         quantity::{CpuShare, Memory, Span},
+        rollout::Strategy,
     },
 };
 
@@ -190,13 +191,4 @@ pub struct HealthCheck {
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
     pub strategy: Strategy,
-}
-
-/// A way for a new version to take over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Strategy {
-    /// The old one is stopped, then the new one started.
-    Recreate,
 }

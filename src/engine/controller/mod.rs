@@ -2,7 +2,7 @@
 //!
 //! Owns the loop's state. Keeps true: one `select!`; handling an event is `decide`, a plain function; a
 //! trigger only wakes the loop, which looks again; an environment has one pass at a time, and
-//! environments do not wait for one another. What a pass does is `round.rs`.
+//! environments do not wait for one another. What a pass does is `sync/environment.rs`.
 
 pub mod checks;
 pub mod pending;

@@ -1,6 +1,6 @@
 //! What was cut off on an instance is undone there before anything is planned on it.
 //!
-//! Keeps true: only what the history says is over, for what is open is ended whole (`recover.rs`), and what
+//! Keeps true: only what the history says is over, for what is open is ended whole (`sync/recover.rs`), and what
 //! it does not tell of may be running; an instance on which it cannot be undone is Unknown, and nothing is
 //! planned there.
 

@@ -7,7 +7,7 @@ use crate::{
     host::{PHASE_LIMIT, STAGE_LIMIT},
     model::{
         fleet::Environment,
-        plan::{Action, Plan, Step},
+        plan::{Plan, Step, Takes},
     },
 };
 
@@ -19,10 +19,9 @@ const STOP: Duration = Duration::from_secs(90);
 
 /// The longest that carrying `plan` out can take while everything is still within its own limits.
 pub fn of(plan: &Plan, environment: &Environment) -> Duration {
-    let phases = plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
-    let stages = plan.steps.iter().any(|step| matches!(step.action, Action::StageRelease { .. }));
+    let stages = plan.steps.iter().any(|step| step.action.traits().takes == Takes::Upload);
     let mut limit = if stages { STAGE_LIMIT } else { Duration::ZERO };
-    for phase in 1..=phases {
+    for phase in plan.phases() {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();
         limit += script(&steps);
         limit += environment.lost_after.0;
@@ -34,12 +33,12 @@ pub fn of(plan: &Plan, environment: &Environment) -> Duration {
 /// The longest that a phase's scripts can take: each host stops one unit after the other, and ends its script at
 /// [`PHASE_LIMIT`].
 fn script(steps: &[&Step]) -> Duration {
-    if steps.iter().any(|step| matches!(step.action, Action::InstallPackages { .. } | Action::BuildVenv { .. })) {
+    let that_take = |takes| steps.iter().filter(move |step| step.action.traits().takes == takes);
+    if that_take(Takes::PhaseTime).next().is_some() {
         return PHASE_LIMIT;
     }
     let mut stops = BTreeMap::new();
-    for step in steps.iter().filter(|step| matches!(step.action, Action::StopUnit { .. } | Action::RestartUnit { .. }))
-    {
+    for step in that_take(Takes::StopTime) {
         *stops.entry(&step.instance).or_insert(0) += 1;
     }
     (PLAIN_PHASE + STOP * stops.into_values().max().unwrap_or(0)).min(PHASE_LIMIT)
@@ -51,7 +50,7 @@ mod tests {
     use crate::model::{
         desired::Resource,
         name::InstanceName,
-        plan::{Commits, StepId},
+        plan::{Action, Commits, Phase, StepId},
     };
 
     fn seconds(number: u64) -> Duration {
@@ -75,9 +74,9 @@ mod tests {
 
     /// How long steps may take, each in its phase on its instance.
     fn limit(steps: impl IntoIterator<Item = (u32, &'static str, Action)>) -> Duration {
-        let step = |(phase, instance, action): (u32, &str, Action)| {
+        let step = |(wave, instance, action): (u32, &str, Action)| {
             let instance: InstanceName = instance.parse().expect("a name");
-            let resource = Resource::Packages;
+            let (resource, phase) = (Resource::Packages, Phase { wave, stage: 0 });
             let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
             Step { id, instance, phase, resource, action, reason: String::new() }
         };

@@ -1,7 +1,7 @@
 //! Carrying a plan out: phase by phase, all instances of a phase at once.
 //!
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
-//! undoes the deployment everywhere (`undo.rs`). Never does: deciding what a step is; it matches on steps.
+//! undoes the deployment everywhere (`rollback.rs`). Never does: deciding what a step is; it matches on steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ use crate::{
         name::InstanceName,
         outcome::Cause,
         paths,
-        plan::{Action, Plan, Step, StepId},
+        plan::{Action, Phase, Plan, Side, Step, StepId},
     },
     report::{
         self,
@@ -88,66 +88,70 @@ impl<H: Host> Executor<'_, H> {
             return self.failed(failure, 0).await;
         }
         let stage = Stage::new(&self.prepared.fleet.name, self.prepared.fleet.environment.lost_after.0);
-        let phases = self.plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
+        let phases = self.plan.phases();
+        let waves: Vec<&[Phase]> = phases.chunk_by(|a, b| a.wave == b.wave).collect();
+        let mut begun = 0;
         let (mut failed, mut not_undone): (Vec<Failure>, Vec<Failure>) = Default::default();
-        for phase in 1..=phases {
+        for (number, wave) in (1..).zip(&waves) {
             if let Some(failure) = self.halt.reason() {
-                return self.failed(failure, phase - 1).await;
+                return self.failed(failure, begun).await;
             }
-            let mut steps = self.steps_of(phase);
-            steps.retain(|name, _| failed.iter().all(|failure| failure.instance() != Some(*name)));
+            let mut instances = self.instances_of(wave);
+            instances.retain(|name| failed.iter().all(|failure| failure.instance() != Some(*name)));
             (self.watch)(Event::Phase {
-                number: phase,
-                of: phases,
-                title: report::plan::phase_title(self.plan, phase),
+                number,
+                of: u32::try_from(waves.len()).unwrap_or(u32::MAX),
+                title: report::plan::phase_title(self.plan, wave[0].wave),
             });
-            let work = steps.iter().map(|(name, steps)| self.on_instance(phase, name, steps, &stage));
+            let work = instances.iter().map(|name| self.stages(name, begun, wave, &stage));
             let results = join_all(work).await;
+            begun += wave.len();
             let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
             let Some(first) = failures.first().cloned() else { continue };
             failed.extend(failures.iter().cloned());
             if self.halt.reason().is_some() || !self.scope.goes_on_without(&failed) {
-                return self.failed(first, phase).await;
+                return self.failed(first, begun).await;
             }
-            not_undone.extend(self.leave_out(&failures, phase).await);
+            not_undone.extend(self.leave_out(&failures, begun).await);
         }
         if failed.is_empty() { Ended::Applied } else { Ended::LeftOut { failed, not_undone } }
     }
 
     /// Undoes the deployment where it failed, and nowhere else; answers where that failed too.
-    async fn leave_out(&self, failures: &[Failure], phase: u32) -> Vec<Failure> {
+    async fn leave_out(&self, failures: &[Failure], begun: usize) -> Vec<Failure> {
         let lost = failures.iter().filter(|failure| failure.cause == Cause::Lost);
         let lost = lost.filter_map(|failure| failure.instance().cloned()).collect();
         let failed = failures.iter().filter_map(|failure| failure.instance().cloned()).collect();
-        let undo = self.undoing(failed, phase, lost);
+        let undo = self.undoing(failed, begun, lost);
         match undo.run().await {
             Undone::Everywhere => Vec::new(),
             Undone::Not(not_undone) => not_undone,
         }
     }
 
-    fn undoing(&self, instances: BTreeSet<InstanceName>, phase: u32, lost: BTreeSet<InstanceName>) -> Undo<'_, H> {
+    fn undoing(&self, instances: BTreeSet<InstanceName>, begun: usize, lost: BTreeSet<InstanceName>) -> Undo<'_, H> {
         Undo {
             fleet: &self.prepared.fleet.name,
             deployment: &self.name,
             hosts: self.hosts,
             instances,
-            newest_phase: self.begun.1.saturating_add(phase),
+            newest_phase: self.number(begun),
             lost,
             loss_timer: self.prepared.fleet.environment.lost_after.0,
             watch: self.watch,
         }
     }
 
-    /// Undoes everything, or leaves it, as the environment declares. `phase` is the last that was begun.
-    pub async fn failed(&self, failure: Failure, phase: u32) -> Ended {
+    /// Undoes everything, or leaves it, as the environment declares. `begun` is how many of the plan's phases were.
+    pub async fn failed(&self, failure: Failure, begun: usize) -> Ended {
         if !self.undo_on_failure && failure.cause != Cause::Cancelled {
             return Ended::Stopped(failure);
         }
-        let steps = self.plan.steps.iter().filter(|step| step.phase <= phase && is_scripted(step));
+        let phases: BTreeSet<Phase> = self.plan.phases().into_iter().take(begun).collect();
+        let steps = self.plan.steps.iter().filter(|step| phases.contains(&step.phase) && is_scripted(step));
         let instances = steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect();
         let lost = failure.instance().filter(|_| failure.cause == Cause::Lost).cloned().into_iter().collect();
-        let undo = self.undoing(instances, phase, lost);
+        let undo = self.undoing(instances, begun, lost);
         match undo.run().await {
             Undone::Everywhere => Ended::RolledBack(failure),
             Undone::Not(not_undone) => Ended::RollbackFailed { failure, not_undone },
@@ -164,19 +168,38 @@ impl<H: Host> Executor<'_, H> {
         })
     }
 
-    fn steps_of(&self, phase: u32) -> BTreeMap<&InstanceName, Vec<&Step>> {
-        let mut steps: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for step in self.plan.steps.iter().filter(|step| step.phase == phase) {
-            steps.entry(&step.instance).or_default().push(step);
+    fn instances_of(&self, wave: &[Phase]) -> BTreeSet<&InstanceName> {
+        self.plan.steps.iter().filter(|step| wave.contains(&step.phase)).map(|step| &step.instance).collect()
+    }
+
+    /// The number that the plan's phase of this index, from 1, has among those of the deployment: its directory's name.
+    fn number(&self, index: usize) -> u32 {
+        self.begun.1.saturating_add(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// An instance's part of a wave, stage by stage. `before` is how many phases come before the wave.
+    async fn stages(
+        &self,
+        name: &InstanceName,
+        before: usize,
+        wave: &[Phase],
+        stage: &Stage<'_>,
+    ) -> Result<(), Failure> {
+        for (index, phase) in (before + 1..).zip(wave) {
+            let steps = self.plan.steps.iter().filter(|step| step.phase == *phase && step.instance == *name);
+            let steps: Vec<&Step> = steps.collect();
+            if !steps.is_empty() {
+                self.on_instance(self.work(index, *phase, name), &steps, name, stage).await?;
+            }
         }
-        steps
+        Ok(())
     }
 
     async fn on_instance(
         &self,
-        phase: u32,
-        name: &InstanceName,
+        work: PhaseWork,
         steps: &[&Step],
+        name: &InstanceName,
         stage: &Stage<'_>,
     ) -> Result<(), Failure> {
         let Some(host) = self.hosts.get(name) else { return Ok(()) };
@@ -191,7 +214,6 @@ impl<H: Host> Executor<'_, H> {
         }
         let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
         if !scripted.is_empty() {
-            let work = self.work(phase, name);
             let (current, mut alike) = (Current::default(), Alike::default());
             let mut events = |event: StepEvent| {
                 current.hear(steps, &event);
@@ -230,24 +252,24 @@ impl<H: Host> Executor<'_, H> {
         }
     }
 
-    fn work(&self, phase: u32, name: &InstanceName) -> PhaseWork {
+    fn work(&self, index: usize, phase: Phase, name: &InstanceName) -> PhaseWork {
         let instance = &self.plan.instances[name];
         let scripted = self.plan.steps.iter().filter(|step| step.instance == *name && is_scripted(step));
-        let phases: BTreeSet<u32> = scripted.map(|step| step.phase).collect();
+        let phases: BTreeSet<Phase> = scripted.map(|step| step.phase).collect();
         let first = phases.first().is_none_or(|first| *first == phase);
         let last = phases.last().is_none_or(|last| *last == phase);
-        let manifest = self.manifest_until(phase, name).write();
+        let manifest = self.manifest_after(name, |done| done < phase).write();
         PhaseWork {
             fleet: self.prepared.fleet.name.clone(),
             generation: self.generation,
             name: self.name.clone(),
-            phase: self.begun.1 + phase,
+            phase: self.number(index),
             manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&manifest)) },
             new_key: instance.new_key.clone(),
             manifest_during: manifest,
             manifest_after: match last {
                 true => instance.manifest_after.write(),
-                false => self.manifest_until(phase + 1, name).write(),
+                false => self.manifest_after(name, |done| done <= phase).write(),
             },
             last,
             undo_on_failure: self.undo_on_failure,
@@ -256,16 +278,16 @@ impl<H: Host> Executor<'_, H> {
         }
     }
 
-    /// The manifest between the phases before this one and itself: what the plan finds and what it makes, and
-    /// of each unit what it was really started with by then. Whoever goes on from there restarts nothing twice.
-    fn manifest_until(&self, phase: u32, name: &InstanceName) -> Manifest {
+    /// The manifest when these phases are done: what the plan finds and what it makes, and of each unit what it
+    /// was really started with by then. Whoever goes on from there restarts nothing twice.
+    fn manifest_after(&self, name: &InstanceName, is_done: impl Fn(Phase) -> bool) -> Manifest {
         let instance = &self.plan.instances[name];
         let before = instance.manifest_before.clone().unwrap_or_default();
         let had = &before.venvs;
         let mut manifest = before.union(&instance.manifest_after);
         let steps = || self.plan.steps.iter().filter(|step| step.instance == *name);
         let renewed = |unit: &str| {
-            let of = paths::service_of_unit(&self.prepared.fleet.name, unit).map(|(service, _)| service);
+            let of = paths::replica_of_unit(&self.prepared.fleet.name, unit).map(|replica| replica.service);
             steps().any(|step| match &step.action {
                 Action::BuildVenv { service, key, .. } => of.as_ref() == Some(service) && had.contains(key),
                 _ => false,
@@ -275,11 +297,11 @@ impl<H: Host> Executor<'_, H> {
         for (_, started) in manifest.units.iter_mut().filter(|(unit, _)| renewed(unit)) {
             started.inputs = None;
         }
-        for step in steps().filter(|step| step.phase < phase) {
-            if let Action::StartUnit { unit } | Action::RestartUnit { unit } = &step.action
+        for step in steps().filter(|step| is_done(step.phase)) {
+            if let Some(unit) = step.action.started()
                 && let Some(started) = instance.manifest_after.units.get(unit)
             {
-                manifest.units.insert(unit.clone(), started.clone());
+                manifest.units.insert(unit.to_owned(), started.clone());
             }
         }
         manifest
@@ -288,7 +310,7 @@ impl<H: Host> Executor<'_, H> {
     /// Ends the deployment on an instance where an earlier controller left nothing more to do.
     pub async fn settle(&self, name: &InstanceName) -> Result<(), Failure> {
         let (Some(host), true) = (self.hosts.get(name), self.plan.instances.contains_key(name)) else { return Ok(()) };
-        let applied = host.apply(&self.work(1, name), &[], &mut |_| {}).await;
+        let applied = host.apply(&self.work(1, Phase::default(), name), &[], &mut |_| {}).await;
         applied.map_err(|error| self.failure(name, None, &error))
     }
 
@@ -343,7 +365,7 @@ impl<H: Host> Executor<'_, H> {
         let Some(unit) = step.action.unit() else { return failure };
         // Whatever it is that failed, a drop-in is not what the commit declares. A start that fails names those of its
         // unit by itself, before it is undone (`run_unit` in scripts/apply_units.sh).
-        if !matches!(step.action, Action::StartUnit { .. } | Action::RestartUnit { .. }) {
+        if step.action.started().is_none() {
             let drop_ins = host.drop_ins(unit).await.unwrap_or_default();
             if !drop_ins.is_empty() {
                 failure.message += &format!("; {unit} is changed by {}, not by evenkeel", drop_ins.join(", "));
@@ -409,7 +431,7 @@ impl Current {
 
 /// Whether the host's script does it; the controller stages releases and waits for health.
 pub fn is_scripted(step: &Step) -> bool {
-    !matches!(step.action, Action::StageRelease { .. } | Action::AwaitHealth { .. })
+    step.action.traits().side == Side::Host
 }
 
 #[cfg(test)]

@@ -7,11 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{bounded, probe::Hosts};
 use crate::{
     host::Host,
-    model::{
-        name::InstanceName,
-        plan::{Action, Plan},
-        text,
-    },
+    model::{name::InstanceName, plan::Plan, text},
     report,
 };
 
@@ -22,10 +18,8 @@ const MOST: usize = 6;
 pub async fn of<H: Host>(plan: &Plan, hosts: &Hosts<H>) -> Vec<String> {
     let mut paths: BTreeMap<&InstanceName, Vec<String>> = BTreeMap::new();
     for step in &plan.steps {
-        if let Action::WriteFile { path, .. } | Action::WriteLink { path, .. } | Action::RemoveFile { path, .. } =
-            &step.action
-        {
-            paths.entry(&step.instance).or_default().push(path.clone());
+        if let Some((path, _)) = step.action.file() {
+            paths.entry(&step.instance).or_default().push(path.to_owned());
         }
     }
     let asked = paths.iter().filter_map(|(name, paths)| {

@@ -2,7 +2,7 @@
 //!
 //! Owns: how many of them are asked at once. Keeps true: the answers stand in the order of the questions, and a host that
 //! hangs takes one place of many. Never does: the phases of a deployment, where all instances are at it at once
-//! (`deploy.rs`).
+//! (`execute/executor.rs`).
 
 use std::future::Future;
 

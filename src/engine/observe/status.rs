@@ -15,7 +15,7 @@ use crate::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
-        plan::{Action, Commits, InstancePlan, InstanceState, Plan, Step, StepId, Verb},
+        plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId, Verb},
     },
     report::{
         self,
@@ -232,10 +232,7 @@ fn as_deployed_there(
         let why = why.map_or(format!("{unit} is not deployed"), |why| format!("{unit} is not deployed: {why}"));
         return (Health::Degraded, Some(why));
     };
-    let starts = steps.iter().find(|step| match &step.action {
-        Action::StartUnit { unit: of } | Action::RestartUnit { unit: of } => of == unit,
-        _ => false,
-    });
+    let starts = steps.iter().find(|step| step.action.started() == Some(unit));
     let is_same = deployed.inputs.is_none() || instance.manifest_after.units.get(unit) == Some(deployed);
     match starts.filter(|_| health == Health::Healthy && is_same) {
         Some(step) => (Health::Unknown, Some(step.reason.clone())),
@@ -249,7 +246,7 @@ pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
     Step {
         id: StepId::new(instance, &resource, Verb::AwaitHealth, &replica.unit),
         instance: instance.clone(),
-        phase: 0,
+        phase: Phase::default(),
         resource,
         action: Action::AwaitHealth {
             service: replica.service.clone(),

@@ -197,7 +197,7 @@ impl<H: Host, L: HistoryStore> Case<'_, H, L> {
             ended => return ended,
         }
         // What is undone from here on is undone with what was done just now, and that first.
-        let last = plan.steps.iter().map(|step| step.phase).max().unwrap_or(0);
+        let last = plan.phases().len();
         for (name, trail) in trails {
             let open = trail.as_ref().is_ok_and(|trail| trail.state == TrailState::Between);
             let closed = plan.steps.iter().any(|step| step.instance == *name && is_scripted(step));

@@ -81,7 +81,7 @@ export HOME="$1/home" TMPDIR="$1/tmp" PIP_CONFIG_FILE=/dev/null
 mkdir "$HOME" "$TMPDIR"
 if [ -n "${CREDENTIALS_DIRECTORY:-}" ]; then export NETRC="$CREDENTIALS_DIRECTORY/netrc"; fi
 "$3" -I -m venv "$venv" </dev/null
-exec "$venv/bin/python" -I -m pip install --no-input --disable-pip-version-check --no-cache-dir --no-compile \
+exec "$venv/bin/python" -I -m pip install --no-input --disable-pip-version-check --no-cache-dir \
   --progress-bar off --timeout 15 --retries 2 ${5:+--index-url "$5"} --requirement "$4" </dev/null
 MAKE
 }

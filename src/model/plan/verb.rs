@@ -1,11 +1,9 @@
 //! What a step does, in one word.
 //!
-//! Owns: the closed list of verbs and their names in JSON, in records and in the ids of steps. Keeps true: every action
-//! has one. Never does: wording for people (`report/progress.rs`, `report/change.rs`).
+//! Owns: the closed list of verbs and their names in JSON, in records and in the ids of steps. Never does: saying
+//! which action has which (`traits.rs`), or wording for people (`report/progress.rs`, `report/change.rs`).
 
 use serde::{Deserialize, Serialize};
-
-use super::{Action, Before};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -58,29 +56,5 @@ impl Verb {
 impl std::fmt::Display for Verb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl Action {
-    pub fn verb(&self) -> Verb {
-        match self {
-            Action::InstallPackages { .. } => Verb::Install,
-            Action::StageRelease { .. } => Verb::Stage,
-            Action::BuildVenv { .. } => Verb::Build,
-            Action::WriteFile { before: Before::Absent, .. } | Action::WriteLink { before: Before::Absent, .. } => {
-                Verb::Create
-            }
-            Action::WriteFile { .. }
-            | Action::WriteLink { .. }
-            | Action::SealManifest { .. }
-            | Action::MendFolder { .. } => Verb::Update,
-            Action::RemoveFile { .. } => Verb::Delete,
-            Action::StopUnit { .. } => Verb::Stop,
-            Action::EnableUnit { .. } => Verb::Enable,
-            Action::StartUnit { .. } => Verb::Start,
-            Action::RestartUnit { .. } => Verb::Restart,
-            Action::ReadUnits { .. } | Action::ReloadNginx { .. } | Action::ReleaseNginx => Verb::Reload,
-            Action::AwaitHealth { .. } => Verb::AwaitHealth,
-        }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{
         digest::Digest,
-        plan::{Action, Before, Fate, Step},
+        plan::{Action, Before, Fate, Rank, Step},
     },
     report::{
         diff,
@@ -63,7 +63,7 @@ pub(super) fn words(change: &Change<'_>) -> &'static str {
 }
 
 fn reloads(change: &Change<'_>) -> bool {
-    change.steps.iter().any(|step| matches!(step.action, Action::ReloadNginx { .. } | Action::ReleaseNginx))
+    change.steps.iter().any(|step| step.action.traits().rank == Rank::Serve)
 }
 
 fn file(path: &str, before: &Before, content: &[u8], mode: u32, shown: bool) -> Vec<String> {

@@ -12,7 +12,7 @@ use crate::model::{
     desired::Resource,
     digest::Digest,
     name::InstanceName,
-    plan::{Action, Fate, Plan, Step, fate},
+    plan::{Action, Fate, Follows, Plan, Step, fate},
 };
 
 /// Where a release's digest would stand, were it known.
@@ -172,13 +172,5 @@ fn groups(steps: &[Step]) -> Vec<Change<'_>> {
 
 /// Whether a step is there because of others.
 fn follows(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::EnableUnit { .. }
-            | Action::StartUnit { .. }
-            | Action::RestartUnit { .. }
-            | Action::ReloadNginx { .. }
-            | Action::ReleaseNginx
-            | Action::AwaitHealth { .. }
-    )
+    action.traits().follows != Follows::Itself
 }

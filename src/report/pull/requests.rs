@@ -13,7 +13,7 @@ use super::{
 use crate::model::{
     desired::Resource,
     name::ServiceName,
-    plan::{Action, Before, Fate},
+    plan::{Action, Before, Fate, Rank},
 };
 
 type Places<'a> = BTreeMap<&'a ServiceName, BTreeSet<&'a str>>;
@@ -67,7 +67,7 @@ pub(super) fn unharmed(changes: &Changes<'_>) -> String {
             changes.all().filter(|change| has(change, wanted)).map(|change| change.instance.as_str()).collect();
         found.into_iter().collect()
     };
-    let reloads = on(|action| matches!(action, Action::ReloadNginx { .. } | Action::ReleaseNginx));
+    let reloads = on(|action| action.traits().rank == Rank::Serve);
     let switches = on(|action| matches!(action, Action::WriteLink { before: Before::Link { .. }, .. }));
     match (reloads.is_empty(), switches.is_empty()) {
         (true, true) => String::new(),
