@@ -138,7 +138,7 @@ impl Viewer<'_> {
         let last_error = newest.as_ref().err().map(|error| report::chain(error));
         let newest = newest.unwrap_or_default();
         let plan = look(&prepared, &hosts, newest.newest_generation(), &spinner.watch()).await;
-        let mut view = status::survey(&prepared, &plan, &hosts, newest.deployment.as_ref()).await;
+        let mut view = status::survey(&prepared, &plan, &hosts, newest.deployment.as_deref()).await;
         view.notes = report::status::state(&newest.state);
         (view.refused, view.last_error, view.advice) = (newest.refusals, last_error, advice);
         spinner.finish();

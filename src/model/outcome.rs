@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for RecordVersion {
     }
 }
 
-/// `deployment.json` on the history branch: an intent while `outcome` is none, else the outcome.
+/// `deployment.json` on the history branch, as it is written: [`RecordedDeployment`] is what it is read as.
 /// Times are RFC 3339 in UTC, durations milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deployment {
@@ -110,6 +110,7 @@ pub struct Deployment {
     /// Set where another controller took it over from the one that began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<TakenOver>,
+    /// None of an intent.
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
     // What was planned; in an outcome without the instances that failed and were left out, as `changes` is.
@@ -153,11 +154,6 @@ pub struct Deployment {
 pub struct Intent(Deployment);
 
 impl Intent {
-    /// None of one that is over.
-    pub fn of(deployment: Deployment) -> Option<Self> {
-        deployment.outcome.is_none().then_some(Self(deployment))
-    }
-
     /// Begins one, whatever the value says of an end.
     pub fn begun(deployment: Deployment) -> Self {
         Self(Deployment { outcome: None, ..deployment })
@@ -195,11 +191,6 @@ impl Conclusion {
         Self { outcome, deployment: Deployment { version, outcome: Some(outcome), ..deployment } }
     }
 
-    /// None of one that is not over.
-    pub fn of(deployment: Deployment) -> Option<Self> {
-        Some(Self { outcome: deployment.outcome?, deployment })
-    }
-
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
@@ -219,6 +210,62 @@ impl Deref for Conclusion {
 
     fn deref(&self) -> &Deployment {
         &self.deployment
+    }
+}
+
+/// A deployment as the history tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Deployment")]
+pub enum RecordedDeployment {
+    Intent(Intent),
+    Conclusion(Conclusion),
+}
+
+impl RecordedDeployment {
+    pub fn intent(&self) -> Option<&Intent> {
+        match self {
+            RecordedDeployment::Intent(intent) => Some(intent),
+            RecordedDeployment::Conclusion(_) => None,
+        }
+    }
+
+    pub fn conclusion(&self) -> Option<&Conclusion> {
+        match self {
+            RecordedDeployment::Intent(_) => None,
+            RecordedDeployment::Conclusion(conclusion) => Some(conclusion),
+        }
+    }
+}
+
+impl From<Intent> for RecordedDeployment {
+    fn from(intent: Intent) -> Self {
+        RecordedDeployment::Intent(intent)
+    }
+}
+
+impl From<Conclusion> for RecordedDeployment {
+    fn from(conclusion: Conclusion) -> Self {
+        RecordedDeployment::Conclusion(conclusion)
+    }
+}
+
+impl From<Deployment> for RecordedDeployment {
+    fn from(deployment: Deployment) -> Self {
+        match deployment.outcome {
+            None => RecordedDeployment::Intent(Intent(deployment)),
+            Some(outcome) => RecordedDeployment::Conclusion(Conclusion { outcome, deployment }),
+        }
+    }
+}
+
+impl Deref for RecordedDeployment {
+    type Target = Deployment;
+
+    fn deref(&self) -> &Deployment {
+        match self {
+            RecordedDeployment::Intent(intent) => intent,
+            RecordedDeployment::Conclusion(conclusion) => conclusion,
+        }
     }
 }
 
@@ -269,5 +316,5 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub commit: String,
-    pub deployment: Deployment,
+    pub deployment: RecordedDeployment,
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::model::{
     failure::Failure,
     name::EnvironmentName,
-    outcome::{Cause, Deployment, Kind, Outcome},
+    outcome::{Cause, Conclusion, Deployment, Kind, Outcome},
     plan::{Commits, Summary},
 };
 
@@ -43,35 +43,33 @@ fn subject(headline: &str) -> String {
 }
 
 /// The last lines that `apply` prints.
-pub fn outcome(deployment: &Deployment, style: Style) -> String {
+pub fn outcome(deployment: &Conclusion, style: Style) -> String {
     let line = words::capital(&headline(deployment));
-    let line = match deployment.outcome {
-        Some(Outcome::Applied) => style.good(&line),
-        Some(Outcome::Partial) => style.warn(&line),
-        Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused) => style.bad(&line),
-        Some(Outcome::Unchanged) | None => line,
+    let line = match deployment.outcome() {
+        Outcome::Applied => style.good(&line),
+        Outcome::Partial => style.warn(&line),
+        Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused => style.bad(&line),
+        Outcome::Unchanged => line,
     };
     let mut text = format!("{line}\n");
     text += &troubles(deployment, style);
     let took = deployment.duration_ms.map(|ms| format!(", {}", words::duration(ms))).unwrap_or_default();
     text += &style.dim(&format!("Generation {} of {}{took}", deployment.generation, deployment.environment));
     text.push('\n');
-    text += match deployment.outcome {
-        Some(Outcome::RolledBack) => {
-            "Every file and unit is as it was before; packages stay as apt and dpkg left them.\n"
-        }
-        Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
-        Some(Outcome::Partial) if !deployment.failed.is_empty() => {
+    text += match deployment.outcome() {
+        Outcome::RolledBack => "Every file and unit is as it was before; packages stay as apt and dpkg left them.\n",
+        Outcome::RollbackFailed => "Look at what is not undone before the next deployment.\n",
+        Outcome::Partial if !deployment.failed.is_empty() => {
             "The instances that failed run what they ran before, and are tried again. `evenkeel rollback` takes the \
              deployment back everywhere.\n"
         }
-        Some(Outcome::Partial) => "What was not reached follows with the next deployment that reaches it.\n",
-        Some(Outcome::Stopped) => {
+        Outcome::Partial => "What was not reached follows with the next deployment that reaches it.\n",
+        Outcome::Stopped => {
             "Nothing was undone, and the environment is held. Push a commit that mends it, or pin an earlier one \
              with `evenkeel rollback --now`; then `evenkeel resume`.\n"
         }
-        Some(Outcome::Refused) => "Nothing was touched.\n",
-        Some(Outcome::Applied | Outcome::Unchanged) | None => "",
+        Outcome::Refused => "Nothing was touched.\n",
+        Outcome::Applied | Outcome::Unchanged => "",
     };
     text
 }
@@ -170,14 +168,7 @@ pub(super) fn commit(deployment: &Deployment) -> Option<String> {
 pub(super) fn body(deployment: &Deployment, style: Style) -> String {
     let mut text = String::new();
     if !deployment.changes.is_empty() {
-        let title = match deployment.outcome {
-            Some(Outcome::Applied | Outcome::Partial) => "Changes",
-            Some(Outcome::RolledBack) => "Changes, all undone",
-            Some(Outcome::RollbackFailed) => "Changes, not all undone",
-            Some(Outcome::Stopped) => "Changes, begun and left as they are",
-            Some(Outcome::Unchanged | Outcome::Refused) | None => "Planned changes",
-        };
-        text += &format!("\n{}\n", style.bold(&format!("{title}:")));
+        text += &format!("\n{}\n", style.bold(&format!("{}:", changes_title(deployment))));
         text.extend(deployment.changes.iter().map(|change| format!("- {}\n", change::line(change))));
     }
     if !deployment.commits.sources.is_empty() {
@@ -199,6 +190,17 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
     }
     let troubles = troubles(deployment, style);
     if troubles.is_empty() { text } else { text + "\n" + &troubles }
+}
+
+/// What became of the changes.
+pub(super) fn changes_title(deployment: &Deployment) -> &'static str {
+    match deployment.outcome {
+        None | Some(Outcome::Refused | Outcome::Unchanged) => "Planned changes",
+        Some(Outcome::Applied | Outcome::Partial) => "Changes",
+        Some(Outcome::RolledBack) => "Changes, all undone",
+        Some(Outcome::RollbackFailed) => "Changes, not all undone",
+        Some(Outcome::Stopped) => "Changes, begun and left as they are",
+    }
 }
 
 /// The failure with its log, what is left half-way, and who was not reached.

@@ -96,7 +96,7 @@ pub fn stand(
             view.sync = Sync::OutOfSync;
         }
         view.commit = commits.environment.clone();
-        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), environment_state));
+        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_deref(), environment_state));
     }
     view.notes.extend(report::status::state(environment_state));
     for ((instance, resource), count) in backed_off {

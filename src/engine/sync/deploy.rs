@@ -32,7 +32,7 @@ use crate::{
         environment_state::EnvironmentState,
         failure::{Failure, Refused},
         name::{EnvironmentName, InstanceName},
-        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, TakenOver},
+        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, RecordedDeployment, TakenOver},
         plan::Plan,
     },
 };
@@ -163,7 +163,7 @@ pub async fn claim<L: HistoryStore>(
     newest: &Newest,
     identity: &ControllerId,
 ) -> Result<Option<Intent>, PassError> {
-    let Some(open) = newest.open().cloned().and_then(Intent::of) else { return Ok(None) };
+    let Some(open) = newest.open().cloned() else { return Ok(None) };
     if open.controller_id == identity.id {
         return Ok(Some(open));
     }
@@ -256,8 +256,9 @@ pub async fn record_refusal<L: HistoryStore>(
     refused: &Refused,
 ) -> Result<(), StoreError> {
     let newest = log::newest(store, &plan.environment).await?;
-    let is_recorded = newest.deployment.as_ref().is_some_and(|newest| {
-        newest.outcome == Some(Outcome::Refused)
+    let ended = newest.deployment.as_ref().and_then(RecordedDeployment::conclusion);
+    let is_recorded = ended.is_some_and(|newest| {
+        newest.outcome() == Outcome::Refused
             && newest.commits == plan.commits
             && newest.refused_for == Some(refused.grounds)
     });

@@ -454,7 +454,7 @@ impl<H: Host, L: HistoryStore> EnvironmentSync<'_, H, L> {
     async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>) {
         let newest = log::newest(&self.controller.store, self.environment).await;
         let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default();
-        let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
+        let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_deref()).await;
         status::stand(&mut view, self.goal, &newest, self.backed_off);
         view.waiting = pending::behind(self.goal, &newest, &self.controller.identity, plan.has_changes());
         view.controller = Some(self.controller.identity.controller.clone());

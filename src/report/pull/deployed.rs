@@ -222,15 +222,9 @@ fn changes(deployment: &Deployment) -> Option<Section> {
         Piece { whole: Block::details(format!("{name}{sum}"), body), brief: format!("- {}: {sum}", code(instance)) }
     };
     let pieces: Vec<Piece> = by_instance.into_iter().map(piece).collect();
-    let head = match deployment.outcome {
-        Some(Outcome::Applied | Outcome::Partial) => "**Changes**",
-        Some(Outcome::RolledBack) => "**Changes, all undone**",
-        Some(Outcome::RollbackFailed) => "**Changes, not all undone**",
-        Some(Outcome::Stopped) => "**Changes, begun and left as they are**",
-        Some(Outcome::Unchanged | Outcome::Refused) | None => "**Planned changes**",
-    };
+    let head = format!("**{}**", deployment::changes_title(deployment));
     let brief = format!("- {}", count(deployment.changes.len(), "change"));
-    (!pieces.is_empty()).then(|| Section { head: head.to_owned(), pieces, brief, ..Section::default() })
+    (!pieces.is_empty()).then(|| Section { head, pieces, brief, ..Section::default() })
 }
 
 /// The title of the pull request that takes a deployment back. The reverted one's title is not in it: as the
