@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use evenkeel::engine::prepare::confined::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 fn main() -> ExitCode {
     evenkeel::cli::main()
 }

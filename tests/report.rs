@@ -9,8 +9,8 @@ use evenkeel::{
         digest::Digest,
         environment_state::{Barred, Control, EnvironmentState, HistoryEntry, StateEvent},
         finding::{Code, Finding},
-        outcome::{Cause, Conclusion, Kind, Outcome, Record},
-        plan::{Action, Before, Commits, InstanceState, Plan, Verb},
+        outcome::{Cause, Conclusion, Deployment, Intent, Kind, Outcome, Record, RecordedDeployment},
+        plan::{Action, Before, Commits, InstanceState, Plan, StepId, Verb},
         release::{HeldRelease, Listed, Listing},
     },
     report::{
@@ -157,6 +157,12 @@ const OUTCOMES: [Option<Outcome>; 8] = [
     Some(Outcome::Refused),
 ];
 
+/// What `apply` ends with.
+fn ending(deployment: Deployment) -> Option<String> {
+    let recorded = RecordedDeployment::from(deployment);
+    recorded.conclusion().map(|conclusion| report::deployment::outcome(conclusion, PLAIN))
+}
+
 #[test]
 fn commit_messages_and_last_lines() -> Tested {
     let mut messages = Vec::new();
@@ -164,7 +170,7 @@ fn commit_messages_and_last_lines() -> Tested {
     for outcome in OUTCOMES {
         let deployment = deployment(outcome)?;
         messages.push(report::deployment::commit_message(&deployment, Some("Point gong at the new memory service")));
-        endings.push(report::deployment::outcome(&deployment, PLAIN));
+        endings.extend(ending(deployment));
     }
     let mut repair = deployment(Some(Outcome::Applied))?;
     repair.kind = Kind::DriftRepair;
@@ -173,7 +179,7 @@ fn commit_messages_and_last_lines() -> Tested {
     for cause in [Cause::Cancelled, Cause::Lost, Cause::Interrupted] {
         let mut deployment = deployment(Some(Outcome::RolledBack))?;
         let failure = deployment.failure.as_mut().ok_or("it failed")?;
-        (failure.cause, failure.step, failure.log) = (cause, String::new(), Vec::new());
+        (failure.cause, failure.step, failure.log) = (cause, None, Vec::new());
         failure.message = match cause {
             Cause::Cancelled => "by ann@laptop: wrong branch",
             Cause::Lost => "lost while applying a phase: no answer within 60 s",
@@ -201,7 +207,7 @@ fn a_deployment_that_left_out_an_instance_tells_what_was_done_on_the_others() ->
     let deployment = deployment_that_left_out_an_instance()?;
     assert_eq!(deployment.failed.len(), 1);
     let message = report::deployment::commit_message(&deployment, Some("Point gong at the new memory service"));
-    let ending = report::deployment::outcome(&deployment, PLAIN);
+    let ending = ending(deployment).ok_or("it is over")?;
     assert_snapshot!("left_out", [message, ending].join("\n=====\n"));
     Ok(())
 }
@@ -212,12 +218,14 @@ fn history_and_show() -> Tested {
     for (index, outcome) in OUTCOMES.into_iter().enumerate() {
         let mut deployment = deployment(outcome)?;
         deployment.generation = 20 - index as u64;
-        records.push(Record { commit: format!("{index}9a8b7c6"), deployment });
+        records.push(Record { commit: format!("{index}9a8b7c6"), deployment: deployment.into() });
     }
     let mut intent = records[1].clone();
-    intent.deployment.outcome = None;
+    intent.deployment = Intent::begun(Deployment::clone(&intent.deployment)).into();
     records.insert(2, intent);
-    records[7].deployment.commits.default = Some("0".repeat(40));
+    let mut elsewhere = Deployment::clone(&records[7].deployment);
+    elsewhere.commits.default = Some("0".repeat(40));
+    records[7].deployment = elsewhere.into();
     let of_an_end = HistoryEntry::Deployment(Box::new(records[3].clone()));
     assert_snapshot!("history_json", report::deployment::json(&of_an_end));
     let show: Vec<String> = [0, 1, 5].iter().map(|index| report::deployment::show(&records[*index], PLAIN)).collect();
@@ -348,7 +356,8 @@ fn status_and_why() -> Tested {
 fn progress() -> Tested {
     let step = |verb, subject: &str, state| -> Result<Event, Box<dyn Error>> {
         let subject = subject.to_owned();
-        Ok(Event::Step { instance: "business-tools".parse()?, id: String::new(), verb, subject, state })
+        let id = StepId::new(&"business-tools".parse()?, &Resource::Nginx, verb, &subject);
+        Ok(Event::Step { instance: "business-tools".parse()?, id, verb, subject, state })
     };
     let events = [
         Event::Connecting { instances: 5 },

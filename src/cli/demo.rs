@@ -308,7 +308,8 @@ impl Stage {
             let environment = self.environment.clone();
             let records =
                 self.controller.workspace.store.call(move |repository| repository.records(&environment, 100)).await?;
-            let ended: Vec<Record> = records.into_iter().filter(|record| record.deployment.outcome.is_some()).collect();
+            let ended: Vec<Record> =
+                records.into_iter().filter(|record| record.deployment.conclusion().is_some()).collect();
             let view = self.view();
             let settled = view.as_ref().is_some_and(|view| {
                 let newest = ended.first().map(|record| record.deployment.generation);

@@ -175,8 +175,8 @@ fn log_event(event: Event) {
     let (_, words) = report::progress::words(&event);
     let instance = report::progress::instance(&event).map(|instance| instance.as_str());
     match &event {
-        Event::Step { id, state: StepState::Failed(_), .. } => error!(instance, step = id, "{words}"),
-        Event::Step { id, state: StepState::Done, .. } => info!(instance, step = id, "{words}"),
+        Event::Step { id, state: StepState::Failed(_), .. } => error!(instance, step = %id, "{words}"),
+        Event::Step { id, state: StepState::Done, .. } => info!(instance, step = %id, "{words}"),
         Event::Step { state: StepState::Started, .. } | Event::Connecting { .. } | Event::Observed { .. } => {}
         Event::NotReached { .. } | Event::Warning(_) | Event::Unhealthy { .. } => warn!(instance, "{words}"),
         Event::Phase { .. } | Event::Healthy { .. } | Event::Undoing { .. } | Event::Undone { .. } => {

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{
-    fleet::OnInstanceFailure,
-    name::InstanceName,
-    outcome::{Cause, Failure},
-};
+use crate::model::{failure::Failure, fleet::OnInstanceFailure, name::InstanceName, outcome::Cause};
 
 /// What the answer depends on besides what failed.
 #[derive(Debug, Clone)]
@@ -25,10 +21,8 @@ impl FailureScope<'_> {
         let OnInstanceFailure::LeaveOut { at_most } = self.rule else { return false };
         let mut instances = BTreeSet::new();
         for failure in failed {
-            if !is_the_instances(failure.cause) {
-                return false;
-            }
-            instances.insert(&failure.instance);
+            let Some(instance) = failure.instance().filter(|_| is_the_instances(failure.cause)) else { return false };
+            instances.insert(instance);
         }
         let (failed, touched) = (instances.len(), self.touched.len());
         u32::try_from(failed).is_ok_and(|failed| failed <= at_most) && (failed < touched || self.completes)
@@ -48,13 +42,7 @@ mod tests {
     use super::*;
 
     fn failures(names: &[&str], cause: Cause) -> Vec<Failure> {
-        let failure = |name: &&str| Failure {
-            instance: name.parse().expect("a name"),
-            step: String::new(),
-            message: "it failed".to_owned(),
-            cause,
-            log: Vec::new(),
-        };
+        let failure = |name: &&str| Failure::of_instance(&name.parse().expect("a name"), cause, "it failed");
         names.iter().map(failure).collect()
     }
 

@@ -15,7 +15,7 @@ use crate::{
     model::{
         budget::Budget,
         environment_state::{EnvironmentState, StateEvent},
-        outcome::{Conclusion, Deployment},
+        outcome::RecordedDeployment,
         plan::Commits,
         requirements,
         seal::Key,
@@ -123,11 +123,8 @@ fn state(input: &[u8]) {
         if let Ok(event) = serde_json::from_slice::<StateEvent>(content) {
             state = state.after(&event);
             assert!(!report::control::line(&event.control).is_empty());
-        } else if let Ok(deployment) = serde_json::from_slice::<Deployment>(content) {
-            state = match Conclusion::of(deployment) {
-                Some(conclusion) => state.concluded(&conclusion),
-                None => state,
-            };
+        } else if let Ok(RecordedDeployment::Conclusion(conclusion)) = serde_json::from_slice(content) {
+            state = state.concluded(&conclusion);
         }
     }
     let text = serde_json::to_vec(&state).expect("it can be written");

@@ -75,20 +75,15 @@ mod tests {
     use super::*;
     use crate::model::{
         desired::Resource,
-        plan::{Action, Before, Phase},
+        plan::{Action, Before, Phase, StepId},
     };
 
     fn step(service: &str, action: Action) -> Step {
         let resource = Resource::Service(service.parse().unwrap());
-        let id = format!("h1/{service}/{}", action.subject());
-        Step {
-            id,
-            instance: "h1".parse().unwrap(),
-            phase: Phase { wave: 1, stage: 0 },
-            resource,
-            action,
-            reason: String::new(),
-        }
+        let instance = "h1".parse().unwrap();
+        let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
+        let phase = Phase { wave: 1, stage: 0 };
+        Step { id, instance, phase, resource, action, reason: String::new() }
     }
 
     fn remove(path: &str) -> Step {

@@ -116,7 +116,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
             Group::Units(function, steps) => script += &units(number, function, steps),
             Group::Alone(step) => {
                 if let Some(command) = command(&step.action) {
-                    let _ = writeln!(script, "step {} {command}", word(&step.id));
+                    let _ = writeln!(script, "step {} {command}", word(step.id.as_str()));
                 }
             }
         }
@@ -163,7 +163,7 @@ fn files(number: usize, steps: &[&Step], payload: &mut Payload) -> String {
         });
         let place = format!("{number}-{at}");
         let verb = if load.is_some() { "write" } else { "remove" };
-        lines.push(format!("{} {verb} {place} {} {}", word(&step.id), word(path), before_word(before)));
+        lines.push(format!("{} {verb} {place} {} {}", word(step.id.as_str()), word(path), before_word(before)));
         if let Some(load) = load {
             if payload.iter().all(|(name, _)| *name != place) {
                 payload.push((place.clone(), Load::Folder));
@@ -188,7 +188,7 @@ fn units(number: usize, function: &str, steps: &[&Step]) -> String {
             Action::RestartUnit { unit } => (unit, "restart"),
             _ => return None,
         };
-        Some(format!("{} {} {verb}", word(&step.id), word(unit)))
+        Some(format!("{} {} {verb}", word(step.id.as_str()), word(unit)))
     });
     visited(&format!("group_{number}"), lines) + &format!("together group_{number} {function}\n")
 }

@@ -50,10 +50,11 @@ use crate::model::{
     confinement::Confinement,
     desired::{Desired, DesiredFile},
     digest::Digest,
+    failure::Failure,
     fleet::Check,
     name::{FleetName, InstanceName},
     observation::Observation,
-    outcome::{Cause, Failure},
+    outcome::Cause,
     plan::Step,
     release::{Holdings, Placed},
     run::Run,
@@ -134,11 +135,12 @@ impl HostError {
             | HostError::Damaged { .. }
             | HostError::Pack { .. } => Cause::Host,
         };
-        let step = match self {
-            HostError::Step(failed) => failed.step.clone(),
-            _ => String::new(),
-        };
-        Failure { instance: instance.clone(), step, message: self.to_string(), cause, log: Vec::new() }
+        let failure = Failure::of_instance(instance, cause, self.to_string());
+        match self {
+            // The word of a host: what is no id is not told.
+            HostError::Step(failed) => Failure { step: failed.step.parse().ok(), ..failure },
+            _ => failure,
+        }
     }
 }
 

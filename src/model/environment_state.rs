@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     build::BuiltReleases,
     digest::Digest,
+    failure::Failure,
     name::InstanceName,
-    outcome::{Cause, Conclusion, Failure, Kind, Outcome, Record},
+    outcome::{Cause, Conclusion, Kind, Outcome, Record},
     plan::Commits,
 };
 
@@ -194,9 +195,9 @@ impl EnvironmentState {
         let (commits, generation) = (&deployment.commits, deployment.generation);
         let builds = deployment.builds.clone();
         let live = Good { commits: commits.clone(), generation, desired: deployment.desired, builds };
-        match deployment.outcome {
+        match deployment.outcome() {
             // What names no commit was an intent whose commits did not count.
-            Some(Outcome::Applied) if commits.environment.is_some() => {
+            Outcome::Applied if commits.environment.is_some() => {
                 // What is live everywhere and well is not kept from being repaired.
                 self.quarantine.retain(|quarantined| quarantined.commits != *commits);
                 self.good = Some(live);
@@ -209,7 +210,7 @@ impl EnvironmentState {
                 }
             }
             // Who leaves instances out by choice tries something there: nobody asked for it to go on elsewhere.
-            Some(Outcome::Partial)
+            Outcome::Partial
                 if deployment.kind == Kind::Change
                     && commits.environment.is_some()
                     && deployment.left_out.is_empty() =>
@@ -217,20 +218,18 @@ impl EnvironmentState {
                 self.partial = Some(live);
             }
             // That a repair failed says nothing of the commits: they ran before.
-            Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused)
-                if deployment.kind == Kind::Change =>
-            {
+            Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Refused if deployment.kind == Kind::Change => {
                 if let Some(failure) = deployment.failure.as_ref().filter(|failure| failure.cause.condemns()) {
                     self.quarantine(commits, generation, failure);
                 }
             }
-            Some(Outcome::Stopped) => {
+            Outcome::Stopped => {
                 let reason = format!("generation {generation} failed, and rollback_on_failure is false");
                 let owner = "evenkeel".to_owned();
                 self.holds.retain(|hold| hold.instance.is_some());
                 self.holds.push(Hold { instance: None, owner, reason, since: deployment.started.clone() });
             }
-            Some(_) | None => {}
+            _ => {}
         }
         self
     }
@@ -243,10 +242,10 @@ impl EnvironmentState {
 
     fn quarantine(&mut self, commits: &Commits, generation: u64, failure: &Failure) {
         let first_line = failure.message.lines().next().unwrap_or_default();
-        let why = match failure.cause {
-            Cause::Cancelled => format!("cancelled {first_line}"),
-            Cause::Build => first_line.to_owned(),
-            _ => format!("{}: {first_line}", failure.instance),
+        let why = match (failure.cause, failure.instance()) {
+            (Cause::Cancelled, _) => format!("cancelled {first_line}"),
+            (Cause::Build, _) | (_, None) => first_line.to_owned(),
+            (_, Some(instance)) => format!("{instance}: {first_line}"),
         };
         self.put_in_quarantine(Quarantined { commits: commits.clone(), generation, why });
     }
@@ -292,6 +291,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::outcome::RecordedDeployment;
 
     /// That `commit` was deployed, with these fields of the record more.
     fn conclusion(commit: &str, more: serde_json::Value) -> Conclusion {
@@ -305,8 +305,8 @@ mod tests {
             panic!("{record}")
         };
         fields.extend(more);
-        let deployment = serde_json::from_value(record).expect("a deployment");
-        Conclusion::of(deployment).expect("it is over")
+        let deployment: RecordedDeployment = serde_json::from_value(record).expect("a deployment");
+        deployment.conclusion().expect("it is over").clone()
     }
 
     fn good(commit: &str) -> EnvironmentState {

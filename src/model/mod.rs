@@ -18,6 +18,7 @@ pub mod digest;
 pub mod drift;
 pub mod environment_state;
 pub mod exclude;
+pub mod failure;
 pub mod finding;
 pub mod fleet;
 pub mod folders;

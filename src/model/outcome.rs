@@ -13,6 +13,7 @@ use super::{
     build::BuiltReleases,
     change::RecordedChange,
     digest::Digest,
+    failure::Failure,
     name::{EnvironmentName, InstanceName},
     plan::{Commits, Summary},
 };
@@ -62,14 +63,15 @@ pub enum Kind {
     DriftRepair,
 }
 
-/// The version of a record's format. Records of version 1 keep each change as a line, those of version 2 in fields.
+/// The version of a record's format. Version 1 keeps each change as a line, version 2 in fields. Since version 3 a failure
+/// names its instance and its step only where one failed: what reads 2 at most asks for both, and must say what it lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct RecordVersion(u32);
 
 impl RecordVersion {
     /// What is written.
-    pub const CURRENT: Self = Self(2);
+    pub const CURRENT: Self = Self(3);
 }
 
 impl<'de> Deserialize<'de> for RecordVersion {
@@ -86,7 +88,7 @@ impl<'de> Deserialize<'de> for RecordVersion {
     }
 }
 
-/// `deployment.json` on the history branch: an intent while `outcome` is none, else the outcome.
+/// `deployment.json` on the history branch, as it is written: [`RecordedDeployment`] is what it is read as.
 /// Times are RFC 3339 in UTC, durations milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deployment {
@@ -108,6 +110,7 @@ pub struct Deployment {
     /// Set where another controller took it over from the one that began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<TakenOver>,
+    /// None of an intent.
     pub outcome: Option<Outcome>,
     pub duration_ms: Option<u64>,
     // What was planned; in an outcome without the instances that failed and were left out, as `changes` is.
@@ -128,7 +131,10 @@ pub struct Deployment {
     /// Who may have caused the drift that was repaired: a hint, never more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,
-    /// Instance, step and message of what failed.
+    /// Over what it is refused for, without the wording: the same refusal is recorded once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_for: Option<Digest>,
+    /// What failed, where it was not left out.
     pub failure: Option<Failure>,
     /// Instances that were not reached, each with the reason.
     pub unreached: BTreeMap<InstanceName, String>,
@@ -148,11 +154,6 @@ pub struct Deployment {
 pub struct Intent(Deployment);
 
 impl Intent {
-    /// None of one that is over.
-    pub fn of(deployment: Deployment) -> Option<Self> {
-        deployment.outcome.is_none().then_some(Self(deployment))
-    }
-
     /// Begins one, whatever the value says of an end.
     pub fn begun(deployment: Deployment) -> Self {
         Self(Deployment { outcome: None, ..deployment })
@@ -185,12 +186,9 @@ pub struct Conclusion {
 
 impl Conclusion {
     pub fn new(deployment: Deployment, outcome: Outcome) -> Self {
-        Self { outcome, deployment: Deployment { outcome: Some(outcome), ..deployment } }
-    }
-
-    /// None of one that is not over.
-    pub fn of(deployment: Deployment) -> Option<Self> {
-        Some(Self { outcome: deployment.outcome?, deployment })
+        // An intent of an earlier version may end in a failure of this one.
+        let version = RecordVersion::CURRENT;
+        Self { outcome, deployment: Deployment { version, outcome: Some(outcome), ..deployment } }
     }
 
     pub fn outcome(&self) -> Outcome {
@@ -215,24 +213,68 @@ impl Deref for Conclusion {
     }
 }
 
+/// A deployment as the history tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Deployment")]
+pub enum RecordedDeployment {
+    Intent(Intent),
+    Conclusion(Conclusion),
+}
+
+impl RecordedDeployment {
+    pub fn intent(&self) -> Option<&Intent> {
+        match self {
+            RecordedDeployment::Intent(intent) => Some(intent),
+            RecordedDeployment::Conclusion(_) => None,
+        }
+    }
+
+    pub fn conclusion(&self) -> Option<&Conclusion> {
+        match self {
+            RecordedDeployment::Intent(_) => None,
+            RecordedDeployment::Conclusion(conclusion) => Some(conclusion),
+        }
+    }
+}
+
+impl From<Intent> for RecordedDeployment {
+    fn from(intent: Intent) -> Self {
+        RecordedDeployment::Intent(intent)
+    }
+}
+
+impl From<Conclusion> for RecordedDeployment {
+    fn from(conclusion: Conclusion) -> Self {
+        RecordedDeployment::Conclusion(conclusion)
+    }
+}
+
+impl From<Deployment> for RecordedDeployment {
+    fn from(deployment: Deployment) -> Self {
+        match deployment.outcome {
+            None => RecordedDeployment::Intent(Intent(deployment)),
+            Some(outcome) => RecordedDeployment::Conclusion(Conclusion { outcome, deployment }),
+        }
+    }
+}
+
+impl Deref for RecordedDeployment {
+    type Target = Deployment;
+
+    fn deref(&self) -> &Deployment {
+        match self {
+            RecordedDeployment::Intent(intent) => intent,
+            RecordedDeployment::Conclusion(conclusion) => conclusion,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TakenOver {
     /// The controller before.
     pub from: String,
     /// RFC 3339.
     pub at: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Failure {
-    pub instance: InstanceName,
-    pub step: String,
-    pub message: String,
-    #[serde(default)]
-    pub cause: Cause,
-    /// The last log lines of the unit, of nginx, or of the build.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<String>,
 }
 
 /// What kind of failure it was: not each says something of the commit.
@@ -274,16 +316,5 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub commit: String,
-    pub deployment: Deployment,
-}
-
-/// Why nothing was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub why: String,
-    pub cause: Cause,
-    /// The last lines of what failed.
-    pub log: Vec<String>,
-    /// Who or what asked for it, in words.
-    pub triggered_by: String,
+    pub deployment: RecordedDeployment,
 }

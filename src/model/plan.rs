@@ -5,6 +5,7 @@
 
 mod action;
 mod phase;
+mod step_id;
 mod traits;
 mod verb;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Before};
 pub use phase::Phase;
+pub use step_id::StepId;
 pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, Takes, Traits};
 pub use verb::Verb;
 
@@ -130,7 +132,7 @@ pub enum InstanceState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Unique within the plan and readable: `ai-core/service/gong_mcp/write/etc/…`.
-    pub id: String,
+    pub id: StepId,
     pub instance: InstanceName,
     pub phase: Phase,
     pub resource: Resource,
@@ -256,7 +258,7 @@ impl Plan {
         Digest::of_fields(self.steps.iter().flat_map(|step| {
             // Plain data: it cannot fail to serialise.
             let action = serde_json::to_string(&step.action).unwrap_or_default();
-            [step.id.clone(), step.phase.to_string(), action]
+            [step.id.to_string(), step.phase.to_string(), action]
         }))
     }
 }

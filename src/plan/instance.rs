@@ -14,7 +14,7 @@ use crate::model::{
     name::InstanceName,
     observation::{LiveUnit, Observation},
     paths,
-    plan::{Action, InstancePlan, InstanceState},
+    plan::{Action, InstancePlan, InstanceState, StepId},
     seal::Broken,
     seen::Seen,
 };
@@ -145,7 +145,7 @@ impl<'a> Differ<'a> {
     }
 
     pub fn change(&mut self, tier: Tier, resource: &Resource, action: Action, reason: impl Into<String>) {
-        let id = format!("{}/{resource}/{}/{}", self.name(), action.verb(), action.subject().trim_start_matches('/'));
+        let id = StepId::new(self.name(), resource, action.verb(), &action.subject());
         self.changes.push(PlannedChange {
             id,
             instance: self.name().clone(),

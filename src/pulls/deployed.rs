@@ -111,11 +111,11 @@ impl<H: Host> PullRequests<H> {
             .into_iter()
             .filter(|record| record.deployment.kind == Kind::Change && record.deployment.commits.environment.is_some())
             // What was intended is told by how it ended, once it has.
-            .filter(|record| record.deployment.outcome.is_some() || Some(&record.commit) == newest.as_ref())
+            .filter(|record| record.deployment.conclusion().is_some() || Some(&record.commit) == newest.as_ref())
             .collect();
         if !told.contains_key(environment) {
             // What was before this process began is told already, but for the last one, maybe.
-            let mut all = changes.iter().map(|record| &record.deployment);
+            let mut all = changes.iter().map(|record| &*record.deployment);
             let Some(last) = all.next() else { return Ok(Vec::new()) };
             let known = if self.is_told(last).await? { (last.generation, last.outcome) } else { before(last) };
             told.insert(environment.clone(), known);
@@ -128,7 +128,7 @@ impl<H: Host> PullRequests<H> {
         for (number, record) in changes.iter().enumerate() {
             let ours = record.deployment.controller_id == self.controller.workspace.identity.id;
             if ours && is_new(&record.deployment) {
-                let older = || changes[number + 1..].iter().map(|record| &record.deployment);
+                let older = || changes[number + 1..].iter().map(|record| &*record.deployment);
                 let good = older().find(|older| older.outcome == Some(Outcome::Applied)).cloned();
                 let live = older().find(|older| state(older) == DeploymentState::Success).cloned();
                 untold.push(Unresolved { record: record.clone(), good, live });
@@ -139,7 +139,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn tell_one(&self, Unresolved { record, good, live }: &Unresolved) -> Result<(), PullError> {
-        let deployment = &record.deployment;
+        let deployment: &Deployment = &record.deployment;
         let Some(commit) = deployment.commits.environment.clone() else { return Ok(()) };
         let address = format!("{}/commit/{}", self.page().await?, record.commit);
         let mut view = DeployedView { deployment, record: Some(&address), replicas: None, merged: &[], revert: None };
@@ -150,7 +150,8 @@ impl<H: Host> PullRequests<H> {
             self.takes_the_place_of(live).await?;
         }
         if deployment.outcome.is_none() {
-            return self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await;
+            let check = report::pull::deploy_check(&view, &commit, report::pull::deployed(&view));
+            return self.put_deploy_check(&deployment.environment, check).await;
         }
         view.replicas = self.health_after(deployment).await;
         let merged = self.merged_since(good.as_ref(), &commit).await?;
@@ -162,7 +163,7 @@ impl<H: Host> PullRequests<H> {
         for pull in merged.iter().take(TOLD) {
             self.tell_pull(pull.number, &marker, &body).await?;
         }
-        self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit)).await?;
+        self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit, body)).await?;
         info!(deployment = deployment.generation, "told of on GitHub");
         Ok(())
     }

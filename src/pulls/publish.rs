@@ -25,12 +25,9 @@ use crate::{
     },
     report::{
         self,
-        pull::{PlannedEnvironment, PullContent, PullView, ReleaseChange, Rest, Unresolved},
+        pull::{Dated, PlannedEnvironment, PullContent, PullView, ReleaseChange, Rest, Unresolved},
     },
 };
-
-/// In the place of a time: what differs in nothing else is not said again.
-const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
 /// What there is to say of a pull request.
 pub enum Content {
@@ -40,6 +37,14 @@ pub enum Content {
     Refused(String),
     Invalid(Vec<Finding>),
     Planned(Vec<(Pair, Plans)>),
+}
+
+/// What becomes of a comment where there is none yet.
+#[derive(Debug, Clone, Copy)]
+enum First {
+    Posted,
+    /// What there is to say is not worth a new comment.
+    Left,
 }
 
 /// What was said last.
@@ -69,20 +74,21 @@ impl<H: Host> PullRequests<H> {
             false => Some(format!("{}/blob/{PLANS}/{file}", self.page().await?)),
         };
         let rest = address.as_deref().map_or(Rest::Check, Rest::File);
-        let view = |when| {
-            let content = shown(&content, &barred);
-            PullView { pull, base, when, rest, warnings: &warnings, content }
-        };
-        let (comment, timeless) = (report::pull::comment(&view(&when)), report::pull::comment(&view(NO_TIME)).body);
-        if !self.is_said(pull.number, &timeless) {
-            if let (Rest::File(_), Some(whole)) = (rest, comment.rest) {
+        let shown = shown(&content, &barred);
+        let view = PullView { pull, base, when: &when, rest, warnings: &warnings, content: shown };
+        let report = report::pull::proposal(&view);
+        if !self.is_said(pull.number, &report.comment.timeless) {
+            if let (Rest::File(_), Some(whole)) = (rest, report.rest) {
                 self.keep(pull.number, file, whole).await?;
             }
-            self.put_comment(pull, &comment.body, timeless, matches!(content, Content::Untouched { .. })).await?;
+            let first = match content {
+                Content::Untouched { .. } => First::Left,
+                _ => First::Posted,
+            };
+            self.put_comment(pull, report.comment, first).await?;
         }
-        let checks = |when| [report::pull::validate_check(&view(when)), report::pull::plan_check(&view(when))];
-        for (check, timeless) in checks(&when).into_iter().zip(checks(NO_TIME)) {
-            self.put_check(pull.number, check, timeless).await?;
+        for check in report.checks {
+            self.put_check(pull.number, check).await?;
         }
         Ok(())
     }
@@ -105,14 +111,9 @@ impl<H: Host> PullRequests<H> {
         Ok(self.controller.workspace.store.call(put).await?)
     }
 
-    /// `only_if_there`: what there is to say is not worth a new comment.
-    async fn put_comment(
-        &self,
-        pull: &PullRequest,
-        body: &str,
-        timeless: String,
-        only_if_there: bool,
-    ) -> Result<(), PullError> {
+    /// Updates our comment. `first` is what becomes of it where there is none.
+    async fn put_comment(&self, pull: &PullRequest, comment: Dated<String>, first: First) -> Result<(), PullError> {
+        let Dated { posted: body, timeless } = comment;
         let number = pull.number;
         let said = self.said.lock().get(&number).cloned().unwrap_or_default();
         let (known, told) = match said.comment {
@@ -123,9 +124,11 @@ impl<H: Host> PullRequests<H> {
             }
         };
         let put = match known {
-            Some(id) => Some(self.github.update_comment(id, body).await?),
-            None if only_if_there => None,
-            None => Some(self.github.create_comment(number, body).await?),
+            Some(id) => Some(self.github.update_comment(id, &body).await?),
+            None => match first {
+                First::Left => None,
+                First::Posted => Some(self.github.create_comment(number, &body).await?),
+            },
         };
         let mut all = self.said.lock();
         let said = all.entry(number).or_default();
@@ -156,7 +159,8 @@ impl<H: Host> PullRequests<H> {
         Ok(comments.into_iter().find(is_ours))
     }
 
-    async fn put_check(&self, number: u64, check: Check, timeless: Check) -> Result<(), PullError> {
+    async fn put_check(&self, number: u64, check: Dated<Check>) -> Result<(), PullError> {
+        let Dated { posted: check, timeless } = check;
         let said = self.said.lock().get(&number).is_some_and(|said| said.checks.contains(&timeless));
         if said {
             return Ok(());

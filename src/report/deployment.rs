@@ -9,8 +9,9 @@ use super::{
     words::{self, block, count, one_line, short, visible},
 };
 use crate::model::{
+    failure::Failure,
     name::EnvironmentName,
-    outcome::{Cause, Deployment, Failure, Kind, Outcome},
+    outcome::{Cause, Conclusion, Deployment, Kind, Outcome},
     plan::{Commits, Summary},
 };
 
@@ -42,35 +43,33 @@ fn subject(headline: &str) -> String {
 }
 
 /// The last lines that `apply` prints.
-pub fn outcome(deployment: &Deployment, style: Style) -> String {
+pub fn outcome(deployment: &Conclusion, style: Style) -> String {
     let line = words::capital(&headline(deployment));
-    let line = match deployment.outcome {
-        Some(Outcome::Applied) => style.good(&line),
-        Some(Outcome::Partial) => style.warn(&line),
-        Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused) => style.bad(&line),
-        Some(Outcome::Unchanged) | None => line,
+    let line = match deployment.outcome() {
+        Outcome::Applied => style.good(&line),
+        Outcome::Partial => style.warn(&line),
+        Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped | Outcome::Refused => style.bad(&line),
+        Outcome::Unchanged => line,
     };
     let mut text = format!("{line}\n");
     text += &troubles(deployment, style);
     let took = deployment.duration_ms.map(|ms| format!(", {}", words::duration(ms))).unwrap_or_default();
     text += &style.dim(&format!("Generation {} of {}{took}", deployment.generation, deployment.environment));
     text.push('\n');
-    text += match deployment.outcome {
-        Some(Outcome::RolledBack) => {
-            "Every file and unit is as it was before; packages stay as apt and dpkg left them.\n"
-        }
-        Some(Outcome::RollbackFailed) => "Look at what is not undone before the next deployment.\n",
-        Some(Outcome::Partial) if !deployment.failed.is_empty() => {
+    text += match deployment.outcome() {
+        Outcome::RolledBack => "Every file and unit is as it was before; packages stay as apt and dpkg left them.\n",
+        Outcome::RollbackFailed => "Look at what is not undone before the next deployment.\n",
+        Outcome::Partial if !deployment.failed.is_empty() => {
             "The instances that failed run what they ran before, and are tried again. `evenkeel rollback` takes the \
              deployment back everywhere.\n"
         }
-        Some(Outcome::Partial) => "What was not reached follows with the next deployment that reaches it.\n",
-        Some(Outcome::Stopped) => {
+        Outcome::Partial => "What was not reached follows with the next deployment that reaches it.\n",
+        Outcome::Stopped => {
             "Nothing was undone, and the environment is held. Push a commit that mends it, or pin an earlier one \
              with `evenkeel rollback --now`; then `evenkeel resume`.\n"
         }
-        Some(Outcome::Refused) => "Nothing was touched.\n",
-        Some(Outcome::Applied | Outcome::Unchanged) | None => "",
+        Outcome::Refused => "Nothing was touched.\n",
+        Outcome::Applied | Outcome::Unchanged => "",
     };
     text
 }
@@ -118,9 +117,12 @@ pub(super) fn what(deployment: &Deployment) -> String {
             match failure.cause {
                 Cause::Cancelled => format!("cancelled {}", one_line(&failure.message)),
                 Cause::Interrupted => "it was interrupted".to_owned(),
-                Cause::Lost => format!("{} was lost", failure.instance),
-                Cause::Step | Cause::Host | Cause::Overtaken | Cause::Refused | Cause::Build => {
-                    format!("{} failed on {}", resource(failure), failure.instance)
+                Cause::Lost | Cause::Step | Cause::Host | Cause::Overtaken | Cause::Refused | Cause::Build => {
+                    match failure.instance() {
+                        None => one_line(&failure.message),
+                        Some(instance) if failure.cause == Cause::Lost => format!("{instance} was lost"),
+                        Some(instance) => format!("{} failed on {instance}", resource(failure)),
+                    }
                 }
             }
         }
@@ -134,11 +136,11 @@ pub(super) fn what(deployment: &Deployment) -> String {
 /// A failure in one line: where, what, and what it said.
 pub fn failure_line(failure: &Failure) -> String {
     let message = one_line(&failure.message);
-    match failure.cause {
-        Cause::Cancelled => format!("cancelled {message}"),
-        Cause::Refused | Cause::Build => message,
-        _ if failure.step.is_empty() => format!("{}: {message}", failure.instance),
-        _ => format!("{}, {}: {message}", failure.instance, visible(&failure.step)),
+    match (failure.cause, failure.instance(), &failure.step) {
+        (Cause::Cancelled, ..) => format!("cancelled {message}"),
+        (Cause::Refused | Cause::Build, ..) | (_, None, _) => message,
+        (_, Some(instance), None) => format!("{instance}: {message}"),
+        (_, Some(instance), Some(step)) => format!("{instance}, {}: {message}", visible(step.as_str())),
     }
 }
 
@@ -166,14 +168,7 @@ pub(super) fn commit(deployment: &Deployment) -> Option<String> {
 pub(super) fn body(deployment: &Deployment, style: Style) -> String {
     let mut text = String::new();
     if !deployment.changes.is_empty() {
-        let title = match deployment.outcome {
-            Some(Outcome::Applied | Outcome::Partial) => "Changes",
-            Some(Outcome::RolledBack) => "Changes, all undone",
-            Some(Outcome::RollbackFailed) => "Changes, not all undone",
-            Some(Outcome::Stopped) => "Changes, begun and left as they are",
-            Some(Outcome::Unchanged | Outcome::Refused) | None => "Planned changes",
-        };
-        text += &format!("\n{}\n", style.bold(&format!("{title}:")));
+        text += &format!("\n{}\n", style.bold(&format!("{}:", changes_title(deployment))));
         text.extend(deployment.changes.iter().map(|change| format!("- {}\n", change::line(change))));
     }
     if !deployment.commits.sources.is_empty() {
@@ -197,6 +192,17 @@ pub(super) fn body(deployment: &Deployment, style: Style) -> String {
     if troubles.is_empty() { text } else { text + "\n" + &troubles }
 }
 
+/// What became of the changes.
+pub(super) fn changes_title(deployment: &Deployment) -> &'static str {
+    match deployment.outcome {
+        None | Some(Outcome::Refused | Outcome::Unchanged) => "Planned changes",
+        Some(Outcome::Applied | Outcome::Partial) => "Changes",
+        Some(Outcome::RolledBack) => "Changes, all undone",
+        Some(Outcome::RollbackFailed) => "Changes, not all undone",
+        Some(Outcome::Stopped) => "Changes, begun and left as they are",
+    }
+}
+
 /// The failure with its log, what is left half-way, and who was not reached.
 fn troubles(deployment: &Deployment, style: Style) -> String {
     let mut paragraphs = Vec::new();
@@ -213,15 +219,13 @@ fn troubles(deployment: &Deployment, style: Style) -> String {
 }
 
 fn failed(title: &str, failure: &Failure, style: Style) -> String {
-    let step = visible(&failure.step);
-    let step = step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&step);
-    // "Not undone" says already which step it was.
-    let step = if step.is_empty() || step == "undo" { String::new() } else { format!(" {step}") };
-    let title = match failure.cause {
-        Cause::Cancelled => "Cancelled:".to_owned(),
-        Cause::Refused => "Refused:".to_owned(),
-        Cause::Build => "Not built:".to_owned(),
-        _ => format!("{title} on {}:", failure.instance),
+    let step = failure.step.as_ref().map(|step| format!(" {}", visible(step.on_instance()))).unwrap_or_default();
+    let title = match (failure.cause, failure.instance()) {
+        (Cause::Cancelled, _) => "Cancelled:".to_owned(),
+        (Cause::Refused, _) => "Refused:".to_owned(),
+        (Cause::Build, _) => "Not built:".to_owned(),
+        (_, None) => format!("{title}:"),
+        (_, Some(instance)) => format!("{title} on {instance}:"),
     };
     let mut text = format!("{}{step}\n", style.bad(&title));
     text += &block("  ", &failure.message);
@@ -232,16 +236,9 @@ fn failed(title: &str, failure: &Failure, style: Style) -> String {
     text
 }
 
-/// `service/gong_mcp` from a step's `ai-core/service/gong_mcp/start/…`.
+/// What failed: `service/gong_mcp`.
 fn resource(failure: &Failure) -> String {
-    let step = failure.step.strip_prefix(&format!("{}/", failure.instance)).unwrap_or(&failure.step);
-    let parts: Vec<&str> = step.split('/').collect();
-    match parts[..] {
-        [kind @ ("service" | "site"), name, ..] => visible(&format!("{kind}/{name}")),
-        ["", ..] => "a step".to_owned(),
-        [first, ..] => visible(first),
-        [] => "a step".to_owned(),
-    }
+    failure.step.as_ref().map_or("a step".to_owned(), |step| visible(step.resource()))
 }
 
 fn trailers(deployment: &Deployment) -> String {

@@ -159,7 +159,7 @@ fn ends_of_phases(plan: &Plan) -> BTreeMap<u32, Vec<&str>> {
 fn step_view<'a>(step: &'a Step, ends: &BTreeMap<u32, Vec<&'a str>>) -> StepView<'a> {
     let (before, after) = files(&step.action);
     StepView {
-        id: &step.id,
+        id: step.id.as_str(),
         instance: step.instance.as_str(),
         phase: step.phase.wave,
         action: step.action.verb(),

@@ -4,7 +4,11 @@ use super::{
     style::{Mark, Style},
     words::{count, duration, one_line},
 };
-use crate::model::{digest::Digest, name::InstanceName, plan::Verb};
+use crate::model::{
+    digest::Digest,
+    name::InstanceName,
+    plan::{StepId, Verb},
+};
 
 /// Something that happened, as the engine tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub enum Event {
     Observed { instance: InstanceName, ms: u64 },
     NotReached { instance: InstanceName, why: String },
     Phase { number: u32, of: u32, title: String },
-    Step { instance: InstanceName, id: String, verb: Verb, subject: String, state: StepState },
+    Step { instance: InstanceName, id: StepId, verb: Verb, subject: String, state: StepState },
     Healthy { instance: InstanceName, service: String, after_ms: u64 },
     Unhealthy { instance: InstanceName, service: String, why: String },
     Undoing { instance: InstanceName },

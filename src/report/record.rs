@@ -1,5 +1,7 @@
 //! Records of deployments: as a table, and one in full.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -52,17 +54,18 @@ pub(super) fn schema() -> String {
 /// A table of deployments and controls in the order given, which is newest first. An intent is shown only
 /// while it has no outcome.
 pub fn history(entries: &[HistoryEntry], style: Style) -> String {
-    let ended = |intent: &Deployment| {
-        entries.iter().any(|entry| match entry {
-            HistoryEntry::Deployment(record) => {
-                record.deployment.generation == intent.generation && record.deployment.outcome.is_some()
-            }
-            HistoryEntry::Control { .. } => false,
+    let ended: BTreeSet<u64> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            HistoryEntry::Deployment(record) => record.deployment.conclusion().map(|conclusion| conclusion.generation),
+            HistoryEntry::Control { .. } => None,
         })
-    };
+        .collect();
     let shown = entries.iter().filter_map(|entry| match entry {
-        HistoryEntry::Deployment(record) if record.deployment.outcome.is_none() && ended(&record.deployment) => None,
-        HistoryEntry::Deployment(record) => Some(row(record)),
+        HistoryEntry::Deployment(record) => {
+            let is_over = record.deployment.intent().is_some_and(|intent| ended.contains(&intent.generation));
+            (!is_over).then(|| row(record))
+        }
         HistoryEntry::Control { event, .. } => Some(row_of_control(event)),
     });
     let mut rows: Vec<(Option<Mark>, [String; 6])> = shown.collect();

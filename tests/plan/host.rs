@@ -353,7 +353,7 @@ impl Host {
     }
 
     fn step(&mut self, step: &Step) {
-        let id = &step.id;
+        let id = step.id.as_str();
         match &step.action {
             Action::InstallPackages { names } => {
                 self.packages.extend(names.iter().cloned());

@@ -8,7 +8,7 @@ use evenkeel::{
         desired::Resource,
         finding::{Code, Finding, Place},
         outcome::{Deployment, Outcome},
-        plan::{Action, Before, Fate, InstanceState, Plan, Verb},
+        plan::{Action, Before, Fate, InstanceState, Plan, StepId, Verb},
         pull::PullRequest,
         release::ReleaseFile,
         rights::{Permission, Right, Team},
@@ -242,7 +242,7 @@ fn hostile_pull(text: &str) -> PullRequest {
 fn page(text: &str, content: PullContent<'_>) -> String {
     let pull = hostile_pull(text);
     let view = PullView { base: text, when: text, rest: Rest::File(text), ..view(&pull, content) };
-    pull::comment(&view).body
+    pull::proposal(&view).comment.posted
 }
 
 fn hostile_deployment(text: &str) -> Made<Deployment> {
@@ -262,7 +262,7 @@ fn hostile_deployment(text: &str) -> Made<Deployment> {
     ];
     for failure in deployment.failure.iter_mut().chain(&mut deployment.not_undone) {
         failure.message = text.to_owned();
-        failure.step = format!("service/{text}");
+        failure.step = Some(StepId::new(&"ai-core".parse()?, &Resource::Leftover(text.to_owned()), Verb::Delete, text));
         failure.log = vec![text.to_owned()];
     }
     Ok(deployment)
@@ -333,19 +333,19 @@ proptest! {
         let pull = pull_request();
         let content = PullContent::Planned(vec![sample.planned()]);
         let view = view(&pull, content);
-        let comment = pull::comment(&view);
-        prop_assert!(comment.body.len() <= pull::LONGEST_COMMENT, "{}", comment.body.len());
-        let found = shape(&comment.body).concat();
+        let pull::ProposalReport { comment, rest, checks: [_, check] } = pull::proposal(&view);
+        let (body, check) = (comment.posted, check.posted);
+        prop_assert!(body.len() <= pull::LONGEST_COMMENT, "{}", body.len());
+        let found = shape(&body).concat();
         prop_assert_eq!(found.matches("<details>").count(), found.matches("</details>").count());
-        let Some(whole) = comment.rest else { return Ok(()) };
+        let Some(whole) = rest else { return Ok(()) };
         prop_assert!(whole.len() > pull::LONGEST_COMMENT);
-        prop_assert!(comment.body.contains("**Shortened:**"));
+        prop_assert!(body.contains("**Shortened:**"));
         let blocks: BTreeMap<&str, &str> = blocks(&whole);
         for (name, block) in blocks {
-            let named = comment.body.contains(&format!("- `{name}`"));
-            prop_assert!(comment.body.contains(block) || (named && !comment.body.contains(&format!("<b>{name}</b>"))), "{}", name);
+            let named = body.contains(&format!("- `{name}`"));
+            prop_assert!(body.contains(block) || (named && !body.contains(&format!("<b>{name}</b>"))), "{}", name);
         }
-        let check = pull::plan_check(&view);
         prop_assert!(check.summary.len() <= 65_535 && check.text.is_some_and(|text| text.len() <= 65_535));
     }
 }
@@ -367,8 +367,9 @@ fn however_long_a_text_from_outside_is_what_is_said_of_it_fits() -> Made<()> {
         ];
         for content in contents {
             let view = PullView { base: &text, when: &text, warnings: &findings, ..view(&pull, content) };
-            assert!(pull::comment(&view).body.len() <= pull::LONGEST_COMMENT);
-            for check in [pull::plan_check(&view), pull::validate_check(&view)] {
+            let report = pull::proposal(&view);
+            assert!(report.comment.posted.len() <= pull::LONGEST_COMMENT);
+            for check in report.checks.map(|check| check.posted) {
                 assert!(check.summary.len() <= 65_535 && check.text.unwrap_or_default().len() <= 65_535);
                 assert!(check.title.chars().count() <= 140);
             }
@@ -406,7 +407,7 @@ fn blocks(whole: &str) -> BTreeMap<&str, &str> {
 #[test]
 fn a_comment_of_somebody_else_is_told_from_ours_by_its_beginning() {
     let pull = pull_request();
-    let ours = pull::comment(&view(&pull, PullContent::Untouched { followed: true })).body;
+    let ours = pull::proposal(&view(&pull, PullContent::Untouched { followed: true })).comment.posted;
     assert!(pull::is_plan(&ours) && pull::is_plan(&ours.replace('\n', "\r\n")));
     assert!(!pull::is_plan(&format!("I quote:\n\n> {}", pull::MARKER)));
 }

@@ -99,7 +99,7 @@ impl Sample {
 
     pub fn comment(&self) -> String {
         let pull = pull_request();
-        pull::comment(&view(&pull, PullContent::Planned(vec![self.planned()]))).body
+        pull::proposal(&view(&pull, PullContent::Planned(vec![self.planned()]))).comment.posted
     }
 }
 

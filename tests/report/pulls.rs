@@ -122,7 +122,7 @@ fn a_pull_request_that_is_not_planned_says_why_and_what_to_do() -> Tested {
         ("not_looked_at", PullContent::Refused("its tree has 100001 files; 100000 is the limit")),
         ("invalid", PullContent::Invalid(&findings)),
     ] {
-        assert_snapshot!(name, pull::comment(&view(&pull, content)).body);
+        assert_snapshot!(name, pull::proposal(&view(&pull, content)).comment.posted);
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ fn several_environments_have_a_section_each() -> Tested {
     let staging = Sample::of(staging);
     let pull = pull_request();
     let content = PullContent::Planned(vec![production.planned(), staging.planned()]);
-    assert_snapshot!("several_environments", pull::comment(&view(&pull, content)).body);
+    assert_snapshot!("several_environments", pull::proposal(&view(&pull, content)).comment.posted);
     Ok(())
 }
 
@@ -145,15 +145,32 @@ fn a_comment_that_is_too_long_is_shortened_by_whole_instances_the_largest_first(
     let pull = pull_request();
     let file = "https://github.com/sophia/fleet/blob/evenkeel/history/production/pulls/42.md";
     let content = PullContent::Planned(vec![sample.planned()]);
-    let comment = pull::comment(&PullView { rest: Rest::File(file), ..view(&pull, content) });
-    assert!(comment.body.len() <= pull::LONGEST_COMMENT, "{}", comment.body.len());
-    let rest = comment.rest.ok_or("all of it is somewhere")?;
+    let report = pull::proposal(&PullView { rest: Rest::File(file), ..view(&pull, content) });
+    let body = report.comment.posted;
+    assert!(body.len() <= pull::LONGEST_COMMENT, "{}", body.len());
+    let rest = report.rest.ok_or("all of it is somewhere")?;
     assert!(rest.len() > pull::LONGEST_COMMENT && rest.contains("b89xxx"), "{}", rest.len());
-    let folded: Vec<&str> = comment
-        .body
-        .lines()
-        .filter(|line| !line.starts_with(['+', '-', ' ', '@', '~']) || line.starts_with("- `"))
-        .collect();
+    let folded: Vec<&str> =
+        body.lines().filter(|line| !line.starts_with(['+', '-', ' ', '@', '~']) || line.starts_with("- `")).collect();
     assert_snapshot!("shortened", folded.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn what_is_posted_is_told_from_what_was_posted_by_more_than_the_time() -> Tested {
+    let pull = pull_request();
+    for files in [1, 90] {
+        let (sample, other) = (many(7, |_| files)?, many(6, |_| files)?);
+        let posted = |sample: &Sample, when| {
+            pull::proposal(&PullView { when, ..view(&pull, PullContent::Planned(vec![sample.planned()])) })
+        };
+        let (first, later) = (posted(&sample, "2026-11-21T13:14:05Z"), posted(&sample, "2026-11-22T09:00:00Z"));
+        assert_ne!(first.comment.posted, later.comment.posted);
+        assert_eq!(first.comment.timeless, later.comment.timeless);
+        assert_ne!(first.comment.timeless, posted(&other, "2026-11-21T13:14:05Z").comment.timeless);
+        let ([_, first], [_, later]) = (first.checks, later.checks);
+        assert_ne!(first.posted, later.posted);
+        assert_eq!(first.timeless, later.timeless);
+    }
     Ok(())
 }

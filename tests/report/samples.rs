@@ -6,11 +6,12 @@ use evenkeel::model::{
     content::Content,
     desired::Resource,
     digest::Digest,
+    failure::{Failure, FaultScope},
     finding::{Code, Finding},
     fleet::{Check, Health},
     manifest::Manifest,
-    outcome::{Cause, Deployment, Failure, Kind, Outcome, RecordVersion},
-    plan::{Action, Before, Commits, InstancePlan, InstanceState, Phase, Plan, Step},
+    outcome::{Cause, Deployment, Kind, Outcome, RecordVersion},
+    plan::{Action, Before, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId},
 };
 
 pub const COMMIT: &str = "4f3a2b1c5d6e7f8091a2b3c4d5e6f708192a3b4c";
@@ -49,9 +50,9 @@ pub fn step(
     action: Action,
     reason: &str,
 ) -> Result<Step, Box<dyn Error>> {
-    let id = format!("{instance}/{resource}/{}/{}", action.verb(), action.subject().trim_start_matches('/'));
-    let phase = Phase { wave, stage: 0 };
-    Ok(Step { id, instance: instance.parse()?, phase, resource, action, reason: reason.into() })
+    let (instance, phase) = (instance.parse()?, Phase { wave, stage: 0 });
+    let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
+    Ok(Step { id, instance, phase, resource, action, reason: reason.into() })
 }
 
 pub fn service(name: &str) -> Result<Resource, Box<dyn Error>> {
@@ -276,7 +277,7 @@ pub fn refused() -> Result<Plan, Box<dyn Error>> {
 /// One that went on without the instance that failed, and is undone there.
 pub fn deployment_that_left_out_an_instance() -> Result<Deployment, Box<dyn Error>> {
     let failed: Vec<Failure> = deployment(Some(Outcome::RolledBack))?.failure.into_iter().collect();
-    let left_out = failed.iter().map(|failure| failure.instance.clone()).collect();
+    let left_out = failed.iter().filter_map(|failure| failure.instance().cloned()).collect();
     let done = first_deployment()?.without(&left_out);
     let (summary, changes) = (done.summary(), done.changes());
     let (failure, unreached) = (None, BTreeMap::new());
@@ -286,8 +287,8 @@ pub fn deployment_that_left_out_an_instance() -> Result<Deployment, Box<dyn Erro
 pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>> {
     let plan = first_deployment()?;
     let failure = Failure {
-        instance: "business-tools".parse()?,
-        step: "business-tools/service/gong_mcp/await-health/sophia-gong_mcp@8100.service".into(),
+        scope: FaultScope::Instance("business-tools".parse()?),
+        step: Some("business-tools/service/gong_mcp/await-health/sophia-gong_mcp@8100.service".parse()?),
         message: "service/gong_mcp: not healthy after 45.2 s: GET /health answered 503".into(),
         cause: Cause::Step,
         log: vec!["Traceback (most recent call last):".into(), "KeyError: 'GONG_KEY'".into()],
@@ -295,13 +296,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
     let failed = matches!(outcome, Some(Outcome::RolledBack | Outcome::RollbackFailed | Outcome::Stopped));
     let changes = if outcome == Some(Outcome::Unchanged) { Vec::new() } else { plan.changes() };
     let unreached: BTreeMap<_, _> = [("control".parse()?, "connect to 10.0.0.9:22: timed out".to_owned())].into();
-    let not_undone = Failure {
-        instance: "ai-core".parse()?,
-        step: "undo".into(),
-        message: "the connection broke: channel closed".into(),
-        cause: Cause::Lost,
-        log: Vec::new(),
-    };
+    let not_undone = Failure::of_instance(&"ai-core".parse()?, Cause::Lost, "the connection broke: channel closed");
     Ok(Deployment {
         version: RecordVersion::CURRENT,
         environment: "production".parse()?,
@@ -323,6 +318,7 @@ pub fn deployment(outcome: Option<Outcome>) -> Result<Deployment, Box<dyn Error>
         limit_ms: 600_000,
         suspects: Vec::new(),
         changes,
+        refused_for: None,
         failure: failed.then_some(failure),
         unreached: if outcome == Some(Outcome::Partial) { unreached } else { BTreeMap::new() },
         left_out: Default::default(),

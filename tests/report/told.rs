@@ -4,6 +4,7 @@ use std::error::Error;
 
 use evenkeel::{
     model::{
+        failure::Failure,
         outcome::{Cause, Outcome},
         pull::{Check, CheckState, Conclusion, PullRequest},
         rights::{Permission, Right, Team},
@@ -45,13 +46,8 @@ fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
     ] {
         let mut deployment = deployment(Some(outcome))?;
         if outcome == Outcome::Refused {
-            deployment.failure = Some(evenkeel::model::outcome::Failure {
-                instance: "business-tools".parse()?,
-                step: String::new(),
-                message: "frontend: `npm run build` ended with 1".into(),
-                cause: Cause::Build,
-                log: vec!["vite: not found".into()],
-            });
+            let failure = Failure::of_deployment(Cause::Build, "frontend: `npm run build` ended with 1");
+            deployment.failure = Some(Failure { log: vec!["vite: not found".into()], ..failure });
         }
         let went_well = outcome == Outcome::Applied;
         let view = DeployedView {
@@ -70,13 +66,10 @@ fn a_deployment_is_told_of_where_it_was_merged() -> Tested {
 #[test]
 fn a_deployment_that_a_host_did_not_carry_out_is_told_with_who_is_the_cause() -> Tested {
     let mut deployment = deployment(Some(Outcome::RolledBack))?;
-    deployment.failure = Some(evenkeel::model::outcome::Failure {
-        instance: "business-tools".parse()?,
-        step: "business-tools/service/gong_mcp/write/etc/evenkeel/sophia/gong_mcp@8100.env".into(),
-        message: "cp: cannot create regular file: Read-only file system".into(),
-        cause: Cause::Host,
-        log: Vec::new(),
-    });
+    let message = "cp: cannot create regular file: Read-only file system";
+    let failure = Failure::of_instance(&"business-tools".parse()?, Cause::Host, message);
+    let step = "business-tools/service/gong_mcp/write/etc/evenkeel/sophia/gong_mcp@8100.env";
+    deployment.failure = Some(failure.at(step.parse()?));
     let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
     assert_snapshot!(pull::deployed(&view));
     Ok(())
@@ -174,7 +167,7 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
     let mut lines = Vec::new();
     for content in contents {
         let view = PullView { warnings: &findings[1..], ..view(&pull, content) };
-        let checks = [pull::validate_check(&view), pull::plan_check(&view)];
+        let checks = pull::proposal(&view).checks.map(|check| check.posted);
         assert!(checks.iter().all(|check| check.commit == COMMIT && !check.summary.is_empty()));
         lines.extend(checks.iter().map(line));
     }
@@ -183,14 +176,14 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
     {
         let deployment = deployment(outcome)?;
         let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
-        lines.push(line(&pull::deploy_check(&view, COMMIT)));
+        lines.push(line(&pull::deploy_check(&view, COMMIT, pull::deployed(&view))));
     }
     let waiting = Waiting { commit: COMMIT.to_owned(), generation: 8, why: "held by ann: the *demo*\n```".to_owned() };
     let queued = pull::queued_check(&"production".parse()?, &waiting);
     let let_go = pull::let_go_check(&"staging".parse()?, COMMIT);
     lines.extend([line(&queued), queued.summary.clone(), line(&let_go), let_go.summary.clone()]);
     assert_snapshot!("checks", lines.join("\n"));
-    let invalid = pull::validate_check(&view(&pull, PullContent::Invalid(&findings)));
-    assert_eq!(invalid.findings, findings, "each becomes an annotation at its place");
+    let [invalid, _] = pull::proposal(&view(&pull, PullContent::Invalid(&findings))).checks;
+    assert_eq!(invalid.posted.findings, findings, "each becomes an annotation at its place");
     Ok(())
 }

@@ -87,7 +87,10 @@ impl Judge {
     fn ends(&mut self, remote: &mut Remote, record: &Deployment, outcome: Outcome, open: Option<&Deployment>) {
         self.tale.count(count_of(outcome, record.kind));
         self.tale.tell(|| match &record.failure {
-            Some(failure) => format!("  because of {} {}: {}", failure.instance, failure.step, failure.message),
+            Some(failure) => {
+                let step = failure.step.as_ref().map_or("no step", |step| step.as_str());
+                format!("  because of {:?} {step}: {}", failure.scope, failure.message)
+            }
             None => format!("  {} generation {}: {outcome}", record.controller, record.generation),
         });
         let generation = record.generation;
@@ -139,7 +142,10 @@ impl Judge {
                         .unwrap_or_default()
                 }
                 (Outcome::RolledBack | Outcome::RollbackFailed, Some(begun), _) => {
-                    let named = record.not_undone.iter().any(|failure| failure.instance.as_str() == name);
+                    let named = record
+                        .not_undone
+                        .iter()
+                        .any(|failure| failure.instance().is_some_and(|it| it.as_str() == name));
                     // What was repaired, or of an older one was undone meanwhile, is not what it found.
                     let own = record.generation.to_string();
                     let mut others = state.worked.iter().filter(|(name, at)| **name != own && **at >= begun.at);

@@ -54,7 +54,7 @@ impl Script<'_> {
                 Action::WriteFile { path, .. } | Action::RemoveFile { path, .. } => path.starts_with(UNITS),
                 _ => false,
             };
-            self.step(&step.id, self.action(step)).await?;
+            self.step(step.id.as_str(), self.action(step)).await?;
         }
         if reload {
             self.step("daemon-reload", self.daemon_reload()).await?;

@@ -7,10 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::model::{
-    name::InstanceName,
-    outcome::{Cause, Failure},
-};
+use crate::model::{failure::Failure, outcome::Cause};
 
 /// What a running deployment is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,10 +43,8 @@ impl Halting {
     }
 
     /// Why to stop now; none to go on.
-    pub fn reason(&self, instance: &InstanceName) -> Option<Failure> {
-        let failure = |cause, message| {
-            Some(Failure { instance: instance.clone(), step: String::new(), message, cause, log: Vec::new() })
-        };
+    pub fn reason(&self) -> Option<Failure> {
+        let failure = |cause, message| Some(Failure::of_deployment(cause, message));
         match &*self.told.borrow() {
             Halt::Cancel { by, reason } => failure(Cause::Cancelled, format!("by {by}: {reason}")),
             Halt::GoOn | Halt::Detach if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) => {

@@ -49,7 +49,8 @@ mod tests {
     use super::*;
     use crate::model::{
         desired::Resource,
-        plan::{Action, Commits, Phase},
+        name::InstanceName,
+        plan::{Action, Commits, Phase, StepId},
     };
 
     fn seconds(number: u64) -> Duration {
@@ -73,13 +74,11 @@ mod tests {
 
     /// How long steps may take, each in its phase on its instance.
     fn limit(steps: impl IntoIterator<Item = (u32, &'static str, Action)>) -> Duration {
-        let step = |(wave, instance, action): (u32, &str, Action)| Step {
-            id: format!("{instance}/{}", action.subject()),
-            instance: instance.parse().expect("a name"),
-            phase: Phase { wave, stage: 0 },
-            resource: Resource::Packages,
-            action,
-            reason: String::new(),
+        let step = |(wave, instance, action): (u32, &str, Action)| {
+            let instance: InstanceName = instance.parse().expect("a name");
+            let (resource, phase) = (Resource::Packages, Phase { wave, stage: 0 });
+            let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
+            Step { id, instance, phase, resource, action, reason: String::new() }
         };
         let plan = Plan {
             environment: "test".parse().expect("a name"),

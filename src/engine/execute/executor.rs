@@ -27,11 +27,12 @@ use crate::{
     host::{Host, HostError, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
+        failure::Failure,
         manifest::Manifest,
         name::InstanceName,
-        outcome::{Cause, Failure},
+        outcome::Cause,
         paths,
-        plan::{Action, Phase, Plan, Side, Step},
+        plan::{Action, Phase, Plan, Side, Step, StepId},
     },
     report::{
         self,
@@ -92,11 +93,11 @@ impl<H: Host> Executor<'_, H> {
         let mut begun = 0;
         let (mut failed, mut not_undone): (Vec<Failure>, Vec<Failure>) = Default::default();
         for (number, wave) in (1..).zip(&waves) {
-            if let Some(failure) = self.plan.steps.first().and_then(|step| self.halt.reason(&step.instance)) {
+            if let Some(failure) = self.halt.reason() {
                 return self.failed(failure, begun).await;
             }
             let mut instances = self.instances_of(wave);
-            instances.retain(|name| failed.iter().all(|failure| failure.instance != **name));
+            instances.retain(|name| failed.iter().all(|failure| failure.instance() != Some(*name)));
             (self.watch)(Event::Phase {
                 number,
                 of: u32::try_from(waves.len()).unwrap_or(u32::MAX),
@@ -108,7 +109,7 @@ impl<H: Host> Executor<'_, H> {
             let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
             let Some(first) = failures.first().cloned() else { continue };
             failed.extend(failures.iter().cloned());
-            if self.halt.reason(&first.instance).is_some() || !self.scope.goes_on_without(&failed) {
+            if self.halt.reason().is_some() || !self.scope.goes_on_without(&failed) {
                 return self.failed(first, begun).await;
             }
             not_undone.extend(self.leave_out(&failures, begun).await);
@@ -119,8 +120,9 @@ impl<H: Host> Executor<'_, H> {
     /// Undoes the deployment where it failed, and nowhere else; answers where that failed too.
     async fn leave_out(&self, failures: &[Failure], begun: usize) -> Vec<Failure> {
         let lost = failures.iter().filter(|failure| failure.cause == Cause::Lost);
-        let lost = lost.map(|failure| failure.instance.clone()).collect();
-        let undo = self.undoing(failures.iter().map(|failure| failure.instance.clone()).collect(), begun, lost);
+        let lost = lost.filter_map(|failure| failure.instance().cloned()).collect();
+        let failed = failures.iter().filter_map(|failure| failure.instance().cloned()).collect();
+        let undo = self.undoing(failed, begun, lost);
         match undo.run().await {
             Undone::Everywhere => Vec::new(),
             Undone::Not(not_undone) => not_undone,
@@ -148,7 +150,7 @@ impl<H: Host> Executor<'_, H> {
         let phases: BTreeSet<Phase> = self.plan.phases().into_iter().take(begun).collect();
         let steps = self.plan.steps.iter().filter(|step| phases.contains(&step.phase) && is_scripted(step));
         let instances = steps.map(|step| step.instance.clone()).chain(self.begun.0.iter().cloned()).collect();
-        let lost = BTreeSet::from_iter((failure.cause == Cause::Lost).then(|| failure.instance.clone()));
+        let lost = failure.instance().filter(|_| failure.cause == Cause::Lost).cloned().into_iter().collect();
         let undo = self.undoing(instances, begun, lost);
         match undo.run().await {
             Undone::Everywhere => Ended::RolledBack(failure),
@@ -161,13 +163,8 @@ impl<H: Host> Executor<'_, H> {
         self.plan.steps.iter().find_map(|step| {
             let Action::StageRelease { release, .. } = &step.action else { return None };
             let release = self.prepared.releases.get(release).filter(|release| !release.is_at_hand())?;
-            Some(Failure {
-                instance: step.instance.clone(),
-                step: step.id.clone(),
-                message: format!("{} is not built", release.source),
-                cause: Cause::Refused,
-                log: Vec::new(),
-            })
+            let message = format!("{} is not built", release.source);
+            Some(Failure::of_instance(&step.instance, Cause::Refused, message).at(step.id.clone()))
         })
     }
 
@@ -212,7 +209,7 @@ impl<H: Host> Executor<'_, H> {
             {
                 self.tell(step, StepState::Started);
                 let staged = stage.put(host.as_ref(), release).await;
-                self.ended(step, staged.map_err(|error| self.failure(name, &step.id, &error)))?;
+                self.ended(step, staged.map_err(|error| self.failure(name, Some(&step.id), &error)))?;
             }
         }
         let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
@@ -228,7 +225,7 @@ impl<H: Host> Executor<'_, H> {
             let applied = waits::said_since(name.as_str(), || current.now(), applying).await;
             alike.more().for_each(|more| (self.watch)(Event::Warning(format!("{name}: {more}"))));
             if let Err(error) = applied {
-                return Err(self.with_log(host.as_ref(), steps, self.failure(name, "", &error)).await);
+                return Err(self.with_log(host.as_ref(), steps, self.failure(name, None, &error)).await);
             }
         }
         let waits = steps.iter().map(|step| async move {
@@ -240,7 +237,7 @@ impl<H: Host> Executor<'_, H> {
             biased;
             // Both only wait: nothing runs on the host on our behalf any more.
             results = join_all(waits) => results,
-            () = self.halt.stop() => match self.halt.reason(name) {
+            () = self.halt.stop() => match self.halt.reason() {
                 Some(failure) => return Err(failure),
                 None => Vec::new(),
             },
@@ -248,9 +245,8 @@ impl<H: Host> Executor<'_, H> {
         match results.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some((step, NotHealthy { why, cause })) => {
-                let (instance, step_id) = (name.clone(), step.id.clone());
                 let message = format!("{}: {why}", step.resource);
-                let failure = Failure { instance, step: step_id, message, cause, log: Vec::new() };
+                let failure = Failure::of_instance(name, cause, message).at(step.id.clone());
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }
@@ -315,7 +311,7 @@ impl<H: Host> Executor<'_, H> {
     pub async fn settle(&self, name: &InstanceName) -> Result<(), Failure> {
         let (Some(host), true) = (self.hosts.get(name), self.plan.instances.contains_key(name)) else { return Ok(()) };
         let applied = host.apply(&self.work(1, Phase::default(), name), &[], &mut |_| {}).await;
-        applied.map_err(|error| self.failure(name, "settle", &error))
+        applied.map_err(|error| self.failure(name, None, &error))
     }
 
     fn on_event(&self, steps: &[&Step], event: StepEvent) {
@@ -330,7 +326,7 @@ impl<H: Host> Executor<'_, H> {
             }
         };
         // What the script does besides the plan's steps (the manifest, a daemon-reload) is not told.
-        if let Some(step) = steps.iter().find(|step| step.id == id) {
+        if let Some(step) = steps.iter().find(|step| step.id == *id) {
             self.tell(step, state);
         }
     }
@@ -356,30 +352,28 @@ impl<H: Host> Executor<'_, H> {
         result
     }
 
-    pub fn failure(&self, instance: &InstanceName, step: &str, error: &HostError) -> Failure {
+    pub fn failure(&self, instance: &InstanceName, step: Option<&StepId>, error: &HostError) -> Failure {
         let mut failure = error.failure(instance);
         failure.message = report::chain(error);
-        if failure.step.is_empty() {
-            failure.step = step.to_owned();
-        }
+        failure.step = failure.step.or(step.cloned());
         failure
     }
 
     /// Adds what the failed unit logged last.
     async fn with_log(&self, host: &H, steps: &[&Step], mut failure: Failure) -> Failure {
-        let step = steps.iter().find(|step| step.id == failure.step);
-        let unit = step.map(|step| step.action.subject()).filter(|subject| subject.ends_with(".service"));
-        if let Some(unit) = unit {
-            // Whatever it is that failed, this is not what the commit declares.
-            let mut drop_ins = host.drop_ins(&unit).await.unwrap_or_default();
-            drop_ins.retain(|path| !failure.message.contains(path.as_str()));
+        let Some(step) = steps.iter().find(|step| Some(&step.id) == failure.step.as_ref()) else { return failure };
+        let Some(unit) = step.action.unit() else { return failure };
+        // Whatever it is that failed, a drop-in is not what the commit declares. A start that fails names those of its
+        // unit by itself, before it is undone (`run_unit` in scripts/apply_units.sh).
+        if step.action.started().is_none() {
+            let drop_ins = host.drop_ins(unit).await.unwrap_or_default();
             if !drop_ins.is_empty() {
                 failure.message += &format!("; {unit} is changed by {}, not by evenkeel", drop_ins.join(", "));
             }
-            match host.log(&unit, LOG_LINES).await {
-                Ok(lines) => failure.log = lines,
-                Err(error) => failure.log = vec![format!("its log could not be read: {error}")],
-            }
+        }
+        match host.log(unit, LOG_LINES).await {
+            Ok(lines) => failure.log = lines,
+            Err(error) => failure.log = vec![format!("its log could not be read: {error}")],
         }
         failure
     }
@@ -416,7 +410,7 @@ impl Default for Current {
 
 impl Current {
     fn hear(&self, steps: &[&Step], event: &StepEvent) {
-        let name = |id: &str| match steps.iter().find(|step| step.id == id) {
+        let name = |id: &str| match steps.iter().find(|step| step.id == *id) {
             Some(step) => format!("{} {}", step.action.verb(), step.action.subject()),
             None => id.to_owned(),
         };

@@ -14,8 +14,9 @@ use crate::{
     engine::{Watch, observe::probe::Hosts},
     host::{Host, LossTimer, PHASE_LIMIT, waits},
     model::{
+        failure::Failure,
         name::{FleetName, InstanceName},
-        outcome::{Cause, Failure},
+        outcome::Cause,
         paths,
     },
     report::{self, progress::Event},
@@ -52,8 +53,8 @@ impl<H: Host> Undo<'_, H> {
         let phases = (1..=self.newest_phase).rev().map(Some).chain([None]);
         for phase in phases {
             let there = self.instances.iter().filter(|name| !not_undone.contains_key(*name));
-            let failures = join_all(there.map(|name| self.on_instance(name, phase))).await;
-            not_undone.extend(failures.into_iter().flatten().map(|failure| (failure.instance.clone(), failure)));
+            let asked = there.map(|name| async move { Some((name.clone(), self.on_instance(name, phase).await?)) });
+            not_undone.extend(join_all(asked).await.into_iter().flatten());
         }
         for name in self.instances.iter().filter(|name| !not_undone.contains_key(*name)) {
             (self.watch)(Event::Undone { instance: name.clone() });
@@ -82,7 +83,8 @@ impl<H: Host> Undo<'_, H> {
                 Err(error) => {
                     let mut failure = error.failure(name);
                     failure.message = report::chain(&error);
-                    failure.step = "undo".to_owned();
+                    // What is not undone is told as such, whatever step it was.
+                    failure.step = None;
                     (self.watch)(Event::Warning(format!("{name} is not undone: {}", failure.message)));
                     return Some(failure);
                 }
@@ -95,7 +97,6 @@ impl<H: Host> Undo<'_, H> {
         let by_hand = paths::undo_script(self.fleet, self.deployment);
         let message = format!("it is declared no more; log in there, and undo it by hand: `sudo sh {by_hand}`");
         (self.watch)(Event::Warning(format!("{name} is not undone: {message}")));
-        let (instance, step) = (name.clone(), "undo".to_owned());
-        Failure { instance, step, message, cause: Cause::Interrupted, log: Vec::new() }
+        Failure::of_instance(name, Cause::Interrupted, message)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         build::BuiltReleases,
         environment_state::{EnvironmentState, StateEvent},
         name::EnvironmentName,
-        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record},
+        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record, RecordedDeployment},
         plan::Commits,
     },
     report,
@@ -38,8 +38,8 @@ pub struct Newest {
     pub files: Files,
     /// What is believed of it.
     pub state: EnvironmentState,
-    /// The newest deployment that is believed: an intent while its outcome is none.
-    pub deployment: Option<Deployment>,
+    /// The newest deployment that is believed.
+    pub deployment: Option<RecordedDeployment>,
     /// The newest generation that the history tells of, also where its record is refused.
     pub(in crate::engine) generation: u64,
     /// Set where it is not known what is live: a person decides.
@@ -51,8 +51,8 @@ pub struct Newest {
 impl Newest {
     /// A deployment that began, and of which nothing says how it ended. Where it is refused it names no commits, and
     /// can only be undone.
-    pub fn open(&self) -> Option<&Deployment> {
-        self.deployment.as_ref().filter(|deployment| deployment.outcome.is_none())
+    pub fn open(&self) -> Option<&Intent> {
+        self.deployment.as_ref().and_then(RecordedDeployment::intent)
     }
 
     /// The newest generation that the history tells of; 0: none.
@@ -71,7 +71,10 @@ impl Newest {
             // A deployment that is refused may be under way.
             return (self.generation > 0).then(|| self.generation - 1);
         };
-        Some(if newest.outcome.is_some() { newest.generation } else { newest.generation.saturating_sub(1) })
+        Some(match newest {
+            RecordedDeployment::Conclusion(conclusion) => conclusion.generation,
+            RecordedDeployment::Intent(intent) => intent.generation.saturating_sub(1),
+        })
     }
 
     /// What was made of builds, as far as it matters still: what is live is what the last good one says.
@@ -140,8 +143,8 @@ impl Newest {
         let carried = self.carried();
         layout::put(&mut self.files, STANDING, &carried);
         let of = |deployment: &Deployment| (deployment.environment.clone(), deployment.generation);
-        if self.deployment.as_ref().map(of) != claimed.map(of) {
-            match &self.deployment {
+        if self.deployment.as_deref().map(of) != claimed.map(of) {
+            match self.deployment.as_deref() {
                 Some(deployment) => layout::put(&mut self.files, RECORD, deployment),
                 None => drop(self.files.remove(RECORD)),
             }
@@ -174,6 +177,7 @@ async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Optio
     let claimed = claimed?;
     if remembered {
         let Claimed { state, deployment } = claimed;
+        let deployment = deployment.map(Into::into);
         return Ok(Newest { commit: Some(commit), files, state, deployment, ..Newest::default() });
     }
     let held = store.held(environment, Held::asked(claimed.commits())).await?;
@@ -192,6 +196,7 @@ async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Optio
     {
         tracing::warn!(%environment, "what is believed of the history is not remembered: {}", report::chain(&error));
     }
+    let deployment = deployment.map(Into::into);
     let mut newest = Newest { commit: Some(commit), files, state, deployment, generation, doubt, refusals };
     if !newest.refusals.is_empty() {
         newest.purge(raw.as_ref());
@@ -244,7 +249,8 @@ pub async fn conclude<S: Store>(
     });
     // A push whose answer was lost has made it there all the same.
     let there = appended.await?.is_some()
-        || newest(store, &deployment.environment).await?.deployment.as_ref() == Some(&**deployment);
+        || newest(store, &deployment.environment).await?.deployment.as_ref().and_then(RecordedDeployment::conclusion)
+            == Some(deployment);
     if !there {
         tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
         return Ok(false);

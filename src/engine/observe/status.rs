@@ -14,7 +14,7 @@ use crate::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
-        plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step},
+        plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId, Verb},
     },
     report::{
         self,
@@ -95,7 +95,7 @@ pub fn stand(
             view.sync = Sync::OutOfSync;
         }
         view.commit = commits.environment.clone();
-        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_ref(), environment_state));
+        view.notes.extend(report::status::barred(*why, commits, newest.deployment.as_deref(), environment_state));
     }
     view.notes.extend(report::status::state(environment_state));
     for ((instance, resource), count) in backed_off {
@@ -238,11 +238,12 @@ fn as_deployed_there(
 
 /// The step that would wait for the replica, for the check that is in it.
 pub fn waiting_for(instance: &InstanceName, replica: &Replica) -> Step {
+    let resource = Resource::Service(replica.service.clone());
     Step {
-        id: String::new(),
+        id: StepId::new(instance, &resource, Verb::AwaitHealth, &replica.unit),
         instance: instance.clone(),
         phase: Phase::default(),
-        resource: Resource::Service(replica.service.clone()),
+        resource,
         action: Action::await_health(replica),
         reason: String::new(),
     }

@@ -8,10 +8,12 @@
 //! Source: getrlimit(2), prctl(2), proc(5).
 
 use std::{
+    alloc::{GlobalAlloc, Layout, System},
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -145,15 +147,58 @@ impl Confined {
         };
         match how.signal() {
             Some(signal) if signal == Signal::XCPU.as_raw() => ConfinedError::Processor(self.limits.time),
-            // How Rust's allocator ends a process; a text for people, so that without it nothing is told wrongly.
-            Some(_) if said.contains("memory allocation of") => ConfinedError::Memory(self.limits.memory),
+            None if how.code() == Some(OUT_OF_MEMORY) => ConfinedError::Memory(self.limits.memory),
             _ => ConfinedError::Ended { how, said: said.lines().last().unwrap_or_default().to_owned() },
         }
     }
 }
 
+/// With which a confined process ends that gets no more memory: 100 and the number of `ENOMEM`. The command itself ends
+/// with the statuses of the command line, which are below 10, and a panic with 101.
+const OUT_OF_MEMORY: i32 = 112;
+
+static IS_CONFINED: AtomicBool = AtomicBool::new(false);
+
+/// The system's allocator, which ends a confined process at the first piece of memory that it does not get. Rust's own
+/// end is an abort, as that of a stack that overflows is, and tells the two apart only in words. The program declares it.
+pub struct Allocator;
+
+impl Allocator {
+    fn checked(piece: *mut u8) -> *mut u8 {
+        if piece.is_null() && IS_CONFINED.load(Ordering::Relaxed) {
+            // SAFETY: it ends the process, runs nothing of it, and allocates nothing.
+            unsafe { libc::_exit(OUT_OF_MEMORY) }
+        }
+        piece
+    }
+}
+
+// SAFETY: each call goes to the system's allocator as it comes, and what that answers is what is answered.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps to what `GlobalAlloc` asks, as for the calls below.
+        Self::checked(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        Self::checked(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        Self::checked(unsafe { System.realloc(piece, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(piece, layout) }
+    }
+}
+
 /// Puts this process under its limits, for ever.
 pub fn confine(memory: u64, seconds: u64) -> io::Result<()> {
+    IS_CONFINED.store(true, Ordering::Relaxed);
     // SAFETY: nothing of this process has a descriptor beyond the first three yet: it has just begun.
     unsafe { libc::close_range(3, u32::MAX, 0) };
     // Where memory is short, this process goes before the controller does. A kernel that forbids it loses nothing else.
@@ -213,6 +258,10 @@ mod tests {
         let ended = ends("echo why >&2; kill -SEGV $$", limits).await;
         assert!(matches!(&ended, ConfinedError::Ended { how, said } if how.signal() == Some(11) && said == "why"));
         assert!(matches!(ends("kill -XCPU $$", limits).await, ConfinedError::Processor(_)));
+        assert!(matches!(ends("exit 112", limits).await, ConfinedError::Memory(_)));
+        // What it says is not believed: a stack that overflows aborts as well.
+        let ended = ends("echo memory allocation of 9 bytes failed >&2; kill -ABRT $$", limits).await;
+        assert!(matches!(ended, ConfinedError::Ended { how, .. } if how.signal() == Some(6)), "{ended}");
         assert!(matches!(ends("exec sleep 60", limits).await, ConfinedError::Time(_)));
         let short = ends("printf '\\0\\0\\0\\0\\0\\0\\0\\011short'", limits).await;
         assert!(matches!(short, ConfinedError::Ended { how, .. } if how.success()), "{short}");

@@ -24,10 +24,11 @@ use crate::{
         build::{BuiltRelease, BuiltReleases},
         desired::{self, Desired},
         digest::Digest,
+        failure::Refused,
         finding::{Finding, any_error},
         fleet::Fleet,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Refused},
+        outcome::Cause,
         plan::Commits,
         release::{Making, Release},
         source::{Pinned, Source, SourceCommits},
@@ -73,7 +74,9 @@ impl PrepareError {
         let PrepareError::Release(error) = self else { return None };
         let (users, BuildError::Failed { command, fault, last_lines, .. }) = error.failed_build()? else { return None };
         let why = format!("the build of {users} failed: {command} {fault}");
-        Some(Refused { why, cause: Cause::Build, log: last_lines.clone(), triggered_by: triggered_by.to_owned() })
+        let grounds = Digest::of_fields([users, command.as_str()]);
+        let (log, triggered_by) = (last_lines.clone(), triggered_by.to_owned());
+        Some(Refused { why, cause: Cause::Build, grounds, log, triggered_by })
     }
 }
 

@@ -115,22 +115,22 @@ async fn applied(store: &GitStore, environment: &EnvironmentName) -> Result<Vec<
 /// What was deployed to some instance at least.
 fn past(entry: HistoryEntry) -> Option<Past> {
     let HistoryEntry::Deployment(record) = entry else { return None };
-    let deployment = record.deployment;
-    let reached = matches!(deployment.outcome, Some(Outcome::Applied | Outcome::Partial));
-    (reached && deployment.kind == Kind::Change && deployment.commits.environment.is_some()).then_some(Past {
-        environment: deployment.environment,
+    let deployment = record.deployment.conclusion()?;
+    let reached = matches!(deployment.outcome(), Outcome::Applied | Outcome::Partial);
+    (reached && deployment.kind == Kind::Change && deployment.commits.environment.is_some()).then(|| Past {
+        environment: deployment.environment.clone(),
         generation: deployment.generation,
-        commits: deployment.commits,
+        commits: deployment.commits.clone(),
     })
 }
 
 /// The generation that was live on all instances then. One that was deployed in part comes to that later.
 fn was_live_everywhere(entry: &HistoryEntry) -> Option<u64> {
     match entry {
-        HistoryEntry::Deployment(record) if record.deployment.outcome == Some(Outcome::Applied) => {
-            Some(record.deployment.generation)
+        HistoryEntry::Deployment(record) => {
+            let ended = record.deployment.conclusion()?;
+            (ended.outcome() == Outcome::Applied).then_some(ended.generation)
         }
-        HistoryEntry::Deployment(_) => None,
         HistoryEntry::Control { event, .. } => match event.control {
             Control::Complete { generation, .. } => Some(generation),
             _ => None,

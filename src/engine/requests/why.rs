@@ -146,7 +146,7 @@ fn last_lines(log: &str) -> Vec<String> {
 
 /// The newest deployment that changed the resource on the instance.
 fn last_change(name: &InstanceName, resource: &Resource, records: &[Record]) -> Option<LastChange> {
-    let ended = records.iter().filter(|record| record.deployment.outcome.is_some());
+    let ended = records.iter().filter(|record| record.deployment.conclusion().is_some());
     ended.into_iter().find_map(|record| {
         let change = record.deployment.changes.iter().find(|change| change.names(name, resource))?;
         Some(LastChange {

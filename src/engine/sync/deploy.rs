@@ -30,8 +30,9 @@ use crate::{
     host::Host,
     model::{
         environment_state::EnvironmentState,
+        failure::{Failure, Refused},
         name::{EnvironmentName, InstanceName},
-        outcome::{Conclusion, Deployment, Failure, Intent, Kind, Outcome, RecordVersion, Refused, TakenOver},
+        outcome::{Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, RecordedDeployment, TakenOver},
         plan::Plan,
         time::timestamp,
     },
@@ -130,7 +131,7 @@ pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Con
     let mut conclusion = conclude(deployment, ended, began);
     if !conclusion.failed.is_empty() {
         // The record tells what was done. The intent before it tells what was planned.
-        let failed = conclusion.failed.iter().map(|failure| failure.instance.clone()).collect();
+        let failed = conclusion.failed.iter().filter_map(|failure| failure.instance().cloned()).collect();
         let done = order.plan.without(&failed);
         conclusion = conclusion.narrowed(done.summary(), done.changes());
     }
@@ -149,7 +150,7 @@ fn scope<'a, H, S>(order: &Order<'a, H, S>) -> FailureScope<'a> {
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
 /// that how it ends is written by one of them only, before anything of it is touched.
 pub async fn claim<S: Store>(store: &S, newest: &Newest, identity: &ControllerId) -> Result<Option<Intent>, PassError> {
-    let Some(open) = newest.open().cloned().and_then(Intent::of) else { return Ok(None) };
+    let Some(open) = newest.open().cloned() else { return Ok(None) };
     if open.controller_id == identity.id {
         return Ok(Some(open));
     }
@@ -225,6 +226,7 @@ fn begin<H, S>(order: &Order<'_, H, S>, newest: &Newest) -> Intent {
         limit_ms: deadline::of(order.plan, &order.prepared.fleet.environment).as_millis() as u64,
         changes: order.plan.changes(),
         suspects: order.suspects.clone(),
+        refused_for: None,
         failure: None,
         unreached: unreached(order),
         left_out: left_out(order).cloned().collect(),
@@ -241,21 +243,16 @@ pub async fn record_refusal<S: Store>(
     refused: &Refused,
 ) -> Result<(), StoreError> {
     let newest = log::newest(store, &plan.environment).await?;
-    let said_already = newest.deployment.as_ref().is_some_and(|newest| {
-        newest.outcome == Some(Outcome::Refused)
+    let ended = newest.deployment.as_ref().and_then(RecordedDeployment::conclusion);
+    let is_recorded = ended.is_some_and(|newest| {
+        newest.outcome() == Outcome::Refused
             && newest.commits == plan.commits
-            && newest.failure.as_ref().is_some_and(|failure| failure.message == refused.why)
+            && newest.refused_for == Some(refused.grounds)
     });
-    let (false, None, Some(instance)) = (said_already, newest.open(), plan.instances.keys().next()) else {
+    if is_recorded || newest.open().is_some() {
         return Ok(());
-    };
-    let failure = Failure {
-        instance: instance.clone(),
-        step: String::new(),
-        message: refused.why.clone(),
-        cause: refused.cause,
-        log: refused.log.clone(),
-    };
+    }
+    let failure = Failure { log: refused.log.clone(), ..Failure::of_deployment(refused.cause, refused.why.clone()) };
     let refusal = Deployment {
         version: RecordVersion::CURRENT,
         environment: plan.environment.clone(),
@@ -277,6 +274,7 @@ pub async fn record_refusal<S: Store>(
         limit_ms: 0,
         changes: plan.changes(),
         suspects: Vec::new(),
+        refused_for: Some(refused.grounds),
         failure: Some(failure),
         unreached: BTreeMap::new(),
         left_out: BTreeSet::new(),

@@ -29,8 +29,9 @@ use crate::{
     host::{Host, waits},
     model::{
         desired::Resource,
+        failure::Refused,
         name::{EnvironmentName, InstanceName},
-        outcome::{Conclusion, Refused},
+        outcome::Conclusion,
         plan::{Commits, Plan},
     },
     plan::{Leave, Observed},
@@ -119,12 +120,6 @@ impl<H> Planned<H> {
             is_settled: self.is_settled,
             leaves_instances: self.plan.left_instances().next().is_some(),
         })
-    }
-
-    /// Why the plan is refused, in words.
-    pub fn refusal(&self) -> String {
-        let errors = self.plan.findings.iter().filter(|finding| finding.is_error());
-        errors.map(|finding| finding.message.as_str()).collect::<Vec<_>>().join("; ")
     }
 
     /// Whether it was begun by nothing but drift.

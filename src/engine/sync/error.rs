@@ -5,10 +5,7 @@ use thiserror::Error;
 use super::deploy::PassError;
 use crate::{
     engine::prepare::{PrepareError, config::StoreError, preparation::PreparationError},
-    model::{
-        finding::Finding,
-        outcome::{Outcome, Refused},
-    },
+    model::{failure::Refused, finding::Finding, outcome::Outcome},
     report,
 };
 

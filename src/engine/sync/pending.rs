@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::model::{
         environment_state::{Good, Hold, Pin, Quarantined},
-        outcome::Deployment,
+        outcome::RecordedDeployment,
     };
 
     const OURS: &str = "ours";
@@ -90,7 +90,7 @@ mod tests {
 
     /// A history of one deployment, which applied `a` as generation 1.
     fn deployed(identity: &str) -> Newest {
-        let deployment: Deployment = serde_json::from_value(json!({
+        let deployment: RecordedDeployment = serde_json::from_value(json!({
             "version": 1, "environment": "test", "generation": 1, "kind": "change", "commits": commits("a"),
             "plan_digest": crate::model::digest::Digest::of("a plan"), "triggered_by": "the controller",
             "controller": "control (pid 7)", "seat": identity, "started": "2026-11-21T13:14:05Z", "outcome": "applied",

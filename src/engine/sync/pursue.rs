@@ -39,8 +39,9 @@ use crate::{
         belief::Refusal,
         desired::Resource,
         environment_state::{Control, EnvironmentState, StateEvent},
+        failure::Refused,
         name::{EnvironmentName, InstanceName},
-        outcome::{Cause, Conclusion, Kind, Outcome, Refused},
+        outcome::{Cause, Conclusion, Kind, Outcome},
         plan::{Commits, Plan},
         time::timestamp,
     },
@@ -262,8 +263,8 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         match conclusion.failure.as_ref().or(conclusion.failed.first()) {
             None => Ok(()),
             Some(failure) => {
-                if failure.cause == Cause::Lost {
-                    found.unreached.insert(failure.instance.clone(), failure.message.clone());
+                if let (Cause::Lost, Some(name)) = (failure.cause, failure.instance()) {
+                    found.unreached.insert(name.clone(), failure.message.clone());
                 }
                 let why = report::deployment::failure_line(failure);
                 Err(SyncError::Deployment { generation: conclusion.generation, outcome, why })
@@ -341,13 +342,11 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
 
     /// Says why, and records it once for these commits.
     async fn refuse(&self, planned: &Planned<H>) -> SyncError {
-        let why = planned.refusal();
+        let refused = Refused::for_findings(&planned.plan.findings, CONTROLLER);
         if !planned.is_settled && planned.on.state.quarantined(&planned.plan.commits).is_none() {
-            let triggered_by = CONTROLLER.to_owned();
-            let refused = Refused { why: why.clone(), cause: Cause::Refused, log: Vec::new(), triggered_by };
             self.sync.record_refusal(&planned.plan, &refused).await;
         }
-        SyncError::Refused(why)
+        SyncError::Refused(refused.why)
     }
 
     /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
@@ -382,7 +381,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
 
     /// Puts what is known of the environment where `status` finds it.
     async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) {
-        let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_ref()).await;
+        let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_deref()).await;
         status::stand(&mut view, self.goal, newest, self.sync.backed_off);
         let identity = &self.sync.workspace.identity;
         view.waiting = pending::behind(self.goal, newest, identity, plan.has_changes());

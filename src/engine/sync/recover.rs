@@ -30,9 +30,10 @@ use crate::{
     },
     host::{Host, HostError, HostProgress, LossTimer, TrailState},
     model::{
+        failure::Failure,
         fleet::OnInstanceFailure,
         name::InstanceName,
-        outcome::{Cause, Conclusion, Failure, Intent},
+        outcome::{Cause, Conclusion, Intent},
         plan::Plan,
     },
     plan::Leave,
@@ -126,17 +127,10 @@ impl<H: Host, S: Store> Case<'_, H, S> {
     /// Why it cannot be completed; none when it can.
     fn trouble(&self, trails: &Trails) -> Option<Failure> {
         let generation = self.intent.generation;
-        let failure = |instance: &InstanceName, step: &str, message: String, cause| Failure {
-            instance: instance.clone(),
-            step: step.to_owned(),
-            message,
-            cause,
-            log: Vec::new(),
-        };
         for (instance, trail) in trails {
             if let Ok(HostProgress { state: TrailState::Broken | TrailState::Undone, failed: Some(failed), .. }) = trail
             {
-                return Some(failure(instance, &failed.step, failed.message.clone(), failed.cause));
+                return Some(HostError::Step(failed.clone()).failure(instance));
             }
         }
         for (instance, trail) in trails {
@@ -148,12 +142,14 @@ impl<H: Host, S: Store> Case<'_, H, S> {
                 }
                 Ok(HostProgress { state: TrailState::Broken | TrailState::Undone, .. }) => {
                     let message = format!("generation {generation} was cut off there in the middle of a phase");
-                    return Some(failure(instance, "", message, Cause::Interrupted));
+                    return Some(Failure::of_instance(instance, Cause::Interrupted, message));
                 }
                 Ok(_) => {}
             }
         }
-        let first = self.intent.touches.first().or_else(|| self.hosts.keys().next())?;
+        if self.intent.touches.is_empty() && self.hosts.is_empty() {
+            return None;
+        }
         let gone = trails.len() < self.intent.touches.len();
         let message = if gone {
             "an instance that it changes is declared no more"
@@ -166,7 +162,7 @@ impl<H: Host, S: Store> Case<'_, H, S> {
         } else {
             return None;
         };
-        Some(failure(first, "", message.to_owned(), Cause::Interrupted))
+        Some(Failure::of_deployment(Cause::Interrupted, message))
     }
 
     fn deployment<'d>(&'d self, plan: &'d Plan, newest_phase: u32) -> Executor<'d, H> {
@@ -223,12 +219,9 @@ impl<H: Host, S: Store> Case<'_, H, S> {
             let host = self.hosts.get(name)?;
             Some(async move {
                 let healthy = await_healthy(host.as_ref(), name, &step, Started::Before, self.watch).await;
-                healthy.map_err(|failed| Failure {
-                    instance: name.clone(),
-                    step: format!("{name}/{}/await-health", step.resource),
-                    message: format!("{}: {}", step.resource, failed.why),
-                    cause: failed.cause,
-                    log: Vec::new(),
+                healthy.map_err(|failed| {
+                    let message = format!("{}: {}", step.resource, failed.why);
+                    Failure::of_instance(name, failed.cause, message).at(step.id)
                 })
             })
         });
@@ -240,18 +233,13 @@ impl<H: Host, S: Store> Case<'_, H, S> {
 
     /// A plan that cannot be carried out on what the deployment touches.
     fn unplannable(&self, plan: &Plan) -> Option<Failure> {
-        let failure = |instance: &InstanceName, message: String| Failure {
-            instance: instance.clone(),
-            step: String::new(),
-            message,
-            cause: Cause::Interrupted,
-            log: Vec::new(),
-        };
         if let Some(finding) = plan.findings.iter().find(|finding| finding.is_error()) {
-            let first = self.intent.touches.first()?;
-            return Some(failure(first, format!("what is left of it is refused: {}", finding.message)));
+            let message = format!("what is left of it is refused: {}", finding.message);
+            return Some(Failure::of_deployment(Cause::Interrupted, message));
         }
         let unknown = plan.unknown_instances().find(|(name, _)| self.intent.touches.contains(*name));
-        unknown.map(|(name, why)| failure(name, format!("what is left of it cannot be told: {why}")))
+        unknown.map(|(name, why)| {
+            Failure::of_instance(name, Cause::Interrupted, format!("what is left of it cannot be told: {why}"))
+        })
     }
 }

@@ -192,6 +192,14 @@ impl Action {
         }
     }
 
+    /// The unit whose log says more of a step that failed.
+    pub fn unit(&self) -> Option<&str> {
+        match self.object() {
+            Object::Unit(unit) => Some(unit),
+            Object::Packages(_) | Object::Content(_) | Object::File(..) | Object::Path(_) => None,
+        }
+    }
+
     /// The path, unit, release or package list it is about.
     pub fn subject(&self) -> String {
         match self.object() {

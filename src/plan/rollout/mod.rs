@@ -15,13 +15,13 @@ use crate::model::{
     desired::Resource,
     fleet::Fleet,
     name::{InstanceName, ServiceName},
-    plan::{Action, Phase, Rank, Step},
+    plan::{Action, Phase, Rank, Step, StepId},
     rollout::Strategy,
 };
 
 /// A change that is to be made, without its place in the plan.
 pub(super) struct PlannedChange {
-    pub id: String,
+    pub id: StepId,
     pub instance: InstanceName,
     pub tier: Tier,
     pub resource: Resource,
@@ -153,14 +153,9 @@ mod tests {
     use super::*;
 
     fn change(instance: &str, action: Action) -> PlannedChange {
-        PlannedChange {
-            id: format!("{instance}/{}", action.subject()),
-            instance: instance.parse().expect("a name"),
-            tier: Tier::Prepare,
-            resource: Resource::Nginx,
-            action,
-            reason: String::new(),
-        }
+        let (instance, resource) = (instance.parse().expect("a name"), Resource::Nginx);
+        let id = StepId::new(&instance, &resource, action.verb(), &action.subject());
+        PlannedChange { id, instance, tier: Tier::Prepare, resource, action, reason: String::new() }
     }
 
     #[test]
@@ -192,6 +187,6 @@ mod tests {
         };
         let forward = ordered(changes().collect());
         assert_eq!(forward, ordered(changes().collect::<Vec<_>>().into_iter().rev().collect()));
-        assert!(forward[..4].iter().all(|id| id.starts_with("h1/")), "{forward:?}");
+        assert!(forward[..4].iter().all(|id| id.as_str().starts_with("h1/")), "{forward:?}");
     }
 }

@@ -4,10 +4,11 @@
 //! be required; what was not looked at is never called a success.
 
 use super::{
-    DeployedView, PullContent, PullView, deployed,
+    DeployedView, PullContent, PullView,
+    document::{Rendered, Shortened},
     headline::{headline, refusals},
     markdown::{clipped, fence, paragraphs},
-    plan,
+    plan::{self, Dated},
 };
 use crate::{
     model::{
@@ -32,7 +33,7 @@ const LONGEST: usize = 65_535;
 const LONGEST_REASON: usize = 1000;
 
 /// Whether what is declared can be deployed at all.
-pub fn validate_check(view: &PullView<'_>) -> Check {
+pub(super) fn validate_check(view: &PullView<'_>) -> Check {
     let warned = || match view.warnings {
         [] => "Valid".to_owned(),
         warnings => format!("Valid: {}", findings::summary(warnings)),
@@ -47,13 +48,13 @@ pub fn validate_check(view: &PullView<'_>) -> Check {
     let summary = if found.is_empty() {
         format!("{title}.\n")
     } else {
-        plan::findings(found).within(LONGEST, "`evenkeel validate` tells them all.").text
+        plan::findings(found).rendered().within(LONGEST, "`evenkeel validate` tells them all.").text.into_string()
     };
     check(view, "evenkeel/validate", conclusion, title, summary, None, found.to_vec())
 }
 
-/// What merging would do.
-pub fn plan_check(view: &PullView<'_>) -> Check {
+/// What merging would do, which the comment tells too.
+pub(super) fn plan_check(view: &PullView<'_>, rendered: &Rendered) -> Dated<Check> {
     let conclusion = match &view.content {
         PullContent::Untouched { .. } => Conclusion::Success,
         PullContent::Planned(environments) if refusals(environments) == 0 => Conclusion::Success,
@@ -62,9 +63,12 @@ pub fn plan_check(view: &PullView<'_>) -> Check {
             Conclusion::Failure
         }
     };
-    let shortened = plan::document(view).within(LONGEST, "It follows below.");
-    let text = shortened.left_out.map(|left| left.within(LONGEST, "`evenkeel plan` tells it on any machine.").text);
-    check(view, "evenkeel/plan", conclusion, headline(view), shortened.text, text, Vec::new())
+    let Shortened { text: summary, left_out } = rendered.within(LONGEST, "It follows below.");
+    let text = left_out
+        .map(|left| left.rendered().within(LONGEST, "`evenkeel plan` tells it on any machine.").text.into_string());
+    let timeless = summary.timeless();
+    let posted = check(view, "evenkeel/plan", conclusion, headline(view), summary.into_string(), text, Vec::new());
+    Dated { timeless: Check { summary: timeless, ..posted.clone() }, posted }
 }
 
 fn check(
@@ -107,8 +111,8 @@ pub fn let_go_check(environment: &EnvironmentName, commit: &str) -> Check {
     deploying(commit, CheckState::Done(Conclusion::Neutral), &title, summary)
 }
 
-/// How the deployment of `commit` goes, or went.
-pub fn deploy_check(view: &DeployedView<'_>, commit: &str) -> Check {
+/// How the deployment of `commit` goes, or went. `told` is what the comment tells of it.
+pub fn deploy_check(view: &DeployedView<'_>, commit: &str, told: String) -> Check {
     let state = match view.deployment.outcome {
         None => CheckState::InProgress,
         Some(Outcome::Applied | Outcome::Unchanged) => CheckState::Done(Conclusion::Success),
@@ -122,7 +126,7 @@ pub fn deploy_check(view: &DeployedView<'_>, commit: &str) -> Check {
         None => format!("deploying, {}", deployment::what(view.deployment)),
         Some(_) => deployment::headline(view.deployment),
     };
-    deploying(commit, state, &format!("{environment}: {line}"), deployed::deployed(view))
+    deploying(commit, state, &format!("{environment}: {line}"), told)
 }
 
 fn deploying(commit: &str, state: CheckState, title: &str, summary: String) -> Check {

@@ -4,12 +4,14 @@
 
 use super::{
     LONGEST_COMMENT,
-    document::{Document, Piece, Section},
-    markdown::{clipped, code, code_line, details, fence, link, named, paragraphs},
+    document::{Block, Document, Foot, Piece, Section},
+    markdown::{clipped, code, code_line, fence, link, named, paragraphs},
 };
 use crate::{
     model::{
-        outcome::{Cause, Deployment, Failure, Kind, Outcome},
+        failure::Failure,
+        name::InstanceName,
+        outcome::{Cause, Deployment, Kind, Outcome},
         pull::PullRequest,
     },
     report::{
@@ -57,8 +59,8 @@ pub fn deployed(view: &DeployedView<'_>) -> String {
         next(view),
     ]);
     let sections = [failures(view.deployment), notes(view.merged), changes(view.deployment)];
-    let document = Document { head, sections: sections.into_iter().flatten().collect(), foot: String::new() };
-    document.within(LONGEST_COMMENT, &where_it_is(view)).text
+    let document = Document { head, sections: sections.into_iter().flatten().collect(), foot: Foot::default() };
+    document.rendered().within(LONGEST_COMMENT, &where_it_is(view)).text.into_string()
 }
 
 fn where_it_is(view: &DeployedView<'_>) -> String {
@@ -121,7 +123,8 @@ fn next(view: &DeployedView<'_>) -> String {
         ));
     }
     if is_tried_again(deployment) {
-        let failed: Vec<&str> = deployment.failure.iter().map(|failure| failure.instance.as_str()).collect();
+        let failed: Vec<&str> =
+            deployment.failure.iter().filter_map(Failure::instance).map(InstanceName::as_str).collect();
         said.push(format!("The cause is {}, not the commit: the deployment is tried again.", named(&failed)));
     }
     if deployment.outcome == Some(Outcome::Stopped) {
@@ -132,7 +135,8 @@ fn next(view: &DeployedView<'_>) -> String {
         said.push(format!("{number} reverts it: merge that, or push what mends it."));
     }
     if !deployment.failed.is_empty() {
-        let names: Vec<&str> = deployment.failed.iter().map(|failure| failure.instance.as_str()).collect();
+        let names: Vec<&str> =
+            deployment.failed.iter().filter_map(Failure::instance).map(InstanceName::as_str).collect();
         said.push(format!("Left out: {}. The deployment is undone there, and tried again.", named(&names)));
     }
     if !deployment.unreached.is_empty() {
@@ -160,18 +164,17 @@ fn failures(deployment: &Deployment) -> Option<Section> {
     let failed = failed.chain(deployment.failed.iter().map(|it| failure("Left out", it)));
     let pieces: Vec<Piece> = failed.chain(deployment.not_undone.iter().map(|it| failure("Not undone", it))).collect();
     let brief = format!("- {}", count(pieces.len(), "failure"));
-    (!pieces.is_empty()).then(|| Section { head: String::new(), pieces, brief })
+    (!pieces.is_empty()).then(|| Section { pieces, brief, ..Section::default() })
 }
 
 fn failure(title: &str, failure: &Failure) -> Piece {
-    let of_instance = format!("{}/", failure.instance);
-    let step = failure.step.strip_prefix(&of_instance).unwrap_or(&failure.step);
-    let step = if step.is_empty() || step == "undo" { String::new() } else { format!(", {}", code(step)) };
-    let head = match failure.cause {
-        Cause::Cancelled => "**Cancelled**".to_owned(),
-        Cause::Refused => "**Refused**".to_owned(),
-        Cause::Build => "**Not built**".to_owned(),
-        _ => format!("**{title}** on `{}`{step}", failure.instance),
+    let step = failure.step.as_ref().map(|step| format!(", {}", code(step.on_instance()))).unwrap_or_default();
+    let head = match (failure.cause, failure.instance()) {
+        (Cause::Cancelled, _) => "**Cancelled**".to_owned(),
+        (Cause::Refused, _) => "**Refused**".to_owned(),
+        (Cause::Build, _) => "**Not built**".to_owned(),
+        (_, None) => format!("**{title}**"),
+        (_, Some(instance)) => format!("**{title}** on `{instance}`{step}"),
     };
     let lines = |text: &[&str]| text.iter().map(|line| clipped(line, LINE)).collect::<Vec<_>>();
     let message: Vec<&str> = failure.message.lines().take(LOG).collect();
@@ -183,7 +186,7 @@ fn failure(title: &str, failure: &Failure) -> Piece {
         format!("The last lines of its log:\n\n{}", fence("", lines(last)))
     };
     let brief = format!("- {head}");
-    Piece { whole: paragraphs([head, fence("", lines(&message)), log]), brief }
+    Piece { whole: Block::Plain(paragraphs([head, fence("", lines(&message)), log])), brief }
 }
 
 /// Release notes: what was merged since the deployment before.
@@ -197,7 +200,7 @@ fn notes(merged: &[PullRequest]) -> Option<Section> {
         lines.push(format!("- … and {} more", merged.len() - NOTES));
     }
     let brief = format!("- {} merged since the deployment before", count(merged.len(), "pull request"));
-    (!merged.is_empty()).then(|| Section { head: lines.join("\n"), pieces: Vec::new(), brief })
+    (!merged.is_empty()).then(|| Section { head: lines.join("\n"), brief, ..Section::default() })
 }
 
 /// What changed, by instance, folded.
@@ -216,18 +219,12 @@ fn changes(deployment: &Deployment) -> Option<Section> {
         let is_known = deployment.touches.iter().any(|name| name.as_str() == instance);
         let name = if is_known { format!("<b>{instance}</b>: ") } else { String::new() };
         let body = fence("", lines.iter().map(|line| clipped(line, LINE)));
-        Piece { whole: details(&format!("{name}{sum}"), &body), brief: format!("- {}: {sum}", code(instance)) }
+        Piece { whole: Block::details(format!("{name}{sum}"), body), brief: format!("- {}: {sum}", code(instance)) }
     };
     let pieces: Vec<Piece> = by_instance.into_iter().map(piece).collect();
-    let head = match deployment.outcome {
-        Some(Outcome::Applied | Outcome::Partial) => "**Changes**",
-        Some(Outcome::RolledBack) => "**Changes, all undone**",
-        Some(Outcome::RollbackFailed) => "**Changes, not all undone**",
-        Some(Outcome::Stopped) => "**Changes, begun and left as they are**",
-        Some(Outcome::Unchanged | Outcome::Refused) | None => "**Planned changes**",
-    };
+    let head = format!("**{}**", deployment::changes_title(deployment));
     let brief = format!("- {}", count(deployment.changes.len(), "change"));
-    (!pieces.is_empty()).then(|| Section { head: head.to_owned(), pieces, brief })
+    (!pieces.is_empty()).then(|| Section { head, pieces, brief, ..Section::default() })
 }
 
 /// The title of the pull request that takes a deployment back. The reverted one's title is not in it: as the
@@ -261,10 +258,10 @@ pub fn revert_body(view: &DeployedView<'_>, reverted: &PullRequest) -> String {
         ),
         live.to_owned(),
     ]);
-    let foot = paragraphs([
+    let foot = Foot::of(&paragraphs([
         "To keep the change, close this and push what mends it: a newer commit is tried by itself.".to_owned(),
         record,
-    ]);
+    ]));
     let document = Document { head, sections: failures(deployment).into_iter().collect(), foot };
-    document.within(LONGEST_COMMENT, &where_it_is(view)).text
+    document.rendered().within(LONGEST_COMMENT, &where_it_is(view)).text.into_string()
 }

@@ -47,9 +47,20 @@ pub(super) fn fence<L: AsRef<str>>(language: &str, lines: impl IntoIterator<Item
     text + &ticks
 }
 
+/// Whether a part that can be folded is so at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fold {
+    Closed,
+    Open,
+}
+
 /// A part that can be folded. `summary` is HTML of ours; the body is Markdown.
-pub(super) fn details(summary: &str, body: &str) -> String {
-    format!("<details><summary>{summary}</summary>\n\n{body}\n\n</details>")
+pub(super) fn details(summary: &str, body: &str, fold: Fold) -> String {
+    let open = match fold {
+        Fold::Closed => "",
+        Fold::Open => " open",
+    };
+    format!("<details{open}><summary>{summary}</summary>\n\n{body}\n\n</details>")
 }
 
 /// A link with a label of ours. An address that could break out of it is left away.
@@ -65,7 +76,7 @@ pub(super) fn alert(kind: &str, text: &str) -> String {
     std::iter::once(format!("> [!{kind}]")).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// SyncDurations with an empty line between, which HTML needs to end before Markdown begins.
+/// Parts with an empty line between, which HTML needs to end before Markdown begins.
 pub(super) fn paragraphs<P: AsRef<str>>(parts: impl IntoIterator<Item = P>) -> String {
     let mut text = String::new();
     for part in parts {

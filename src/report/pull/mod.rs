@@ -19,10 +19,10 @@ mod releases;
 mod requests;
 
 pub use answers::{Answer, COMMANDS, answer};
-pub use checks::{deploy_check, let_go_check, plan_check, queued_check, together, validate_check};
+pub use checks::{deploy_check, let_go_check, queued_check, together};
 pub use deployed::{DeployedView, Replicas, deployed, deployed_marker, revert_body, revert_title};
 pub use headline::headline;
-pub use plan::{Comment, comment};
+pub use plan::{Dated, ProposalReport, proposal};
 
 use std::collections::BTreeMap;
 

@@ -6,13 +6,18 @@
 use super::{
     LONGEST_COMMENT, MARKER, PlannedEnvironment, PullContent, PullView, Rest, WAITS_FOR, blocks,
     changes::{Change, Changes, Tally},
-    document::{Document, Piece, Section},
+    checks,
+    document::{Block, Document, Foot, Piece, Section, Shortened},
     headline::{changes_anything, headline, refusals},
-    markdown::{clipped, code, details, fence, link, paragraphs},
+    markdown::{clipped, code, fence, link, paragraphs},
     overview, releases,
 };
 use crate::{
-    model::{finding::Finding, name::InstanceName, pull::is_commit},
+    model::{
+        finding::Finding,
+        name::InstanceName,
+        pull::{Check, is_commit},
+    },
     report::{
         findings as finding_text,
         words::{count, short, time, uncapital},
@@ -28,30 +33,44 @@ const REASON: usize = 20;
 /// Paths in conflict that are listed.
 const PATHS: usize = 50;
 
+/// What is posted, and the same without the time at which the hosts were looked at: where nothing else differs it is
+/// not posted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comment {
-    /// What is posted: Markdown.
-    pub body: String,
-    /// All of it, where the body had to be shortened.
-    pub rest: Option<String>,
+pub struct Dated<T> {
+    pub posted: T,
+    pub timeless: T,
 }
 
-pub fn comment(view: &PullView<'_>) -> Comment {
-    let document = document(view);
-    let shortened = document.within(LONGEST_COMMENT, &where_it_is(view));
-    let rest = shortened.left_out.is_some().then(|| document.whole());
-    Comment { body: shortened.text, rest }
+/// All that is posted of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalReport {
+    /// Markdown.
+    pub comment: Dated<String>,
+    /// All of it, where the comment had to be shortened.
+    pub rest: Option<String>,
+    /// `evenkeel/validate` and `evenkeel/plan`.
+    pub checks: [Dated<Check>; 2],
+}
+
+pub fn proposal(view: &PullView<'_>) -> ProposalReport {
+    let rendered = document(view).rendered();
+    let Shortened { text, left_out } = rendered.within(LONGEST_COMMENT, &where_it_is(view));
+    let rest = left_out.is_some().then(|| rendered.whole().to_owned());
+    let validate = checks::validate_check(view);
+    let validate = Dated { timeless: validate.clone(), posted: validate };
+    let checks = [validate, checks::plan_check(view, &rendered)];
+    ProposalReport { comment: Dated { timeless: text.timeless(), posted: text.into_string() }, rest, checks }
 }
 
 /// Where to read what was left out.
-pub(super) fn where_it_is(view: &PullView<'_>) -> String {
+fn where_it_is(view: &PullView<'_>) -> String {
     match view.rest {
         Rest::Check => "It is in the details of the check `evenkeel/plan`.".to_owned(),
         Rest::File(address) => format!("It is in {}.", link("the whole plan", address)),
     }
 }
 
-pub(super) fn document(view: &PullView<'_>) -> Document {
+fn document(view: &PullView<'_>) -> Document {
     let waits = match view.content {
         PullContent::Fork if is_commit(&view.pull.head) => format!("{WAITS_FOR}{} -->", view.pull.head),
         _ => String::new(),
@@ -73,7 +92,7 @@ pub(super) fn document(view: &PullView<'_>) -> Document {
         PullContent::Planned(environments) => (String::new(), planned(environments)),
     };
     let brief = format!("- {}", finding_text::summary(view.warnings));
-    sections.push(Section { head: overview::declared(view.warnings), pieces: Vec::new(), brief });
+    sections.push(Section { head: overview::declared(view.warnings), brief, ..Section::default() });
     Document { head: paragraphs([title, said]), sections, foot: foot(view) }
 }
 
@@ -105,12 +124,12 @@ fn conflict(view: &PullView<'_>, paths: &[String]) -> (String, Vec<Section>) {
     let said =
         format!("What follows changed on {base} too. Bring {base} into the branch and push: it is planned then.");
     let brief = format!("- {}", count(paths.len(), "file"));
-    (said, vec![Section { head: fence("", shown), pieces: Vec::new(), brief }])
+    (said, vec![Section { head: fence("", shown), brief, ..Section::default() }])
 }
 
 /// Findings alone.
 pub(super) fn findings(found: &[Finding]) -> Document {
-    Document { head: String::new(), sections: vec![each(found)], foot: String::new() }
+    Document { sections: vec![each(found)], ..Document::default() }
 }
 
 fn each(found: &[Finding]) -> Section {
@@ -121,10 +140,10 @@ fn each(found: &[Finding]) -> Section {
         let shown = lines.split_last_chunk::<2>().map_or(&lines[..], |(shown, _)| shown);
         let place = finding.place.as_ref().map(|place| format!("{}:{}: ", place.file, place.line));
         let brief = format!("- {}", code(&format!("{}{}", place.unwrap_or_default(), finding.message)));
-        Piece { whole: fence("", shown), brief }
+        Piece { whole: Block::Plain(fence("", shown)), brief }
     };
     let brief = format!("- {}", finding_text::summary(found));
-    Section { head: String::new(), pieces: found.iter().map(piece).collect(), brief }
+    Section { pieces: found.iter().map(piece).collect(), brief, ..Section::default() }
 }
 
 fn planned(environments: &[PlannedEnvironment<'_>]) -> Vec<Section> {
@@ -133,7 +152,7 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> Vec<Section> {
         environments.iter().zip(&changes).map(|(environment, changes)| section(environment, changes)).collect();
     if let [only] = &mut sections[..] {
         // The headline says it already.
-        only.head = only.head.split_once("\n\n").map_or("", |(_, rest)| rest).to_owned();
+        only.title.clear();
     }
     unfold_short(&mut sections);
     for (section, changes) in sections.iter_mut().zip(&changes) {
@@ -146,8 +165,8 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
     let one = Tally::of(&changes.own).words();
     let sum = if one.is_empty() { "no changes".to_owned() } else { one };
     let name = environment.environment;
+    let title = format!("#### `{name}`: {sum}");
     let head = paragraphs([
-        format!("#### `{name}`: {sum}"),
         overview::refusals(environment),
         overview::table(environment, changes),
         overview::notes(environment, changes),
@@ -155,14 +174,14 @@ fn section(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) -> Secti
     ]);
     let mut pieces: Vec<Piece> = changes.instances().into_iter().map(|name| instance(changes, name)).collect();
     pieces.extend(environment.releases.iter().filter_map(releases::piece));
-    Section { head, pieces, brief: format!("- `{name}`: {sum}") }
+    Section { title, head, pieces, brief: format!("- `{name}`: {sum}") }
 }
 
 fn instance(changes: &Changes<'_>, name: &InstanceName) -> Piece {
     let own = changes.own_on(name);
     let sum = Tally::of(own.iter().copied()).words();
     let body = paragraphs(own.iter().map(|change| blocks::change(change, changes)));
-    Piece { whole: details(&format!("<b>{name}</b>: {sum}"), &body), brief: format!("- `{name}`: {sum}") }
+    Piece { whole: Block::details(format!("<b>{name}</b>: {sum}"), body), brief: format!("- `{name}`: {sum}") }
 }
 
 /// What would be done without the pull request too.
@@ -177,41 +196,32 @@ fn drift(changes: &Changes<'_>) -> Option<Piece> {
         .iter()
         .map(|change: &Change<'_>| format!("`{}`: {}", change.instance, blocks::change(change, changes)));
     let body = paragraphs(std::iter::once(why.to_owned()).chain(told));
-    let whole = details(&format!("<b>Not by this pull request</b>: {summary}"), &body);
+    let whole = Block::details(format!("<b>Not by this pull request</b>: {summary}"), body);
     Some(Piece { whole, brief: format!("- Not by this pull request: {summary}") })
 }
 
 /// Unfolds what there is where it is short together.
 fn unfold_short(sections: &mut [Section]) {
-    let lines: usize =
-        sections.iter().flat_map(|section| &section.pieces).map(|piece| piece.whole.lines().count()).sum();
+    let lines: usize = sections.iter().flat_map(|section| &section.pieces).map(|piece| piece.whole.lines()).sum();
     if lines > SHORT {
         return;
     }
     for piece in sections.iter_mut().flat_map(|section| &mut section.pieces) {
-        if let Some(rest) = piece.whole.strip_prefix("<details>") {
-            piece.whole = format!("<details open>{rest}");
-        }
+        piece.whole.unfold();
     }
 }
 
 /// Of what it was made, and what to do next.
-fn foot(view: &PullView<'_>) -> String {
+fn foot(view: &PullView<'_>) -> Foot {
     const ENVIRONMENTS: usize = 4;
-    let mut said = vec![format!(
-        "{} onto {} at {}",
-        code(&short(&view.pull.head)),
-        code(&view.pull.base),
-        code(&short(view.base))
-    )];
-    if let PullContent::Planned(environments) = &view.content {
-        said.push(format!("hosts looked at {} UTC", code(&time(view.when))));
-        said.extend(environments.iter().take(ENVIRONMENTS).map(|environment| {
-            let of = if environments.len() > 1 { format!(" of `{}`", environment.environment) } else { String::new() };
-            format!("plan{of} `{}`", environment.plan.digest().short())
-        }));
-    }
-    format!("---\n{}{}", next(view), said.join(" · "))
+    let (head, base) = (code(&short(&view.pull.head)), code(&view.pull.base));
+    let foot = Foot::of(&format!("---\n{}{head} onto {base} at {}", next(view), code(&short(view.base))));
+    let PullContent::Planned(environments) = &view.content else { return foot };
+    let plans = environments.iter().take(ENVIRONMENTS).map(|environment| {
+        let of = if environments.len() > 1 { format!(" of `{}`", environment.environment) } else { String::new() };
+        format!(" · plan{of} `{}`", environment.plan.digest().short())
+    });
+    foot.with_time(" · hosts looked at ", &code(&time(view.when))).with(&format!(" UTC{}", plans.collect::<String>()))
 }
 
 fn next(view: &PullView<'_>) -> String {

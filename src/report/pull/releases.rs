@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::{
     ReleaseChange,
-    document::Piece,
-    markdown::{code, details, fence, named, paragraphs},
+    document::{Block, Piece},
+    markdown::{code, fence, named, paragraphs},
 };
 use crate::{
     model::{
@@ -60,7 +60,7 @@ pub(super) fn piece(change: &ReleaseChange<'_>) -> Option<Piece> {
     parts.extend(texts(change));
     let name = summary_name(&change.resource);
     Some(Piece {
-        whole: details(&format!("{name} {what}"), &paragraphs(parts)),
+        whole: Block::details(format!("{name} {what}"), paragraphs(parts)),
         brief: format!("- {} {what}", code(&change.resource.to_string())),
     })
 }
