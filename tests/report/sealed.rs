@@ -45,10 +45,10 @@ fn sealed_content_is_never_shown_before_or_after_a_change() -> Result<(), Box<dy
     ] {
         let sample = Sample::of(plan);
         let pull = pull_request();
-        let comment = report::pull::comment(&view(&pull, PullContent::Planned(vec![sample.planned()])));
+        let comment = report::pull::proposal(&view(&pull, PullContent::Planned(vec![sample.planned()]))).comment.posted;
         let text = report::plan::text(&sample.plan, Style(false));
         let json = report::plan::json(&sample.plan);
-        for told in [&text, &json, &comment.body] {
+        for told in [&text, &json, &comment] {
             assert!(told.contains(ENV) && !told.contains("secret"), "{told}");
         }
         assert!(text.contains("sealed content"), "{text}");

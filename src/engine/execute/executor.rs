@@ -208,8 +208,12 @@ impl<H: Host> Executor<'_, H> {
                 && let Some(release) = self.prepared.releases.get(release)
             {
                 self.tell(step, StepState::Started);
-                let staged = stage.put(host.as_ref(), release).await;
-                self.ended(step, staged.map_err(|error| self.failure(name, Some(&step.id), &error)))?;
+                if let Err(error) = stage.put(host.as_ref(), release).await {
+                    let failure = self.failure(name, Some(&step.id), &error);
+                    self.tell(step, StepState::Failed(failure.message.clone()));
+                    return Err(failure);
+                }
+                self.tell(step, StepState::Done);
             }
         }
         let scripted: Vec<&Step> = steps.iter().copied().filter(|step| is_scripted(step)).collect();
@@ -339,17 +343,6 @@ impl<H: Host> Executor<'_, H> {
             subject: step.action.subject(),
             state,
         });
-    }
-
-    fn ended(&self, step: &Step, result: Result<(), Failure>) -> Result<(), Failure> {
-        self.tell(
-            step,
-            match &result {
-                Ok(()) => StepState::Done,
-                Err(failure) => StepState::Failed(failure.message.clone()),
-            },
-        );
-        result
     }
 
     pub fn failure(&self, instance: &InstanceName, step: Option<&StepId>, error: &HostError) -> Failure {
