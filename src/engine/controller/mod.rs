@@ -38,7 +38,7 @@ use crate::{
         history::{controller_id::CONTROLLER, store::Store},
         sync::{
             durations::SyncDurations,
-            environment::{EnvironmentSync, Look},
+            environment::{EnvironmentSync, Look, Purpose},
             pursue::{Pursuit, ask},
             workspace::Workspace,
         },
@@ -134,8 +134,10 @@ impl<H: Host, S: Store> Controller<H, S> {
             Effect::Fetch => {
                 let mut resolver = self.state.lend_resolver();
                 let (github, knows_nothing) = (self.github.clone(), self.state.knows_nothing());
+                let purpose = if self.policy.observe_only { Purpose::Observe } else { Purpose::Change };
                 tasks.spawn(async move {
-                    let fetched = Box::pin(resolver.fetch(&workspace, github.as_deref(), knows_nothing)).await;
+                    let fetching = resolver.fetch(&workspace, github.as_deref(), knows_nothing, purpose);
+                    let fetched = Box::pin(fetching).await;
                     send(Message::Fetched { fetched: Box::new(fetched), resolver: Box::new(resolver) });
                 });
             }

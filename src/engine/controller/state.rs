@@ -21,7 +21,10 @@ use crate::{
         execute::cancellation::Halt,
         history::{controller_id::ControllerId, store::Signing},
         observe::status,
-        sync::pursue::{Pursued, StatusChange, SyncMemory},
+        sync::{
+            memory::SyncMemory,
+            pursue::{Pursued, StatusChange},
+        },
     },
     model::{belief::Refusal, environment_state::Barred, name::EnvironmentName, plan::Commits},
     report::{

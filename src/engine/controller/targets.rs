@@ -28,7 +28,7 @@ use crate::{
             off::off,
             preparation::Moving,
         },
-        sync::{error::SyncError, pending, workspace::Workspace},
+        sync::{environment::Purpose, error::SyncError, pending, workspace::Workspace},
     },
     git::{Fetched, HistoryChange},
     github::GitHub,
@@ -83,6 +83,8 @@ pub struct Resolver {
     /// What the last commits of each environment name of other repositories.
     moving: BTreeMap<EnvironmentName, (Commits, Moving)>,
     green: Green,
+    /// Set where nothing that is written from here counts: the line to add, where there is a key.
+    no_writer: Option<Option<String>>,
     refusals: BTreeMap<EnvironmentName, Vec<Refusal>>,
 }
 
@@ -94,11 +96,16 @@ impl Resolver {
         workspace: &Workspace<H, S>,
         github: Option<&GitHub>,
         knows_nothing: bool,
+        purpose: Purpose,
     ) -> FetchResult {
         let began = Instant::now();
         let fetched = waits::said("", || "the repository".to_owned(), workspace.store.fetch()).await;
         debug!(fetch_ms = began.elapsed().as_millis() as u64, "the repository was asked");
         let signing = workspace.store.signing().await;
+        self.no_writer = match (&signing, purpose) {
+            (Ok(Signing::NotListed(line)), Purpose::Change) => Some(line.clone()),
+            _ => None,
+        };
         let asked = github.map_or(Asked::Nobody, Asked::GitHub);
         let found = match fetched {
             Ok(fetched) => {
@@ -212,6 +219,9 @@ impl Resolver {
         workspace: &Workspace<H, S>,
         environment: &EnvironmentName,
     ) -> Result<HistorySnapshot, SyncError> {
+        if let Some(line) = &self.no_writer {
+            return Err(StoreError::NoWriter { line: line.clone() }.into());
+        }
         let newest = workspace.newest(environment).await?;
         self.refusals.insert(environment.clone(), newest.refusals.clone());
         Ok(newest.snapshot(&workspace.identity))

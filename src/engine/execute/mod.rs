@@ -6,5 +6,6 @@ pub mod cancellation;
 pub mod cleanup;
 pub mod deadline;
 pub mod executor;
+mod phase_progress;
 pub mod rollback;
 pub mod staging;

@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod durations;
 pub mod environment;
 pub mod error;
+pub mod memory;
 pub mod pending;
 pub mod pursue;
 pub mod recover;

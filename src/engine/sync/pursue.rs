@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
-    deploy::{self, PassError},
+    deploy::PassError,
     durations::Part,
     environment::{EnvironmentSync, Planned, Purpose, Target},
     error::SyncError,
+    memory::SyncMemory,
     pending,
 };
 use crate::{
@@ -51,17 +52,6 @@ use crate::{
         status::{StatusView, Waiting},
     },
 };
-
-/// What the loop keeps of an environment between its syncs. Each sync is lent it.
-#[derive(Default)]
-pub struct SyncMemory {
-    /// How many syncs there were.
-    pub turn: u64,
-    /// Outcomes that could not be recorded yet, with what they made live.
-    unrecorded: Vec<(Conclusion, Arc<Prepared>)>,
-    /// When releases are read again next.
-    scrubs: scrub::Due,
-}
 
 /// What of the status changes while a sync runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +127,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     }
 
     async fn pursue(&self, found: &mut Found, memory: &mut SyncMemory) -> Result<(), SyncError> {
-        let recorded = self.record_what_is_due(memory).await;
+        let recorded = memory.record_what_is_due(&self.sync.workspace.store, self.sync.environment).await;
         let told = |error: &SyncError| format!("what was done is not recorded yet: {}", report::chain(error));
         found.unrecorded = recorded.as_ref().err().map(told);
         let newest = self.sync.workspace.newest(self.sync.environment).await?;
@@ -177,7 +167,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         }
         let target = Target { commits: target, is_whole: true };
         let Some(recovery) = self.sync.recover(newest, target).await? else { return Ok(()) };
-        let conclusion = kept(recovery.ended, &recovery.prepared, memory)?;
+        let conclusion = memory.kept(recovery.ended, &recovery.prepared)?;
         tell(&conclusion);
         Ok(())
     }
@@ -249,7 +239,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         let changing = planned.plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         (self.tell)(StatusChange::Progressing(changing));
         let began = Instant::now();
-        let conclusion = kept(self.sync.carry_out(planned).await, &planned.prepared, memory)?;
+        let conclusion = memory.kept(self.sync.carry_out(planned).await, &planned.prepared)?;
         let applied = Duration::from_millis(conclusion.duration_ms.unwrap_or(0));
         self.sync.durations.spend(Part::Apply, applied);
         self.sync.durations.spend(Part::Record, began.elapsed().saturating_sub(applied));
@@ -311,35 +301,6 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
             .is_ok()
     }
 
-    async fn record_what_is_due(&self, memory: &mut SyncMemory) -> Result<(), SyncError> {
-        while let Some((conclusion, prepared)) = memory.unrecorded.first() {
-            match deploy::record(&self.sync.workspace.store, conclusion, prepared).await {
-                Ok(()) => info!(deployment = conclusion.generation, "its outcome is recorded now"),
-                // What the history says stands. To offer it again would only keep all that comes after it waiting.
-                Err(lost @ PassError::TakenOver { .. }) => self.tell_of_lost(conclusion, &lost).await?,
-                Err(error) => return Err(error.into()),
-            }
-            memory.unrecorded.remove(0);
-        }
-        Ok(())
-    }
-
-    /// Says of an outcome that is never recorded whose it was, and who wrote in its place.
-    async fn tell_of_lost(&self, conclusion: &Conclusion, lost: &PassError) -> Result<(), SyncError> {
-        let newest = self.sync.workspace.newest(self.sync.environment).await?.deployment;
-        let newest = newest.map_or("no deployment".to_owned(), |newest| {
-            format!("generation {} by {}", newest.generation, newest.controller)
-        });
-        let outcome = conclusion.outcome();
-        warn!(
-            deployment = conclusion.generation,
-            "it ended {outcome} under {}, which is not recorded: {}; the newest there is {newest}",
-            conclusion.controller,
-            report::chain(lost)
-        );
-        Ok(())
-    }
-
     /// Says why, and records it once for these commits.
     async fn refuse(&self, planned: &Planned<H>) -> SyncError {
         let refused = Refused::for_findings(&planned.plan.findings, CONTROLLER);
@@ -387,23 +348,6 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         view.waiting = pending::behind(self.goal, newest, identity, plan.has_changes());
         view.controller = Some(identity.name.clone());
         (self.tell)(StatusChange::Looked(Box::new(view)));
-    }
-}
-
-/// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
-fn kept(
-    result: Result<Conclusion, PassError>,
-    prepared: &Arc<Prepared>,
-    memory: &mut SyncMemory,
-) -> Result<Conclusion, SyncError> {
-    match result {
-        Err(PassError::Outcome { conclusion, source }) => {
-            let (generation, outcome) = (conclusion.generation, conclusion.outcome());
-            warn!("generation {generation} ended {outcome}; it is recorded later: {}", report::chain(&source));
-            memory.unrecorded.push(((*conclusion).clone(), prepared.clone()));
-            Ok(*conclusion)
-        }
-        result => Ok(result?),
     }
 }
 
