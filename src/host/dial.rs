@@ -68,6 +68,7 @@ impl Namespace {
     }
 
     /// Takes this thread in, for good.
+    #[expect(clippy::disallowed_methods, reason = "each caller is a thread of its own, gone once it has connected")]
     fn enter(&self) -> io::Result<()> {
         let entered = File::open(Path::new("/run/netns").join(&self.0))
             .and_then(|file| Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?));

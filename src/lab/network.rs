@@ -128,6 +128,7 @@ impl Network {
     /// Moves the calling thread, and what it starts from now on, into the namespace.
     ///
     /// Not as `ip netns exec` does it, which also remounts /sys: nspawn then finds no cgroups.
+    #[expect(clippy::disallowed_methods, reason = "what boots a lab and what tests do in there has threads of its own")]
     pub fn enter(&self) -> Result<(), LabError> {
         let doing = || format!("entering the network namespace {}", self.namespace());
         let namespace = File::open(self.path()).doing(doing)?;
