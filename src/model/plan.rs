@@ -231,7 +231,7 @@ impl Plan {
         };
         for steps in self.by_resource().values() {
             let fate = fate(steps);
-            let restarted = restarts(steps);
+            let restarted = count_restarts(steps);
             summary.restart += restarted;
             match fate {
                 Fate::Create => summary.create += 1,
@@ -276,7 +276,7 @@ pub fn fate(steps: &[&Step]) -> Fate {
 }
 
 /// How many processes of a resource restart: what runs, and what starts again. A start belongs to a creation.
-pub fn restarts(steps: &[&Step]) -> usize {
+pub fn count_restarts(steps: &[&Step]) -> usize {
     let starts_again = fate(steps) == Fate::Restart;
     let restarts = |step: &&&Step| match step.action {
         Action::RestartUnit { .. } => true,

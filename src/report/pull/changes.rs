@@ -12,7 +12,7 @@ use crate::model::{
     desired::Resource,
     digest::Digest,
     name::InstanceName,
-    plan::{Action, Fate, Follows, Plan, Step, fate, restarts},
+    plan::{Action, Fate, Follows, Plan, Step, count_restarts, fate},
 };
 
 /// Where a release's digest would stand, were it known.
@@ -111,7 +111,7 @@ impl Change<'_> {
 
     /// Restarts of what runs, and starts of what should have run.
     pub fn restarts(&self) -> usize {
-        restarts(&self.steps)
+        count_restarts(&self.steps)
     }
 
     pub fn tally(&self) -> Tally {
