@@ -213,7 +213,7 @@ impl<H: Host> PullRequests<H> {
     }
 
     async fn tell_queued(&self, environment: &EnvironmentName, waiting: &Waiting) -> Result<(), PullError> {
-        let Waiting { commit, generation, why } = waiting;
+        let Waiting { commit, generation, why, .. } = waiting;
         let id = match self.find_deployment(environment, commit, &[*generation]).await? {
             // It has begun, or has ended: that is told.
             Some(known) if !self.is_queued(known.id).await? => return Ok(()),
@@ -263,13 +263,14 @@ impl<H: Host> PullRequests<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::status::WaitsOn;
 
     fn environment() -> EnvironmentName {
         "test".parse().expect("a name")
     }
 
     fn waiting(commit: &str, generation: u64) -> Waiting {
-        Waiting { commit: commit.to_owned(), generation, why: "held".to_owned() }
+        Waiting { commit: commit.to_owned(), generation, on: WaitsOn::Hold, why: "held".to_owned() }
     }
 
     fn now(waiting: Option<Waiting>, deployed: Option<(u64, &str)>) -> Now {

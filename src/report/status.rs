@@ -79,7 +79,37 @@ pub struct Waiting {
     /// The generation that it will have, unless something comes in between.
     pub generation: u64,
     /// What it waits for.
+    #[serde(default)]
+    pub on: WaitsOn,
+    /// The same, for people.
     pub why: String,
+}
+
+/// What a deployment can wait for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitsOn {
+    /// The end of the deployment before it.
+    #[default]
+    Deployment,
+    /// Its own builds.
+    Builds,
+    /// Whoever holds the environment.
+    Hold,
+    /// Checks that the environment requires.
+    Checks,
+    /// Somebody who says that the deployed commit is meant to be left out.
+    Rewind,
+}
+
+impl WaitsOn {
+    /// Whether the notes of the environment tell it.
+    fn is_noted(self) -> bool {
+        match self {
+            WaitsOn::Hold | WaitsOn::Checks | WaitsOn::Rewind => true,
+            WaitsOn::Deployment | WaitsOn::Builds => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -160,7 +190,7 @@ pub fn text(view: &StatusView, style: Style) -> String {
     for note in &view.notes {
         text += &format!("  {}\n", style.warn(&one_line(note)));
     }
-    if let Some(waiting) = view.waiting.as_ref().filter(|waiting| !view.notes.contains(&waiting.why)) {
+    if let Some(waiting) = view.waiting.as_ref().filter(|waiting| !waiting.on.is_noted()) {
         text += &format!("  {}\n", style.warn(&format!("{}: {}", short(&waiting.commit), one_line(&waiting.why))));
     }
     let columns = Columns::of(view);

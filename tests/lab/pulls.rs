@@ -325,7 +325,7 @@ pub fn what_is_merged_waits_for_the_checks_that_are_required(world: &World) {
     story.fleet.looked_at_twice();
     let waiting = |commit: &str, generation: u64| {
         let why = "waits for checks to be green: `require_checks` of the environment names them";
-        json!({"commit": commit, "generation": generation, "why": format!("{} {why}", &commit[..7])})
+        json!({"commit": commit, "generation": generation, "on": "checks", "why": format!("{} {why}", &commit[..7])})
     };
     story.deployments_are("test", &[(&commit, "queued")]);
     story.waiting_is(&waiting(&commit, 1));

@@ -11,7 +11,7 @@ use evenkeel::{
     },
     report::{
         pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
-        status::Waiting,
+        status::{Waiting, WaitsOn},
     },
 };
 use insta::assert_snapshot;
@@ -178,7 +178,8 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
         let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
         lines.push(line(&pull::deploy_check(&view, COMMIT, pull::deployed(&view))));
     }
-    let waiting = Waiting { commit: COMMIT.to_owned(), generation: 8, why: "held by ann: the *demo*\n```".to_owned() };
+    let why = "held by ann: the *demo*\n```".to_owned();
+    let waiting = Waiting { commit: COMMIT.to_owned(), generation: 8, on: WaitsOn::Hold, why };
     let queued = pull::queued_check(&"production".parse()?, &waiting);
     let let_go = pull::let_go_check(&"staging".parse()?, COMMIT);
     lines.extend([line(&queued), queued.summary.clone(), line(&let_go), let_go.summary.clone()]);

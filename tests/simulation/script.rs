@@ -34,6 +34,25 @@ pub async fn run(machine: &Arc<Machine>, order: &Order) -> bool {
     script.all().await.is_ok()
 }
 
+/// Why a step is not done, and whose failure that is.
+struct Trouble {
+    cause: Cause,
+    message: String,
+}
+
+impl Trouble {
+    /// What the plan was made on is no longer so.
+    fn overtaken(message: String) -> Self {
+        Self { cause: Cause::Overtaken, message }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(message: String) -> Self {
+        Self { cause: Cause::Step, message }
+    }
+}
+
 impl Script<'_> {
     async fn all(&self) -> Result<(), ()> {
         self.step("begin", self.begin()).await?;
@@ -68,17 +87,15 @@ impl Script<'_> {
         Ok(())
     }
 
-    async fn step(&self, id: &str, work: impl Future<Output = Result<(), String>>) -> Result<(), ()> {
+    async fn step(&self, id: &str, work: impl Future<Output = Result<(), Trouble>>) -> Result<(), ()> {
         self.say(StepEvent::Started(id.to_owned()));
         match work.await {
             Ok(()) => {
                 self.say(StepEvent::Done(id.to_owned()));
                 Ok(())
             }
-            Err(message) => {
+            Err(Trouble { cause, message }) => {
                 self.machine.tale.tell(|| format!("{}: {id} fails: {message}", self.machine.name));
-                // Everything here that fails but by the machine's condition ends so.
-                let cause = if message.ends_with("plan again") { Cause::Overtaken } else { Cause::Step };
                 self.say(StepEvent::Failed(FailedStep { step: id.to_owned(), cause, message }));
                 Err(())
             }
@@ -111,29 +128,34 @@ impl Script<'_> {
         change(&mut state)
     }
 
-    async fn begin(&self) -> Result<(), String> {
+    async fn begin(&self) -> Result<(), Trouble> {
         self.machine.moment().await?;
         let generation = self.work.generation;
         {
             let mut state = self.machine.state();
             if state.directory(&self.work.name).is_some_and(|directory| directory.undoing) {
-                return Err(format!("deployment {} has been undone here meanwhile; plan again", self.work.name));
+                return Err(Trouble::overtaken(format!(
+                    "deployment {} has been undone here meanwhile; plan again",
+                    self.work.name
+                )));
             }
             let newest = state.generation.unwrap_or(0);
             if newest > generation {
                 self.machine.tale.count("refused generations");
-                return Err(format!(
+                return Err(Trouble::overtaken(format!(
                     "this instance has seen generation {newest}; generation {generation} is older; plan again"
-                ));
+                )));
             }
             if let Some(open) = state.open.as_ref().filter(|open| **open != self.work.name) {
-                return Err(format!(
+                return Err(Trouble::overtaken(format!(
                     "deployment {open} was begun here, and is neither finished nor undone; plan again"
-                ));
+                )));
             }
             let manifest = state.manifest_text().map(Digest::of);
             if manifest != self.work.manifest_before {
-                return Err(format!("{MANIFEST} is no longer as it was when this was planned; plan again"));
+                return Err(Trouble::overtaken(format!(
+                    "{MANIFEST} is no longer as it was when this was planned; plan again"
+                )));
             }
         }
         self.phase(|phase| phase.journal = Some(Vec::new()));
@@ -150,13 +172,13 @@ impl Script<'_> {
         Ok(())
     }
 
-    async fn own(&self, manifest: &str) -> Result<(), String> {
+    async fn own(&self, manifest: &str) -> Result<(), Trouble> {
         self.machine.moment().await?;
         self.change(Some(MANIFEST), |state| state.files.insert(MANIFEST.to_owned(), file(manifest.as_bytes(), 0o644)));
         Ok(())
     }
 
-    async fn finish(&self) -> Result<(), String> {
+    async fn finish(&self) -> Result<(), Trouble> {
         self.machine.moment().await?;
         self.machine.state().directory(&self.work.name).expect("it was sent").finished = true;
         self.machine.moment().await?;
@@ -174,7 +196,7 @@ impl Script<'_> {
         Ok(())
     }
 
-    async fn note_running(&self) -> Result<(), String> {
+    async fn note_running(&self) -> Result<(), Trouble> {
         for step in self.steps {
             if let Action::StopUnit { unit, .. } | Action::StartUnit { unit } | Action::RestartUnit { unit } =
                 &step.action
@@ -186,7 +208,7 @@ impl Script<'_> {
         Ok(())
     }
 
-    async fn daemon_reload(&self) -> Result<(), String> {
+    async fn daemon_reload(&self) -> Result<(), Trouble> {
         self.machine.moment().await?;
         let mut state = self.machine.state();
         let State { systemd, files, .. } = &mut *state;
@@ -234,7 +256,7 @@ impl Script<'_> {
         self.record(Kept::Enabled(unit.to_owned(), enabled));
     }
 
-    fn still(&self, path: &str, before: &Before) -> Result<(), String> {
+    fn still(&self, path: &str, before: &Before) -> Result<(), Trouble> {
         let state = self.machine.state();
         let is = match (state.files.get(path), before) {
             (None, Before::Absent) => true,
@@ -242,10 +264,13 @@ impl Script<'_> {
             (Some(Lies::File { digest: live, .. }), Before::File { digest, .. }) => live == digest,
             _ => false,
         };
-        if is { Ok(()) } else { Err(format!("{path} is no longer as it was when this was planned; plan again")) }
+        if is {
+            return Ok(());
+        }
+        Err(Trouble::overtaken(format!("{path} is no longer as it was when this was planned; plan again")))
     }
 
-    async fn put(&self, path: &str, before: &Before, lies: Option<Lies>) -> Result<(), String> {
+    async fn put(&self, path: &str, before: &Before, lies: Option<Lies>) -> Result<(), Trouble> {
         self.machine.moment().await?;
         self.still(path, before)?;
         if lies.is_none() && *before == Before::Absent {
@@ -260,7 +285,7 @@ impl Script<'_> {
         Ok(())
     }
 
-    async fn action(&self, step: &Step) -> Result<(), String> {
+    async fn action(&self, step: &Step) -> Result<(), Trouble> {
         match &step.action {
             // The manifest is written by each phase.
             Action::StageRelease { .. }
@@ -303,18 +328,18 @@ impl Script<'_> {
             Action::EnableUnit { unit } => {
                 self.note_enabled(unit);
                 self.machine.moment().await?;
-                self.change(None, |state| state.systemd.enable(&state.files, unit))
+                self.change(None, |state| state.systemd.enable(&state.files, unit)).map_err(Trouble::from)
             }
             Action::StartUnit { unit } => {
                 self.note_active(unit);
                 self.machine.moment().await?;
-                self.change(None, |state| state.systemd.start(&state.files, &state.held, unit))
+                self.change(None, |state| state.systemd.start(&state.files, &state.held, unit)).map_err(Trouble::from)
             }
             Action::RestartUnit { unit } => {
                 self.note_active(unit);
                 self.machine.moment().await?;
                 self.no_needless_restart(step, unit);
-                self.change(None, |state| state.systemd.restart(&state.files, &state.held, unit))
+                self.change(None, |state| state.systemd.restart(&state.files, &state.held, unit)).map_err(Trouble::from)
             }
             Action::ReloadNginx { digest, .. } => self.reload_nginx(*digest).await,
             Action::ReleaseNginx => {
@@ -353,7 +378,7 @@ impl Script<'_> {
         }
     }
 
-    async fn reload_nginx(&self, digest: Digest) -> Result<(), String> {
+    async fn reload_nginx(&self, digest: Digest) -> Result<(), Trouble> {
         self.note_active("nginx.service");
         self.record(Kept::Nginx);
         self.machine.moment().await?;
@@ -371,6 +396,6 @@ impl Script<'_> {
         }
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
         self.machine.tale.count("reloads that nginx did not make");
-        Err("nginx accepted the reload and goes on serving its old configuration".to_owned())
+        Err("nginx accepted the reload and goes on serving its old configuration".to_owned().into())
     }
 }

@@ -5,12 +5,15 @@
 
 use crate::{
     decide::{Goal, Open},
-    engine::{history::controller_id::ControllerId, history::log::Newest},
+    engine::history::{controller_id::ControllerId, log::Newest},
     model::{
         environment_state::{Barred, EnvironmentState},
         plan::Commits,
     },
-    report::{self, status::Waiting},
+    report::{
+        self,
+        status::{Waiting, WaitsOn},
+    },
 };
 
 /// What waits behind a pass that could not deploy it. `differs`: whether hosts differ from what the pass looked at.
@@ -23,7 +26,8 @@ pub fn behind(goal: &Goal, newest: &Newest, identity: &ControllerId, differs: bo
     let state = &newest.state;
     let ours = newest.deployment.as_ref().is_none_or(|deployment| deployment.controller_id == identity.id);
     let commit = awaited(commits, state).filter(|_| ours)?;
-    Some(Waiting { commit, generation: newest.generation().saturating_add(1), why: reason(*why, commits, state)? })
+    let (on, why) = reason(*why, commits, state)?;
+    Some(Waiting { commit, generation: newest.generation().saturating_add(1), on, why })
 }
 
 /// The environment's commit, by which people know what waits: not one that is live or has failed, whatever else of
@@ -34,13 +38,18 @@ fn awaited(commits: &Commits, state: &EnvironmentState) -> Option<String> {
     (!is_live && state.quarantined(commits).is_none()).then_some(commit)
 }
 
-fn reason(why: Barred, commits: &Commits, state: &EnvironmentState) -> Option<String> {
-    match why {
-        Barred::Held => state.hold().map(report::control::held),
-        Barred::Checks | Barred::Rewind => report::status::barred(why, commits, None, state),
+fn reason(why: Barred, commits: &Commits, state: &EnvironmentState) -> Option<(WaitsOn, String)> {
+    let told = || report::status::barred(why, commits, None, state);
+    let (on, why) = match why {
+        Barred::Held => (WaitsOn::Hold, state.hold().map(report::control::held)),
+        Barred::Checks => (WaitsOn::Checks, told()),
+        Barred::Rewind => (WaitsOn::Rewind, told()),
         // Nothing is going to deploy it, somebody else does, or it is tried again in a moment.
-        Barred::ObserveOnly | Barred::StoodBack | Barred::StandsBy | Barred::Quarantined | Barred::Later => None,
-    }
+        Barred::ObserveOnly | Barred::StoodBack | Barred::StandsBy | Barred::Quarantined | Barred::Later => {
+            return None;
+        }
+    };
+    Some((on, why?))
 }
 
 /// What waits for the end of a deployment of ours. A rollback keeps what was rolled back waiting for nothing.
@@ -50,6 +59,7 @@ pub fn after(open: Option<&Open>, commits: &Commits, state: &EnvironmentState) -
     Some(Waiting {
         commit: awaited(next, state)?,
         generation: open.generation.saturating_add(1),
+        on: WaitsOn::Deployment,
         why: format!("waits for generation {} to end", open.generation),
     })
 }
@@ -60,6 +70,7 @@ pub fn for_builds(newest: &Newest, commits: &Commits) -> Option<Waiting> {
     Some(Waiting {
         commit,
         generation: newest.generation().saturating_add(1),
+        on: WaitsOn::Builds,
         why: "its releases are being built".to_owned(),
     })
 }
@@ -115,26 +126,26 @@ mod tests {
         Goal::Observe { commits: commits(commit), why }
     }
 
-    fn waits(commit: &str, generation: u64, why: &str) -> Option<Waiting> {
-        Some(Waiting { commit: commit.to_owned(), generation, why: why.to_owned() })
+    fn waits(commit: &str, generation: u64, on: WaitsOn, why: &str) -> Option<Waiting> {
+        Some(Waiting { commit: commit.to_owned(), generation, on, why: why.to_owned() })
     }
 
     #[test]
     fn what_is_held_waits_for_who_holds_it() {
         let newest = held(deployed(OURS));
         let why = "held by ada since 2026-11-21 13:14:05 UTC: the demo";
-        assert_eq!(behind(&observe("b", Barred::Held), &newest, &identity(), true), waits("b", 2, why));
+        assert_eq!(behind(&observe("b", Barred::Held), &newest, &identity(), true), waits("b", 2, WaitsOn::Hold, why));
         // What is live is repaired meanwhile.
         let repair = Goal::Repair { good: commits("a"), instead_of: commits("b"), why: Barred::Held };
-        assert_eq!(behind(&repair, &newest, &identity(), false), waits("b", 2, why));
+        assert_eq!(behind(&repair, &newest, &identity(), false), waits("b", 2, WaitsOn::Hold, why));
     }
 
     #[test]
     fn what_has_no_green_checks_waits_for_them_also_before_anything_was_deployed() {
         let why = "b waits for checks to be green: `require_checks` of the environment names them";
         let goal = observe("b", Barred::Checks);
-        assert_eq!(behind(&goal, &deployed(OURS), &identity(), true), waits("b", 2, why));
-        assert_eq!(behind(&goal, &Newest::default(), &identity(), true), waits("b", 1, why));
+        assert_eq!(behind(&goal, &deployed(OURS), &identity(), true), waits("b", 2, WaitsOn::Checks, why));
+        assert_eq!(behind(&goal, &Newest::default(), &identity(), true), waits("b", 1, WaitsOn::Checks, why));
     }
 
     #[test]
@@ -172,8 +183,8 @@ mod tests {
     #[test]
     fn what_is_being_built_waits_for_its_builds() {
         let why = "its releases are being built";
-        assert_eq!(for_builds(&deployed(OURS), &commits("b")), waits("b", 2, why));
-        assert_eq!(for_builds(&Newest::default(), &commits("b")), waits("b", 1, why));
+        assert_eq!(for_builds(&deployed(OURS), &commits("b")), waits("b", 2, WaitsOn::Builds, why));
+        assert_eq!(for_builds(&Newest::default(), &commits("b")), waits("b", 1, WaitsOn::Builds, why));
     }
 
     #[test]
@@ -182,7 +193,7 @@ mod tests {
             |ours| Open { generation: 2, commits: commits("b"), started: String::new(), ours, counts: true, limit: 0 };
         let state = deployed(OURS).state;
         let behind = |ours, commit| after(Some(&open(ours)), &commits(commit), &state);
-        assert_eq!(behind(true, "c"), waits("c", 3, "waits for generation 2 to end"));
+        assert_eq!(behind(true, "c"), waits("c", 3, WaitsOn::Deployment, "waits for generation 2 to end"));
         assert_eq!(behind(true, "b"), None, "it is being deployed");
         assert_eq!(behind(true, "a"), None, "it is live");
         assert_eq!(behind(false, "c"), None, "another controller tells of it");
@@ -200,7 +211,10 @@ mod tests {
         let state =
             EnvironmentState { good: Some(good("b", 2)), pin: Some(rolled_back), ..EnvironmentState::default() };
         assert_eq!(after(Some(&back), &commits("b"), &state), None);
-        assert_eq!(after(Some(&back), &commits("c"), &state), waits("c", 4, "waits for generation 3 to end"));
+        assert_eq!(
+            after(Some(&back), &commits("c"), &state),
+            waits("c", 4, WaitsOn::Deployment, "waits for generation 3 to end")
+        );
         let quarantined = Quarantined { commits: commits("c"), generation: 1, why: "h1: not healthy".to_owned() };
         let state = EnvironmentState { quarantine: vec![quarantined], ..state };
         assert_eq!(after(Some(&back), &commits("c"), &state), None);

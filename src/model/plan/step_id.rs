@@ -17,38 +17,32 @@ use crate::model::{
 const WORD: usize = 32;
 
 /// The id of a plan's step, or the word for what every phase does besides: `begin`, `daemon-reload`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct StepId {
-    text: String,
-    /// Where the resource stands: its kind, with the name of a service or a site. None of a word.
-    resource: Option<Range<usize>>,
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepId(String);
 
 impl StepId {
     /// The id of a step of a plan. Unique there, for one resource needs no subject changed twice in one way.
     pub fn new(instance: &InstanceName, resource: &Resource, verb: Verb, subject: &str) -> Self {
-        let text = format!("{instance}/{resource}/{verb}/{}", subject.trim_start_matches('/'));
-        let resource = resource_within(&text);
-        Self { text, resource }
+        Self(format!("{instance}/{resource}/{verb}/{}", subject.trim_start_matches('/')))
     }
 
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 
     /// The id without its instance, which is told beside it.
     pub fn on_instance(&self) -> &str {
-        let start = self.resource.as_ref().map_or(0, |resource| resource.start);
-        self.text.get(start..).unwrap_or_default()
+        let start = resource_within(&self.0).map_or(0, |resource| resource.start);
+        self.0.get(start..).unwrap_or_default()
     }
 
     /// What the step changes: `service/gong_mcp`, `nginx`, or the word.
     pub fn resource(&self) -> &str {
-        self.resource.clone().and_then(|resource| self.text.get(resource)).unwrap_or(&self.text)
+        resource_within(&self.0).and_then(|resource| self.0.get(resource)).unwrap_or(&self.0)
     }
 }
 
-/// Where the resource stands in the id of a plan's step.
+/// Where the resource stands in the id of a plan's step: its kind, with the name of a service or a site.
 fn resource_within(text: &str) -> Option<Range<usize>> {
     let (instance, rest) = text.split_once('/')?;
     instance.parse::<InstanceName>().ok()?;
@@ -77,29 +71,28 @@ impl FromStr for StepId {
     type Err = InvalidStepId;
 
     fn from_str(text: &str) -> Result<Self, InvalidStepId> {
-        let resource = resource_within(text);
-        if resource.is_none() && !is_word(text) {
+        if resource_within(text).is_none() && !is_word(text) {
             return Err(InvalidStepId(text.to_owned()));
         }
-        Ok(Self { text: text.to_owned(), resource })
+        Ok(Self(text.to_owned()))
     }
 }
 
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&self.0)
     }
 }
 
 impl PartialEq<str> for StepId {
     fn eq(&self, other: &str) -> bool {
-        self.text == other
+        self.0 == other
     }
 }
 
 impl Serialize for StepId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.serialize_str(&self.0)
     }
 }
 
