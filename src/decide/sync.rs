@@ -7,7 +7,7 @@ use super::{
     Checks, Policy, Target,
     goal::{Circumstances, Goal, goal},
 };
-use crate::model::environment_state::{Barred, EnvironmentState, Pin};
+use crate::model::environment_state::{Barred, EnvironmentState, NotPermitted, Pin};
 
 /// What a person says besides the commits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,17 +28,7 @@ pub enum Permit {
     UnderWay,
     /// The environment was rolled back from these commits.
     Pinned(Box<Pin>),
-    Refused(Refusal),
-}
-
-/// What stands against it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    Barred(Barred),
-    /// What is live is not known: the history names commits that do not count.
-    Doubted,
-    /// Checks that have to be green first.
-    Checks(Vec<String>),
+    Refused(NotPermitted),
 }
 
 /// Whether a person may deploy what `target` names, from a command line: nobody there asks GitHub, waits or retries.
@@ -65,16 +55,16 @@ pub fn permit(target: &Target, meant: Meant) -> Permit {
         return pinned(state);
     }
     Permit::Refused(match (why, &target.checks) {
-        (Barred::Rewind, _) if target.history.doubted => Refusal::Doubted,
-        (Barred::Checks, Some(Checks { missing, .. })) => Refusal::Checks(missing.clone()),
-        (why, _) => Refusal::Barred(why),
+        (Barred::Rewind, _) if target.history.doubted => NotPermitted::Doubted,
+        (Barred::Checks, Some(Checks { missing, .. })) => NotPermitted::Checks(missing.clone()),
+        (why, _) => NotPermitted::Barred(why),
     })
 }
 
 fn pinned(state: &EnvironmentState) -> Permit {
     match &state.pin {
         Some(pin) => Permit::Pinned(Box::new(pin.clone())),
-        None => Permit::Refused(Refusal::Barred(Barred::Later)),
+        None => Permit::Refused(NotPermitted::Barred(Barred::Later)),
     }
 }
 

@@ -474,7 +474,8 @@ fn while_it_is_in_doubt_what_is_live_it_only_looks_until_a_person_says_more() {
 /// anything, as for a command line.
 #[test]
 fn what_bars_a_deployment_bars_it_for_the_loop_and_for_a_command_line_alike() {
-    use super::sync::{Meant, Permit, Refusal, permit};
+    use super::sync::{Meant, Permit, permit};
+    use crate::model::environment_state::NotPermitted;
     let none = Meant::default();
     let rewind = Meant { rewind: true, take_over: false };
     let hold = Hold { instance: None, owner: "ann".into(), reason: "tests".into(), since: String::new() };
@@ -488,7 +489,7 @@ fn what_bars_a_deployment_bars_it_for_the_loop_and_for_a_command_line_alike() {
     let doubted =
         Target { history: HistorySnapshot { doubted: true, ..history(EnvironmentState::default()) }, ..target("b") };
     let unchecked = Target { checks: Some(checks("b", &["tests"])), ..of(good("a")) };
-    let barred = |why| Permit::Refused(Refusal::Barred(why));
+    let barred = |why| Permit::Refused(NotPermitted::Barred(why));
     let repair = |why| Goal::Repair { good: commits("a"), instead_of: commits("b"), why };
     let observe = |why| Goal::Observe { commits: commits("b"), why };
     let cases = [
@@ -503,11 +504,17 @@ fn what_bars_a_deployment_bars_it_for_the_loop_and_for_a_command_line_alike() {
             "what is live is not known",
             doubted.clone(),
             none,
-            Permit::Refused(Refusal::Doubted),
+            Permit::Refused(NotPermitted::Doubted),
             observe(Barred::Rewind),
         ),
         ("the same, and it is meant", doubted, rewind, Permit::Deploy, observe(Barred::Rewind)),
-        ("checks", unchecked, none, Permit::Refused(Refusal::Checks(vec!["tests".into()])), repair(Barred::Checks)),
+        (
+            "checks",
+            unchecked,
+            none,
+            Permit::Refused(NotPermitted::Checks(vec!["tests".into()])),
+            repair(Barred::Checks),
+        ),
         ("a rollback", of(pinned.clone()), none, Permit::Pinned(Box::new(pin)), deploy("a")),
         ("a rollback that is meant to end", of(pinned), rewind, Permit::Deploy, deploy("a")),
     ];

@@ -279,6 +279,16 @@ impl EnvironmentState {
     }
 }
 
+/// What stands against deploying, for a person who asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotPermitted {
+    Barred(Barred),
+    /// What is live is not known: the history names commits that do not count.
+    Doubted,
+    /// Checks that have to be green first.
+    Checks(Vec<String>),
+}
+
 /// One commit of the history branch: a deployment's intent or outcome, or a control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryEntry {

@@ -4,36 +4,33 @@ use super::{
     control::held,
     words::{one_line, short},
 };
-use crate::{
-    decide::sync::Refusal,
-    model::{
-        environment_state::{Barred, EnvironmentState, Pin},
-        name::EnvironmentName,
-        plan::Commits,
-    },
+use crate::model::{
+    environment_state::{Barred, EnvironmentState, NotPermitted, Pin},
+    name::EnvironmentName,
+    plan::Commits,
 };
 
 /// What is refused and why, and the next move.
 pub fn refused(
     environment: &EnvironmentName,
-    refusal: &Refusal,
+    refusal: &NotPermitted,
     commits: &Commits,
     state: &EnvironmentState,
 ) -> (String, &'static str) {
     match refusal {
-        Refusal::Checks(missing) => (
+        NotPermitted::Checks(missing) => (
             format!("{environment} asks for checks to be green first: {}", missing.join(", ")),
             "a controller that is signed in to GitHub looks at them, and deploys",
         ),
-        Refusal::Doubted => (
+        NotPermitted::Doubted => (
             format!("it is not known what is live in {environment}: the history names commits that do not count"),
             "look at `evenkeel history`, then deploy this commit all the same: --allow-rewind",
         ),
-        Refusal::Barred(Barred::Rewind) => (
+        NotPermitted::Barred(Barred::Rewind) => (
             "this commit leaves out the deployed one".to_owned(),
             "merge the deployed commit, or say that it is meant: --allow-rewind",
         ),
-        Refusal::Barred(Barred::Quarantined) => {
+        NotPermitted::Barred(Barred::Quarantined) => {
             let failed = state.quarantined(commits);
             let (generation, why) = failed.map_or((0, ""), |failed| (failed.generation, failed.why.as_str()));
             (
@@ -41,7 +38,7 @@ pub fn refused(
                 "commit what mends it, or `evenkeel retry`",
             )
         }
-        Refusal::Barred(why) => {
+        NotPermitted::Barred(why) => {
             let hold = state.hold().filter(|_| *why == Barred::Held).map(held);
             let what = hold.unwrap_or_else(|| "not to be deployed to now".to_owned());
             (format!("{environment} is {what}"), "`evenkeel resume`")
