@@ -23,7 +23,7 @@ use crate::{
         sync::{
             deploy::PassError,
             durations::SyncDurations,
-            environment::{BackedOff, EnvironmentSync, Look, Planned, Purpose, Target},
+            environment::{Asker, BackedOff, EnvironmentSync, Look, Planned, Purpose, Target},
             workspace::Workspace,
         },
     },
@@ -101,6 +101,7 @@ impl Candidate {
             workspace: &self.workspace,
             environment: &self.environment,
             triggered_by: &self.triggered_by,
+            asker: Asker::Person,
             look: Look::Whole,
             backed_off: &self.backed_off,
             halting: &Halting::never,

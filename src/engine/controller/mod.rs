@@ -38,7 +38,7 @@ use crate::{
         history::{controller_id::CONTROLLER, store::Store},
         sync::{
             durations::SyncDurations,
-            environment::{EnvironmentSync, Look, Purpose},
+            environment::{Asker, EnvironmentSync, Look, Purpose},
             pursue::{Pursuit, ask},
             workspace::Workspace,
         },
@@ -152,6 +152,7 @@ impl<H: Host, S: Store> Controller<H, S> {
                             workspace: &workspace,
                             environment: &environment,
                             triggered_by: CONTROLLER,
+                            asker: Asker::Loop,
                             look: Look::Prompt { unreachable: &unreachable, turn: memory.turn },
                             backed_off: &backed_off,
                             halting: &|| Halting::new(halts.subscribe()),

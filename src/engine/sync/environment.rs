@@ -83,12 +83,22 @@ pub struct Recovery {
     pub ended: Result<Conclusion, PassError>,
 }
 
+/// Who wants the environment to be as declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Drift is repaired by the environment's policy.
+    Loop,
+    /// Everything that differs is changed: a person has seen the plan.
+    Person,
+}
+
 /// One environment's sync.
 pub struct EnvironmentSync<'a, H, S> {
     pub workspace: &'a Workspace<H, S>,
     pub environment: &'a EnvironmentName,
     /// Who or what asked for it, in words.
     pub triggered_by: &'a str,
+    pub asker: Asker,
     pub look: Look<'a>,
     pub backed_off: &'a BackedOff,
     /// How what is begun is told to stop.
@@ -168,7 +178,10 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
             heal(&prepared, &hosts, observed, on.ended(), self.watch).await;
         }
         let is_settled = deploy::is_settled(&on.state, &prepared);
-        let leave = leave(&prepared, &on, self.backed_off);
+        let mut leave = leave(&prepared, &on, self.backed_off);
+        if self.asker == Asker::Person {
+            leave.drift = None;
+        }
         let plan = self.planned(&prepared, &hosts, observed, on.newest_generation(), &leave).await;
         Ok(Planned { prepared, hosts, observed: std::mem::take(observed), plan, on, is_settled })
     }
