@@ -21,7 +21,7 @@ use crate::{
         },
         prepare::{Prepared, preparation::Preparation},
         sync::{
-            deploy::PassError,
+            deploy::DeployError,
             durations::SyncDurations,
             environment::{Asker, BackedOff, EnvironmentSync, Look, Planned, Purpose, Target},
             workspace::Workspace,
@@ -129,7 +129,7 @@ impl Candidate {
                 Permit::UnderWay => {
                     let controller = newest.open().map(|open| open.controller.clone()).unwrap_or_default();
                     let (environment, generation) = (self.environment.clone(), newest.generation());
-                    Err(PassError::UnderWay { environment, generation, controller }.into())
+                    Err(DeployError::UnderWay { environment, generation, controller }.into())
                 }
                 Permit::Pinned(pin) => refuse(report::permit::pinned(&self.environment, &pin)),
                 Permit::Refused(why) => {

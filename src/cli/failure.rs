@@ -6,8 +6,8 @@ use super::{ERROR, REFUSED, common};
 use crate::{
     engine::{
         prepare::{PrepareError, config::StoreError, overrides::OverridesError},
-        requests::control::DeskError,
-        sync::{deploy::PassError, error::SyncError},
+        requests::control::ControlError,
+        sync::{deploy::DeployError, error::SyncError},
     },
     git::GitError,
     model::finding::Finding,
@@ -67,24 +67,24 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<DeskError> for Failure {
-    fn from(error: DeskError) -> Self {
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
         match error {
-            DeskError::HistoryStore(error) => error.into(),
+            ControlError::Store(error) => error.into(),
             // Everything else says no.
             error => Self { code: REFUSED, ..Self::of(&error) },
         }
     }
 }
 
-impl From<PassError> for Failure {
-    fn from(error: PassError) -> Self {
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
         let mut failure = Self::of(&error);
         match &error {
-            PassError::AnotherController { .. } | PassError::Outdated { .. } | PassError::TakenOver { .. } => {
+            DeployError::AnotherController { .. } | DeployError::Outdated { .. } | DeployError::TakenOver { .. } => {
                 failure.code = REFUSED
             }
-            PassError::UnderWay { .. } => {
+            DeployError::UnderWay { .. } => {
                 failure.code = REFUSED;
                 failure.hint = Some("wait for it to end; if that controller is gone for good: --take-over".to_owned());
             }
@@ -97,8 +97,8 @@ impl From<PassError> for Failure {
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::HistoryStore(error) => error.into(),
-            SyncError::Pass(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            SyncError::Deploy(error) => error.into(),
             SyncError::Prepare(error) => error.into(),
             SyncError::Invalid { findings, .. } if !findings.is_empty() => PrepareError::Invalid { findings }.into(),
             SyncError::Refused(_) => Self { code: REFUSED, ..Self::of(&error) },

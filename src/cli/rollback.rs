@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Exit {
 impl From<RollbackError> for Failure {
     fn from(error: RollbackError) -> Self {
         match error {
-            RollbackError::HistoryStore(error) => error.into(),
+            RollbackError::Store(error) => error.into(),
             RollbackError::NeverApplied { .. } => {
                 Failure::new(ERROR, error.to_string()).hint("`evenkeel history` lists them")
             }

@@ -27,7 +27,7 @@ const SOON_AFTER: u64 = 10;
 pub(super) struct Environment {
     target: Target,
     running: bool,
-    /// An instance came back while a pass ran that left it out.
+    /// An instance came back while a sync ran that left it out.
     again: bool,
     /// What the last pass was for.
     tried: Option<Goal>,
@@ -52,7 +52,7 @@ struct Unreachable {
     wait: Wait,
     /// It is being asked.
     asking: bool,
-    /// It answered again; the next pass shows whether it can be looked at.
+    /// It answered again; the next sync shows whether it can be looked at.
     answered: bool,
 }
 

@@ -3,7 +3,7 @@
 use super::{Millis, Policy, Target, Wait};
 use crate::model::{environment_state::Barred, plan::Commits};
 
-/// What a pass is for.
+/// What a sync is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
     /// Bring the environment to these commits.
@@ -18,7 +18,7 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// The commits that the pass looks at.
+    /// The commits that the sync looks at.
     pub fn commits(&self) -> &Commits {
         match self {
             Goal::Deploy(commits) | Goal::Observe { commits, .. } => commits,

@@ -1,6 +1,6 @@
 //! The loop's policy: (state, event, now) to (state, effects).
 //!
-//! Keeps true: pure, so a night of events is a test of a millisecond; never two passes in one
+//! Keeps true: pure, so a night of events is a test of a millisecond; never two syncs in one
 //! environment; a trigger carries no facts, it only makes the loop look again. Never does: I/O,
 //! reading a clock, choosing random numbers (jitter is handed in).
 
@@ -68,7 +68,7 @@ pub enum Event {
     },
 }
 
-/// How a pass ended.
+/// How a sync ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// What there was to do is done, on every instance that answers.
@@ -79,7 +79,7 @@ pub enum End {
     Overtaken,
 }
 
-/// What a pass found out.
+/// What a sync found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncResult {
     pub end: End,

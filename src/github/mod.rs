@@ -2,7 +2,7 @@
 //!
 //! Owns: signing in, the one client of the REST API, and the payloads of events as values. Keeps true: tokens and keys
 //! are read from files at each use and never shown; GitHub's limits are kept to; what strangers wrote comes as values
-//! and is obeyed nowhere in here. Never decides what to say or to do: that is `report` and `engine`.
+//! and is obeyed nowhere in here. Never decides what to say or to do: that is `report` and `pulls`.
 
 mod checks;
 mod comments;

@@ -25,7 +25,7 @@ use super::{
     ssh::{self, Login, Session},
 };
 
-/// For the jump host to connect to an instance. Shorter than a pass waits for the slow, so that the reason is told.
+/// For the jump host to connect to an instance. Shorter than a sync waits for the slow, so that the reason is told.
 const FORWARD_LIMIT: Duration = Duration::from_secs(4);
 /// How much of an instance's answers may lie here unread.
 const UNREAD: usize = 64 << 10;

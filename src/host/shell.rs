@@ -3,7 +3,7 @@
 //! Owns the framing of `scripts/shell.sh`. Keeps true: one script at a time; a shell that does not
 //! answer in time, or answers garbage, is dropped with its connection by whoever holds it.
 //!
-//! Keeping it open saves the start of sshd's session process and of sudo on each pass.
+//! Keeping it open saves the start of sshd's session process and of sudo on each sync.
 
 use std::time::Duration;
 

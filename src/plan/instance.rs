@@ -35,7 +35,7 @@ pub(super) struct Differ<'a> {
     pub findings: Vec<Finding>,
     /// What is left as it is and is not as declared.
     pub drift: Vec<(Resource, String)>,
-    /// SyncDurations that did not answer. One is enough for nothing to be planned here.
+    /// Parts that did not answer. One is enough for nothing to be planned here.
     pub unknown: Vec<String>,
 }
 

@@ -24,7 +24,7 @@ use crate::{
         history::{log, store::HistoryStore as _},
         observe::probe,
         requests::{
-            control::{self, Ask, DeskError, Request},
+            control::{self, Ask, ControlError, Request},
             rollback,
             why::{Subject, why},
         },
@@ -321,7 +321,7 @@ impl<H: Host> PullRequests<H> {
         Ok(Outcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
     }
 
-    async fn environment(&self, named: Option<EnvironmentName>) -> Result<EnvironmentName, DeskError> {
+    async fn environment(&self, named: Option<EnvironmentName>) -> Result<EnvironmentName, ControlError> {
         control::environment(
             &self.controller.workspace.store,
             &self.controller.workspace.preparation.folder,

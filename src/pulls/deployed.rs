@@ -78,7 +78,7 @@ impl<H: Host> PullRequests<H> {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                // They outlive this: one is the ledger's, the other ours.
+                // They outlive this: one is the history's, the other ours.
                 Ok(()) = appended.changed() => {}
                 Ok(()) = signed_in.changed() => pauses.begin_anew(),
                 () = sleep(next) => {}

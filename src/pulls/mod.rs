@@ -73,9 +73,9 @@ pub enum PullError {
     #[error(transparent)]
     GitHub(#[from] GitHubError),
     #[error(transparent)]
-    HistoryStore(#[from] StoreError),
+    Store(#[from] StoreError),
     #[error(transparent)]
-    EnvironmentSync(#[from] SyncError),
+    Sync(#[from] SyncError),
     #[error(transparent)]
     Rollback(#[from] RollbackError),
 }

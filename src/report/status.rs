@@ -53,7 +53,7 @@ pub struct StatusView {
     pub observed_at: Option<String>,
 }
 
-/// What an error is about: one of a pass stays until a pass went well, one of the repository until that can be read.
+/// What an error is about: one of a sync stays until a sync went well, one of the repository until that can be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ErrorOf {
     #[default]

@@ -259,7 +259,7 @@ pub fn a_pin_to_a_branch_that_nobody_merged_reaches_no_host(world: &World) {
     let pair = |commit: &str| serde_json::json!({"default": commit, "environment": commit});
     let (remote, branch) = (std::path::PathBuf::from(fleet.remote()), "evenkeel/history/test");
     let shown = fleet.git(&["-C", &fleet.remote(), "show", &format!("{branch}:standing.json")]);
-    let mut state: serde_json::Value = serde_json::from_str(&shown).expect("a standing");
+    let mut state: serde_json::Value = serde_json::from_str(&shown).expect("a state");
     state["pin"] = serde_json::json!({"commits": pair(&unmerged), "instead_of": pair(&first), "owner": "mallory"});
     let change = [("standing.json".to_owned(), Some(state.to_string().into_bytes()))].into();
     evenkeel::git::commit_to_bare(&remote, branch, &change, "Pin", chrono::Utc::now()).expect("it is pushed");

@@ -71,8 +71,7 @@ fn mend(story: &mut Story) {
 fn resume(story: &Story) {
     let text = lock(&story.remote).tip_files().get("standing.json").cloned();
     let Some(text) = text else { return };
-    let state: evenkeel::model::environment_state::EnvironmentState =
-        serde_json::from_slice(&text).expect("a standing");
+    let state: evenkeel::model::environment_state::EnvironmentState = serde_json::from_slice(&text).expect("a state");
     for hold in state.holds {
         story.controllers.ask(Ask::Resume { instance: hold.instance });
     }
@@ -84,7 +83,7 @@ fn dispel(story: &Story, number: usize) {
         let remote = lock(&story.remote);
         let Some(text) = remote.tip_files().get("standing.json").cloned() else { return };
         let state: evenkeel::model::environment_state::EnvironmentState =
-            serde_json::from_slice(&text).expect("a standing");
+            serde_json::from_slice(&text).expect("a state");
         let live = state.good.iter().chain(&state.partial).filter_map(|live| live.commits.environment.as_ref());
         let is_meant = state.rewind_to.is_some_and(|to| to.environment.as_ref() == Some(&remote.head));
         let identity = story.controllers.identity(number);
@@ -106,8 +105,7 @@ fn unsettled(story: &Story, number: usize) -> Vec<String> {
         return vec![format!("generation {} is open", open.generation)];
     }
     let text = files.get("standing.json").cloned().unwrap_or_else(|| b"{}".to_vec());
-    let state: evenkeel::model::environment_state::EnvironmentState =
-        serde_json::from_slice(&text).expect("a standing");
+    let state: evenkeel::model::environment_state::EnvironmentState = serde_json::from_slice(&text).expect("a state");
     let head = remote.head.clone();
     let good = state.good.as_ref().and_then(|good| good.commits.environment.clone());
     let barred = state.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));

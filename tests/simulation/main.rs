@@ -15,6 +15,7 @@ mod judge;
 mod machine;
 mod memory;
 mod probe;
+mod reads;
 mod remote;
 mod restore;
 mod script;
@@ -122,6 +123,13 @@ fn whatever_happens_the_fleet_comes_to_rest_and_its_history_is_true() {
 }
 
 /// Alone in a process: memory is the process's.
+#[test]
+fn a_sync_that_changes_nothing_reads_the_historys_head_twice() {
+    let (reads, syncs) = reads::of_a_quiet_hour();
+    assert!(syncs > 50, "{syncs} syncs in an hour");
+    assert!(reads <= 2 * syncs, "{reads} reads in {syncs} syncs");
+}
+
 #[test]
 fn ten_thousand_passes_do_not_make_it_grow() {
     let this = std::env::current_exe().expect("this test");

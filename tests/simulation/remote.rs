@@ -125,7 +125,7 @@ impl Remote {
         by_age.into_iter().take(surplus).for_each(|commit| commit.prepared = None);
     }
 
-    /// Whether a head that the controller of this seat fetched holds the commit.
+    /// Whether a head that the controller of this controller fetched holds the commit.
     pub fn saw(&self, identity: &str, commit: &str) -> bool {
         let heads = self.mirrors.get(identity).into_iter().flat_map(|mirror| &mirror.seen);
         heads.into_iter().any(|head| self.is_ancestor(commit, head))
@@ -143,13 +143,13 @@ impl Remote {
     }
 }
 
-/// The repository as the controller of one seat has it.
+/// The repository as the controller of one controller has it.
 pub struct SimStore {
     pub remote: Arc<Mutex<Remote>>,
     pub judge: Arc<Mutex<Judge>>,
     pub tale: Arc<Tale>,
     pub identity: String,
-    /// Tells the controllers of one seat apart.
+    /// Tells the controllers of one controller apart.
     pub controller: u64,
 }
 
@@ -185,6 +185,7 @@ impl SimStore {
 
 impl ConfigSource for SimStore {
     async fn fetch(&self) -> Result<Fetched, StoreError> {
+        self.tale.count("fetches");
         self.travel().await?;
         {
             let mut remote = lock(&self.remote);
@@ -234,6 +235,7 @@ impl HistoryStore for SimStore {
     }
 
     async fn head(&self, environment: &EnvironmentName, _: &'static [&'static str]) -> Result<Option<Tip>, StoreError> {
+        self.tale.count("reads of the history's head");
         self.tip(environment).await
     }
 

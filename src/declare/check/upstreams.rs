@@ -26,7 +26,7 @@ const FLAGS: [&str; 12] = [
     "--ip",
     "-h",
 ];
-/// SyncDurations of variables' names that say the same.
+/// Parts of variables' names that say the same.
 const NAMES: [&str; 6] = ["BIND", "LISTEN", "HOST", "HOSTNAME", "ADDR", "ADDRESS"];
 
 impl Checker<'_> {

@@ -58,7 +58,7 @@ const PULSE: Duration = Duration::from_secs(2);
 /// Why the loop ended without being told to.
 #[derive(Debug, Error)]
 pub enum LoopError {
-    #[error("a pass ended in a panic, which is a fault of evenkeel; the next start looks at everything again")]
+    #[error("a sync ended in a panic, which is a fault of evenkeel; the next start looks at everything again")]
     Panicked(#[source] tokio::task::JoinError),
 }
 

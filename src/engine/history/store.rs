@@ -121,7 +121,7 @@ impl Signing {
     }
 }
 
-/// The config repository's mirror, shared by the passes of all environments. Git's blocking calls go to
+/// The config repository's mirror, shared by the syncs of all environments. Git's blocking calls go to
 /// threads made for them. Those that write take turns by themselves; those that read wait for nobody.
 #[derive(Clone)]
 pub struct GitStore {

@@ -1,6 +1,6 @@
 //! Who may have caused a drift: who was logged in, or used sudo, shortly before a file changed.
 //!
-//! Keeps true: it is a hint for people. That it cannot be had is no error of the pass.
+//! Keeps true: it is a hint for people. That it cannot be had is no error of the sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The hosts behind a fleet's instances, kept from pass to pass so that connections stay open; and the jump hosts before
+//! The hosts behind a fleet's instances, kept from sync to sync so that connections stay open; and the jump hosts before
 //! them, kept with them.
 //!
 //! Keeps true: what an environment names no more is let go of, with its session and its root's shell, as soon as nothing

@@ -30,7 +30,7 @@ use crate::{
 /// The hosts behind the instances.
 pub type Hosts<H> = BTreeMap<InstanceName, Arc<H>>;
 
-/// An instance that takes so much longer than most is left out of a pass.
+/// An instance that takes so much longer than most is left out of a sync.
 const GRACE: Duration = Duration::from_secs(5);
 /// Where all are slow, so many times as long as most took.
 const GRACE_FACTOR: u32 = 3;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Asks every replica for its health and puts it beside what the plan says.
-pub async fn survey<H: Host>(
+pub async fn of_hosts<H: Host>(
     prepared: &Prepared,
     plan: &Plan,
     hosts: &Hosts<H>,

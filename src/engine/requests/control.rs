@@ -67,9 +67,9 @@ pub enum Ask {
 }
 
 #[derive(Debug, Error)]
-pub enum DeskError {
+pub enum ControlError {
     #[error(transparent)]
-    HistoryStore(#[from] StoreError),
+    Store(#[from] StoreError),
     #[error("the repository has no default branch {0:?}; push one, or set it as the default at the remote")]
     NoDefaultBranch(String),
     #[error("which environment? The fleet declares {0}; name one with -e")]
@@ -86,11 +86,11 @@ pub enum DeskError {
     NotHeld { what: String },
 }
 
-impl DeskError {
+impl ControlError {
     /// Whether it says no, and not that something went wrong on the way.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::HistoryStore(error) => matches!(error, StoreError::Unlisted { .. } | StoreError::NoWriter { .. }),
+            Self::Store(error) => matches!(error, StoreError::Unlisted { .. } | StoreError::NoWriter { .. }),
             _ => true,
         }
     }
@@ -108,7 +108,7 @@ pub async fn record<S: Store>(
     store: &S,
     folder: &str,
     request: &Request,
-) -> Result<(EnvironmentName, String), DeskError> {
+) -> Result<(EnvironmentName, String), ControlError> {
     let fetched = known(store).await?;
     let place = Counter::find(store, &fetched, folder, request.environment.as_ref()).await?;
     let environment = place.environment;
@@ -117,14 +117,14 @@ pub async fn record<S: Store>(
         Ask::Hold { instance, reason } => {
             if let Some(name) = instance.as_ref().filter(|name| !place.instances.contains(name)) {
                 let known = list(place.instances.iter().map(InstanceName::as_str));
-                return Err(DeskError::UnknownInstance { environment, name: name.clone(), known });
+                return Err(ControlError::UnknownInstance { environment, name: name.clone(), known });
             }
             Control::Hold { instance: instance.clone(), reason: reason.clone() }
         }
         Ask::Resume { instance } => {
             if !state.holds.iter().any(|hold| hold.instance == *instance) {
                 let what = instance.as_ref().map_or(environment.to_string(), ToString::to_string);
-                return Err(DeskError::NotHeld { what });
+                return Err(ControlError::NotHeld { what });
             }
             Control::Resume { instance: instance.clone() }
         }
@@ -135,7 +135,7 @@ pub async fn record<S: Store>(
         Ask::Pin { generation, commits } => {
             let held = store.held(&environment, Held::asked([commits].into_iter())).await?;
             if let Some((_, commit)) = held.refuses(commits) {
-                return Err(DeskError::Unmerged { environment, commit });
+                return Err(ControlError::Unmerged { environment, commit });
             }
             Control::Pin { commits: commits.clone(), instead_of: place.wanted, generation: *generation }
         }
@@ -160,7 +160,7 @@ pub async fn environment<S: Store>(
     store: &S,
     folder: &str,
     named: Option<&EnvironmentName>,
-) -> Result<EnvironmentName, DeskError> {
+) -> Result<EnvironmentName, ControlError> {
     let fetched = known(store).await?;
     Ok(Counter::find(store, &fetched, folder, named).await?.environment)
 }
@@ -170,7 +170,7 @@ pub async fn newest_commits<S: Store>(
     store: &S,
     folder: &str,
     named: Option<&EnvironmentName>,
-) -> Result<(EnvironmentName, Commits), DeskError> {
+) -> Result<(EnvironmentName, Commits), ControlError> {
     let fetched = known(store).await?;
     let place = Counter::find(store, &fetched, folder, named).await?;
     Ok((place.environment, place.wanted))
@@ -189,9 +189,9 @@ impl Counter {
         fetched: &Fetched,
         folder: &str,
         wanted: Option<&EnvironmentName>,
-    ) -> Result<Self, DeskError> {
+    ) -> Result<Self, ControlError> {
         let name = &fetched.default_branch;
-        let default = fetched.branches.get(name).ok_or_else(|| DeskError::NoDefaultBranch(name.clone()))?;
+        let default = fetched.branches.get(name).ok_or_else(|| ControlError::NoDefaultBranch(name.clone()))?;
         let tree = store.tree(default, default, folder).await?;
         let folder = folder.to_owned();
         let read = off(move || declare::read_shared(&tree, &folder)).await;
@@ -201,9 +201,9 @@ impl Counter {
         let known = || list(environments.iter().map(EnvironmentName::as_str));
         let environment = match (wanted, &environments[..]) {
             (Some(name), all) if all.contains(name) => name.clone(),
-            (Some(name), _) => return Err(DeskError::Unknown { name: name.clone(), known: known() }),
+            (Some(name), _) => return Err(ControlError::Unknown { name: name.clone(), known: known() }),
             (None, [only]) => only.clone(),
-            (None, _) => return Err(DeskError::Which(known())),
+            (None, _) => return Err(ControlError::Which(known())),
         };
         let branch = declaration.as_ref().and_then(|declared| declared.environment_branch(&environment));
         let commit = branch.and_then(|branch| fetched.branches.get(branch)).cloned();
@@ -218,7 +218,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 impl<H: Host, S: Store> Handle<H, S> {
     /// Does what a person asks, and says what comes of it.
-    pub async fn asked(&self, request: &Request) -> Result<String, DeskError> {
+    pub async fn asked(&self, request: &Request) -> Result<String, ControlError> {
         if let Ask::Cancel { reason } = &request.ask {
             let environment = match &request.environment {
                 Some(environment) => environment.clone(),
@@ -226,7 +226,7 @@ impl<H: Host, S: Store> Handle<H, S> {
             };
             // Told first: what is recorded of it is how it ends, and that names who asked.
             if !self.cancel(&environment, &request.by, reason).await {
-                return Err(DeskError::NothingRuns(environment));
+                return Err(ControlError::NothingRuns(environment));
             }
             tracing::info!(%environment, "cancelled by {}: {reason}", request.by);
             return Ok(format!("{environment}: what runs is stopped at the next safe step, and undone"));
@@ -237,11 +237,11 @@ impl<H: Host, S: Store> Handle<H, S> {
         Ok(format!("{environment}: {said}"))
     }
 
-    fn only_environment(&self) -> Result<EnvironmentName, DeskError> {
+    fn only_environment(&self) -> Result<EnvironmentName, ControlError> {
         let known: Vec<EnvironmentName> = self.statuses().keys().cloned().collect();
         match &known[..] {
             [only] => Ok(only.clone()),
-            all => Err(DeskError::Which(list(all.iter().map(EnvironmentName::as_str)))),
+            all => Err(ControlError::Which(list(all.iter().map(EnvironmentName::as_str)))),
         }
     }
 }

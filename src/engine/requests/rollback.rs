@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum RollbackError {
     #[error(transparent)]
-    HistoryStore(#[from] StoreError),
+    Store(#[from] StoreError),
     #[error("generation {generation} of {environment} was never live on all of its instances")]
     NeverApplied { environment: EnvironmentName, generation: u64 },
     #[error(
@@ -46,7 +46,7 @@ pub enum RollbackError {
 impl RollbackError {
     /// Whether the branch would hold nothing else than what it is to be merged to.
     pub fn is_nothing_to_restore(&self) -> bool {
-        matches!(self, Self::HistoryStore(StoreError::Git(GitError::NothingToRestore { .. })))
+        matches!(self, Self::Store(StoreError::Git(GitError::NothingToRestore { .. })))
     }
 }
 

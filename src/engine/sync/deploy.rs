@@ -57,7 +57,7 @@ pub struct Order<'a, H, S> {
 }
 
 #[derive(Debug, Error)]
-pub enum PassError {
+pub enum DeployError {
     #[error(
         "another controller began a deployment of {environment} at the same moment; \
          nothing was touched, look at `evenkeel history` and plan again"
@@ -89,14 +89,14 @@ pub enum PassError {
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, PassError> {
-    let newest = log::newest(order.store, &order.plan.environment).await.map_err(PassError::History)?;
+pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, DeployError> {
+    let newest = log::newest(order.store, &order.plan.environment).await.map_err(DeployError::History)?;
     if let Some(open) = newest.open() {
         let (environment, controller) = (open.environment.clone(), open.controller.clone());
-        return Err(PassError::UnderWay { environment, generation: open.generation, controller });
+        return Err(DeployError::UnderWay { environment, generation: open.generation, controller });
     }
     if newest.commit != order.on.commit {
-        return Err(PassError::Outdated { environment: order.plan.environment.clone() });
+        return Err(DeployError::Outdated { environment: order.plan.environment.clone() });
     }
     let deployment = begin(order, &newest);
     if deployment.kind == Kind::Change {
@@ -126,7 +126,7 @@ pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Con
         biased;
         // What is dropped in the middle goes on at the hosts; the intent stays open.
         ended = running.run().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
-        () = order.halt.detach() => return Err(PassError::Detached),
+        () = order.halt.detach() => return Err(DeployError::Detached),
     };
     let mut conclusion = conclude(deployment, ended, began);
     if !conclusion.failed.is_empty() {
@@ -149,7 +149,11 @@ fn scope<'a, H, S>(order: &Order<'a, H, S>) -> FailureScope<'a> {
 
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
 /// that how it ends is written by one of them only, before anything of it is touched.
-pub async fn claim<S: Store>(store: &S, newest: &Newest, identity: &ControllerId) -> Result<Option<Intent>, PassError> {
+pub async fn claim<S: Store>(
+    store: &S,
+    newest: &Newest,
+    identity: &ControllerId,
+) -> Result<Option<Intent>, DeployError> {
     let Some(open) = newest.open().cloned() else { return Ok(None) };
     if open.controller_id == identity.id {
         return Ok(Some(open));
@@ -161,24 +165,24 @@ pub async fn claim<S: Store>(store: &S, newest: &Newest, identity: &ControllerId
     Ok(Some(ours))
 }
 
-async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<(), PassError> {
+async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<(), DeployError> {
     log::intend(store, on, deployment).await.map_err(|source| {
         if source.is_diverged() {
-            PassError::AnotherController { environment: deployment.environment.clone(), source }
+            DeployError::AnotherController { environment: deployment.environment.clone(), source }
         } else {
-            PassError::Intent(source)
+            DeployError::Intent(source)
         }
     })
 }
 
 /// Writes how it ended.
-pub async fn record<S: Store>(store: &S, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), PassError> {
+pub async fn record<S: Store>(store: &S, conclusion: &Conclusion, prepared: &Prepared) -> Result<(), DeployError> {
     let recorded = log::conclude(store, conclusion, Some(prepared))
         .await
-        .map_err(|source| PassError::Outcome { conclusion: Box::new(conclusion.clone()), source })?;
+        .map_err(|source| DeployError::Outcome { conclusion: Box::new(conclusion.clone()), source })?;
     let (environment, generation) = (conclusion.environment.clone(), conclusion.generation);
     let lost = !recorded && conclusion.kind == Kind::Change;
-    if lost { Err(PassError::TakenOver { environment, generation }) } else { Ok(()) }
+    if lost { Err(DeployError::TakenOver { environment, generation }) } else { Ok(()) }
 }
 
 /// What is declared is what the last good deployment declared: what differs, no commit asked for.

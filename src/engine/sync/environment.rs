@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    deploy::{self, Order, PassError},
+    deploy::{self, DeployError, Order},
     durations::{Part, SyncDurations},
     error::SyncError,
     recover::Case,
@@ -80,7 +80,7 @@ pub struct Target<'a> {
 pub struct Recovery {
     /// What it was prepared as.
     pub prepared: Arc<Prepared>,
-    pub ended: Result<Conclusion, PassError>,
+    pub ended: Result<Conclusion, DeployError>,
 }
 
 /// Who wants the environment to be as declared.
@@ -173,7 +173,7 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         if purpose == Purpose::Change {
             if let Some(open) = on.open() {
                 let (environment, controller) = (open.environment.clone(), open.controller.clone());
-                return Err(PassError::UnderWay { environment, generation: open.generation, controller }.into());
+                return Err(DeployError::UnderWay { environment, generation: open.generation, controller }.into());
             }
             heal(&prepared, &hosts, observed, on.ended(), self.watch).await;
         }
@@ -229,7 +229,7 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
     }
 
     /// Carries the plan out and records it. The caller has made sure that this comes next.
-    pub async fn carry_out(&self, planned: &Planned<H>) -> Result<Conclusion, PassError> {
+    pub async fn carry_out(&self, planned: &Planned<H>) -> Result<Conclusion, DeployError> {
         let suspects =
             if planned.is_settled { attribution::of(&planned.plan, &planned.hosts).await } else { Vec::new() };
         suspects.iter().for_each(|suspect| info!("possibly: {suspect}"));

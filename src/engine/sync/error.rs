@@ -1,25 +1,25 @@
-//! What can keep a pass from ending with everything as it should be.
+//! What can keep a sync from ending with everything as it should be.
 
 use thiserror::Error;
 
-use super::deploy::PassError;
+use super::deploy::DeployError;
 use crate::{
     engine::prepare::{PrepareError, config::StoreError, preparation::PreparationError},
     model::{failure::Refused, finding::Finding, outcome::Outcome},
     report,
 };
 
-/// Why a pass did not end with everything as it should be.
+/// Why a sync did not end with everything as it should be.
 #[derive(Debug, Error)]
 pub enum SyncError {
     #[error(transparent)]
-    HistoryStore(#[from] StoreError),
+    Store(#[from] StoreError),
     #[error("the fleet does not validate: {why}")]
     Invalid { why: String, findings: Vec<Finding> },
     #[error(transparent)]
     Prepare(PrepareError),
     #[error(transparent)]
-    Pass(#[from] PassError),
+    Deploy(#[from] DeployError),
     #[error("refused: {0}")]
     Refused(String),
     #[error("generation {generation} ended {outcome}: {why}")]
@@ -48,7 +48,7 @@ impl From<PrepareError> for SyncError {
 impl From<PreparationError> for SyncError {
     fn from(error: PreparationError) -> Self {
         match error {
-            PreparationError::Store(error) => SyncError::HistoryStore(error),
+            PreparationError::Store(error) => SyncError::Store(error),
             PreparationError::Condemned(why) => SyncError::Refused(why),
             PreparationError::NoCommits => SyncError::NoCommits,
             PreparationError::Prepare(error) => error.into(),
@@ -61,7 +61,7 @@ impl SyncError {
     /// The next move, where there is one to name besides what the error says.
     pub fn hint(&self) -> Option<String> {
         match self {
-            SyncError::HistoryStore(StoreError::Git(error)) => error.hint(),
+            SyncError::Store(StoreError::Git(error)) => error.hint(),
             SyncError::NoBranch => Some("push it again, or name another one in the environment's file".to_owned()),
             _ => None,
         }
@@ -79,12 +79,12 @@ impl SyncError {
     pub fn is_overtaken(&self) -> bool {
         matches!(
             self,
-            SyncError::Pass(
-                PassError::AnotherController { .. }
-                    | PassError::UnderWay { .. }
-                    | PassError::Outdated { .. }
-                    | PassError::TakenOver { .. }
-                    | PassError::Detached
+            SyncError::Deploy(
+                DeployError::AnotherController { .. }
+                    | DeployError::UnderWay { .. }
+                    | DeployError::Outdated { .. }
+                    | DeployError::TakenOver { .. }
+                    | DeployError::Detached
             )
         )
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::{
-    deploy::{self, PassError},
+    deploy::{self, DeployError},
     error::SyncError,
 };
 use crate::{
@@ -36,11 +36,11 @@ impl SyncMemory {
     /// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
     pub fn kept(
         &mut self,
-        result: Result<Conclusion, PassError>,
+        result: Result<Conclusion, DeployError>,
         prepared: &Arc<Prepared>,
     ) -> Result<Conclusion, SyncError> {
         match result {
-            Err(PassError::Outcome { conclusion, source }) => {
+            Err(DeployError::Outcome { conclusion, source }) => {
                 let (generation, outcome) = (conclusion.generation, conclusion.outcome());
                 warn!("generation {generation} ended {outcome}; it is recorded later: {}", report::chain(&source));
                 self.unrecorded.push(((*conclusion).clone(), prepared.clone()));
@@ -60,7 +60,9 @@ impl SyncMemory {
             match deploy::record(store, conclusion, prepared).await {
                 Ok(()) => info!(deployment = conclusion.generation, "its outcome is recorded now"),
                 // What the history says stands. To offer it again would only keep all that comes after it waiting.
-                Err(lost @ PassError::TakenOver { .. }) => tell_of_lost(store, environment, conclusion, &lost).await?,
+                Err(lost @ DeployError::TakenOver { .. }) => {
+                    tell_of_lost(store, environment, conclusion, &lost).await?
+                }
                 Err(error) => return Err(error.into()),
             }
             self.unrecorded.remove(0);
@@ -74,7 +76,7 @@ async fn tell_of_lost(
     store: &impl Store,
     environment: &EnvironmentName,
     conclusion: &Conclusion,
-    lost: &PassError,
+    lost: &DeployError,
 ) -> Result<(), SyncError> {
     let newest = log::newest(store, environment).await?.deployment;
     let newest = newest.map_or("no deployment".to_owned(), |newest| {

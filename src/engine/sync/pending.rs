@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// What waits behind a pass that could not deploy it. `differs`: whether hosts differ from what the pass looked at.
+/// What waits behind a sync that could not deploy it. `differs`: whether hosts differ from what the sync looked at.
 pub fn behind(goal: &Goal, newest: &Newest, identity: &ControllerId, differs: bool) -> Option<Waiting> {
     let (commits, why) = match goal {
         Goal::Observe { commits, why } if differs => (commits, why),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
-    deploy::PassError,
+    deploy::DeployError,
     durations::Part,
     environment::{EnvironmentSync, Planned, Purpose, Target},
     error::SyncError,
@@ -224,7 +224,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         self.note_unreached(&observed, found);
         let on = sync.workspace.newest(sync.environment).await?;
         if purpose == Purpose::Change && on.open().is_none() && self.is_barred_by_now(&on.state) {
-            return Err(PassError::Outdated { environment: sync.environment.clone() }.into());
+            return Err(DeployError::Outdated { environment: sync.environment.clone() }.into());
         }
         sync.plan_observed(prepared, hosts, &mut observed, on, purpose).await
     }
@@ -342,7 +342,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
 
     /// Puts what is known of the environment where `status` finds it.
     async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) {
-        let mut view = status::survey(prepared, plan, hosts, newest.deployment.as_deref()).await;
+        let mut view = status::of_hosts(prepared, plan, hosts, newest.deployment.as_deref()).await;
         status::stand(&mut view, self.goal, newest, self.sync.backed_off);
         let identity = &self.sync.workspace.identity;
         view.waiting = pending::behind(self.goal, newest, identity, plan.has_changes());

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, info_span};
 
-use super::deploy::{self, PassError};
+use super::deploy::{self, DeployError};
 use crate::{
     decide::FailureScope,
     engine::{
@@ -62,13 +62,13 @@ type Trails = BTreeMap<InstanceName, Result<HostProgress, HostError>>;
 
 impl<H: Host, S: Store> Case<'_, H, S> {
     /// Ends it, records how, and answers the record.
-    pub async fn close(&self) -> Result<Conclusion, PassError> {
+    pub async fn close(&self) -> Result<Conclusion, DeployError> {
         let began = Instant::now();
         let ended = tokio::select! {
             biased;
             // As for every deployment: what is dropped in the middle goes on at the hosts.
             ended = self.end().instrument(info_span!("deployment", deployment = self.intent.generation)) => ended,
-            () = self.halt.detach() => return Err(PassError::Detached),
+            () = self.halt.detach() => return Err(DeployError::Detached),
         };
         let conclusion = deploy::conclude(self.intent.clone(), ended, began);
         deploy::record(self.store, &conclusion, self.prepared).await?;
