@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use super::{
     DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK,
-    candidate::{Candidate, Next},
+    candidate::{AfterPlan, Candidate},
     common,
     repository::RepositoryArgs,
 };
@@ -64,11 +64,11 @@ async fn apply(args: &Args, candidate: &Candidate) -> Exit {
     }
     anstream::print!("{}", report::plan::text(&planned.plan, common::style()));
     match candidate.next(&planned) {
-        Next::Refuse => Ok(REFUSED),
-        Next::Unbuilt => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
-        Next::Nothing if planned.plan.unknown_instances().next().is_some() => Ok(PARTIAL),
-        Next::Nothing => Ok(DONE),
-        Next::CarryOut => {
+        AfterPlan::Refuse => Ok(REFUSED),
+        AfterPlan::Unbuilt => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
+        AfterPlan::Nothing if planned.plan.unknown_instances().next().is_some() => Ok(PARTIAL),
+        AfterPlan::Nothing => Ok(DONE),
+        AfterPlan::CarryOut => {
             if !args.yes {
                 confirm(&planned.plan)?;
             }

@@ -23,7 +23,7 @@ use crate::{
         sync::{
             deploy::DeployError,
             durations::SyncDurations,
-            environment::{Asker, BackedOff, EnvironmentSync, Look, Planned, Purpose, Target},
+            environment::{Asker, BackedOff, EnvironmentSync, Look, Planned, Purpose, RecoveryTarget},
             workspace::Workspace,
         },
     },
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// What comes after the plan.
-pub enum Next {
+pub enum AfterPlan {
     Refuse,
     Unbuilt,
     CarryOut,
@@ -169,7 +169,7 @@ impl Candidate {
         if let Some(open) = newest.open() {
             anstream::println!("Generation {} was left open by {}; ending it first.", open.generation, open.controller);
         }
-        let target = Target { commits: &self.commits, is_whole: self.instances.is_empty() };
+        let target = RecoveryTarget { commits: &self.commits, is_whole: self.instances.is_empty() };
         if let Some(recovery) = self.sync(&|_| {}).recover(newest, target).await? {
             let conclusion = recovery.ended?;
             anstream::println!("{}", report::deployment::outcome(&conclusion, common::style()));
@@ -217,12 +217,12 @@ impl Candidate {
         Err(Failure::new(REFUSED, message).hint("merge it first: nothing is built of what is not merged"))
     }
 
-    pub fn next(&self, planned: &Planned<SshHost>) -> Next {
+    pub fn next(&self, planned: &Planned<SshHost>) -> AfterPlan {
         match planned.next() {
-            sync::Next::Refuse => Next::Refuse,
-            sync::Next::Build => Next::Unbuilt,
-            sync::Next::CarryOut => Next::CarryOut,
-            sync::Next::Complete | sync::Next::Nothing => Next::Nothing,
+            sync::Next::Refuse => AfterPlan::Refuse,
+            sync::Next::Build => AfterPlan::Unbuilt,
+            sync::Next::CarryOut => AfterPlan::CarryOut,
+            sync::Next::Complete | sync::Next::Nothing => AfterPlan::Nothing,
         }
     }
 

@@ -142,7 +142,7 @@ fn heading(text: &str) {
 }
 
 /// The demo's repository and controller.
-struct Stage {
+struct DemoStage {
     /// Where the lab's hosts are.
     network: Namespace,
     bare: PathBuf,
@@ -169,7 +169,7 @@ async fn show(
         Err(_) => TcpListener::bind("127.0.0.1:0").await?,
     };
     let folder = empty_folder(lab)?;
-    let (stage, controller) = Stage::set(args, lab, shown, folder).await?;
+    let (stage, controller) = DemoStage::set(args, lab, shown, folder).await?;
     heading("The first deployment");
     let began = Instant::now();
     let (poke, triggers) = mpsc::channel(1);
@@ -229,7 +229,7 @@ fn address(bare: &Path) -> Result<git::RemoteUrl, Failure> {
     Ok(bare.display().to_string().parse()?)
 }
 
-impl Stage {
+impl DemoStage {
     async fn set(
         args: &Args,
         lab: &Lab,

@@ -27,11 +27,11 @@ const REFS: &str = "GitHub has no rules for refs/evenkeel/**, as they are neithe
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: GitHubCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum GitHubCommand {
     /// Say how to register the GitHub App, with the permissions and events that it needs.
     Setup(SetupArgs),
     /// Sign in, and say what works and what is missing.
@@ -70,8 +70,8 @@ struct CheckArgs {
 
 pub fn run(args: &Args) -> Exit {
     match &args.command {
-        Command::Setup(args) => setup(args),
-        Command::Check(args) => check(args),
+        GitHubCommand::Setup(args) => setup(args),
+        GitHubCommand::Check(args) => check(args),
     }
 }
 
@@ -135,7 +135,7 @@ fn check(args: &CheckArgs) -> Exit {
         )
     })?;
     common::block_on(async {
-        let mut lines = Lines { missing: false };
+        let mut lines = CheckLines { missing: false };
         look(&github, &mut lines).await?;
         let listed: Vec<Actor> = args.may_bypass.iter().cloned().chain(github.app_id().map(Actor::app)).collect();
         look_at_rules(&github, &listed, &mut lines).await;
@@ -145,11 +145,11 @@ fn check(args: &CheckArgs) -> Exit {
 }
 
 /// What was looked at, line by line.
-struct Lines {
+struct CheckLines {
     missing: bool,
 }
 
-impl Lines {
+impl CheckLines {
     fn good(&self, text: &str) {
         println!("{}       {}", common::style().good("ok"), visible(text));
     }
@@ -189,7 +189,7 @@ impl Lines {
 }
 
 /// Where one cannot even sign in, nothing else is looked at.
-async fn look(github: &GitHub, lines: &mut Lines) -> Result<(), Failure> {
+async fn look(github: &GitHub, lines: &mut CheckLines) -> Result<(), Failure> {
     let login = github.who_am_i().await?;
     lines.good(&format!("signed in as {login}"));
     match github.installation().await? {
@@ -224,7 +224,7 @@ async fn look(github: &GitHub, lines: &mut Lines) -> Result<(), Failure> {
 }
 
 /// Whether others than the listed may write to evenkeel's branches.
-async fn look_at_rules(github: &GitHub, listed: &[Actor], lines: &mut Lines) {
+async fn look_at_rules(github: &GitHub, listed: &[Actor], lines: &mut CheckLines) {
     let (mut rules, mut rulesets) = (BTreeMap::new(), BTreeMap::new());
     for branch in rules::PROBES {
         let found = match github.rules_of_branch(branch).await {
@@ -275,7 +275,7 @@ async fn look_at_rules(github: &GitHub, listed: &[Actor], lines: &mut Lines) {
 }
 
 /// GitHub does not say what a token may do, so what changes nothing is tried.
-async fn try_token(github: &GitHub, lines: &mut Lines) {
+async fn try_token(github: &GitHub, lines: &mut CheckLines) {
     let found = lines.tried(&format!("{} can be read", github.name()), github.repository().await);
     let Some(found) = found else { return };
     lines.tried("Pull requests: read", github.open_pulls(None).await);
@@ -288,7 +288,7 @@ async fn try_token(github: &GitHub, lines: &mut Lines) {
 }
 
 /// Over HTTPS git may log in with the same, or with a token of its own.
-async fn try_git(url: RemoteUrl, credentials: Credentials, lines: &mut Lines) -> Result<(), Failure> {
+async fn try_git(url: RemoteUrl, credentials: Credentials, lines: &mut CheckLines) -> Result<(), Failure> {
     if url.http().is_none() {
         println!("{}     git does not reach the repository over https: that is not tried here", note());
         return Ok(());

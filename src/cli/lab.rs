@@ -21,11 +21,11 @@ pub struct Args {
     #[arg(long, global = true, default_value = "evenkeel")]
     name: String,
     #[command(subcommand)]
-    command: Command,
+    command: LabCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum LabCommand {
     /// Boot hosts: one per declared instance, or a number of them.
     Up {
         /// One host for each instance of this fleet folder.
@@ -82,24 +82,24 @@ impl From<LabError> for Failure {
 pub fn run(args: &Args) -> Exit {
     let lab = Lab::open(&args.name)?;
     match &args.command {
-        Command::Up { fleet, hosts, suite, yes } => {
+        LabCommand::Up { fleet, hosts, suite, yes } => {
             up(&lab.clone().with_suite(*suite), fleet.as_ref(), *hosts, *yes)?;
         }
-        Command::Down { purge } => {
+        LabCommand::Down { purge } => {
             lab.down(&Say)?;
             if *purge {
                 lab.purge()?;
             }
         }
-        Command::Status => status(&lab)?,
-        Command::Exec { command } => {
+        LabCommand::Status => status(&lab)?,
+        LabCommand::Exec { command } => {
             let status = lab.exec(command)?;
             return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(ERROR));
         }
-        Command::Cut { host } => lab.cut(host)?,
-        Command::Mend { host } => lab.mend(host)?,
-        Command::Kill { host } => lab.kill(host)?,
-        Command::Boot { host } => lab.boot(host, &Say)?,
+        LabCommand::Cut { host } => lab.cut(host)?,
+        LabCommand::Mend { host } => lab.mend(host)?,
+        LabCommand::Kill { host } => lab.kill(host)?,
+        LabCommand::Boot { host } => lab.boot(host, &Say)?,
     }
     Ok(DONE)
 }

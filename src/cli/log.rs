@@ -28,7 +28,7 @@ use crate::{
 pub fn start(format: Format) {
     let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let lines = Lines { format, journal: stderr_is_the_journal(), style: Style(colour) };
+    let lines = LogLines { format, journal: stderr_is_the_journal(), style: Style(colour) };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -83,13 +83,13 @@ fn stderr_is_the_journal() -> bool {
     named.is_some_and(|named| stderr.is_ok_and(|stderr| stderr == named))
 }
 
-struct Lines {
+struct LogLines {
     format: Format,
     journal: bool,
     style: Style,
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Lines {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for LogLines {
     fn format_event(
         &self,
         context: &FmtContext<'_, S, JsonFields>,
@@ -110,7 +110,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
     }
 }
 
-impl Lines {
+impl LogLines {
     fn write(&self, mut writer: Writer<'_>, level: Level, fields: Map<String, Value>) -> fmt::Result {
         if self.journal {
             write!(writer, "<{}>", priority(level))?;
@@ -203,7 +203,7 @@ mod tests {
 
     fn written(format: Format, journal: bool, level: Level, list: &[(&str, Value)]) -> String {
         let mut line = String::new();
-        let lines = Lines { format, journal, style: Style(false) };
+        let lines = LogLines { format, journal, style: Style(false) };
         lines.write(Writer::new(&mut line), level, fields(list)).expect("a text takes all");
         line
     }
@@ -254,7 +254,7 @@ mod tests {
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .fmt_fields(JsonFields::new())
-            .event_format(Lines { format: Format::Json, journal: false, style: Style(false) })
+            .event_format(LogLines { format: Format::Json, journal: false, style: Style(false) })
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             let _pass =

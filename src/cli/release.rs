@@ -23,13 +23,13 @@ const RECORDS: usize = 20;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: ReleaseCommand,
 }
 
 #[derive(clap::Subcommand)]
-enum Command {
+enum ReleaseCommand {
     List(ListArgs),
-    Show(ShowArgs),
+    Show(ReleaseShowArgs),
     Diff(DiffArgs),
     Verify(VerifyArgs),
     Gc(GcArgs),
@@ -44,7 +44,7 @@ struct ListArgs {
 
 /// Show one release: where it comes from, where it lies, what is in it.
 #[derive(clap::Args)]
-struct ShowArgs {
+struct ReleaseShowArgs {
     /// Its digest, or how that begins.
     release: String,
     #[command(flatten)]
@@ -89,11 +89,11 @@ struct Where {
 
 pub fn run(args: &Args) -> Exit {
     match &args.command {
-        Command::List(args) => list(args),
-        Command::Show(args) => show(args),
-        Command::Diff(args) => diff(args),
-        Command::Verify(args) => verify(args),
-        Command::Gc(args) => gc(args),
+        ReleaseCommand::List(args) => list(args),
+        ReleaseCommand::Show(args) => show(args),
+        ReleaseCommand::Diff(args) => diff(args),
+        ReleaseCommand::Verify(args) => verify(args),
+        ReleaseCommand::Gc(args) => gc(args),
     }
 }
 
@@ -103,7 +103,7 @@ fn list(args: &ListArgs) -> Exit {
     Ok(exit(&held))
 }
 
-fn show(args: &ShowArgs) -> Exit {
+fn show(args: &ReleaseShowArgs) -> Exit {
     let (held, known) = args.at.look()?;
     let digest = named(&args.release, &held)?;
     anstream::print!("{}", report::release::show(&digest, &held, &known, common::style()));

@@ -13,11 +13,11 @@ pub struct Args {
     #[command(flatten)]
     fleet: common::FleetArgs,
     #[arg(long, default_value = "text")]
-    format: Format,
+    format: ValidateFormat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum ValidateFormat {
     Text,
     Json,
     /// GitHub's annotations.
@@ -29,9 +29,9 @@ pub fn run(args: &Args) -> Exit {
     let (declaration, mut findings) = declare::read(&tree.tree, &tree.fleet);
     findings.extend(declaration.iter().flat_map(|declaration| declaration.advice()));
     let text = match args.format {
-        Format::Text => report::findings::text(&findings, common::style().0),
-        Format::Json => report::findings::json(&findings),
-        Format::Github => report::findings::github(&findings),
+        ValidateFormat::Text => report::findings::text(&findings, common::style().0),
+        ValidateFormat::Json => report::findings::json(&findings),
+        ValidateFormat::Github => report::findings::github(&findings),
     };
     anstream::print!("{text}");
     if any_error(&findings) || declaration.is_none() { Ok(REFUSED) } else { Ok(DONE) }

@@ -25,20 +25,20 @@ pub fn read_credentials(text: &str, file: &Path) -> Result<SourceAccess, Vec<Fin
     let mut findings = Findings::new(&Budget::STANDARD);
     let read = typed::read::<CredentialsFile>(&file, schema::credentials(), &mut findings).whole();
     let Some(read) = read else { return Err(findings.finish()) };
-    let mut reader = Reader { file: &file, folder, findings };
+    let mut reader = CredentialsReader { file: &file, folder, findings };
     let reach = reader.patterns(&read.reach);
     let named = read.credentials.into_iter().map(|(name, keys)| (name, reader.credential(&keys)));
     let credentials = named.filter_map(|(name, credential)| Some((name, credential?))).collect();
     reader.findings.finish_or(SourceAccess { credentials, reach })
 }
 
-struct Reader<'a> {
+struct CredentialsReader<'a> {
     file: &'a File,
     folder: PathBuf,
     findings: Findings,
 }
 
-impl Reader<'_> {
+impl CredentialsReader<'_> {
     fn patterns(&mut self, written: &[At<String>]) -> Vec<AddressPattern> {
         let mut patterns = Vec::new();
         for text in written {

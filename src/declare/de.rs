@@ -216,7 +216,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         _: usize,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name == AT { visitor.visit_seq(Placed { node: self, part: 0 }) } else { self.deserialize_any(visitor) }
+        if name == AT { visitor.visit_seq(PlacedValue { node: self, part: 0 }) } else { self.deserialize_any(visitor) }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -245,12 +245,12 @@ impl<'de> Deserializer<'de> for &'de Node {
 }
 
 /// Line, column, end column, then the value itself.
-struct Placed<'de> {
+struct PlacedValue<'de> {
     node: &'de Node,
     part: u8,
 }
 
-impl<'de> SeqAccess<'de> for Placed<'de> {
+impl<'de> SeqAccess<'de> for PlacedValue<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {

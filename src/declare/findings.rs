@@ -27,24 +27,24 @@ pub struct Draft {
     severity: Severity,
     code: Code,
     message: String,
-    at: Option<Spot>,
-    related: Vec<(Spot, String)>,
+    at: Option<FindingSpot>,
+    related: Vec<(FindingSpot, String)>,
     hint: Option<Hint>,
 }
 
 /// Where something stands: a span of a file, a part of that, or the file as such.
-struct Spot {
+struct FindingSpot {
     path: Arc<str>,
     within: Option<(Arc<str>, Span)>,
     part: String,
 }
 
-impl Spot {
+impl FindingSpot {
     fn of(file: &File, span: Span) -> Self {
         Self { path: Arc::clone(&file.path), within: Some((Arc::clone(&file.text), span)), part: String::new() }
     }
 
-    fn place(self, lines: &mut Lines) -> Place {
+    fn place(self, lines: &mut FindingLines) -> Place {
         match self.within {
             None => Place { file: self.path.to_string(), line: 1, column: 1, end_column: 2, ..Place::default() },
             Some((text, span)) => lines.place(File { path: self.path, text }, span, &self.part),
@@ -53,12 +53,12 @@ impl Spot {
 }
 
 /// Places, of which many may be in one line, and that a long one.
-struct Lines {
+struct FindingLines {
     longest: usize,
     last: Option<(File, u32, String)>,
 }
 
-impl Lines {
+impl FindingLines {
     fn place(&mut self, file: File, span: Span, part: &str) -> Place {
         let is_last = |(last, line, _): &(File, u32, String)| Arc::ptr_eq(&last.text, &file.text) && *line == span.line;
         let (_, _, line) = match self.last.take().filter(is_last) {
@@ -83,7 +83,7 @@ impl Draft {
     }
 
     pub fn at(mut self, file: &File, span: Span) -> Self {
-        self.at = Some(Spot::of(file, span));
+        self.at = Some(FindingSpot::of(file, span));
         self
     }
 
@@ -91,18 +91,18 @@ impl Draft {
     pub fn at_part(mut self, file: &File, span: Span, part: &str) -> Self {
         // As much of it as is shown is enough to be found by.
         let part = part.chars().take(Budget::STANDARD.line_text).collect();
-        self.at = Some(Spot { part, ..Spot::of(file, span) });
+        self.at = Some(FindingSpot { part, ..FindingSpot::of(file, span) });
         self
     }
 
     /// Of a file as such: there is no line to show.
     pub fn of_file(mut self, path: &str) -> Self {
-        self.at = Some(Spot { path: path.into(), within: None, part: String::new() });
+        self.at = Some(FindingSpot { path: path.into(), within: None, part: String::new() });
         self
     }
 
     pub fn also(mut self, file: &File, span: Span, why: impl Into<String>) -> Self {
-        self.related.push((Spot::of(file, span), why.into()));
+        self.related.push((FindingSpot::of(file, span), why.into()));
         self
     }
 
@@ -125,7 +125,7 @@ impl Draft {
         (self.severity, at.is_none(), at, self.code, self.message.clone())
     }
 
-    fn finding(self, budget: &Budget, lines: &mut Lines) -> Finding {
+    fn finding(self, budget: &Budget, lines: &mut FindingLines) -> Finding {
         Finding {
             severity: self.severity,
             code: self.code,
@@ -239,7 +239,7 @@ impl Findings {
     /// What is kept by its place, and last how much more there is.
     pub fn finish(self) -> Vec<Finding> {
         let budget = self.budget;
-        let mut lines = Lines { longest: budget.line_text, last: None };
+        let mut lines = FindingLines { longest: budget.line_text, last: None };
         let kept = self.kept.into_values();
         let mut findings: Vec<Finding> = kept.map(|draft| draft.finding(&budget, &mut lines)).collect();
         let kept_errors = findings.iter().filter(|finding| finding.is_error()).count();

@@ -144,7 +144,7 @@ fn declared(mut files: Files, folder: &str, findings: &mut Findings) -> Option<D
     let fleet = files.fleet.take();
     let (mut broken, mut unread) = (BTreeSet::new(), Vec::new());
     let mut reader =
-        Reader { files, findings, broken: &mut broken, unread: &mut unread, nodes: 0, bytes: 0, is_full: false };
+        FleetReader { files, findings, broken: &mut broken, unread: &mut unread, nodes: 0, bytes: 0, is_full: false };
     let fleet = fleet.and_then(|file| {
         let value = reader.typed(&file, schema::fleet()).whole()?;
         Some(Declared { file, value })
@@ -173,7 +173,7 @@ fn declared(mut files: Files, folder: &str, findings: &mut Findings) -> Option<D
     })
 }
 
-struct Reader<'a> {
+struct FleetReader<'a> {
     files: Files,
     findings: &'a mut Findings,
     broken: &'a mut BTreeSet<(Kind, String)>,
@@ -186,7 +186,7 @@ struct Reader<'a> {
     is_full: bool,
 }
 
-impl Reader<'_> {
+impl FleetReader<'_> {
     fn kind<N, T>(&mut self, kind: Kind) -> BTreeMap<N, Declared<T>>
     where
         N: Ord + std::str::FromStr,

@@ -53,14 +53,14 @@ pub fn say(
         match error.kind() {
             ValidationErrorKind::Type { .. } | ValidationErrorKind::AnyOf { .. } => spot.is_of_wrong_type = true,
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let refusal = Refusal::new(file, root, compiled, error);
+                let refusal = SchemaRefusal::new(file, root, compiled, error);
                 unexpected.iter().take(ANSWERED).for_each(|key| refusal.brings(key, &mut spot.brought));
             }
             _ => {}
         }
     }
     for error in errors {
-        let refusal = Refusal::new(file, root, compiled, error);
+        let refusal = SchemaRefusal::new(file, root, compiled, error);
         let Some(spot) = spots.get(error.instance_path().as_str()) else { continue };
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -84,7 +84,7 @@ struct Above<'a> {
 }
 
 /// One thing that the schema refuses, with what is needed to speak of it.
-struct Refusal<'a> {
+struct SchemaRefusal<'a> {
     file: &'a File,
     root: &'static Json,
     /// The value it is about.
@@ -97,7 +97,7 @@ struct Refusal<'a> {
     way: Vec<Above<'a>>,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> SchemaRefusal<'a> {
     fn new(file: &'a File, root: &'a Node, compiled: &'static Compiled, error: &ValidationError<'_>) -> Self {
         let title = compiled.schema.get("title").and_then(Json::as_str).unwrap_or_default();
         let (mut node, mut key) = (root, None);

@@ -69,7 +69,8 @@ pub fn environment(
         instances.map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides))).collect();
     let targets = targets(declaration, placements, name, &instances);
     let outcome = Outcome { findings, edges: BTreeMap::new() };
-    let mut resolver = Resolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
+    let mut resolver =
+        FleetResolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
     let services = resolver.services();
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
@@ -194,7 +195,7 @@ fn python(python: &kinds::Python) -> Python {
     }
 }
 
-struct Resolver<'a, 'f> {
+struct FleetResolver<'a, 'f> {
     declaration: &'a Declaration,
     placements: &'a Placements,
     overrides: &'a Overrides,
@@ -203,7 +204,7 @@ struct Resolver<'a, 'f> {
     outcome: Outcome<'f>,
 }
 
-impl<'a> Resolver<'a, '_> {
+impl<'a> FleetResolver<'a, '_> {
     /// Counts what is copied for each of `copies` instances, before it is. False when that is too much.
     fn copies(&mut self, file: &File, bytes: usize, copies: usize) -> bool {
         self.outcome.findings.spend(bytes.saturating_add(COPY).saturating_mul(copies), file)

@@ -27,11 +27,11 @@ pub(super) struct Intake {
     before: BTreeSet<PathBuf>,
     from: String,
     budget: Budget,
-    seen: RefCell<Seen>,
+    seen: RefCell<SeenObjects>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct SeenObjects {
     is_read: bool,
     exceeded: Option<GitError>,
 }

@@ -199,20 +199,20 @@ fn is_checked_out(repository: &Repository, reference: &str) -> Result<bool, git2
 
 /// Copies a tree with all below it, each object after those that it names.
 fn copy_tree(from: &Repository, source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
-    enum Next {
+    enum NextCommit {
         Below(Oid),
         Itself(Oid),
     }
-    let mut open = vec![Next::Below(id)];
+    let mut open = vec![NextCommit::Below(id)];
     while let Some(next) = open.pop() {
         match next {
-            Next::Itself(id) => copy_object(source, target, id)?,
-            Next::Below(id) if target.exists(id) => {}
-            Next::Below(id) => {
-                open.push(Next::Itself(id));
+            NextCommit::Itself(id) => copy_object(source, target, id)?,
+            NextCommit::Below(id) if target.exists(id) => {}
+            NextCommit::Below(id) => {
+                open.push(NextCommit::Itself(id));
                 for entry in &from.find_tree(id)? {
                     match entry.kind() {
-                        Some(ObjectType::Tree) => open.push(Next::Below(entry.id())),
+                        Some(ObjectType::Tree) => open.push(NextCommit::Below(entry.id())),
                         // A submodule's commit lies in another repository.
                         Some(ObjectType::Commit) => {}
                         _ => copy_object(source, target, entry.id())?,

@@ -23,12 +23,12 @@ pub(super) fn read_tree(
     let mut tree = Tree::default();
     walk(mirror, root, folder, from, budget, |found| {
         let entry = match found.kind {
-            Kind::Submodule => Entry::Submodule,
-            Kind::Link => Entry::Symlink {
+            ObjectKind::Submodule => Entry::Submodule,
+            ObjectKind::Link => Entry::Symlink {
                 target: String::from_utf8(content(mirror, found.id, &found.path)?)
                     .map_err(|_| GitError::Name { path: found.path.clone() })?,
             },
-            Kind::File { executable } => {
+            ObjectKind::File { executable } => {
                 let blob = mirror.find_blob(found.id).context("read", &found.path)?;
                 Entry::File { content: blob.content().into(), executable }
             }
@@ -56,13 +56,13 @@ fn content(mirror: &Repository, id: Oid, path: &str) -> Result<Vec<u8>, GitError
     Ok(mirror.find_blob(id).context("read", path)?.content().to_vec())
 }
 
-struct Found {
+struct FoundObject {
     path: String,
     id: Oid,
-    kind: Kind,
+    kind: ObjectKind,
 }
 
-enum Kind {
+enum ObjectKind {
     File { executable: bool },
     Link,
     Submodule,
@@ -74,7 +74,7 @@ fn walk(
     folder: &str,
     from: &str,
     budget: &Budget,
-    mut each: impl FnMut(Found) -> Result<(), GitError>,
+    mut each: impl FnMut(FoundObject) -> Result<(), GitError>,
 ) -> Result<(), GitError> {
     let objects = mirror.odb().context("read", from)?;
     let mut tally = Tally::new(budget);
@@ -100,15 +100,15 @@ fn walk(
                     open.push((item.id(), path + "/"));
                     continue;
                 }
-                (Some(ObjectType::Commit), _) => Kind::Submodule,
-                (_, 0o120_000) => Kind::Link,
-                (_, mode) => Kind::File { executable: mode & 0o100 != 0 },
+                (Some(ObjectType::Commit), _) => ObjectKind::Submodule,
+                (_, 0o120_000) => ObjectKind::Link,
+                (_, mode) => ObjectKind::File { executable: mode & 0o100 != 0 },
             };
-            if !matches!(kind, Kind::Submodule) {
+            if !matches!(kind, ObjectKind::Submodule) {
                 let bytes = size(&objects, item.id(), &path)?;
                 tally.content(bytes).map_err(|limit| over(&path, limit))?;
             }
-            each(Found { path, id: item.id(), kind })?;
+            each(FoundObject { path, id: item.id(), kind })?;
         }
     }
     Ok(())

@@ -70,7 +70,7 @@ fn in_repository(
     budget: &Budget,
 ) -> Result<WorkTree, GitError> {
     let context = |result: Result<_, git2::Error>| result.context("read", root.display());
-    let mut reader = Reader::new(root, budget);
+    let mut reader = WorkTreeReader::new(root, budget);
     reader.folder()?;
     // Git tracks what it was told to, whatever the patterns say.
     for entry in context(repository.index().map(|index| index.iter().collect::<Vec<_>>()))? {
@@ -107,19 +107,19 @@ fn alone(folder: &Path, budget: &Budget) -> Result<WorkTree, GitError> {
 
 /// Every file below `root` that git would take.
 pub(super) fn read_folder(root: &Path, budget: &Budget) -> Result<Tree, GitError> {
-    let mut reader = Reader::new(root, budget);
+    let mut reader = WorkTreeReader::new(root, budget);
     reader.folder()?;
     Ok(reader.tree)
 }
 
-struct Reader<'a> {
+struct WorkTreeReader<'a> {
     root: &'a Path,
     budget: &'a Budget,
     tally: Tally,
     tree: Tree,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> WorkTreeReader<'a> {
     fn new(root: &'a Path, budget: &'a Budget) -> Self {
         Self { root, budget, tally: Tally::new(budget), tree: Tree::default() }
     }

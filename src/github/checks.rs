@@ -35,12 +35,12 @@ pub struct CheckRun {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct FoundRuns {
     check_runs: Vec<CheckRun>,
 }
 
-impl From<Found> for Vec<CheckRun> {
-    fn from(found: Found) -> Self {
+impl From<FoundRuns> for Vec<CheckRun> {
+    fn from(found: FoundRuns) -> Self {
         found.check_runs
     }
 }
@@ -195,7 +195,7 @@ impl GitHub {
             .query("check_name", &check.name)
             .query("app_id", &app.to_string())
             .query("filter", "latest");
-        let runs = self.rest.list::<Found, _>(ask).await?;
+        let runs = self.rest.list::<FoundRuns, _>(ask).await?;
         Ok(runs.iter().find(|run| run.name == check.name && run.status != "completed").map(|run| run.id))
     }
 
@@ -206,7 +206,7 @@ impl GitHub {
     /// The newest run of each check at a commit.
     pub async fn check_runs(&self, commit: &str) -> Result<Vec<CheckRun>, GitHubError> {
         let ask = Ask::get(self.url(&["commits", commit, "check-runs"])?).query("filter", "latest");
-        self.rest.list::<Found, _>(ask).await
+        self.rest.list::<FoundRuns, _>(ask).await
     }
 
     /// How the checks and statuses of a commit ended, by name. What has not ended is not among them; of several with

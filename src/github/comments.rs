@@ -12,7 +12,7 @@ use super::{
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "Written")]
+#[serde(from = "WrittenComment")]
 pub struct Comment {
     pub id: u64,
     /// The issue or pull request that it stands below.
@@ -41,7 +41,7 @@ struct Given {
 }
 
 #[derive(Deserialize)]
-struct Written {
+struct WrittenComment {
     id: u64,
     user: Option<Login>,
     #[serde(default)]
@@ -52,8 +52,8 @@ struct Written {
     issue_url: String,
 }
 
-impl From<Written> for Comment {
-    fn from(written: Written) -> Self {
+impl From<WrittenComment> for Comment {
+    fn from(written: WrittenComment) -> Self {
         // GitHub says below what a comment stands in its addresses only.
         let number = written.issue_url.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or_default();
         Self {

@@ -156,12 +156,12 @@ fn by_status(status: StatusCode, accepted: Option<&str>) -> Option<String> {
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#validation-failed>
 pub(super) fn said(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Said {
+    struct GitHubSaid {
         message: String,
         #[serde(default)]
         errors: Vec<Value>,
     }
-    let said: Said = serde_json::from_slice(body).ok()?;
+    let said: GitHubSaid = serde_json::from_slice(body).ok()?;
     let detail = |error: &Value| match error {
         Value::String(text) => Some(text.clone()),
         error => match error["message"].as_str() {

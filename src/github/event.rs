@@ -140,7 +140,7 @@ struct PullPayload {
     action: String,
     pull_request: PullWritten,
     #[serde(default)]
-    changes: Changes,
+    changes: ChangedFields,
 }
 
 #[derive(Deserialize)]
@@ -159,7 +159,7 @@ struct PullWritten {
 
 /// What was edited, each with what it was.
 #[derive(Default, Deserialize)]
-struct Changes {
+struct ChangedFields {
     base: Option<serde::de::IgnoredAny>,
 }
 

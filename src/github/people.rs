@@ -22,14 +22,14 @@ impl GitHub {
     /// Whom GitHub does not know has none.
     pub async fn permission(&self, login: &str) -> Result<Permission, GitHubError> {
         #[derive(Deserialize)]
-        struct Held {
+        struct HeldMembership {
             /// `admin`, `write`, `read` or `none`: what a role of the organisation's own making comes to.
             permission: String,
             #[serde(default)]
             role_name: String,
         }
         let ask = Ask::get(self.url(&["collaborators", login, "permission"])?);
-        let held = match self.rest.read::<Held>(&ask).await {
+        let held = match self.rest.read::<HeldMembership>(&ask).await {
             Err(error) if error.is_not_found() => return Ok(Permission::None),
             held => held?,
         };

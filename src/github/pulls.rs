@@ -19,7 +19,7 @@ pub struct NewPull {
 
 /// As GitHub writes it, in lists and alone.
 #[derive(Deserialize)]
-struct Written {
+struct WrittenPull {
     number: u64,
     title: String,
     user: Option<Login>,
@@ -61,8 +61,8 @@ pub(super) fn login(user: Option<Login>) -> String {
     user.map_or(GHOST.to_owned(), |user| user.login)
 }
 
-impl From<Written> for PullRequest {
-    fn from(written: Written) -> Self {
+impl From<WrittenPull> for PullRequest {
+    fn from(written: WrittenPull) -> Self {
         let state = match (written.state.as_str(), written.merged_at, written.merge_commit_sha) {
             ("open", ..) => PullState::Open,
             (_, Some(_), Some(commit)) => PullState::Merged { commit },
@@ -82,7 +82,7 @@ impl From<Written> for PullRequest {
     }
 }
 
-struct Page(Vec<Written>);
+struct Page(Vec<WrittenPull>);
 
 impl<'de> Deserialize<'de> for Page {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -110,12 +110,12 @@ impl GitHub {
 
     pub async fn pull(&self, number: u64) -> Result<PullRequest, GitHubError> {
         let ask = Ask::get(self.url(&["pulls", &number.to_string()])?);
-        Ok(self.rest.read::<Written>(&ask).await?.into())
+        Ok(self.rest.read::<WrittenPull>(&ask).await?.into())
     }
 
     pub async fn create_pull(&self, new: &NewPull) -> Result<PullRequest, GitHubError> {
         let body = json!({"title": new.title, "body": new.body, "head": new.head, "base": new.base});
-        Ok(self.rest.read::<Written>(&Ask::post(self.url(&["pulls"])?, body)).await?.into())
+        Ok(self.rest.read::<WrittenPull>(&Ask::post(self.url(&["pulls"])?, body)).await?.into())
     }
 
     /// Those that brought a commit to the default branch, or else the open ones that hold it.

@@ -33,11 +33,11 @@ pub(super) struct Session {
     repository: RepositoryName,
     clock: Clock,
     /// Whoever renews it holds it.
-    token: tokio::sync::Mutex<Option<Token>>,
+    token: tokio::sync::Mutex<Option<InstallationToken>>,
 }
 
 #[derive(Debug)]
-struct Token {
+struct InstallationToken {
     secret: Secret,
     ends: DateTime<Utc>,
     /// From when on another one is asked for.
@@ -144,9 +144,9 @@ impl Session {
         }
     }
 
-    async fn renew(&self, app: u64, key_file: &Path, wire: &Wire) -> Result<Token, GitHubError> {
+    async fn renew(&self, app: u64, key_file: &Path, wire: &Wire) -> Result<InstallationToken, GitHubError> {
         #[derive(Deserialize)]
-        struct Made {
+        struct MadeToken {
             token: String,
             expires_at: DateTime<Utc>,
         }
@@ -159,9 +159,9 @@ impl Session {
         let url = wire.url(&["app", "installations", &installation.id.to_string(), "access_tokens"])?;
         // Nobody reads it, so it need not wait for its turn among the writes.
         let ask = Ask::post(url, json!({"repositories": [self.repository.name]})).safe_to_repeat().at_once();
-        let made: Made = wire.exchange(&ask, &key).await?.read()?;
+        let made: MadeToken = wire.exchange(&ask, &key).await?.read()?;
         let (ends, renewed_from) = (made.expires_at, made.expires_at - RENEWED_BEFORE);
-        Ok(Token { secret: Secret::new(made.token), ends, renewed_from, installation: installation.id })
+        Ok(InstallationToken { secret: Secret::new(made.token), ends, renewed_from, installation: installation.id })
     }
 }
 

@@ -36,12 +36,12 @@ const UNREAD_LIMIT: Duration = Duration::from_secs(3);
 /// The sessions to jump hosts, by login. Clones are the same sessions.
 #[derive(Clone, Default)]
 pub struct Jumps {
-    gates: Arc<Mutex<HashMap<Login, Arc<Gate>>>>,
+    gates: Arc<Mutex<HashMap<Login, Arc<JumpGate>>>>,
 }
 
 /// One jump host. Whoever waits for it holds the lock.
 #[derive(Default)]
-struct Gate(tokio::sync::Mutex<Latest>);
+struct JumpGate(tokio::sync::Mutex<Latest>);
 
 /// What came of the latest attempt.
 #[derive(Default)]
@@ -115,7 +115,7 @@ impl Jumps {
         }
     }
 
-    fn gate(&self, jump: &Login) -> Arc<Gate> {
+    fn gate(&self, jump: &Login) -> Arc<JumpGate> {
         let mut gates = self.gates.lock();
         gates.entry(jump.clone()).or_default().clone()
     }

@@ -127,7 +127,7 @@ impl Shell {
         message.extend_from_slice(input);
         let mut output = Vec::new();
         let mut errors = Complaints::default();
-        let mut lines = Lines::default();
+        let mut lines = AnswerLines::default();
         let mut heard = None;
 
         // Sending and receiving go on together: a script may answer before it has read all of its input.
@@ -175,14 +175,14 @@ impl Shell {
 /// Hands whole lines out as they come. Each byte is looked at once, however long its line is: a host that never ends
 /// one costs no more than one that does.
 #[derive(Default)]
-struct Lines {
+struct AnswerLines {
     /// Where the line begins that has not ended yet.
     begin: usize,
     /// How far its end was looked for.
     searched: usize,
 }
 
-impl Lines {
+impl AnswerLines {
     fn hand_out(&mut self, output: &[u8], line: &mut (dyn FnMut(&str) + Send)) {
         while let Some(length) = output[self.searched..].iter().position(|byte| *byte == b'\n') {
             let end = self.searched + length;
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_line_that_never_ends_is_searched_once() {
-        let (mut lines, mut output, mut told) = (Lines::default(), Vec::new(), Vec::new());
+        let (mut lines, mut output, mut told) = (AnswerLines::default(), Vec::new(), Vec::new());
         for part in ["one\ntw", "o\nth", "re", "e"] {
             output.extend_from_slice(part.as_bytes());
             lines.hand_out(&output, &mut |line| told.push(line.to_owned()));

@@ -88,19 +88,19 @@ fn check(lab: &str, name: &str) -> Result<(), LabError> {
 #[derive(Serialize)]
 struct Override<'a> {
     network_namespace: String,
-    instances: BTreeMap<&'a str, Entry<'a>>,
+    instances: BTreeMap<&'a str, HostEntry<'a>>,
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct HostEntry<'a> {
     address: Ipv4Addr,
     host_key: &'a str,
     arch: &'static str,
-    ssh: Ssh<'a>,
+    ssh: LabSsh<'a>,
 }
 
 #[derive(Serialize)]
-struct Ssh<'a> {
+struct LabSsh<'a> {
     user: &'static str,
     port: u16,
     key: &'a Path,
@@ -109,9 +109,9 @@ struct Ssh<'a> {
 /// Writes the override file that points instances at the lab's hosts.
 pub(super) fn write_override(path: &Path, namespace: String, key: &Path, hosts: &[LabHost]) -> Result<(), LabError> {
     let instances = hosts.iter().map(|host| {
-        let ssh = Ssh { user: USER, port: 22, key };
+        let ssh = LabSsh { user: USER, port: 22, key };
         let arch = std::env::consts::ARCH;
-        (host.instance.as_str(), Entry { address: host.address, host_key: &host.host_key, arch, ssh })
+        (host.instance.as_str(), HostEntry { address: host.address, host_key: &host.host_key, arch, ssh })
     });
     let file = Override { network_namespace: namespace, instances: instances.collect() };
     let text = serde_yaml::to_string(&file).map_err(|source| LabError::Yaml { path: path.to_owned(), source })?;

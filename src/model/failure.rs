@@ -11,7 +11,7 @@ use super::{digest::Digest, finding::Finding, name::InstanceName, outcome::Cause
 
 /// What failed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
+#[serde(from = "WrittenFailure", into = "WrittenFailure")]
 pub struct Failure {
     pub scope: FaultScope,
     /// None where no step failed: the instance was lost between two, or nothing was begun.
@@ -58,7 +58,7 @@ impl Failure {
 /// A failure in a record.
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "Failure")]
-struct Written {
+struct WrittenFailure {
     /// The instance that failed. Left out where the deployment failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<InstanceName>,
@@ -76,9 +76,9 @@ struct Written {
 /// What a record before version 3 called the step of an instance that was not undone.
 const UNDO: &str = "undo";
 
-impl From<Written> for Failure {
-    fn from(written: Written) -> Self {
-        let Written { instance, step, message, cause, log } = written;
+impl From<WrittenFailure> for Failure {
+    fn from(written: WrittenFailure) -> Self {
+        let WrittenFailure { instance, step, message, cause, log } = written;
         // A step that is not understood is not told; what failed still is.
         let step: Option<StepId> = step.filter(|step| step != UNDO).and_then(|step| step.parse().ok());
         // A record before version 3 names some instance here.
@@ -88,7 +88,7 @@ impl From<Written> for Failure {
     }
 }
 
-impl From<Failure> for Written {
+impl From<Failure> for WrittenFailure {
     fn from(failure: Failure) -> Self {
         let Failure { scope, step, message, cause, log } = failure;
         let instance = match scope {
@@ -105,7 +105,7 @@ impl schemars::JsonSchema for Failure {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Written::json_schema(generator)
+        WrittenFailure::json_schema(generator)
     }
 }
 

@@ -73,7 +73,7 @@ impl Trouble {
 /// The digest over all that `path` says, where `files` has the contents of the source's files.
 pub fn digest<'a>(path: &str, files: &dyn Fn(&str) -> Option<&'a [u8]>, budget: &Budget) -> Result<Digest, Trouble> {
     let mut reading =
-        Reading { files, budget, contents: Vec::new(), bytes: 0, seen: BTreeSet::new(), open: Vec::new() };
+        RequirementsReading { files, budget, contents: Vec::new(), bytes: 0, seen: BTreeSet::new(), open: Vec::new() };
     reading.open(path, || Trouble::NoFile { path: path.to_owned() })?;
     while let Some(file) = reading.open.last_mut() {
         let Some(line) = file.lines.next() else {
@@ -127,22 +127,22 @@ fn other_format(path: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// A file that is read, as far as it is.
-struct Open<'a> {
+struct OpenFile<'a> {
     path: String,
     lines: Box<dyn Iterator<Item = Result<Line, Unreadable>> + 'a>,
 }
 
-struct Reading<'f, 'a> {
+struct RequirementsReading<'f, 'a> {
     files: &'f dyn Fn(&str) -> Option<&'a [u8]>,
     budget: &'f Budget,
     contents: Vec<&'a [u8]>,
     bytes: usize,
     seen: BTreeSet<String>,
     /// The file that is read, below it the one that includes it, and so on.
-    open: Vec<Open<'a>>,
+    open: Vec<OpenFile<'a>>,
 }
 
-impl<'a> Reading<'_, 'a> {
+impl<'a> RequirementsReading<'_, 'a> {
     fn open(&mut self, path: &str, missing: impl FnOnce() -> Trouble) -> Result<(), Trouble> {
         if let Some((what, exported)) = other_format(path) {
             return Err(Trouble::OtherFormat { path: path.to_owned(), what, exported });
@@ -158,7 +158,7 @@ impl<'a> Reading<'_, 'a> {
         }
         self.contents.push(content);
         let text = decoded(content).ok_or_else(|| Trouble::NoText { path: path.to_owned() })?;
-        self.open.push(Open { path: path.to_owned(), lines: Box::new(lines(text)) });
+        self.open.push(OpenFile { path: path.to_owned(), lines: Box::new(lines(text)) });
         Ok(())
     }
 

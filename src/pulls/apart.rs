@@ -221,7 +221,7 @@ fn read(reading: &Reading, prepared: &mut BTreeMap<EnvironmentName, Prepared>) -
         Merged::Clean(merged) => *merged,
     };
     let mut trees = Trees { merged, read: BTreeMap::new() };
-    let reader = Reader {
+    let reader = ProposalReader {
         folder: &reading.folder,
         overrides,
         fetcher: CachedFetcher::new(&reading.state),
@@ -270,14 +270,14 @@ impl Trees {
     }
 }
 
-struct Reader<'a> {
+struct ProposalReader<'a> {
     folder: &'a str,
     overrides: Overrides,
     fetcher: CachedFetcher,
     build_cache: Option<BuildCache>,
 }
 
-impl Reader<'_> {
+impl ProposalReader<'_> {
     /// What the environment would be. Its builds are looked up and never run.
     fn prepare(&self, asked: &Asked, trees: &mut Trees) -> Result<Result<Prepared, PrepareError>, String> {
         let merged = trees.merged.commit.clone();

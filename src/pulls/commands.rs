@@ -71,7 +71,7 @@ pub(super) struct Asked {
 }
 
 /// What a command came to.
-enum Outcome {
+enum CommandOutcome {
     /// The plan is its answer.
     Plan(Asked),
     Help,
@@ -168,14 +168,14 @@ impl<H: Host> PullRequests<H> {
             self.done(command).await?
         };
         let said = match &done {
-            Outcome::Plan(asked) => {
+            CommandOutcome::Plan(asked) => {
                 self.says_again(command.number);
                 return Ok(Some(asked.clone()));
             }
-            Outcome::Help => Answer::Help,
-            Outcome::Unknown => Answer::Unknown { word: name },
-            Outcome::Misused(why) => Answer::Misused { command: name, why },
-            Outcome::NotAllowed(refusal) => Answer::NotAllowed {
+            CommandOutcome::Help => Answer::Help,
+            CommandOutcome::Unknown => Answer::Unknown { word: name },
+            CommandOutcome::Misused(why) => Answer::Misused { command: name, why },
+            CommandOutcome::NotAllowed(refusal) => Answer::NotAllowed {
                 command: name,
                 login: &command.author,
                 permission: refusal.permission,
@@ -183,8 +183,8 @@ impl<H: Host> PullRequests<H> {
                 unknown: &refusal.unknown,
                 unread: refusal.is_unread,
             },
-            Outcome::Refused(why) => Answer::Refused { command: name, why },
-            Outcome::Done(what, lines) => Answer::Done { command: name, what, lines },
+            CommandOutcome::Refused(why) => Answer::Refused { command: name, why },
+            CommandOutcome::Done(what, lines) => Answer::Done { command: name, what, lines },
         };
         self.answer(command, &answer(&said)).await?;
         Ok(None)
@@ -216,22 +216,22 @@ impl<H: Host> PullRequests<H> {
         .await
     }
 
-    async fn done(&self, command: &Command) -> Result<Outcome, PullError> {
+    async fn done(&self, command: &Command) -> Result<CommandOutcome, PullError> {
         let verb = Verb::named(command.name());
         let arguments = command.arguments();
         let named = arguments.as_ref().ok().and_then(|(environment, _)| environment.as_ref());
         let environment = match self.rule(command, verb, named).await? {
-            Ruling::Refused(refusal) => return Ok(Outcome::NotAllowed(refusal)),
+            Ruling::Refused(refusal) => return Ok(CommandOutcome::NotAllowed(refusal)),
             // From here on it is about the environment whose rules allowed it, whatever is pushed meanwhile.
             Ruling::Allowed { environment } => environment.or_else(|| named.cloned()),
         };
         let (Some(verb), Ok((_, rest))) = (verb, &arguments) else {
-            let misused = arguments.err().map(|error| Outcome::Misused(error.to_string()));
-            return Ok(misused.filter(|_| verb.is_some()).unwrap_or(Outcome::Unknown));
+            let misused = arguments.err().map(|error| CommandOutcome::Misused(error.to_string()));
+            return Ok(misused.filter(|_| verb.is_some()).unwrap_or(CommandOutcome::Unknown));
         };
         Ok(self.outcome(command, verb, environment, rest.clone()).await.unwrap_or_else(|error| {
             warn!(pull = command.number, "{}", report::chain(&error));
-            Outcome::Refused(report::chain(&error))
+            CommandOutcome::Refused(report::chain(&error))
         }))
     }
 
@@ -241,15 +241,15 @@ impl<H: Host> PullRequests<H> {
         verb: Verb,
         environment: Option<EnvironmentName>,
         rest: String,
-    ) -> Result<Outcome, PullError> {
+    ) -> Result<CommandOutcome, PullError> {
         let mut reason = None;
         let ask = match verb {
-            Verb::Help => return Ok(Outcome::Help),
+            Verb::Help => return Ok(CommandOutcome::Help),
             Verb::Plan => return self.plan_again(command, &rest).await,
             Verb::Apply => return self.apply(command, environment).await,
             Verb::Rollback => return self.roll_back(environment, &rest).await,
             Verb::Why => return self.why(environment, &rest).await,
-            Verb::Hold if rest.is_empty() => return Ok(Outcome::Misused("a hold needs a reason".to_owned())),
+            Verb::Hold if rest.is_empty() => return Ok(CommandOutcome::Misused("a hold needs a reason".to_owned())),
             Verb::Hold => Ask::Hold { instance: None, reason: rest },
             Verb::Resume | Verb::Retry => {
                 reason = Some(rest).filter(|rest| !rest.is_empty());
@@ -266,40 +266,40 @@ impl<H: Host> PullRequests<H> {
         };
         let by = format!("{} on GitHub", command.author);
         Ok(match self.controller.asked(&Request { environment, by, ask, reason }).await {
-            Ok(said) => Outcome::Done(said, Vec::new()),
-            Err(error) => Outcome::Refused(report::chain(&error)),
+            Ok(said) => CommandOutcome::Done(said, Vec::new()),
+            Err(error) => CommandOutcome::Refused(report::chain(&error)),
         })
     }
 
     /// A pull request of this repository is planned as it is now. One from a fork is planned as the person saw it:
     /// the commit that follows the command, or else the one that was told here before the command was written.
-    async fn plan_again(&self, command: &Command, rest: &str) -> Result<Outcome, PullError> {
+    async fn plan_again(&self, command: &Command, rest: &str) -> Result<CommandOutcome, PullError> {
         let pull = self.github.pull(command.number).await?;
         match pull.state {
             PullState::Open => {}
             PullState::Closed => {
-                return Ok(Outcome::Refused("it is closed, so there is nothing to plan; reopen it".to_owned()));
+                return Ok(CommandOutcome::Refused("it is closed, so there is nothing to plan; reopen it".to_owned()));
             }
             PullState::Merged { .. } => {
                 let why = "it is merged, so there is nothing to plan; what was deployed is told here";
-                return Ok(Outcome::Refused(why.to_owned()));
+                return Ok(CommandOutcome::Refused(why.to_owned()));
             }
         }
         let named = match rest {
             "" => None,
             commit if is_commit(commit) => Some(commit),
-            _ => return Ok(Outcome::Misused("what follows is a commit, with all of its digits".to_owned())),
+            _ => return Ok(CommandOutcome::Misused("what follows is a commit, with all of its digits".to_owned())),
         };
         let is_fork = self.is_fork(&pull);
         if named.is_none() && (!is_fork || self.plans_forks_now().await?) {
-            return Ok(Outcome::Plan(Asked { head: None }));
+            return Ok(CommandOutcome::Plan(Asked { head: None }));
         }
         let told = self.told(command.number).await?;
         let written = self.github.comment(command.comment).await?.created_at;
         if told::meant(named, told.as_ref(), written).is_some_and(|meant| meant == pull.head) {
-            return Ok(Outcome::Plan(Asked { head: Some(pull.head) }));
+            return Ok(CommandOutcome::Plan(Asked { head: Some(pull.head) }));
         }
-        Ok(Outcome::Refused(format!(
+        Ok(CommandOutcome::Refused(format!(
             "the newest commit is {head}, and the command does not mean that one; look at it, then write \
              /evenkeel plan {head}",
             head = pull.head
@@ -307,18 +307,22 @@ impl<H: Host> PullRequests<H> {
     }
 
     /// What is merged is deployed without waiting for the next look. What is not is never.
-    async fn apply(&self, command: &Command, environment: Option<EnvironmentName>) -> Result<Outcome, PullError> {
+    async fn apply(
+        &self,
+        command: &Command,
+        environment: Option<EnvironmentName>,
+    ) -> Result<CommandOutcome, PullError> {
         let pull = self.github.pull(command.number).await?;
         if !matches!(pull.state, PullState::Merged { .. }) {
             let why = "it is not merged: what is deployed is what the branch holds, so merge it to deploy it";
-            return Ok(Outcome::Refused(why.to_owned()));
+            return Ok(CommandOutcome::Refused(why.to_owned()));
         }
         let environment = match self.environment(environment).await {
             Ok(environment) => environment,
-            Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
+            Err(error) => return Ok(CommandOutcome::Refused(report::chain(&error))),
         };
         self.controller.retry(&environment, false);
-        Ok(Outcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
+        Ok(CommandOutcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
     }
 
     async fn environment(&self, named: Option<EnvironmentName>) -> Result<EnvironmentName, ControlError> {
@@ -330,13 +334,15 @@ impl<H: Host> PullRequests<H> {
         .await
     }
 
-    async fn roll_back(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
+    async fn roll_back(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<CommandOutcome, PullError> {
         let Some((generation, reason)) = generation_and_reason(rest) else {
-            return Ok(Outcome::Misused("what follows is a generation, a number, or the reason, or both".to_owned()));
+            return Ok(CommandOutcome::Misused(
+                "what follows is a generation, a number, or the reason, or both".to_owned(),
+            ));
         };
         let environment = match self.environment(environment).await {
             Ok(environment) => environment,
-            Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
+            Err(error) => return Ok(CommandOutcome::Refused(report::chain(&error))),
         };
         let store = &self.controller.workspace.store;
         let target = rollback::earlier(store, &environment, generation).await?;
@@ -349,28 +355,28 @@ impl<H: Host> PullRequests<H> {
             base: restored.base,
         };
         let pull = self.github.create_pull(&new).await?;
-        Ok(Outcome::Done(
+        Ok(CommandOutcome::Done(
             format!("#{} brings back what generation {} deployed", pull.number, target.generation),
             vec![pull.url],
         ))
     }
 
-    async fn why(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<Outcome, PullError> {
+    async fn why(&self, environment: Option<EnvironmentName>, rest: &str) -> Result<CommandOutcome, PullError> {
         let subject: Subject = match rest.parse() {
             Ok(subject) if !rest.is_empty() => subject,
-            Ok(_) => return Ok(Outcome::Misused("it needs a service, a site, a unit or a path".to_owned())),
-            Err(error) => return Ok(Outcome::Misused(error.to_string())),
+            Ok(_) => return Ok(CommandOutcome::Misused("it needs a service, a site, a unit or a path".to_owned())),
+            Err(error) => return Ok(CommandOutcome::Misused(error.to_string())),
         };
         let environment = match self.environment(environment).await {
             Ok(environment) => environment,
-            Err(error) => return Ok(Outcome::Refused(report::chain(&error))),
+            Err(error) => return Ok(CommandOutcome::Refused(report::chain(&error))),
         };
         let newest = log::newest(&self.controller.workspace.store, &environment).await?;
         let Some(good) = newest.state.kept_up().map(|good| good.commits.clone()) else {
-            return Ok(Outcome::Refused("nothing was deployed there yet".to_owned()));
+            return Ok(CommandOutcome::Refused("nothing was deployed there yet".to_owned()));
         };
         let lines = self.reasons(&subject, &environment, &good).await?;
-        Ok(Outcome::Done("it is so because".to_owned(), lines))
+        Ok(CommandOutcome::Done("it is so because".to_owned(), lines))
     }
 
     async fn reasons(

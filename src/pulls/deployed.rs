@@ -47,7 +47,7 @@ const KEPT_CHECKS: usize = 10;
 const HEALTH: Duration = Duration::from_secs(5);
 
 /// A record that is to be told of.
-struct Unresolved {
+struct Untold {
     record: Record,
     /// The last one before it with which all went well: what was merged since is told of with this one.
     good: Option<Deployment>,
@@ -105,7 +105,7 @@ impl<H: Host> PullRequests<H> {
         environment: &EnvironmentName,
         records: Vec<Record>,
         told: &mut Told,
-    ) -> Result<Vec<Unresolved>, PullError> {
+    ) -> Result<Vec<Untold>, PullError> {
         let newest = records.first().map(|record| record.commit.clone());
         let changes: Vec<Record> = records
             .into_iter()
@@ -131,14 +131,14 @@ impl<H: Host> PullRequests<H> {
                 let older = || changes[number + 1..].iter().map(|record| &*record.deployment);
                 let good = older().find(|older| older.outcome == Some(Outcome::Applied)).cloned();
                 let live = older().find(|older| state(older) == DeploymentState::Success).cloned();
-                untold.push(Unresolved { record: record.clone(), good, live });
+                untold.push(Untold { record: record.clone(), good, live });
             }
         }
         untold.reverse();
         Ok(untold)
     }
 
-    async fn tell_one(&self, Unresolved { record, good, live }: &Unresolved) -> Result<(), PullError> {
+    async fn tell_one(&self, Untold { record, good, live }: &Untold) -> Result<(), PullError> {
         let deployment: &Deployment = &record.deployment;
         let Some(commit) = deployment.commits.environment.clone() else { return Ok(()) };
         let address = format!("{}/commit/{}", self.page().await?, record.commit);

@@ -103,13 +103,13 @@ pub struct PullRequests<H> {
 }
 
 /// A plan that was made and told, or not.
-struct Ended {
+struct EndedPlan {
     number: u64,
-    result: Result<Planned, PullError>,
+    result: Result<PlanEnd, PullError>,
 }
 
 /// What came of planning one.
-enum Planned {
+enum PlanEnd {
     Told(Made),
     /// There is nothing to plan any more, and what was kept of it is let go of.
     Closed,
@@ -269,20 +269,20 @@ impl<H: Host> PullRequests<H> {
     }
 
     /// Plans one and tells of it.
-    async fn plan(&self, number: u64, approved: &Approved) -> Result<Planned, PullError> {
+    async fn plan(&self, number: u64, approved: &Approved) -> Result<PlanEnd, PullError> {
         let pull = self.github.pull(number).await?;
         if pull.state != PullState::Open {
             self.controller.workspace.store.call(move |repository| repository.forget_pull(number)).await?;
-            return Ok(Planned::Closed);
+            return Ok(PlanEnd::Closed);
         }
         let fetched = self.controller.workspace.store.fetch().await?;
-        let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(Planned::NoBase) };
+        let Some(commit) = fetched.branches.get(&pull.base).cloned() else { return Ok(PlanEnd::NoBase) };
         let plans_forks = !self.is_fork(&pull) || self.plans_forks(&fetched).await?;
         if !plans_forks && !approved.is_for(&pull.head) {
             // Not even downloaded.
             let made = Made { head: pull.head.clone(), base: pull.base.clone(), commit };
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
-            return Ok(Planned::Told(made));
+            return Ok(PlanEnd::Told(made));
         }
         let head = self.controller.workspace.store.call(move |repository| repository.fetch_pull(number)).await?;
         let pull = PullRequest { head, ..pull };
@@ -290,11 +290,11 @@ impl<H: Host> PullRequests<H> {
         if !plans_forks && !approved.is_for(&pull.head) {
             // Somebody has pushed since: it is another commit than the one that was asked for.
             self.publish(&pull, &made.commit, publish::Content::Fork).await?;
-            return Ok(Planned::Told(made));
+            return Ok(PlanEnd::Told(made));
         }
         let content = self.looked_at(&fetched, &pull, &made.commit).await?;
         self.publish(&pull, &made.commit, content).await?;
-        Ok(Planned::Told(made))
+        Ok(PlanEnd::Told(made))
     }
 
     /// What there is to say of a proposal, once it was compared with the live hosts.

@@ -70,7 +70,7 @@ impl Base<'_> {
 }
 
 /// One environment that a proposal may change, as the base has it.
-struct Followed {
+struct FollowedEnvironment {
     before: Arc<Prepared>,
     wanted: decide::Target,
     asked: Asked,
@@ -85,7 +85,7 @@ pub async fn proposal<H: Host>(
 ) -> Result<(Proposal, Option<Reader>), SyncError> {
     let mut resolver = Resolver::default();
     // What waits for checks is planned all the same.
-    let wants = resolver.resolve(&controller.workspace, checks::Asked::NotNeeded, base.fetched).await?;
+    let wants = resolver.resolve(&controller.workspace, checks::CheckSource::NotNeeded, base.fetched).await?;
     let mut followed = Vec::new();
     for (name, wanted) in wants.known {
         if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
@@ -98,7 +98,7 @@ pub async fn proposal<H: Host>(
                 return Ok((Proposal::Refused(why), None));
             }
         };
-        followed.extend(asked(&wanted, &before, base).map(|asked| Followed { before, wanted, asked }));
+        followed.extend(asked(&wanted, &before, base).map(|asked| FollowedEnvironment { before, wanted, asked }));
     }
     let (mirror, url) = controller.workspace.store.place();
     let reading = Reading {
@@ -133,13 +133,13 @@ pub async fn proposal<H: Host>(
 /// What of the environments is another than it is without the proposal.
 async fn changes(
     reader: &Reader,
-    followed: Vec<Followed>,
+    followed: Vec<FollowedEnvironment>,
     outcomes: Vec<(EnvironmentName, Outcome)>,
 ) -> Result<Proposal, ReaderError> {
     let known = contents_of(followed.iter().map(|followed| &*followed.before));
     let mut outcomes: BTreeMap<EnvironmentName, Outcome> = outcomes.into_iter().collect();
     let (mut pairs, mut findings) = (Vec::new(), Vec::<Finding>::new());
-    for Followed { before, wanted, asked } in followed {
+    for FollowedEnvironment { before, wanted, asked } in followed {
         match outcomes.remove(&asked.name).ok_or(ReaderError::Lacking)? {
             Outcome::Prepared(row) => {
                 let lacking = row.contents().into_iter().filter(|digest| !known.contains_key(digest)).collect();

@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{
-    Ended, Planned, PullRequests,
+    EndedPlan, PlanEnd, PullRequests,
     commands::{Asked, Command},
     pauses::Pauses,
 };
@@ -228,7 +228,7 @@ impl State {
     pub(super) fn start_what_is_due<H: Host>(
         &mut self,
         pulls: &Arc<PullRequests<H>>,
-        plans: &mut JoinSet<Ended>,
+        plans: &mut JoinSet<EndedPlan>,
     ) -> Option<Instant> {
         let now = Instant::now();
         for (number, known) in &mut self.known {
@@ -239,7 +239,7 @@ impl State {
             known.due = None;
             let (pulls, number, approved) = (pulls.clone(), *number, known.approved.clone());
             let span = info_span!("pull", pull = number);
-            let plan = async move { Ended { number, result: pulls.plan(number, &approved).await } };
+            let plan = async move { EndedPlan { number, result: pulls.plan(number, &approved).await } };
             known.running = Some(plans.spawn(plan.instrument(span)));
         }
         let room = plans.len() < AT_ONCE;
@@ -247,21 +247,21 @@ impl State {
         waiting.filter_map(|known| known.due.map(|(at, _)| at)).min().filter(|_| room)
     }
 
-    pub(super) fn ended(&mut self, ended: Ended) {
+    pub(super) fn ended(&mut self, ended: EndedPlan) {
         let Some(known) = self.known.get_mut(&ended.number) else { return };
         match ended.result {
-            Ok(Planned::Told(made)) => {
+            Ok(PlanEnd::Told(made)) => {
                 info!(pull = ended.number, "its plan is told");
                 known.made = Some(made);
                 known.pauses.begin_anew();
             }
-            Ok(Planned::NoBase) => {
+            Ok(PlanEnd::NoBase) => {
                 known.made = None;
                 known.pauses.begin_anew();
             }
             // Unless it was opened again since.
-            Ok(Planned::Closed) if known.due.is_none() => self.closed(ended.number),
-            Ok(Planned::Closed) => {}
+            Ok(PlanEnd::Closed) if known.due.is_none() => self.closed(ended.number),
+            Ok(PlanEnd::Closed) => {}
             Err(error) => {
                 let pause = known.pauses.next();
                 warn!(
@@ -291,7 +291,7 @@ mod tests {
             state.known.entry(number).or_default().due = None;
         }
         let suspended = GitHubError::Suspended { app: 1, repository: "o/r".to_owned() };
-        state.ended(Ended { number: 7, result: Err(PullError::GitHub(suspended)) });
+        state.ended(EndedPlan { number: 7, result: Err(PullError::GitHub(suspended)) });
         let due = |state: &State, number| state.known.get(&number).and_then(|known| known.due).map(|(at, _)| at);
         let now = Instant::now();
         assert_eq!(due(&state, 7), Some(now + super::super::pauses::FIRST));

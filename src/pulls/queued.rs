@@ -28,10 +28,10 @@ const GONE: Duration = Duration::from_secs(5);
 
 /// What waits in each environment, and what is told of it.
 #[derive(Debug, Default)]
-pub(super) struct Queue(BTreeMap<EnvironmentName, Place>);
+pub(super) struct Queue(BTreeMap<EnvironmentName, QueuePlace>);
 
 #[derive(Debug)]
-struct Place {
+struct QueuePlace {
     waiting: Waiting,
     since: Instant,
     /// What was told of it.
@@ -42,7 +42,7 @@ struct Place {
 
 /// What is to be told next.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum NextWord {
     Queued(EnvironmentName, Waiting),
     LetGo(EnvironmentName, Waiting),
 }
@@ -70,9 +70,9 @@ impl Now {
 
 impl Queue {
     /// What is to be told of one environment.
-    fn next(&mut self, environment: &EnvironmentName, now: &Now, at: Instant) -> Option<Next> {
+    fn next(&mut self, environment: &EnvironmentName, now: &Now, at: Instant) -> Option<NextWord> {
         let Some(waiting) = &now.waiting else { return self.ceased(environment, now, at) };
-        let place = self.0.entry(environment.clone()).or_insert_with(|| Place {
+        let place = self.0.entry(environment.clone()).or_insert_with(|| QueuePlace {
             waiting: waiting.clone(),
             since: at,
             told: None,
@@ -89,13 +89,13 @@ impl Queue {
         match &place.told {
             Some(told) if told == waiting => None,
             // Something else waits in its place.
-            Some(told) if !is_the_same(told) => Some(Next::LetGo(environment.clone(), told.clone())),
+            Some(told) if !is_the_same(told) => Some(NextWord::LetGo(environment.clone(), told.clone())),
             _ if at < place.since + PATIENCE => None,
-            _ => Some(Next::Queued(environment.clone(), waiting.clone())),
+            _ => Some(NextWord::Queued(environment.clone(), waiting.clone())),
         }
     }
 
-    fn ceased(&mut self, environment: &EnvironmentName, now: &Now, at: Instant) -> Option<Next> {
+    fn ceased(&mut self, environment: &EnvironmentName, now: &Now, at: Instant) -> Option<NextWord> {
         let place = self.0.get_mut(environment)?;
         let Some(told) = &place.told else {
             self.0.remove(environment);
@@ -110,12 +110,12 @@ impl Queue {
             place.gone = None;
             return None;
         }
-        (at >= gone + GONE).then(|| Next::LetGo(environment.clone(), told.clone()))
+        (at >= gone + GONE).then(|| NextWord::LetGo(environment.clone(), told.clone()))
     }
 
     /// When something is to be told although nothing changes.
     fn next_due(&self) -> Option<Instant> {
-        let due = |place: &Place| match (&place.told, place.gone) {
+        let due = |place: &QueuePlace| match (&place.told, place.gone) {
             (None, _) => Some(place.since + PATIENCE),
             (Some(_), Some(gone)) => Some(gone + GONE),
             (Some(_), None) => None,
@@ -123,14 +123,14 @@ impl Queue {
         self.0.values().filter_map(due).min()
     }
 
-    fn was_told(&mut self, next: &Next) {
+    fn was_told(&mut self, next: &NextWord) {
         match next {
-            Next::Queued(environment, waiting) => {
+            NextWord::Queued(environment, waiting) => {
                 if let Some(place) = self.0.get_mut(environment) {
                     place.told = Some(waiting.clone());
                 }
             }
-            Next::LetGo(environment, told) => {
+            NextWord::LetGo(environment, told) => {
                 let still_waits = self.0.get(environment).is_some_and(|place| place.waiting != *told);
                 if !still_waits {
                     self.0.remove(environment);
@@ -194,8 +194,8 @@ impl<H: Host> PullRequests<H> {
             && let Some(next) = queue.next(environment, &now, Instant::now())
         {
             match &next {
-                Next::Queued(environment, waiting) => self.tell_queued(environment, waiting).await?,
-                Next::LetGo(environment, waiting) => self.let_go(environment, waiting).await?,
+                NextWord::Queued(environment, waiting) => self.tell_queued(environment, waiting).await?,
+                NextWord::LetGo(environment, waiting) => self.let_go(environment, waiting).await?,
             }
             queue.was_told(&next);
         }
@@ -282,7 +282,7 @@ mod tests {
 
     impl Clock {
         /// What is told after so many seconds, and is known to be told then.
-        fn after(&mut self, seconds: u64, now: &Now) -> Option<Next> {
+        fn after(&mut self, seconds: u64, now: &Now) -> Option<NextWord> {
             self.1 += Duration::from_secs(seconds);
             let next = self.0.next(&environment(), now, self.1);
             next.iter().for_each(|next| self.0.was_told(next));
@@ -300,11 +300,11 @@ mod tests {
         let held = now(Some(waiting("b", 2)), Some((1, "a")));
         assert_eq!(clock.after(0, &held), None);
         assert_eq!(clock.after(1, &held), None);
-        assert_eq!(clock.after(1, &held), Some(Next::Queued(environment(), waiting("b", 2))));
+        assert_eq!(clock.after(1, &held), Some(NextWord::Queued(environment(), waiting("b", 2))));
         assert_eq!(clock.after(100, &held), None);
         let why = Waiting { why: "checks".to_owned(), ..waiting("b", 2) };
         let checks = now(Some(why.clone()), Some((1, "a")));
-        assert_eq!(clock.after(1, &checks), Some(Next::Queued(environment(), why)));
+        assert_eq!(clock.after(1, &checks), Some(NextWord::Queued(environment(), why)));
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
             clock.after(0, &held);
             clock.after(2, &held).expect("it is told");
             assert_eq!(clock.after(1, &later), None);
-            assert_eq!(clock.after(2, &later), Some(Next::Queued(environment(), waiting("c", 3))));
+            assert_eq!(clock.after(2, &later), Some(NextWord::Queued(environment(), waiting("c", 3))));
         }
     }
 
@@ -349,7 +349,7 @@ mod tests {
         clock.after(2, &held).expect("it is told");
         let nothing = now(None, Some((1, "a")));
         assert_eq!(clock.after(1, &nothing), None);
-        assert_eq!(clock.after(5, &nothing), Some(Next::LetGo(environment(), waiting("b", 2))));
+        assert_eq!(clock.after(5, &nothing), Some(NextWord::LetGo(environment(), waiting("b", 2))));
         assert_eq!(clock.after(100, &nothing), None);
     }
 
@@ -360,8 +360,8 @@ mod tests {
         clock.after(0, &held);
         clock.after(2, &held).expect("it is told");
         let newer = now(Some(waiting("c", 2)), Some((1, "a")));
-        assert_eq!(clock.after(1, &newer), Some(Next::LetGo(environment(), waiting("b", 2))));
+        assert_eq!(clock.after(1, &newer), Some(NextWord::LetGo(environment(), waiting("b", 2))));
         assert_eq!(clock.after(1, &newer), None);
-        assert_eq!(clock.after(1, &newer), Some(Next::Queued(environment(), waiting("c", 2))));
+        assert_eq!(clock.after(1, &newer), Some(NextWord::Queued(environment(), waiting("c", 2))));
     }
 }

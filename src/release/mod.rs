@@ -52,7 +52,7 @@ pub fn gather(
     fetcher: &dyn Fetcher,
     builds: Builds<'_>,
 ) -> Result<BTreeMap<Source, Release>, ReleaseError> {
-    let work = Work { most: Budget::STANDARD.steps, spent: AtomicUsize::new(0) };
+    let work = GatherWork { most: Budget::STANDARD.steps, spent: AtomicUsize::new(0) };
     let needed = fleet.sources();
     let names: Vec<&Source> = needed.keys().copied().collect();
     let made = resolve::each(&names, |source| {
@@ -82,16 +82,16 @@ struct Supply<'a> {
     /// The config repository's.
     tree: &'a Tree,
     fetcher: &'a dyn Fetcher,
-    work: &'a Work,
+    work: &'a GatherWork,
 }
 
 /// Counts in steps what sources multiply: their files and their patterns.
-struct Work {
+struct GatherWork {
     most: usize,
     spent: AtomicUsize,
 }
 
-impl Work {
+impl GatherWork {
     fn spend(&self, steps: usize) -> bool {
         let add = |spent: usize| Some(spent.saturating_add(steps));
         let spent = self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).unwrap_or_else(|spent| spent);
@@ -123,7 +123,7 @@ fn release(
     }
 }
 
-fn files(source: &Source, tree: &Tree, folder: &str, work: &Work) -> Result<Files, Trouble> {
+fn files(source: &Source, tree: &Tree, folder: &str, work: &GatherWork) -> Result<Files, Trouble> {
     // Before it is done: what is declared counts only the files of the config repository.
     let held = tree.below(folder).map(|(path, _)| source.exclude.steps_to_hold(path));
     let steps = held.fold(source.exclude.steps_to_ready(), usize::saturating_add);

@@ -24,7 +24,7 @@ use super::room::{Room, Sender};
 
 /// What strangers may hold.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct DoorLimits {
     connections: usize,
     /// Until a request's head is there.
     head: Duration,
@@ -33,7 +33,7 @@ struct Limits {
     grace: Duration,
 }
 
-const LIMITS: Limits = Limits {
+const LIMITS: DoorLimits = DoorLimits {
     connections: 64,
     head: Duration::from_secs(5),
     connection: Duration::from_secs(30),
@@ -46,7 +46,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     serve_within(LIMITS, listener, router, stop).await;
 }
 
-async fn serve_within(limits: Limits, listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn serve_within(limits: DoorLimits, listener: TcpListener, router: Router, stop: CancellationToken) {
     let room = Room::of(limits.connections);
     // Whoever loses a place holds its connection until its task has ended: that is waited for.
     let open = Arc::new(Semaphore::new(limits.connections));
@@ -101,9 +101,9 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(200);
     const LATE: Duration = Duration::from_secs(20);
-    const PATIENT: Limits = Limits { connections: 2, head: LATE, connection: LATE, grace: SOON };
+    const PATIENT: DoorLimits = DoorLimits { connections: 2, head: LATE, connection: LATE, grace: SOON };
 
-    async fn open(limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    async fn open(limits: DoorLimits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a port");
         let address = listener.local_addr().expect("it is bound");
         let router =
@@ -137,9 +137,9 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_is_never_made_or_never_answered_is_cut() {
         let began = Instant::now();
-        let (address, ..) = open(Limits { head: SOON, ..PATIENT }).await;
+        let (address, ..) = open(DoorLimits { head: SOON, ..PATIENT }).await;
         hears(says(address, "GET / HTTP/1.1\r\nHo").await).await;
-        let (address, ..) = open(Limits { connection: SOON, ..PATIENT }).await;
+        let (address, ..) = open(DoorLimits { connection: SOON, ..PATIENT }).await;
         assert_eq!(hears(says(address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await).await, "");
         assert!(began.elapsed() < LATE);
     }

@@ -27,11 +27,11 @@ impl Sender {
 
 pub struct Room {
     most: usize,
-    held: Mutex<Held>,
+    held: Mutex<HeldConnections>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldConnections {
     next: u64,
     /// By number: that is the order in which they were given.
     places: BTreeMap<u64, (Option<Sender>, CancellationToken)>,
@@ -64,7 +64,7 @@ impl Room {
         Place { room: Arc::clone(self), number, taken }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, HeldConnections> {
         self.held.lock()
     }
 }

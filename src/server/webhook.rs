@@ -61,7 +61,7 @@ const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// What an unknown sender may make us hold.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct WebhookLimits {
     body: usize,
     time: Duration,
 }
@@ -71,7 +71,7 @@ pub struct Webhook {
     poke: mpsc::Sender<()>,
     /// None where nobody wants to know more than that a branch moved.
     events: Option<mpsc::Sender<Event>>,
-    limits: Limits,
+    limits: WebhookLimits,
     /// For bodies that are large or do not say how large they are.
     room: Arc<Room>,
     /// The newest deliveries that were used, the newest last.
@@ -91,7 +91,7 @@ impl Webhook {
             secrets,
             poke,
             events,
-            limits: Limits { body: LARGEST_BODY, time: LONGEST_BODY },
+            limits: WebhookLimits { body: LARGEST_BODY, time: LONGEST_BODY },
             room: Room::of(LARGE_BODIES_AT_ONCE),
             seen: Mutex::default(),
             warned: Mutex::default(),

@@ -59,14 +59,14 @@ fn written(file: &File, allow: Option<&Allow>, findings: &mut Findings) {
 pub fn environment(declaration: &Declaration, fleet: &Fleet, findings: &mut Findings) {
     let narrowing = fleet.instances.iter().filter(|(_, instance)| !instance.grants.0.is_empty());
     let narrowing = narrowing.map(|(name, instance)| (name, instance.grants.ready())).collect();
-    let mut judge = Judge { declaration, fleet, granted: fleet.grants.ready(), narrowing, findings };
+    let mut judge = GrantsJudge { declaration, fleet, granted: fleet.grants.ready(), narrowing, findings };
     judge.services();
     judge.sites();
     judge.packages();
 }
 
 /// One thing that is asked for, where it is written.
-struct Asked<'a> {
+struct AskedGrants<'a> {
     request: Request,
     value: &'a str,
     file: &'a File,
@@ -75,7 +75,7 @@ struct Asked<'a> {
     own_folder: Option<&'a str>,
 }
 
-struct Judge<'a> {
+struct GrantsJudge<'a> {
     declaration: &'a Declaration,
     fleet: &'a Fleet,
     granted: Granted,
@@ -84,7 +84,7 @@ struct Judge<'a> {
     findings: &'a mut Findings,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> GrantsJudge<'a> {
     fn services(&mut self) {
         let environment = self.fleet.environment.name.as_str();
         for (name, service) in &self.fleet.services {
@@ -92,15 +92,15 @@ impl<'a> Judge<'a> {
             let (effective, file) = (declared.within(environment), &declared.file);
             let own_folder = paths::own_folder(&self.fleet.name, name);
             let run = effective.run();
-            let asked = |request, value, span| Asked { request, value, file, span, own_folder: None };
-            let with_folder = |asked| Asked { own_folder: Some(&own_folder), ..asked };
+            let asked = |request, value, span| AskedGrants { request, value, file, span, own_folder: None };
+            let with_folder = |asked| AskedGrants { own_folder: Some(&own_folder), ..asked };
             let defaults = &self.declaration.fleet;
             let user = run.user.as_ref().map(|user| asked(Request::Users, &***user, user.span));
             let user = user.or(defaults
                 .defaults
                 .user
                 .as_ref()
-                .map(|user| Asked { file: &defaults.file, ..asked(Request::Users, &***user, user.span) }));
+                .map(|user| AskedGrants { file: &defaults.file, ..asked(Request::Users, &***user, user.span) }));
             let env_file = effective.env_file().map(|path| with_folder(asked(Request::EnvFiles, &***path, path.span)));
             let netrc = run.python.as_ref().and_then(|python| python.netrc.as_ref());
             let netrc = netrc.map(|path| with_folder(asked(Request::Netrc, &***path, path.span)));
@@ -123,7 +123,7 @@ impl<'a> Judge<'a> {
             let replaces = declared.replaces.iter().filter(|unit| !grants::is_kept(unit));
             let replaces = replaces.map(|unit| (Request::Replaces, &***unit, unit.span));
             for (request, value, span) in paths.chain(replaces) {
-                let asked = Asked { request, value, file: &declared.file, span, own_folder: None };
+                let asked = AskedGrants { request, value, file: &declared.file, span, own_folder: None };
                 self.judge(&asked, &site.on);
             }
         }
@@ -134,14 +134,15 @@ impl<'a> Judge<'a> {
             let Some(declared) = self.declaration.instances.get(name) else { continue };
             for package in &declared.packages {
                 let (value, span) = (&***package, package.span);
-                let asked = Asked { request: Request::Packages, value, file: &declared.file, span, own_folder: None };
+                let asked =
+                    AskedGrants { request: Request::Packages, value, file: &declared.file, span, own_folder: None };
                 self.judge(&asked, [name]);
             }
         }
     }
 
     /// The fleet has to grant it, then each instance that has a list of its own; of those the first is said.
-    fn judge<'n>(&mut self, asked: &Asked<'_>, on: impl IntoIterator<Item = &'n InstanceName>) {
+    fn judge<'n>(&mut self, asked: &AskedGrants<'_>, on: impl IntoIterator<Item = &'n InstanceName>) {
         if !self.is_granted(asked) {
             let fleet = &self.declaration.fleet;
             self.findings.say(refused(asked, &fleet.file, fleet.allow.as_ref(), None));
@@ -158,7 +159,7 @@ impl<'a> Judge<'a> {
     }
 
     /// By the fleet: it is safe without a grant, or stands in a list.
-    fn is_granted(&self, asked: &Asked<'_>) -> bool {
+    fn is_granted(&self, asked: &AskedGrants<'_>) -> bool {
         self.granted.permits(asked.request, asked.value, asked.own_folder)
             || asked.request == Request::Users && self.is_default_user(asked.value)
     }
@@ -169,7 +170,7 @@ impl<'a> Judge<'a> {
 }
 
 /// The finding, with the line that would grant it and the file where that line belongs.
-fn refused(asked: &Asked<'_>, file: &File, allow: Option<&Allow>, instance: Option<&InstanceName>) -> Draft {
+fn refused(asked: &AskedGrants<'_>, file: &File, allow: Option<&Allow>, instance: Option<&InstanceName>) -> Draft {
     let (key, value, path) = (asked.request.key(), asked.value, &file.path);
     let what = match asked.request {
         Request::Users => "the user",

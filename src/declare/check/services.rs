@@ -43,7 +43,7 @@ const GIVEN: [&str; 5] = ["INSTANCE_NAME", "INSTANCE_IP", "SERVICE_NAME", "SERVI
 pub fn check(declaration: &Declaration, placements: &Placements, findings: &mut Findings) {
     for (name, file) in &declaration.services {
         let known = findings.unknown();
-        let mut service = Service { declaration, name, file, findings };
+        let mut service = CheckedService { declaration, name, file, findings };
         let python = file.run.python.is_some();
         service.layer(Some(&file.place), &file.after, &file.replaces);
         service.commands(Some(&file.run), file.health.as_ref(), python);
@@ -121,14 +121,14 @@ enum Use {
     Check,
 }
 
-struct Service<'a> {
+struct CheckedService<'a> {
     declaration: &'a Declaration,
     name: &'a ServiceName,
     file: &'a Declared<ServiceFile>,
     findings: &'a mut Findings,
 }
 
-impl Service<'_> {
+impl CheckedService<'_> {
     fn error(&mut self, code: Code, message: impl Into<String>, span: Span, hint: impl Into<String>) {
         self.findings.say(Draft::error(code, message).at(&self.file.file, span).hint(hint));
     }

@@ -153,28 +153,28 @@ impl std::ops::Deref for RouteTo {
 }
 
 /// A route as it is written.
-enum Written {
+enum WrittenSite {
     Name(String),
     Keys(RouteKeys),
 }
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for WrittenSite {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct WrittenVisitor;
 
         impl<'de> Visitor<'de> for WrittenVisitor {
-            type Value = Written;
+            type Value = WrittenSite;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a service, or a mapping with `service`")
             }
 
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Written, E> {
-                Ok(Written::Name(name.to_owned()))
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<WrittenSite, E> {
+                Ok(WrittenSite::Name(name.to_owned()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written, A::Error> {
-                RouteKeys::deserialize(MapAccessDeserializer::new(map)).map(Written::Keys)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenSite, A::Error> {
+                RouteKeys::deserialize(MapAccessDeserializer::new(map)).map(WrittenSite::Keys)
             }
         }
 
@@ -184,10 +184,10 @@ impl<'de> Deserialize<'de> for Written {
 
 impl<'de> Deserialize<'de> for RouteTo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let At { value, span } = At::<Written>::deserialize(deserializer)?;
+        let At { value, span } = At::<WrittenSite>::deserialize(deserializer)?;
         Ok(Self(match value {
-            Written::Keys(keys) => keys,
-            Written::Name(value) => RouteKeys {
+            WrittenSite::Keys(keys) => keys,
+            WrittenSite::Name(value) => RouteKeys {
                 service: At { value, span },
                 keep_prefix: None,
                 websocket: None,

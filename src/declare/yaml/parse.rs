@@ -42,7 +42,7 @@ pub fn parse(file: &File, findings: &mut Findings) -> Option<Parsed> {
         flow_nesting_limit: budget.depth,
         block_nesting_limit: budget.depth,
     };
-    let mut reader = Reader {
+    let mut reader = YamlReader {
         file,
         budget,
         events: Parser::new_from_str_with_options(&file.text, options),
@@ -66,17 +66,17 @@ type Fatal = Box<Draft>;
 type Spanned<'a> = (Event<'a>, granit_parser::Span);
 
 /// A list or mapping that has not ended yet.
-struct Open {
+struct OpenNode {
     span: Span,
     anchor: usize,
     /// Nodes and bytes that were counted before it.
     before: (usize, usize),
     /// Of what is in it so far.
     height: usize,
-    content: Content,
+    content: NodeContent,
 }
 
-enum Content {
+enum NodeContent {
     Sequence(Vec<Node>),
     /// With the key whose value comes next.
     Mapping(Vec<(Node, Node)>, Option<Node>),
@@ -92,18 +92,18 @@ struct Anchored {
     height: usize,
 }
 
-struct Reader<'a> {
+struct YamlReader<'a> {
     file: &'a File,
     budget: Budget,
     events: Parser<'a, granit_parser::StrInput<'a>>,
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     bytes: usize,
     findings: &'a mut Findings,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> YamlReader<'a> {
     fn next(&mut self) -> Result<Spanned<'a>, Fatal> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
@@ -160,19 +160,19 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_tag(tag.as_ref().map(|tag| tag.original().to_string()), span)?;
-                return self.begin(Content::Sequence(Vec::new()), anchor, span);
+                return self.begin(NodeContent::Sequence(Vec::new()), anchor, span);
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_tag(tag.as_ref().map(|tag| tag.original().to_string()), span)?;
-                return self.begin(Content::Mapping(Vec::new(), None), anchor, span);
+                return self.begin(NodeContent::Mapping(Vec::new(), None), anchor, span);
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Err(self.fatal(Code::YamlSyntax, "this ends what has not begun", span));
                 };
                 let value = match open.content {
-                    Content::Sequence(items) => Value::Sequence(Arc::new(items)),
-                    Content::Mapping(entries, _) => self.mapping(entries),
+                    NodeContent::Sequence(items) => Value::Sequence(Arc::new(items)),
+                    NodeContent::Mapping(entries, _) => self.mapping(entries),
                 };
                 (Node { span: open.span, value }, open.anchor, open.before, open.height + 1)
             }
@@ -198,11 +198,11 @@ impl<'a> Reader<'a> {
         self.put(node)
     }
 
-    fn begin(&mut self, content: Content, anchor: usize, span: Span) -> Result<Option<Node>, Fatal> {
+    fn begin(&mut self, content: NodeContent, anchor: usize, span: Span) -> Result<Option<Node>, Fatal> {
         let before = (self.nodes, self.bytes);
         self.count((1, 0), span)?;
         self.limit_depth(1, span)?;
-        self.open.push(Open { span, anchor, before, height: 0, content });
+        self.open.push(OpenNode { span, anchor, before, height: 0, content });
         Ok(None)
     }
 
@@ -220,8 +220,8 @@ impl<'a> Reader<'a> {
     fn put(&mut self, node: Node) -> Result<Option<Node>, Fatal> {
         match self.open.last_mut().map(|open| &mut open.content) {
             None => return Ok(Some(node)),
-            Some(Content::Sequence(items)) => items.push(node),
-            Some(Content::Mapping(entries, key)) => match key.take() {
+            Some(NodeContent::Sequence(items)) => items.push(node),
+            Some(NodeContent::Mapping(entries, key)) => match key.take() {
                 Some(key) => entries.push((key, node)),
                 None => {
                     let longest = self.budget.key_bytes;

@@ -22,7 +22,7 @@ pub type Green = BTreeMap<String, BTreeSet<String>>;
 
 /// Who is asked for checks.
 #[derive(Clone, Copy)]
-pub enum Asked<'a> {
+pub enum CheckSource<'a> {
     GitHub(&'a GitHub),
     /// Nobody can be, so none is green.
     Nobody,
@@ -32,13 +32,13 @@ pub enum Asked<'a> {
 
 /// How the checks of these names are on the commits; none where there are no names.
 pub async fn checks(
-    asked: Asked<'_>,
+    asked: CheckSource<'_>,
     green: &mut Green,
     names: &[String],
     commits: &Commits,
     state: &EnvironmentState,
 ) -> Option<Checks> {
-    if names.is_empty() || matches!(asked, Asked::NotNeeded) {
+    if names.is_empty() || matches!(asked, CheckSource::NotNeeded) {
         return None;
     }
     Some(Checks { of: commits.clone(), missing: missing(asked, green, names, commits, state).await })
@@ -46,7 +46,7 @@ pub async fn checks(
 
 /// Those of the names that are not green on the environment's commit.
 async fn missing(
-    asked: Asked<'_>,
+    asked: CheckSource<'_>,
     known: &mut Green,
     names: &[String],
     commits: &Commits,
@@ -56,7 +56,7 @@ async fn missing(
     if state.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(commit)) {
         return Vec::new();
     }
-    let Asked::GitHub(github) = asked else {
+    let CheckSource::GitHub(github) = asked else {
         warn!("checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file");
         return names.to_vec();
     };

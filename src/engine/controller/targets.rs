@@ -12,7 +12,7 @@ use std::{
 use chrono::Utc;
 use tracing::{debug, error, info, warn};
 
-use super::checks::{self, Asked, Green};
+use super::checks::{self, CheckSource, Green};
 use crate::{
     decide::{HistorySnapshot, Target},
     declare::{self, Declaration},
@@ -106,7 +106,7 @@ impl Resolver {
             (Ok(Signing::NotListed(line)), Purpose::Change) => Some(line.clone()),
             _ => None,
         };
-        let asked = github.map_or(Asked::Nobody, Asked::GitHub);
+        let asked = github.map_or(CheckSource::Nobody, CheckSource::GitHub);
         let found = match fetched {
             Ok(fetched) => {
                 tell_of_history(&fetched);
@@ -135,7 +135,7 @@ impl Resolver {
     async fn resolve_without<H: Host, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
-        asked: Asked<'_>,
+        asked: CheckSource<'_>,
     ) -> Option<Targets> {
         let known = match workspace.store.last_fetched().await {
             Ok(Some(fetched)) => match self.resolve(workspace, asked, &fetched).await {
@@ -159,7 +159,7 @@ impl Resolver {
     pub async fn resolve<H: Host, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
-        asked: Asked<'_>,
+        asked: CheckSource<'_>,
         fetched: &Fetched,
     ) -> Result<Targets, SyncError> {
         let Some(default) = fetched.branches.get(&fetched.default_branch) else { return Err(SyncError::NoCommits) };
@@ -191,7 +191,7 @@ impl Resolver {
     async fn newest<H: Host, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
-        asked: Asked<'_>,
+        asked: CheckSource<'_>,
         of: &Branches<'_>,
     ) -> Result<Target, SyncError> {
         let mut history = self.history(workspace, of.name).await?;

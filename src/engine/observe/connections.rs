@@ -24,22 +24,22 @@ type Connect<H> = dyn Fn(&Instance, &Jumps) -> H + Send + Sync;
 
 pub struct Connections<H> {
     connect: Box<Connect<H>>,
-    kept: Mutex<Kept<H>>,
+    kept: Mutex<KeptHosts<H>>,
 }
 
-struct Kept<H> {
-    hosts: BTreeMap<InstanceName, Known<H>>,
+struct KeptHosts<H> {
+    hosts: BTreeMap<InstanceName, KeptHost<H>>,
     jumps: Jumps,
 }
 
-struct Known<H> {
+struct KeptHost<H> {
     /// The environment that asked for it last.
     environment: EnvironmentName,
     instance: Instance,
     host: Arc<H>,
 }
 
-impl<H> Default for Kept<H> {
+impl<H> Default for KeptHosts<H> {
     fn default() -> Self {
         Self { hosts: BTreeMap::new(), jumps: Jumps::default() }
     }
@@ -53,14 +53,14 @@ impl<H> Connections<H> {
 
     /// Every connection is made anew, with the keys that there are then.
     pub fn forget(&self) {
-        *self.kept.lock() = Kept::default();
+        *self.kept.lock() = KeptHosts::default();
     }
 
     /// The hosts of the fleet. One whose address, key or login has changed is made anew; one that the fleet's
     /// environment had before, and has no more, is let go of.
     pub fn hosts(&self, fleet: &Fleet) -> Hosts<H> {
         let mut kept = self.kept.lock();
-        let Kept { hosts: known, jumps } = &mut *kept;
+        let KeptHosts { hosts: known, jumps } = &mut *kept;
         let environment = &fleet.environment.name;
         let host = |(name, instance): (&InstanceName, &Instance)| {
             let same = known
@@ -68,7 +68,7 @@ impl<H> Connections<H> {
                 .filter(|known| known.instance.address == instance.address && known.instance.ssh == instance.ssh);
             let host = same.map_or_else(|| Arc::new((self.connect)(instance, jumps)), |known| known.host.clone());
             let (environment, instance) = (environment.clone(), instance.clone());
-            known.insert(name.clone(), Known { environment, instance, host: host.clone() });
+            known.insert(name.clone(), KeptHost { environment, instance, host: host.clone() });
             (name.clone(), host)
         };
         let hosts: Hosts<H> = fleet.instances.iter().map(host).collect();

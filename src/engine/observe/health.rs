@@ -85,22 +85,22 @@ pub async fn await_healthy<H: Host>(
     let began = Instant::now();
     let service = step.resource.to_string();
     let mut pause = FIRST_PAUSE;
-    let mut judge = Judge::new(&declared, started);
+    let mut judge = HealthJudge::new(&declared, started);
     loop {
         let checkup = host.health(&check).await;
         let longest = match judge.judge(&checkup, began.elapsed()) {
-            Verdict::Healthy => {
+            HealthVerdict::Healthy => {
                 let after_ms = began.elapsed().as_millis() as u64;
                 watch(Event::Healthy { instance: instance.clone(), service, after_ms });
                 return Ok(());
             }
-            Verdict::Failed(NotHealthy { why, cause }) => {
+            HealthVerdict::Failed(NotHealthy { why, cause }) => {
                 let why = format!("not healthy after {:.1} s: {why}", began.elapsed().as_secs_f64());
                 watch(Event::Unhealthy { instance: instance.clone(), service, why: why.clone() });
                 return Err(NotHealthy { why, cause });
             }
-            Verdict::NotYet => declared.interval.0,
-            Verdict::Settling(rest) => declared.interval.0.min(SETTLING_PAUSE).min(rest),
+            HealthVerdict::NotYet => declared.interval.0,
+            HealthVerdict::Settling(rest) => declared.interval.0.min(SETTLING_PAUSE).min(rest),
         };
         sleep(pause.min(longest.max(FIRST_PAUSE))).await;
         pause = (pause * 3 / 2).min(declared.interval.0.max(FIRST_PAUSE));
@@ -109,7 +109,7 @@ pub async fn await_healthy<H: Host>(
 
 /// What is made of the checks so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
+enum HealthVerdict {
     Healthy,
     NotYet,
     /// The process has to show that it stays up, for so long yet.
@@ -118,7 +118,7 @@ enum Verdict {
 }
 
 /// Judges one check after the other.
-struct Judge<'a> {
+struct HealthJudge<'a> {
     declared: &'a fleet::Health,
     /// Restarts of systemd that say nothing of this start; None: nobody has told yet.
     earlier: Option<u32>,
@@ -127,7 +127,7 @@ struct Judge<'a> {
     passed_at: Option<Duration>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> HealthJudge<'a> {
     fn new(declared: &'a fleet::Health, started: Started) -> Self {
         // A start that a person or a script asks for sets systemd's count to 0.
         let earlier = (started == Started::Now).then_some(0);
@@ -135,11 +135,11 @@ impl<'a> Judge<'a> {
     }
 
     /// `elapsed`: since the wait began.
-    fn judge(&mut self, checkup: &Checkup, elapsed: Duration) -> Verdict {
+    fn judge(&mut self, checkup: &Checkup, elapsed: Duration) -> HealthVerdict {
         let run = checkup.run.as_ref();
         let earlier = run.map(|run| *self.earlier.get_or_insert(run.tries.restarts)).unwrap_or_default();
         if let Some(failed) = run.and_then(|run| gave_out(run, earlier, &checkup.health)) {
-            return Verdict::Failed(failed);
+            return HealthVerdict::Failed(failed);
         }
         let mut cause = Cause::Step;
         let declared = self.declared;
@@ -149,8 +149,8 @@ impl<'a> Judge<'a> {
                 let due = run.map_or(declared.settle.0, |run| run.due(declared.settle.0, earlier));
                 let runs_for = run.and_then(|run| run.tries.runs_for).unwrap_or(elapsed.saturating_sub(passed_at));
                 return match due.saturating_sub(runs_for) {
-                    Duration::ZERO => Verdict::Healthy,
-                    rest => Verdict::Settling(rest),
+                    Duration::ZERO => HealthVerdict::Healthy,
+                    rest => HealthVerdict::Settling(rest),
                 };
             }
             Health::Unhealthy(why) => {
@@ -169,9 +169,9 @@ impl<'a> Judge<'a> {
         };
         self.passed_at = None;
         match run {
-            _ if self.failures > declared.retries => Verdict::Failed(NotHealthy { why, cause }),
-            Some(run) if run.failed_starts(earlier) > 0 => Verdict::Settling(SETTLING_PAUSE),
-            _ => Verdict::NotYet,
+            _ if self.failures > declared.retries => HealthVerdict::Failed(NotHealthy { why, cause }),
+            Some(run) if run.failed_starts(earlier) > 0 => HealthVerdict::Settling(SETTLING_PAUSE),
+            _ => HealthVerdict::NotYet,
         }
     }
 }
@@ -196,8 +196,8 @@ mod tests {
     use super::*;
     use crate::model::{fleet::Check, quantity::Span, run::Tries};
 
-    fn failed(why: &str) -> Verdict {
-        Verdict::Failed(NotHealthy { why: why.to_owned(), cause: Cause::Step })
+    fn failed(why: &str) -> HealthVerdict {
+        HealthVerdict::Failed(NotHealthy { why: why.to_owned(), cause: Cause::Step })
     }
 
     fn seconds(number: u64) -> Duration {
@@ -231,48 +231,51 @@ mod tests {
     }
 
     /// What is made of checks, each after so many seconds.
-    fn judged(settle: u64, started: Started, checks: impl IntoIterator<Item = (u64, Checkup)>) -> Vec<Verdict> {
+    fn judged(settle: u64, started: Started, checks: impl IntoIterator<Item = (u64, Checkup)>) -> Vec<HealthVerdict> {
         let declared = declared(Check::Tcp, settle);
-        let mut judge = Judge::new(&declared, started);
+        let mut judge = HealthJudge::new(&declared, started);
         checks.into_iter().map(|(after, checkup)| judge.judge(&checkup, seconds(after))).collect()
     }
 
     #[test]
     fn a_passed_check_counts_once_the_process_has_run_for_long_enough() {
-        assert_eq!(judged(0, Started::Now, [(0, passed(0, 0))]), [Verdict::Healthy]);
+        assert_eq!(judged(0, Started::Now, [(0, passed(0, 0))]), [HealthVerdict::Healthy]);
         let checks = [(0, passed(0, 0)), (4, passed(0, 4)), (10, passed(0, 10))];
         assert_eq!(
             judged(10, Started::Now, checks),
-            [Verdict::Settling(seconds(10)), Verdict::Settling(seconds(6)), Verdict::Healthy]
+            [HealthVerdict::Settling(seconds(10)), HealthVerdict::Settling(seconds(6)), HealthVerdict::Healthy]
         );
         // One that has run for a week is not waited for.
-        assert_eq!(judged(10, Started::Before, [(0, passed(7, 600_000))]), [Verdict::Healthy]);
+        assert_eq!(judged(10, Started::Before, [(0, passed(7, 600_000))]), [HealthVerdict::Healthy]);
     }
 
     #[test]
     fn what_systemd_had_to_start_again_has_to_stay_up_although_it_answers() {
         let checks = [(1, ended(0)), (4, passed(1, 1)), (13, passed(1, 10))];
         let verdicts = judged(0, Started::Now, checks);
-        assert_eq!(verdicts[1..], [Verdict::Settling(seconds(9)), Verdict::Healthy]);
+        assert_eq!(verdicts[1..], [HealthVerdict::Settling(seconds(9)), HealthVerdict::Healthy]);
     }
 
     #[test]
     fn three_failed_starts_in_a_row_are_an_answer_at_once() {
         let verdicts = judged(10, Started::Now, [(1, ended(0)), (4, ended(1)), (5, passed(2, 0)), (7, ended(2))]);
-        let Some((Verdict::Failed(NotHealthy { why, .. }), before)) = verdicts.split_last() else {
+        let Some((HealthVerdict::Failed(NotHealthy { why, .. }), before)) = verdicts.split_last() else {
             panic!("{verdicts:?}")
         };
-        assert!(before.iter().all(|verdict| matches!(verdict, Verdict::Settling(_))), "{before:?}");
+        assert!(before.iter().all(|verdict| matches!(verdict, HealthVerdict::Settling(_))), "{before:?}");
         assert!(why.starts_with("3 starts in a row failed: it is activating"), "{why}");
         // Also where all of them were over before anybody looked.
         let verdicts = judged(10, Started::Now, [(0, passed(0, 0)), (20, passed(3, 1))]);
-        assert!(matches!(&verdicts[1], Verdict::Failed(_)), "{verdicts:?}");
+        assert!(matches!(&verdicts[1], HealthVerdict::Failed(_)), "{verdicts:?}");
     }
 
     #[test]
     fn restarts_of_last_month_say_nothing_of_this_start() {
         let verdicts = judged(0, Started::Before, [(0, ended(57)), (3, passed(58, 1)), (13, passed(58, 11))]);
-        assert_eq!(verdicts, [Verdict::Settling(seconds(1)), Verdict::Settling(seconds(9)), Verdict::Healthy]);
+        assert_eq!(
+            verdicts,
+            [HealthVerdict::Settling(seconds(1)), HealthVerdict::Settling(seconds(9)), HealthVerdict::Healthy]
+        );
     }
 
     #[test]
@@ -287,11 +290,11 @@ mod tests {
         let sick =
             || Checkup { health: Health::Unhealthy("500".to_owned()), run: Some(run("active", "running", 0, Some(1))) };
         let verdicts = judged(0, Started::Now, [5, 30, 31, 32, 33].map(|after| (after, sick())));
-        assert_eq!(verdicts[..4], [const { Verdict::NotYet }; 4]);
+        assert_eq!(verdicts[..4], [const { HealthVerdict::NotYet }; 4]);
         assert_eq!(verdicts[4], failed("500"));
         let unknown = || Checkup::from(Health::Unknown("no tunnel".to_owned()));
         let verdicts = judged(0, Started::Now, [(33, unknown()), (89, unknown()), (90, unknown())]);
-        assert_eq!(verdicts[..2], [Verdict::NotYet, Verdict::NotYet]);
-        assert!(matches!(&verdicts[2], Verdict::Failed(NotHealthy { cause: Cause::Host, .. })), "{verdicts:?}");
+        assert_eq!(verdicts[..2], [HealthVerdict::NotYet, HealthVerdict::NotYet]);
+        assert!(matches!(&verdicts[2], HealthVerdict::Failed(NotHealthy { cause: Cause::Host, .. })), "{verdicts:?}");
     }
 }

@@ -24,7 +24,7 @@ const DEATHS: u32 = 2;
 const LARGEST: u64 = 1 << 20;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+struct AttemptEntry {
     /// None: the default branch's commit, read for all environments.
     environment: Option<EnvironmentName>,
     /// Of the config repository.
@@ -38,7 +38,7 @@ struct Entry {
     recorded: bool,
 }
 
-impl Entry {
+impl AttemptEntry {
     fn is(&self, environment: Option<&EnvironmentName>, commits: &Commits) -> bool {
         self.environment.as_ref() == environment && self.commits.same_config(commits)
     }
@@ -52,7 +52,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Attempts {
     place: Option<PathBuf>,
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<Vec<AttemptEntry>>,
 }
 
 /// One commit being prepared. Dropping it says that nothing is done with it just now.
@@ -95,7 +95,7 @@ impl Attempts {
         let commits = Commits::of_config(commits.default.clone(), commits.environment.clone());
         self.change(|entries| match entries.iter_mut().find(|entry| entry.is(environment, &commits)) {
             Some(entry) => entry.in_progress = true,
-            None => entries.push(Entry {
+            None => entries.push(AttemptEntry {
                 environment: environment.cloned(),
                 commits: commits.clone(),
                 since: timestamp(Utc::now()),
@@ -119,7 +119,7 @@ impl Attempts {
 
     /// The history says it, and from now on it alone counts.
     pub fn recorded(&self, environment: &EnvironmentName, commits: &Commits) {
-        let of = |entry: &&mut Entry| entry.is(Some(environment), commits);
+        let of = |entry: &&mut AttemptEntry| entry.is(Some(environment), commits);
         self.change(|entries| entries.iter_mut().filter(of).for_each(|entry| entry.recorded = true));
     }
 
@@ -131,12 +131,12 @@ impl Attempts {
     /// The process ends in the normal way: what it is at says nothing of the commits.
     pub fn close(&self) {
         self.change(|entries| {
-            entries.retain(Entry::is_condemned);
+            entries.retain(AttemptEntry::is_condemned);
             entries.iter_mut().for_each(|entry| entry.in_progress = false);
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Entry>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<AttemptEntry>)) {
         let mut entries = self.entries.lock();
         change(&mut entries);
         let Some(place) = &self.place else { return };
@@ -159,13 +159,13 @@ impl Drop for Attempt {
         let (environment, commits) = (self.environment.as_ref(), &self.commits);
         self.attempts.change(|entries| {
             entries.retain(|entry| !entry.is(environment, commits) || entry.deaths > 0);
-            let of = |entry: &&mut Entry| entry.is(environment, commits);
+            let of = |entry: &&mut AttemptEntry| entry.is(environment, commits);
             entries.iter_mut().filter(of).for_each(|entry| entry.in_progress = false);
         });
     }
 }
 
-fn read(place: &Path) -> io::Result<Vec<Entry>> {
+fn read(place: &Path) -> io::Result<Vec<AttemptEntry>> {
     let mut text = Vec::new();
     match File::open(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -175,7 +175,7 @@ fn read(place: &Path) -> io::Result<Vec<Entry>> {
 }
 
 /// Whole or not at all, and on the disk when this returns.
-fn write(place: &Path, entries: &[Entry]) -> io::Result<()> {
+fn write(place: &Path, entries: &[AttemptEntry]) -> io::Result<()> {
     let part = place.with_extension("part");
     let mut file = File::create(&part)?;
     file.write_all(&serde_json::to_vec_pretty(entries)?)?;

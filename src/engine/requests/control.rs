@@ -110,7 +110,7 @@ pub async fn record<S: Store>(
     request: &Request,
 ) -> Result<(EnvironmentName, String), ControlError> {
     let fetched = known(store).await?;
-    let place = Counter::find(store, &fetched, folder, request.environment.as_ref()).await?;
+    let place = RequestedEnvironment::find(store, &fetched, folder, request.environment.as_ref()).await?;
     let environment = place.environment;
     let state = log::newest(store, &environment).await?.state;
     let control = match &request.ask {
@@ -162,7 +162,7 @@ pub async fn environment<S: Store>(
     named: Option<&EnvironmentName>,
 ) -> Result<EnvironmentName, ControlError> {
     let fetched = known(store).await?;
-    Ok(Counter::find(store, &fetched, folder, named).await?.environment)
+    Ok(RequestedEnvironment::find(store, &fetched, folder, named).await?.environment)
 }
 
 /// As [`environment`], with the newest commits of the default branch and of the environment's own.
@@ -172,18 +172,18 @@ pub async fn newest_commits<S: Store>(
     named: Option<&EnvironmentName>,
 ) -> Result<(EnvironmentName, Commits), ControlError> {
     let fetched = known(store).await?;
-    let place = Counter::find(store, &fetched, folder, named).await?;
+    let place = RequestedEnvironment::find(store, &fetched, folder, named).await?;
     Ok((place.environment, place.wanted))
 }
 
 /// The environment that a request is about, as the repository has it.
-struct Counter {
+struct RequestedEnvironment {
     environment: EnvironmentName,
     wanted: Commits,
     instances: Vec<InstanceName>,
 }
 
-impl Counter {
+impl RequestedEnvironment {
     async fn find<S: Store>(
         store: &S,
         fetched: &Fetched,

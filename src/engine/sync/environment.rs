@@ -70,7 +70,7 @@ pub enum Purpose {
 
 /// What is to be deployed once a deployment that was left open has ended.
 #[derive(Clone, Copy)]
-pub struct Target<'a> {
+pub struct RecoveryTarget<'a> {
     pub commits: &'a Commits,
     /// False where only some instances are asked for.
     pub is_whole: bool,
@@ -250,7 +250,7 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
 
     /// Ends a deployment that was left open. What another controller began is taken over first. `target` is what is to be
     /// deployed now; where all of it is what was begun, that is completed.
-    pub async fn recover(&self, newest: &Newest, target: Target<'_>) -> Result<Option<Recovery>, SyncError> {
+    pub async fn recover(&self, newest: &Newest, target: RecoveryTarget<'_>) -> Result<Option<Recovery>, SyncError> {
         let workspace = self.workspace;
         let Some(intent) = deploy::claim(&workspace.store, newest, &workspace.identity).await? else { return Ok(None) };
         let of = if intent.commits.environment.is_some() { &intent.commits } else { target.commits };

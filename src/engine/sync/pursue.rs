@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::{
     deploy::DeployError,
     durations::Part,
-    environment::{EnvironmentSync, Planned, Purpose, Target},
+    environment::{EnvironmentSync, Planned, Purpose, RecoveryTarget},
     error::SyncError,
     memory::SyncMemory,
     pending,
@@ -76,7 +76,7 @@ pub struct Pursued {
 
 /// What a sync saw of instances, and did.
 #[derive(Default)]
-struct Found {
+struct SyncFindings {
     unreached: BTreeMap<InstanceName, String>,
     differs: bool,
     repaired: BTreeSet<(InstanceName, Resource)>,
@@ -96,7 +96,7 @@ pub struct Pursuit<'a, H, S> {
 impl<H: Host, S: Store> Pursuit<'_, H, S> {
     /// Carries the goal out.
     pub async fn run(&self, mut memory: SyncMemory) -> Pursued {
-        let mut found = Found::default();
+        let mut found = SyncFindings::default();
         let result = Box::pin(self.pursue(&mut found, &mut memory)).await;
         self.sync.durations.tell();
         let end = match &result {
@@ -117,7 +117,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         };
         let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
         let history = newest.as_ref().map(|newest| newest.snapshot(&self.sync.workspace.identity));
-        let Found { unreached, differs, repaired, unrecorded, .. } = found;
+        let SyncFindings { unreached, differs, repaired, unrecorded, .. } = found;
         Pursued {
             result: SyncResult { end, history, unreached, differs, repaired },
             error: failed.or(unrecorded),
@@ -126,7 +126,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         }
     }
 
-    async fn pursue(&self, found: &mut Found, memory: &mut SyncMemory) -> Result<(), SyncError> {
+    async fn pursue(&self, found: &mut SyncFindings, memory: &mut SyncMemory) -> Result<(), SyncError> {
         let recorded = memory.record_what_is_due(&self.sync.workspace.store, self.sync.environment).await;
         let told = |error: &SyncError| format!("what was done is not recorded yet: {}", report::chain(error));
         found.unrecorded = recorded.as_ref().err().map(told);
@@ -165,7 +165,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         if newest.open().is_some_and(|open| open.controller_id != identity.id) && !take_over {
             return Ok(());
         }
-        let target = Target { commits: target, is_whole: true };
+        let target = RecoveryTarget { commits: target, is_whole: true };
         let Some(recovery) = self.sync.recover(newest, target).await? else { return Ok(()) };
         let conclusion = memory.kept(recovery.ended, &recovery.prepared)?;
         tell(&conclusion);
@@ -176,7 +176,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     async fn bring(
         &self,
         prepared: Arc<Prepared>,
-        found: &mut Found,
+        found: &mut SyncFindings,
         memory: &mut SyncMemory,
         recorded: Result<(), SyncError>,
     ) -> Result<(), SyncError> {
@@ -216,7 +216,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         &self,
         prepared: Arc<Prepared>,
         purpose: Purpose,
-        found: &mut Found,
+        found: &mut SyncFindings,
     ) -> Result<Planned<H>, SyncError> {
         let sync = &self.sync;
         let hosts = sync.workspace.connections.hosts(&prepared.fleet);
@@ -232,7 +232,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     async fn carry_out(
         &self,
         planned: &Planned<H>,
-        found: &mut Found,
+        found: &mut SyncFindings,
         memory: &mut SyncMemory,
     ) -> Result<(), SyncError> {
         info!("{}", report::plan::headline(&planned.plan));
@@ -264,7 +264,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
 
     /// Looks at the hosts after a deployment, and publishes what is live. Who did not answer a moment ago is not waited
     /// for again.
-    async fn look_after(&self, planned: &Planned<H>, conclusion: &Conclusion, found: &mut Found) {
+    async fn look_after(&self, planned: &Planned<H>, conclusion: &Conclusion, found: &mut SyncFindings) {
         let Planned { prepared, hosts, .. } = planned;
         let mut observed = self.sync.observed_but(prepared, hosts, &found.unreached).await;
         let generation = Some(conclusion.generation);
@@ -326,7 +326,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         built
     }
 
-    fn note_unreached(&self, observed: &Observed, found: &mut Found) {
+    fn note_unreached(&self, observed: &Observed, found: &mut SyncFindings) {
         for (name, seen) in observed {
             if let (Err(why), false) = (seen, self.sync.look.leaves_out(name)) {
                 warn!(instance = %name, "{why}");

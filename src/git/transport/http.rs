@@ -36,14 +36,14 @@ const ENDS: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
 
 /// Where the repository is, and what asks there.
 #[derive(Clone)]
-struct Base {
+struct BaseUrl {
     url: Url,
     client: Client,
 }
 
 pub(super) struct Http {
     /// Where the first answer came from: a repository that was renamed sends us on.
-    base: Arc<Mutex<Base>>,
+    base: Arc<Mutex<BaseUrl>>,
     login: Option<Login>,
     endpoint: Arc<Endpoint>,
 }
@@ -51,7 +51,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(url: HttpUrl, endpoint: Arc<Endpoint>) -> Result<Self, TransportError> {
         let client = client(&url.url, &endpoint)?;
-        let base = Base { url: url.url, client };
+        let base = BaseUrl { url: url.url, client };
         Ok(Self { base: Arc::new(Mutex::new(base)), login: url.login, endpoint })
     }
 }
@@ -78,7 +78,7 @@ fn repository(url: &Url) -> Url {
 
 impl SmartSubtransport for Http {
     fn action(&self, _: &str, service: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
-        Ok(Box::new(Turn {
+        Ok(Box::new(HttpTurn {
             service,
             base: Arc::clone(&self.base),
             login: self.login.clone(),
@@ -97,9 +97,9 @@ impl SmartSubtransport for Http {
 }
 
 /// One request, sent when its answer is first asked for, and that answer.
-struct Turn {
+struct HttpTurn {
     service: Service,
-    base: Arc<Mutex<Base>>,
+    base: Arc<Mutex<BaseUrl>>,
     login: Option<Login>,
     endpoint: Arc<Endpoint>,
     body: Vec<u8>,
@@ -109,7 +109,7 @@ struct Turn {
     readable: Readable,
 }
 
-impl Turn {
+impl HttpTurn {
     fn send(&mut self) -> Result<Response, TransportError> {
         let request = self.request();
         let again = request.try_clone();
@@ -137,7 +137,7 @@ impl Turn {
 
     /// All but what lets us in.
     fn request(&mut self) -> RequestBuilder {
-        let Base { url: base, client } = self.base.lock().clone();
+        let BaseUrl { url: base, client } = self.base.lock().clone();
         let (name, listing) = self.name();
         let place = |path: &str| {
             let mut url = base.clone();
@@ -258,7 +258,7 @@ impl Turn {
     }
 }
 
-impl Read for Turn {
+impl Read for HttpTurn {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.read == self.chunk.len() {
             match self.next_chunk() {
@@ -275,7 +275,7 @@ impl Read for Turn {
     }
 }
 
-impl Write for Turn {
+impl Write for HttpTurn {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.body.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -22,14 +22,14 @@ pub(super) enum Verdict {
 }
 
 /// A line that is about the host asked for.
-struct Line {
+struct KnownHostsLine {
     number: usize,
     revoked: bool,
     key: PublicKey,
 }
 
 /// The lines of `text` about `host` and `port`.
-pub(super) struct KnownHost(Vec<Line>);
+pub(super) struct KnownHost(Vec<KnownHostsLine>);
 
 impl KnownHost {
     pub(super) fn find(text: &str, host: &str, port: u16) -> Self {
@@ -42,7 +42,7 @@ impl KnownHost {
 
     pub(super) fn judge(&self, key: &PublicKey) -> Verdict {
         // The comment is no part of a key.
-        let same = |line: &&Line| line.key.key_data() == key.key_data();
+        let same = |line: &&KnownHostsLine| line.key.key_data() == key.key_data();
         let (revoked, pinned): (Vec<_>, Vec<_>) = self.0.iter().partition(|line| line.revoked);
         if let Some(line) = revoked.into_iter().find(same) {
             Verdict::Revoked { line: line.number }
@@ -66,7 +66,7 @@ impl KnownHost {
 }
 
 /// `[marker] hosts algorithm key [comment]`, apart from each other by spaces or tabs.
-fn read_line(number: usize, line: &str, names: &[String]) -> Option<Line> {
+fn read_line(number: usize, line: &str, names: &[String]) -> Option<KnownHostsLine> {
     let mut words = line.split_ascii_whitespace();
     let first = words.next().filter(|word| !word.starts_with('#'))?;
     let (revoked, hosts) = match first {
@@ -78,7 +78,7 @@ fn read_line(number: usize, line: &str, names: &[String]) -> Option<Line> {
         return None;
     }
     let key = PublicKey::from_openssh(&format!("{} {}", words.next()?, words.next()?)).ok()?;
-    Some(Line { number, revoked, key })
+    Some(KnownHostsLine { number, revoked, key })
 }
 
 fn names_host(hosts: &str, names: &[String]) -> bool {

@@ -55,7 +55,7 @@ impl SmartSubtransport for Ssh {
             Service::UploadPackLs | Service::UploadPack => UPLOAD,
             Service::ReceivePackLs | Service::ReceivePack => "git-receive-pack",
         };
-        match Stream::open(&self.url, Arc::clone(&self.endpoint), service) {
+        match SshStream::open(&self.url, Arc::clone(&self.endpoint), service) {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(libgit2(&self.endpoint.fail(error))),
         }
@@ -67,11 +67,11 @@ impl SmartSubtransport for Ssh {
 }
 
 /// The running command's two ends.
-struct Stream {
+struct SshStream {
     handle: Handle<Verifier>,
     channel: Channel<client::Msg>,
     /// Dropped last: after the farewell.
-    _line: Line,
+    _line: SshLine,
     service: &'static str,
     endpoint: Arc<Endpoint>,
     received: Vec<u8>,
@@ -85,16 +85,16 @@ struct Stream {
 }
 
 /// The connection itself. Without this, russh would keep one that hangs in its handshake for ever.
-struct Line(std::net::TcpStream);
+struct SshLine(std::net::TcpStream);
 
-impl Drop for Line {
+impl Drop for SshLine {
     fn drop(&mut self) {
         // It may be closed already.
         let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
 
-impl Stream {
+impl SshStream {
     fn open(url: &SshUrl, endpoint: Arc<Endpoint>, service: &'static str) -> Result<Self, TransportError> {
         let (handle, line) = connect(url, &endpoint)?;
         // Single quotes keep all but themselves: as git does it.
@@ -167,7 +167,7 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+impl Read for SshStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.received.len() {
             self.received.clear();
@@ -182,7 +182,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl Write for SshStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.spoken = true;
         if bytes != GOODBYE {
@@ -199,7 +199,7 @@ impl Write for Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for SshStream {
     fn drop(&mut self) {
         // A farewell for politeness: the connection closes with or without it.
         let _ = self.endpoint.wait("parting", async {
@@ -210,7 +210,7 @@ impl Drop for Stream {
     }
 }
 
-fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, Line), TransportError> {
+fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, SshLine), TransportError> {
     let path = endpoint.credentials.known_hosts.clone().or_else(|| in_ssh_folder("known_hosts")).unwrap_or_default();
     let text = match named_file(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -235,7 +235,7 @@ fn connect(url: &SshUrl, endpoint: &Endpoint) -> Result<(Handle<Verifier>, Line)
         // Small messages go back and forth; slower is the worst that comes of its failing.
         let _ = socket.set_nodelay(true);
         let socket = socket.into_std().map_err(connect_error)?;
-        let line = Line(socket.try_clone().map_err(connect_error)?);
+        let line = SshLine(socket.try_clone().map_err(connect_error)?);
         let socket = tokio::net::TcpStream::from_std(socket).map_err(connect_error)?;
         let handle = client::connect_stream(Arc::new(config), socket, verifier)
             .await

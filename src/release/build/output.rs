@@ -27,7 +27,7 @@ pub fn read(source: &Path, output: &str, budget: &Budget) -> Result<Tree, Fault>
             Ok(_) | Err(_) => return Err(Fault::NoOutput(output.to_owned())),
         }
     }
-    let mut reader = Reader { root: folder, tree: Tree::default(), tally: Tally::new(budget), open: Vec::new() };
+    let mut reader = OutputReader { root: folder, tree: Tree::default(), tally: Tally::new(budget), open: Vec::new() };
     reader.open.push(String::new());
     while let Some(below) = reader.open.pop() {
         reader.folder(&below)?;
@@ -39,7 +39,7 @@ pub fn read(source: &Path, output: &str, budget: &Budget) -> Result<Tree, Fault>
     Ok(reader.tree)
 }
 
-struct Reader {
+struct OutputReader {
     root: PathBuf,
     tree: Tree,
     tally: Tally,
@@ -47,7 +47,7 @@ struct Reader {
     open: Vec<String>,
 }
 
-impl Reader {
+impl OutputReader {
     fn folder(&mut self, below: &str) -> Result<(), Fault> {
         let told = |error| Fault::Output(format!("{below} cannot be read: {error}"));
         for entry in fs::read_dir(self.root.join(below)).map_err(told)? {

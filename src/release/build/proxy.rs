@@ -60,7 +60,7 @@ struct Noted {
 }
 
 impl Unreached {
-    fn note(&self, target: &Target, why: &NotReached) {
+    fn note(&self, target: &ProxyTarget, why: &NotReached) {
         let mut noted = self.0.lock();
         noted.unanswered |= !matches!(why, NotReached::OutOfReach(_));
         if noted.lines.len() < REFUSALS {
@@ -105,12 +105,12 @@ enum NotReached {
 
 /// Where a request wants to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
+struct ProxyTarget {
     host: String,
     port: u16,
 }
 
-impl Target {
+impl ProxyTarget {
     /// None: nothing that a proxy is asked for.
     fn of(method: &Method, uri: &Uri) -> Option<Self> {
         let port = match (method == Method::CONNECT, uri.scheme_str()) {
@@ -156,7 +156,7 @@ impl Proxy {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let Some(target) = Target::of(request.method(), request.uri()) else {
+        let Some(target) = ProxyTarget::of(request.method(), request.uri()) else {
             return told(StatusCode::BAD_REQUEST, "this proxy takes CONNECT, and plain http by its whole address");
         };
         let answer = match *request.method() {
@@ -173,7 +173,7 @@ impl Proxy {
         })
     }
 
-    async fn tunnel(&self, target: &Target, request: Request<Incoming>) -> Result<Response<Body>, NotReached> {
+    async fn tunnel(&self, target: &ProxyTarget, request: Request<Incoming>) -> Result<Response<Body>, NotReached> {
         let outer = target.uri("https").and_then(|uri| self.outer.intercept(&uri));
         let mut there = match outer {
             None => self.connect(target).await?,
@@ -197,7 +197,11 @@ impl Proxy {
         Ok(Response::new(Full::default().map_err(|never| match never {}).boxed()))
     }
 
-    async fn forward(&self, target: &Target, mut request: Request<Incoming>) -> Result<Response<Body>, NotReached> {
+    async fn forward(
+        &self,
+        target: &ProxyTarget,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Body>, NotReached> {
         let outer = self.outer.intercept(request.uri());
         let headers = request.headers_mut();
         headers.remove(header::PROXY_AUTHORIZATION);
@@ -225,7 +229,7 @@ impl Proxy {
     }
 
     /// At one of the addresses that its name leads to, and that are admitted.
-    async fn connect(&self, target: &Target) -> Result<TcpStream, NotReached> {
+    async fn connect(&self, target: &ProxyTarget) -> Result<TcpStream, NotReached> {
         let connected = timeout(CONNECT, net::connect(self.way, &target.host, target.port)).await;
         connected.map_err(|_| NotReached::Silent)?.map_err(|why| match why {
             NotConnected::OutOfReach(why) => NotReached::OutOfReach(why),
@@ -234,7 +238,7 @@ impl Proxy {
     }
 
     /// What the operator's proxy is asked for: it resolves the name.
-    fn admit_for_another(&self, target: &Target) -> Result<(), OutOfReach> {
+    fn admit_for_another(&self, target: &ProxyTarget) -> Result<(), OutOfReach> {
         match target.host.parse::<IpAddr>() {
             Ok(ip) => self.way.admit(&target.host, ip),
             Err(_) => self.way.admit_name(&target.host),

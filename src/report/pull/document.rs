@@ -77,7 +77,7 @@ pub(super) struct Shortened {
 }
 
 /// What stands of a section.
-struct Kept {
+struct KeptBlocks {
     section: bool,
     pieces: Vec<bool>,
 }
@@ -110,9 +110,9 @@ impl Rendered {
 
     /// What to keep so that it fits: without the largest pieces, and if that is not enough without the largest
     /// sections.
-    fn kept(&self, limit: usize) -> Vec<Kept> {
+    fn kept(&self, limit: usize) -> Vec<KeptBlocks> {
         let sections = &self.document.sections;
-        let mut kept: Vec<Kept> = sections.iter().map(Kept::all).collect();
+        let mut kept: Vec<KeptBlocks> = sections.iter().map(KeptBlocks::all).collect();
         let mut size = self.whole.text.len();
         let mut pieces: Vec<(usize, usize, usize)> = Vec::new();
         for (at, section) in sections.iter().enumerate() {
@@ -143,12 +143,12 @@ impl Rendered {
 
 impl Document {
     pub fn rendered(self) -> Rendered {
-        let kept: Vec<Kept> = self.sections.iter().map(Kept::all).collect();
+        let kept: Vec<KeptBlocks> = self.sections.iter().map(KeptBlocks::all).collect();
         let whole = self.text(&kept, "");
         Rendered { document: self, whole }
     }
 
-    fn left_out(&self, kept: &[Kept]) -> Self {
+    fn left_out(&self, kept: &[KeptBlocks]) -> Self {
         let mut sections = Vec::new();
         for (section, kept) in self.sections.iter().zip(kept) {
             let whole = !kept.section;
@@ -170,7 +170,7 @@ impl Document {
         Self { head: "What the comment leaves out.".to_owned(), sections, foot: Foot::default() }
     }
 
-    fn text(&self, kept: &[Kept], notice: &str) -> Text {
+    fn text(&self, kept: &[KeptBlocks], notice: &str) -> Text {
         let sections = self.sections.iter().zip(kept).map(|(section, kept)| section.text(kept));
         let parts = [self.head.clone(), notice.to_owned()].into_iter().chain(sections);
         let text = paragraphs(parts.chain([self.foot.text.clone()]));
@@ -240,7 +240,7 @@ impl Block {
 }
 
 impl Section {
-    fn text(&self, kept: &Kept) -> String {
+    fn text(&self, kept: &KeptBlocks) -> String {
         if !kept.section {
             return self.brief.clone();
         }
@@ -259,7 +259,7 @@ impl Piece {
     }
 }
 
-impl Kept {
+impl KeptBlocks {
     fn all(section: &Section) -> Self {
         Self { section: true, pieces: vec![true; section.pieces.len()] }
     }

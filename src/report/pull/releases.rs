@@ -36,7 +36,7 @@ pub(super) fn piece(change: &ReleaseChange<'_>) -> Option<Piece> {
     if matches!(change.to.making, Making::Due { .. }) {
         return None;
     }
-    let listed = Files::between(change.from, change.to);
+    let listed = FileRows::between(change.from, change.to);
     let instances: Vec<&str> = change.instances.iter().map(|name| name.as_str()).collect();
     let what = match change.from {
         None if change.to.is_at_hand() => {
@@ -82,14 +82,14 @@ fn are_at_hand(from: Option<&Release>, to: &Release) -> bool {
 }
 
 /// What differs between two releases, one line for each file.
-struct Files {
+struct FileRows {
     lines: Vec<String>,
     added: usize,
     changed: usize,
     removed: usize,
 }
 
-impl Files {
+impl FileRows {
     fn between(from: Option<&Release>, to: &Release) -> Self {
         let mut files = Self { lines: Vec::new(), added: 0, changed: 0, removed: 0 };
         if !are_at_hand(from, to) {

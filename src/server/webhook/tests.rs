@@ -38,10 +38,10 @@ struct Hook {
 impl Hook {
     /// With a file for each secret, `0`, `1` and so on.
     fn with(secrets: &[&str]) -> Self {
-        Self::limited(secrets, Limits { body: LARGEST_BODY, time: LONGEST_BODY })
+        Self::limited(secrets, WebhookLimits { body: LARGEST_BODY, time: LONGEST_BODY })
     }
 
-    fn limited(secrets: &[&str], limits: Limits) -> Self {
+    fn limited(secrets: &[&str], limits: WebhookLimits) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let files = write_all(folder.path(), secrets);
         let (poke, triggers) = mpsc::channel(1);
@@ -280,7 +280,7 @@ async fn an_empty_secret_vouches_for_nothing() {
 
 #[tokio::test]
 async fn a_large_body_is_refused_announced_or_not() {
-    let hook = Hook::limited(&[SECRET], Limits { body: PUSH.len(), time: LONGEST_BODY });
+    let hook = Hook::limited(&[SECRET], WebhookLimits { body: PUSH.len(), time: LONGEST_BODY });
     let large = format!("{PUSH} ");
     let signature = signature(SECRET, large.as_bytes());
     assert_eq!(hook.status_of(signed("push", "1", &signature, Body::from(large.clone()))).await, 413);
@@ -292,7 +292,7 @@ async fn a_large_body_is_refused_announced_or_not() {
 
 #[tokio::test]
 async fn a_body_that_takes_too_long_is_not_waited_for() {
-    let hook = Hook::limited(&[SECRET], Limits { body: LARGEST_BODY, time: Duration::from_millis(50) });
+    let hook = Hook::limited(&[SECRET], WebhookLimits { body: LARGEST_BODY, time: Duration::from_millis(50) });
     let began = Instant::now();
     let never = Body::from_stream(stream::pending::<Result<Vec<u8>, axum::Error>>());
     assert_eq!(hook.status_of(signed("push", "1", &signature(SECRET, b""), never)).await, 408);
