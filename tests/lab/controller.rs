@@ -32,6 +32,8 @@ pub fn the_packaged_unit_deploys_and_repairs_from_its_sandbox(world: &World) {
         assert_is("the answer", host.asks(port, "/"), format!("alpha {} / hello", host.name));
     }
 
+    // A service answers before its deployment has ended: what stops it until then fails that.
+    wait_for("the end of the deployment", || (outcome(h1).as_deref() == Some("applied")).then_some(()));
     h1.run("systemctl reload evenkeel");
     let unit = fleet.unit("alpha", port);
     h2.run(&format!("systemctl stop '{unit}'"));
@@ -44,6 +46,14 @@ pub fn the_packaged_unit_deploys_and_repairs_from_its_sandbox(world: &World) {
     assert_is("what the webhook's door answers", h1.run("curl -s http://127.0.0.1:8089/healthz").as_str(), "ok");
     let answer = proposal_read_in_the_sandbox(&fleet, h1);
     assert!(answer.contains("Prepared") && answer.contains("alpha"), "{answer}");
+}
+
+/// How the newest deployment ended, as the daemon on the host says.
+fn outcome(host: &Host) -> Option<String> {
+    let place = "--state /var/lib/evenkeel-controller --repo /var/lib/evenkeel-controller/config.git";
+    let status = host.run(&format!("evenkeel status {place} --format json || true"));
+    let status: serde_json::Value = serde_json::from_str(&status).ok()?;
+    Some(status["deployed"]["outcome"].as_str()?.to_owned())
 }
 
 /// What the process answers that the daemon starts for a proposal: with the unit's sandbox, and as its user.
