@@ -3,13 +3,10 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use super::{
-    DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK,
-    candidate::{AfterPlan, Candidate},
-    common,
-    repository::RepositoryArgs,
+    DONE, ERROR, Exit, Failure, PARTIAL, REFUSED, ROLLED_BACK, candidate::Candidate, common, repository::RepositoryArgs,
 };
 use crate::{
-    decide::sync::{self, Meant},
+    decide::sync::{Meant, Next},
     model::{
         outcome::{Conclusion, Outcome},
         plan::Plan,
@@ -59,16 +56,16 @@ async fn apply(args: &Args, candidate: &Candidate) -> Exit {
     let meant = Meant { rewind: args.allow_rewind, take_over: args.take_over };
     let prepared = candidate.permitted(meant).await?;
     let mut planned = candidate.plan(prepared).await?;
-    if planned.next() == sync::Next::Build {
+    if planned.next() == Next::Build {
         planned = candidate.plan(candidate.built(&planned).await?).await?;
     }
     anstream::print!("{}", report::plan::text(&planned.plan, common::style()));
-    match candidate.next(&planned) {
-        AfterPlan::Refuse => Ok(REFUSED),
-        AfterPlan::Unbuilt => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
-        AfterPlan::Nothing if planned.plan.unknown_instances().next().is_some() => Ok(PARTIAL),
-        AfterPlan::Nothing => Ok(DONE),
-        AfterPlan::CarryOut => {
+    match planned.next() {
+        Next::Refuse => Ok(REFUSED),
+        Next::Build => Err(Failure::new(ERROR, "what was built is gone again; nothing was touched")),
+        Next::Complete | Next::Nothing if planned.plan.unknown_instances().next().is_some() => Ok(PARTIAL),
+        Next::Complete | Next::Nothing => Ok(DONE),
+        Next::CarryOut => {
             if !args.yes {
                 confirm(&planned.plan)?;
             }

@@ -37,14 +37,6 @@ use crate::{
     report,
 };
 
-/// What comes after the plan.
-pub enum AfterPlan {
-    Refuse,
-    Unbuilt,
-    CarryOut,
-    Nothing,
-}
-
 /// A commit, and all that it takes to deploy it.
 pub struct Candidate {
     workspace: Workspace<SshHost, GitStore>,
@@ -217,15 +209,7 @@ impl Candidate {
         Err(Failure::new(REFUSED, message).hint("merge it first: nothing is built of what is not merged"))
     }
 
-    pub fn next(&self, planned: &Planned<SshHost>) -> AfterPlan {
-        match planned.next() {
-            sync::Next::Refuse => AfterPlan::Refuse,
-            sync::Next::Build => AfterPlan::Unbuilt,
-            sync::Next::CarryOut => AfterPlan::CarryOut,
-            sync::Next::Complete | sync::Next::Nothing => AfterPlan::Nothing,
-        }
-    }
-
+    /// Carries the plan out, and records it.
     pub async fn carry_out(&self, planned: &Planned<SshHost>) -> Result<Conclusion, Failure> {
         Ok(self.sync(&|_| {}).carry_out(planned).await?)
     }

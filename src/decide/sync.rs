@@ -31,7 +31,7 @@ pub enum Permit {
     Refused(NotPermitted),
 }
 
-/// Whether a person may deploy what `target` names, from a command line: nobody there asks GitHub, waits or retries.
+/// Whether a person may deploy the target from a command line, which neither asks GitHub nor waits nor retries.
 pub fn permit(target: &Target, meant: Meant) -> Permit {
     if let Some(open) = &target.history.open {
         return if open.ours || meant.take_over { Permit::Recover } else { Permit::UnderWay };
@@ -87,7 +87,7 @@ pub enum Next {
     /// Everything that is not built is built before the first host is touched; then it is planned anew.
     Build,
     CarryOut,
-    /// Nothing differs any more of what was deployed in part: it is complete.
+    /// The hosts are as declared, and a partial deployment becomes complete.
     Complete,
     Nothing,
 }

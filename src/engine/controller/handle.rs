@@ -17,7 +17,7 @@ use crate::{
     model::name::EnvironmentName,
 };
 
-/// What the loop is told.
+/// A message to the loop.
 pub(super) enum Message {
     Event(Event),
     Fetched {
@@ -97,7 +97,7 @@ impl<H, S> Handle<H, S> {
     /// What was put off in the environment is tried now, and the repository is asked. `take_over`: what
     /// another controller left open is ended, too.
     pub fn retry(&self, environment: &EnvironmentName, take_over: bool) {
-        // The loop has ended when nobody receives.
+        // The send fails only after the loop has ended.
         let _ =
             self.messages.send(Message::Event(Event::RetryRequested { environment: environment.clone(), take_over }));
     }

@@ -128,7 +128,7 @@ impl<H: Host, S: Store> Controller<H, S> {
     /// Has a task carry the effect out, which sends what comes of it.
     fn start(&mut self, effect: Effect, tasks: &mut JoinSet<()>) {
         let (workspace, sender) = (self.workspace.clone(), self.sender.clone());
-        // The loop has ended when nobody receives.
+        // The send fails only after the loop has ended.
         let send = move |message| drop(sender.send(message));
         match effect {
             Effect::Fetch => {
@@ -177,5 +177,5 @@ impl<H: Host, S: Store> Controller<H, S> {
     }
 }
 
-/// How what runs in each environment is told to stop.
+/// The cancellation of what runs in each environment.
 type Halts = BTreeMap<EnvironmentName, watch::Sender<Halt>>;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::Utc;
 use futures_util::future::join_all;
 
 use super::{bounded, health::check_of, probe::Hosts};
@@ -15,6 +15,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
         plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId, Verb},
+        time::timestamp,
     },
     report::{
         self,
@@ -55,7 +56,7 @@ pub async fn of_hosts<H: Host>(
         refused: Vec::new(),
         advice: Vec::new(),
         waiting: None,
-        observed_at: Some(now()),
+        observed_at: Some(timestamp(Utc::now())),
     }
 }
 
@@ -146,10 +147,6 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity:
         waiting: None,
         observed_at: None,
     }
-}
-
-fn now() -> String {
-    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
