@@ -24,6 +24,7 @@ mod place;
 mod reference;
 mod refusal;
 mod resolve;
+mod rollout;
 mod schema;
 mod shell;
 mod similar;

@@ -16,10 +16,13 @@ use super::{
     expand::{Outcome, Running, Targets, Written},
     file::File,
     findings::{Draft, Findings},
-    kinds::{self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
+    kinds::{
+        self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, RolloutKeys, ServiceFile, SiteFile,
+        SourceKeys,
+    },
     overrides::{InstanceOverride, Overrides},
     place::Placements,
-    source,
+    rollout, source,
 };
 use crate::model::{
     drift::DriftPolicy,
@@ -69,8 +72,16 @@ pub fn environment(
         instances.map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides))).collect();
     let targets = targets(declaration, placements, name, &instances);
     let outcome = Outcome { findings, edges: BTreeMap::new() };
-    let mut resolver =
-        FleetResolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
+    let of_environment = file.rollout.as_ref();
+    let mut resolver = FleetResolver {
+        declaration,
+        placements,
+        overrides,
+        environment: name,
+        of_environment,
+        targets: &targets,
+        outcome,
+    };
     let services = resolver.services();
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
@@ -200,6 +211,8 @@ struct FleetResolver<'a, 'f> {
     placements: &'a Placements,
     overrides: &'a Overrides,
     environment: &'a EnvironmentName,
+    /// What it says of how new versions take over.
+    of_environment: Option<&'a RolloutKeys>,
     targets: &'a Targets<'a>,
     outcome: Outcome<'f>,
 }
@@ -267,7 +280,7 @@ impl<'a> FleetResolver<'a, '_> {
             memory: resources.and_then(|resources| resources.memory.clone()),
             cpu: resources.and_then(|resources| resources.cpu),
             health,
-            strategy: effective.rollout().map(|rollout| rollout.strategy).unwrap_or_default(),
+            rollout: rollout::resolved(effective.rollout(), self.of_environment, on),
             after: effective.after().iter().filter_map(|after| after.parse().ok()).filter(is_placed).collect(),
             replaces: effective.replaces().iter().map(ToString::to_string).collect(),
             declared_in: file.file.path.to_string(),

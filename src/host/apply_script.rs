@@ -272,6 +272,7 @@ fn command(action: &Action) -> Option<String> {
         Action::ReleaseNginx => "release_nginx".to_owned(),
         Action::StageRelease { .. }
         | Action::AwaitHealth { .. }
+        | Action::Pause { .. }
         | Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }

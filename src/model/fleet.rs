@@ -17,7 +17,7 @@ use super::{
     grants::Grants,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{BodySize, CpuShare, Memory, PortRange, Span},
-    rollout::Strategy,
+    rollout::Rollout,
     source::Source,
 };
 
@@ -173,7 +173,7 @@ pub struct Service {
     pub memory: Option<Memory>,
     pub cpu: Option<CpuShare>,
     pub health: Health,
-    pub strategy: Strategy,
+    pub rollout: Rollout,
     pub after: BTreeSet<ServiceName>,
     /// Units that ran before evenkeel; stopped and disabled in the same phase.
     pub replaces: Vec<String>,

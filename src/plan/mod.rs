@@ -35,6 +35,7 @@ use crate::model::{
     observation::Observation,
     plan::{Commits, InstancePlan, InstanceState, Plan},
     release::Release,
+    seen::Seen,
 };
 
 /// Observations by instance; the error is why there is none.
@@ -63,6 +64,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         steps: Vec::new(),
         findings: Vec::new(),
         services: inputs.fleet.services.len(),
+        interrupted: Default::default(),
     };
     let mut changes = Vec::new();
     for (name, desired) in inputs.desired {
@@ -82,9 +84,16 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         changes.extend(found.changes);
         plan.findings.extend(found.findings);
     }
-    plan.steps = rollout::steps(inputs.fleet, changes);
+    let is_steady = |instance: &InstanceName, unit: &str| {
+        let live = inputs.observed.get(instance).and_then(|observed| observed.as_ref().ok());
+        let unit = live.and_then(|live| live.units.get(unit)).and_then(Seen::known);
+        unit.is_some_and(|unit| unit.is_active() && !unit.run().is_unsteady())
+    };
+    plan.steps = rollout::steps(inputs.fleet, changes, &is_steady);
     plan.findings.extend(confined::told_once(&plan.steps));
     drift::leave(&mut plan, inputs.leave);
+    let seen = inputs.observed.iter().filter_map(|(name, observed)| Some((name, observed.as_ref().ok()?.owned()?)));
+    plan.interrupted = rollout::gaps(inputs.fleet, &seen.collect(), &plan.steps, &is_steady);
     plan
 }
 

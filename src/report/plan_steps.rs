@@ -124,6 +124,9 @@ impl Group<'_> {
             Action::AwaitHealth { port, health, .. } => {
                 vec![format!("  {}", style.dim(&format!("then waits until it is healthy: {}", check(*port, health))))]
             }
+            Action::Pause { span, .. } => {
+                vec![format!("  {}", style.dim(&format!("then waits for {span}, and sees that it is still healthy")))]
+            }
         }
     }
 }
@@ -134,7 +137,7 @@ fn mark_of(verb: Verb) -> Mark {
         Verb::Update | Verb::Enable | Verb::Reload => Mark::Update,
         Verb::Delete | Verb::Stop => Mark::Delete,
         Verb::Start | Verb::Restart => Mark::Restart,
-        Verb::AwaitHealth => Mark::Busy,
+        Verb::AwaitHealth | Verb::Pause => Mark::Busy,
     }
 }
 

@@ -116,5 +116,6 @@ fn forms(verb: Verb) -> [&'static str; 3] {
         Verb::Restart => ["restarting", "restarted", "restart"],
         Verb::Reload => ["reloading", "reloaded", "reload"],
         Verb::AwaitHealth => ["waiting for", "healthy:", "see healthy"],
+        Verb::Pause => ["pausing after", "still healthy:", "see still healthy"],
     }
 }

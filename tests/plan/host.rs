@@ -410,7 +410,9 @@ impl Host {
                     nginx.serving = None;
                 }
             }
-            Action::AwaitHealth { unit, .. } => assert_eq!(self.unit(unit).active, "active", "{id}"),
+            Action::AwaitHealth { unit, .. } | Action::Pause { unit, .. } => {
+                assert_eq!(self.unit(unit).active, "active", "{id}")
+            }
         }
     }
 

@@ -20,6 +20,7 @@ mod quoting;
 mod refusals;
 mod releases;
 mod rendering;
+mod rollouts;
 mod sealed;
 mod served;
 mod systemd;

@@ -40,6 +40,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
         steps,
         findings: Vec::new(),
         services: 14,
+        interrupted: Default::default(),
     })
 }
 

@@ -290,6 +290,7 @@ impl Script<'_> {
             // The manifest is written by each phase.
             Action::StageRelease { .. }
             | Action::AwaitHealth { .. }
+            | Action::Pause { .. }
             | Action::SealManifest { .. }
             | Action::MendFolder { .. }
             | Action::ReadUnits { .. } => Ok(()),

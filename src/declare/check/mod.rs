@@ -7,6 +7,7 @@ mod cycle;
 mod environment;
 mod grants;
 mod instances;
+mod rollouts;
 mod services;
 mod sites;
 mod sources;

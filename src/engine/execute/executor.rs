@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use super::{
     cancellation::Halting,
@@ -232,6 +233,7 @@ impl<H: Host> Executor<'_, H> {
             }
         }
         let waits = steps.iter().map(|step| async move {
+            let step = self.paused(step).await;
             let healthy = Box::pin(await_healthy(host.as_ref(), name, step, Started::Now, self.watch));
             let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
             healthy.map_err(|failed| (step, failed))
@@ -253,6 +255,15 @@ impl<H: Host> Executor<'_, H> {
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }
+    }
+
+    /// Waits where the step is a pause. Answers the step that tells what has to be healthy then.
+    async fn paused<'s>(&'s self, step: &'s Step) -> &'s Step {
+        let Action::Pause { unit, span } = &step.action else { return step };
+        self.tell(step, StepState::Started);
+        sleep(span.0).await;
+        let awaits = |other: &&Step| other.instance == step.instance && other.action.awaited() == Some(unit);
+        self.plan.steps.iter().find(awaits).unwrap_or(step)
     }
 
     fn work(&self, index: usize, phase: Phase, name: &InstanceName) -> PhaseWork {

@@ -19,6 +19,7 @@ use crate::model::{
     name::{ServiceName, SiteName},
     nginx::Proof,
     observation::LiveFolder,
+    quantity::Span,
 };
 
 /// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
@@ -120,6 +121,11 @@ pub enum Action {
         confined_by: BTreeSet<Confinement>,
         health: Health,
     },
+    /// Waits, and makes sure that the replica has stayed healthy.
+    Pause {
+        unit: String,
+        span: Span,
+    },
 }
 
 /// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
@@ -192,6 +198,22 @@ impl Action {
         }
     }
 
+    /// The unit that does not run for a while, or no more.
+    pub fn stopped(&self) -> Option<&str> {
+        match self {
+            Action::StopUnit { unit, .. } | Action::RestartUnit { unit } => Some(unit),
+            _ => None,
+        }
+    }
+
+    /// The unit whose replica has to become healthy.
+    pub fn awaited(&self) -> Option<&str> {
+        match self {
+            Action::AwaitHealth { unit, .. } => Some(unit),
+            _ => None,
+        }
+    }
+
     /// The unit whose log says more of a step that failed.
     pub fn unit(&self) -> Option<&str> {
         match self.object() {
@@ -224,7 +246,8 @@ impl Action {
             | Action::EnableUnit { unit }
             | Action::StartUnit { unit }
             | Action::RestartUnit { unit }
-            | Action::AwaitHealth { unit, .. } => Object::Unit(unit),
+            | Action::AwaitHealth { unit, .. }
+            | Action::Pause { unit, .. } => Object::Unit(unit),
             Action::ReloadNginx { .. } | Action::ReleaseNginx => Object::Unit("nginx.service"),
         }
     }

@@ -154,6 +154,8 @@ impl Action {
                 (V::Reload,      Serve,   Host,       Alone,       NoFile,  Some(Nginx),     ByFiles, Told,    Always,     Moments),
             Action::AwaitHealth { .. } =>
                 (V::AwaitHealth, Await,   Controller, Alone,       NoFile,  None,            BySteps, Implied, Never,      HealthTime),
+            Action::Pause { .. } =>
+                (V::Pause,       Await,   Controller, Alone,       NoFile,  None,            BySteps, Implied, Never,      HealthTime),
         };
         Traits { verb, rank, side, batch, files, repairs, follows, reason, recorded, takes }
     }

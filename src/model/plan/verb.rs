@@ -32,6 +32,8 @@ pub enum Verb {
     Reload,
     /// Waits until the replica of a unit is healthy.
     AwaitHealth,
+    /// Waits, and makes sure that the replica of a unit has stayed healthy.
+    Pause,
 }
 
 impl Verb {
@@ -49,6 +51,7 @@ impl Verb {
             Verb::Restart => "restart",
             Verb::Reload => "reload",
             Verb::AwaitHealth => "await-health",
+            Verb::Pause => "pause",
         }
     }
 }

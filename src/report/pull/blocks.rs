@@ -154,6 +154,7 @@ fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
         Action::AwaitHealth { port, health, .. } => {
             format!("  then waits until it is healthy: {}", check(*port, health))
         }
+        Action::Pause { span, .. } => format!("  then waits for {span}, and sees that it is still healthy"),
     };
     vec![line]
 }
