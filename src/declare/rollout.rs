@@ -12,6 +12,9 @@ use crate::model::{
     rollout::{Rolling, Rollout, Strategy},
 };
 
+/// Most requests are answered by then; uploads and streams that go on for longer are cut.
+const DRAIN_TIMEOUT: Span = Span(Duration::from_secs(30));
+
 /// The strategy of a service that runs on so many instances.
 pub fn strategy(own: Option<&RolloutKeys>, environment: Option<&RolloutKeys>, replicas: usize) -> Strategy {
     let declared = |keys: Option<&RolloutKeys>| keys.and_then(|keys| keys.strategy.as_deref().copied());
@@ -27,10 +30,12 @@ pub fn resolved(own: Option<&RolloutKeys>, environment: Option<&RolloutKeys>, on
             let layers = || own.into_iter().chain(environment);
             let max_unavailable = layers().find_map(|keys| keys.max_unavailable.as_deref().copied());
             let pause = layers().find_map(|keys| keys.pause.as_deref().copied());
+            let drain_timeout = layers().find_map(|keys| keys.drain_timeout.as_deref().copied());
             let order = layers().find_map(|keys| keys.order.as_deref()).unwrap_or_default();
             Rollout::Rolling(Rolling {
                 max_unavailable: max_unavailable.unwrap_or(Portion::Number(1)),
                 pause: pause.unwrap_or(Span(Duration::ZERO)),
+                drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
                 order: order.iter().filter_map(|name: &At<String>| on.get(name.as_str()).cloned()).collect(),
             })
         }

@@ -3,11 +3,33 @@
 //! Keeps true: only a site's own server gives the answer that is asked for, and only while it has the content that is
 //! declared.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, name::SiteName, seen::Seen};
+use super::{
+    digest::Digest,
+    fleet::Instance,
+    name::{InstanceName, SiteName},
+    seen::Seen,
+};
+
+/// Of an upstream, the line for one replica, as a site's file has it. `max_fails=0`: by default nginx leaves a server out
+/// for ten seconds after one failed try, so that a restart of all replicas answers 502 long after they are back.
+pub fn upstream_server(front: &InstanceName, replica: &Instance, port: u16) -> String {
+    // On the same instance the loopback address works whatever the firewall says.
+    let address = match replica.address {
+        _ if replica.name == *front => "127.0.0.1".to_owned(),
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    format!("server {address}:{port} max_fails=0;")
+}
+
+/// The same line while the replica gets no requests. Source: nginx's ngx_http_upstream_module, `down`.
+pub fn without_requests(line: &str) -> String {
+    format!("{} down;", line.trim_end_matches(';'))
+}
 
 /// A question that only a site's own server answers as it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

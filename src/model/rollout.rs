@@ -47,6 +47,8 @@ pub struct Rolling {
     pub pause: Span,
     /// Instances whose replicas change first; the others follow by name.
     pub order: Vec<InstanceName>,
+    /// How long requests may go on at a replica that is to restart. What is left then is cut.
+    pub drain_timeout: Span,
 }
 
 /// A replica on its instance: one of the copies of a service that may run there beside each other.

@@ -84,14 +84,22 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         changes.extend(found.changes);
         plan.findings.extend(found.findings);
     }
+    let live = |name: &InstanceName| inputs.observed.get(name).and_then(|observed| observed.as_ref().ok());
     let is_steady = |instance: &InstanceName, unit: &str| {
-        let live = inputs.observed.get(instance).and_then(|observed| observed.as_ref().ok());
-        let unit = live.and_then(|live| live.units.get(unit)).and_then(Seen::known);
+        let unit = live(instance).and_then(|live| live.units.get(unit)).and_then(Seen::known);
         unit.is_some_and(|unit| unit.is_active() && !unit.run().is_unsteady())
     };
     plan.steps = rollout::steps(inputs.fleet, changes, &is_steady);
     plan.findings.extend(confined::told_once(&plan.steps));
     drift::leave(&mut plan, inputs.leave);
+    let traffic = rollout::Traffic {
+        fleet: inputs.fleet,
+        desired: inputs.desired,
+        instances: &plan.instances,
+        live: &live,
+        is_steady: &is_steady,
+    };
+    plan.steps = traffic.shifted(std::mem::take(&mut plan.steps));
     let seen = inputs.observed.iter().filter_map(|(name, observed)| Some((name, observed.as_ref().ok()?.owned()?)));
     plan.interrupted = rollout::gaps(inputs.fleet, &seen.collect(), &plan.steps, &is_steady);
     plan

@@ -59,6 +59,8 @@ fn step(step: &ChangeStep) -> String {
         | Verb::Start
         | Verb::Restart
         | Verb::AwaitHealth
+        | Verb::Shift
+        | Verb::Drain
         | Verb::Pause) => verb.as_str(),
     };
     format!("{verb} {subject}")

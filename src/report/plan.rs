@@ -81,6 +81,9 @@ pub fn phase_title(plan: &Plan, wave: u32) -> String {
             _ => None,
         })
         .collect();
+    if let Some(shifted) = shifted(&steps) {
+        return shifted;
+    }
     let prepares = |step: &Step| matches!(step.action, Action::StageRelease { .. } | Action::BuildVenv { .. });
     let resources: BTreeSet<_> = steps.iter().filter(|step| !prepares(step)).map(|step| &step.resource).collect();
     let name = |resource: &&Resource| visible(&resource.to_string()) + &on(plan, wave, resource);
@@ -95,6 +98,17 @@ pub fn phase_title(plan: &Plan, wave: u32) -> String {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
     }
+}
+
+/// What a wave that only shifts traffic does with it.
+fn shifted(steps: &[&Step]) -> Option<String> {
+    let (mut away, mut back) = (BTreeSet::new(), BTreeSet::new());
+    for step in steps {
+        let Action::ShiftTraffic { away: gone, back: come, .. } = &step.action else { return None };
+        away.extend(gone.iter().cloned());
+        back.extend(come.iter().cloned());
+    }
+    (!steps.is_empty()).then(|| format!("nginx: {}", plan_steps::shifted(&away, &back)))
 }
 
 /// Where a service changes in this wave, if it changes in another one elsewhere.

@@ -25,6 +25,7 @@ mod sealed;
 mod served;
 mod systemd;
 mod text;
+mod traffic;
 mod units;
 mod unknowns;
 mod values;

@@ -1,8 +1,8 @@
 //! In which order the replicas of a service change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use evenkeel::model::plan::{Action, Plan};
+use evenkeel::model::plan::{Action, Plan, ReplicaPlace};
 
 use crate::{
     declared::{Declared, instance, of},
@@ -14,7 +14,7 @@ use crate::{
 const UNIT: &str = "small-web@8100.service";
 
 /// A fleet whose service `web` runs on so many instances, with these lines in its file and these in the environment's.
-fn fleet(replicas: usize, service: &str, environment: &str) -> Declared {
+pub fn fleet(replicas: usize, service: &str, environment: &str) -> Declared {
     let names: Vec<String> = (1..=replicas).map(|number| format!("h{number}")).collect();
     let mut declared = of(&[
         ("fleet.yaml", "name: small\ndefaults: {user: ubuntu}\n"),
@@ -37,24 +37,35 @@ fn fleet(replicas: usize, service: &str, environment: &str) -> Declared {
 }
 
 /// The same with a variable more: every replica restarts.
-fn changed(declared: Declared) -> Declared {
+pub fn changed(declared: Declared) -> Declared {
     declared.append("services/web.yaml", "env: {LEVEL: debug}\n")
 }
 
 /// What starts, restarts or stops in each wave, and where: `h1! h2` of wave 1, then wave 2. `!`: it restarts.
-fn waves(plan: &Plan) -> String {
+pub fn waves(plan: &Plan) -> String {
     let mut waves: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for step in &plan.steps {
         let sign = match &step.action {
             Action::StartUnit { .. } => "+",
             Action::RestartUnit { .. } => "!",
             Action::StopUnit { .. } => "-",
+            Action::ShiftTraffic { away, back, .. } => &shifted(away, back),
+            Action::Drain { .. } => " drains",
             Action::Pause { span, .. } => &format!(" pauses for {span}"),
             _ => continue,
         };
         waves.entry(step.phase.wave).or_default().push(format!("{}{sign}", step.instance));
     }
     waves.into_values().map(|wave| wave.join(" ")).collect::<Vec<_>>().join(" | ")
+}
+
+/// ` without web-h1, with web-h2`.
+fn shifted(away: &BTreeSet<ReplicaPlace>, back: &BTreeSet<ReplicaPlace>) -> String {
+    let named = |sign: &str, places: &BTreeSet<ReplicaPlace>| {
+        let names = places.iter().map(|(service, instance)| format!(" {sign}{service}@{instance}"));
+        names.collect::<String>()
+    };
+    named("without ", away) + &named("with ", back)
 }
 
 fn interrupted(plan: &Plan) -> Vec<&str> {

@@ -47,6 +47,7 @@ fn fits(file: &File, keys: &RolloutKeys, service: &Service, strategy: Strategy, 
         let spans = [
             ("max_unavailable", keys.max_unavailable.as_ref().map(|key| key.span)),
             ("pause", keys.pause.as_ref().map(|key| key.span)),
+            ("drain_timeout", keys.drain_timeout.as_ref().map(|key| key.span)),
             ("order", order),
         ];
         for (key, span) in spans.into_iter().filter_map(|(key, span)| Some((key, span?))) {

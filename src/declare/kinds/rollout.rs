@@ -25,4 +25,6 @@ pub struct RolloutKeys {
     pub pause: Option<At<Span>>,
     /// With `rolling`, instances whose replicas change first; the others follow by name.
     pub order: Option<Vec<At<String>>>,
+    /// With `rolling`, how long requests that nginx has led to a replica may go on before it restarts; 30s if not given.
+    pub drain_timeout: Option<At<Span>>,
 }

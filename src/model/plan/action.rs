@@ -16,7 +16,7 @@ use crate::model::{
     desired::Replica,
     digest::Digest,
     fleet::Health,
-    name::{ServiceName, SiteName},
+    name::{InstanceName, ServiceName, SiteName},
     nginx::Proof,
     observation::LiveFolder,
     quantity::Span,
@@ -121,11 +121,40 @@ pub enum Action {
         confined_by: BTreeSet<Confinement>,
         health: Health,
     },
+    /// Has nginx lead no requests to some replicas, or lead them there again, until the next such step: changes their lines
+    /// in sites' files, reloads, and waits until it serves them so and no older worker takes connections.
+    ShiftTraffic {
+        away: BTreeSet<ReplicaPlace>,
+        back: BTreeSet<ReplicaPlace>,
+        files: Vec<ShiftedFile>,
+        digest: Digest,
+        port: u16,
+    },
+    /// Waits until no request that nginx has led to a port is under way there, for so long at most.
+    Drain {
+        unit: String,
+        port: u16,
+        /// Where nginx comes from.
+        from: BTreeSet<IpAddr>,
+        timeout: Span,
+    },
     /// Waits, and makes sure that the replica has stayed healthy.
     Pause {
         unit: String,
         span: Span,
     },
+}
+
+/// A service on an instance.
+pub type ReplicaPlace = (ServiceName, InstanceName);
+
+/// A file as it is while traffic is shifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftedFile {
+    pub path: String,
+    pub before: Before,
+    pub content: Content,
+    pub mode: u32,
 }
 
 /// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
@@ -247,8 +276,11 @@ impl Action {
             | Action::StartUnit { unit }
             | Action::RestartUnit { unit }
             | Action::AwaitHealth { unit, .. }
+            | Action::Drain { unit, .. }
             | Action::Pause { unit, .. } => Object::Unit(unit),
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => Object::Unit("nginx.service"),
+            Action::ShiftTraffic { .. } | Action::ReloadNginx { .. } | Action::ReleaseNginx => {
+                Object::Unit("nginx.service")
+            }
         }
     }
 }

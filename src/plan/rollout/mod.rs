@@ -7,13 +7,14 @@
 
 mod gaps;
 mod rolling;
+mod traffic;
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
 
-pub(super) use self::gaps::gaps;
+pub(super) use self::{gaps::gaps, traffic::Traffic};
 use crate::model::{
     desired::Resource,
     fleet::{Fleet, Service},
