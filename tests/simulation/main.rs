@@ -66,6 +66,7 @@ const HAPPENS: [&str; 28] = [
     "reloads that nginx did not make",
     "repairs",
     "rollback failed",
+    "shifts of traffic",
     "stopped",
     "virtual environments made",
     "virtual environments removed by hand",

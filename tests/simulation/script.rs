@@ -344,6 +344,7 @@ impl Script<'_> {
             }
             Action::ReloadNginx { digest, .. } => self.reload_nginx(*digest).await,
             Action::ShiftTraffic { files, digest, .. } => {
+                self.machine.tale.count("shifts of traffic");
                 for ShiftedFile { path, before, content, mode } in files {
                     self.put(path, before, Some(file(content.public().expect("public"), *mode))).await?;
                 }
