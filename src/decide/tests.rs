@@ -24,6 +24,7 @@ fn target(id: &str) -> Target {
         history: HistorySnapshot::default(),
         rewinds: false,
         checks: None,
+        hours: None,
     }
 }
 
@@ -477,7 +478,7 @@ fn what_bars_a_deployment_bars_it_for_the_loop_and_for_a_command_line_alike() {
     use super::sync::{Meant, Permit, permit};
     use crate::model::environment_state::NotPermitted;
     let none = Meant::default();
-    let rewind = Meant { rewind: true, take_over: false };
+    let rewind = Meant { rewind: true, ..Meant::default() };
     let hold = Hold { instance: None, owner: "ann".into(), reason: "tests".into(), since: String::new() };
     let held = EnvironmentState { holds: vec![hold], ..good("a") };
     let failed = Quarantined { commits: commits("b"), generation: 2, why: "h1: not healthy".into() };
@@ -532,7 +533,7 @@ fn a_deployment_that_is_open_is_ended_first_and_anothers_only_when_that_is_meant
         let open = Open { generation: 2, commits: commits("b"), started: String::new(), ours, counts: true, limit: 1 };
         Target { history: HistorySnapshot { open: Some(open), ..history(good("a")) }, ..target("b") }
     };
-    let take_over = Meant { rewind: false, take_over: true };
+    let take_over = Meant { take_over: true, ..Meant::default() };
     assert_eq!(permit(&open(true), Meant::default()), Permit::Recover);
     assert_eq!(permit(&open(false), Meant::default()), Permit::UnderWay);
     assert_eq!(permit(&open(false), take_over), Permit::Recover);

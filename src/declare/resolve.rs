@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Declaration, Declared, check,
+    Declaration, Declared, calendar, check,
     de::At,
     expand::{Outcome, Running, Targets, Written},
     file::File,
@@ -103,6 +103,7 @@ pub fn environment(
             },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
             keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),
+            calendar: calendar::of(file),
             require_checks: file.require_checks.clone().unwrap_or_default(),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },

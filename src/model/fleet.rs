@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    calendar::Calendar,
     confinement::Confinement,
     desired::Resource,
     drift::DriftPolicy,
@@ -51,6 +52,8 @@ pub struct Environment {
     pub lost_after: Span,
     /// How many releases stay on an instance beyond those that are in use.
     pub keep_releases: u32,
+    /// When deployments may begin.
+    pub calendar: Calendar,
     /// Checks that must be green on a commit before it is deployed.
     pub require_checks: Vec<String>,
 }

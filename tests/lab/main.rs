@@ -319,6 +319,7 @@ const TESTS: &[Test] = tests! {
     }
     asked {
         what_is_held_stays_as_it_is_until_it_is_resumed,
+        in_a_freeze_drift_is_repaired_and_a_commit_waits_until_it_ends,
         a_quarantined_commit_is_tried_again_when_somebody_asks,
         a_cancelled_deployment_is_undone_and_not_tried_again,
         a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit,

@@ -145,6 +145,8 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "rollback_on_failure: true",
             "require_checks: <list|[ci]>",
             "rollout: {strategy: rolling}",
+            "windows: [{days: mon-thu, from: \"09:00\", to: \"17:00\", tz: Europe/Berlin}]",
+            "freezes: [{from: \"2026-12-20\", to: \"2027-01-03\", reason: holidays}]",
             "commands: {hold: write}",
             "keep_releases: <number|5>",
         ],
