@@ -272,6 +272,7 @@ impl<'a> FleetResolver<'a, '_> {
             exec,
             python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
+            notify: run.notify.unwrap_or_default(),
             unconfined: run.unconfined.iter().copied().collect(),
             state: run.state.iter().map(ToString::to_string).collect(),
             on: on.clone(),
@@ -336,6 +337,7 @@ impl<'a> FleetResolver<'a, '_> {
             retries: health.retries.or(defaults.retries).unwrap_or(3),
             start_period: health.start_period.or(defaults.start_period).unwrap_or(seconds(30)),
             settle: health.settle.or(defaults.settle).unwrap_or(Span(settle)),
+            successes: health.successes.as_deref().or(defaults.successes.as_deref()).copied().unwrap_or(1),
         }
     }
 

@@ -257,6 +257,7 @@ const TESTS: &[Test] = tests! {
         files_change_in_the_order_that_survives_a_cut needs "strace",
     }
     health {
+        one_that_notifies_counts_as_started_when_it_says_so,
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
         what_listens_on_another_address_is_named,

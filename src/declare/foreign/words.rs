@@ -72,6 +72,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "user: <text|app>",
             "state: <list|[data]>",
             "unconfined: <list|[NoNewPrivileges]>",
+            "notify: true",
         ],
     ),
     ("Python", &["requirements: <first|requirements.txt>", "interpreter: /usr/bin/python3"]),
