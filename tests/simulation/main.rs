@@ -40,7 +40,7 @@ const THREADS: usize = 2;
 const RARE: [&str; 1] = ["refused generations"];
 const MANY: u64 = 10_000;
 /// What must have happened in some story, or they prove little.
-const HAPPENS: [&str; 28] = [
+const HAPPENS: [&str; 29] = [
     "applied",
     "changes of what is not ours",
     "controllers that the remote is away for",
