@@ -3,7 +3,6 @@
 //!
 //! `EVENKEEL_SEED=N` tells one story aloud; `EVENKEEL_STORIES=N` tells so many.
 
-mod apart;
 mod controllers;
 mod deployments;
 #[path = "../support/dice.rs"]
@@ -12,6 +11,7 @@ mod ending;
 mod fleet;
 mod host;
 mod judge;
+mod left_out;
 mod machine;
 mod memory;
 mod probe;
