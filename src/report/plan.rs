@@ -87,7 +87,7 @@ pub fn phase_title(plan: &Plan, wave: u32) -> String {
     let prepares = |step: &Step| matches!(step.action, Action::StageRelease { .. } | Action::BuildVenv { .. });
     let resources: BTreeSet<_> = steps.iter().filter(|step| !prepares(step)).map(|step| &step.resource).collect();
     let name = |resource: &&Resource| visible(&resource.to_string()) + &on(plan, wave, resource);
-    let mut named: Vec<String> = resources.iter().take(NAMED).map(|resource| name(resource)).collect();
+    let mut named: Vec<String> = resources.iter().take(NAMED).map(name).collect();
     if !staged.is_empty() {
         named.push(count(staged.len(), "release"));
     }
