@@ -4,6 +4,11 @@
 //! Keeps true: what is recorded is what the hosts tell; nothing goes on while a host still runs something
 //! of it; a controller that may still be alive is fenced off first, in the history (`deploy::claim`) and then on
 //! the hosts.
+//!
+//! Ending. Every intent gets exactly one outcome, and what it says is what the hosts tell. A controller that was
+//! stopped in the middle finds its own intent by its `ControllerId`: the machine and the state directory, which it
+//! holds a lock on (`seat` in a record). It completes the deployment where every host is between two phases or done,
+//! and undoes it where one was cut off. Another controller first fences: it makes the hosts refuse that generation.
 
 use std::{collections::BTreeMap, time::Duration};
 
