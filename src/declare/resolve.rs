@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Declaration, Declared, check,
+    Declaration, Declared, calendar, check,
     de::At,
     expand::{Outcome, Running, Targets, Written},
     file::File,
@@ -103,6 +103,7 @@ pub fn environment(
             },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
             keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),
+            calendar: calendar::of(file),
             require_checks: file.require_checks.clone().unwrap_or_default(),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
@@ -271,6 +272,7 @@ impl<'a> FleetResolver<'a, '_> {
             exec,
             python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
+            notify: run.notify.unwrap_or_default(),
             unconfined: run.unconfined.iter().copied().collect(),
             state: run.state.iter().map(ToString::to_string).collect(),
             on: on.clone(),
@@ -335,6 +337,7 @@ impl<'a> FleetResolver<'a, '_> {
             retries: health.retries.or(defaults.retries).unwrap_or(3),
             start_period: health.start_period.or(defaults.start_period).unwrap_or(seconds(30)),
             settle: health.settle.or(defaults.settle).unwrap_or(Span(settle)),
+            successes: health.successes.as_deref().or(defaults.successes.as_deref()).copied().unwrap_or(1),
         }
     }
 

@@ -155,6 +155,10 @@ pub enum Barred {
     Rewind,
     /// Checks that the environment asks for are not green on them.
     Checks,
+    /// No deployment may begin now; until when, in seconds since 1970, as far as that can be told.
+    Closed {
+        until: Option<i64>,
+    },
     /// They failed a moment ago, and are tried again later.
     Later,
 }

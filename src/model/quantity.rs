@@ -32,7 +32,7 @@ macro_rules! text_serde {
 
 macro_rules! text_quantity {
     ($name:ident, $pattern:literal, $description:literal) => {
-        text_serde!($name);
+        $crate::model::quantity::text_serde!($name);
 
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -45,6 +45,9 @@ macro_rules! text_quantity {
         }
     };
 }
+
+pub(super) use text_quantity;
+pub(super) use text_serde;
 
 /// A span of time: `500ms`, `5s`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -100,13 +100,15 @@ pub enum WaitsOn {
     Checks,
     /// Somebody who says that the deployed commit is meant to be left out.
     Rewind,
+    /// The hours in which deployments may begin.
+    Hours,
 }
 
 impl WaitsOn {
     /// Whether the notes of the environment tell it.
     fn is_noted(self) -> bool {
         match self {
-            WaitsOn::Hold | WaitsOn::Checks | WaitsOn::Rewind => true,
+            WaitsOn::Hold | WaitsOn::Checks | WaitsOn::Rewind | WaitsOn::Hours => true,
             WaitsOn::Deployment | WaitsOn::Builds => false,
         }
     }
@@ -231,6 +233,7 @@ pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, state
         Barred::Checks => {
             format!("{commit} waits for checks to be green: `require_checks` of the environment names them")
         }
+        Barred::Closed { until } => format!("{commit} waits: no deployment may begin {}", super::permit::closed(until)),
         Barred::Later => format!("{commit} could not be deployed a moment ago, and is tried again"),
     })
 }

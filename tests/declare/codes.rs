@@ -275,6 +275,34 @@ fn every_code_as_people_see_it() {
         ("invalid-value", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 110%}"))]),
         ("unknown-instance", vec![("environments/production.yaml", "branch: main\nrollout: {order: [h9]}\n".into())]),
         (
+            "short-window",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nwindows: [{days: mon-thu, from: \"09:00\", to: \"09:10\"}]\n".into(),
+            )],
+        ),
+        (
+            "never-open",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nfreezes: [{from: \"2026-12-01\", to: \"2030-01-01\"}]\n".into(),
+            )],
+        ),
+        (
+            "invalid-value",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nfreezes: [{from: \"2026-12-02\", to: \"2026-12-01\"}]\n".into(),
+            )],
+        ),
+        (
+            "invalid-value",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nwindows: [{days: monday, from: \"9:00\", to: \"17:00\", tz: Berlin}]\n".into(),
+            )],
+        ),
+        (
             "none-left",
             vec![
                 ("instances/h2.yaml", H1.replace("10.0.0.1", "10.0.0.2")),

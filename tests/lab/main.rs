@@ -1,11 +1,11 @@
 //! What evenkeel does to real hosts, told as statements.
 //!
-//! Two labs of five hosts are booted for all of them and taken down at the end, also when some fail: most of
+//! Two labs of five hosts at most are booted for all of them and taken down at the end, also when some fail: most of
 //! a statement's time goes into waiting for hosts. In a lab one statement runs after the other, each with a
 //! fleet of its own name and ports. Without root, or without a program that a lab needs, all of them are ignored; so is a
 //! statement that `needs` a program which is missing. In CI as root both are failures.
 //!
-//! Arguments are as `cargo test` takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is
+//! To tools they are ordinary tests: arguments and output are libtest's. With `LABS=1` there is
 //! one lab; with `LAB_SUITE=trixie` hosts run that release of Debian; with `KEEP_LAB=1` they stay up, to be looked at;
 //! with `SHOW=1` what evenkeel says is shown.
 
@@ -32,6 +32,7 @@ mod moving;
 mod networks;
 mod order;
 mod ours;
+mod pool;
 mod processes;
 mod proposals;
 mod proposing;
@@ -60,14 +61,11 @@ mod values;
 mod waits;
 mod world;
 
-use std::{
-    iter,
-    process::ExitCode,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::Instant,
-};
+use std::{process::ExitCode, thread};
 
+use clap::Parser as _;
+use libtest_mimic::{Completion, Failed, Trial};
+use pool::Labs;
 use support::{dice, git, needs, waiting};
 use world::World;
 
@@ -257,6 +255,7 @@ const TESTS: &[Test] = tests! {
         files_change_in_the_order_that_survives_a_cut needs "strace",
     }
     health {
+        one_that_notifies_counts_as_started_when_it_says_so,
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
         what_listens_on_another_address_is_named,
@@ -319,6 +318,7 @@ const TESTS: &[Test] = tests! {
     }
     asked {
         what_is_held_stays_as_it_is_until_it_is_resumed,
+        in_a_freeze_drift_is_repaired_and_a_commit_waits_until_it_ends,
         a_quarantined_commit_is_tried_again_when_somebody_asks,
         a_cancelled_deployment_is_undone_and_not_tried_again,
         a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit,
@@ -388,120 +388,63 @@ const TESTS: &[Test] = tests! {
     }
 };
 
+/// The labs of this run.
+static RUN: Labs = Labs::new();
+
+/// What libtest takes, and more than one part of a name, as it does.
+#[derive(clap::Parser)]
+struct Selection {
+    #[command(flatten)]
+    libtest: libtest_mimic::Arguments,
+    more: Vec<String>,
+}
+
+impl Selection {
+    /// Whether any of the parts of names fits.
+    fn names(&self, name: &str) -> bool {
+        let mut parts = self.libtest.filter.iter().chain(&self.more);
+        parts.any(|part| if self.libtest.exact { name == part } else { name.contains(part.as_str()) })
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::read();
-    let chosen: Vec<&Test> = TESTS.iter().filter(|(name, ..)| arguments.wants(name)).collect();
-    if arguments.list {
-        chosen.iter().for_each(|(name, ..)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
+    let mut selection = Selection::parse();
+    let mut trials: Vec<Trial> = TESTS.iter().map(trial).collect();
+    if !selection.more.is_empty() {
+        trials.retain(|trial| selection.names(trial.name()));
+        selection.libtest.filter = None;
     }
-    println!("\nrunning {} tests", chosen.len());
-    let (chosen, ignored) = with_what_is_here(chosen);
-    let failed = if chosen.is_empty() { Vec::new() } else { run(&chosen) };
-    if !failed.is_empty() {
-        println!("\nfailures:");
-        failed.iter().for_each(|name| println!("    {name}"));
-    }
-    let word = if failed.is_empty() { "ok" } else { "FAILED" };
-    let (passed, out) = (chosen.len() - failed.len(), TESTS.len() - chosen.len() - ignored);
-    println!(
-        "\ntest result: {word}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {out} filtered out\n",
-        failed.len()
-    );
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+    let labs = std::env::var("LABS").map_or(LABS, |labs| labs.parse().expect("LABS is a number")).max(1);
+    let libtest = &mut selection.libtest;
+    libtest.test_threads = Some(libtest.test_threads.map_or(labs, |threads| threads.clamp(1, labs)));
+    let conclusion = libtest_mimic::run(libtest, trials);
+    RUN.down();
+    conclusion.exit_code()
 }
 
-/// The tests whose programs are all here, and the number of the others, each of which is told of. In CI as root the
-/// others run, too, and fail.
-fn with_what_is_here(tests: Vec<&Test>) -> (Vec<&Test>, usize) {
-    let all = tests.len();
-    if needs::is_strict() || all == 0 {
-        return (tests, 0);
-    }
-    if let Some(why) = World::lacks() {
-        println!("{all} tests on lab hosts ... ignored: {why}");
-        return (Vec::new(), all);
-    }
-    let is_here = |(name, programs, _): &&Test| match needs::missing(programs) {
-        Some(why) => {
-            println!("test {name} ... ignored: {why}");
-            false
+/// A statement as libtest sees it. One whose programs are not here is ignored, and says why; in CI as root it runs, too,
+/// and fails.
+fn trial(&(name, programs, statement): &Test) -> Trial {
+    Trial::ignorable_test(name, move || {
+        let missing = || World::lacks().or_else(|| needs::missing(programs));
+        if !needs::is_strict()
+            && let Some(why) = missing()
+        {
+            return Ok(Completion::ignored_with(why));
         }
-        None => true,
-    };
-    let here: Vec<_> = tests.into_iter().filter(is_here).collect();
-    let ignored = all - here.len();
-    (here, ignored)
-}
-
-/// The names of those that failed. The labs come down whatever happens in between.
-fn run(tests: &[&Test]) -> Vec<&'static str> {
-    let labs = std::env::var("LABS").map_or(LABS, |labs| labs.parse().expect("LABS is a number"));
-    let worlds = world::take_turns().and_then(|turn| Ok((turn, boot(labs.clamp(1, tests.len()))?)));
-    let (_turn, worlds) = match worlds {
-        Ok(both) => both,
-        Err(why) => {
-            eprintln!("these tests need labs of real hosts: {why}");
-            return tests.iter().map(|(name, ..)| *name).collect();
+        match RUN.lend(|world| holds(name, statement, world)) {
+            Ok(true) => Ok(Completion::Completed),
+            // The panic has told why.
+            Ok(false) => Err(Failed::without_message()),
+            Err(why) => Err(format!("a lab of real hosts is needed: {why}").into()),
         }
-    };
-    let next = AtomicUsize::new(0);
-    let failed_in = |world| {
-        let taken = iter::from_fn(|| tests.get(next.fetch_add(1, Ordering::Relaxed)));
-        taken.filter(|test| !holds(test, world)).map(|(name, ..)| *name).collect::<Vec<_>>()
-    };
-    thread::scope(|scope| {
-        let labs: Vec<_> = worlds.iter().map(|world| scope.spawn(move || failed_in(world))).collect();
-        labs.into_iter().flat_map(|lab| lab.join().expect("what panics is caught")).collect()
-    })
-}
-
-fn boot(labs: usize) -> Result<Vec<World>, String> {
-    thread::scope(|scope| {
-        let boots: Vec<_> =
-            (1..=labs).map(|number| scope.spawn(move || World::boot(&format!("itest{number}")))).collect();
-        boots.into_iter().map(|world| world.join().expect("a boot does not panic")).collect()
     })
 }
 
 /// In a thread with the statement's name, which is what a panic is told with.
-fn holds((name, _, test): &Test, world: &World) -> bool {
-    let began = Instant::now();
-    let ended_well = thread::scope(|scope| {
-        let thread = thread::Builder::new().name((*name).to_owned());
-        thread.spawn_scoped(scope, || test(world)).expect("a thread can be started").join().is_ok()
-    });
-    let word = if ended_well { "ok" } else { "FAILED" };
-    println!("test {name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
-    ended_well
-}
-
-struct Arguments {
-    list: bool,
-    exact: bool,
-    names: Vec<String>,
-    skip: Vec<String>,
-}
-
-impl Arguments {
-    fn read() -> Self {
-        let mut read = Self { list: false, exact: false, names: Vec::new(), skip: Vec::new() };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--list" => read.list = true,
-                "--exact" => read.exact = true,
-                "--skip" => read.skip.extend(arguments.next()),
-                "--test-threads" | "--format" | "--color" => _ = arguments.next(),
-                flag if flag.starts_with('-') => {}
-                _ => read.names.push(argument),
-            }
-        }
-        read
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        let fits = |part: &String| if self.exact { name == part } else { name.contains(part.as_str()) };
-        (self.names.is_empty() || self.names.iter().any(fits)) && !self.skip.iter().any(fits)
-    }
+fn holds(name: &str, statement: fn(&World), world: &World) -> bool {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name(name.to_owned());
+        thread.spawn_scoped(scope, || statement(world)).expect("a thread can be started").join().is_ok()
+    })
 }

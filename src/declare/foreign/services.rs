@@ -287,8 +287,9 @@ pub const HEALTH: &[Answer] = &[
         "start_period: 30s",
         "",
     ),
+    to("success_threshold healthy_threshold", "successes: <number|1>", ""),
     to(
-        "status expected_status status_code expect success_codes code success_threshold",
+        "status expected_status status_code expect success_codes code",
         "",
         "leave it out: a status of 200 to 399 is healthy",
     ),
@@ -314,6 +315,7 @@ pub const HEALTH_DEFAULTS: &[Answer] = &[
     to("timeout_seconds wait", "timeout: 2s", ""),
     to("failure_threshold attempts threshold", "retries: <number|3>", ""),
     to("initial_delay_seconds grace grace_period delay", "start_period: 30s", ""),
+    to("success_threshold healthy_threshold", "successes: <number|1>", ""),
 ];
 
 pub const RESOURCES: &[Answer] = &[

@@ -8,6 +8,7 @@
 
 mod allow;
 mod build;
+mod calendar;
 mod credentials;
 mod environment;
 mod fleet;
@@ -22,6 +23,7 @@ mod text;
 
 pub use allow::Allow;
 pub use build::BuildKeys;
+pub use calendar::{FreezeKeys, WindowKeys};
 pub use credentials::{CredentialKeys, CredentialsFile};
 pub use environment::{EnvironmentFile, InstanceFailureRule};
 pub use fleet::FleetFile;

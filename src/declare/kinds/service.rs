@@ -118,6 +118,8 @@ pub struct Run {
     /// Names of state directories, kept across releases.
     #[serde(default)]
     pub state: Vec<StateName>,
+    /// Whether the program tells systemd when it serves (sd_notify(3), `READY=1`): only then it counts as started.
+    pub notify: Option<bool>,
     /// What systemd does not keep it from, by the names of systemd's directives. Units are confined by default;
     /// `NoNewPrivileges` lifts those that need it with it.
     #[serde(default)]
@@ -178,6 +180,9 @@ pub struct HealthCheck {
     pub timeout: Option<At<Span>>,
     /// How many checks in a row may fail.
     pub retries: Option<u32>,
+    /// How many checks in a row have to pass after a start before the replica counts as healthy; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub successes: Option<At<u32>>,
     /// How long after a start failures do not count.
     pub start_period: Option<Span>,
     /// How long the main process has to run without a restart before a check that passes counts. An answer to `http`

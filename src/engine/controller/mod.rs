@@ -5,11 +5,9 @@
 //! trigger only wakes the loop, which looks again; an environment has one sync at a time, and environments do not wait
 //! for one another. What a sync does is `sync/pursue.rs`.
 //!
-//! Looping. One task owns the loop's state, with one `select!`. Handling an event is `decide`, a plain function. A
-//! trigger only wakes the loop, which looks at the world again. An environment has one sync at a time; environments
-//! do not wait for one another. A branch that is gone or cannot be read, or a history that cannot, is the trouble of
-//! its own environment (`Unresolved` in `engine/controller/targets.rs`): that one's last good commits are kept up,
-//! and the others go on. An instance that did not answer is asked on its own, and no sync waits for it.
+//! A branch or a history that is gone or cannot be read is the trouble of its own environment (`Unresolved` in
+//! `targets.rs`): its last good commits are kept up, and the others go on. An instance that did not answer is asked on its
+//! own, and no sync waits for it.
 
 pub mod checks;
 mod handle;

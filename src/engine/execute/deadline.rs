@@ -76,6 +76,7 @@ mod tests {
             on_instance_failure: Default::default(),
             lost_after: Span(seconds(60)),
             keep_releases: 5,
+            calendar: Default::default(),
             require_checks: Vec::new(),
         }
     }

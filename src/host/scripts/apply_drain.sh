@@ -19,11 +19,11 @@ connections() { # PORT ADDRESS...
 # One look proves little: a request may come late from a connection that an old worker had accepted. So nothing has to be
 # under way for 300 ms on end. What goes on for longer than may be waited for is cut, and told.
 drain() { # PORT SECONDS ADDRESS...
-  limit=$2
+  drained=$1 limit=$2
+  shift 2
+  set -- "$drained" "$@"
   read -r began _ </proc/uptime
   began=${began%.*} quiet=0
-  set -- "$1" "$@"
-  shift 2
   while [ "$quiet" -lt 4 ]; do
     left=$(connections "$@")
     if [ "$left" = 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi

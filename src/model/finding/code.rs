@@ -162,6 +162,10 @@ codes! {
         OneReplica = "one-replica";
         /// A rollout may take away all replicas of a service at once.
         NoneLeft = "none-left";
+        /// A window is too short to deploy in.
+        ShortWindow = "short-window";
+        /// No deployment may begin for more than a year.
+        NeverOpen = "never-open";
         /// `replaces` names a unit of evenkeel's own.
         ReplacesOwnUnit = "replaces-own-unit";
         /// `replaces`, or a grant of it, names a unit that keeps a host running or reachable.
