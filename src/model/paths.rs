@@ -18,6 +18,8 @@
 //! - `/var/lib/evenkeel/<fleet>/deployments/<generation>/<phase>/`: script, journal, events, and what was replaced
 //! - `/var/lib/<fleet>/<service>/<name>`: a service's `state`, made by systemd, never touched by evenkeel
 //! - `/var/cache/<fleet>/<service>/`: a service's cache, made by systemd, never touched by evenkeel
+//!
+//! `model::paths` is in row 1, not in `render`: the planner has to tell what a path belongs to.
 
 use super::{
     desired::Resource,

@@ -10,6 +10,9 @@
 //! comes into force by no repair. The first thing that a phase does is to see whether its unit may write where it
 //! will: if not, nothing was touched, and that says nothing of the commit. A unit that cannot even write its events
 //! is told of by who follows them.
+//!
+//! systemd tells that a unit's file changed by its time alone. One that is changed, read, and put back with its old
+//! time (`mv`, `cp -a`) passes for the declared one until it is restarted.
 
 use std::collections::BTreeMap;
 
