@@ -87,7 +87,9 @@ pub(super) fn goal(target: &Target, policy: Policy, circumstances: &Circumstance
         return Goal::Deploy(revision);
     };
     match state.kept_up() {
-        _ if stands_by => observe(why),
+        // What it would repair is what it watches: hosts that are as the newest commits declare are no answer to that.
+        Some(good) if stands_by => Goal::Observe { commits: good.commits.clone(), why },
+        None if stands_by => observe(why),
         Some(good) if good.commits != revision => {
             Goal::Repair { good: good.commits.clone(), instead_of: revision, why }
         }

@@ -34,8 +34,11 @@ pub fn upstream_server(front: &InstanceName, replica: &Instance, port: u16) -> S
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
-    format!("server {address}:{port} max_fails=0;")
+    format!("server {address}:{port}{UPSTREAM_END}")
 }
+
+/// How each such line ends.
+pub const UPSTREAM_END: &str = " max_fails=0;";
 
 /// The same line while the replica gets no requests. Source: nginx's ngx_http_upstream_module, `down`.
 pub fn without_requests(line: &str) -> String {

@@ -9,29 +9,28 @@
 //! one lab; with `LAB_SUITE=trixie` hosts run that release of Debian; with `KEEP_LAB=1` they stay up, to be looked at;
 //! with `SHOW=1` what evenkeel says is shown.
 
-mod apart;
-mod asked;
 mod builds;
 mod change;
 mod confined;
 mod controller;
 mod controllers;
+mod controls;
 mod daemon;
-mod days;
 mod drift;
 mod ends;
 mod faults;
 mod fleet;
 mod frontend;
+mod frontend_switch;
 mod health;
+mod host_failures;
 mod jump;
 mod kills;
 mod labs;
+mod left_out;
 mod load;
-mod moving;
 mod networks;
 mod order;
-mod ours;
 mod pool;
 mod processes;
 mod proposals;
@@ -39,19 +38,20 @@ mod proposing;
 mod pulls;
 mod python;
 mod reconcile;
-mod refuse;
+mod refusals;
+mod release_transfer;
 mod repository;
 mod secrets;
 mod server;
 mod serving;
 mod signed;
+mod site_ownership;
 mod sources;
 mod strangers;
 mod suites;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with tests/pulls, which uses more of it")]
 mod support;
-mod switching;
 mod tls;
 mod told;
 mod trace;
@@ -100,7 +100,7 @@ const TESTS: &[Test] = tests! {
         an_old_unit_is_replaced_in_the_same_phase,
         an_old_unit_that_runs_without_its_file_is_replaced,
     }
-    refuse {
+    refusals {
         a_port_that_another_program_holds,
         a_hint_stops_the_program_that_is_in_the_way_and_nothing_else,
         a_site_where_nginx_is_not_installed,
@@ -137,7 +137,7 @@ const TESTS: &[Test] = tests! {
     signed {
         an_apply_by_hand_is_signed_by_the_listed_key_of_the_agent needs "ssh-agent",
     }
-    apart {
+    left_out {
         a_generation_that_nobody_made_concerns_its_instance_alone,
         an_instance_that_fails_alone_is_left_out_where_that_is_declared,
         more_failures_than_may_be_left_out_undo_a_deployment_everywhere,
@@ -152,7 +152,7 @@ const TESTS: &[Test] = tests! {
         what_served_before_nginx_makes_room_and_comes_back,
         a_folder_from_which_nothing_is_started_is_found_while_planning,
     }
-    ours {
+    site_ownership {
         a_site_of_any_name_is_served_beside_the_distributions_own,
         a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file,
         a_site_that_turns_out_not_to_be_served_is_undone_and_what_answers_is_named,
@@ -178,7 +178,7 @@ const TESTS: &[Test] = tests! {
         routes_are_patient_large_and_prompt_as_declared,
         a_service_gets_the_path_that_was_sent,
     }
-    switching {
+    frontend_switch {
         an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not,
         an_undone_switch_restores_every_link,
         ten_switches_under_load_lose_nothing,
@@ -214,7 +214,7 @@ const TESTS: &[Test] = tests! {
         what_neither_the_manifest_nor_a_kept_deployment_names_goes,
         one_that_is_cut_off_while_it_is_made_is_nowhere,
     }
-    moving {
+    release_transfer {
         what_an_instance_holds_is_shared_and_not_sent_again,
         a_file_of_a_release_that_somebody_changed_is_mended,
         a_host_reads_releases_again_when_it_has_time,
@@ -316,7 +316,7 @@ const TESTS: &[Test] = tests! {
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,
     }
-    asked {
+    controls {
         what_is_held_stays_as_it_is_until_it_is_resumed,
         in_a_freeze_drift_is_repaired_and_a_commit_waits_until_it_ends,
         a_quarantined_commit_is_tried_again_when_somebody_asks,
@@ -350,7 +350,7 @@ const TESTS: &[Test] = tests! {
     kills {
         a_killed_controller_is_followed_by_one_that_ends_what_it_began,
     }
-    days {
+    host_failures {
         two_instances_at_one_address_are_found,
         a_login_that_lacks_something_is_told_with_the_next_move,
         a_clock_that_is_a_day_ahead_changes_nothing,

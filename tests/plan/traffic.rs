@@ -141,6 +141,27 @@ fn where_traffic_cannot_be_shifted_the_rollout_goes_on_without() {
     assert!(waves(&plan).starts_with(plain), "{}", waves(&plan));
 }
 
+/// The controller may die between any two waves; whoever comes next plans anew.
+#[test]
+fn a_rollout_that_was_cut_off_goes_on_and_ends_as_declared() {
+    let before = routed(2, "h1", "");
+    let after = changed(before.clone()).edit("sites/app.yaml", "domain: app.test", "domain: new.test");
+    for after in [changed(before.clone()), after] {
+        let whole = World::live(&before).declare(&after).plan();
+        let waves_of_it = whole.steps.last().expect("there are some").phase.wave;
+        let mut planned = Vec::new();
+        for cut in 1..waves_of_it {
+            let mut world = World::live(&before).declare(&after);
+            world.apply_until(&whole, cut);
+            let rest = world.plan();
+            planned.push(format!("{cut}: {}", waves(&rest)));
+            world.apply(&rest);
+            assert_eq!(steps(&world.plan()), "", "cut after wave {cut}");
+        }
+        insta::assert_snapshot!(planned.join("\n"));
+    }
+}
+
 #[test]
 fn the_ids_of_its_steps_are_unique() {
     let plan = rolled(routed(3, "h1, h2", "rollout: {pause: 1s}"));

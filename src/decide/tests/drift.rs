@@ -66,3 +66,21 @@ fn drift_is_left_to_the_controller_that_deployed_last_unless_it_neglects_it() {
     let (_, effects) = Loop::of(newer);
     assert_eq!(effects, [pass(deploy("b"))], "a new commit is anybody's");
 }
+
+/// Hosts may be as the quarantined commits declare, where those could not be undone: that is drift from the good ones.
+#[test]
+fn who_stands_by_watches_what_it_would_repair() {
+    let mut state = good("a");
+    let why = "undone nowhere".to_owned();
+    state.quarantine.push(Quarantined { commits: commits("b"), generation: 2, why });
+    let elsewhere = || HistorySnapshot { led_elsewhere: true, ..history(state.clone()) };
+    let (mut l, effects) = Loop::of(Target { history: elsewhere(), ..target("b") });
+    let watched = || observe("a", Barred::Quarantined);
+    assert_eq!(effects, [pass(watched())]);
+    let differs = || SyncResult { history: Some(elsewhere()), differs: true, ..result(End::Done, state.clone()) };
+    for now in [0, 30_000, 60_000, 90_000] {
+        l.due(now);
+        l.at(now, ended(watched(), differs()));
+    }
+    assert_eq!(l.due(120_000), [pass(repair("a", "b", Barred::Quarantined))], "it is neglected");
+}

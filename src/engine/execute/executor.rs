@@ -320,6 +320,13 @@ impl<H: Host> Executor<'_, H> {
         for (_, started) in manifest.units.iter_mut().filter(|(unit, _)| renewed(unit)) {
             started.inputs = None;
         }
+        // What is not written yet is still what was written before.
+        let written: BTreeSet<&str> = steps()
+            .filter(|step| is_done(step.phase))
+            .filter_map(|step| step.action.file().map(|(path, _)| path))
+            .collect();
+        let unwritten = before.files.iter().filter(|(path, _)| !written.contains(path.as_str()));
+        manifest.files.extend(unwritten.map(|(path, digest)| (path.clone(), *digest)));
         for step in steps().filter(|step| is_done(step.phase)) {
             if let Some(unit) = step.action.started()
                 && let Some(started) = instance.manifest_after.units.get(unit)

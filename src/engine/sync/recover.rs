@@ -193,11 +193,14 @@ impl<H: Host, S: Store> Case<'_, H, S> {
         self.deployment(&nothing, newest_phase).failed(failure, 0).await
     }
 
-    /// What is left is planned from what is live, and carried out as the same deployment.
+    /// What is left is planned from what is live, and carried out as the same deployment: on the instances that its intent
+    /// names, and on no other that answers by now. Whoever undid it after another cut would not know of that one.
     async fn complete(&self, newest_phase: u32, trails: &Trails) -> Ended {
+        let touched: Vec<InstanceName> = self.intent.touches.iter().cloned().collect();
+        let prepared = self.prepared.clone().only(&touched);
         let plan =
-            probe::look(self.prepared, self.hosts, Some(self.intent.generation), &Leave::default(), self.watch).await;
-        let running = self.deployment(&plan, newest_phase);
+            probe::look(&prepared, self.hosts, Some(self.intent.generation), &Leave::default(), self.watch).await;
+        let running = Executor { prepared: &prepared, ..self.deployment(&plan, newest_phase) };
         if let Some(failure) = self.unplannable(&plan) {
             return running.failed(failure, 0).await;
         }

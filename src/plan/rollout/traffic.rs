@@ -6,7 +6,7 @@
 //!
 //! Keeps true: nginx leads to a replica again before another one is taken out, and never to none; what a site's file says
 //! besides stays as it lies there, for a new one comes with its own wave. Only files are changed that are as evenkeel wrote
-//! them. Never does: standing in the way of a rollout: where traffic cannot be shifted, nginx finds out by itself who is
+//! them, be it with replicas out: where a rollout was cut off, the next one goes on from there. Never does: standing in the way of a rollout: where traffic cannot be shifted, nginx finds out by itself who is
 //! away.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +16,9 @@ use crate::model::{
     content::Content,
     desired::{Desired, Resource},
     digest::Digest,
-    fleet::Fleet,
+    fleet::{Fleet, Service},
     name::InstanceName,
-    nginx::{upstream_server, without_requests},
+    nginx::{UPSTREAM_END, upstream_server, without_requests},
     observation::{LiveFile, Observation},
     paths,
     plan::{Action, Before, InstancePlan, InstanceState, Phase, Rank, ReplicaPlace, ShiftedFile, Step, StepId},
@@ -41,12 +41,14 @@ struct Front<'a> {
     /// What lies at each path: the digest server's file and the sites'.
     files: BTreeMap<String, ShiftedText>,
     digest_path: String,
-    /// What is served before any traffic is shifted.
-    served: Digest,
+    /// What is served while no traffic is shifted.
+    settled: Digest,
     /// What is served by now.
     serving: Digest,
     port: u16,
     away: BTreeSet<ReplicaPlace>,
+    /// Whether any step shifts traffic here.
+    is_shifted: bool,
 }
 
 struct ShiftedText {
@@ -54,6 +56,20 @@ struct ShiftedText {
     owner: String,
     text: String,
 }
+
+impl ShiftedText {
+    fn before(&self) -> Before {
+        Before::File {
+            digest: Digest::of(&self.text),
+            mode: self.mode,
+            owner: self.owner.clone(),
+            content: Some(Content::Public(self.text.clone().into_bytes())),
+        }
+    }
+}
+
+/// Stands at the end of the digest server's file while traffic is shifted: what it answers else.
+const SETTLED: &str = "# Some replicas get no requests for a while; else it is ";
 
 impl Traffic<'_> {
     /// The steps with those that shift traffic, in waves of their own before and after what they make room for.
@@ -78,8 +94,14 @@ impl Traffic<'_> {
             up.extend(wave.iter().filter(|step| step.action.started().is_some()).filter_map(place_of));
             shifted.extend([shifts, wave].into_iter().filter(|wave| !wave.is_empty()));
         }
-        let back = fronts.iter_mut().filter_map(|front| front.lead(self.fleet, &BTreeSet::new())).collect::<Vec<_>>();
-        shifted.extend(Some(back).filter(|wave| !wave.is_empty()));
+        // Where nothing was shifted, what a cut left behind is put right with the sites.
+        let used = fronts.iter_mut().filter(|front| front.is_shifted);
+        let back: Vec<Step> = used.filter_map(|front| front.lead(self.fleet, &BTreeSet::new())).collect();
+        // Before what is the sites' own changes: those are planned for how the files lie there.
+        let at = shifted.iter().rposition(|wave| wave.iter().any(|step| step.action.started().is_some()));
+        shifted.insert(at.map_or(shifted.len(), |at| at + 1), back);
+        shifted.retain(|wave| !wave.is_empty());
+        fronts.iter().filter(|front| front.is_shifted).for_each(|front| front.goes_on(&mut shifted));
         numbered(shifted)
     }
 
@@ -137,7 +159,7 @@ impl Traffic<'_> {
         let live = (self.live)(instance).filter(|_| changes)?;
         let (port, owned) = (desired.nginx.as_ref()?.digest_port, live.owned()?);
         let nginx = live.nginx.known().filter(|nginx| nginx.running)?;
-        let served = *nginx.digest.known()?;
+        let serving = *nginx.digest.known()?;
         let ours = owned.files.iter().filter(|(path, _)| {
             matches!(paths::resource_of(&self.fleet.name, path), Resource::Site(_) | Resource::Nginx)
         });
@@ -148,15 +170,30 @@ impl Traffic<'_> {
             let declared =
                 desired.files.get(path).map(|file| &file.content).filter(|content| content.digest() == *lies);
             let text = std::str::from_utf8(content.as_ref().or(declared)?.public()?).ok()?.to_owned();
-            let is_ours = lies == digest;
+            let is_ours = lies == digest || Digest::of(settled_text(&text, serving)) == *digest;
             is_ours.then(|| (path.clone(), ShiftedText { mode: *mode, owner: owner.clone(), text }))
         };
         let files: Option<BTreeMap<String, ShiftedText>> = ours.map(text).collect();
         let (files, digest_path) = (files?, paths::digest_file(&self.fleet.name));
-        files.get(&digest_path).filter(|file| file.text.contains(&served.to_string()))?;
-        let away = BTreeSet::new();
-        Some(Front { instance, files, digest_path, served, serving: served, port, away })
+        let digest_text = &files.get(&digest_path).filter(|file| file.text.contains(&serving.to_string()))?.text;
+        let settled = settled_digest(digest_text).unwrap_or(serving);
+        let mut front =
+            Front { instance, files, digest_path, settled, serving, port, away: BTreeSet::new(), is_shifted: false };
+        front.away = front.found_away(self.fleet);
+        Some(front)
     }
+}
+
+/// The digest that is answered while no traffic is shifted, as the file says it that shifts.
+fn settled_digest(text: &str) -> Option<Digest> {
+    text.lines().next_back()?.strip_prefix(SETTLED)?.parse().ok()
+}
+
+/// A file as it is while no traffic is shifted.
+fn settled_text(text: &str, serving: Digest) -> String {
+    let text = text.replace(&without_requests(UPSTREAM_END), UPSTREAM_END);
+    let Some(settled) = settled_digest(&text) else { return text };
+    text.replace(&format!("{SETTLED}{settled}\n"), "").replace(&serving.to_string(), &settled.to_string())
 }
 
 impl Front<'_> {
@@ -180,26 +217,22 @@ impl Front<'_> {
         let gone: BTreeSet<ReplicaPlace> = wanted.difference(&self.away).cloned().collect();
         let replaced =
             back.iter().filter_map(lines).chain(gone.iter().filter_map(lines).map(|(out, within)| (within, out)));
-        let mut replaced: Vec<(String, String)> = replaced.collect();
+        let replaced: Vec<(String, String)> = replaced.collect();
         let serving = self.digest(&wanted);
-        replaced.push((self.serving.to_string(), serving.to_string()));
         let mut files = Vec::new();
         for (path, file) in &mut self.files {
-            let is_digest = *path == self.digest_path;
-            let of_file = replaced.iter().filter(|(from, _)| (*from == self.serving.to_string()) == is_digest);
-            let text = of_file.fold(file.text.clone(), |text, (from, to)| text.replace(from, to));
+            let text = match *path == self.digest_path {
+                true => digest_text(&file.text, self.serving, serving, self.settled),
+                false => replaced.iter().fold(file.text.clone(), |text, (from, to)| text.replace(from, to)),
+            };
             if text != file.text {
-                let before = Before::File {
-                    digest: Digest::of(&file.text),
-                    mode: file.mode,
-                    owner: std::mem::replace(&mut file.owner, "root:root".to_owned()),
-                    content: Some(Content::Public(file.text.clone().into_bytes())),
-                };
-                let content = Content::Public(text.clone().into_bytes());
+                let before = file.before();
+                (file.text, file.owner) = (text, "root:root".to_owned());
+                let content = Content::Public(file.text.clone().into_bytes());
                 files.push(ShiftedFile { path: path.clone(), before, content, mode: file.mode });
-                file.text = text;
             }
         }
+        self.is_shifted = true;
         (self.serving, self.away) = (serving, wanted);
         let action = Action::ShiftTraffic { away: gone, back, files, digest: serving, port: self.port };
         let id = StepId::new(self.instance, &Resource::Nginx, action.verb(), &action.subject());
@@ -213,14 +246,52 @@ impl Front<'_> {
         })
     }
 
+    /// Whom nothing is led to as the files lie there.
+    fn found_away(&self, fleet: &Fleet) -> BTreeSet<ReplicaPlace> {
+        let places =
+            fleet.services.values().flat_map(|service| service.on.iter().map(move |replica| (service, replica)));
+        let is_away = |(service, replica): &(&Service, &InstanceName)| {
+            fleet.instances.get(*replica).is_some_and(|replica| {
+                let line = without_requests(&upstream_server(self.instance, replica, service.port));
+                self.files.values().any(|file| file.text.contains(&line))
+            })
+        };
+        places.filter(is_away).map(|(service, replica)| (service.name.clone(), replica.clone())).collect()
+    }
+
+    /// What changes these files later finds them as traffic was left; what would write the same is done.
+    fn goes_on(&self, waves: &mut [Vec<Step>]) {
+        let last = waves.iter().rposition(|wave| {
+            wave.iter()
+                .any(|step| step.instance == *self.instance && matches!(step.action, Action::ShiftTraffic { .. }))
+        });
+        for wave in waves.iter_mut().skip(last.unwrap_or_default()) {
+            wave.retain_mut(|step| {
+                let Action::WriteFile { path, before, content, mode } = &mut step.action else { return true };
+                let Some(file) = self.files.get(path).filter(|_| step.instance == *self.instance) else { return true };
+                *before = file.before();
+                content.digest() != Digest::of(&file.text) || *mode != file.mode
+            });
+        }
+    }
+
     /// What the digest server answers while nothing is led to these.
     fn digest(&self, away: &BTreeSet<ReplicaPlace>) -> Digest {
         if away.is_empty() {
-            return self.served;
+            return self.settled;
         }
         let names = away.iter().flat_map(|(service, instance)| [service.as_str(), instance.as_str()]);
-        Digest::of_fields(std::iter::once(self.served.to_string()).chain(names.map(str::to_owned)))
+        Digest::of_fields(std::iter::once(self.settled.to_string()).chain(names.map(str::to_owned)))
     }
+}
+
+/// The digest server's file with another answer.
+fn digest_text(text: &str, serving: Digest, next: Digest, settled: Digest) -> String {
+    let text = settled_text(text, serving);
+    if next == settled {
+        return text;
+    }
+    format!("{}{SETTLED}{settled}\n", text.replace(&settled.to_string(), &next.to_string()))
 }
 
 fn place_of(step: &Step) -> Option<ReplicaPlace> {
