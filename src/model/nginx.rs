@@ -2,6 +2,17 @@
 //!
 //! Keeps true: only a site's own server gives the answer that is asked for, and only while it has the content that is
 //! declared.
+//!
+//! nginx can answer success to `-t` and to a reload and go on serving the old configuration. So a loopback server
+//! answers the digest of the fleet's nginx files, and a reload counts only when it answers the new one, no old worker
+//! takes connections any more, and each site's own server answers in its name: a digest over what its file says
+//! besides, so that a copy of the file answers another one. A site is asked at the instance's address where an
+//! interface has it, for a server that listens on one address hides all that listen on every address; else at
+//! 127.0.0.2, for what others have on 127.0.0.1 alone hides nothing. Of `nginx -T` only names of files, `listen`,
+//! `server_name` and `include` leave a host: the rest may be secret. By its `server_name` the loopback server is told
+//! from another fleet's on the same port. A site of any name has a pattern for a name, for nginx has one default
+//! server and a distribution's own site is that. The `00` in its file name keeps it from being taken for a site: no
+//! name begins with a digit.
 
 use std::{collections::BTreeMap, net::IpAddr};
 

@@ -1,4 +1,7 @@
 //! How long a deployment may take before it counts as failed.
+//!
+//! An intent names the longest that its deployment may take. That is how another controller knows when it may take it
+//! for abandoned, without a clock that both share and without a lease that must be renewed.
 
 use std::{collections::BTreeMap, time::Duration};
 

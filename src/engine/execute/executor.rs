@@ -2,6 +2,15 @@
 //!
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
 //! undoes the deployment everywhere (`rollback.rs`). Never does: deciding what a step is; it matches on steps.
+//!
+//! A stage of a wave is a phase on each instance, and stages come one after the other on each by itself; `recreate` has one
+//! stage in each wave. Values reach a shell, systemd and nginx only quoted for them. The races:
+//! (a) Something changed since it was planned: a step holds what lay there, and the host refuses it.
+//! (b) Another deployment is faster: a host refuses a generation older than the newest it has seen, and every other
+//!     deployment while one is open there.
+//! (c) The connection is cut in the middle: it is made again, and the host's events are read again, until the instance
+//!     counts as lost.
+//! (d) A failure anywhere: the deployment is undone everywhere, by each instance from what it kept, in reverse order.
 
 use std::collections::BTreeSet;
 

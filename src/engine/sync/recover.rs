@@ -4,6 +4,13 @@
 //! Keeps true: what is recorded is what the hosts tell; nothing goes on while a host still runs something
 //! of it; a controller that may still be alive is fenced off first, in the history (`deploy::claim`) and then on
 //! the hosts.
+//!
+//! Every intent gets exactly one outcome. The races:
+//! (a) The same controller starts again: it finds its own intent by its `ControllerId`, which is the machine and the state
+//!     directory, on which it holds a lock (`seat` in a record).
+//! (b) The cut came between two phases, or after the last: where every host is so far, the deployment is completed.
+//! (c) The cut came within a phase: where one host was cut off, the deployment is undone.
+//! (d) Another controller takes over while the first may be alive: it fences first, so the hosts refuse that generation.
 
 use std::{collections::BTreeMap, time::Duration};
 
