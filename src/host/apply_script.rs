@@ -7,7 +7,7 @@ use super::{
     apply::PhaseWork,
     apply_groups::{Group, group},
     payload::{self, Load},
-    probe::{site_address, site_proofs},
+    probe::{front_proofs, site_address, site_proofs},
     quote::{assign, word},
     scripts::script,
 };
@@ -72,7 +72,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     if steps.iter().any(|step| matches!(step.action, Action::InstallPackages { .. })) {
         script += &script!("apply_packages.sh");
     }
-    if steps.iter().any(|step| step.action.traits().rank == Rank::Serve) {
+    if steps.iter().any(|step| matches!(step.action.traits().rank, Rank::Serve | Rank::Switch)) {
         script += &script!("nginx.sh");
         script += &script!("apply_nginx.sh");
     }
@@ -106,7 +106,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     let mut reload = Reload::default();
     for (number, group) in group(steps).into_iter().enumerate() {
         let members: &[&Step] = match &group {
-            Group::Files(steps) | Group::Units(_, steps) => steps,
+            Group::Files(steps) | Group::Switches(steps) | Group::Units(_, steps) => steps,
             Group::Alone(step) => std::slice::from_ref(step),
         };
         let is_process = |step: &&Step| step.action.traits().rank >= Rank::Run;
@@ -116,6 +116,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         members.iter().for_each(|step| reload.note(&step.action));
         match &group {
             Group::Files(steps) => script += &files(number, steps, payload),
+            Group::Switches(steps) => script += &switches(number, steps),
             Group::Units(function, steps) => script += &units(number, function, steps),
             Group::Alone(step) => {
                 script += &shifted(number, step, payload);
@@ -197,6 +198,22 @@ fn shifted(number: usize, step: &Step, payload: &mut Payload) -> String {
     // Of the sites' files nothing changes that tells them from those of others.
     let reload = format!("step {} reload_nginx {digest} {port} '' ''\n", word(step.id.as_str()));
     files(number, &steps.iter().collect::<Vec<_>>(), payload) + &reload
+}
+
+/// Ports that one reload has nginx lead elsewhere.
+fn switches(number: usize, steps: &[&Step]) -> String {
+    let mut address = None;
+    let mut proofs = Vec::new();
+    for step in steps {
+        let Action::SwitchPort { proof: Some(proof), address: at, .. } = &step.action else { continue };
+        address = address.or(*at);
+        proofs.push(proof);
+    }
+    let (group, reload) = (format!("group_{number}"), format!("switch_{number}"));
+    let (address, proofs) = (word(&site_address(address)), word(&front_proofs(proofs.into_iter())));
+    visited(&group, steps.iter().map(|step| word(step.id.as_str())))
+        + &format!("{reload}() {{ switch_ports {address} {proofs}; }}\n")
+        + &format!("together {group} {reload}\n")
 }
 
 /// Units that one call deals with.
@@ -299,6 +316,7 @@ fn command(action: &Action) -> Option<String> {
         | Action::AwaitHealth { .. }
         | Action::Pause { .. }
         | Action::ShiftTraffic { .. }
+        | Action::SwitchPort { .. }
         | Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }

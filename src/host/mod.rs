@@ -259,7 +259,7 @@ pub trait Host: Send + Sync + 'static {
 pub fn differing(observation: &Observation, desired: &[&Desired]) -> BTreeSet<String> {
     let owned = observation.owned();
     let live = |path: &str| -> Option<Digest> { observation.files.get(path)?.known()?.digest() };
-    let files = || desired.iter().flat_map(|desired| &desired.files);
+    let files = || desired.iter().flat_map(|desired| desired.all_files());
     let sealed: BTreeSet<&String> =
         files().filter(|(_, file)| file.content.is_sealed()).map(|(path, _)| path).collect();
     let differs = |path: &String, file: &DesiredFile| {

@@ -117,6 +117,7 @@ fn forms(verb: Verb) -> [&'static str; 3] {
         Verb::Reload => ["reloading", "reloaded", "reload"],
         Verb::AwaitHealth => ["waiting for", "healthy:", "see healthy"],
         Verb::Shift => ["shifting traffic:", "shifted traffic:", "shift traffic:"],
+        Verb::Switch => ["switching", "switched", "switch"],
         Verb::Drain => ["draining", "drained", "drain"],
         Verb::Pause => ["pausing after", "still healthy:", "see still healthy"],
     }

@@ -272,7 +272,8 @@ impl<H: Host> Executor<'_, H> {
         self.tell(step, StepState::Started);
         sleep(span.0).await;
         let awaits = |other: &&Step| other.instance == step.instance && other.action.awaited() == Some(unit);
-        self.plan.steps.iter().find(awaits).unwrap_or(step)
+        // Of two copies the newest wait asks where callers do.
+        self.plan.steps.iter().take_while(|other| other.id != step.id).filter(awaits).last().unwrap_or(step)
     }
 
     fn work(&self, index: usize, phase: Phase, name: &InstanceName) -> PhaseWork {

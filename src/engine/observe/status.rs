@@ -30,6 +30,7 @@ pub async fn of_hosts<H: Host>(
     hosts: &Hosts<H>,
     deployed: Option<&Deployment>,
 ) -> StatusView {
+    let prepared = &*prepared.in_slots(&plan.slots());
     let asked = prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
         let state = plan.instances.get(name).map(|instance| &instance.state);

@@ -3,7 +3,7 @@
 //! Keeps true: what may be done and what comes next is decided by `decide::sync`; drift policy, holds and what is backed
 //! off go into the plan, and no finished plan is patched. Never does: choosing what to deploy.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
     deploy::{self, DeployError, Order},
@@ -183,6 +183,10 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
             leave.drift = None;
         }
         let plan = self.planned(&prepared, &hosts, observed, on.newest_generation(), &leave).await;
+        let prepared = match prepared.in_slots(&plan.slots()) {
+            Cow::Owned(moved) => Arc::new(moved),
+            Cow::Borrowed(_) => prepared,
+        };
         Ok(Planned { prepared, hosts, observed: std::mem::take(observed), plan, on, is_settled })
     }
 

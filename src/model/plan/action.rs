@@ -20,6 +20,7 @@ use crate::model::{
     nginx::Proof,
     observation::LiveFolder,
     quantity::Span,
+    rollout::Slot,
 };
 
 /// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
@@ -130,6 +131,18 @@ pub enum Action {
         digest: Digest,
         port: u16,
     },
+    /// Has nginx lead a service's port to one of its two copies, as its file there says by now, or leave the port.
+    SwitchPort {
+        path: String,
+        port: u16,
+        /// None: nginx leaves the port.
+        to: Option<Slot>,
+        /// Follow from the file, and from where the instance is.
+        #[serde(skip)]
+        proof: Option<Proof>,
+        #[serde(skip)]
+        address: Option<IpAddr>,
+    },
     /// Waits until no request that nginx has led to a port is under way there, for so long at most.
     Drain {
         unit: String,
@@ -185,9 +198,14 @@ impl Before {
 impl Action {
     /// What waits until a replica is healthy.
     pub fn await_health(replica: &Replica) -> Self {
+        Self::await_health_at(replica, replica.port)
+    }
+
+    /// As [`Self::await_health`], asked at another port that leads to it.
+    pub fn await_health_at(replica: &Replica, port: u16) -> Self {
         Action::AwaitHealth {
             service: replica.service.clone(),
-            port: replica.port,
+            port,
             unit: replica.unit.clone(),
             user: replica.user.clone(),
             directory: replica.directory.clone(),
@@ -269,7 +287,9 @@ impl Action {
             Action::WriteFile { path, before, .. }
             | Action::WriteLink { path, before, .. }
             | Action::RemoveFile { path, before } => Object::File(path, before),
-            Action::SealManifest { path } | Action::MendFolder { path, .. } => Object::Path(path),
+            Action::SealManifest { path } | Action::MendFolder { path, .. } | Action::SwitchPort { path, .. } => {
+                Object::Path(path)
+            }
             Action::StopUnit { unit, .. }
             | Action::ReadUnits { unit }
             | Action::EnableUnit { unit }
