@@ -178,6 +178,8 @@ pub struct HealthCheck {
     /// And in which unit's view of the host: what the service cannot do, the command cannot either.
     pub unit: String,
     pub confined_by: BTreeSet<Confinement>,
+    /// The unit that has the port; None: the service's own.
+    pub held_by: Option<String>,
 }
 
 /// A host as the engine knows it. Tests put stateful stand-ins behind it.

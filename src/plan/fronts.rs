@@ -17,6 +17,8 @@ use crate::model::{
     seen::Seen,
 };
 
+const NGINX: &str = "nginx.service";
+
 impl Differ<'_> {
     pub(super) fn fronts(&mut self) {
         let desired = self.desired;
@@ -81,7 +83,7 @@ impl Differ<'_> {
             address: instance.map(|instance| instance.address),
         };
         self.change(tier.clone(), &resource, action, reason);
-        let wait = Action::await_health_at(next, front.port);
+        let wait = Action::await_health_at(next, front.port, Some(NGINX.to_owned()));
         self.change(tier.clone(), &resource, wait, "what comes after waits until it is healthy through nginx");
         if self.is_up(old) {
             self.retire(service, next, old, &tier);

@@ -31,7 +31,9 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to ask about the replica a step waits for.
 pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
-    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, .. } = &step.action else {
+    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, held_by, .. } =
+        &step.action
+    else {
         return None;
     };
     let check = HealthCheck {
@@ -43,6 +45,7 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
         env_files: env_files.clone(),
         unit: unit.clone(),
         confined_by: confined_by.clone(),
+        held_by: held_by.clone(),
     };
     Some((check, health.clone()))
 }

@@ -121,6 +121,9 @@ pub enum Action {
         #[serde(skip)]
         confined_by: BTreeSet<Confinement>,
         health: Health,
+        /// The unit that has the port, where another than the replica's own leads to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_by: Option<String>,
     },
     /// Has nginx lead no requests to some replicas, or lead them there again, until the next such step: changes their lines
     /// in sites' files, reloads, and waits until it serves them so and no older worker takes connections.
@@ -198,11 +201,11 @@ impl Before {
 impl Action {
     /// What waits until a replica is healthy.
     pub fn await_health(replica: &Replica) -> Self {
-        Self::await_health_at(replica, replica.port)
+        Self::await_health_at(replica, replica.port, None)
     }
 
-    /// As [`Self::await_health`], asked at another port that leads to it.
-    pub fn await_health_at(replica: &Replica, port: u16) -> Self {
+    /// As [`Self::await_health`], asked at another port, where another unit leads to it.
+    pub fn await_health_at(replica: &Replica, port: u16, held_by: Option<String>) -> Self {
         Action::AwaitHealth {
             service: replica.service.clone(),
             port,
@@ -212,6 +215,7 @@ impl Action {
             env_files: replica.env_files(),
             confined_by: replica.confined_by.clone(),
             health: replica.health.clone(),
+            held_by,
         }
     }
 
