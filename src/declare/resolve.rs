@@ -86,7 +86,7 @@ pub fn environment(
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
     let digest_port = declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT);
-    rollout::assign_ports(&mut services, &instances, digest_port);
+    rollout::assign_ports(&mut services, &instances, &declaration.fleet.name, digest_port);
     let fleet = Arc::new(Fleet {
         name: declaration.fleet.name.value.clone(),
         environment: Environment {

@@ -15,7 +15,7 @@ use super::{de::At, kinds::RolloutKeys};
 use crate::model::{
     digest::Digest,
     fleet::{Instance, Service},
-    name::{InstanceName, ServiceName},
+    name::{FleetName, InstanceName, ServiceName},
     quantity::{Portion, Span},
     rollout::{BlueGreen, PrivatePorts, Rolling, Rollout, Strategy},
 };
@@ -66,6 +66,7 @@ pub fn resolved(own: Option<&RolloutKeys>, environment: Option<&RolloutKeys>, on
 pub fn assign_ports(
     services: &mut BTreeMap<ServiceName, Service>,
     instances: &BTreeMap<InstanceName, Instance>,
+    fleet: &FleetName,
     digest_port: u16,
 ) {
     for (name, instance) in instances {
@@ -80,7 +81,7 @@ pub fn assign_ports(
         for service in services.values_mut().filter(|service| service.on.contains(name)) {
             let Rollout::BlueGreen(BlueGreen { ports, .. }) = &mut service.rollout else { continue };
             if !ports.contains_key(name)
-                && let Some(free) = free_pair(&service.name, instance, &taken)
+                && let Some(free) = free_pair((fleet, &service.name), instance, &taken)
             {
                 taken.extend([free.blue, free.green]);
                 ports.insert(name.clone(), free);
@@ -89,11 +90,12 @@ pub fn assign_ports(
     }
 }
 
-/// Two neighbours of the instance's range, from where the service's name leads on. The lower of each two is blue's.
-fn free_pair(service: &ServiceName, instance: &Instance, taken: &BTreeSet<u16>) -> Option<PrivatePorts> {
+/// Two neighbours of the instance's range, from where the names lead on: another fleet has others there. The lower of each
+/// two is blue's.
+fn free_pair((fleet, service): (&FleetName, &ServiceName), instance: &Instance, taken: &BTreeSet<u16>) -> Option<PrivatePorts> {
     let (first, last) = (instance.ports.first, instance.ports.last);
     let pairs = (u32::from(last - first) + 1) / 2;
-    let from = Digest::of(service.as_str()).to_bytes();
+    let from = Digest::of_fields([fleet.as_str(), service.as_str()]).to_bytes();
     let from = u32::from_be_bytes([from[0], from[1], from[2], from[3]]).checked_rem(pairs)?;
     let pair = |number: u32| {
         // Below the range's end, which is a port.

@@ -13,6 +13,7 @@ use crate::model::{
     grants,
     observation::{Listener, Stranger},
     plan::Action,
+    rollout::Slot,
     run::Run,
 };
 
@@ -30,6 +31,7 @@ struct Wanted {
 }
 
 const DIGEST: &str = ", or choose another `digest_port` in fleet.yaml";
+const COPY: &str = ", or name two other ports with `rollout: {ports: [PORT, PORT]}`";
 const SERVICE: &str = ", or choose another port";
 
 impl Differ<'_> {
@@ -98,7 +100,11 @@ impl Differ<'_> {
             };
             allowed.extend(self.changes.iter().any(leaves).then(|| "nginx.service".to_owned()));
             let resource = format!("service/{}", replica.service);
-            Wanted { port: replica.port, resource, allowed, otherwise: SERVICE, replaces: true }
+            let (otherwise, replaces) = match replica.slot {
+                Slot::Sole => (SERVICE, true),
+                Slot::Blue | Slot::Green => (COPY, false),
+            };
+            Wanted { port: replica.port, resource, allowed, otherwise, replaces }
         };
         self.desired.replicas.values().filter(is_started).map(wanted).collect()
     }

@@ -9,14 +9,18 @@ use crate::{
     world::{World, assert_is},
 };
 
-const TWO: &str = "rollout: {strategy: blue-green}";
+/// As one of two copies, with ports that are no other fleet's.
+fn two(fleet: &Fleet, more: &str) -> String {
+    format!("rollout: {{strategy: blue-green, ports: [{}, {}]{more}}}", fleet.port(10), fleet.port(11))
+}
+
 /// Heard of soon, also when it is bad.
 const HEALTH: &str = "health: {http: /health, interval: 100ms, retries: 2, start_period: 2s}";
 
 /// Service `alpha` as one of two copies on `h1`, with a site there; deployed.
 fn deployed<'a>(world: &'a World, name: &'static str, more: &str) -> Fleet<'a> {
     let fleet = Fleet::new(world, name);
-    fleet.service("alpha", fleet.port(0), &["h1"], &format!("{TWO}\n{HEALTH}\n{more}"));
+    fleet.service("alpha", fleet.port(0), &["h1"], &format!("{}\n{HEALTH}\n{more}", two(&fleet, "")));
     let route = "{service: alpha, websocket: true, stream: true, body_size: 100M}";
     fleet.site(name, &["h1"], &format!("routes: {{/: {route}}}"));
     fleet.deploy().ends_with(0);
@@ -45,7 +49,7 @@ pub fn five_rollouts_of_one_service_lose_no_request(world: &World) {
     let streams = Streams::start(world, h1, port, "anything.test");
     for number in 1..=5 {
         let silent = Silent::open(world, h1, port, "anything.test", 20);
-        fleet.service("alpha", port, &["h1"], &format!("{TWO}\n{HEALTH}\nenv: {{GREETING: '{number}'}}"));
+        fleet.service("alpha", port, &["h1"], &format!("{}\n{HEALTH}\nenv: {{GREETING: '{number}'}}", two(&fleet, "")));
         let deployed = Instant::now();
         fleet.deploy().ends_with(0);
         println!("  rollout {number}: {:.1} s", deployed.elapsed().as_secs_f64());
@@ -66,8 +70,8 @@ pub fn five_rollouts_of_one_service_lose_no_request(world: &World) {
 
 /// Whatever ails the new copy, the old one answers all the time, and is not started again.
 pub fn a_new_copy_that_is_no_good_loses_no_request_and_the_old_one_goes_on(world: &World) {
-    let bakes = "rollout: {strategy: blue-green, bake: 4s}";
     let fleet = deployed(world, "nogood", "");
+    let bakes = two(&fleet, ", bake: 4s");
     let (h1, port) = (world.host("h1"), fleet.port(0));
     let unit = "nogood-alpha@*-blue.service";
     let runs = || h1.run(&format!("systemctl show --value -p InvocationID '{unit}'"));
@@ -77,13 +81,14 @@ pub fn a_new_copy_that_is_no_good_loses_no_request_and_the_old_one_goes_on(world
         ("it ends at once", "env: {NEEDS: 'http://127.0.0.1:1'}"),
         ("it is never healthy", "env: {SICK: 'yes'}"),
         ("it is unhealthy while it bakes", "env: {UNWELL: '2'}"),
-        ("it binds the service's own port", "run: {exec: /usr/bin/env SERVICE_PORT=PORT /usr/bin/python3 server.py ${port}}"),
+        ("it binds the service's own port", "run: {exec: '/usr/bin/env SERVICE_PORT=PORT /usr/bin/python3 server.py ${port}'}"),
     ] {
         let ails = ails.replace("PORT /", &format!("{port} /"));
         fleet.service("alpha", port, &["h1"], &format!("{bakes}\n{HEALTH}\n{ails}"));
         let ran = fleet.deploy().ends_with(3);
-        println!("  {why}: {}", ran.errors.lines().chain(ran.said.lines()).find(|line| line.contains("alpha")).unwrap_or_default());
-        assert_is(why, h1.asks(port, "/x").trim(), format!("alpha h1 /x").as_str());
+        let not_healthy = ran.errors.lines().chain(ran.said.lines()).find(|line| line.contains("not healthy"));
+        println!("  {why}: {}", not_healthy.unwrap_or_default().trim());
+        assert_is(why, h1.asks(port, "/x").trim(), "alpha h1 /x None");
         assert_is("the old copy's start", runs(), before.clone());
     }
     assert_none_lost(&load.end(), "new copies that are no good");
@@ -94,8 +99,9 @@ pub fn moving_to_two_copies_and_back_leaves_nothing(world: &World) {
     let fleet = Fleet::new(world, "tocopies");
     let (h1, port) = (world.host("h1"), fleet.port(0));
     let declare = |rollout: &str| fleet.service("alpha", port, &["h1"], &format!("{rollout}\n{HEALTH}"));
-    for (rollout, units) in [("", "tocopies-alpha@PORT.service"), (TWO, "tocopies-alpha@PORT-blue.service"), ("", "tocopies-alpha@PORT.service")] {
-        declare(rollout);
+    let (sole, blue) = ("tocopies-alpha@PORT.service", "tocopies-alpha@PORT-blue.service");
+    for (rollout, units) in [(String::new(), sole), (two(&fleet, ""), blue), (String::new(), sole)] {
+        declare(&rollout);
         fleet.deploy().ends_with(0);
         h1.asks(port, "/x");
         let live = h1.run("systemctl list-units --no-legend --plain 'tocopies-*' | cut -d ' ' -f 1");

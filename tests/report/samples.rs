@@ -89,6 +89,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         env_files: vec![ENV.into()],
         confined_by: Default::default(),
         health,
+        held_by: None,
     })
 }
 
