@@ -12,8 +12,14 @@ pub enum Field {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference<'a> {
-    Service { name: &'a str, on: Option<&'a str>, field: Field },
-    Site { name: &'a str },
+    Service {
+        name: &'a str,
+        on: Option<&'a str>,
+        field: Field,
+    },
+    Site {
+        name: &'a str,
+    },
     /// The port that the service itself binds.
     Port,
 }

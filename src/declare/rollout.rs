@@ -92,7 +92,11 @@ pub fn assign_ports(
 
 /// Two neighbours of the instance's range, from where the names lead on: another fleet has others there. The lower of each
 /// two is blue's.
-fn free_pair((fleet, service): (&FleetName, &ServiceName), instance: &Instance, taken: &BTreeSet<u16>) -> Option<PrivatePorts> {
+fn free_pair(
+    (fleet, service): (&FleetName, &ServiceName),
+    instance: &Instance,
+    taken: &BTreeSet<u16>,
+) -> Option<PrivatePorts> {
     let (first, last) = (instance.ports.first, instance.ports.last);
     let pairs = (u32::from(last - first) + 1) / 2;
     let from = Digest::of_fields([fleet.as_str(), service.as_str()]).to_bytes();

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::{
     grants,
-    plan::{Action, Before, Rank, ShiftedFile, Step},
+    plan::{Action, Before, Leading, Rank, ShiftedFile, Step},
 };
 
 /// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/`, and
@@ -37,7 +37,7 @@ fn variables_of_phase(work: &PhaseWork) -> String {
 }
 
 fn undo_script(work: &PhaseWork) -> String {
-    variables(work) + &script!("undo.sh")
+    variables(work) + &script!("drain.sh") + &script!("undo.sh")
 }
 
 /// Run by systemd whenever the script ends, also when it was killed or ran out of time. Source of
@@ -77,6 +77,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         script += &script!("apply_nginx.sh");
     }
     if steps.iter().any(|step| matches!(step.action, Action::Drain { .. })) {
+        script += &script!("drain.sh");
         script += &script!("apply_drain.sh");
     }
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
@@ -202,17 +203,21 @@ fn shifted(number: usize, step: &Step, payload: &mut Payload) -> String {
 
 /// Ports that one reload has nginx lead elsewhere.
 fn switches(number: usize, steps: &[&Step]) -> String {
-    let mut address = None;
-    let mut proofs = Vec::new();
-    for step in steps {
-        let Action::SwitchPort { proof: Some(proof), address: at, .. } = &step.action else { continue };
-        address = address.or(*at);
-        proofs.push(proof);
-    }
+    let to = steps.iter().filter_map(|step| match &step.action {
+        Action::SwitchPort { to, .. } => to.as_ref(),
+        _ => None,
+    });
+    let to: Vec<&Leading> = to.collect();
     let (group, reload) = (format!("group_{number}"), format!("switch_{number}"));
-    let (address, proofs) = (word(&site_address(address)), word(&front_proofs(proofs.into_iter())));
+    let address = word(&site_address(to.iter().find_map(|to| to.address)));
+    let proofs = word(&front_proofs(to.iter().filter_map(|to| to.proof.as_ref())));
+    let led = to.iter().map(|Leading { at, instead_of, drain_timeout, .. }| {
+        let instead_of = instead_of.map_or("-".to_owned(), |port| port.to_string());
+        format!("{} {instead_of} {at}", drain_timeout.0.as_secs())
+    });
+    let led = led.map(|line| format!(" {}", word(&line))).collect::<String>();
     visited(&group, steps.iter().map(|step| word(step.id.as_str())))
-        + &format!("{reload}() {{ switch_ports {address} {proofs}; }}\n")
+        + &format!("{reload}() {{ switch_ports {address} {proofs}{led}; }}\n")
         + &format!("together {group} {reload}\n")
 }
 

@@ -155,9 +155,9 @@ impl Desired {
     /// The copies that do not run.
     fn resting(&self) -> impl Iterator<Item = &ReplicaCopy> {
         let slots = self.slots();
-        self.copies.iter().map(move |(service, copies)| {
-            copies.in_slot(slots.get(service).copied().unwrap_or_default().next())
-        })
+        self.copies
+            .iter()
+            .map(move |(service, copies)| copies.in_slot(slots.get(service).copied().unwrap_or_default().next()))
     }
 
     /// Every file that may lie there, of whichever copy; a path comes twice where both have it.

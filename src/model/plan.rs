@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use action::{Action, Before, ReplicaPlace, ShiftedFile};
+pub use action::{Action, Before, Leading, ReplicaPlace, ShiftedFile};
 pub use phase::Phase;
 pub use step_id::StepId;
 pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, Takes, Traits};

@@ -46,8 +46,8 @@ type Switches = BTreeSet<(InstanceName, ServiceName, Slot)>;
 /// The copies that nginx is led to.
 fn switches(steps: &[Step]) -> Switches {
     let switch = |step: &Step| match (&step.action, &step.resource) {
-        (Action::SwitchPort { to: Some(slot), .. }, Resource::Service(service)) => {
-            Some((step.instance.clone(), service.clone(), *slot))
+        (Action::SwitchPort { to: Some(to), .. }, Resource::Service(service)) => {
+            Some((step.instance.clone(), service.clone(), to.slot))
         }
         _ => None,
     };

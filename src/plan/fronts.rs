@@ -12,7 +12,8 @@ use crate::model::{
     desired::{Front, Replica, Resource},
     name::ServiceName,
     paths,
-    plan::Action,
+    plan::{Action, Leading},
+    quantity::Span,
     rollout::{BlueGreen, Rollout},
     seen::Seen,
 };
@@ -37,7 +38,7 @@ impl Differ<'_> {
             .collect();
         for (path, service, port) in left {
             let tier = self.tier_of_leaving(&service, port);
-            let action = Action::SwitchPort { path, port, to: None, proof: None, address: None };
+            let action = Action::SwitchPort { path, port, to: None };
             self.change(tier, &Resource::Service(service), action, "it is not nginx that holds this port any more");
         }
     }
@@ -75,18 +76,27 @@ impl Differ<'_> {
         let (next, old) = (&copies.in_slot(slot).replica, &copies.in_slot(slot.next()).replica);
         let (resource, tier) = (Resource::Service(service.clone()), Tier::Services([service.clone()].into()));
         let instance = self.inputs.fleet.instances.get(self.name());
-        let action = Action::SwitchPort {
-            path: front.path.clone(),
-            port: front.port,
-            to: Some(slot),
+        let to = Leading {
+            slot,
+            at: next.port,
+            instead_of: self.is_up(old).then_some(old.port),
+            drain_timeout: self.drain_timeout(service),
             proof: Some(front.proof.clone()),
             address: instance.map(|instance| instance.address),
         };
+        let action = Action::SwitchPort { path: front.path.clone(), port: front.port, to: Some(to) };
         self.change(tier.clone(), &resource, action, reason);
         let wait = Action::await_health_at(next, front.port, Some(NGINX.to_owned()));
         self.change(tier.clone(), &resource, wait, "what comes after waits until it is healthy through nginx");
         if self.is_up(old) {
             self.retire(service, next, old, &tier);
+        }
+    }
+
+    fn drain_timeout(&self, service: &ServiceName) -> Span {
+        match self.inputs.fleet.services.get(service).map(|service| &service.rollout) {
+            Some(Rollout::BlueGreen(BlueGreen { drain_timeout, .. })) => *drain_timeout,
+            _ => Span(std::time::Duration::ZERO),
         }
     }
 

@@ -95,9 +95,7 @@ impl Differ<'_> {
             allowed.insert(replica.unit.clone());
             allowed.extend(replica.replaces.iter().cloned());
             // Where one of two copies ran, nginx leaves the port first.
-            let leaves = |step: &PlannedChange| {
-                matches!(step.action, Action::SwitchPort { port, to: None, .. } if port == replica.port)
-            };
+            let leaves = |step: &PlannedChange| matches!(step.action, Action::SwitchPort { port, to: None, .. } if port == replica.port);
             allowed.extend(self.changes.iter().any(leaves).then(|| "nginx.service".to_owned()));
             let resource = format!("service/{}", replica.service);
             let (otherwise, replaces) = match replica.slot {

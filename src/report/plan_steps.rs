@@ -13,9 +13,8 @@ use crate::model::{
     fleet::{Check, Health},
     name::InstanceName,
     observation::LiveFolder,
-    plan::{Action, Fate, Plan, ReplicaPlace, Step, Verb, fate},
+    plan::{Action, Fate, Leading, Plan, ReplicaPlace, Step, Verb, fate},
     quantity::Span,
-    rollout::Slot,
 };
 
 /// The steps of one resource on one instance, in the order in which they are carried out.
@@ -129,7 +128,7 @@ impl Group<'_> {
                 vec![format!("  {}", style.dim(&format!("then waits until it is healthy: {}", check(*port, health))))]
             }
             Action::ShiftTraffic { away, back, .. } => line(format!("has nginx lead {}", shifted(away, back))),
-            Action::SwitchPort { port, to, .. } => line(format!("has nginx {}", switched(*port, *to))),
+            Action::SwitchPort { port, to, .. } => line(format!("has nginx {}", switched(*port, to.as_ref()))),
             Action::Drain { timeout, .. } => vec![format!("  {}", style.dim(&drained(*timeout)))],
             Action::Pause { span, .. } => {
                 vec![format!("  {}", style.dim(&format!("then waits for {span}, and sees that it is still healthy")))]
@@ -152,9 +151,9 @@ pub(super) fn shifted(away: &BTreeSet<ReplicaPlace>, back: &BTreeSet<ReplicaPlac
 }
 
 /// Where a port leads: `lead port 8100 to the green copy`.
-pub(super) fn switched(port: u16, to: Option<Slot>) -> String {
+pub(super) fn switched(port: u16, to: Option<&Leading>) -> String {
     match to {
-        Some(slot) => format!("lead port {port} to the {} copy", slot.as_str()),
+        Some(Leading { slot, .. }) => format!("lead port {port} to the {} copy", slot.as_str()),
         None => format!("leave port {port}"),
     }
 }

@@ -60,7 +60,11 @@ pub fn five_rollouts_of_one_service_lose_no_request(world: &World) {
     let (at_port, through_site, streams) = (at_port.end(), through_site.end(), streams.end());
     assert_none_lost(&at_port, "at the port");
     assert_none_lost(&through_site, "through the site");
-    println!("  streams, uploads and WebSockets: {} ended well, in {:.1} s", streams.well, began.elapsed().as_secs_f64());
+    println!(
+        "  streams, uploads and WebSockets: {} ended well, in {:.1} s",
+        streams.well,
+        began.elapsed().as_secs_f64()
+    );
     assert_is("streams that did not end well", streams.lost, Vec::<String>::new());
     assert!(at_port.answers > 100 && at_port.broken * 200 <= at_port.answers.max(200), "{at_port:?}");
     let units = h1.run("systemctl list-units --no-legend --plain 'twocopies-*' | wc -l");
@@ -81,7 +85,10 @@ pub fn a_new_copy_that_is_no_good_loses_no_request_and_the_old_one_goes_on(world
         ("it ends at once", "env: {NEEDS: 'http://127.0.0.1:1'}"),
         ("it is never healthy", "env: {SICK: 'yes'}"),
         ("it is unhealthy while it bakes", "env: {UNWELL: '2'}"),
-        ("it binds the service's own port", "run: {exec: '/usr/bin/env SERVICE_PORT=PORT /usr/bin/python3 server.py ${port}'}"),
+        (
+            "it binds the service's own port",
+            "run: {exec: '/usr/bin/env SERVICE_PORT=PORT /usr/bin/python3 server.py ${port}'}",
+        ),
     ] {
         let ails = ails.replace("PORT /", &format!("{port} /"));
         fleet.service("alpha", port, &["h1"], &format!("{bakes}\n{HEALTH}\n{ails}"));

@@ -128,7 +128,8 @@ fn events(address: SocketAddr, domain: &str) -> Result<(), String> {
 
 fn upload(address: SocketAddr, domain: &str) -> Result<(), String> {
     let mut stream = connected(address)?;
-    let head = format!("POST /upload HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\nContent-Length: {UPLOAD}\r\n\r\n");
+    let head =
+        format!("POST /upload HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\nContent-Length: {UPLOAD}\r\n\r\n");
     let failed = |error: std::io::Error| format!("upload: {error}");
     stream.write_all(head.as_bytes()).map_err(failed)?;
     let chunk = vec![b'x'; UPLOAD / 20];

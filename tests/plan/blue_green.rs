@@ -53,7 +53,7 @@ fn phases(plan: &Plan) -> String {
             Action::StartUnit { unit } => format!("+{}", copy(unit)),
             Action::RestartUnit { unit } => format!("!{}", copy(unit)),
             Action::StopUnit { unit, .. } => format!("-{}", copy(unit)),
-            Action::SwitchPort { port, to: Some(slot), .. } => format!("{port}>{}", slot.as_str()),
+            Action::SwitchPort { port, to: Some(to), .. } => format!("{port}>{}", to.slot.as_str()),
             Action::SwitchPort { port, to: None, .. } => format!("{port}>nobody"),
             Action::AwaitHealth { port, .. } => format!("healthy {port}"),
             Action::Pause { span, .. } => format!("pauses {span}"),

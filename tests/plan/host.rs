@@ -415,7 +415,9 @@ impl Host {
                 }
                 self.reload(id, *digest, *port);
             }
-            Action::SwitchPort { path, port, proof, .. } => self.switch(id, path, *port, proof.as_ref()),
+            Action::SwitchPort { path, port, to } => {
+                self.switch(id, path, *port, to.as_ref().and_then(|to| to.proof.as_ref()));
+            }
             Action::Drain { unit, .. } => assert_eq!(self.unit(unit).active, "active", "{id}"),
             Action::ReleaseNginx => {
                 if let Some(nginx) = &mut self.nginx {
@@ -437,9 +439,10 @@ impl Host {
 
     fn switch(&mut self, id: &str, path: &str, port: u16, proof: Option<&Proof>) {
         let lies = self.files.get(path);
-        let taken = self.listeners().into_iter().find(|listener| {
-            listener.port == port && listener.unit.as_deref() != Some("nginx.service")
-        });
+        let taken = self
+            .listeners()
+            .into_iter()
+            .find(|listener| listener.port == port && listener.unit.as_deref() != Some("nginx.service"));
         let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
         let Some(proof) = proof else {
             assert_eq!(lies, None, "{id}: its file is there still");

@@ -30,6 +30,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
             manifest_after: Manifest::default(),
             generation: 11,
             drift: Vec::new(),
+            slots: Default::default(),
         };
         instances.insert(name.parse()?, plan);
     }

@@ -350,9 +350,10 @@ impl Script<'_> {
                 }
                 self.reload_nginx(*digest).await
             }
-            Action::SwitchPort { port, proof, .. } => {
+            Action::SwitchPort { port, to, .. } => {
                 self.machine.tale.count("switches of ports");
-                self.switch_port(*port, proof.as_ref().map(|proof| proof.answer)).await
+                let proof = to.as_ref().and_then(|to| to.proof.as_ref());
+                self.switch_port(*port, proof.map(|proof| proof.answer)).await
             }
             Action::Drain { .. } => Ok(()),
             Action::ReleaseNginx => {

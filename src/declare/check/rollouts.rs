@@ -81,7 +81,8 @@ impl Checker<'_> {
             );
             let hint = "write `${port}` in its place, or have the program read SERVICE_PORT; where this is not the port that \
                         it binds, write `${service.NAME.port}`";
-            findings.say(Draft::error(Code::LiteralPort, message).at(file, span).hint(hint.replace("NAME", name.as_str())));
+            findings
+                .say(Draft::error(Code::LiteralPort, message).at(file, span).hint(hint.replace("NAME", name.as_str())));
         }
         if let Some(state) = run.state.first() {
             let message = format!("two versions of `{name}` have `{}` open at once while one takes over", state);
@@ -108,14 +109,7 @@ impl Checker<'_> {
         findings.say(Draft::error(Code::NoPrivatePorts, message).at(file, span).hint(hint));
     }
 
-    fn declared_ports(
-        &self,
-        file: &File,
-        span: Span,
-        service: &Service,
-        ports: PrivatePorts,
-        findings: &mut Findings,
-    ) {
+    fn declared_ports(&self, file: &File, span: Span, service: &Service, ports: PrivatePorts, findings: &mut Findings) {
         let others = self.fleet.services.values().filter(|other| !other.on.is_disjoint(&service.on));
         let own = [(ports.blue == ports.green).then(|| "they are one".to_owned())].into_iter().flatten();
         let held = others.flat_map(|other| {
@@ -173,7 +167,10 @@ fn without_effect(file: &File, keys: &RolloutKeys, replicas: usize, strategy: St
                 "write `strategy: blue-green`".to_owned(),
             ),
             _ => (
-                format!("`{key}` says how replicas change one after the other; `{}` changes all at once", strategy.as_str()),
+                format!(
+                    "`{key}` says how replicas change one after the other; `{}` changes all at once",
+                    strategy.as_str()
+                ),
                 if replicas > 1 { "write `strategy: rolling`".to_owned() } else { format!("leave `{key}` out") },
             ),
         };

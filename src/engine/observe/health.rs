@@ -31,8 +31,7 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to ask about the replica a step waits for.
 pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
-    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, held_by, .. } =
-        &step.action
+    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, held_by, .. } = &step.action
     else {
         return None;
     };

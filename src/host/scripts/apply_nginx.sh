@@ -43,13 +43,16 @@ reload_nginx() { # DIGEST PORT ADDRESS PROOFS
 
 # Has nginx lead ports of services to the copies that their files name by now, or leave them. It counts when nginx answers
 # so at each of them, and no older worker takes connections.
-switch_ports() { # ADDRESS PROOFS
+switch_ports() { # ADDRESS PROOFS `SECONDS OLD NEW`..., for undoing: what is under way at port NEW may go on for so long
+  address=$1 proofs=$2
+  shift 2
+  for ports; do record "led$tab${ports%% *}$tab${ports#* }" || return 1; done
   begin_reload || return
   tries=0
   while [ "$tries" -lt 200 ]; do
     # shellcheck disable=SC2086 # process ids, one word each
     if retired $old_workers; then
-      not_led=$(ask_nginx "${base##*/}" '' "$1" "$2" | grep -v ' own$') || return 0
+      not_led=$(ask_nginx "${base##*/}" '' "$address" "$proofs" | grep -v ' own$') || return 0
     fi
     tries=$((tries + 1))
     sleep 0.05

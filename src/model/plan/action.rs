@@ -139,12 +139,7 @@ pub enum Action {
         path: String,
         port: u16,
         /// None: nginx leaves the port.
-        to: Option<Slot>,
-        /// Follow from the file, and from where the instance is.
-        #[serde(skip)]
-        proof: Option<Proof>,
-        #[serde(skip)]
-        address: Option<IpAddr>,
+        to: Option<Leading>,
     },
     /// Waits until no request that nginx has led to a port is under way there, for so long at most.
     Drain {
@@ -159,6 +154,23 @@ pub enum Action {
         unit: String,
         span: Span,
     },
+}
+
+/// Where nginx leads the port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leading {
+    pub slot: Slot,
+    /// The port of that copy.
+    pub at: u16,
+    /// That of the copy which had the requests until then, where one did.
+    pub instead_of: Option<u16>,
+    /// How long requests may go on at this copy when it is undone that it has them.
+    pub drain_timeout: Span,
+    /// Follow from the file, and from where the instance is.
+    #[serde(skip)]
+    pub proof: Option<Proof>,
+    #[serde(skip)]
+    pub address: Option<IpAddr>,
 }
 
 /// A service on an instance.

@@ -75,10 +75,12 @@ fn led_to(copies: &Copies, live: &Observation) -> Slot {
 
 /// The services of which the copy that runs would restart, each with the slot that takes over instead.
 fn taken_over(there: &Desired, changes: &[PlannedChange]) -> Slots {
-    let restarts = |unit: &str| changes.iter().any(|change| match &change.action {
-        Action::RestartUnit { unit: restarted } => restarted == unit,
-        _ => false,
-    });
+    let restarts = |unit: &str| {
+        changes.iter().any(|change| match &change.action {
+            Action::RestartUnit { unit: restarted } => restarted == unit,
+            _ => false,
+        })
+    };
     let slots: BTreeMap<_, _> = there.slots();
     let would = |(service, slot): (_, Slot)| {
         let copies = there.copies.get(&service)?;

@@ -62,9 +62,9 @@ fn is_interrupted(
 
 /// The unit that callers reach from this step on: of two copies, the one that nginx is led to.
 fn begins(fleet: &Fleet, step: &Step) -> Option<String> {
-    if let Action::SwitchPort { path, to: Some(slot), .. } = &step.action {
+    if let Action::SwitchPort { path, to: Some(to), .. } = &step.action {
         let (service, port) = paths::front_of(&fleet.name, path)?;
-        return Some(paths::unit(&fleet.name, &ReplicaId { service, port, slot: *slot }));
+        return Some(paths::unit(&fleet.name, &ReplicaId { service, port, slot: to.slot }));
     }
     let unit = step.action.started()?;
     let slot = paths::replica_of_unit(&fleet.name, unit).map(|replica| replica.slot);
