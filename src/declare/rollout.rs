@@ -51,8 +51,7 @@ pub fn resolved(own: Option<&RolloutKeys>, environment: Option<&RolloutKeys>, on
             })
         }
         Strategy::BlueGreen => {
-            let declared = own.and_then(|keys| keys.ports.as_deref()).map(|[blue, green]| (*blue, *green));
-            let ports = declared.map(|(blue, green)| PrivatePorts { blue, green });
+            let ports = own.and_then(|keys| keys.ports.as_deref()).map(|ports| ports.0);
             Rollout::BlueGreen(BlueGreen {
                 ports: ports.into_iter().flat_map(|ports| on.iter().map(move |name| (name.clone(), ports))).collect(),
                 bake: span(|keys| keys.bake.as_ref(), Span(Duration::ZERO)),
@@ -98,7 +97,7 @@ fn free_pair(
     taken: &BTreeSet<u16>,
 ) -> Option<PrivatePorts> {
     let (first, last) = (instance.ports.first, instance.ports.last);
-    let pairs = (u32::from(last - first) + 1) / 2;
+    let pairs = u32::from(last - first).div_ceil(2);
     let from = Digest::of_fields([fleet.as_str(), service.as_str()]).to_bytes();
     let from = u32::from_be_bytes([from[0], from[1], from[2], from[3]]).checked_rem(pairs)?;
     let pair = |number: u32| {

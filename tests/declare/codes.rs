@@ -95,7 +95,7 @@ fn every_code_as_people_see_it() {
         ),
         ("invalid-value", vec![("services/a.yaml", a("8100", "81000"))]),
         ("invalid-value", vec![("services/a.yaml", a_and("env: {MY-VAR: x}\nenv_file: /etc/../a\nreplaces: [a]"))]),
-        ("invalid-value", vec![("services/a.yaml", a_and("rollout: {strategy: blue-green}"))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("rollout: {strategy: red-black}"))]),
         (
             "invalid-value",
             vec![(

@@ -89,11 +89,9 @@ impl Checker<'_> {
             let hint = "make sure that both can, or write `strategy: recreate`";
             findings.say(Draft::warning(Code::SharedState, message).at(file, run.exec.span).hint(hint));
         }
-        let declared = effective.rollout().and_then(|keys| Some((keys.ports.as_ref()?.span, *keys.ports.as_deref()?)));
+        let declared = effective.rollout().and_then(|keys| keys.ports.as_ref());
         match declared {
-            Some((span, [blue, green])) => {
-                self.declared_ports(file, span, service, PrivatePorts { blue, green }, findings);
-            }
+            Some(ports) => self.declared_ports(file, ports.span, service, ports.value.0, findings),
             None => {
                 for instance in service.on.iter().filter(|name| !blue_green.ports.contains_key(*name)).take(1) {
                     self.no_ports(file, effective.port().span, service, instance, findings);

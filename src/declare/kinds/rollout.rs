@@ -7,7 +7,7 @@ use crate::{
     declare::de::At,
     model::{
         quantity::{Portion, Span},
-        rollout::Strategy,
+        rollout::{PrivatePorts, Strategy},
     },
 };
 
@@ -33,5 +33,36 @@ pub struct RolloutKeys {
     pub bake: Option<At<Span>>,
     /// With `blue-green`, the two ports that copies bind, which nginx alone calls. In a service only; if not given, two of
     /// the instance's `ports`.
-    pub ports: Option<At<[u16; 2]>>,
+    pub ports: Option<At<PortPair>>,
+}
+
+/// Two ports: blue's, then green's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<u16>")]
+pub struct PortPair(pub PrivatePorts);
+
+impl TryFrom<Vec<u16>> for PortPair {
+    type Error = &'static str;
+
+    fn try_from(ports: Vec<u16>) -> Result<Self, Self::Error> {
+        match ports[..] {
+            [blue, green] if blue != 0 && green != 0 => Ok(Self(PrivatePorts { blue, green })),
+            _ => Err("two ports are needed, one for each copy, as in `[8190, 8191]`"),
+        }
+    }
+}
+
+impl JsonSchema for PortPair {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PortPair".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let port = schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 65535});
+        schemars::json_schema!({"type": "array", "items": port, "minItems": 2, "maxItems": 2})
+    }
 }
