@@ -12,12 +12,13 @@ use evenkeel::{
         outcome::{Cause, Conclusion, Deployment, Intent, Kind, Outcome, Record, RecordedDeployment},
         plan::{Action, Before, Commits, InstanceState, Plan, StepId, Verb},
         release::{HeldRelease, Listed, Listing},
+        status::StatusView,
     },
     report::{
         self, Style,
         progress::{Event, StepState},
         release::{Held, Known},
-        status::{self, StatusView},
+        status,
         why::{self, LastChange, WhyInstance, WhyView},
     },
 };

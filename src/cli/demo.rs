@@ -35,6 +35,7 @@ use crate::{
     decide::Policy,
     engine::{
         controller::{Controller, Handle},
+        events::Events,
         history::{controller_id::ControllerId, store::GitStore},
         prepare::{access::AccessFile, fetch::NetworkFetcher, overrides, preparation::Preparation},
         sync::workspace::Workspace,
@@ -46,12 +47,9 @@ use crate::{
         environment_state::HistoryEntry,
         name::{EnvironmentName, InstanceName},
         outcome::Record,
+        status::{Health, StatusView, Sync},
     },
-    report::{
-        self,
-        status::{Health, Sync},
-    },
-    server,
+    report, server,
 };
 
 /// Where a browser finds the demo's site, when the port is free.
@@ -261,7 +259,7 @@ impl DemoStage {
             connections: reach.connections(&overrides)?,
             preparation,
             identity: ControllerId::of(&folder.join("state")),
-            watch: Box::new(|event| progress::print(&event)),
+            events: Events::new(progress::print),
             jitter: Box::new(|| rand::rng().random()),
         };
         let (controller, handle) = Controller::new(workspace, Policy { poll_every: 10_000, observe_only: false }, None);
@@ -329,7 +327,7 @@ impl DemoStage {
         }
     }
 
-    fn view(&self) -> Option<report::status::StatusView> {
+    fn view(&self) -> Option<StatusView> {
         self.controller.statuses().get(&self.environment).cloned()
     }
 

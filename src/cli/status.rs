@@ -18,7 +18,8 @@ use crate::{
         observe::{connections::Connections, probe::look, status},
     },
     host::SshHost,
-    report::{self, status::StatusView},
+    model::status::{StatusView, Sync},
+    report,
     server,
 };
 
@@ -53,7 +54,7 @@ pub fn run(args: &Args) -> Exit {
     let views = common::block_on(async {
         if args.watch { viewer.watch().await } else { viewer.views().await.inspect(|views| show(views, args.format)) }
     })?;
-    let unknown = views.iter().any(|view| view.sync == report::status::Sync::Unknown);
+    let unknown = views.iter().any(|view| view.sync == Sync::Unknown);
     Ok(if unknown { PARTIAL } else { DONE })
 }
 

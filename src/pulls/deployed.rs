@@ -27,11 +27,11 @@ use crate::{
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome, Record},
         pull::{Check, PullRequest, PullState},
+        status::Health,
     },
     report::{
         self,
         pull::{DeployedView, Replicas},
-        status::Health,
     },
 };
 

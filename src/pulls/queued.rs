@@ -14,11 +14,12 @@ use super::{PullError, PullRequests, pauses::Pauses};
 use crate::{
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
     host::Host,
-    model::{name::EnvironmentName, pull::CheckState},
-    report::{
-        self,
+    model::{
+        name::EnvironmentName,
+        pull::CheckState,
         status::{Health, Waiting},
     },
+    report,
 };
 
 /// What waits no longer than this is not worth the words.
@@ -263,7 +264,7 @@ impl<H: Host> PullRequests<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::status::WaitsOn;
+    use crate::model::status::WaitsOn;
 
     fn environment() -> EnvironmentName {
         "test".parse().expect("a name")

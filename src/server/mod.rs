@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::{controller::Handle, history::store::Store, requests::control::Request},
     host::Host,
-    report::{self, status::StatusView},
+    model::status::StatusView,
+    report,
 };
 
 /// Pushing to a slow repository takes its time.

@@ -8,10 +8,10 @@ use evenkeel::{
         outcome::{Cause, Outcome},
         pull::{Check, CheckState, Conclusion, PullRequest},
         rights::{Permission, Right, Team},
+        status::{Waiting, WaitsOn},
     },
     report::{
         pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
-        status::{Waiting, WaitsOn},
     },
 };
 use insta::assert_snapshot;

@@ -15,7 +15,7 @@ use crate::{
     host::Host,
     model::{name::InstanceName, observation::Observation, paths},
     plan::Observed,
-    report::{self, progress::Event},
+    report,
 };
 
 /// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
@@ -40,10 +40,10 @@ pub async fn heal<H: Host>(
             );
             return (name.clone(), Err(why));
         }
-        watch(Event::Undoing { instance: name.clone() });
+        watch(EventKind::RollbackBegun { instance: name.clone() });
         let seen = one(prepared, hosts, name, deployment).await;
         if seen.is_ok() {
-            watch(Event::Undone { instance: name.clone() });
+            watch(EventKind::RollbackDone { instance: name.clone() });
         }
         (name.clone(), seen)
     });

@@ -24,7 +24,6 @@ use crate::{
         seen::Seen,
     },
     plan::{self, Inputs, Leave, Observed},
-    report::progress::Event,
 };
 
 /// The hosts behind the instances.
@@ -147,8 +146,8 @@ fn probe<'a, H: Host>(
         let began = Instant::now();
         let seen = one_at(prepared, host.as_ref(), desired, depth).await.map_err(|error| crate::report::chain(&error));
         watch(match &seen {
-            Ok(_) => Event::Observed { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
-            Err(why) => Event::NotReached { instance: name.clone(), why: why.clone() },
+            Ok(_) => EventKind::HostObserved { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
+            Err(why) => EventKind::HostUnreachable { instance: name.clone(), why: Detail::of(why) },
         });
         (name.clone(), seen)
     })
@@ -255,7 +254,7 @@ pub async fn look<H: Host>(
     leave: &Leave,
     watch: &Watch,
 ) -> Plan {
-    watch(Event::Connecting { instances: prepared.desired.len() });
+    watch(EventKind::HostsAsked { instances: prepared.desired.len() });
     let depth = Depth { listeners: false, ..ALL };
     let mut observed = at(prepared, hosts, prepared.desired.keys(), depth, watch).await;
     let plan = plan_leaving(prepared, &observed, newest_generation, leave);
