@@ -99,7 +99,8 @@ fn measure(table: &mut Table) -> Result {
 
 fn binary_size(table: &mut Table) -> Result {
     let size = fs::metadata(BINARY)?.len() as f64 / MIB;
-    table.row("size of the binary", format!("{size:.1} MiB"), "(bench profile)", ("25 MiB", size < 25.0));
+    // Of these the time zones of windows are 0.4.
+    table.row("size of the binary", format!("{size:.1} MiB"), "(bench profile)", ("26 MiB", size < 26.0));
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub struct Args {
     /// End a deployment that another controller left open. Only when that controller is gone for good.
     #[arg(long)]
     take_over: bool,
+    /// Deploy although no deployment may begin now (`windows` and `freezes` of the environment).
+    #[arg(long)]
+    now: bool,
 }
 
 pub fn run(args: &Args) -> Exit {
@@ -53,7 +56,7 @@ pub fn run(args: &Args) -> Exit {
 }
 
 async fn apply(args: &Args, candidate: &Candidate) -> Exit {
-    let meant = Meant { rewind: args.allow_rewind, take_over: args.take_over };
+    let meant = Meant { rewind: args.allow_rewind, take_over: args.take_over, now: args.now };
     let prepared = candidate.permitted(meant).await?;
     let mut planned = candidate.plan(prepared).await?;
     if planned.next() == Next::Build {

@@ -12,7 +12,7 @@ use crate::{
         sync::{self, Meant, Permit},
     },
     engine::{
-        controller::targets::rewinds,
+        controller::targets::{hours, rewinds},
         execute::cancellation::Halting,
         history::{
             controller_id::ControllerId,
@@ -152,6 +152,7 @@ impl Candidate {
             rewinds: rewinds(&self.workspace.store, &newest.state, &commits).await?,
             observe_every: 0,
             checks: (!required.is_empty()).then_some(checks),
+            hours: hours(&prepared.fleet.environment.calendar, chrono::Utc::now()),
             commits,
             history,
         })

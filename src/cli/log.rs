@@ -3,6 +3,9 @@
 //! Keeps true: every field of a record, and of the spans it lies in, is a field of the line, so
 //! `jq .instance` finds it; a text line shows what came from outside with its control characters
 //! visible, and a JSON line escapes them; journald learns how grave a line is.
+//!
+//! The log has a formatter of its own. That of tracing-subscriber puts what a record is about below `spans`, where
+//! `jq .instance` does not find it, and lets control characters pass.
 
 use std::{fmt, os::unix::fs::MetadataExt as _};
 

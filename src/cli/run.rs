@@ -1,4 +1,8 @@
 //! `evenkeel run`: the long-running controller.
+//!
+//! The controller's files. The state directory is 0700, one that was open is closed at the start, and what commands
+//! that keep state write is their owner's alone (umask 077), but for commits in a repository on this machine: those
+//! are as open as its own objects (`git/local.rs`).
 
 use std::{path::Path, sync::Arc};
 

@@ -26,6 +26,8 @@ const SOON_AFTER: u64 = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Environment {
     target: Target,
+    /// When that was told.
+    told_at: Millis,
     running: bool,
     /// An instance came back while a sync ran that left it out.
     again: bool,
@@ -67,6 +69,7 @@ impl Environment {
     pub fn new(target: Target, now: Millis) -> Self {
         let mut new = Self {
             target: target.clone(),
+            told_at: now,
             running: false,
             again: false,
             tried: None,
@@ -94,6 +97,7 @@ impl Environment {
             self.trouble = Wait::default();
         }
         self.target = target;
+        self.told_at = now;
         self.note_open(now);
     }
 
@@ -224,6 +228,7 @@ impl Environment {
             failed: self.failed.as_ref(),
             abandoned_at: self.open.as_ref().map(|(_, _, abandoned_at)| *abandoned_at),
             neglected_at: self.neglected_at,
+            closed: self.target.hours.as_ref().and_then(|hours| hours.closed(now.saturating_sub(self.told_at))),
         };
         goal(&self.target, policy, &circumstances, now)
     }
@@ -265,6 +270,13 @@ impl Environment {
             _ => Millis::MAX,
         };
         let abandoned = if matches!(self.tried, Some(Goal::Recover { .. })) { Millis::MAX } else { abandoned };
-        self.due.min(ask).min(failed).min(abandoned)
+        self.due.min(ask).min(failed).min(abandoned).min(self.opens_or_closes(policy))
+    }
+
+    /// When the goal becomes another one by the hour alone.
+    fn opens_or_closes(&self, policy: Policy) -> Millis {
+        let changes = self.target.hours.iter().flat_map(|hours| hours.changes());
+        let mut changes = changes.map(|change| self.told_at.saturating_add(change));
+        changes.find(|at| self.tried != Some(self.goal(policy, *at))).unwrap_or(Millis::MAX)
     }
 }

@@ -36,10 +36,12 @@ pub(super) struct Circumstances<'a> {
     pub abandoned_at: Option<Millis>,
     /// When drift that is left to another is no longer left to it.
     pub neglected_at: Option<Millis>,
+    /// Set while no deployment may begin: until when, as far as that can be told.
+    pub closed: Option<Option<i64>>,
 }
 
 pub(super) fn goal(target: &Target, policy: Policy, circumstances: &Circumstances<'_>, now: Millis) -> Goal {
-    let Circumstances { failed, abandoned_at, neglected_at } = circumstances;
+    let Circumstances { failed, abandoned_at, neglected_at, closed } = circumstances;
     let state = &target.history.state;
     let revision = state.target(&target.commits).clone();
     let observe = |why| Goal::Observe { commits: revision.clone(), why };
@@ -75,6 +77,8 @@ pub(super) fn goal(target: &Target, policy: Policy, circumstances: &Circumstance
         Barred::Rewind
     } else if unchecked && !deployed {
         Barred::Checks
+    } else if let Some(until) = closed.filter(|_| !meant) {
+        Barred::Closed { until }
     } else if put_off {
         Barred::Later
     } else if stands_by && state.good.as_ref().is_some_and(|good| good.commits == revision) {
@@ -83,7 +87,9 @@ pub(super) fn goal(target: &Target, policy: Policy, circumstances: &Circumstance
         return Goal::Deploy(revision);
     };
     match state.kept_up() {
-        _ if stands_by => observe(why),
+        // What it would repair is what it watches: hosts that are as the newest commits declare are no answer to that.
+        Some(good) if stands_by => Goal::Observe { commits: good.commits.clone(), why },
+        None if stands_by => observe(why),
         Some(good) if good.commits != revision => {
             Goal::Repair { good: good.commits.clone(), instead_of: revision, why }
         }

@@ -6,6 +6,7 @@
 
 mod environment;
 mod goal;
+mod hours;
 mod left_out;
 pub mod rights;
 pub mod sync;
@@ -21,6 +22,7 @@ use crate::model::{
 };
 use environment::Environment;
 pub use goal::Goal;
+pub use hours::Hours;
 pub use left_out::FailureScope;
 use waits::{Wait, spread};
 
@@ -129,6 +131,8 @@ pub struct Target {
     pub rewinds: bool,
     /// Set where checks have to be green first.
     pub checks: Option<Checks>,
+    /// Set where deployments may not begin at any time.
+    pub hours: Option<Hours>,
 }
 
 /// What GitHub says of the checks that an environment asks for.

@@ -16,6 +16,8 @@ pub struct Meant {
     pub rewind: bool,
     /// End what another controller has left open: it is gone for good.
     pub take_over: bool,
+    /// Deploy although no deployment may begin now.
+    pub now: bool,
 }
 
 /// Whether a person may deploy these commits now.
@@ -37,7 +39,8 @@ pub fn permit(target: &Target, meant: Meant) -> Permit {
         return if open.ours || meant.take_over { Permit::Recover } else { Permit::UnderWay };
     }
     // A person is asked for, so nothing is put off, and drift is not left to who deployed last.
-    let circumstances = Circumstances { failed: None, abandoned_at: None, neglected_at: Some(0) };
+    let closed = target.hours.as_ref().filter(|_| !meant.now).and_then(|hours| hours.closed(0));
+    let circumstances = Circumstances { failed: None, abandoned_at: None, neglected_at: Some(0), closed };
     let mut target = target.clone();
     if meant.rewind {
         (target.rewinds, target.history.doubted) = (false, false);

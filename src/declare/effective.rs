@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     de::At,
     kinds::{
-        Domain, EnvFile, HealthCheck, Overlay, Place, Resources, Rollout, RouteTo, Run, ServiceFile, SiteFile,
+        Domain, EnvFile, HealthCheck, Overlay, Place, Resources, RolloutKeys, RouteTo, Run, ServiceFile, SiteFile,
         SiteOverlay, SourceKeys, Tls, UnitName,
     },
 };
@@ -63,7 +63,7 @@ impl<'a> Effective<'a> {
         self.optional(&self.base.health, |overlay| overlay.health.as_ref())
     }
 
-    pub fn rollout(&self) -> Option<&'a Rollout> {
+    pub fn rollout(&self) -> Option<&'a RolloutKeys> {
         self.optional(&self.base.rollout, |overlay| overlay.rollout.as_ref())
     }
 

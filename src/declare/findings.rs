@@ -3,6 +3,15 @@
 //! Owns: how many findings are kept, and how much the checks may do. Keeps true: errors go before warnings, the others
 //! are counted, and an error among them is an error still; places and hints are worked out only for what is kept, so
 //! a file in which everything is wrong costs what a good one does. Never does: deciding what is wrong.
+//!
+//! Limits. What strangers wrote costs what its `Budget` says, whatever it is. A finding is a `Draft` until all is
+//! read: the first hundred are kept, errors before warnings, and only for those are places and hints worked out; of
+//! the others the last finding, `more-findings`, says how many there are, and it is an error if one of them is. What
+//! files multiply with one another (services, sites, instances, environments, patterns) is counted in steps, in
+//! `Findings::spend`, before it is done; when they are spent the checks end with `too-much-work`. Nothing in the pure
+//! modules recurses over what was read, but over YAML trees, which are no deeper than the budget allows
+//! (`tests/layering.rs`). A new check says through `Findings`, and spends where it goes through one list for each
+//! entry of another.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -8,6 +8,7 @@
 //! handed in.
 
 mod access;
+mod calendar;
 mod check;
 mod credentials;
 mod de;
@@ -24,6 +25,7 @@ mod place;
 mod reference;
 mod refusal;
 mod resolve;
+mod rollout;
 mod schema;
 mod shell;
 mod similar;
@@ -56,6 +58,7 @@ use self::{
 };
 use crate::model::{
     budget::Budget,
+    calendar::Calendar,
     finding::{Code, Finding},
     fleet::Fleet,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
@@ -305,6 +308,11 @@ impl Declaration {
     pub fn required_checks(&self, environment: &EnvironmentName) -> &[String] {
         let declared = self.environments.get(environment);
         declared.and_then(|declared| declared.require_checks.as_deref()).unwrap_or_default()
+    }
+
+    /// When deployments to `environment` may begin.
+    pub fn calendar(&self, environment: &EnvironmentName) -> Calendar {
+        self.environments.get(environment).map(|declared| calendar::of(declared)).unwrap_or_default()
     }
 
     /// Who may give which command in a comment for `environment`. None where it is not declared.

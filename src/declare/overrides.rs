@@ -1,6 +1,9 @@
 //! Override files: the same fleet on other hosts, for rehearsals and the lab.
 //!
 //! Keeps true: an override changes how an instance is reached, never what runs on it.
+//!
+//! An override file may name a network namespace, for all instances or for one. A thread of its own dials in it, and
+//! nothing else happens there; that is how a command outside reaches lab hosts, beside others.
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 

@@ -11,15 +11,18 @@ use std::{
 };
 
 use super::{
-    Declaration, Declared, check,
+    Declaration, Declared, calendar, check,
     de::At,
     expand::{Outcome, Running, Targets, Written},
     file::File,
     findings::{Draft, Findings},
-    kinds::{self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile, SourceKeys},
+    kinds::{
+        self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, RolloutKeys, ServiceFile, SiteFile,
+        SourceKeys,
+    },
     overrides::{InstanceOverride, Overrides},
     place::Placements,
-    source,
+    rollout, source,
 };
 use crate::model::{
     drift::DriftPolicy,
@@ -69,8 +72,16 @@ pub fn environment(
         instances.map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides))).collect();
     let targets = targets(declaration, placements, name, &instances);
     let outcome = Outcome { findings, edges: BTreeMap::new() };
-    let mut resolver =
-        FleetResolver { declaration, placements, overrides, environment: name, targets: &targets, outcome };
+    let of_environment = file.rollout.as_ref();
+    let mut resolver = FleetResolver {
+        declaration,
+        placements,
+        overrides,
+        environment: name,
+        of_environment,
+        targets: &targets,
+        outcome,
+    };
     let services = resolver.services();
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
@@ -92,6 +103,7 @@ pub fn environment(
             },
             rollback_on_failure: file.rollback_on_failure.unwrap_or(true),
             keep_releases: file.keep_releases.unwrap_or(KEEP_RELEASES),
+            calendar: calendar::of(file),
             require_checks: file.require_checks.clone().unwrap_or_default(),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
@@ -200,6 +212,8 @@ struct FleetResolver<'a, 'f> {
     placements: &'a Placements,
     overrides: &'a Overrides,
     environment: &'a EnvironmentName,
+    /// What it says of how new versions take over.
+    of_environment: Option<&'a RolloutKeys>,
     targets: &'a Targets<'a>,
     outcome: Outcome<'f>,
 }
@@ -258,6 +272,7 @@ impl<'a> FleetResolver<'a, '_> {
             exec,
             python: run.python.as_ref().map(python),
             user: user.unwrap_or_default().to_owned(),
+            notify: run.notify.unwrap_or_default(),
             unconfined: run.unconfined.iter().copied().collect(),
             state: run.state.iter().map(ToString::to_string).collect(),
             on: on.clone(),
@@ -267,7 +282,7 @@ impl<'a> FleetResolver<'a, '_> {
             memory: resources.and_then(|resources| resources.memory.clone()),
             cpu: resources.and_then(|resources| resources.cpu),
             health,
-            strategy: effective.rollout().map(|rollout| rollout.strategy).unwrap_or_default(),
+            rollout: rollout::resolved(effective.rollout(), self.of_environment, on),
             after: effective.after().iter().filter_map(|after| after.parse().ok()).filter(is_placed).collect(),
             replaces: effective.replaces().iter().map(ToString::to_string).collect(),
             declared_in: file.file.path.to_string(),
@@ -322,6 +337,7 @@ impl<'a> FleetResolver<'a, '_> {
             retries: health.retries.or(defaults.retries).unwrap_or(3),
             start_period: health.start_period.or(defaults.start_period).unwrap_or(seconds(30)),
             settle: health.settle.or(defaults.settle).unwrap_or(Span(settle)),
+            successes: health.successes.as_deref().or(defaults.successes.as_deref()).copied().unwrap_or(1),
         }
     }
 

@@ -5,6 +5,9 @@
 //! what the schema refuses. Keeps true: every finding stands at the value or key that it is about. What walks over a
 //! file's tree here, in the schemas' validators and in serde does so by recursion: `yaml` reads no tree that is deeper
 //! than the budget.
+//!
+//! All findings at once. serde stops at its first error. So one positioned tree feeds the JSON Schema, which finds
+//! all, and then the types.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -5,6 +5,9 @@
 //! without tags, its keys are scalars and stand once in a mapping, and it is no larger and no deeper than the
 //! budget allows after aliases are put in, so that whatever walks over it may do so by recursion. Never does:
 //! guessing types.
+//!
+//! YAML. `serde-saphyr` reads: it has positions, refuses a key that stands twice, and limits aliases. `serde_yaml`
+//! only writes: its parser does none of these. `clippy.toml` forbids reading with it.
 
 mod parse;
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::{Context, GitError},
-    local::MoveFrom,
+    local::{self, MoveFrom},
     objects::{over, read_blob},
     publish::diverged,
     repository::{GOOD, GOOD_DEFAULT, HISTORY, MARKS, Repository, find_commit},
@@ -27,6 +27,8 @@ use crate::model::{
     tree::Entry,
 };
 
+/// Before every folder of objects, so that it takes what is written.
+const IN_MEMORY: i32 = 1000;
 const RECORD: &str = "deployment.json";
 const STANDING: &str = "standing.json";
 /// Only in the commit of a control: its other files are those of the record before.
@@ -137,17 +139,21 @@ impl Repository {
         if ours != seen {
             return Err(diverged(&self.url.to_string(), &branch, seen, ours));
         }
+        // In memory first: the mirror syncs what is written, all of it together.
+        let draft = self.mirror()?;
         let write = || {
+            draft.odb()?.add_new_mempack_backend(IN_MEMORY)?;
             let mut tree = TreeUpdateBuilder::new();
             for (path, content) in files {
-                tree.upsert(path.as_str(), mirror.blob(content)?, FileMode::Blob);
+                tree.upsert(path.as_str(), draft.blob(content)?, FileMode::Blob);
             }
-            let empty = mirror.find_tree(mirror.treebuilder(None)?.write()?)?;
-            let tree = tree.create_updated(&mirror, &empty)?;
-            self.commit(&mirror, seen, tree, message, when)
+            let empty = draft.find_tree(draft.treebuilder(None)?.write()?)?;
+            let tree = tree.create_updated(&draft, &empty)?;
+            self.commit(&draft, seen, tree, message, when)
         };
         let commit = write().context("write a commit for", &branch)?;
-        let commit = self.signed_commit(&mirror, commit, signer)?;
+        let commit = self.signed_commit(&draft, commit, signer)?;
+        local::copy(&draft, &mirror, commit).context("write a commit for", &branch)?;
         self.publish(&mirror, &branch, commit, MoveFrom::Seen(seen))?;
         mirror.reference(&branch, commit, true, "append").context("move", &branch)?;
         self.wrote(&mirror, environment, commit)?;

@@ -3,14 +3,14 @@
 //! libgit2 does not push to a repository that has a work tree, and people run `--repo .`. So objects
 //! are written straight into the other repository and a reference is moved there by compare-and-swap.
 //!
-//! Keeps true: an object is written after everything it refers to, so a cut leaves no holes; a
+//! Keeps true: an object is written after everything it refers to, or in one pack with it, so a cut leaves no holes; a
 //! repository's work tree, index and checked-out branch are never touched.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -36,6 +36,10 @@ pub(super) const AUTHOR: (&str, &str) = ("evenkeel", "evenkeel@localhost");
 /// As much is read of a list of repositories whose objects another borrows, and so many places are looked at.
 const LONGEST_LIST: u64 = 1 << 16;
 const MOST_PLACES: usize = 100;
+
+/// Each object by itself is two files to sync, a pack is four: the record of a change to fifty services took 130 of the
+/// one, and each may take as long as the disk likes. Fewer objects are not worth a pack, for packs are looked through.
+const FEWEST_IN_A_PACK: usize = 16;
 
 /// What a reference may be moved from.
 #[derive(Debug, Clone, Copy)]
@@ -167,19 +171,42 @@ fn write(mirror: &Repository, path: &Path, reference: &str, commit: Oid, from: M
     }
 }
 
-/// Copies a commit and its ancestors, as far as they are not there, parents first.
-fn copy(from: &Repository, to: &Repository, commit: Oid) -> Result<(), git2::Error> {
-    let (source, target) = (from.odb()?, to.odb()?);
-    let mut there = |id| target.exists(id);
-    let mut missing = from.revwalk()?;
-    missing.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-    missing.push(commit)?;
-    for id in missing.with_hide_callback(&mut there)? {
-        let id = id?;
-        copy_tree(from, &source, &target, from.find_commit(id)?.tree_id())?;
-        copy_object(&source, &target, id)?;
+/// Copies a commit and its ancestors, as far as they are not there.
+pub(super) fn copy(from: &Repository, to: &Repository, commit: Oid) -> Result<(), git2::Error> {
+    let target = to.odb()?;
+    let missing = missing(from, &target, commit)?;
+    if missing.len() < FEWEST_IN_A_PACK {
+        let source = from.odb()?;
+        return missing.into_iter().try_for_each(|id| copy_object(&source, &target, id));
     }
-    Ok(())
+    let (mut pack, mut written) = (from.packbuilder()?, Ok(()));
+    missing.into_iter().try_for_each(|id| pack.insert_object(id, None))?;
+    let mut writer = target.packwriter()?;
+    let packed = pack.foreach(|bytes| {
+        written = writer.write_all(bytes);
+        written.is_ok()
+    });
+    written.map_err(|error| git2::Error::from_str(&error.to_string()))?;
+    packed?;
+    writer.commit().map(|_| ())
+}
+
+/// What `target` lacks of a commit and its ancestors: parents first, each object after those that it names.
+fn missing(from: &Repository, target: &Odb<'_>, commit: Oid) -> Result<Vec<Oid>, git2::Error> {
+    let (mut missing, mut found) = (Vec::new(), BTreeSet::new());
+    let mut there = |id| target.exists(id);
+    let mut commits = from.revwalk()?;
+    commits.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+    commits.push(commit)?;
+    for id in commits.with_hide_callback(&mut there)? {
+        let id = id?;
+        let mut lacks = |id| !target.exists(id) && found.insert(id);
+        missing_below(from, from.find_commit(id)?.tree_id(), &mut lacks, &mut missing)?;
+        if lacks(id) {
+            missing.push(id);
+        }
+    }
+    Ok(missing)
 }
 
 /// Whether a work tree, the repository's own or an added one, stands on the reference.
@@ -197,25 +224,31 @@ fn is_checked_out(repository: &Repository, reference: &str) -> Result<bool, git2
     }))
 }
 
-/// Copies a tree with all below it, each object after those that it names.
-fn copy_tree(from: &Repository, source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
-    enum NextCommit {
+/// Of a tree with all below it, those that are lacking, each after those that it names.
+fn missing_below(
+    from: &Repository,
+    id: Oid,
+    lacks: &mut impl FnMut(Oid) -> bool,
+    missing: &mut Vec<Oid>,
+) -> Result<(), git2::Error> {
+    enum Next {
         Below(Oid),
         Itself(Oid),
     }
-    let mut open = vec![NextCommit::Below(id)];
+    let mut open = vec![Next::Below(id)];
     while let Some(next) = open.pop() {
         match next {
-            NextCommit::Itself(id) => copy_object(source, target, id)?,
-            NextCommit::Below(id) if target.exists(id) => {}
-            NextCommit::Below(id) => {
-                open.push(NextCommit::Itself(id));
+            Next::Itself(id) => missing.push(id),
+            Next::Below(id) if !lacks(id) => {}
+            Next::Below(id) => {
+                open.push(Next::Itself(id));
                 for entry in &from.find_tree(id)? {
                     match entry.kind() {
-                        Some(ObjectType::Tree) => open.push(NextCommit::Below(entry.id())),
+                        Some(ObjectType::Tree) => open.push(Next::Below(entry.id())),
                         // A submodule's commit lies in another repository.
                         Some(ObjectType::Commit) => {}
-                        _ => copy_object(source, target, entry.id())?,
+                        _ if lacks(entry.id()) => missing.push(entry.id()),
+                        _ => {}
                     }
                 }
             }
@@ -225,11 +258,8 @@ fn copy_tree(from: &Repository, source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> 
 }
 
 fn copy_object(source: &Odb<'_>, target: &Odb<'_>, id: Oid) -> Result<(), git2::Error> {
-    if !target.exists(id) {
-        let object = source.read(id)?;
-        target.write(object.kind(), object.data())?;
-    }
-    Ok(())
+    let object = source.read(id)?;
+    target.write(object.kind(), object.data()).map(|_| ())
 }
 
 /// Makes a bare repository whose first commit holds the folders, each at its path (`""` is the root).

@@ -3,6 +3,16 @@
 //! Owns: signing in, the one client of the REST API, and the payloads of events as values. Keeps true: tokens and keys
 //! are read from files at each use and never shown; GitHub's limits are kept to; what strangers wrote comes as values
 //! and is obeyed nowhere in here. Never decides what to say or to do: that is `report` and `pulls`.
+//!
+//! Asking GitHub. Everything goes through `github/rest.rs`. When GitHub says wait, every request waits; who would
+//! wait long is told until when instead. Writes go one at a time and begin a second apart, the first after a pause at
+//! once. What may have been carried out is not sent twice, unless the endpoint's function says that this does no
+//! harm. A token goes to the API's own host only, also where an answer leads elsewhere, and to git's on the same
+//! GitHub: `git/` asks for it through a port, `TokenSource`, at each request, and once more when it is refused. What
+//! GitHub tells of an installation makes the sign-in forget what it had and ask anew; it says nothing by itself. What
+//! people may do is asked of GitHub and never taken from a payload; rights of commands are those of the default
+//! branch, and what GitHub does not say is no. A fork's plan is of a commit: the named one, or the one that our
+//! comment told before the command was written, by GitHub's clock.
 
 mod checks;
 mod comments;

@@ -2,6 +2,16 @@
 //!
 //! Keeps true: steps of one group are of one kind and follow one another in the plan, so that nothing of another kind is
 //! to happen between them. Never does: deciding what is changed or in which order, which is the plan's.
+//!
+//! Steps of one kind that follow one another are carried out as one (`host/apply_groups.rs`), for starting a program
+//! and waiting for a disk cost more than all else. Of files each stage ends, synced, for the whole group before the
+//! next begins: all are compared with the plan, all are kept, the journal names all, all are written beside their
+//! places (in `.evenkeel-new-<fleet>/` of each folder), all are renamed, all folders are synced. A cut among the
+//! renames leaves any of them done and any not; each path is as before or as planned, and undoing puts all back. A
+//! journal's last line may be cut off: what it was to undo had not begun, and undoing passes over it. Of units
+//! systemctl is called once for each kind of thing, with all of them noted before the first is touched; replicas of
+//! one service go one after the other. Where a call for all fails, each step is done by itself, so that the events
+//! name the step that fails and what was said of it.
 
 use std::collections::BTreeSet;
 

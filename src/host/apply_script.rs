@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::{
     grants,
-    plan::{Action, Before, Rank, Step},
+    plan::{Action, Before, Rank, ShiftedFile, Step},
 };
 
 /// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/`, and
@@ -76,6 +76,9 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         script += &script!("nginx.sh");
         script += &script!("apply_nginx.sh");
     }
+    if steps.iter().any(|step| matches!(step.action, Action::Drain { .. })) {
+        script += &script!("apply_drain.sh");
+    }
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
         script += &script!("venv.sh");
         script += &script!("build_venv.sh");
@@ -115,6 +118,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
             Group::Files(steps) => script += &files(number, steps, payload),
             Group::Units(function, steps) => script += &units(number, function, steps),
             Group::Alone(step) => {
+                script += &shifted(number, step, payload);
                 if let Some(command) = command(&step.action) {
                     let _ = writeln!(script, "step {} {command}", word(step.id.as_str()));
                 }
@@ -133,7 +137,11 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
 
 /// The folder in which a step changes a file.
 fn folder(action: &Action) -> Option<&str> {
-    action.file()?.0.rsplit_once('/').map(|(folder, _)| folder)
+    let path = match action {
+        Action::ShiftTraffic { files, .. } => files.first()?.path.as_str(),
+        _ => action.file()?.0,
+    };
+    path.rsplit_once('/').map(|(folder, _)| folder)
 }
 
 /// The function of a group, which calls what it is given with each of its lines, until one says no.
@@ -176,6 +184,19 @@ fn files(number: usize, steps: &[&Step], payload: &mut Payload) -> String {
     visited(&group, lines.into_iter())
         + &visited(&format!("{group}_folders"), folders)
         + &format!("together {group} change_files\n")
+}
+
+/// The files of a step that shifts traffic, and the reload that brings them into force.
+fn shifted(number: usize, step: &Step, payload: &mut Payload) -> String {
+    let Action::ShiftTraffic { files: shifted, digest, port, .. } = &step.action else { return String::new() };
+    let write = |file: &ShiftedFile| {
+        let ShiftedFile { path, before, content, mode } = file.clone();
+        Step { action: Action::WriteFile { path, before, content, mode }, ..step.clone() }
+    };
+    let steps: Vec<Step> = shifted.iter().map(write).collect();
+    // Of the sites' files nothing changes that tells them from those of others.
+    let reload = format!("step {} reload_nginx {digest} {port} '' ''\n", word(step.id.as_str()));
+    files(number, &steps.iter().collect::<Vec<_>>(), payload) + &reload
 }
 
 /// Units that one call deals with.
@@ -270,8 +291,14 @@ fn command(action: &Action) -> Option<String> {
             format!("reload_nginx {digest} {port} {address} {proofs}")
         }
         Action::ReleaseNginx => "release_nginx".to_owned(),
+        Action::Drain { port, from, timeout, .. } => {
+            let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+            format!("drain {port} {} {}", timeout.0.as_secs(), from.join(" "))
+        }
         Action::StageRelease { .. }
         | Action::AwaitHealth { .. }
+        | Action::Pause { .. }
+        | Action::ShiftTraffic { .. }
         | Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }

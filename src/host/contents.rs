@@ -1,27 +1,43 @@
 //! Contents of files on a host, for people to see how they differ.
 //!
-//! Keeps true: a file that is not there, or too large to be worth a diff, is left out.
+//! Keeps true: a file that is not there, or too large to be worth a diff, is left out; so are all of an answer whose bytes
+//! are not as many as it says, for a file may change while it is read.
+
+use std::collections::BTreeSet;
 
 use super::{quote::word, scripts::script};
 
 pub(super) fn script(paths: &[String]) -> String {
-    let calls = paths.iter().map(|path| format!("content {}\n", word(path)));
-    script!("contents.sh") + &calls.collect::<String>()
+    let words: String = paths.iter().map(|path| format!(" {}", word(path))).collect();
+    script!("contents.sh") + &format!("contents{words}\n")
 }
 
-/// What [`script`] of these paths printed. Of an answer that is cut the rest is left out.
-pub(super) fn parse(paths: &[String], mut answer: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    for path in paths {
-        let Some(end) = answer.iter().position(|byte| *byte == b'\n') else { break };
-        let size = std::str::from_utf8(&answer[..end]).ok().and_then(|size| size.parse::<usize>().ok());
+/// The files of these paths in what [`script`] printed.
+pub(super) fn parse(paths: &[String], answer: &[u8]) -> Vec<(String, Vec<u8>)> {
+    parse_whole(paths, answer).unwrap_or_default()
+}
+
+/// None where the answer is cut, or is not what it says it is.
+fn parse_whole(paths: &[String], mut answer: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let asked: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
+    let mut sizes: Vec<(&str, usize)> = Vec::new();
+    loop {
+        let end = answer.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(&answer[..end]).ok()?;
         answer = &answer[end + 1..];
-        let Some(size) = size else { continue };
-        let Some((content, rest)) = answer.split_at_checked(size) else { break };
-        files.push((path.clone(), content.to_vec()));
-        answer = rest;
+        if line.is_empty() {
+            break;
+        }
+        let (size, path) = line.split_once(' ')?;
+        sizes.push((asked.get(path)?, size.parse().ok()?));
     }
-    files
+    let mut files = Vec::new();
+    for (path, size) in sizes {
+        let (content, rest) = answer.split_at_checked(size)?;
+        answer = rest;
+        files.push((path.to_owned(), content.to_vec()));
+    }
+    answer.is_empty().then_some(files)
 }
 
 #[cfg(test)]
@@ -51,7 +67,40 @@ mod tests {
         let told = |at: usize, text: &str| (paths[at].clone(), text.to_owned());
         let expected = [told(0, "5\n\0\u{fffd}no line break at the end"), told(2, ""), told(4, "-\n")];
         assert_eq!(all, expected);
-        let cut: Vec<(String, String)> = read(&shell.stdout[..10]);
-        assert_eq!(cut, []);
+        for other in [&shell.stdout[..shell.stdout.len() - 1], &[&shell.stdout[..], b"x"].concat()] {
+            let none: Vec<(String, String)> = read(other);
+            assert_eq!(none, [], "a file changed while it was read, so where each begins is not known");
+        }
+    }
+
+    #[test]
+    fn however_many_files_are_read_by_two_programs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let programs = folder.path().join("programs");
+        fs::create_dir(&programs).expect("a folder");
+        for program in ["stat", "head"] {
+            let text =
+                format!("#!/bin/sh\necho {program} >>{}/started\nexec /usr/bin/{program} \"$@\"\n", programs.display());
+            let path = programs.join(program);
+            // By a process of its own, as in `health`'s tests.
+            let write = r#"printf '%s' "$1" >"$0" && chmod 755 "$0""#;
+            assert!(
+                Command::new("/bin/sh")
+                    .args(["-c", write])
+                    .args([path.as_os_str(), text.as_ref()])
+                    .status()
+                    .expect("a shell")
+                    .success()
+            );
+        }
+        let paths: Vec<String> = (0..50).map(|number| format!("{}/{number}.env", folder.path().display())).collect();
+        for path in &paths {
+            fs::write(path, "A=1\n").expect("it is written");
+        }
+        let shell =
+            Command::new("/bin/sh").arg("-c").arg(script(&paths)).env("PATH", &programs).output().expect("a shell");
+        assert_eq!(parse(&paths, &shell.stdout).len(), 50);
+        let started = fs::read_to_string(programs.join("started")).expect("they were started");
+        assert_eq!(started, "stat\nhead\n");
     }
 }

@@ -2,6 +2,17 @@
 //!
 //! HTTP and TCP go to 127.0.0.1 on the instance by SSH direct-tcpip, which works with sshd's defaults
 //! and needs nothing on the host. Where sshd forbids forwarding, the probe falls to the root shell.
+//!
+//! Health goes beside the shell: HTTP or TCP to 127.0.0.1 on the host, by SSH direct-tcpip. That needs nothing on the
+//! host and works with sshd's defaults. Where sshd forbids it, the root shell asks. A tunnel that fails is Unknown,
+//! never unhealthy. A check that passes is proven (`host/proof.rs`): systemd calls the unit active, and the
+//! listener's control group is the unit's. Who else answers makes nobody healthy. How long a process has to stay up,
+//! and how many failed starts are an answer, is `model/run.rs`; the wait (`engine/observe/health.rs`), `status` and
+//! the planner (`plan/ports.rs`, for a unit that keeps failing) judge by it. Just before a unit starts, the host
+//! looks at its port once more.
+//!
+//! hyper for health. A health check is one request on a stream that is an SSH channel. reqwest wants to dial for
+//! itself.
 
 use std::time::Duration;
 

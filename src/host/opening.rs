@@ -4,6 +4,13 @@
 //! nothing but empty lines is sent before the root shell's marker has come, so a start file that reads its input reads
 //! nothing of ours; what the host printed before the marker is part of no answer; each stage has a limit of its own, and
 //! an error names the stage that did not end.
+//!
+//! The way to the root shell. What start files, `sshrc` and PAM print comes before the answer of a command. So the
+//! command that opens the shell is one line that sh, csh and fish read alike; it prints a random marker once the
+//! login shell runs it, and the root shell prints another. Nothing but empty lines is sent before that one has come,
+//! so whatever reads its input reads nothing of ours. The root shell's environment is its own (`env -i`):
+//! `POSIXLY_CORRECT` and the like would change what programs read and print; the transient units unset them. In
+//! answers standard error lies nowhere but where stat says what is absent, and there only what stat says counts.
 
 use std::{fmt, time::Duration};
 

@@ -1,4 +1,12 @@
 //! The question a probe asks, and the script that asks it.
+//!
+//! The probe asks everything in one script: owned files, units, listeners and whose they are, what nginx really
+//! serves, packages, users, releases. It answers in sections with their length. A look that changes nothing costs a
+//! host as little as the truth allows. Who listens is asked once a plan starts something or a service fails: the plan
+//! is unknown without, and the instance is looked at again. systemd is asked by name of units that have a file in its
+//! folders; for all others it is asked what it has loaded, for it searches anew for each name that it does not find.
+//! What dpkg said and the digest of the releases' signatures go along with the question (`Remembered`), and the host
+//! compares them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

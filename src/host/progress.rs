@@ -2,6 +2,9 @@
 //!
 //! Keeps true: each event is told once, however often its file is read again; how the phase ended is what the host
 //! says, or an error.
+//!
+//! Events are lines of a file: `started`, `done`, `failed`, `undo-failed`, `end`. The controller prints the file as
+//! it grows.
 
 use super::{
     HostError, PhaseWork, StepEvent,

@@ -4,6 +4,16 @@
 //! Owns the decision. Keeps true: the history is data and no authority, so a commit that it names counts only when a
 //! followed branch holds that commit, or held it when this controller looked; everything else is a [`Refusal`], and the
 //! environment goes on with what was believed before. Never does: asking git (the answers are a [`Held`]), wording.
+//!
+//! Believing. What a history says passes `model/belief.rs` before anybody reads it: `newest` in
+//! `engine/history/log.rs`, on which everything else builds, answers believed values only, and a commit that no
+//! followed branch holds, or held when this controller looked, is in none of them. What the mirror saw lies in
+//! references of its own, never fetched and never pushed: `refs/evenkeel-seen/` (heads of followed branches; one
+//! each, and one more for each forced push), `refs/evenkeel-believed/` (the newest history commit that was believed
+//! as a whole) and `refs/evenkeel-written/`. An intent whose commits do not count names none: it is taken over and
+//! undone, never gone on with. Deployed commits that do not count, with nothing remembered in their place, are a
+//! `Doubt`: the environment is only looked at until a person retries. With `history_writers` a commit counts when a
+//! listed key signed it for this very environment; a controller begins nothing that it could not record so.
 
 use std::collections::BTreeSet;
 

@@ -9,6 +9,12 @@
 //! - `RestrictAddressFamilies=`: Go and Python list interfaces over netlink.
 //! - `RemoveIPC=`: the user may be a login's as well, whose shared memory would go with the service.
 //! - `UMask=`: nginx reads sockets and files of services.
+//!
+//! Confinement is what `model/confinement.rs` says, one line of a unit each; without those lines a unit is what it
+//! was before units were confined, to the byte. That is how a plan knows a unit that changes for this alone, and says
+//! once what all of them get. Such a change is in what is rendered, so it is no drift: it has an intent, and is
+//! undone as a whole where something does not become healthy. A command that checks health runs with the same lines,
+//! and joins the namespace of its unit.
 
 use std::collections::BTreeSet;
 

@@ -2,6 +2,18 @@
 //! what, what it is pinned to. Kept as `standing.json` on the history branch, beside the newest record.
 //!
 //! Keeps true: every change of it is a commit there, so there is no other state to lose.
+//!
+//! State of an environment. What outlives a deployment is in the history too, as `standing.json`
+//! (`EnvironmentState`): the last good commits, what is quarantined, held, pinned. Each change of it is a commit.
+//! Which causes of failure quarantine the commits is a closed list (`Cause::condemns`). A host's script names the
+//! cause of each step that fails by the status it ends with: 65 for the commit's own, 75 for what changed since the
+//! plan; any other status is the host's, and the deployment is tried again. What is drift and what is change is told
+//! by a digest over what is declared, not by the commit: a commit that declares the same is no change. Drift is left
+//! to the controller that deployed last, until it neglects it for four looks: two that repair the same would take
+//! each other's work for something that was cut off. A repair has no intent, so it needs a history that tells of all
+//! that the instances have seen; without, it is a deployment, whose intent shows who else is at it. What was deployed
+//! in part is kept up, and completed, in the place of the last good one until it fails somewhere; but not where
+//! somebody left instances out by choice (`apply -i`).
 
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +155,10 @@ pub enum Barred {
     Rewind,
     /// Checks that the environment asks for are not green on them.
     Checks,
+    /// No deployment may begin now; until when, in seconds since 1970, as far as that can be told.
+    Closed {
+        until: Option<i64>,
+    },
     /// They failed a moment ago, and are tried again later.
     Later,
 }

@@ -11,13 +11,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    calendar::Calendar,
     confinement::Confinement,
     desired::Resource,
     drift::DriftPolicy,
     grants::Grants,
     name::{EnvironmentName, FleetName, InstanceName, ServiceName, SiteName},
     quantity::{BodySize, CpuShare, Memory, PortRange, Span},
-    rollout::Strategy,
+    rollout::Rollout,
     source::Source,
 };
 
@@ -51,6 +52,8 @@ pub struct Environment {
     pub lost_after: Span,
     /// How many releases stay on an instance beyond those that are in use.
     pub keep_releases: u32,
+    /// When deployments may begin.
+    pub calendar: Calendar,
     /// Checks that must be green on a commit before it is deployed.
     pub require_checks: Vec<String>,
 }
@@ -159,6 +162,8 @@ pub struct Service {
     pub exec: Vec<String>,
     pub python: Option<Python>,
     pub user: String,
+    /// Whether it tells systemd when it serves.
+    pub notify: bool,
     /// What of its confinement is lifted.
     pub unconfined: BTreeSet<Confinement>,
     /// Names of state directories, kept across releases.
@@ -173,7 +178,7 @@ pub struct Service {
     pub memory: Option<Memory>,
     pub cpu: Option<CpuShare>,
     pub health: Health,
-    pub strategy: Strategy,
+    pub rollout: Rollout,
     pub after: BTreeSet<ServiceName>,
     /// Units that ran before evenkeel; stopped and disabled in the same phase.
     pub replaces: Vec<String>,
@@ -207,6 +212,17 @@ pub struct Health {
     /// that they had before there was this key.
     #[serde(default = "no_time", skip_serializing_if = "is_no_time")]
     pub settle: Span,
+    /// How many checks in a row have to pass after a start. Where one does, plans have the digest of before, too.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub successes: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 fn no_time() -> Span {

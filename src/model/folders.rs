@@ -3,6 +3,10 @@
 //!
 //! Keeps true: nothing is asked of a folder that is not needed, so whoever closes one on purpose where nobody has to
 //! pass is left alone.
+//!
+//! Folders of evenkeel's are root's, nobody else writes there, and others pass where they must; they are mended from
+//! the outermost on, no link is followed, and no further than needed. What a release's folders are is compared with
+//! its files.
 
 use std::collections::BTreeMap;
 

@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod belief;
 pub mod budget;
 pub mod build;
+pub mod calendar;
 pub mod change;
 pub mod confinement;
 pub mod content;

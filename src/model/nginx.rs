@@ -2,12 +2,48 @@
 //!
 //! Keeps true: only a site's own server gives the answer that is asked for, and only while it has the content that is
 //! declared.
+//!
+//! nginx can answer success to `-t` and to a reload and go on serving the old configuration. So a loopback server
+//! answers the digest of the fleet's nginx files, and a reload counts only when it answers the new one, no old worker
+//! takes connections any more, and each site's own server answers in its name: a digest over what its file says
+//! besides, so that a copy of the file answers another one. A site is asked at the instance's address where an
+//! interface has it, for a server that listens on one address hides all that listen on every address; else at
+//! 127.0.0.2, for what others have on 127.0.0.1 alone hides nothing. Of `nginx -T` only names of files, `listen`,
+//! `server_name` and `include` leave a host: the rest may be secret. By its `server_name` the loopback server is told
+//! from another fleet's on the same port. A site of any name has a pattern for a name, for nginx has one default
+//! server and a distribution's own site is that. The `00` in its file name keeps it from being taken for a site: no
+//! name begins with a digit.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, name::SiteName, seen::Seen};
+use super::{
+    digest::Digest,
+    fleet::Instance,
+    name::{InstanceName, SiteName},
+    seen::Seen,
+};
+
+/// Of an upstream, the line for one replica, as a site's file has it. `max_fails=0`: by default nginx leaves a server out
+/// for ten seconds after one failed try, so that a restart of all replicas answers 502 long after they are back.
+pub fn upstream_server(front: &InstanceName, replica: &Instance, port: u16) -> String {
+    // On the same instance the loopback address works whatever the firewall says.
+    let address = match replica.address {
+        _ if replica.name == *front => "127.0.0.1".to_owned(),
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    format!("server {address}:{port}{UPSTREAM_END}")
+}
+
+/// How each such line ends.
+pub const UPSTREAM_END: &str = " max_fails=0;";
+
+/// The same line while the replica gets no requests. Source: nginx's ngx_http_upstream_module, `down`.
+pub fn without_requests(line: &str) -> String {
+    format!("{} down;", line.trim_end_matches(';'))
+}
 
 /// A question that only a site's own server answers as it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! How a deployment ended, and the record that is kept of it.
 //!
 //! Keeps true: outcomes are distinct and cannot lie.
+//!
+//! There is one outcome more: `stopped`, for a deployment that failed where `rollback_on_failure` is false.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

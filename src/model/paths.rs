@@ -1,4 +1,25 @@
 //! Where things lie on a host: every path and unit name, in one place.
+//!
+//! - `/etc/systemd/system/<fleet>-<service>@<port>.service`: a replica's unit; it names its release outright
+//! - `/etc/evenkeel/<fleet>/<service>@<port>.env`: its environment, mode 0600
+//! - `/etc/nginx/conf.d/evenkeel-<fleet>-<site>.conf`: a site
+//! - `/etc/nginx/conf.d/evenkeel-<fleet>-00.conf`: the loopback server that answers the digest
+//! - `/var/lib/evenkeel/<fleet>/manifest`: what evenkeel made here, one entry a line; mode 0600
+//! - `/var/lib/evenkeel/<fleet>/key`: 256 random bits, with which the digests in the manifest of what is not ours are sealed; mode 0600
+//! - `/var/lib/evenkeel/<fleet>/generation`: the newest generation begun here
+//! - `/var/lib/evenkeel/<fleet>/releases/<digest>/`: releases: owned by root, files 0444 or 0555
+//! - `/var/lib/evenkeel/<fleet>/listings/<digest>`: what is in one, and its `.signature` once every byte was checked
+//! - `/var/lib/evenkeel/<fleet>/venvs/<key>/`: virtual environments: owned by root; `made` in each says with what, and how it was then
+//! - `/var/lib/evenkeel/<fleet>/sites/<site>/current`: the link a site serves from
+//! - `/var/lib/evenkeel/<fleet>/sites/<site>/previous-1` to `-3`: links to what it served before, for hashed files that open pages still ask for
+//! - `/var/log/nginx/<fleet>-<site>.access.log`: its log; rotated by the rule that Debian's nginx brings
+//! - `/var/lib/evenkeel/<fleet>/open`: the deployment that is neither finished nor undone here
+//! - `/var/lib/evenkeel/<fleet>/last`: the newest deployment that finished here
+//! - `/var/lib/evenkeel/<fleet>/deployments/<generation>/<phase>/`: script, journal, events, and what was replaced
+//! - `/var/lib/<fleet>/<service>/<name>`: a service's `state`, made by systemd, never touched by evenkeel
+//! - `/var/cache/<fleet>/<service>/`: a service's cache, made by systemd, never touched by evenkeel
+//!
+//! `model::paths` is in row 1, not in `render`: the planner has to tell what a path belongs to.
 
 use super::{
     desired::Resource,

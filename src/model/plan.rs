@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use action::{Action, Before};
+pub use action::{Action, Before, ReplicaPlace, ShiftedFile};
 pub use phase::Phase;
 pub use step_id::StepId;
 pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, Takes, Traits};
@@ -24,7 +24,7 @@ use super::{
     digest::Digest,
     finding::Finding,
     manifest::Manifest,
-    name::{EnvironmentName, InstanceName},
+    name::{EnvironmentName, InstanceName, ServiceName},
     seal::Key,
     source::SourceCommits,
 };
@@ -40,6 +40,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// How many services the environment declares, for the last line.
     pub services: usize,
+    /// Services that answered, and of which no replica does for a while when this is carried out.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub interrupted: BTreeSet<ServiceName>,
 }
 
 /// What a plan was made from. A work tree has no commit.

@@ -13,8 +13,8 @@ pub struct InvalidQuantity {
     pub rule: &'static str,
 }
 
-macro_rules! text_quantity {
-    ($name:ident, $pattern:literal, $description:literal) => {
+macro_rules! text_serde {
+    ($name:ident) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -27,6 +27,12 @@ macro_rules! text_quantity {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
+    };
+}
+
+macro_rules! text_quantity {
+    ($name:ident, $pattern:literal, $description:literal) => {
+        $crate::model::quantity::text_serde!($name);
 
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -39,6 +45,9 @@ macro_rules! text_quantity {
         }
     };
 }
+
+pub(super) use text_quantity;
+pub(super) use text_serde;
 
 /// A span of time: `500ms`, `5s`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,6 +186,73 @@ impl FromStr for CpuShare {
 impl fmt::Display for CpuShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.0)
+    }
+}
+
+/// A number of replicas, or a share of all that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Portion {
+    Number(u32),
+    Percent(u32),
+}
+
+text_serde!(Portion);
+
+impl Portion {
+    /// How many of `all` that is, but at least one: a share of a few would be none.
+    pub fn of(self, all: usize) -> usize {
+        let number = match self {
+            Portion::Number(number) => number as usize,
+            Portion::Percent(percent) => all.saturating_mul(percent as usize) / 100,
+        };
+        number.max(1)
+    }
+}
+
+impl FromStr for Portion {
+    type Err = InvalidQuantity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
+        let invalid = || InvalidQuantity {
+            text: text.to_owned(),
+            what: "a number of replicas",
+            rule: "write a whole number or a share, as in 2 or 25%",
+        };
+        let digits = text.strip_suffix('%').unwrap_or(text);
+        if digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        let number = digits.parse().map_err(|_| invalid())?;
+        match digits.len() == text.len() {
+            true => Ok(Portion::Number(number)),
+            false if number <= 100 => Ok(Portion::Percent(number)),
+            false => Err(invalid()),
+        }
+    }
+}
+
+impl fmt::Display for Portion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Portion::Number(number) => write!(f, "{number}"),
+            Portion::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+impl schemars::JsonSchema for Portion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Portion".into()
+    }
+
+    // A plain number is one to editors, and text to whoever reads the file here.
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "pattern": "^([1-9][0-9]{0,8}|([1-9][0-9]?|100)%)$",
+            "description": "A whole number of replicas, or a share of them in percent, as in 2 or 25%."
+        })
     }
 }
 

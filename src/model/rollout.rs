@@ -6,16 +6,49 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::name::ServiceName;
+use super::{
+    name::{InstanceName, ServiceName},
+    quantity::{Portion, Span},
+};
 
-/// A way for a new version to take over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+/// A way for a new version to take over, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum Strategy {
-    /// The old one is stopped, then the new one started.
-    #[default]
+    /// Each replica is stopped, then started anew; all of them at once.
     Recreate,
+    /// As `recreate`, but a few replicas at a time, while the others answer.
+    Rolling,
+}
+
+impl Strategy {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Strategy::Recreate => "recreate",
+            Strategy::Rolling => "rolling",
+        }
+    }
+}
+
+/// How a new version of a service takes over on its instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rollout {
+    Recreate,
+    Rolling(Rolling),
+}
+
+/// A few replicas at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// How many replicas may be away at the same time.
+    pub max_unavailable: Portion,
+    /// How long those that have changed must stay healthy before the next ones change.
+    pub pause: Span,
+    /// Instances whose replicas change first; the others follow by name.
+    pub order: Vec<InstanceName>,
+    /// How long requests may go on at a replica that is to restart. What is left then is cut.
+    pub drain_timeout: Span,
 }
 
 /// A replica on its instance: one of the copies of a service that may run there beside each other.

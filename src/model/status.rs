@@ -93,13 +93,15 @@ pub enum WaitsOn {
     Checks,
     /// Somebody who says that the deployed commit is meant to be left out.
     Rewind,
+    /// The hours in which deployments may begin.
+    Hours,
 }
 
 impl WaitsOn {
     /// Whether the notes of the environment tell it.
     pub fn is_noted(self) -> bool {
         match self {
-            WaitsOn::Hold | WaitsOn::Checks | WaitsOn::Rewind => true,
+            WaitsOn::Hold | WaitsOn::Checks | WaitsOn::Rewind | WaitsOn::Hours => true,
             WaitsOn::Deployment | WaitsOn::Builds => false,
         }
     }

@@ -1,5 +1,8 @@
 //! Certificates that sites are served with: files of others, which must be there and fit before nginx is
 //! told of them, and whose change nginx has to be told of.
+//!
+//! Certificates are not ours: the manifest holds the digest that each had when nginx read it last, and another one is
+//! a reason to reload.
 
 use super::instance::{Differ, NOT_ASKED};
 use crate::model::{

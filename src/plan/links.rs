@@ -2,6 +2,11 @@
 //!
 //! Keeps true: it is told by what evenkeel deployed last, which the manifest says. A link that somebody bent
 //! on the instance is put back, and what it was bent to becomes no part of what was served.
+//!
+//! A switch of a frontend renames links, the oldest first and `current` last. A hashed file is asked for through one
+//! link after the other, the newest first, and opened by the look itself. So whoever asks while they move finds it in
+//! one of them; `try_files` would look first and open later. nginx never caches open files of a site, which would
+//! show a switch late. What the links were is told by the manifest, so a repair of a bent link moves none.
 
 use std::collections::BTreeMap;
 

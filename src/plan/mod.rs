@@ -2,6 +2,10 @@
 //!
 //! Keeps true: pure; the same values give the same plan; nothing is planned from the lack of an answer;
 //! every step says why. Applying makes no choice that is not made here.
+//!
+//! Planning. The same values give the same plan. Every step says why; reasons inform people and never steer. A plan
+//! with an error among its findings is never carried out, on no instance. A path that exists and is not in the
+//! instance's manifest is refused by name; the one exception is what `replaces` and `replaces_default` name.
 
 mod certificates;
 mod confined;
@@ -35,6 +39,7 @@ use crate::model::{
     observation::Observation,
     plan::{Commits, InstancePlan, InstanceState, Plan},
     release::Release,
+    seen::Seen,
 };
 
 /// Observations by instance; the error is why there is none.
@@ -63,6 +68,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         steps: Vec::new(),
         findings: Vec::new(),
         services: inputs.fleet.services.len(),
+        interrupted: Default::default(),
     };
     let mut changes = Vec::new();
     for (name, desired) in inputs.desired {
@@ -82,9 +88,24 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         changes.extend(found.changes);
         plan.findings.extend(found.findings);
     }
-    plan.steps = rollout::steps(inputs.fleet, changes);
+    let live = |name: &InstanceName| inputs.observed.get(name).and_then(|observed| observed.as_ref().ok());
+    let is_steady = |instance: &InstanceName, unit: &str| {
+        let unit = live(instance).and_then(|live| live.units.get(unit)).and_then(Seen::known);
+        unit.is_some_and(|unit| unit.is_active() && !unit.run().is_unsteady())
+    };
+    plan.steps = rollout::steps(inputs.fleet, changes, &is_steady);
     plan.findings.extend(confined::told_once(&plan.steps));
     drift::leave(&mut plan, inputs.leave);
+    let traffic = rollout::Traffic {
+        fleet: inputs.fleet,
+        desired: inputs.desired,
+        instances: &plan.instances,
+        live: &live,
+        is_steady: &is_steady,
+    };
+    plan.steps = traffic.shifted(std::mem::take(&mut plan.steps));
+    let seen = inputs.observed.iter().filter_map(|(name, observed)| Some((name, observed.as_ref().ok()?.owned()?)));
+    plan.interrupted = rollout::gaps(inputs.fleet, &seen.collect(), &plan.steps, &is_steady);
     plan
 }
 

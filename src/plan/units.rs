@@ -2,6 +2,17 @@
 //!
 //! Keeps true: what evenkeel did not make is told and left. systemd reads files again only where all of them are
 //! evenkeel's: nobody's drop-in comes into force by a repair.
+//!
+//! What changes a unit besides its file is drift that is told and left (`InstancePlan::drift`): no plan, status or
+//! `why` says *as declared* where there is some, whatever kind it is. Of drop-ins their settings leave a host without
+//! values that may let somebody in. systemd tells nothing of a unit that it has not loaded, so the drop-ins of
+//! evenkeel's own transient unit are worked out from its folders. A drop-in that nobody has had systemd read yet
+//! comes into force by no repair. The first thing that a phase does is to see whether its unit may write where it
+//! will: if not, nothing was touched, and that says nothing of the commit. A unit that cannot even write its events
+//! is told of by who follows them.
+//!
+//! systemd tells that a unit's file changed by its time alone. One that is changed, read, and put back with its old
+//! time (`mv`, `cp -a`) passes for the declared one until it is restarted.
 
 use std::collections::BTreeMap;
 

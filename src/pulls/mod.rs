@@ -4,6 +4,23 @@
 //! Owns: which pull requests are planned when, and what is told of them. Keeps true: one plan of a pull request at
 //! a time, of its newest commit; a proposal is never trusted (`trust.rs`); what could not be said is said
 //! later; GitHub being away is no trouble for the loop.
+//!
+//! Pull requests. `pulls/` follows them beside the loop and never in its way: its connections to hosts are its own. A
+//! proposal is merged, prepared and planned in a process of its own (`engine/prepare/confined.rs`): memory, processor
+//! and time are limited, it writes no file, and holds no credential, so what it runs into ends that process and is
+//! told. The merge is a commit in that process's memory (`git/pull.rs`) and known nowhere else; from it an
+//! environment is prepared as from any commit, but with `release::Known`, which asks for no source that the base does
+//! not have, from what was fetched for the base, and with builds that are looked up and never run. Its values come
+//! back as JSON, contents of files by digest where the base does not have them; the controller asks the hosts and
+//! hands on what they say. What is not known then is `Making::Unresolved` or `Due`, and the plan says so. A file of a
+//! host that the proposal grants to itself is not looked at (`trust.rs`). Both plans, with it and without it, come
+//! from one look at the hosts of the base; a step that both have is none of the proposal's doing. The merge's commit
+//! is never deployed: what is merged at GitHub is another one. Deployments are told from the history alone, in its
+//! order (`deployed.rs`), so what could not be told is told later; GitHub's own list of deployments says what was
+//! told before. What has to wait is told from what `status` knows (`engine/sync/pending.rs`, `pulls/queued.rs`),
+//! under the generation that it will most likely have: so the deployment goes on with the same entry. Commands go to
+//! `engine/requests/control.rs`, as those of the command line do. `require_checks` is part of an environment's target
+//! (`engine/controller/checks.rs`), and `decide` waits for it.
 
 mod apart;
 mod commands;

@@ -1,4 +1,6 @@
 //! Contents of a release as one compressed stream.
+//!
+//! Releases travel as tar, compressed with zstd where the host has it, else with gzip, which every Debian has.
 
 use std::io::{self, Write};
 

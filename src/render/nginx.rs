@@ -8,7 +8,7 @@ mod headers;
 mod route;
 mod shared;
 
-use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 pub(super) use self::shared::{digest_of, shared};
 use super::{RenderError, made_from};
@@ -17,7 +17,7 @@ use crate::model::{
     digest::Digest,
     fleet::{Certificate, Fleet, Instance, Service, Site},
     name::ServiceName,
-    nginx::{Proof, UNNAMED},
+    nginx::{Proof, UNNAMED, upstream_server},
     paths,
 };
 
@@ -145,19 +145,12 @@ fn upstream_name(fleet: &Fleet, site: &Site, service: &ServiceName) -> String {
     format!("evenkeel-{}-{}-{service}", fleet.name, site.name)
 }
 
-/// `max_fails=0`: by default nginx leaves a server out for ten seconds after one failed try, so that a restart of all
-/// replicas answers 502 long after they are back. Connections are closed before services close them: uvicorn and node do
-/// after five seconds, and a request on one that closes meanwhile is lost (nginx waits for sixty).
+/// Connections are closed before services close them: uvicorn and node do after five seconds, and a request on one that
+/// closes meanwhile is lost (nginx waits for sixty).
 fn upstream(fleet: &Fleet, instance: &Instance, site: &Site, service: &Service) -> String {
     let mut text = format!("upstream {} {{\n", upstream_name(fleet, site, &service.name));
     for replica in service.on.iter().filter_map(|name| fleet.instances.get(name)) {
-        // On the same instance the loopback address works whatever the firewall says.
-        let address = match replica.address {
-            _ if replica.name == instance.name => "127.0.0.1".to_owned(),
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        };
-        let _ = writeln!(text, "    server {address}:{} max_fails=0;", service.port);
+        let _ = writeln!(text, "    {}", upstream_server(&instance.name, replica, service.port));
     }
     text += "    keepalive 16;\n    keepalive_timeout 4s;\n}\n";
     text

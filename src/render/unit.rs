@@ -25,7 +25,7 @@ pub(super) fn render(fleet: &Fleet, service: &Service, replica: &Replica) -> Res
     line("After=network-online.target".into());
     line(String::new());
     line("[Service]".into());
-    line("Type=exec".into());
+    line(if service.notify { "Type=notify" } else { "Type=exec" }.into());
     line(format!("User={}", service.user));
     line(format!("WorkingDirectory={}", replica.directory));
     line(format!("EnvironmentFile={}", replica.env_path));

@@ -58,7 +58,10 @@ fn step(step: &ChangeStep) -> String {
         | Verb::Enable
         | Verb::Start
         | Verb::Restart
-        | Verb::AwaitHealth) => verb.as_str(),
+        | Verb::AwaitHealth
+        | Verb::Shift
+        | Verb::Drain
+        | Verb::Pause) => verb.as_str(),
     };
     format!("{verb} {subject}")
 }

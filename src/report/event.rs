@@ -205,5 +205,8 @@ fn forms(verb: Verb) -> [&'static str; 3] {
         Verb::Restart => ["restarting", "restarted", "restart"],
         Verb::Reload => ["reloading", "reloaded", "reload"],
         Verb::AwaitHealth => ["waiting for", "healthy:", "see healthy"],
+        Verb::Shift => ["shifting traffic:", "shifted traffic:", "shift traffic:"],
+        Verb::Drain => ["draining", "drained", "drain"],
+        Verb::Pause => ["pausing after", "still healthy:", "see still healthy"],
     }
 }

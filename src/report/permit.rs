@@ -38,11 +38,26 @@ pub fn refused(
                 "commit what mends it, or `evenkeel retry`",
             )
         }
+        NotPermitted::Barred(Barred::Closed { until }) => (
+            format!("no deployment to {environment} may begin {}", closed(*until)),
+            "wait until then, or deploy all the same: --now",
+        ),
         NotPermitted::Barred(why) => {
             let hold = state.hold().filter(|_| *why == Barred::Held).map(held);
             let what = hold.unwrap_or_else(|| "not to be deployed to now".to_owned());
             (format!("{environment} is {what}"), "`evenkeel resume`")
         }
+    }
+}
+
+/// Until when no deployment may begin.
+pub(super) fn closed(until: Option<i64>) -> String {
+    let until = until.and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
+    match until {
+        Some(until) => {
+            format!("before {} UTC (`windows` and `freezes` of the environment)", until.format("%Y-%m-%d %H:%M"))
+        }
+        None => "as far as `windows` and `freezes` of the environment tell".to_owned(),
     }
 }
 

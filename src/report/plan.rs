@@ -11,7 +11,9 @@ use super::{
     words::{self, count, one_line, visible},
 };
 use crate::model::{
+    desired::Resource,
     finding::{Finding, Severity},
+    name::ServiceName,
     plan::{Action, InstanceState, Plan, Step, Summary},
 };
 
@@ -35,6 +37,7 @@ pub fn text(plan: &Plan, style: Style) -> String {
             text.extend(groups.iter().map(|group| group.text(style) + "\n"));
         }
         text += &as_declared(plan, style);
+        text += &interrupted(plan, style);
     }
     text += &unknown(plan, style);
     if !warnings.is_empty() {
@@ -78,9 +81,13 @@ pub fn phase_title(plan: &Plan, wave: u32) -> String {
             _ => None,
         })
         .collect();
+    if let Some(shifted) = shifted(&steps) {
+        return shifted;
+    }
     let prepares = |step: &Step| matches!(step.action, Action::StageRelease { .. } | Action::BuildVenv { .. });
     let resources: BTreeSet<_> = steps.iter().filter(|step| !prepares(step)).map(|step| &step.resource).collect();
-    let mut named: Vec<String> = resources.iter().take(NAMED).map(|resource| visible(&resource.to_string())).collect();
+    let name = |resource: &&Resource| visible(&resource.to_string()) + &on(plan, wave, resource);
+    let mut named: Vec<String> = resources.iter().take(NAMED).map(name).collect();
     if !staged.is_empty() {
         named.push(count(staged.len(), "release"));
     }
@@ -90,6 +97,31 @@ pub fn phase_title(plan: &Plan, wave: u32) -> String {
     match resources.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// What a wave that only shifts traffic does with it.
+fn shifted(steps: &[&Step]) -> Option<String> {
+    let (mut away, mut back) = (BTreeSet::new(), BTreeSet::new());
+    for step in steps {
+        let Action::ShiftTraffic { away: gone, back: come, .. } = &step.action else { return None };
+        away.extend(gone.iter().cloned());
+        back.extend(come.iter().cloned());
+    }
+    (!steps.is_empty()).then(|| format!("nginx: {}", plan_steps::shifted(&away, &back)))
+}
+
+/// Where a service changes in this wave, if it changes in another one elsewhere.
+fn on(plan: &Plan, wave: u32, resource: &Resource) -> String {
+    let runs = |step: &&Step| step.resource == *resource && step.action.awaited().is_some();
+    let (here, elsewhere): (Vec<_>, Vec<_>) = plan.steps.iter().filter(runs).partition(|step| step.phase.wave == wave);
+    if here.is_empty() || elsewhere.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = here.iter().take(NAMED).map(|step| step.instance.as_str()).collect();
+    match here.len().saturating_sub(NAMED) {
+        0 => format!(" on {}", names.join(", ")),
+        more => format!(" on {} and {more} more", names.join(", ")),
     }
 }
 
@@ -139,6 +171,17 @@ fn as_declared(plan: &Plan, style: Style) -> String {
         return String::new();
     }
     format!("{}\n\n", style.dim(&format!("As declared: {}", names.join(", "))))
+}
+
+/// The gaps that callers meet.
+fn interrupted(plan: &Plan, style: Style) -> String {
+    let names: Vec<&str> = plan.interrupted.iter().take(NAMED).map(ServiceName::as_str).collect();
+    let services = match plan.interrupted.len().saturating_sub(NAMED) {
+        _ if names.is_empty() || plan.is_refused() => return String::new(),
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    };
+    format!("{} until a replica is healthy again: {services}\n\n", style.warn("Interrupted"))
 }
 
 fn unknown(plan: &Plan, style: Style) -> String {

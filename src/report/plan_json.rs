@@ -29,6 +29,8 @@ struct PlanView<'a> {
     steps: Vec<StepView<'a>>,
     /// Refusals (errors) and warnings. With an error nothing is carried out.
     findings: &'a [Finding],
+    /// Services that answered, and of which no replica does for a while when this is carried out.
+    interrupted: Vec<&'a str>,
     summary: Summary,
 }
 
@@ -111,6 +113,7 @@ pub(super) fn json(plan: &Plan) -> String {
             .collect(),
         steps: plan.steps.iter().map(|step| step_view(step, &ends)).collect(),
         findings: &plan.findings,
+        interrupted: plan.interrupted.iter().map(|name| name.as_str()).collect(),
         summary: plan.summary(),
     };
     pretty(&view)

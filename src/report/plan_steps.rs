@@ -1,5 +1,7 @@
 //! The steps of one resource on one instance, as a paragraph and as a line.
 
+use std::collections::BTreeSet;
+
 use super::{
     diff,
     style::{Mark, Style},
@@ -11,7 +13,8 @@ use crate::model::{
     fleet::{Check, Health},
     name::InstanceName,
     observation::LiveFolder,
-    plan::{Action, Fate, Plan, Step, Verb, fate},
+    plan::{Action, Fate, Plan, ReplicaPlace, Step, Verb, fate},
+    quantity::Span,
 };
 
 /// The steps of one resource on one instance, in the order in which they are carried out.
@@ -124,8 +127,30 @@ impl Group<'_> {
             Action::AwaitHealth { port, health, .. } => {
                 vec![format!("  {}", style.dim(&format!("then waits until it is healthy: {}", check(*port, health))))]
             }
+            Action::ShiftTraffic { away, back, .. } => line(format!("has nginx lead {}", shifted(away, back))),
+            Action::Drain { timeout, .. } => vec![format!("  {}", style.dim(&drained(*timeout)))],
+            Action::Pause { span, .. } => {
+                vec![format!("  {}", style.dim(&format!("then waits for {span}, and sees that it is still healthy")))]
+            }
         }
     }
+}
+
+/// Where requests no longer go, and where they go again: `no requests to web on h2, and those to web on h1 there again`.
+pub(super) fn shifted(away: &BTreeSet<ReplicaPlace>, back: &BTreeSet<ReplicaPlace>) -> String {
+    let places = |places: &BTreeSet<ReplicaPlace>| {
+        let names: Vec<String> = places.iter().map(|(service, instance)| format!("{service} on {instance}")).collect();
+        names.join(", ")
+    };
+    match (away.is_empty(), back.is_empty()) {
+        (_, true) => format!("no requests to {}", places(away)),
+        (true, false) => format!("requests to {} again", places(back)),
+        (false, false) => format!("requests to {} again, and none to {}", places(back), places(away)),
+    }
+}
+
+pub(super) fn drained(timeout: Span) -> String {
+    format!("waits until requests that nginx has led there are answered, {timeout} at most")
 }
 
 fn mark_of(verb: Verb) -> Mark {
@@ -134,7 +159,8 @@ fn mark_of(verb: Verb) -> Mark {
         Verb::Update | Verb::Enable | Verb::Reload => Mark::Update,
         Verb::Delete | Verb::Stop => Mark::Delete,
         Verb::Start | Verb::Restart => Mark::Restart,
-        Verb::AwaitHealth => Mark::Busy,
+        Verb::Shift => Mark::Update,
+        Verb::AwaitHealth | Verb::Drain | Verb::Pause => Mark::Busy,
     }
 }
 

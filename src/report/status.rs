@@ -85,6 +85,7 @@ pub fn barred(why: Barred, commits: &Commits, newest: Option<&Deployment>, state
         Barred::Checks => {
             format!("{commit} waits for checks to be green: `require_checks` of the environment names them")
         }
+        Barred::Closed { until } => format!("{commit} waits: no deployment may begin {}", super::permit::closed(until)),
         Barred::Later => format!("{commit} could not be deployed a moment ago, and is tried again"),
     })
 }

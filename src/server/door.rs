@@ -3,6 +3,9 @@
 //! Keeps true: one connection is one request; the number of connections and the time of each are
 //! bounded, so strangers cannot take the file descriptors that the hosts' connections need; and no slow stranger
 //! keeps out whoever comes after.
+//!
+//! The webhook has an accept loop of its own. axum's bounds neither connections nor the time a request's head may
+//! take, and the daemon needs its file descriptors for hosts.
 
 use std::{sync::Arc, time::Duration};
 

@@ -2,6 +2,9 @@
 //!
 //! Keeps true: the socket has mode 0600; it carries JSON over HTTP. A file left by a daemon that died
 //! is not a daemon.
+//!
+//! The socket answers `status` and takes what people ask for (`hold`, `retry`, …). `history`, `show`, `why` and
+//! `release` read the repository and the hosts themselves, with a daemon or without one.
 
 pub mod door;
 mod room;

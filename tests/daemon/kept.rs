@@ -65,16 +65,26 @@ impl Kept {
     }
 }
 
-#[test]
-fn a_history_of_version_1_is_told_in_full() {
-    let kept = Kept::new("version-1.bundle");
+/// The history, and each of the nine generations.
+fn told(bundle: &str) -> String {
+    let kept = Kept::new(bundle);
     let mut told = String::new();
     let generations: Vec<String> = (1..=9).map(|generation: u64| generation.to_string()).collect();
     let shown = generations.iter().map(|generation| vec!["show", generation]);
     for arguments in [vec!["history"]].into_iter().chain(shown) {
         writeln!(told, "$ evenkeel {}\n{}", arguments.join(" "), kept.says(&arguments).trim_end()).expect("a String");
     }
-    insta::assert_snapshot!(told);
+    told
+}
+
+#[test]
+fn a_history_of_version_1_is_told_in_full() {
+    insta::assert_snapshot!(told("version-1.bundle"));
+}
+
+#[test]
+fn a_history_of_version_2_is_told_in_full() {
+    insta::assert_snapshot!(told("version-2.bundle"));
 }
 
 #[test]
@@ -108,8 +118,45 @@ fn status_why_and_rollback_read_a_history_of_version_1() {
 }
 
 #[test]
+fn status_why_and_rollback_read_a_history_of_version_2() {
+    let kept = Kept::new("version-2.bundle");
+    let status = kept.tells(&["status"]);
+    let deployed = json!({
+        "commit": "8d4ac151d4e4dcc353173c2fbe379179f1632857", "generation": 9, "when": "2026-12-01T00:30:45Z",
+        "outcome": "applied",
+    });
+    assert_eq!(status["deployed"], deployed, "{status:#}");
+
+    // By generation: the newest one, and one that was tried again after it had failed on an instance.
+    for (subject, generation, restarts) in
+        [("service/chart", 9, "harbor-chart@8001.service"), ("service/pilot", 6, "harbor-pilot@8002.service")]
+    {
+        let change = kept.last_change(subject);
+        assert_eq!(change["generation"], generation, "{subject}: {change:#}");
+        assert!(change["reason"].as_str().is_some_and(|reason| reason.contains(restarts)), "{subject}: {change:#}");
+    }
+
+    kept.says(&["rollback"]);
+    let restored = kept.git(&["rev-parse", "evenkeel/rollback/production-8:fleet"]);
+    assert_eq!(restored, kept.git(&["rev-parse", "41f2ea360e1fc5f624150f43e6f394960ec71d73:fleet"]));
+}
+
+#[test]
 fn a_record_of_version_1_stays_as_it_is_and_blames_no_instance_for_a_refusal() {
     let kept = Kept::new("version-1.bundle");
+    assert_eq!(records_told_as_written(&kept), 20, "each intent and each outcome");
+    leaves_its_record(&kept, &["resume", "--instance", "h2"], 26);
+}
+
+#[test]
+fn a_record_of_version_2_stays_as_it_is_and_blames_no_instance_for_a_refusal() {
+    let kept = Kept::new("version-2.bundle");
+    assert_eq!(records_told_as_written(&kept), 22, "each intent and each outcome");
+    leaves_its_record(&kept, &["hold", "--reason", "a storm"], 26);
+}
+
+/// How many records JSON tells, each as it was written.
+fn records_told_as_written(kept: &Kept) -> u32 {
     let told = kept.says(&["history", "--number", "100", "--format", "json"]);
     let mut records = 0;
     for line in told.lines() {
@@ -131,12 +178,15 @@ fn a_record_of_version_1_stays_as_it_is_and_blames_no_instance_for_a_refusal() {
             records += 1;
         }
     }
-    assert_eq!(records, 20, "each intent and each outcome");
-    // What is appended leaves it as it was.
+    records
+}
+
+/// What is appended leaves the newest record as it was.
+fn leaves_its_record(kept: &Kept, control: &[&str], commits: u32) {
     let record = || kept.git(&["show", &format!("{HISTORY}:deployment.json")]);
     let before = record();
-    kept.says(&["resume", "--instance", "h2"]);
-    assert_eq!(kept.git(&["rev-list", "--count", HISTORY]), "26");
+    kept.says(control);
+    assert_eq!(kept.git(&["rev-list", "--count", HISTORY]), commits.to_string());
     assert_eq!(record(), before);
 }
 

@@ -269,6 +269,46 @@ fn every_code_as_people_see_it() {
             "literal-address",
             vec![("services/b.yaml", b("env: {URL: \"http://10.0.0.1:8100/x\", DB: \"u@10.0.0.2/db\"}"))],
         ),
+        ("one-replica", vec![("services/a.yaml", a_and("rollout: {strategy: rolling}"))]),
+        ("without-effect", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 2, pause: 5s, order: [h1]}"))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 0, pause: 5}"))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 110%}"))]),
+        ("unknown-instance", vec![("environments/production.yaml", "branch: main\nrollout: {order: [h9]}\n".into())]),
+        (
+            "short-window",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nwindows: [{days: mon-thu, from: \"09:00\", to: \"09:10\"}]\n".into(),
+            )],
+        ),
+        (
+            "never-open",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nfreezes: [{from: \"2026-12-01\", to: \"2030-01-01\"}]\n".into(),
+            )],
+        ),
+        (
+            "invalid-value",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nfreezes: [{from: \"2026-12-02\", to: \"2026-12-01\"}]\n".into(),
+            )],
+        ),
+        (
+            "invalid-value",
+            vec![(
+                "environments/production.yaml",
+                "branch: main\nwindows: [{days: monday, from: \"9:00\", to: \"17:00\", tz: Berlin}]\n".into(),
+            )],
+        ),
+        (
+            "none-left",
+            vec![
+                ("instances/h2.yaml", H1.replace("10.0.0.1", "10.0.0.2")),
+                ("services/a.yaml", a_and("rollout: {max_unavailable: 100%}").replace("[h1]", "[h1, h2]")),
+            ],
+        ),
         ("without-effect", vec![("environments/production.yaml", "branch: main\nleave_out_at_most: 2\n".into())]),
         ("invalid-value", vec![("environments/production.yaml", "branch: main\ndrift_of: {units: repair}\n".into())]),
         ("literal-address", vec![("services/a.yaml", a("server.py", "server.py --peer 10.0.0.2:8100"))]),

@@ -222,7 +222,7 @@ fn a_value_of_another_shape_is_one_finding_with_the_line_to_write() {
         ("port: 8100", "port: [8100]", "port: 8100"),
         ("port: 8100", "port: \"8100:8100\"", "port: 8100"),
         ("port: 8100", "port: 8100\nenv: [A=b]", "env: {A: b}"),
-        ("port: 8100", "port: 8100\nrollout: recreate", "rollout: {strategy: recreate}"),
+        ("port: 8100", "port: 8100\nrollout: recreate", "rollout: {strategy: rolling}"),
         ("port: 8100", "port: 8100\nhealth: {tcp: 8100}", "true"),
     ] {
         let text = a(from, to);

@@ -191,3 +191,36 @@ fn a_commit_is_an_ancestor_or_it_is_not() {
     assert!(!is(&dropped, &main) && !is(&"0".repeat(40), &main));
     assert!(repository.is_ancestor(&first, &dropped).is_err(), "what is asked about must be there");
 }
+
+/// How many objects lie there by themselves, and how many packs.
+fn lying(repository: &std::path::Path) -> (usize, usize) {
+    let told = git(repository, &["count-objects", "-v"]);
+    let number = |name: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{told}"))
+    };
+    (number("count"), number("packs"))
+}
+
+#[test]
+fn a_record_of_many_files_is_written_as_one_pack() {
+    let (folder, repository) = remote_and_mirror();
+    let (theirs, ours) = (folder.path().join("config.git"), folder.path().join("mirror"));
+    let before = [lying(&theirs), lying(&ours)];
+    let mut files = record(1);
+    files.extend((0..50).map(|number| (format!("instances/h1/{number}.env"), format!("A={number}\n").into_bytes())));
+    let first = must(append_files(&repository, &production(), None, &files, "Many"));
+    let packed = [lying(&theirs), lying(&ours)];
+    assert_eq!(packed, before.map(|(alone, packs)| (alone, packs + 1)));
+    assert_eq!(must(repository.tip(&production())), Some(Tip { commit: first.clone(), files: files.clone() }));
+    // Packs are looked through: what is little is written by itself, and only what is not there yet.
+    files.insert("instances/h1/7.env".to_owned(), b"A=8\n".to_vec());
+    files.insert("instances/h1/8.env".to_owned(), b"A=new\n".to_vec());
+    let second = must(append_files(&repository, &production(), Some(&first), &files, "Few"));
+    // A file, the folders that it is in, and the commit.
+    assert_eq!([lying(&theirs), lying(&ours)], packed.map(|(alone, packs)| (alone + 5, packs)));
+    assert_eq!(must(repository.tip(&production())), Some(Tip { commit: second, files }));
+    for repository in [theirs, ours] {
+        git(&repository, &["fsck", "--strict", "--full"]);
+    }
+}

@@ -186,12 +186,17 @@ pub fn a_failure_is_undone_in_the_opposite_order_of_the_plan(world: &World) {
         let env = format!("env: {{GREETING: {greeting}{sick}}}");
         fleet.service("alpha", fleet.port(0), &["h1"], &env);
         fleet.service("beta", fleet.port(1), &["h2"], &format!("{env}\nafter: [alpha]"));
-        fleet.service("gamma", fleet.port(2), &["h3"], &format!("{env}\nafter: [beta]\n{}", crate::asked::IMPATIENT));
+        fleet.service(
+            "gamma",
+            fleet.port(2),
+            &["h3"],
+            &format!("{env}\nafter: [beta]\n{}", crate::controls::IMPATIENT),
+        );
     };
     declare("hello", "");
     fleet.deploy().ends_with(0);
     declare("ahoy", "");
-    let sick = format!("env: {{GREETING: ahoy, SICK: 'yes'}}\nafter: [beta]\n{}", crate::asked::IMPATIENT);
+    let sick = format!("env: {{GREETING: ahoy, SICK: 'yes'}}\nafter: [beta]\n{}", crate::controls::IMPATIENT);
     fleet.service("gamma", fleet.port(2), &["h3"], &sick);
     fleet.deploy().ends_with(3);
     let undone = |host: &str| {

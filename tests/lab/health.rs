@@ -10,6 +10,29 @@ use crate::{
     world::{Host, World, assert_is, wait_for},
 };
 
+pub fn one_that_notifies_counts_as_started_when_it_says_so(world: &World) {
+    let fleet = Fleet::new(world, "notifies");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    let run = "run: {exec: /usr/bin/python3 server.py, notify: true}";
+    fleet.service("alpha", port, &["h1"], &format!("{run}\nenv: {{NOTIFIES: '1'}}\nhealth: {{tcp: true, settle: 0s}}"));
+    fleet.deploy().ends_with(0);
+    let unit = fleet.unit("alpha", port);
+    let shown = h1.run(&format!("systemctl show --value -p Type -p ActiveState '{unit}'"));
+    assert_is("its type and state", shown.lines().collect::<Vec<_>>(), vec!["notify", "active"]);
+    // Its port was open all the while: systemd alone knew that it did not serve yet.
+    let lines = h1.run(&format!("journalctl -o cat -u '{unit}' | grep -c '^Started' || true"));
+    assert_is("starts that systemd heard of", lines.as_str(), "1");
+    // One that ends before it has said so has not started, and the deployment is undone.
+    fleet.service(
+        "alpha",
+        port,
+        &["h1"],
+        &format!("{run}\nenv: {{NEEDS: 'http://127.0.0.1:9'}}\nhealth: {{tcp: true}}"),
+    );
+    fleet.deploy().ends_with(3);
+    assert!(h1.asks(port, "/x").starts_with("alpha h1 /x"), "what was there runs again");
+}
+
 pub fn an_http_check_holds_back_what_comes_after(world: &World) {
     let fleet = Fleet::new(world, "http");
     fleet.service("alpha", fleet.port(0), &["h1"], "env: {SLOW: '1'}");

@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use crate::{
-    days::says,
     faults::overridden,
     fleet::Fleet,
-    moving::noise,
+    host_failures::says,
     proposing::Trap,
+    release_transfer::noise,
     world::{AtLast, Host, World, assert_is, wait_for},
 };
 

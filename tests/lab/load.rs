@@ -41,6 +41,8 @@ pub struct Count {
     pub fresh: u64,
     /// Connections that were closed while they were idle.
     pub closed: u64,
+    /// Of these, those that a POST met, which nobody repeats.
+    pub broken: u64,
     pub lost: Vec<String>,
     /// When the first and when the last request was lost.
     lost_between: Option<(Instant, Instant)>,
@@ -56,6 +58,23 @@ impl Count {
 impl Load {
     /// Half of the browsers open a connection for each request, the others keep theirs.
     pub fn start(world: &World, host: &Host, domain: &'static str, page: &'static str, follow: Follow) -> Self {
+        Self::begin(world, host, domain, page, follow, |_| "GET")
+    }
+
+    /// As [`Self::start`], and of each kind of browser some post.
+    pub fn with_posts(world: &World, host: &Host, domain: &'static str, page: &'static str) -> Self {
+        let method = |number: usize| if number < BROWSERS / 2 { "GET" } else { "POST" };
+        Self::begin(world, host, domain, page, |_| Vec::new(), method)
+    }
+
+    fn begin(
+        world: &World,
+        host: &Host,
+        domain: &'static str,
+        page: &'static str,
+        follow: Follow,
+        method: fn(usize) -> &'static str,
+    ) -> Self {
         let address: Ipv4Addr = host.address.parse().expect("an address");
         let stop = Arc::new(AtomicBool::new(false));
         let browsers = (0..BROWSERS).map(|number| {
@@ -65,6 +84,7 @@ impl Load {
                 let mut browser = Browser {
                     address: (address, 80).into(),
                     domain,
+                    method: method(number),
                     on_one: if number % 2 == 0 { 1 } else { ON_ONE },
                     connection: None,
                     count: Count::default(),
@@ -89,6 +109,7 @@ impl Load {
             all.answers += count.answers;
             all.fresh += count.fresh;
             all.closed += count.closed;
+            all.broken += count.broken;
             all.lost.extend(count.lost);
             let both = all.lost_between.into_iter().chain(count.lost_between);
             all.lost_between = both.reduce(|(first, last), (other, later)| (first.min(other), last.max(later)));
@@ -100,6 +121,7 @@ impl Load {
 struct Browser {
     address: SocketAddr,
     domain: &'static str,
+    method: &'static str,
     on_one: usize,
     /// With how many requests were made on it.
     connection: Option<(TcpStream, usize)>,
@@ -117,7 +139,7 @@ impl Browser {
     /// The body of a good answer.
     fn get(&mut self, path: &str) -> Option<String> {
         loop {
-            let kept = self.connection.take();
+            let kept = self.connection.take().filter(|(stream, _)| !is_closed(stream));
             let is_fresh = kept.is_none();
             let answer = match kept {
                 Some((stream, used)) => self.ask(stream, used, path),
@@ -132,7 +154,13 @@ impl Browser {
                     self.count.answers += 1;
                     return Some(body);
                 }
-                Err(Failed::Closed) if !is_fresh => self.count.closed += 1,
+                Err(Failed::Closed) if !is_fresh => {
+                    self.count.closed += 1;
+                    if self.method == "POST" {
+                        self.count.broken += 1;
+                        return None;
+                    }
+                }
                 Err(Failed::Closed) => return self.lost(path, "a fresh connection was closed without an answer"),
                 Err(Failed::Lost(why)) => return self.lost(path, &why),
             }
@@ -149,7 +177,9 @@ impl Browser {
     fn ask(&mut self, mut stream: TcpStream, used: usize, path: &str) -> Result<String, Failed> {
         let last = used + 1 >= self.on_one;
         let connection = if last { "close" } else { "keep-alive" };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: {connection}\r\n\r\n", self.domain);
+        let Self { domain, method, .. } = self;
+        let body = if *method == "POST" { "Content-Length: 4\r\n\r\nbody" } else { "\r\n" };
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {domain}\r\nConnection: {connection}\r\n{body}");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it is not nothing");
         stream.set_nodelay(true).expect("it is TCP");
         stream.write_all(request.as_bytes()).map_err(|_| Failed::Closed)?;
@@ -188,6 +218,14 @@ impl Browser {
         }
         Ok(String::from_utf8_lossy(&read[begins..begins + length]).into_owned())
     }
+}
+
+/// Whether the server has closed a connection that nothing is asked on, as far as it has been heard of.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("it is TCP");
+    let seen = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).expect("it is TCP");
+    !matches!(seen, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 /// A signal to this process says nothing of the server.

@@ -1,56 +1,57 @@
 //! What evenkeel does to real hosts, told as statements.
 //!
-//! Two labs of five hosts are booted for all of them and taken down at the end, also when some fail: most of
+//! Two labs of five hosts at most are booted for all of them and taken down at the end, also when some fail: most of
 //! a statement's time goes into waiting for hosts. In a lab one statement runs after the other, each with a
 //! fleet of its own name and ports. Without root, or without a program that a lab needs, all of them are ignored; so is a
 //! statement that `needs` a program which is missing. In CI as root both are failures.
 //!
-//! Arguments are as `cargo test` takes them: parts of names, `--exact`, `--skip PART`, `--list`. With `LABS=1` there is
+//! To tools they are ordinary tests: arguments and output are libtest's. With `LABS=1` there is
 //! one lab; with `LAB_SUITE=trixie` hosts run that release of Debian; with `KEEP_LAB=1` they stay up, to be looked at;
 //! with `SHOW=1` what evenkeel says is shown.
 
-mod apart;
-mod asked;
 mod builds;
 mod change;
 mod confined;
 mod controller;
 mod controllers;
+mod controls;
 mod daemon;
-mod days;
 mod drift;
 mod ends;
 mod faults;
 mod fleet;
 mod frontend;
+mod frontend_switch;
 mod health;
+mod host_failures;
 mod jump;
 mod kills;
 mod labs;
+mod left_out;
 mod load;
-mod moving;
 mod networks;
 mod order;
-mod ours;
+mod pool;
 mod processes;
 mod proposals;
 mod proposing;
 mod pulls;
 mod python;
 mod reconcile;
-mod refuse;
+mod refusals;
+mod release_transfer;
 mod repository;
 mod secrets;
 mod server;
 mod serving;
 mod signed;
+mod site_ownership;
 mod sources;
 mod strangers;
 mod suites;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with tests/pulls, which uses more of it")]
 mod support;
-mod switching;
 mod tls;
 mod told;
 mod trace;
@@ -60,14 +61,11 @@ mod values;
 mod waits;
 mod world;
 
-use std::{
-    iter,
-    process::ExitCode,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::Instant,
-};
+use std::{process::ExitCode, thread};
 
+use clap::Parser as _;
+use libtest_mimic::{Completion, Failed, Trial};
+use pool::Labs;
 use support::{dice, git, needs, waiting};
 use world::World;
 
@@ -102,7 +100,7 @@ const TESTS: &[Test] = tests! {
         an_old_unit_is_replaced_in_the_same_phase,
         an_old_unit_that_runs_without_its_file_is_replaced,
     }
-    refuse {
+    refusals {
         a_port_that_another_program_holds,
         a_hint_stops_the_program_that_is_in_the_way_and_nothing_else,
         a_site_where_nginx_is_not_installed,
@@ -139,7 +137,7 @@ const TESTS: &[Test] = tests! {
     signed {
         an_apply_by_hand_is_signed_by_the_listed_key_of_the_agent needs "ssh-agent",
     }
-    apart {
+    left_out {
         a_generation_that_nobody_made_concerns_its_instance_alone,
         an_instance_that_fails_alone_is_left_out_where_that_is_declared,
         more_failures_than_may_be_left_out_undo_a_deployment_everywhere,
@@ -154,7 +152,7 @@ const TESTS: &[Test] = tests! {
         what_served_before_nginx_makes_room_and_comes_back,
         a_folder_from_which_nothing_is_started_is_found_while_planning,
     }
-    ours {
+    site_ownership {
         a_site_of_any_name_is_served_beside_the_distributions_own,
         a_server_of_somebody_else_that_answers_for_a_site_is_named_with_its_file,
         a_site_that_turns_out_not_to_be_served_is_undone_and_what_answers_is_named,
@@ -180,7 +178,7 @@ const TESTS: &[Test] = tests! {
         routes_are_patient_large_and_prompt_as_declared,
         a_service_gets_the_path_that_was_sent,
     }
-    switching {
+    frontend_switch {
         an_old_hashed_file_is_there_after_two_switches_and_an_old_page_is_not,
         an_undone_switch_restores_every_link,
         ten_switches_under_load_lose_nothing,
@@ -188,6 +186,7 @@ const TESTS: &[Test] = tests! {
         ten_reloads_under_load_lose_nothing,
         replicas_restarted_one_after_the_other_lose_what_is_in_flight_and_no_more,
         a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back,
+        five_rollouts_over_two_replicas_lose_no_request,
         a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself needs "chromium",
     }
     suites {
@@ -215,7 +214,7 @@ const TESTS: &[Test] = tests! {
         what_neither_the_manifest_nor_a_kept_deployment_names_goes,
         one_that_is_cut_off_while_it_is_made_is_nowhere,
     }
-    moving {
+    release_transfer {
         what_an_instance_holds_is_shared_and_not_sent_again,
         a_file_of_a_release_that_somebody_changed_is_mended,
         a_host_reads_releases_again_when_it_has_time,
@@ -256,6 +255,7 @@ const TESTS: &[Test] = tests! {
         files_change_in_the_order_that_survives_a_cut needs "strace",
     }
     health {
+        one_that_notifies_counts_as_started_when_it_says_so,
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
         what_listens_on_another_address_is_named,
@@ -316,8 +316,9 @@ const TESTS: &[Test] = tests! {
     controller {
         the_packaged_unit_deploys_and_repairs_from_its_sandbox,
     }
-    asked {
+    controls {
         what_is_held_stays_as_it_is_until_it_is_resumed,
+        in_a_freeze_drift_is_repaired_and_a_commit_waits_until_it_ends,
         a_quarantined_commit_is_tried_again_when_somebody_asks,
         a_cancelled_deployment_is_undone_and_not_tried_again,
         a_rollback_is_a_branch_and_now_it_is_live_until_a_newer_commit,
@@ -349,7 +350,7 @@ const TESTS: &[Test] = tests! {
     kills {
         a_killed_controller_is_followed_by_one_that_ends_what_it_began,
     }
-    days {
+    host_failures {
         two_instances_at_one_address_are_found,
         a_login_that_lacks_something_is_told_with_the_next_move,
         a_clock_that_is_a_day_ahead_changes_nothing,
@@ -387,120 +388,63 @@ const TESTS: &[Test] = tests! {
     }
 };
 
+/// The labs of this run.
+static RUN: Labs = Labs::new();
+
+/// What libtest takes, and more than one part of a name, as it does.
+#[derive(clap::Parser)]
+struct Selection {
+    #[command(flatten)]
+    libtest: libtest_mimic::Arguments,
+    more: Vec<String>,
+}
+
+impl Selection {
+    /// Whether any of the parts of names fits.
+    fn names(&self, name: &str) -> bool {
+        let mut parts = self.libtest.filter.iter().chain(&self.more);
+        parts.any(|part| if self.libtest.exact { name == part } else { name.contains(part.as_str()) })
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::read();
-    let chosen: Vec<&Test> = TESTS.iter().filter(|(name, ..)| arguments.wants(name)).collect();
-    if arguments.list {
-        chosen.iter().for_each(|(name, ..)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
+    let mut selection = Selection::parse();
+    let mut trials: Vec<Trial> = TESTS.iter().map(trial).collect();
+    if !selection.more.is_empty() {
+        trials.retain(|trial| selection.names(trial.name()));
+        selection.libtest.filter = None;
     }
-    println!("\nrunning {} tests", chosen.len());
-    let (chosen, ignored) = with_what_is_here(chosen);
-    let failed = if chosen.is_empty() { Vec::new() } else { run(&chosen) };
-    if !failed.is_empty() {
-        println!("\nfailures:");
-        failed.iter().for_each(|name| println!("    {name}"));
-    }
-    let word = if failed.is_empty() { "ok" } else { "FAILED" };
-    let (passed, out) = (chosen.len() - failed.len(), TESTS.len() - chosen.len() - ignored);
-    println!(
-        "\ntest result: {word}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {out} filtered out\n",
-        failed.len()
-    );
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+    let labs = std::env::var("LABS").map_or(LABS, |labs| labs.parse().expect("LABS is a number")).max(1);
+    let libtest = &mut selection.libtest;
+    libtest.test_threads = Some(libtest.test_threads.map_or(labs, |threads| threads.clamp(1, labs)));
+    let conclusion = libtest_mimic::run(libtest, trials);
+    RUN.down();
+    conclusion.exit_code()
 }
 
-/// The tests whose programs are all here, and the number of the others, each of which is told of. In CI as root the
-/// others run, too, and fail.
-fn with_what_is_here(tests: Vec<&Test>) -> (Vec<&Test>, usize) {
-    let all = tests.len();
-    if needs::is_strict() || all == 0 {
-        return (tests, 0);
-    }
-    if let Some(why) = World::lacks() {
-        println!("{all} tests on lab hosts ... ignored: {why}");
-        return (Vec::new(), all);
-    }
-    let is_here = |(name, programs, _): &&Test| match needs::missing(programs) {
-        Some(why) => {
-            println!("test {name} ... ignored: {why}");
-            false
+/// A statement as libtest sees it. One whose programs are not here is ignored, and says why; in CI as root it runs, too,
+/// and fails.
+fn trial(&(name, programs, statement): &Test) -> Trial {
+    Trial::ignorable_test(name, move || {
+        let missing = || World::lacks().or_else(|| needs::missing(programs));
+        if !needs::is_strict()
+            && let Some(why) = missing()
+        {
+            return Ok(Completion::ignored_with(why));
         }
-        None => true,
-    };
-    let here: Vec<_> = tests.into_iter().filter(is_here).collect();
-    let ignored = all - here.len();
-    (here, ignored)
-}
-
-/// The names of those that failed. The labs come down whatever happens in between.
-fn run(tests: &[&Test]) -> Vec<&'static str> {
-    let labs = std::env::var("LABS").map_or(LABS, |labs| labs.parse().expect("LABS is a number"));
-    let worlds = world::take_turns().and_then(|turn| Ok((turn, boot(labs.clamp(1, tests.len()))?)));
-    let (_turn, worlds) = match worlds {
-        Ok(both) => both,
-        Err(why) => {
-            eprintln!("these tests need labs of real hosts: {why}");
-            return tests.iter().map(|(name, ..)| *name).collect();
+        match RUN.lend(|world| holds(name, statement, world)) {
+            Ok(true) => Ok(Completion::Completed),
+            // The panic has told why.
+            Ok(false) => Err(Failed::without_message()),
+            Err(why) => Err(format!("a lab of real hosts is needed: {why}").into()),
         }
-    };
-    let next = AtomicUsize::new(0);
-    let failed_in = |world| {
-        let taken = iter::from_fn(|| tests.get(next.fetch_add(1, Ordering::Relaxed)));
-        taken.filter(|test| !holds(test, world)).map(|(name, ..)| *name).collect::<Vec<_>>()
-    };
-    thread::scope(|scope| {
-        let labs: Vec<_> = worlds.iter().map(|world| scope.spawn(move || failed_in(world))).collect();
-        labs.into_iter().flat_map(|lab| lab.join().expect("what panics is caught")).collect()
-    })
-}
-
-fn boot(labs: usize) -> Result<Vec<World>, String> {
-    thread::scope(|scope| {
-        let boots: Vec<_> =
-            (1..=labs).map(|number| scope.spawn(move || World::boot(&format!("itest{number}")))).collect();
-        boots.into_iter().map(|world| world.join().expect("a boot does not panic")).collect()
     })
 }
 
 /// In a thread with the statement's name, which is what a panic is told with.
-fn holds((name, _, test): &Test, world: &World) -> bool {
-    let began = Instant::now();
-    let ended_well = thread::scope(|scope| {
-        let thread = thread::Builder::new().name((*name).to_owned());
-        thread.spawn_scoped(scope, || test(world)).expect("a thread can be started").join().is_ok()
-    });
-    let word = if ended_well { "ok" } else { "FAILED" };
-    println!("test {name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
-    ended_well
-}
-
-struct Arguments {
-    list: bool,
-    exact: bool,
-    names: Vec<String>,
-    skip: Vec<String>,
-}
-
-impl Arguments {
-    fn read() -> Self {
-        let mut read = Self { list: false, exact: false, names: Vec::new(), skip: Vec::new() };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--list" => read.list = true,
-                "--exact" => read.exact = true,
-                "--skip" => read.skip.extend(arguments.next()),
-                "--test-threads" | "--format" | "--color" => _ = arguments.next(),
-                flag if flag.starts_with('-') => {}
-                _ => read.names.push(argument),
-            }
-        }
-        read
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        let fits = |part: &String| if self.exact { name == part } else { name.contains(part.as_str()) };
-        (self.names.is_empty() || self.names.iter().any(fits)) && !self.skip.iter().any(fits)
-    }
+fn holds(name: &str, statement: fn(&World), world: &World) -> bool {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name(name.to_owned());
+        thread.spawn_scoped(scope, || statement(world)).expect("a thread can be started").join().is_ok()
+    })
 }

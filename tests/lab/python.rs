@@ -1,7 +1,7 @@
 //! Services that run in a virtual environment, made on the host from an index that the host itself serves.
 
 use crate::{
-    asked::IMPATIENT,
+    controls::IMPATIENT,
     fleet::Fleet,
     world::{AtLast, Host, World, assert_is, wait_for},
 };

@@ -1,5 +1,7 @@
 """Answers every path with who it is. The environment says how it behaves:
 GREETING is part of the answer; SICK: /health answers 500; SLOW: healthy after so many seconds;
+A path with `slow` in it is answered after a second, also when it is posted to.
+NOTIFIES: tells systemd after so many seconds that it serves, and serves from then on.
 NEEDS: ends with an error unless that URL answers at the start; STUBBORN: takes so many seconds to end.
 """
 import os
@@ -14,8 +16,14 @@ said = os.environ.get
 
 
 class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def do_GET(self):
         status = 200
+        if "slow" in self.path:
+            time.sleep(1)
         if self.path == "/health" and (said("SICK") or time.monotonic() < began + float(said("SLOW", "0"))):
             status = 500
             print("not well today", flush=True)
@@ -43,4 +51,10 @@ if said("NEEDS"):
 if said("STUBBORN"):
     end = threading.Timer(float(said("STUBBORN")), lambda: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: end.start())
-Server(("", int(os.environ["SERVICE_PORT"])), Handler).serve_forever()
+server = Server(("", int(os.environ["SERVICE_PORT"])), Handler)
+if said("NOTIFIES"):
+    import socket
+
+    time.sleep(float(said("NOTIFIES")))
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", said("NOTIFY_SOCKET"))
+server.serve_forever()

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use crate::{
-    asked::IMPATIENT,
+    controls::IMPATIENT,
     fleet::Fleet,
     world::{World, assert_is, wait_for},
 };

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::{
     daemon::Daemon,
-    days::says,
     fleet::Fleet,
+    host_failures::says,
     world::{World, assert_is, wait_for},
 };
 

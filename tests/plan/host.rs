@@ -20,7 +20,7 @@ use evenkeel::{
             Checked, Installing, Listener, LiveCertificate, LiveFile, LiveFolder, LiveProgram, LiveRelease, LiveUnit,
             LiveVenv, Observation, Stranger,
         },
-        plan::{Action, Before, Step},
+        plan::{Action, Before, ShiftedFile, Step},
         run::Tries,
         seal::Seal,
         seen::Seen,
@@ -205,9 +205,8 @@ impl Host {
 
     /// Digest and port as nginx would read them from the file that lies there.
     fn digest_server(&self) -> Option<(Digest, u16)> {
-        let Lies::File { content, .. } = self.files.get("/etc/nginx/conf.d/evenkeel-sophia-00.conf")? else {
-            return None;
-        };
+        let is_one = |path: &str| path.starts_with("/etc/nginx/conf.d/evenkeel-") && path.ends_with("-00.conf");
+        let (_, Lies::File { content, .. }) = self.files.iter().find(|(path, _)| is_one(path))? else { return None };
         let text = std::str::from_utf8(content).ok()?;
         let between = |before: &str, after: &str| text.split(before).nth(1)?.split(after).next();
         let digest = between("return 200 \"", "\\n\";")?.parse().ok()?;
@@ -399,19 +398,31 @@ impl Host {
                 self.units.entry(unit.clone()).or_insert_with(|| stopped(0)).enabled = true;
             }
             Action::StartUnit { unit } | Action::RestartUnit { unit } => self.start(id, unit),
-            Action::ReloadNginx { digest, port, .. } => {
-                let answers = self.digest_server();
-                let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
-                assert_eq!(answers, Some((*digest, *port)), "{id}: nginx would never answer this digest");
-                *nginx = Nginx { running: true, serving: Some(*digest) };
+            Action::ReloadNginx { digest, port, .. } => self.reload(id, *digest, *port),
+            Action::ShiftTraffic { files, digest, port, .. } => {
+                for ShiftedFile { path, before, content, mode } in files {
+                    self.still(id, path, before);
+                    self.files.insert(path.clone(), file(content.public().expect("public"), *mode));
+                }
+                self.reload(id, *digest, *port);
             }
+            Action::Drain { unit, .. } => assert_eq!(self.unit(unit).active, "active", "{id}"),
             Action::ReleaseNginx => {
                 if let Some(nginx) = &mut self.nginx {
                     nginx.serving = None;
                 }
             }
-            Action::AwaitHealth { unit, .. } => assert_eq!(self.unit(unit).active, "active", "{id}"),
+            Action::AwaitHealth { unit, .. } | Action::Pause { unit, .. } => {
+                assert_eq!(self.unit(unit).active, "active", "{id}")
+            }
         }
+    }
+
+    fn reload(&mut self, id: &str, digest: Digest, port: u16) {
+        let answers = self.digest_server();
+        let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
+        assert_eq!(answers, Some((digest, port)), "{id}: nginx would never answer this digest");
+        *nginx = Nginx { running: true, serving: Some(digest) };
     }
 
     /// As systemd would: the unit file says where, the directory and the files it names must be there.

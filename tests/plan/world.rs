@@ -91,6 +91,25 @@ impl World {
         }
     }
 
+    /// Carries out the waves up to this one, as a controller that dies then.
+    pub fn apply_until(&mut self, plan: &Plan, wave: u32) {
+        for (name, host) in &mut self.hosts {
+            let done = |step: &&Step| step.instance == *name && step.phase.wave <= wave;
+            let steps: Vec<&Step> = plan.steps.iter().filter(done).collect();
+            let instance = &plan.instances[name];
+            let mut during = instance.manifest_before.clone().unwrap_or_default().union(&instance.manifest_after);
+            let written: Vec<&str> = steps.iter().filter_map(|step| Some(step.action.file()?.0)).collect();
+            let before = instance.manifest_before.clone().unwrap_or_default().files.into_iter();
+            during.files.extend(before.filter(|(path, _)| !written.contains(&path.as_str())));
+            for unit in steps.iter().filter_map(|step| step.action.started()) {
+                during.units.insert(unit.to_owned(), instance.manifest_after.units[unit].clone());
+            }
+            if !steps.is_empty() {
+                host.apply(&steps, &during, instance.generation + 1);
+            }
+        }
+    }
+
     /// The content that a path should have.
     pub fn wanted(&self, name: &str, path: &str) -> String {
         content(desired(&self.prepared, name), path)

@@ -68,6 +68,11 @@ fn a_comment_says_which_requests_are_lost_by_how_many_replicas_run() -> Tested {
         let restart = Action::RestartUnit { unit: UNIT.into() };
         plan.steps.push(step(instance, 1, service("gong_mcp")?, restart, "its environment changes")?);
     }
+    let in_turn = Sample { replicas: 2, ..Sample::of(plan.clone()) }.comment();
+    let told =
+        "a few of its 2 replicas at a time: requests straight to one fail until it is healthy again, the rest answers";
+    assert!(in_turn.contains(told), "{in_turn}");
+    plan.interrupted.insert("gong_mcp".parse()?);
     let comment = Sample { replicas: 2, ..Sample::of(plan) }.comment();
     assert!(comment.contains("all 2 replicas at once: requests to it fail until one is healthy again"), "{comment}");
     assert!(frontend()?.comment().contains("- No request is lost: nginx goes on serving while it reloads"));

@@ -40,6 +40,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
         steps,
         findings: Vec::new(),
         services: 14,
+        interrupted: Default::default(),
     })
 }
 
@@ -77,6 +78,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         retries: 3,
         start_period: "30s".parse()?,
         settle: "0s".parse()?,
+        successes: 1,
     };
     Ok(Action::AwaitHealth {
         service: name.parse()?,

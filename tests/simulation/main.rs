@@ -3,7 +3,6 @@
 //!
 //! `EVENKEEL_SEED=N` tells one story aloud; `EVENKEEL_STORIES=N` tells so many.
 
-mod apart;
 mod controllers;
 mod deployments;
 #[path = "../support/dice.rs"]
@@ -12,6 +11,7 @@ mod ending;
 mod fleet;
 mod host;
 mod judge;
+mod left_out;
 mod machine;
 mod memory;
 mod probe;
@@ -40,7 +40,7 @@ const THREADS: usize = 2;
 const RARE: [&str; 1] = ["refused generations"];
 const MANY: u64 = 10_000;
 /// What must have happened in some story, or they prove little.
-const HAPPENS: [&str; 28] = [
+const HAPPENS: [&str; 29] = [
     "applied",
     "changes of what is not ours",
     "controllers that the remote is away for",
@@ -66,6 +66,7 @@ const HAPPENS: [&str; 28] = [
     "reloads that nginx did not make",
     "repairs",
     "rollback failed",
+    "shifts of traffic",
     "stopped",
     "virtual environments made",
     "virtual environments removed by hand",

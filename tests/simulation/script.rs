@@ -9,7 +9,7 @@ use evenkeel::{
     model::{
         digest::Digest,
         outcome::Cause,
-        plan::{Action, Before, Step},
+        plan::{Action, Before, ShiftedFile, Step},
     },
 };
 use tokio::time::Instant;
@@ -290,6 +290,7 @@ impl Script<'_> {
             // The manifest is written by each phase.
             Action::StageRelease { .. }
             | Action::AwaitHealth { .. }
+            | Action::Pause { .. }
             | Action::SealManifest { .. }
             | Action::MendFolder { .. }
             | Action::ReadUnits { .. } => Ok(()),
@@ -342,6 +343,14 @@ impl Script<'_> {
                 self.change(None, |state| state.systemd.restart(&state.files, &state.held, unit)).map_err(Trouble::from)
             }
             Action::ReloadNginx { digest, .. } => self.reload_nginx(*digest).await,
+            Action::ShiftTraffic { files, digest, .. } => {
+                self.machine.tale.count("shifts of traffic");
+                for ShiftedFile { path, before, content, mode } in files {
+                    self.put(path, before, Some(file(content.public().expect("public"), *mode))).await?;
+                }
+                self.reload_nginx(*digest).await
+            }
+            Action::Drain { .. } => Ok(()),
             Action::ReleaseNginx => {
                 self.record(Kept::Nginx);
                 self.machine.moment().await?;

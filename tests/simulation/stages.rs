@@ -1,4 +1,4 @@
-//! Waves of more than one stage, which no strategy makes yet: carried out on simulated hosts.
+//! Waves of more than one stage, as rollouts with a pause have them: carried out on simulated hosts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -43,6 +43,7 @@ pub fn environment(declaration: &Declaration, fleet: &Arc<Fleet>, outcome: &mut 
     checker.routes(findings);
     checker.upstreams(findings);
     checker.after(findings);
+    checker.rollouts(findings);
     checker.references(outcome);
 }
 

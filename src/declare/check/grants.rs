@@ -4,6 +4,13 @@
 //! instance narrows the fleet's. Keeps true: whatever names something of the host, or gives root's power, is asked about here
 //! as it is resolved, overlays included; `root` is never granted by a default. Paths are compared as text: the schema
 //! takes none with `..`, `//` or a variable, and links on a host are its root's own doing.
+//!
+//! Grants. Whatever a service, site or instance names of a host, or that gives root's power, is a `Request`; its
+//! value is asked about where an environment is resolved, so overlays and defaults are in it. The fleet grants, an
+//! instance with a list of its own narrows, nothing else counts: a link on the default branch is followed there,
+//! before the environment's files are laid beside it (`composed_tree`). `users`, `env_files` and `netrc` add to what
+//! is safe, the other lists stand in its place. Root is granted by its name alone, and a kept unit by nothing. A key
+//! that names something of a host needs its `Request`.
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use russh::keys::ssh_key::PublicKey;
 
 use crate::{
     declare::{
-        Declaration, Declared,
+        Declaration, Declared, calendar,
         de::At,
         file::File,
         findings::{Draft, Findings},
@@ -67,6 +67,7 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
         positive(environment.lost_after.as_ref(), "lost_after", &environment.file, findings);
         let rules = [left_out_without_rule(environment), repaired_units(environment)];
         rules.into_iter().flatten().for_each(|finding| findings.say(finding));
+        calendar::check(environment, findings);
     }
     let health = &declaration.fleet.defaults.health;
     positive(health.interval.as_ref(), "interval", &declaration.fleet.file, findings);

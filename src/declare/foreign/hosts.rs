@@ -116,9 +116,15 @@ pub const ENVIRONMENT: &[Answer] = &[
     ),
     to("services sites", "", "leave it out: every service is in every environment in which `place` finds an instance"),
     to(
-        "approval approvals approvers reviewers windows freeze protection schedule budget",
+        "sync_windows sync_window schedule deployment_windows",
+        "windows: [{days: mon-thu, from: \"09:00\", to: \"17:00\"}]",
         "",
-        "leave it out: `commands` says who may do what; approvals and windows are not there yet",
+    ),
+    to("freeze blackouts", "freezes: [{from: \"2026-12-20\", to: \"2027-01-03\"}]", ""),
+    to(
+        "approval approvals approvers reviewers protection budget",
+        "",
+        "leave it out: `commands` says who may do what; approvals are not there yet",
     ),
     to("user ssh port", "", "leave it out: `ssh` stands in fleet.yaml and in instances"),
 ];

@@ -113,7 +113,7 @@ pub const SERVICE: &[Answer] = &[
     to("limits requests quotas", "resources: {memory: 512M, cpu: 100%}", "100% is one processor"),
     to(
         "strategy update_config update rolling_update deployment deployment_strategy rollback_config",
-        "rollout: {strategy: recreate}",
+        "rollout: {strategy: rolling}",
         "",
     ),
     to(
@@ -287,8 +287,9 @@ pub const HEALTH: &[Answer] = &[
         "start_period: 30s",
         "",
     ),
+    to("success_threshold healthy_threshold", "successes: <number|1>", ""),
     to(
-        "status expected_status status_code expect success_codes code success_threshold",
+        "status expected_status status_code expect success_codes code",
         "",
         "leave it out: a status of 200 to 399 is healthy",
     ),
@@ -314,6 +315,7 @@ pub const HEALTH_DEFAULTS: &[Answer] = &[
     to("timeout_seconds wait", "timeout: 2s", ""),
     to("failure_threshold attempts threshold", "retries: <number|3>", ""),
     to("initial_delay_seconds grace grace_period delay", "start_period: 30s", ""),
+    to("success_threshold healthy_threshold", "successes: <number|1>", ""),
 ];
 
 pub const RESOURCES: &[Answer] = &[
@@ -328,11 +330,13 @@ pub const RESOURCES: &[Answer] = &[
 ];
 
 pub const ROLLOUT: &[Answer] = &[
-    to("type kind method mode policy", "strategy: recreate", ""),
+    to("type kind method mode policy", "strategy: rolling", ""),
+    to("parallelism batch_size serial max_parallel", "max_unavailable: <number|1>", ""),
+    to("delay wait stagger min_ready_seconds", "pause: 10s", ""),
+    to("first instances", "order: <list|[INSTANCE]>", ""),
     to(
-        "max_unavailable max_surge parallelism order delay bake monitor failure_action max_failure_ratio canary steps \
-         batch_size wait",
+        "max_surge bake monitor failure_action max_failure_ratio canary steps",
         "",
-        "leave it out: `recreate` stops the old one, then starts the new one",
+        "leave it out: `recreate` restarts all replicas at once, `rolling` a few at a time",
     ),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Branch, Commands};
+use super::{Branch, Commands, FreezeKeys, RolloutKeys, WindowKeys};
 use crate::{
     declare::de::At,
     model::{
@@ -51,6 +51,13 @@ pub struct EnvironmentFile {
     /// Names of checks that must be green on a commit before it is deployed; none if not given. GitHub is asked, so
     /// the controller has to be signed in there.
     pub require_checks: Option<Vec<String>>,
+    /// When deployments may begin: while any of these is open. Always if not given. What repairs drift or goes back may
+    /// at any time.
+    pub windows: Option<Vec<WindowKeys>>,
+    /// When none begins, whatever `windows` says.
+    pub freezes: Option<Vec<FreezeKeys>>,
+    /// How new versions take over of services that do not say it themselves.
+    pub rollout: Option<RolloutKeys>,
     /// Who may give which command in a comment on a pull request.
     #[serde(default)]
     pub commands: Commands,

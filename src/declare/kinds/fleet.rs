@@ -85,4 +85,7 @@ pub struct HealthDefaults {
     /// How long the main process has to run without a restart before a check that passes counts. If not given: 0s with
     /// `http`, whose answer tells that the program serves; 10s with `tcp` and `exec`, where nothing else tells.
     pub settle: Option<Span>,
+    /// How many checks in a row have to pass after a start before the replica counts as healthy; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub successes: Option<At<u32>>,
 }

@@ -8,12 +8,14 @@
 
 mod allow;
 mod build;
+mod calendar;
 mod credentials;
 mod environment;
 mod fleet;
 mod instance;
 mod overriding;
 mod rights;
+mod rollout;
 mod service;
 mod site;
 mod source;
@@ -21,13 +23,15 @@ mod text;
 
 pub use allow::Allow;
 pub use build::BuildKeys;
+pub use calendar::{FreezeKeys, WindowKeys};
 pub use credentials::{CredentialKeys, CredentialsFile};
 pub use environment::{EnvironmentFile, InstanceFailureRule};
 pub use fleet::FleetFile;
 pub use instance::{Arch, InstanceFile, JumpHost};
 pub use overriding::OverrideFile;
 pub use rights::Commands;
-pub use service::{HealthCheck, Overlay, Place, Python, Resources, Rollout, Run, ServiceFile};
+pub use rollout::RolloutKeys;
+pub use service::{HealthCheck, Overlay, Place, Python, Resources, Run, ServiceFile};
 pub use site::{RouteTo, SiteFile, SiteOverlay, Tls};
 pub use source::{Archive, SourceKeys};
 pub use text::*;

@@ -5,13 +5,12 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{EnvFile, HostPath, IndexUrl, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
+use super::{EnvFile, HostPath, IndexUrl, RolloutKeys, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
 use crate::{
     declare::de::At,
     model::{
         confinement::Confinement,
         quantity::{CpuShare, Memory, Span},
-        rollout::Strategy,
     },
 };
 
@@ -42,7 +41,7 @@ pub struct ServiceFile {
     /// How one sees that it works.
     pub health: Option<At<HealthCheck>>,
     /// How a new version takes over.
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<RolloutKeys>,
     /// Services that are started before it.
     #[serde(default)]
     pub after: Vec<At<String>>,
@@ -72,7 +71,7 @@ pub struct Overlay {
     pub env_file: Option<At<EnvFile>>,
     pub resources: Option<Resources>,
     pub health: Option<At<HealthCheck>>,
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<RolloutKeys>,
     pub after: Option<Vec<At<String>>>,
     pub replaces: Option<Vec<At<UnitName>>>,
 }
@@ -119,6 +118,8 @@ pub struct Run {
     /// Names of state directories, kept across releases.
     #[serde(default)]
     pub state: Vec<StateName>,
+    /// Whether the program tells systemd when it serves (sd_notify(3), `READY=1`): only then it counts as started.
+    pub notify: Option<bool>,
     /// What systemd does not keep it from, by the names of systemd's directives. Units are confined by default;
     /// `NoNewPrivileges` lifts those that need it with it.
     #[serde(default)]
@@ -179,16 +180,12 @@ pub struct HealthCheck {
     pub timeout: Option<At<Span>>,
     /// How many checks in a row may fail.
     pub retries: Option<u32>,
+    /// How many checks in a row have to pass after a start before the replica counts as healthy; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub successes: Option<At<u32>>,
     /// How long after a start failures do not count.
     pub start_period: Option<Span>,
     /// How long the main process has to run without a restart before a check that passes counts. An answer to `http`
     /// tells that the program serves; a port that is open and a command do not.
     pub settle: Option<Span>,
-}
-
-/// How a new version takes over.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rollout {
-    pub strategy: Strategy,
 }

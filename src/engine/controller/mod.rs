@@ -4,6 +4,10 @@
 //! messages and watches what is published. Keeps true: one `select!`; handling an event is `decide`, a plain function; a
 //! trigger only wakes the loop, which looks again; an environment has one sync at a time, and environments do not wait
 //! for one another. What a sync does is `sync/pursue.rs`.
+//!
+//! A branch or a history that is gone or cannot be read is the trouble of its own environment (`Unresolved` in
+//! `targets.rs`): its last good commits are kept up, and the others go on. An instance that did not answer is asked on its
+//! own, and no sync waits for it.
 
 pub mod checks;
 mod handle;

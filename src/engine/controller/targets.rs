@@ -9,12 +9,12 @@ use std::{
     time::Instant,
 };
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tracing::debug;
 
 use super::checks::{self, CheckSource, Green};
 use crate::{
-    decide::{HistorySnapshot, Target},
+    decide::{HistorySnapshot, Hours, Target},
     declare::{self, Declaration},
     engine::{
         events::Events,
@@ -36,6 +36,7 @@ use crate::{
     host::{Host, waits},
     model::{
         belief::Refusal,
+        calendar::{Calendar, HORIZON},
         environment_state::{Control, EnvironmentState, StateEvent},
         event::{Detail, EventKind},
         name::EnvironmentName,
@@ -206,7 +207,7 @@ impl Resolver {
         if let Some(state) = quarantined_for_dying(workspace, of.name, &commits, &history.state).await? {
             // Nothing of them is read, so nobody knows which other repositories they name.
             history.state = state;
-            return Ok(Target { commits, observe_every, history, rewinds: false, checks: None });
+            return Ok(Target { commits, observe_every, history, rewinds: false, checks: None, hours: None });
         }
         let moving = self.moving(workspace, of.name, &commits).await?;
         let good = history.state.good.as_ref().map(|good| &good.commits.sources);
@@ -215,7 +216,8 @@ impl Resolver {
         let names = of.declaration.required_checks(of.name);
         let state = &history.state;
         let checks = checks::checks(asked, &mut self.green, names, state.target(&commits), state).await;
-        Ok(Target { commits, observe_every, history, rewinds, checks })
+        let hours = hours(&of.declaration.calendar(of.name), Utc::now());
+        Ok(Target { commits, observe_every, history, rewinds, checks, hours })
     }
 
     /// What the history says of an environment. What cannot be recorded is not begun.
@@ -310,8 +312,18 @@ impl Resolver {
         let tree = workspace.store.tree(default, branch, &folder).await?;
         let (Some(declaration), _) = off(move || declare::read_shared(&tree, &folder)).await? else { return Ok(None) };
         let observe_every = declaration.observe_interval(name).0.as_millis() as u64;
-        Ok(Some(Target { commits, observe_every, history, rewinds: false, checks: None }))
+        Ok(Some(Target { commits, observe_every, history, rewinds: false, checks: None, hours: None }))
     }
+}
+
+/// When deployments may begin: so far ahead that a repository may well be away for a while.
+pub fn hours(calendar: &Calendar, now: DateTime<Utc>) -> Option<Hours> {
+    if calendar.is_always_open() {
+        return None;
+    }
+    let open =
+        calendar.open(now, HORIZON).into_iter().map(|(from, to)| (from.timestamp_millis(), to.timestamp_millis()));
+    Some(Hours { asked_at: now.timestamp_millis(), open: open.collect() })
 }
 
 /// One environment and its branches, as fetched.

@@ -3,6 +3,11 @@
 //! Keeps true: only what the history says is over, for what is open is ended whole (`sync/recover.rs`), and what
 //! it does not tell of may be running; an instance on which it cannot be undone is Unknown, and nothing is
 //! planned there.
+//!
+//! The file `open` names the deployment that began on a host and is neither finished nor undone; a host refuses every other
+//! one while it is there. The races:
+//! (a) The cut came before the end, and no intent is open in the history: the next sync undoes what `open` names first.
+//! (b) The power went after the end, before `open` was removed: what was finished stays as it is.
 
 use futures_util::future::join_all;
 

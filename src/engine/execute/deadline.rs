@@ -1,4 +1,7 @@
 //! How long a deployment may take before it counts as failed.
+//!
+//! An intent names the longest that its deployment may take. That is how another controller knows when it may take it
+//! for abandoned, without a clock that both share and without a lease that must be renewed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +10,7 @@ use crate::{
     host::{PHASE_LIMIT, STAGE_LIMIT},
     model::{
         fleet::Environment,
-        plan::{Plan, Step, Takes},
+        plan::{Action, Plan, Step, Takes},
     },
 };
 
@@ -25,9 +28,17 @@ pub fn of(plan: &Plan, environment: &Environment) -> Duration {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.phase == phase).collect();
         limit += script(&steps);
         limit += environment.lost_after.0;
-        limit += steps.iter().filter_map(|step| health::longest_wait(step)).max().unwrap_or_default();
+        limit += steps.iter().filter_map(|step| longest_wait(plan, step)).max().unwrap_or_default();
     }
     limit
+}
+
+/// The longest that a step waits for a replica; after a pause it is asked once more.
+fn longest_wait(plan: &Plan, step: &Step) -> Option<Duration> {
+    let Action::Pause { unit, span } = &step.action else { return health::longest_wait(step) };
+    let of_unit =
+        plan.steps.iter().filter(|other| other.instance == step.instance && other.action.awaited() == Some(unit));
+    Some(span.0 + of_unit.filter_map(health::longest_wait).max().unwrap_or_default())
 }
 
 /// The longest that a phase's scripts can take: each host stops one unit after the other, and ends its script at
@@ -50,7 +61,7 @@ mod tests {
     use crate::model::{
         desired::Resource,
         name::InstanceName,
-        plan::{Action, Commits, Phase, StepId},
+        plan::{Commits, Phase, StepId},
     };
 
     fn seconds(number: u64) -> Duration {
@@ -68,6 +79,7 @@ mod tests {
             on_instance_failure: Default::default(),
             lost_after: Span(seconds(60)),
             keep_releases: 5,
+            calendar: Default::default(),
             require_checks: Vec::new(),
         }
     }
@@ -87,6 +99,7 @@ mod tests {
             steps: steps.into_iter().map(step).collect(),
             findings: Vec::new(),
             services: 0,
+            interrupted: Default::default(),
         };
         of(&plan, &environment())
     }

@@ -2,10 +2,20 @@
 //!
 //! Keeps true: a phase begins when the one before is done and healthy everywhere; a failure anywhere
 //! undoes the deployment everywhere (`rollback.rs`). Never does: deciding what a step is; it matches on steps.
+//!
+//! A stage of a wave is a phase on each instance, and stages come one after the other on each by itself; `recreate` has one
+//! stage in each wave. Values reach a shell, systemd and nginx only quoted for them. The races:
+//! (a) Something changed since it was planned: a step holds what lay there, and the host refuses it.
+//! (b) Another deployment is faster: a host refuses a generation older than the newest it has seen, and every other
+//!     deployment while one is open there.
+//! (c) The connection is cut in the middle: it is made again, and the host's events are read again, until the instance
+//!     counts as lost.
+//! (d) A failure anywhere: the deployment is undone everywhere, by each instance from what it kept, in reverse order.
 
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use super::{
     cancellation::Halting,
@@ -235,6 +245,7 @@ impl<H: Host> Executor<'_, H> {
             }
         }
         let waits = steps.iter().map(|step| async move {
+            let step = self.paused(step).await;
             let healthy = Box::pin(await_healthy(host.as_ref(), name, step, Started::Now, self.watch));
             let healthy = waits::said(name.as_str(), || format!("{} to be healthy", step.resource), healthy).await;
             healthy.map_err(|failed| (step, failed))
@@ -256,6 +267,15 @@ impl<H: Host> Executor<'_, H> {
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }
+    }
+
+    /// Waits where the step is a pause. Answers the step that tells what has to be healthy then.
+    async fn paused<'s>(&'s self, step: &'s Step) -> &'s Step {
+        let Action::Pause { unit, span } = &step.action else { return step };
+        self.tell(step, StepState::Started);
+        sleep(span.0).await;
+        let awaits = |other: &&Step| other.instance == step.instance && other.action.awaited() == Some(unit);
+        self.plan.steps.iter().find(awaits).unwrap_or(step)
     }
 
     fn work(&self, index: usize, phase: Phase, name: &InstanceName) -> PhaseWork {
@@ -303,6 +323,13 @@ impl<H: Host> Executor<'_, H> {
         for (_, started) in manifest.units.iter_mut().filter(|(unit, _)| renewed(unit)) {
             started.inputs = None;
         }
+        // What is not written yet is still what was written before.
+        let written: BTreeSet<&str> = steps()
+            .filter(|step| is_done(step.phase))
+            .filter_map(|step| step.action.file().map(|(path, _)| path))
+            .collect();
+        let unwritten = before.files.iter().filter(|(path, _)| !written.contains(path.as_str()));
+        manifest.files.extend(unwritten.map(|(path, digest)| (path.clone(), *digest)));
         for step in steps().filter(|step| is_done(step.phase)) {
             if let Some(unit) = step.action.started()
                 && let Some(started) = instance.manifest_after.units.get(unit)

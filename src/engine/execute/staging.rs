@@ -2,6 +2,17 @@
 //!
 //! Keeps true: nothing that runs changes by it, so it is begun anew when the connection was cut; a release that
 //! does not fit is refused before it is sent; what instances lack alike is packed once.
+//!
+//! Moving. Before a release is put in place the instance says which others it holds, with their listings. The
+//! difference is worked out here: a release to begin from, what to take from others by content, and what to send,
+//! each content once. There it is put together beside its place, every byte checked against the listing, and renamed,
+//! so that what is cut off begins anew and leaves no half. What is shared is a reflink or a hard link; nobody but
+//! root can write either. A signature of everything that stat tells is kept with it and compared at each sync: where
+//! it differs the release is read whole, and one whose bytes differ is mended and what runs from it restarted. Of
+//! many large releases a look of the loop compares some, in turn (`engine/observe/probe.rs`). What was changed under
+//! the same size, time and inode only reading tells: once an hour each host reads its live releases when it has
+//! nothing better to do, and forgets the signature of what differs, so that the next look finds it
+//! (`engine/observe/scrub.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,6 +2,21 @@
 //!
 //! Keeps true: rendered files and release listings of what is live are kept, never contents of releases,
 //! never secrets; a commit is a deployment's, or has an event.
+//!
+//! Recording. The intent is pushed before the first step, by compare-and-swap on the commit it was built on, so two
+//! controllers cannot both begin. Nothing of the history is lost: a branch of it that vanishes at the remote, or is
+//! set back there, stays in the mirror and is pushed back by the next fetch; one that was rewritten there is appended
+//! to as it is, never overwritten. Outcomes are distinct: `applied`, `partial`, `rolled-back`, `rollback-failed`,
+//! `stopped`, `refused`; a record is never called better than it was. A record has the version of its format: an
+//! older one is read and kept as it is (`tests/fixtures/history`), a newer one is refused. A record keeps rendered
+//! files and the listings of releases, never their contents. Of rendered files it keeps the public ones: sealed
+//! content has bytes for the payload of its host alone, and for a record, a plan or a digest only its keyed digest
+//! (`model/content.rs`). `env_file`s are the host's and never read, only digested; and their digests, by which a
+//! short secret could be guessed, are sealed where an answer is read: HMAC-SHA-256 of the digest, with a key of that
+//! host. What is plain leaves neither the connection nor the parser. So a manifest of before, with plain digests, is
+//! sealed as it is read: nothing is restarted for it, and `SealManifest` is the step that has it written anew, as it
+//! has one that others could read. The key is made while a host is looked at that has none, and put there by the
+//! first phase: one that another put there meanwhile is refused.
 
 use super::store::Files;
 use crate::{

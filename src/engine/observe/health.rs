@@ -49,7 +49,10 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
 /// The longest that a step waits; none for a step that does not wait.
 pub fn longest_wait(step: &Step) -> Option<Duration> {
     let (_, declared) = check_of(step)?;
-    let checks = (declared.interval.0 + declared.timeout.0) * (declared.retries + 1);
+    // A check that fails in between makes all begin anew, and counts as one that may.
+    let rounds =
+        declared.successes.saturating_mul(declared.retries.saturating_add(1)).max(declared.retries.saturating_add(1));
+    let checks = (declared.interval.0 + declared.timeout.0).saturating_mul(rounds);
     let starts = (declared.settle.0.max(SETTLE) + RESTART_PAUSE) * FAILED_STARTS;
     Some(declared.start_period.0 + UNKNOWN_LIMIT + checks + starts)
 }
@@ -124,13 +127,15 @@ struct HealthJudge<'a> {
     failures: u32,
     /// Since when every check has passed.
     passed_at: Option<Duration>,
+    /// How many have passed since then.
+    passes: u32,
 }
 
 impl<'a> HealthJudge<'a> {
     fn new(declared: &'a fleet::Health, started: Started) -> Self {
         // A start that a person or a script asks for sets systemd's count to 0.
         let earlier = (started == Started::Now).then_some(0);
-        Self { declared, earlier, failures: 0, passed_at: None }
+        Self { declared, earlier, failures: 0, passed_at: None, passes: 0 }
     }
 
     /// `elapsed`: since the wait began.
@@ -145,9 +150,11 @@ impl<'a> HealthJudge<'a> {
         let why = match &checkup.health {
             Health::Healthy => {
                 let passed_at = *self.passed_at.get_or_insert(elapsed);
+                self.passes += 1;
                 let due = run.map_or(declared.settle.0, |run| run.due(declared.settle.0, earlier));
                 let runs_for = run.and_then(|run| run.tries.runs_for).unwrap_or(elapsed.saturating_sub(passed_at));
                 return match due.saturating_sub(runs_for) {
+                    Duration::ZERO if self.passes < declared.successes => HealthVerdict::NotYet,
                     Duration::ZERO => HealthVerdict::Healthy,
                     rest => HealthVerdict::Settling(rest),
                 };
@@ -166,7 +173,7 @@ impl<'a> HealthJudge<'a> {
                 format!("its health cannot be told: {why}")
             }
         };
-        self.passed_at = None;
+        (self.passed_at, self.passes) = (None, 0);
         match run {
             _ if self.failures > declared.retries => HealthVerdict::Failed(NotHealthy { why, cause }),
             Some(run) if run.failed_starts(earlier) > 0 => HealthVerdict::Settling(SETTLING_PAUSE),
@@ -212,6 +219,7 @@ mod tests {
             retries: 3,
             start_period: span(30),
             settle: span(settle),
+            successes: 1,
         }
     }
 
@@ -234,6 +242,18 @@ mod tests {
         let declared = declared(Check::Tcp, settle);
         let mut judge = HealthJudge::new(&declared, started);
         checks.into_iter().map(|(after, checkup)| judge.judge(&checkup, seconds(after))).collect()
+    }
+
+    #[test]
+    fn as_many_checks_in_a_row_have_to_pass_as_are_declared() {
+        let declared = fleet::Health { successes: 2, ..declared(Check::Tcp, 0) };
+        let mut judge = HealthJudge::new(&declared, Started::Now);
+        let failing = Checkup { health: Health::Unhealthy("no".to_owned()), ..passed(0, 1) };
+        let checks = [passed(0, 1), failing, passed(0, 3), passed(0, 4)];
+        let verdicts: Vec<HealthVerdict> =
+            (1..).zip(&checks).map(|(second, check)| judge.judge(check, seconds(second))).collect();
+        use HealthVerdict::{Healthy, NotYet};
+        assert_eq!(verdicts, [NotYet, NotYet, NotYet, Healthy]);
     }
 
     #[test]

@@ -6,6 +6,19 @@
 //! what signs in to GitHub, nor the key of hosts. What was fetched with one credential, or from one address, is kept
 //! for sources that name the same. A commit of a branch or tag comes from that branch or tag, whoever names it: a history
 //! that somebody wrote brings in none that is not merged there.
+//!
+//! Fetching. Preparing has two halves. What is declared needs the tree and nothing else; then everything that lies
+//! elsewhere comes through one port, `release::Fetcher`, all of it before the first host is touched. With
+//! `release::Unfetched` in its place nothing goes anywhere: that is for plans of what nobody trusts yet. `release/`
+//! and `git/` are neighbours and do not see one another, so the real one, over both, is `engine/prepare/fetch.rs`. An
+//! archive is unpacked only when the file on disk has its digest, in memory, and counted while it comes. Addresses of
+//! sources are named by whoever may write a service's file, so nothing in git names a file of the controller: a
+//! source names a credential, the operator's file (`--credentials`) says what that is and for which addresses.
+//! Without it a source reaches public IP addresses over https and ssh. A `model::reach::Scope` goes with each fetch:
+//! the IP address that is connected to is judged, each redirect anew, and what lets the source in goes only where the
+//! scope carries it. What lets us into the config repository, what signs in to GitHub, the agent and the key of hosts
+//! go to no source. What was fetched is kept by address and credential, in full digests. The operator's addresses
+//! (`--repo`) have no scope.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,16 @@
 //! Where branches and tags of other repositories are.
 //!
 //! Keeps true: a source that is slow is asked once at a time, and holds nobody up for long.
+//!
+//! Moving sources. `Commits`, which everything in the loop is keyed on, holds besides the config repository's two
+//! commits the commit of each branch and tag of other repositories (`sources`, by address and name). They are asked
+//! for at each fetch. So a branch that moved is another `Commits`: `decide` deploys it at once and ends the old one's
+//! backoff, a sync prepares it anew, `is_settled` sees other releases and makes it a change with an intent, a failure
+//! quarantines just that pair, drift is repaired against the sources of the last good one, and a recovery prepares
+//! what its intent named. Where the files that are taken are the same, nothing differs and nothing is recorded. What
+//! people ask for (retry, pin, rewind) is about the config repository's commits alone. A repository that does not
+//! answer within 15 s stays at the commit it was at: as the mirror has it, else as the last good record says. It is
+//! asked again when it has answered, so threads do not pile up behind one that is slow.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

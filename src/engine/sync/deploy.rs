@@ -1,4 +1,7 @@
 //! A plan carried out and recorded: intent, deployment, outcome.
+//!
+//! A drift repair belongs to a generation that already has its directory, so it gets one of its own,
+//! `deployments/<generation>-repair-<random>`, and records an outcome without an intent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -42,6 +42,7 @@ fn reason(why: Barred, commits: &Commits, state: &EnvironmentState) -> Option<(W
         Barred::Held => (WaitsOn::Hold, state.hold().map(report::control::held)),
         Barred::Checks => (WaitsOn::Checks, told()),
         Barred::Rewind => (WaitsOn::Rewind, told()),
+        Barred::Closed { .. } => (WaitsOn::Hours, told()),
         // Nothing is going to deploy it, somebody else does, or it is tried again in a moment.
         Barred::ObserveOnly | Barred::StoodBack | Barred::StandsBy | Barred::Quarantined | Barred::Later => {
             return None;

@@ -4,6 +4,13 @@
 //! Keeps true: what is recorded is what the hosts tell; nothing goes on while a host still runs something
 //! of it; a controller that may still be alive is fenced off first, in the history (`deploy::claim`) and then on
 //! the hosts.
+//!
+//! Every intent gets exactly one outcome. The races:
+//! (a) The same controller starts again: it finds its own intent by its `ControllerId`, which is the machine and the state
+//!     directory, on which it holds a lock (`seat` in a record).
+//! (b) The cut came between two phases, or after the last: where every host is so far, the deployment is completed.
+//! (c) The cut came within a phase: where one host was cut off, the deployment is undone.
+//! (d) Another controller takes over while the first may be alive: it fences first, so the hosts refuse that generation.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -186,11 +193,14 @@ impl<H: Host, S: Store> Case<'_, H, S> {
         self.deployment(&nothing, newest_phase).failed(failure, 0).await
     }
 
-    /// What is left is planned from what is live, and carried out as the same deployment.
+    /// What is left is planned from what is live, and carried out as the same deployment: on the instances that its intent
+    /// names, and on no other that answers by now. Whoever undid it after another cut would not know of that one.
     async fn complete(&self, newest_phase: u32, trails: &Trails) -> Ended {
+        let touched: Vec<InstanceName> = self.intent.touches.iter().cloned().collect();
+        let prepared = self.prepared.clone().only(&touched);
         let plan =
-            probe::look(self.prepared, self.hosts, Some(self.intent.generation), &Leave::default(), self.watch).await;
-        let running = self.deployment(&plan, newest_phase);
+            probe::look(&prepared, self.hosts, Some(self.intent.generation), &Leave::default(), self.watch).await;
+        let running = Executor { prepared: &prepared, ..self.deployment(&plan, newest_phase) };
         if let Some(failure) = self.unplannable(&plan) {
             return running.failed(failure, 0).await;
         }

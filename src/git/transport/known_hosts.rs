@@ -2,6 +2,9 @@
 //!
 //! Keeps true: only a line that names the host and holds this very key makes it trusted; a `@revoked`
 //! line goes before every other; a line that is not understood, and `@cert-authority`, trusts nothing.
+//!
+//! known_hosts are matched by code of our own: russh's ignores `@revoked` and patterns, and calls a known host with
+//! another key an unknown one.
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::{Algorithm, PublicKey, ssh_key::known_hosts::HostPatterns};

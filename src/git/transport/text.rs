@@ -1,6 +1,9 @@
 //! What a server says, made fit to be read: by libgit2's binding, and by people.
 //!
 //! Keeps true: no secret that a server repeats is shown.
+//!
+//! A remote's answers are made UTF-8 before libgit2 reads them, packs excepted: git2 panics at a branch's name or a
+//! hook's words that are not.
 
 use crate::model::budget::{Budget, Exceeded};
 

@@ -7,6 +7,12 @@
 # To start a program, and to wait for a disk, takes longer than all that the shell does by itself. So steps of one
 # kind that follow one another are carried out as one (`together`). What they do stands in apply_files.sh,
 # apply_units.sh, apply_packages.sh and apply_nginx.sh.
+#
+# The order of writing is always the same. First the manifest becomes the union of old and new. What lies at a path
+# is copied to `kept/`, the journal says so, both are synced. Then the new file is written beside its place, synced,
+# and renamed. The instance's last phase ends with the final manifest and the file `finished`. Wherever power goes,
+# everything evenkeel made is known to be its own, and what was there before is there still.
+#
 # shellcheck disable=SC2154 # variables that are set before
 set -u
 umask 022

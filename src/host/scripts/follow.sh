@@ -21,10 +21,11 @@ until [ -e "$events" ]; do
   sleep 0.02
 done
 # Each pause of the shell's own would be a program, on a host that has something better to do: `tail` waits for the file
-# to grow, and only wakes whoever reads it; a clock wakes it, too.
+# to grow, and only wakes whoever reads it; a clock wakes it, too. Where the kernel does not tell tail (overlay and network
+# file systems), tail looks 20 times a second, not once: whoever waits for the end of a phase waits for nothing else.
 {
   while sleep 0.5; do echo; done &
-  exec sh -c 'echo "by $$ $1"; exec tail -n +1 -f -- "$2"' sh "$!" "$events"
+  exec sh -c 'echo "by $$ $1"; exec tail -n +1 -s 0.05 -f -- "$2"' sh "$!" "$events"
 } 2>/dev/null | {
   by='' quiet=0
   woken() { read -r line || sleep 0.5; case $line in 'by '*) by=${line#by } ;; esac; }

@@ -1,6 +1,17 @@
 # Unpacks a phase from standard input, and has systemd run it. Set before: deployment and phase (its folder, and its
 # number there), events (its file), unit, limit. After transient.sh, drop_ins.sh and way_in.sh; follow.sh comes after it.
 # A phase that was begun already, by a call whose answer was lost, is only followed.
+#
+# A phase travels as a tar archive: `apply.sh`, `undo.sh`, `stop.sh` and the bytes. It runs as the transient unit
+# `evenkeel-<fleet>.service`:
+#
+# - the unit's name excludes a second one;
+# - it goes on without the controller, for at most 15 minutes;
+# - a megabyte and 32 inodes of its disk are set aside first, for undoing and for telling of it: on a full disk nothing is
+#   begun;
+# - `undo.sh` lies beside the phases and is replaced as a whole, for an earlier phase needs it too;
+# - `ExecStopPost` runs `stop.sh` however it ended. After a failure or a kill that runs `undo.sh`.
+#
 # shellcheck disable=SC2154 # variables that are set before
 set -e
 exec 2>&1

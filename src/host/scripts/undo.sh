@@ -2,6 +2,13 @@
 # in each traffic before processes. Arguments: the phases; none: all; `open`: all, if it is neither finished
 # nor undone. Safe to run again after a cut. Set before: base, name. Goes on after an error within a phase,
 # says each, and ends with 1 when there was one.
+#
+# Undo takes phase by phase, the newest first, and reads each journal backwards: traffic first, then units that did
+# not run before stop, then files, the manifest last, then what ran before runs again. It can be run again after a
+# cut; done, it leaves the file `undone` with each phase and with the deployment. A phase that fails is undone by
+# its own host; the phases before it by the controller, each on all instances before the one that came before it.
+# The ten newest deployments are kept.
+#
 # shellcheck disable=SC2154,SC2317 # variables that are set before; functions that are called by `try`
 set -u
 deployment=$base/deployments/$name

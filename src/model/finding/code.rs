@@ -158,6 +158,14 @@ codes! {
         OwnJumpHost = "own-jump-host";
         /// A key means nothing without another one.
         WithoutEffect = "without-effect";
+        /// A service with one replica cannot change a few replicas at a time.
+        OneReplica = "one-replica";
+        /// A rollout may take away all replicas of a service at once.
+        NoneLeft = "none-left";
+        /// A window is too short to deploy in.
+        ShortWindow = "short-window";
+        /// No deployment may begin for more than a year.
+        NeverOpen = "never-open";
         /// `replaces` names a unit of evenkeel's own.
         ReplacesOwnUnit = "replaces-own-unit";
         /// `replaces`, or a grant of it, names a unit that keeps a host running or reachable.

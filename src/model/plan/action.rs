@@ -16,9 +16,10 @@ use crate::model::{
     desired::Replica,
     digest::Digest,
     fleet::Health,
-    name::{ServiceName, SiteName},
+    name::{InstanceName, ServiceName, SiteName},
     nginx::Proof,
     observation::LiveFolder,
+    quantity::Span,
 };
 
 /// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
@@ -120,6 +121,40 @@ pub enum Action {
         confined_by: BTreeSet<Confinement>,
         health: Health,
     },
+    /// Has nginx lead no requests to some replicas, or lead them there again, until the next such step: changes their lines
+    /// in sites' files, reloads, and waits until it serves them so and no older worker takes connections.
+    ShiftTraffic {
+        away: BTreeSet<ReplicaPlace>,
+        back: BTreeSet<ReplicaPlace>,
+        files: Vec<ShiftedFile>,
+        digest: Digest,
+        port: u16,
+    },
+    /// Waits until no request that nginx has led to a port is under way there, for so long at most.
+    Drain {
+        unit: String,
+        port: u16,
+        /// Where nginx comes from.
+        from: BTreeSet<IpAddr>,
+        timeout: Span,
+    },
+    /// Waits, and makes sure that the replica has stayed healthy.
+    Pause {
+        unit: String,
+        span: Span,
+    },
+}
+
+/// A service on an instance.
+pub type ReplicaPlace = (ServiceName, InstanceName);
+
+/// A file as it is while traffic is shifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftedFile {
+    pub path: String,
+    pub before: Before,
+    pub content: Content,
+    pub mode: u32,
 }
 
 /// What lay at a path when the plan was made. A host refuses a step whose `before` is no longer so.
@@ -192,6 +227,22 @@ impl Action {
         }
     }
 
+    /// The unit that does not run for a while, or no more.
+    pub fn stopped(&self) -> Option<&str> {
+        match self {
+            Action::StopUnit { unit, .. } | Action::RestartUnit { unit } => Some(unit),
+            _ => None,
+        }
+    }
+
+    /// The unit whose replica has to become healthy.
+    pub fn awaited(&self) -> Option<&str> {
+        match self {
+            Action::AwaitHealth { unit, .. } => Some(unit),
+            _ => None,
+        }
+    }
+
     /// The unit whose log says more of a step that failed.
     pub fn unit(&self) -> Option<&str> {
         match self.object() {
@@ -224,8 +275,12 @@ impl Action {
             | Action::EnableUnit { unit }
             | Action::StartUnit { unit }
             | Action::RestartUnit { unit }
-            | Action::AwaitHealth { unit, .. } => Object::Unit(unit),
-            Action::ReloadNginx { .. } | Action::ReleaseNginx => Object::Unit("nginx.service"),
+            | Action::AwaitHealth { unit, .. }
+            | Action::Drain { unit, .. }
+            | Action::Pause { unit, .. } => Object::Unit(unit),
+            Action::ShiftTraffic { .. } | Action::ReloadNginx { .. } | Action::ReleaseNginx => {
+                Object::Unit("nginx.service")
+            }
         }
     }
 }

@@ -21,9 +21,15 @@ const WORD: usize = 32;
 pub struct StepId(String);
 
 impl StepId {
-    /// The id of a step of a plan. Unique there, for one resource needs no subject changed twice in one way.
+    /// The id of a step of a plan. Unique within a wave: a resource needs no subject changed twice
+    /// in one way at one time.
     pub fn new(instance: &InstanceName, resource: &Resource, verb: Verb, subject: &str) -> Self {
         Self(format!("{instance}/{resource}/{verb}/{}", subject.trim_start_matches('/')))
+    }
+
+    /// The same of a later wave, where a subject changes more than once.
+    pub fn in_wave(self, wave: u32) -> Self {
+        Self(format!("{}@{wave}", self.0))
     }
 
     pub fn as_str(&self) -> &str {

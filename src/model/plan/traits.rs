@@ -28,6 +28,7 @@ pub struct Traits {
 pub enum Rank {
     Prepare,
     Provide,
+    Drain,
     Stop,
     Remove,
     Write,
@@ -132,6 +133,8 @@ impl Action {
                 (V::Stage,       Provide, Controller, Alone,       NoFile,  Some(Releases),  Itself,  Implied, Always,     Upload),
             Action::BuildVenv { .. } =>
                 (V::Build,       Provide, Host,       Alone,       NoFile,  Some(Releases),  Itself,  Told,    Always,     PhaseTime),
+            Action::Drain { .. } =>
+                (V::Drain,       Drain,   Host,       Alone,       NoFile,  None,            BySteps, Implied, Never,      PhaseTime),
             Action::StopUnit { foreign: true, .. } =>
                 (V::Stop,        Stop,    Host,       Alone,       NoFile,  Some(Processes), Itself,  Implied, Always,     StopTime),
             Action::StopUnit { foreign: false, .. } =>
@@ -152,8 +155,12 @@ impl Action {
                 (V::Restart,     Run,     Host,       WithStarts,  NoFile,  Some(Processes), ByFiles, Told,    Always,     StopTime),
             Action::ReloadNginx { .. } | Action::ReleaseNginx =>
                 (V::Reload,      Serve,   Host,       Alone,       NoFile,  Some(Nginx),     ByFiles, Told,    Always,     Moments),
+            Action::ShiftTraffic { .. } =>
+                (V::Shift,       Serve,   Host,       Alone,       NoFile,  None,            BySteps, Implied, Never,      Moments),
             Action::AwaitHealth { .. } =>
                 (V::AwaitHealth, Await,   Controller, Alone,       NoFile,  None,            BySteps, Implied, Never,      HealthTime),
+            Action::Pause { .. } =>
+                (V::Pause,       Await,   Controller, Alone,       NoFile,  None,            BySteps, Implied, Never,      HealthTime),
         };
         Traits { verb, rank, side, batch, files, repairs, follows, reason, recorded, takes }
     }

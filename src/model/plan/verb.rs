@@ -30,8 +30,14 @@ pub enum Verb {
     Restart,
     /// Reloads nginx, or the files of a unit.
     Reload,
+    /// Has nginx lead requests elsewhere for a while, or back.
+    Shift,
+    /// Waits until no request is under way at a replica.
+    Drain,
     /// Waits until the replica of a unit is healthy.
     AwaitHealth,
+    /// Waits, and makes sure that the replica of a unit has stayed healthy.
+    Pause,
 }
 
 impl Verb {
@@ -48,7 +54,10 @@ impl Verb {
             Verb::Start => "start",
             Verb::Restart => "restart",
             Verb::Reload => "reload",
+            Verb::Shift => "shift",
+            Verb::Drain => "drain",
             Verb::AwaitHealth => "await-health",
+            Verb::Pause => "pause",
         }
     }
 }

@@ -2,22 +2,29 @@
 //!
 //! Keeps true: waves are barriers across the whole environment: packages and releases first, then services level by level
 //! of `after`, then traffic, then what is declared no more. What a strategy does with its services it does within their
-//! level. Never does: deciding what is changed.
+//! level, wave by wave, beside the other services of the level. Where services are recreated there is one wave: whoever
+//! asks one is answered by none of its replicas until one is healthy again. Never does: deciding what is changed.
 
-mod recreate;
+mod gaps;
+mod rolling;
+mod traffic;
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
 
+pub(super) use self::{gaps::gaps, traffic::Traffic};
 use crate::model::{
     desired::Resource,
-    fleet::Fleet,
+    fleet::{Fleet, Service},
     name::{InstanceName, ServiceName},
     plan::{Action, Phase, Rank, Step, StepId},
-    rollout::Strategy,
+    rollout::Rollout,
 };
+
+/// Whether a unit of an instance runs, and has shown that it stays up.
+pub(super) type IsSteady<'a> = &'a dyn Fn(&InstanceName, &str) -> bool;
 
 /// A change that is to be made, without its place in the plan.
 pub(super) struct PlannedChange {
@@ -42,6 +49,12 @@ pub(super) enum Tier {
     Prune,
 }
 
+impl Tier {
+    fn is_of(&self, service: &ServiceName) -> bool {
+        matches!(self, Tier::Services(services) if services.contains(service))
+    }
+}
+
 /// What waits for what, whatever the strategies are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
@@ -52,39 +65,48 @@ enum Level {
 }
 
 /// Puts changes into waves, and each wave's into the order in which they are made.
-pub(super) fn steps(fleet: &Fleet, changes: Vec<PlannedChange>) -> Vec<Step> {
+pub(super) fn steps(fleet: &Fleet, mut changes: Vec<PlannedChange>, is_steady: IsSteady<'_>) -> Vec<Step> {
     let levels = levels(fleet);
-    let mut alike: BTreeMap<(Level, Strategy), Vec<PlannedChange>> = BTreeMap::new();
-    for change in changes {
-        alike.entry(place(fleet, &levels, &change.tier)).or_default().push(change);
+    let mut waves: BTreeMap<(&ServiceName, InstanceName), u32> = BTreeMap::new();
+    for service in fleet.services.values() {
+        let Rollout::Rolling(rolling) = &service.rollout else { continue };
+        let of_service = changes.iter().filter(|change| change.tier.is_of(&service.name));
+        let waves_here = rolling::waves(rolling, service, of_service, is_steady);
+        changes.extend(rolling::pauses(rolling, service, &changes, &waves_here));
+        waves.extend(waves_here.into_iter().map(|(instance, wave)| ((&service.name, instance), wave)));
     }
-    // Strategies that share a level go on beside each other, wave by wave.
     let mut phases: BTreeMap<(Level, Phase), Vec<PlannedChange>> = BTreeMap::new();
-    for ((level, strategy), changes) in alike {
-        let placed = match strategy {
-            Strategy::Recreate => recreate::waves(changes),
-        };
-        for (phase, change) in placed {
-            phases.entry((level, phase)).or_default().push(change);
-        }
+    for change in changes {
+        let (level, first) = place(fleet, &levels, &change.tier);
+        // What makes room for several services does so for the first of them that changes there.
+        let of_level = first.into_iter().filter_map(|name| waves.get(&(name, change.instance.clone())));
+        let stage = u32::from(matches!(change.action, Action::Pause { .. }));
+        let phase = Phase { wave: of_level.min().copied().unwrap_or_default(), stage };
+        phases.entry((level, phase)).or_default().push(change);
     }
     numbered(phases)
 }
 
-fn place(fleet: &Fleet, levels: &BTreeMap<ServiceName, u32>, tier: &Tier) -> (Level, Strategy) {
+/// The level of a tier, and those of its services that are of it.
+fn place<'f>(fleet: &'f Fleet, levels: &BTreeMap<ServiceName, u32>, tier: &Tier) -> (Level, BTreeSet<&'f ServiceName>) {
     let level = match tier {
         Tier::Prepare => Level::Prepare,
         Tier::Services(services) => {
-            let levels = services.iter().filter_map(|name| Some((*levels.get(name)?, fleet.services.get(name)?)));
-            match levels.min_by_key(|(level, _)| *level) {
-                Some((level, service)) => return (Level::Services(level), service.strategy),
+            let known = services.iter().filter_map(|name| fleet.services.get_key_value(name));
+            let known: Vec<(&ServiceName, &Service)> = known.collect();
+            let level_of = |name: &ServiceName| levels.get(name).copied();
+            match known.iter().filter_map(|(name, _)| level_of(name)).min() {
+                Some(level) => {
+                    let first = known.into_iter().map(|(name, _)| name).filter(|name| level_of(name) == Some(level));
+                    return (Level::Services(level), first.collect());
+                }
                 None => Level::Prune,
             }
         }
         Tier::Traffic => Level::Traffic,
         Tier::Prune => Level::Prune,
     };
-    (level, Strategy::default())
+    (level, BTreeSet::new())
 }
 
 /// Counts the waves from 1, and sorts the changes of each phase.

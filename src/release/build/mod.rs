@@ -4,6 +4,19 @@
 //! however it behaves, with all its processes; one that was made is not made again; what is kept is used only
 //! when it is what was put there.
 //! Never does: deciding what may be built (only what is merged is; the caller knows).
+//!
+//! Building. A build is keyed by its source's digest and its definition, and what comes of it is a release like any
+//! other. Before it is built nobody knows that release's digest, so how far one goes is a value of its own,
+//! `release::Builds`: what is kept here; what the history says was made (`builds` of the last `Good`, so a controller
+//! with an empty cache, or one that stands by, plans what is live without building, and builds that differ each time
+//! do not set two controllers against one another); else it is *due*, and the key stands in for the digest. A plan
+//! that would stage a release whose files are not at hand says `needs_builds`. The loop then builds, prepares and
+//! observes anew, and plans again; `apply` does the same before it asks; `plan` shows it as it is. So what no host
+//! lacks is never built. A build that fails by its own fault is recorded as `refused` with the cause `build`, which
+//! condemns the commits; what this machine lacks (bubblewrap, room) is no commit's fault, and tried again. Nothing of
+//! the pull request's kind is ever built: the callers that set `run` are the loop, with commits of the environment's
+//! branch, `apply`, after it has asked whether the branch holds the commit, and the demo, with the work tree that
+//! somebody started it in.
 
 mod cgroup;
 mod error;

@@ -14,7 +14,7 @@ use crate::{
     },
     report::{
         diff,
-        plan_steps::{check, folder},
+        plan_steps::{check, drained, folder, shifted},
         style::Style,
         words::{count, one_line, size},
     },
@@ -154,6 +154,9 @@ fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
         Action::AwaitHealth { port, health, .. } => {
             format!("  then waits until it is healthy: {}", check(*port, health))
         }
+        Action::ShiftTraffic { away, back, .. } => format!("~ has nginx lead {}", shifted(away, back)),
+        Action::Drain { timeout, .. } => format!("  {}", drained(*timeout)),
+        Action::Pause { span, .. } => format!("  then waits for {span}, and sees that it is still healthy"),
     };
     vec![line]
 }

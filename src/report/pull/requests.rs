@@ -1,7 +1,7 @@
 //! Whether requests are lost while a plan is carried out.
 //!
-//! Keeps true: it says what happens today. A replica is restarted in place, all those of a service at once; nginx
-//! goes on serving while it reloads, and so does a site while it is switched over.
+//! Keeps true: it says what the plan's waves do. A replica is restarted in place, a few of a service at a time or all at
+//! once; nginx goes on serving while it reloads, and so does a site while it is switched over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,8 @@ pub(super) fn lost(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) 
         let replicas = environment.replicas.get(service).copied().unwrap_or_default().max(places.len());
         let is_own = changes.own.iter().any(|change| is_of(change, service) && restarts(change));
         let anyway = if is_own { "" } else { " (also without this pull request)" };
-        lines.push(restart(service, &places, replicas) + anyway);
+        let is_interrupted = environment.plan.interrupted.contains(service);
+        lines.push(restart(service, &places, replicas, is_interrupted) + anyway);
     }
     let replaces = |action: &Action| matches!(action, Action::StopUnit { foreign: true, .. });
     for (service, places) in services(changes, |change| has(change, replaces)) {
@@ -44,9 +45,12 @@ pub(super) fn lost(environment: &PlannedEnvironment<'_>, changes: &Changes<'_>) 
     lines
 }
 
-fn restart(service: &ServiceName, places: &BTreeSet<&str>, replicas: usize) -> String {
+fn restart(service: &ServiceName, places: &BTreeSet<&str>, replicas: usize, is_interrupted: bool) -> String {
     let where_it_is = names(places);
     match (places.len(), replicas) {
+        (all, 2..) if all > 1 && !is_interrupted => format!(
+            "- **`{service}`** restarts on {where_it_is}, a few of its {replicas} replicas at a time: requests straight to one fail until it is healthy again, the rest answers"
+        ),
         (_, 1) => format!(
             "- **`{service}`** restarts on {where_it_is}, its only replica: requests to it fail until it is healthy again"
         ),

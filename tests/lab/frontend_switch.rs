@@ -94,9 +94,10 @@ fn follow(page: &str) -> Vec<String> {
 }
 
 fn assert_nothing_lost(what: &str, count: &Count, began: Instant) {
-    let Count { answers, fresh, closed, lost, .. } = count;
+    let Count { answers, fresh, closed, broken, lost, .. } = count;
     println!(
-        "  {what}: {answers} answers, {fresh} fresh connections, {closed} closed while idle, {} lost, in {:.1} s",
+        "  {what}: {answers} answers, {fresh} fresh connections, {closed} closed while idle ({broken} of them met by a POST), \
+         {} lost, in {:.1} s",
         lost.len(),
         began.elapsed().as_secs_f64()
     );
@@ -187,11 +188,47 @@ pub fn replicas_restarted_one_after_the_other_lose_what_is_in_flight_and_no_more
     assert!(count.lost.len() <= most, "{} are lost: {:#?}", count.lost.len(), &count.lost[..most]);
 }
 
+/// The program dies at SIGTERM in the middle of an answer, and nobody repeats a POST: nginx leads around each replica, and
+/// what is under way there is answered first.
+pub fn five_rollouts_over_two_replicas_lose_no_request(world: &World) {
+    let fleet = Fleet::new(world, "rollover");
+    let (on, port) = (["h1", "h2"], fleet.port(0));
+    fleet.service("alpha", port, &on, "");
+    fleet.site("rollover", &["h1"], "routes: {/: {service: alpha}}");
+    fleet.deploy().ends_with(0);
+    let h1 = world.host("h1");
+    let began = Instant::now();
+    let load = Load::with_posts(world, h1, "rollover.test", "/slow");
+    for number in 1..=5 {
+        fleet.service("alpha", port, &on, &format!("env: {{GREETING: '{number}'}}"));
+        fleet.deploy().ends_with(0);
+        for host in ["h1", "h2"] {
+            let answer = world.host(host).asks(port, "/x");
+            assert!(answer.trim().ends_with(&number.to_string()), "{host} answers {answer}");
+        }
+    }
+    let count = load.end();
+    println!(
+        "  five rollouts: {} answers, {} closed while idle, {} of them met by a POST, {} lost, in {:.1} s",
+        count.answers,
+        count.closed,
+        count.broken,
+        count.lost.len(),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(count.lost.is_empty(), "lost: {:#?}", &count.lost[..count.lost.len().min(10)]);
+    assert!(count.answers > 100 && count.broken * 200 <= count.answers.max(200), "{count:?}");
+    let file = "/etc/nginx/conf.d/evenkeel-rollover-rollover.conf";
+    assert_is("servers left out", h1.run(&format!("grep -c down {file} || true")).as_str(), "0");
+    assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
+}
+
 /// A deployment restarts both replicas at once. Requests are lost while neither runs, and not one afterwards.
 pub fn a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back(world: &World) {
     let fleet = Fleet::new(world, "atonce");
     let load = replicated(&fleet, "atonce.test");
-    fleet.service("alpha", fleet.port(0), &["h1", "h2"], "env: {GREETING: again}");
+    let at_once = "rollout: {strategy: recreate}\nenv: {GREETING: again}";
+    fleet.service("alpha", fleet.port(0), &["h1", "h2"], at_once);
     fleet.deploy().ends_with(0);
     let h1 = world.host("h1");
     let answers: Vec<_> = (0..20).map(|_| h1.browse("atonce.test", "/x")).collect();

@@ -1,8 +1,8 @@
 //! What one instance says, or fails at, is that instance's alone.
 
 use crate::{
-    days::says,
     fleet::Fleet,
+    host_failures::says,
     world::{World, assert_is},
 };
 

@@ -91,6 +91,35 @@ pub fn what_is_held_stays_as_it_is_until_it_is_resumed(world: &World) {
     assert!(alone.errors.contains("no controller runs here that could take a deployment over"), "{}", alone.errors);
 }
 
+/// What opens by the clock alone is a test of `decide/hours.rs`.
+pub fn in_a_freeze_drift_is_repaired_and_a_commit_waits_until_it_ends(world: &World) {
+    let day = |days: i64| (chrono::Utc::now() + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    let frozen = format!("freezes: [{{from: {}, to: {}, reason: the demo}}]", day(-1), day(1));
+    let greeting = Greeting::new(world, "frozen", "");
+    let fleet = &greeting.fleet;
+    greeting.says("one", "");
+    fleet.apply().ends_with(0);
+
+    fleet.environment(&frozen);
+    greeting.says("two", "");
+    let refused = fleet.apply().ends_with(4);
+    assert!(refused.errors.contains("--now"), "{}", refused.errors);
+    fleet.run("apply", &["--yes", "--now"]).ends_with(0);
+    greeting.is_heard("h1", "two");
+
+    let controller = fleet.reconcile();
+    greeting.says("three", "");
+    wait_for("the commit to wait", || (fleet.status()["waiting"]["on"] == "hours").then_some(()));
+    world.host("h2").run(&format!("systemctl stop '{}'", fleet.unit("alpha", fleet.port(0))));
+    greeting.is_heard("h2", "two");
+    assert_is("what was deployed", fleet.told().last().map(String::as_str), Some("2 applied"));
+    fleet.environment("");
+    let third = fleet.commit();
+    fleet.is_live(&third);
+    greeting.is_heard("h2", "three");
+    drop(controller);
+}
+
 pub fn a_quarantined_commit_is_tried_again_when_somebody_asks(world: &World) {
     let greeting = Greeting::new(world, "again", "");
     let fleet = &greeting.fleet;
