@@ -19,8 +19,7 @@ use crate::{
     },
     host::SshHost,
     model::status::{StatusView, Sync},
-    report,
-    server,
+    report, server,
 };
 
 /// Show whether the hosts are as declared, and healthy.

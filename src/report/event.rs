@@ -30,8 +30,12 @@ pub(super) fn about_hosts(kind: &EventKind) -> Option<(Mark, String)> {
         Kind::PhaseBegun { number, of, title } => {
             (Mark::Good, format!("Phase {number} of {of}: {}", one_line(title.as_str())))
         }
-        Kind::StepBegun { verb, subject, .. } => (Mark::Busy, format!("{} {}", forms(*verb)[0], changed(*verb, subject))),
-        Kind::StepDone { verb, subject, .. } => (Mark::Good, format!("{} {}", forms(*verb)[1], changed(*verb, subject))),
+        Kind::StepBegun { verb, subject, .. } => {
+            (Mark::Busy, format!("{} {}", forms(*verb)[0], changed(*verb, subject)))
+        }
+        Kind::StepDone { verb, subject, .. } => {
+            (Mark::Good, format!("{} {}", forms(*verb)[1], changed(*verb, subject)))
+        }
         Kind::StepFailed { verb, subject, why, .. } => {
             let subject = changed(*verb, subject);
             (Mark::Bad, format!("could not {} {subject}: {}", forms(*verb)[2], one_line(why.as_str())))
@@ -119,7 +123,9 @@ fn about_the_rest(event: &Event) -> String {
         Kind::DriftSuspect { suspect } => format!("possibly: {suspect}"),
         Kind::ControlRecorded { control, by } => format!("{} (asked by {by})", control::line(control)),
         Kind::ControlCancelled { by, reason } => format!("cancelled by {by}: {reason}"),
-        Kind::EventsMissed { missed } => format!("{} were missed", count(usize::try_from(*missed).unwrap_or(usize::MAX), "event")),
+        Kind::EventsMissed { missed } => {
+            format!("{} were missed", count(usize::try_from(*missed).unwrap_or(usize::MAX), "event"))
+        }
         kind => about_github(kind),
     }
 }

@@ -10,10 +10,8 @@ use crate::model::event::EventKind;
 /// The event in one line, without a line break. None of an event that is no progress, and of one that people wait for
 /// only to see its end.
 pub fn line(kind: &EventKind, style: Style) -> Option<String> {
-    let is_noise = matches!(
-        kind,
-        EventKind::HostsAsked { .. } | EventKind::HostObserved { .. } | EventKind::StepBegun { .. }
-    );
+    let is_noise =
+        matches!(kind, EventKind::HostsAsked { .. } | EventKind::HostObserved { .. } | EventKind::StepBegun { .. });
     if is_noise { None } else { every_line(kind, style) }
 }
 

@@ -10,9 +10,7 @@ use evenkeel::{
         rights::{Permission, Right, Team},
         status::{Waiting, WaitsOn},
     },
-    report::{
-        pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
-    },
+    report::pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
 };
 use insta::assert_snapshot;
 

@@ -86,7 +86,8 @@ impl<H: Host, S: Store> Controller<H, S> {
         let (published, watched) = watch::channel(Published::default());
         let pulse = Arc::<AtomicU64>::default();
         let handle = Handle::new(workspace.clone(), watched, sender.clone(), pulse.clone());
-        let state = ControllerState::new(workspace.identity.clone(), workspace.events.clone(), policy.observe_only, published);
+        let state =
+            ControllerState::new(workspace.identity.clone(), workspace.events.clone(), policy.observe_only, published);
         (Self { workspace, policy, github, state, pulse, messages, sender }, handle)
     }
 

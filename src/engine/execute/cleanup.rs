@@ -18,6 +18,7 @@ use crate::{
         prepare::Prepared,
     },
     host::Host,
+    model::event::EventKind,
     model::{name::InstanceName, observation::Observation, paths},
     plan::Observed,
     report,

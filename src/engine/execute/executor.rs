@@ -36,6 +36,7 @@ use crate::{
     host::{Host, HostError, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
+        event::{Detail, EventKind},
         failure::Failure,
         manifest::Manifest,
         name::InstanceName,
@@ -371,9 +372,7 @@ impl<H: Host> Executor<'_, H> {
         (self.watch)(match state {
             StepState::Started => EventKind::StepBegun { instance, step: id, verb, subject },
             StepState::Done => EventKind::StepDone { instance, step: id, verb, subject },
-            StepState::Failed(why) => {
-                EventKind::StepFailed { instance, step: id, verb, subject, why: Detail::of(why) }
-            }
+            StepState::Failed(why) => EventKind::StepFailed { instance, step: id, verb, subject, why: Detail::of(why) },
         });
     }
 

@@ -14,6 +14,7 @@ use crate::{
     engine::{Watch, observe::probe::Hosts},
     host::{Host, LossTimer, PHASE_LIMIT, waits},
     model::{
+        event::{Detail, EventKind},
         failure::Failure,
         name::{FleetName, InstanceName},
         outcome::Cause,

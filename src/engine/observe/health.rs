@@ -11,6 +11,7 @@ use crate::{
     engine::Watch,
     host::{Checkup, Health, HealthCheck, Host},
     model::{
+        event::{Detail, EventKind},
         fleet,
         name::InstanceName,
         outcome::Cause,

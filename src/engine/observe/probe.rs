@@ -18,6 +18,7 @@ use crate::{
         content::Content,
         desired::Desired,
         digest::Digest,
+        event::{Detail, EventKind},
         name::InstanceName,
         observation::{LiveFile, Observation},
         plan::Plan,
