@@ -4,7 +4,7 @@
 //! are counted, and an error among them is an error still; places and hints are worked out only for what is kept, so
 //! a file in which everything is wrong costs what a good one does. Never does: deciding what is wrong.
 //!
-//! Limits. What strangers wrote costs what its `Budget` says, whatever it is. A finding is a `Draft` until all is
+//! What strangers wrote costs what its `Budget` says, whatever it is. A finding is a `Draft` until all is
 //! read: the first hundred are kept, errors before warnings, and only for those are places and hints worked out; of
 //! the others the last finding, `more-findings`, says how many there are, and it is an error if one of them is. What
 //! files multiply with one another (services, sites, instances, environments, patterns) is counted in steps, in

@@ -5,7 +5,7 @@
 //! does not hold up the others. Never does: looking into what it carries. That is a whole SSH session with the
 //! instance's own pinned key, so a jump host can cut it off and no more.
 //!
-//! Jump hosts. What goes through one is a whole SSH session with the instance's own pinned key. Its own session is
+//! What goes through one is a whole SSH session with the instance's own pinned key. Its own session is
 //! shared by all behind it, made by the first who wants it (the others wait, and hear the same error), and ends with
 //! the last. What comes through one session comes in order, and russh reads no further while a channel's bytes lie
 //! unread; so each instance's bytes are taken off at once, and an instance whose bytes nobody reads is cut off.

@@ -5,7 +5,7 @@
 //! nothing of ours; what the host printed before the marker is part of no answer; each stage has a limit of its own, and
 //! an error names the stage that did not end.
 //!
-//! The way to the root shell. What start files, `sshrc` and PAM print comes before the answer of a command. So the
+//! What start files, `sshrc` and PAM print comes before the answer of a command. So the
 //! command that opens the shell is one line that sh, csh and fish read alike; it prints a random marker once the
 //! login shell runs it, and the root shell prints another. Nothing but empty lines is sent before that one has come,
 //! so whatever reads its input reads nothing of ours. The root shell's environment is its own (`env -i`):

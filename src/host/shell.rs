@@ -5,7 +5,7 @@
 //!
 //! Keeping it open saves the start of sshd's session process and of sudo on each sync.
 //!
-//! The root shell. A connection stays open, and on it one root shell (`scripts/shell.sh`). It reads `ID SCRIPT_SIZE
+//! A connection stays open, and on it one root shell (`scripts/shell.sh`). It reads `ID SCRIPT_SIZE
 //! INPUT_SIZE`, the script and its input, and answers with the output and `ID STATUS`. The ID is random, so nothing a
 //! script prints can pass for the end. This saves the start of sshd's session and of sudo at each sync. A shell that
 //! is silent too long is dropped with its connection, because its answer may still come and would be taken for the

@@ -1,11 +1,11 @@
 //! How much of a history is believed: the newest commit of the history branch, held against the branches that the
 //! environment follows.
 //!
-//! Owns the decision. Keeps true: the history is data and no authority, so a commit that it names counts only when a
+//! Keeps true: the history is data and no authority, so a commit that it names counts only when a
 //! followed branch holds that commit, or held it when this controller looked; everything else is a [`Refusal`], and the
 //! environment goes on with what was believed before. Never does: asking git (the answers are a [`Held`]), wording.
 //!
-//! Believing. What a history says passes `model/belief.rs` before anybody reads it: `newest` in
+//! What a history says passes `model/belief.rs` before anybody reads it: `newest` in
 //! `engine/history/log.rs`, on which everything else builds, answers believed values only, and a commit that no
 //! followed branch holds, or held when this controller looked, is in none of them. What the mirror saw lies in
 //! references of its own, never fetched and never pushed: `refs/evenkeel-seen/` (heads of followed branches; one

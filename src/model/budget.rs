@@ -3,7 +3,7 @@
 //! Owns the limits and their names. Keeps true: every limit has one value, here, so a reader and its test mean the
 //! same one; what exceeds a limit is a finding or an error that names it. Never does: opening anything.
 //!
-//! Reading what others wrote. One `Budget` bounds it: a tree's folders inside one another, entries and bytes are
+//! One `Budget` bounds it: a tree's folders inside one another, entries and bytes are
 //! counted by one `Tally` before they are read, whether the tree comes from git, an archive, a build or the work
 //! tree; what is over a limit is an error that names it and the path. Nothing calls itself over such data: walks keep
 //! a stack of their own. Of a download the pack that libgit2 has written is read in pieces before libgit2 puts

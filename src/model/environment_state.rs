@@ -3,7 +3,7 @@
 //!
 //! Keeps true: every change of it is a commit there, so there is no other state to lose.
 //!
-//! State of an environment. What outlives a deployment is in the history too, as `standing.json`
+//! What outlives a deployment is in the history too, as `standing.json`
 //! (`EnvironmentState`): the last good commits, what is quarantined, held, pinned. Each change of it is a commit.
 //! Which causes of failure quarantine the commits is a closed list (`Cause::condemns`). A host's script names the
 //! cause of each step that fails by the status it ends with: 65 for the commit's own, 75 for what changed since the

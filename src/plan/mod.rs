@@ -3,7 +3,7 @@
 //! Keeps true: pure; the same values give the same plan; nothing is planned from the lack of an answer;
 //! every step says why. Applying makes no choice that is not made here.
 //!
-//! Planning. The same values give the same plan. Every step says why; reasons inform people and never steer. A plan
+//! The same values give the same plan. Every step says why; reasons inform people and never steer. A plan
 //! with an error among its findings is never carried out, on no instance. A path that exists and is not in the
 //! instance's manifest is refused by name; the one exception is what `replaces` and `replaces_default` name.
 

@@ -5,7 +5,7 @@
 //! a time, of its newest commit; a proposal is never trusted (`trust.rs`); what could not be said is said
 //! later; GitHub being away is no trouble for the loop.
 //!
-//! Pull requests. `pulls/` follows them beside the loop and never in its way: its connections to hosts are its own. A
+//! `pulls/` follows them beside the loop and never in its way: its connections to hosts are its own. A
 //! proposal is merged, prepared and planned in a process of its own (`engine/prepare/confined.rs`): memory, processor
 //! and time are limited, it writes no file, and holds no credential, so what it runs into ends that process and is
 //! told. The merge is a commit in that process's memory (`git/pull.rs`) and known nowhere else; from it an

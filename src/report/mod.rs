@@ -4,7 +4,7 @@
 //! that came from a file or a host reaches a terminal raw (see [`words::visible`]). Never does: I/O,
 //! clocks, finding out what the terminal can do (that is [`Style`], given by the caller).
 //!
-//! Speaking. What came from a file or a host reaches a terminal only with its control characters made visible. No
+//! What came from a file or a host reaches a terminal only with its control characters made visible. No
 //! credential is in an address, a message or an error. On a forge, text from outside stands in code only, where
 //! nobody is mentioned and nothing referred to; and of a live file that is not as evenkeel wrote it, only what is
 //! declared too is shown, for the rest may be secret.

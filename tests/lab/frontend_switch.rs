@@ -223,6 +223,29 @@ pub fn five_rollouts_over_two_replicas_lose_no_request(world: &World) {
     assert_is("the next plan", fleet.plan().changes(), Vec::<String>::new());
 }
 
+/// The first replica never becomes healthy: nginx leads nobody to it, and leads to both as before once that is undone.
+pub fn a_rollout_that_fails_half_way_is_undone_and_loses_no_request(world: &World) {
+    let fleet = Fleet::new(world, "rollshort");
+    let (on, port) = (["h1", "h2"], fleet.port(0));
+    let health = "health: {http: /health, interval: 100ms, retries: 1, start_period: 1s}";
+    fleet.service("alpha", port, &on, health);
+    fleet.site("rollshort", &["h1"], "routes: {/: {service: alpha}}");
+    fleet.deploy().ends_with(0);
+    let h1 = world.host("h1");
+    let load = Load::with_posts(world, h1, "rollshort.test", "/slow");
+    fleet.service("alpha", port, &on, &format!("{health}\nenv: {{GREETING: new, SICK: 'yes'}}"));
+    fleet.deploy().ends_with(3);
+    let count = load.end();
+    println!("  a rollout that fails: {} answers, {} lost", count.answers, count.lost.len());
+    assert!(count.lost.is_empty(), "lost: {:#?}", &count.lost[..count.lost.len().min(10)]);
+    for host in ["h1", "h2"] {
+        assert!(!world.host(host).asks(port, "/x").contains("new"), "{host} answers as before");
+    }
+    let file = "/etc/nginx/conf.d/evenkeel-rollshort-rollshort.conf";
+    assert_is("servers left out", h1.run(&format!("grep -c down {file} || true")).as_str(), "0");
+    assert_is("the browser's answer", h1.browse("rollshort.test", "/x").0, 200);
+}
+
 /// A deployment restarts both replicas at once. Requests are lost while neither runs, and not one afterwards.
 pub fn a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back(world: &World) {
     let fleet = Fleet::new(world, "atonce");

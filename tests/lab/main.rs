@@ -187,6 +187,7 @@ const TESTS: &[Test] = tests! {
         replicas_restarted_one_after_the_other_lose_what_is_in_flight_and_no_more,
         a_deployment_that_restarts_both_replicas_loses_nothing_once_they_are_back,
         five_rollouts_over_two_replicas_lose_no_request,
+        a_rollout_that_fails_half_way_is_undone_and_loses_no_request,
         a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself needs "chromium",
     }
     suites {

@@ -163,6 +163,17 @@ fn a_rollout_that_was_cut_off_goes_on_and_ends_as_declared() {
 }
 
 #[test]
+fn whom_a_cut_left_out_and_down_is_led_to_only_when_it_is_up_again() {
+    let before = routed(2, "h1", "");
+    let after = changed(before.clone());
+    let whole = World::live(&before).declare(&after).plan();
+    let mut world = World::live(&before).declare(&after);
+    world.apply_until(&whole, 1);
+    world.host("h1").unit("small-web@8100.service").active = "activating".to_owned();
+    assert_eq!(waves(&world.plan()), "h1! | h1 without web@h2 with web@h1 | h2 drains h2! | h1 with web@h2");
+}
+
+#[test]
 fn the_ids_of_its_steps_are_unique() {
     let plan = rolled(routed(3, "h1, h2", "rollout: {pause: 1s}"));
     let ids: std::collections::BTreeSet<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();

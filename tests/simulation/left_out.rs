@@ -145,3 +145,36 @@ fn what_was_begun_on_an_instance_that_is_gone_since_is_not_said_to_be_undone() {
         }
     });
 }
+
+/// Its intent does not name it, so whoever undid the deployment after another cut would not know of it.
+#[test]
+fn an_instance_that_comes_back_while_a_deployment_is_completed_is_left_to_the_next_one() {
+    told(async |story: &mut Story| {
+        let last = lock(&story.remote).declared().instances - 1;
+        let (stays, away) = (instance(0), instance(last));
+        let first = pushes(story, |declared| {
+            declared.site = None;
+            declared.services.values_mut().for_each(|service| service.on = [0, last].into());
+        });
+        story.controllers.start(0);
+        is_applied(story, &first, "a0").await;
+
+        story.machines[&away].lose_power(None);
+        let second = commits(story);
+        story.controllers.poke();
+        let began = Instant::now();
+        while story.machines[&stays].state().open.is_none() {
+            assert!(began.elapsed() < LONGEST, "nothing is begun on {stays}");
+            story.pause(Duration::from_millis(10)).await;
+        }
+        story.controllers.crash(0);
+        story.machines[&away].power_on();
+        story.pause(Duration::from_secs(30)).await;
+        story.controllers.start(0);
+        let of_second = |newest: &Deployment| newest.generation == 2 && newest.outcome.is_some();
+        let ended = until(story, "the end", of_second).await;
+        assert!(story.machines[&away].state().directory("2").is_none(), "{away} was changed by it: {ended:#?}");
+        // It is not forgotten either.
+        is_applied(story, &second, "a0").await;
+    });
+}

@@ -5,7 +5,7 @@
 //! as it is resolved, overlays included; `root` is never granted by a default. Paths are compared as text: the schema
 //! takes none with `..`, `//` or a variable, and links on a host are its root's own doing.
 //!
-//! Grants. Whatever a service, site or instance names of a host, or that gives root's power, is a `Request`; its
+//! Whatever a service, site or instance names of a host, or that gives root's power, is a `Request`; its
 //! value is asked about where an environment is resolved, so overlays and defaults are in it. The fleet grants, an
 //! instance with a list of its own narrows, nothing else counts: a link on the default branch is followed there,
 //! before the environment's files are laid beside it (`composed_tree`). `users`, `env_files` and `netrc` add to what

@@ -3,7 +3,7 @@
 //! `all` runs once over a declaration and, through [`super::resolve`], once per environment. Keeps true:
 //! one cause is one finding; nothing is said of a file on the strength of another that has errors of its own.
 //!
-//! Declaring. All findings come at once, each with its place, but for these. Syntax and the limits end the reading of
+//! All findings come at once, each with its place, but for these. Syntax and the limits end the reading of
 //! their file, and a few rules of the types wait until its schema is content. A service or site whose only errors of
 //! its own are keys that are not known or stand twice is checked against the rest without them; with other errors of
 //! its own it is not, nor is an environment or instance with any, and a broken `fleet.yaml` hides every check of one

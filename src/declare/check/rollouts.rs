@@ -25,7 +25,7 @@ impl Checker<'_> {
             let Some(file) = self.declaration.services.get(&service.name) else { continue };
             let Some(keys) = file.within(environment).rollout() else { continue };
             self.order(&file.file, keys, findings);
-            // Where instances cannot be read, nobody knows how many match.
+            // Where instances cannot be read, it is not known how many match.
             if !self.declaration.any_broken(Kind::Instance) {
                 let strategy = rollout::strategy(Some(keys), of_environment.rollout.as_ref(), service.on.len());
                 fits(&file.file, keys, service, strategy, findings);

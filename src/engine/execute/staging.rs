@@ -3,7 +3,7 @@
 //! Keeps true: nothing that runs changes by it, so it is begun anew when the connection was cut; a release that
 //! does not fit is refused before it is sent; what instances lack alike is packed once.
 //!
-//! Moving. Before a release is put in place the instance says which others it holds, with their listings. The
+//! Before a release is put in place the instance says which others it holds, with their listings. The
 //! difference is worked out here: a release to begin from, what to take from others by content, and what to send,
 //! each content once. There it is put together beside its place, every byte checked against the listing, and renamed,
 //! so that what is cut off begins anew and leaves no half. What is shared is a reflink or a hard link; nobody but

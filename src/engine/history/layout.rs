@@ -3,7 +3,7 @@
 //! Keeps true: rendered files and release listings of what is live are kept, never contents of releases,
 //! never secrets; a commit is a deployment's, or has an event.
 //!
-//! Recording. The intent is pushed before the first step, by compare-and-swap on the commit it was built on, so two
+//! The intent is pushed before the first step, by compare-and-swap on the commit it was built on, so two
 //! controllers cannot both begin. Nothing of the history is lost: a branch of it that vanishes at the remote, or is
 //! set back there, stays in the mirror and is pushed back by the next fetch; one that was rewritten there is appended
 //! to as it is, never overwritten. Outcomes are distinct: `applied`, `partial`, `rolled-back`, `rollback-failed`,

@@ -4,7 +4,7 @@
 //! file is on the disk before the commit is read; what was prepared, or found not to be valid, is not in it; a normal end of the
 //! process leaves none. Deleting it loses nothing but the count.
 //!
-//! Preparing. While a commit is read, `preparing.json` in the state directory says so. A start that finds it there
+//! While a commit is read, `preparing.json` in the state directory says so. A start that finds it there
 //! for the second time quarantines the commit, by a control of the history (`Quarantine`), and never reads it again
 //! unless the quarantine is lifted. What is prepared, found not to be valid, or left by a normal end is not counted.
 

@@ -7,7 +7,7 @@
 //! for sources that name the same. A commit of a branch or tag comes from that branch or tag, whoever names it: a history
 //! that somebody wrote brings in none that is not merged there.
 //!
-//! Fetching. Preparing has two halves. What is declared needs the tree and nothing else; then everything that lies
+//! Preparing has two halves. What is declared needs the tree and nothing else; then everything that lies
 //! elsewhere comes through one port, `release::Fetcher`, all of it before the first host is touched. With
 //! `release::Unfetched` in its place nothing goes anywhere: that is for plans of what nobody trusts yet. `release/`
 //! and `git/` are neighbours and do not see one another, so the real one, over both, is `engine/prepare/fetch.rs`. An

@@ -2,7 +2,7 @@
 //!
 //! Keeps true: a source that is slow is asked once at a time, and holds nobody up for long.
 //!
-//! Moving sources. `Commits`, which everything in the loop is keyed on, holds besides the config repository's two
+//! `Commits`, which everything in the loop is keyed on, holds besides the config repository's two
 //! commits the commit of each branch and tag of other repositories (`sources`, by address and name). They are asked
 //! for at each fetch. So a branch that moved is another `Commits`: `decide` deploys it at once and ends the old one's
 //! backoff, a sync prepares it anew, `is_settled` sees other releases and makes it a change with an intent, a failure

@@ -8,7 +8,7 @@
 //! Keeps true: no text here holds a credential; every wait for a remote ends, by [`Limits`]. Never runs
 //! on a thread that drives async tasks.
 //!
-//! Remotes. All is downloaded before a reference of the mirror moves, so a fetch that fails leaves it as it was. What
+//! All is downloaded before a reference of the mirror moves, so a fetch that fails leaves it as it was. What
 //! is written, here or to a repository on this machine, is synced before anything is built on it (`git/durable.rs`).
 //! Every wait ends: after 30 s of silence, and a fetch after 10 minutes, a push after 2, however busy the remote is.
 

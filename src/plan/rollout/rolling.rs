@@ -45,17 +45,18 @@ pub(super) fn pauses(
     waves: &BTreeMap<InstanceName, u32>,
 ) -> Vec<PlannedChange> {
     let last = waves.values().max().copied().unwrap_or_default();
-    let awaited = changes.iter().filter(|change| {
-        let of_service = change.tier.is_of(&service.name) && matches!(change.action, Action::AwaitHealth { .. });
-        of_service && waves.get(&change.instance).is_some_and(|wave| *wave < last)
-    });
+    let goes_before_another = |change: &&PlannedChange| {
+        change.tier.is_of(&service.name) && waves.get(&change.instance).is_some_and(|wave| *wave < last)
+    };
     let pause = |change: &PlannedChange| {
-        let Action::AwaitHealth { unit, .. } = &change.action else { return None };
-        let action = Action::Pause { unit: unit.clone(), span: rolling.pause };
+        let action = Action::Pause { unit: change.action.awaited()?.to_owned(), span: rolling.pause };
         let id = StepId::new(&change.instance, &change.resource, action.verb(), &action.subject());
         let reason = "the others change when it has stayed healthy".to_owned();
         let (instance, tier, resource) = (change.instance.clone(), change.tier.clone(), change.resource.clone());
         Some(PlannedChange { id, instance, tier, resource, action, reason })
     };
-    if rolling.pause.0.is_zero() { Vec::new() } else { awaited.filter_map(pause).collect() }
+    match rolling.pause.0.is_zero() {
+        true => Vec::new(),
+        false => changes.iter().filter(goes_before_another).filter_map(pause).collect(),
+    }
 }

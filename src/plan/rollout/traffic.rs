@@ -17,7 +17,7 @@ use crate::model::{
     desired::{Desired, Resource},
     digest::Digest,
     fleet::{Fleet, Service},
-    name::InstanceName,
+    name::{InstanceName, ServiceName},
     nginx::{UPSTREAM_END, upstream_server, without_requests},
     observation::{LiveFile, Observation},
     paths,
@@ -86,7 +86,13 @@ impl Traffic<'_> {
         let mut up = BTreeSet::new();
         for mut wave in waves {
             let away = self.away(&wave, &up);
-            let shifts: Vec<Step> = fronts.iter_mut().filter_map(|front| front.lead(self.fleet, &away)).collect();
+            let shift = |front: &mut Front<'_>| {
+                // Whom a cut left out before it was up again, nothing is led to until it is.
+                let down = front.away.iter().filter(|(service, instance)| !self.answers(service, instance, &up));
+                let wanted = away.iter().chain(down).cloned().collect();
+                front.lead(self.fleet, &wanted)
+            };
+            let shifts: Vec<Step> = fronts.iter_mut().filter_map(shift).collect();
             for place in &away {
                 let from = fronts.iter().filter(|front| front.away.contains(place)).map(|front| front.instance);
                 self.drain(&mut wave, place, from.collect());
@@ -110,19 +116,22 @@ impl Traffic<'_> {
     fn away(&self, wave: &[Step], up: &BTreeSet<ReplicaPlace>) -> BTreeSet<ReplicaPlace> {
         let stops = |step: &&Step| step.action.stopped().is_some_and(|unit| (self.is_steady)(&step.instance, unit));
         let away: BTreeSet<ReplicaPlace> = wave.iter().filter(stops).filter_map(place_of).collect();
-        let is_led_around = |(service, instance): &&ReplicaPlace| {
-            let Some(service) = self.fleet.services.get(service) else { return false };
-            let id = ReplicaId { service: service.name.clone(), port: service.port, slot: Slot::Sole };
-            let unit = paths::unit(&self.fleet.name, &id);
-            let answers = |other: &&InstanceName| {
-                let place = (service.name.clone(), (*other).clone());
-                !away.contains(&place) && (up.contains(&place) || (self.is_steady)(other, &unit))
-            };
+        let is_led_around = |(name, instance): &&ReplicaPlace| {
+            let Some(service) = self.fleet.services.get(name) else { return false };
+            let goes = |other: &InstanceName| away.contains(&(name.clone(), other.clone()));
             matches!(service.rollout, Rollout::Rolling(_))
                 && service.on.contains(instance)
-                && service.on.iter().any(|other| answers(&other))
+                && service.on.iter().any(|other| !goes(other) && self.answers(name, other, up))
         };
         away.iter().filter(is_led_around).cloned().collect()
+    }
+
+    /// Whether a replica answers by now: it did when it was observed, or was started since.
+    fn answers(&self, service: &ServiceName, instance: &InstanceName, up: &BTreeSet<ReplicaPlace>) -> bool {
+        let Some(service) = self.fleet.services.get(service) else { return false };
+        let id = ReplicaId { service: service.name.clone(), port: service.port, slot: Slot::Sole };
+        let is_steady = (self.is_steady)(instance, &paths::unit(&self.fleet.name, &id));
+        is_steady || up.contains(&(service.name.clone(), instance.clone()))
     }
 
     /// Has a replica's wave wait for the requests that these have led to it.
@@ -130,14 +139,9 @@ impl Traffic<'_> {
         let Some(service) = self.fleet.services.get(service).filter(|_| !fronts.is_empty()) else { return };
         let Rollout::Rolling(rolling) = &service.rollout else { return };
         let resource = Resource::Service(service.name.clone());
-        let stops =
-            |step: &&Step| step.instance == *instance && step.resource == resource && step.action.stopped().is_some();
-        let Some(stopped) =
-            wave.iter().find(stops).and_then(|step| Some((step.phase, step.action.stopped()?.to_owned())))
-        else {
-            return;
-        };
-        let (phase, unit) = stopped;
+        let mut of_replica = wave.iter().filter(|step| step.instance == *instance && step.resource == resource);
+        let stopped = of_replica.find_map(|step| Some((step.phase, step.action.stopped()?.to_owned())));
+        let Some((phase, unit)) = stopped else { return };
         let address = |front: &InstanceName| match front == instance {
             true => Some([127, 0, 0, 1].into()),
             false => self.fleet.instances.get(front).map(|front| front.address),

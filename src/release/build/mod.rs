@@ -5,7 +5,7 @@
 //! when it is what was put there.
 //! Never does: deciding what may be built (only what is merged is; the caller knows).
 //!
-//! Building. A build is keyed by its source's digest and its definition, and what comes of it is a release like any
+//! A build is keyed by its source's digest and its definition, and what comes of it is a release like any
 //! other. Before it is built nobody knows that release's digest, so how far one goes is a value of its own,
 //! `release::Builds`: what is kept here; what the history says was made (`builds` of the last `Good`, so a controller
 //! with an empty cache, or one that stands by, plans what is live without building, and builds that differ each time
