@@ -11,7 +11,7 @@ use std::{fmt, os::unix::fs::MetadataExt as _};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Subscriber, debug, error, info, warn};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
@@ -24,8 +24,15 @@ use tracing_subscriber::{
 use super::{common::Format, progress::Beside};
 use crate::{
     host::waits,
-    report::{Style, progress::waiting, words::one_line},
+    model::event,
+    report::{self, Style, progress::waiting, words::one_line},
 };
+
+/// The target of records that are events.
+const EVENT: &str = "evenkeel::event";
+
+/// What a text line always shows: what the record is, and what it is about.
+const ABOUT: &[&str] = &["event", "environment", "deployment", "instance", "step"];
 
 /// Sends the program's records to stderr. `EVENKEEL_LOG` says which, as in `warn` or `evenkeel=debug`.
 pub fn start(format: Format) {
@@ -38,6 +45,18 @@ pub fn start(format: Format) {
         .fmt_fields(JsonFields::new())
         .event_format(lines)
         .init();
+}
+
+/// Writes the event as one record, whose fields are the event's.
+pub fn record(event: &event::Event) {
+    // The text of a record that is filtered out is never made.
+    let (fields, words) = (|| serde_json::to_string(event).unwrap_or_default(), || report::event::words(event));
+    match event.kind.name().level() {
+        event::Level::Debug => debug!(target: EVENT, fields = fields(), "{}", words()),
+        event::Level::Info => info!(target: EVENT, fields = fields(), "{}", words()),
+        event::Level::Warning => warn!(target: EVENT, fields = fields(), "{}", words()),
+        event::Level::Error => error!(target: EVENT, fields = fields(), "{}", words()),
+    }
 }
 
 /// What commands that are no daemon say while they wait, and what goes wrong meanwhile. With `EVENKEEL_LOG` they keep the
@@ -109,6 +128,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for LogL
         let mut text = String::new();
         context.format_fields(Writer::new(&mut text), event)?;
         fields.extend(object(&text));
+        if event.metadata().target() == EVENT {
+            let told = fields.remove("fields").map(|told| object(&plain(&told))).unwrap_or_default();
+            // The line has a time already.
+            fields.extend(told.into_iter().filter(|(name, value)| name != "at" && !value.is_null()));
+        }
         self.write(writer, *event.metadata().level(), fields)
     }
 }
@@ -127,7 +151,7 @@ impl LogLines {
     fn text(&self, level: Level, mut fields: Map<String, Value>) -> String {
         let message = fields.remove("message").map(|message| plain(&message)).unwrap_or_default();
         let mut line = one_line(&message);
-        for (key, value) in &fields {
+        for (key, value) in fields.iter().filter(|(key, value)| !is_worded(key, value, &message)) {
             line += &self.style.dim(&format!(" {key}={}", word(value)));
         }
         let level_and_line = format!("{} {line}", self.level(level));
@@ -174,6 +198,15 @@ fn json(level: Level, mut fields: Map<String, Value>) -> String {
 /// RFC 3339, in UTC.
 fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Whether the record's words tell the field already: a list or a table always, a text where they hold it.
+fn is_worded(key: &str, value: &Value, message: &str) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) => true,
+        Value::String(text) => !ABOUT.contains(&key) && message.contains(text.as_str()),
+        _ => false,
+    }
 }
 
 /// What [`JsonFields`] has written.

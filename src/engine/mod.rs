@@ -21,4 +21,4 @@ pub mod sync;
 use crate::model::event::EventKind;
 
 /// Who is told what happens on hosts, as it happens. Called from several tasks.
-pub type Watch = dyn Fn(EventKind) + Send + Sync;
+pub type Watch<'w> = dyn Fn(EventKind) + Send + Sync + 'w;

@@ -15,12 +15,12 @@ use crate::model::{
     status::{Health, Sync},
 };
 
-/// The event in words, and how it is marked.
-pub fn words(event: &Event) -> (Mark, String) {
-    about_hosts(&event.kind).unwrap_or_else(|| (Mark::Good, about_the_rest(event)))
+/// The event in words, without where and when it happened.
+pub fn words(event: &Event) -> String {
+    about_hosts(&event.kind).map_or_else(|| about_the_rest(event), |(_, words)| words)
 }
 
-/// What happens on hosts: progress.
+/// What happens on hosts, and how it is marked: progress.
 pub(super) fn about_hosts(kind: &EventKind) -> Option<(Mark, String)> {
     use EventKind as Kind;
     Some(match kind {

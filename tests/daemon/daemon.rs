@@ -8,7 +8,10 @@ use std::{
 };
 
 use chrono::Utc;
-use evenkeel::git::{commit_to_bare, create_bare_from_folder};
+use evenkeel::{
+    git::{commit_to_bare, create_bare_from_folder},
+    model::event::EventName,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -88,8 +91,9 @@ impl Config {
         command
     }
 
+    /// Its log is JSON.
     pub fn run(&self, arguments: &[&str]) -> Daemon {
-        self.start(self.command(arguments))
+        self.start(self.command(&[arguments, &["--log-format", "json"]].concat()))
     }
 
     pub fn start(&self, command: Command) -> Daemon {
@@ -115,6 +119,22 @@ impl Daemon {
     pub fn records(&self) -> Vec<Value> {
         let record = |line: String| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.lines().into_iter().map(record).collect()
+    }
+
+    /// Waits until something has happened; answers the first record of a JSON log that tells it.
+    #[track_caller]
+    pub fn tells(&self, event: EventName) -> Value {
+        self.tells_that(event, |_| true)
+    }
+
+    /// As [`Self::tells`], of a record with these fields.
+    #[track_caller]
+    pub fn tells_that(&self, event: EventName, is_meant: impl Fn(&Value) -> bool) -> Value {
+        let name = event.as_str();
+        // What ends the program is told outside of the log.
+        let records = || self.lines().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        let find = || records().find(|record| record["event"] == name && is_meant(record));
+        wait_for_or(name, find, || format!("{:#?}", self.lines()))
     }
 
     #[track_caller]

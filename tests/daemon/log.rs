@@ -3,13 +3,14 @@
 use std::{fs, os::unix::fs::MetadataExt as _};
 
 use chrono::DateTime;
+use evenkeel::model::event::EventName;
 
 use crate::daemon::{Config, assert_is, wait_for};
 
 #[test]
 fn each_line_of_a_json_log_is_a_record_that_says_what_it_is_about() {
     let config = Config::new();
-    let daemon = config.run(&["--log-format", "json"]);
+    let daemon = config.run(&[]);
     let about = wait_for("a record about the environment", || {
         daemon.records().into_iter().find(|record| record.get("environment").is_some())
     });
@@ -26,19 +27,17 @@ fn each_line_of_a_json_log_is_a_record_that_says_what_it_is_about() {
 #[test]
 fn at_the_start_the_log_says_whether_builds_get_a_cgroup() {
     let config = Config::new();
-    let daemon = config.run(&["--log-format", "json"]);
-    let record = wait_for("a record about cgroups", || {
-        daemon.records().into_iter().find(|record| record.get("build_cgroups").is_some())
-    });
+    let daemon = config.run(&[]);
+    let record = daemon.tells(EventName::BuildsConfined);
     // Where the test's process has a cgroup that is delegated, that is the test's and not the daemon's alone.
     assert_eq!(record["build_cgroups"], false, "{record}");
-    assert!(record["message"].as_str().is_some_and(|message| message.contains("no cgroup of their own: ")), "{record}");
+    assert!(record["why"].is_string(), "{record}");
 }
 
 #[test]
 fn a_line_of_a_text_log_begins_with_the_time() {
     let config = Config::new();
-    let daemon = config.run(&[]);
+    let daemon = config.start(config.command(&[]));
     let line = daemon.wait_for_line("following ");
     let (time, rest) = line.split_once(' ').expect("there is more than one word");
     assert!(time.ends_with('Z') && DateTime::parse_from_rfc3339(time).is_ok(), "{line}");

@@ -47,7 +47,7 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
     let config = Config::new();
     fs::write(config.path("secret"), "s3cret\n").expect("it can be written");
     let secret_file = config.path("secret").display().to_string();
-    let mut daemon = config.run(&["--listen", "127.0.0.1:0", "--webhook-secret-file", &secret_file]);
+    let mut daemon = config.start(config.command(&["--listen", "127.0.0.1:0", "--webhook-secret-file", &secret_file]));
     let address = listening(&daemon);
     assert_is("the answer of /healthz", ask(&address, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
     let first = wait_for("the first fetch", || config.fetched());

@@ -213,7 +213,7 @@ impl ControllerState {
                 Event::Fetched(known)
             }
             (_, why) => {
-                for why in why {
+                if let Some(why) = why {
                     self.events.emit(EventKind::RepositoryUnread { goes_on: false, why: Detail::of(why) });
                 }
                 let trouble = self.trouble.clone();

@@ -31,7 +31,7 @@ pub async fn heal<H: Host>(
     hosts: &Hosts<H>,
     observed: &mut Observed,
     ended: Option<u64>,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) {
     let broken: Vec<(InstanceName, String)> = observed
         .iter()

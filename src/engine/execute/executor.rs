@@ -44,10 +44,7 @@ use crate::{
         paths,
         plan::{Action, Phase, Plan, Side, Step, StepId},
     },
-    report::{
-        self,
-        progress::{Event, StepState},
-    },
+    report,
 };
 
 /// How many lines of a failed unit's log are kept with the failure.
@@ -89,7 +86,7 @@ pub struct Executor<'a, H> {
     /// Which failures leave the other instances alone.
     pub scope: FailureScope<'a>,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 impl<H: Host> Executor<'_, H> {
@@ -401,6 +398,13 @@ impl<H: Host> Executor<'_, H> {
         }
         failure
     }
+}
+
+/// How far a step is.
+enum StepState {
+    Started,
+    Done,
+    Failed(String),
 }
 
 /// Whether the host's script does it; the controller stages releases and waits for health.

@@ -35,7 +35,7 @@ pub struct Undo<'a, H> {
     pub lost: BTreeSet<InstanceName>,
     /// How long an instance that cannot be reached is waited for.
     pub loss_timer: Duration,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 pub enum Undone {

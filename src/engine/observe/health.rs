@@ -82,7 +82,7 @@ pub async fn await_healthy<H: Host>(
     instance: &InstanceName,
     step: &Step,
     started: Started,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Result<(), NotHealthy> {
     let Some((check, declared)) = check_of(step) else { return Ok(()) };
     let began = Instant::now();

@@ -47,7 +47,7 @@ struct Depth {
 const ALL: Depth = Depth { turn: None, listeners: true };
 
 /// Probes every instance in parallel, and waits for each as long as it may take.
-pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
+pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch<'_>) -> Observed {
     at(prepared, hosts, prepared.desired.keys(), ALL, watch).await
 }
 
@@ -56,7 +56,7 @@ async fn at<H: Host>(
     hosts: &Hosts<H>,
     names: impl Iterator<Item = &InstanceName>,
     depth: Depth,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Observed {
     let probes = names.filter_map(|name| probe(prepared, hosts, name, depth, watch));
     bounded::each(probes.collect()).await.into_iter().collect()
@@ -90,7 +90,7 @@ pub async fn again_promptly<H: Host>(
 }
 
 async fn promptly<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, asked: &[&InstanceName], depth: Depth) -> Observed {
-    let quiet: &Watch = &|_| {};
+    let quiet: &Watch<'_> = &|_| {};
     let mut probes: FuturesUnordered<_> =
         asked.iter().filter_map(|name| probe(prepared, hosts, name, depth, quiet)).collect();
     let mut observed = Observed::new();
@@ -140,7 +140,7 @@ fn probe<'a, H: Host>(
     hosts: &'a Hosts<H>,
     name: &'a InstanceName,
     depth: Depth,
-    watch: &'a Watch,
+    watch: &'a Watch<'a>,
 ) -> Option<impl Future<Output = (InstanceName, Result<Observation, String>)> + 'a> {
     let (host, desired) = (hosts.get(name)?, prepared.desired.get(name)?);
     Some(async move {
@@ -253,7 +253,7 @@ pub async fn look<H: Host>(
     hosts: &Hosts<H>,
     newest_generation: Option<u64>,
     leave: &Leave,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Plan {
     watch(EventKind::HostsAsked { instances: prepared.desired.len() });
     let depth = Depth { listeners: false, ..ALL };

@@ -105,7 +105,7 @@ pub struct EnvironmentSync<'a, H, S> {
     /// How what is begun is told to stop.
     pub halting: &'a (dyn Fn() -> Halting + Send + Sync),
     /// Who is told what is observed. What is carried out is an event of the workspace's.
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
     pub durations: &'a SyncDurations,
 }
 

@@ -61,7 +61,7 @@ pub struct Case<'a, H, S> {
     /// Whether it is still what the environment is to be brought to.
     pub still_wanted: bool,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 /// What each touched instance says, or why it says nothing.
