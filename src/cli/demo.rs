@@ -172,7 +172,7 @@ async fn show(
     let began = Instant::now();
     let (poke, triggers) = mpsc::channel(1);
     let watched = Repository::open(&stage.folder.join("watch.git"), &address(&stage.bare)?, Credentials::default())?;
-    let _watcher = watch_local(&watched, poke);
+    let _watcher = watch_local(&watched, poke, &stage.controller.workspace.events);
     let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
     let serving = tokio::spawn(server::serve(listener, stage.controller.clone(), stage.stop.clone()));
     let looping = tokio::spawn(controller.run(stage.stop.clone(), triggers));

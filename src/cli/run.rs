@@ -10,7 +10,6 @@ use notify::{RecursiveMode, Watcher as _};
 use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
@@ -79,9 +78,9 @@ pub fn run(args: &Args) -> Exit {
         let (poke, triggers) = mpsc::channel(1);
         let github = place.github.clone();
         let (heard, deliveries) = mpsc::channel(DELIVERIES);
-        let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
+        let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard), &events).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.
-        let _watcher = watch_local(&repository, poke.clone());
+        let _watcher = watch_local(&repository, poke.clone(), &events);
         let following = format!("following {}", place.url);
         let (of, state) = (Detail::of(&place.url), Detail::of(place.state.display()));
         events.emit(EventKind::ControllerStarted { repository: of, state });
@@ -97,7 +96,7 @@ pub fn run(args: &Args) -> Exit {
         let attempts = Arc::new(Attempts::open(&place.state));
         preparation.attempts = attempts.clone();
         let workspace = Workspace {
-            store: GitStore::new(repository, &args.fleet).with_signers(vec![key]),
+            store: GitStore::new(repository, &args.fleet).with_signers(vec![key]).with_events(events.clone()),
             connections: args.reach.connections(&overrides)?,
             preparation,
             identity: ControllerId::of(&place.state),
@@ -115,11 +114,11 @@ pub fn run(args: &Args) -> Exit {
         });
         let pulls = pulls.transpose()?;
         let reloading = (handle.clone(), pulls.clone());
-        signals::obey(stop.clone(), following.clone(), move || {
+        signals::obey(events.clone(), stop.clone(), following.clone(), move || {
             let (handle, pulls) = &reloading;
             handle.workspace.connections.forget();
             pulls.iter().for_each(|pulls| pulls.forget_connections());
-            info!("connections to instances are made anew");
+            handle.workspace.events.emit(EventKind::ConnectionsRenewed {});
         })?;
         let pulls = pulls.map(|pulls| {
             tokio::spawn(pulls.clone().tell(stop.clone()));
@@ -127,14 +126,15 @@ pub fn run(args: &Args) -> Exit {
             tokio::spawn(pulls.run(deliveries, stop.clone()))
         });
         let serving = tokio::spawn(server::serve(listener, handle.clone(), stop.clone()));
-        let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
-        tokio::spawn(systemd::watchdog(systemd::beats(handle.pulse.clone()), stop.clone()));
-        systemd::ready(&following);
+        let webhook =
+            webhook.map(|(door, router)| tokio::spawn(door::serve(events.clone(), door, router, stop.clone())));
+        tokio::spawn(systemd::watchdog(events.clone(), systemd::beats(handle.pulse.clone()), stop.clone()));
+        systemd::ready(&events, &following);
         let ended = controller.run(stop.clone(), triggers).await;
         // Also when the loop ended by itself.
         stop.cancel();
         if let Ok(Err(error)) = serving.await {
-            warn!("the socket: {error}");
+            events.emit(EventKind::SocketFailed { why: Detail::of(error) });
         }
         // They end by themselves, soon after `stop`.
         if let Some(webhook) = webhook {
@@ -152,7 +152,11 @@ pub fn run(args: &Args) -> Exit {
 }
 
 /// Wakes the loop when a repository on this machine changes. One waiting poke is enough.
-pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+pub fn watch_local(
+    repository: &Repository,
+    poke: mpsc::Sender<()>,
+    events: &Events,
+) -> Option<notify::RecommendedWatcher> {
     let paths = repository.watch_paths();
     if paths.is_empty() {
         return None;
@@ -163,12 +167,12 @@ pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<no
             let _ = poke.try_send(());
         }
     };
-    let mut watcher = notify::recommended_watcher(on_event)
-        .inspect_err(|error| warn!("cannot watch the repository, polling only: {error}"))
-        .ok()?;
+    let unwatched = |why: String| events.emit(EventKind::RepositoryUnwatched { why: why.into() });
+    let watcher = notify::recommended_watcher(on_event);
+    let mut watcher = watcher.inspect_err(|error| unwatched(error.to_string())).ok()?;
     for path in paths {
         if let Err(error) = watcher.watch(&path, RecursiveMode::Recursive) {
-            warn!("cannot watch {}, polling only: {error}", path.display());
+            unwatched(format!("{}: {error}", path.display()));
         }
     }
     Some(watcher)

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 
 use crate::model::{
     budget::Budget,
@@ -80,13 +83,23 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Arc<Event>> {
         match self.0.recv().await {
             Ok(event) => Some(event),
-            Err(broadcast::error::RecvError::Closed) => None,
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                let kind = EventKind::EventsMissed { missed };
-                Some(Arc::new(Event { at: now(), environment: None, deployment: None, kind }))
-            }
+            Err(RecvError::Closed) => None,
+            Err(RecvError::Lagged(missed)) => Some(those_missed(missed)),
         }
     }
+
+    /// As [`Self::next`], of what has happened already.
+    pub fn next_now(&mut self) -> Option<Arc<Event>> {
+        match self.0.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+            Err(TryRecvError::Lagged(missed)) => Some(those_missed(missed)),
+        }
+    }
+}
+
+fn those_missed(missed: u64) -> Arc<Event> {
+    Arc::new(Event { at: now(), environment: None, deployment: None, kind: EventKind::EventsMissed { missed } })
 }
 
 fn now() -> String {
@@ -117,6 +130,7 @@ mod tests {
         for _ in 0..kept {
             assert_eq!(slow.next().await.expect("it is kept").kind.name(), EventName::ControllerStopping);
         }
+        assert!(slow.next_now().is_none());
         events.of(&environment).deployment(7).emit(EventKind::DeploymentTold {});
         let last = slow.next().await.expect("events go on");
         assert_eq!((last.environment.as_ref(), last.deployment), (Some(&environment), Some(7)));

@@ -70,6 +70,13 @@ fn about_the_rest(event: &Event) -> String {
         Kind::ControllerStopping {} => {
             "stopping; what runs on hosts goes on there, and the next start takes it up".to_owned()
         }
+        Kind::ControllerCutShort {} => "ended while something still ran; the next start looks at it again".to_owned(),
+        Kind::ControllerStuck {} => {
+            "the loop does not turn; systemd's watchdog is not told that it does, and may end this process".to_owned()
+        }
+        Kind::TaskPanicked { task, why } => format!("{task} ended in a panic, which is a fault of evenkeel: {why}"),
+        Kind::SocketFailed { why } => format!("the socket: {why}"),
+        Kind::ConnectionsRenewed {} => "connections to instances are made anew".to_owned(),
         Kind::ControllerEnded {} => "ended".to_owned(),
         Kind::CredentialsReread {} => "SIGHUP: keys, tokens and secrets are read anew at their next use".to_owned(),
         Kind::BuildsConfined { build_cgroups: true, .. } => "each build gets a cgroup of its own".to_owned(),
@@ -78,7 +85,6 @@ fn about_the_rest(event: &Event) -> String {
             format!("builds get no cgroup of their own{why}")
         }
         Kind::SystemdUntold { why } => format!("systemd cannot be told {why}"),
-        Kind::Waiting { .. } => "still waiting".to_owned(),
         Kind::RepositoryUnread { goes_on: true, why } => format!("{why}; going on with what is known"),
         Kind::RepositoryUnread { why, .. } | Kind::EnvironmentUnresolved { why, .. } => why.to_string(),
         Kind::EnvironmentChanged { sync, health, .. } => format!("now {}, {}", sync_word(*sync), health_word(*health)),
@@ -98,13 +104,29 @@ fn about_the_rest(event: &Event) -> String {
             short(theirs)
         ),
         Kind::HistoryUnread { why } => format!("the history: {why}"),
+        Kind::RepositoryUnwatched { why } => format!("cannot watch the repository, polling only: {why}"),
+        Kind::SourceUnknown { source, goes_on, why } => {
+            let then = if *goes_on { "going on with what it was" } else { "nothing is known of it" };
+            format!("{source}: {why}; {then}")
+        }
+        Kind::ChecksUnasked {} => {
+            "checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file"
+                .to_owned()
+        }
+        Kind::ChecksUnknown { commit, why } => format!("whether {} is green is not known: {why}", short(commit)),
+        Kind::HistoryAppended { commit } => format!("its history goes on with {}", short(commit)),
         Kind::HistoryAdvice { advice } => advice.to_string(),
         Kind::CommitsRefused { commit, why } => format!("{} is refused: {why}", of(commit.as_deref())),
+        Kind::RefusalUnrecorded { why, .. } => format!("the refusal is not recorded: {why}"),
         Kind::CommitsQuarantined { why, .. } => format!("{why}; they are quarantined"),
         Kind::CommitsPardoned { .. } => "the quarantine was lifted; the commits are tried again".to_owned(),
         Kind::SyncFailed { why } | Kind::SyncSuperseded { why } => why.to_string(),
         Kind::BuildBegun {} => "building what is not built yet".to_owned(),
         Kind::HostBack { .. } => "it answers again".to_owned(),
+        Kind::HostUnfenced { why, .. } => format!("could not be fenced off: {why}"),
+        Kind::ReleasesUnread { why, .. } => format!("its releases are not read again: {why}"),
+        Kind::DeploymentUnprepared { why } => format!("generation {generation}: {why}"),
+        Kind::CompletionUnrecorded { why } => format!("that the deployment is complete is not recorded yet: {why}"),
         Kind::DeploymentBegun { plan, .. } | Kind::DriftSeen { plan } => plan::counts(plan),
         Kind::DeploymentEnded { .. } => "deployment ended".to_owned(),
         Kind::DriftRepaired { .. } => "drift repair ended".to_owned(),
@@ -138,6 +160,9 @@ fn about_github(kind: &EventKind) -> String {
     use EventKind as Kind;
     match kind {
         Kind::WebhookListening { address } => format!("the webhook listens on {address}"),
+        Kind::WebhookUnreachable { why } => format!("cannot take a connection: {why}"),
+        Kind::WebhookSecretUnread { why } => why.to_string(),
+        Kind::WebhookUnchecked { why } => format!("the webhook cannot check deliveries: {why}"),
         Kind::WebhookPinged { .. } => "GitHub has found the webhook".to_owned(),
         Kind::WebhookRefused {} => "a delivery without a valid signature was turned away; if it is GitHub's, compare the \
                                     webhook's secret there with the files of --webhook-secret-file (this is told once a \
@@ -149,6 +174,12 @@ fn about_github(kind: &EventKind) -> String {
         Kind::WebhookDropped { why, .. } => format!("the webhook cannot hand on what it is told: {why}"),
         Kind::PullPlanned { .. } => "its plan is told".to_owned(),
         Kind::PullPostponed { seconds, why, .. } => format!("not planned, tried again in {seconds} s: {why}"),
+        Kind::PullsUnknown { why } => format!("the open pull requests are not known: {why}"),
+        Kind::PullsKept { why } => format!("what was closed is kept: {why}"),
+        Kind::CommentsUnknown { why } => format!("new comments are not known: {why}"),
+        Kind::CommandUnmarked { why, .. } => format!("not said that a command was seen: {why}"),
+        Kind::CommandFailed { why, .. } => why.to_string(),
+        Kind::TeamUnknown { by, team, why, .. } => format!("GitHub does not say whether {by} is in {team}: {why}"),
         Kind::CommandAsked { command, .. } => format!("asked for {command}"),
         Kind::CommandRepeated { command, .. } => format!("{command} was already handled; ignoring the repeat"),
         Kind::CommandPostponed { seconds, why, .. } => format!("a command is tried again in {seconds} s: {why}"),
@@ -160,6 +191,7 @@ fn about_github(kind: &EventKind) -> String {
         Kind::GitHubShutOut { why, .. } => format!("GitHub lets evenkeel in no longer: {why}"),
         Kind::DeploymentTold {} => "told of on GitHub".to_owned(),
         Kind::DeploymentUntold { why } => format!("a deployment is told of later: {why}"),
+        Kind::RevertUnmade { why } => format!("there is no pull request that reverts it: {why}"),
         Kind::WaitTold {} => "told on GitHub that it waits".to_owned(),
         Kind::WaitUntold { why } => format!("what waits is told of later: {why}"),
         other => other.name().as_str().to_owned(),

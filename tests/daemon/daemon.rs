@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::waiting::wait_for_or;
 pub use crate::waiting::{PATIENCE, wait_for};
+use crate::{events, waiting::wait_for_or};
 
 /// The program under test.
 pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
@@ -109,9 +109,13 @@ impl Daemon {
         Self { process, log }
     }
 
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
     /// The lines of the log that are complete.
     pub fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.log).expect("the log can be read");
+        let text = self.log();
         text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
     }
 
@@ -130,11 +134,8 @@ impl Daemon {
     /// As [`Self::tells`], of a record with these fields.
     #[track_caller]
     pub fn tells_that(&self, event: EventName, is_meant: impl Fn(&Value) -> bool) -> Value {
-        let name = event.as_str();
-        // What ends the program is told outside of the log.
-        let records = || self.lines().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-        let find = || records().find(|record| record["event"] == name && is_meant(record));
-        wait_for_or(name, find, || format!("{:#?}", self.lines()))
+        let find = || events::told(&self.log(), event).find(&is_meant);
+        wait_for_or(event.as_str(), find, || format!("{:#?}", self.lines()))
     }
 
     #[track_caller]

@@ -38,10 +38,10 @@ fn at_the_start_the_log_says_whether_builds_get_a_cgroup() {
 fn a_line_of_a_text_log_begins_with_the_time() {
     let config = Config::new();
     let daemon = config.start(config.command(&[]));
-    let line = daemon.wait_for_line("following ");
+    let line = daemon.wait_for_line("event=controller.started");
     let (time, rest) = line.split_once(' ').expect("there is more than one word");
     assert!(time.ends_with('Z') && DateTime::parse_from_rfc3339(time).is_ok(), "{line}");
-    assert!(rest.starts_with(" INFO following "), "{line}");
+    assert!(rest.starts_with(" INFO "), "{line}");
 }
 
 #[test]
@@ -52,12 +52,12 @@ fn journald_is_told_how_grave_a_line_is() {
     let mut command = config.command(&[]);
     command.env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
     let daemon = config.start(command);
-    assert!(daemon.wait_for_line("following ").starts_with("<6> INFO following "));
+    assert!(daemon.wait_for_line("event=controller.started").starts_with("<6> INFO "));
 
     // One who has redirected stderr reads it without journald.
     let elsewhere = Config::new();
     let mut command = elsewhere.command(&[]);
     command.env("JOURNAL_STREAM", "1:2");
     let daemon = elsewhere.start(command);
-    assert!(!daemon.wait_for_line("following ").starts_with('<'));
+    assert!(!daemon.wait_for_line("event=controller.started").starts_with('<'));
 }

@@ -9,6 +9,8 @@ mod daemon;
 mod deaths;
 mod durable;
 mod environments;
+#[path = "../support/events.rs"]
+mod events;
 #[path = "../support/git.rs"]
 #[expect(dead_code, reason = "shared with those who serve repositories")]
 mod git_program;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel::model::event::EventName;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::process::Signal;
 use sha2::Sha256;
@@ -38,8 +39,7 @@ fn deliver(address: &str, id: &str, secret: &str, body: &str) -> u16 {
 }
 
 fn listening(daemon: &Daemon) -> String {
-    let line = daemon.wait_for_line("the webhook listens on ");
-    line.split("listens on ").nth(1).expect("it is in the line").to_owned()
+    daemon.tells(EventName::WebhookListening)["address"].as_str().expect("a text").to_owned()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
     let config = Config::new();
     fs::write(config.path("secret"), "s3cret\n").expect("it can be written");
     let secret_file = config.path("secret").display().to_string();
-    let mut daemon = config.start(config.command(&["--listen", "127.0.0.1:0", "--webhook-secret-file", &secret_file]));
+    let mut daemon = config.run(&["--listen", "127.0.0.1:0", "--webhook-secret-file", &secret_file]);
     let address = listening(&daemon);
     assert_is("the answer of /healthz", ask(&address, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
     let first = wait_for("the first fetch", || config.fetched());
@@ -58,7 +58,7 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
         deliver(&address, "1", "a guess", r#"{"ref":"refs/heads/main","before":"1","after":"2","deleted":false}"#),
         401,
     );
-    daemon.wait_for_line("a delivery without a valid signature was turned away");
+    daemon.tells(EventName::WebhookRefused);
     thread::sleep(Duration::from_secs(1));
     assert_is("what is fetched, with nothing to wake the loop,", config.fetched(), Some(first));
 
@@ -73,9 +73,9 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
         202,
     );
     wait_for("the commit being fetched", || (config.fetched().as_ref() == Some(&commit)).then_some(()));
-    let line = daemon.wait_for_line("the webhook wakes the loop");
-    assert!(line.contains("delivery=1") && line.contains("event=push"), "{line}");
-    assert!(line.contains(r"ref=refs/heads/m\x1b[31main"), "{line}");
+    let told = daemon.tells(EventName::WebhookPushed);
+    assert_is("the delivery", told["delivery"].as_str(), Some("1"));
+    assert_is("the branch", told["reference"].as_str(), Some("refs/heads/m\u{1b}[31main"));
 
     daemon.signal(Signal::TERM);
     assert_is("the exit code", daemon.ends().code(), Some(0));

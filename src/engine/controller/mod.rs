@@ -30,7 +30,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, info_span};
 
 pub use handle::Handle;
 pub use state::{Published, Statuses};
@@ -125,7 +125,7 @@ impl<H: Host, S: Store> Controller<H, S> {
         self.state.detach();
         let ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
-            warn!("ended while something still ran; the next start looks at it again");
+            self.workspace.events.emit(EventKind::ControllerCutShort {});
         }
         Ok(())
     }

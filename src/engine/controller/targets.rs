@@ -209,13 +209,14 @@ impl Resolver {
             history.state = state;
             return Ok(Target { commits, observe_every, history, rewinds: false, checks: None, hours: None });
         }
+        let watch = |kind| workspace.events.of(of.name).emit(kind);
         let moving = self.moving(workspace, of.name, &commits).await?;
         let good = history.state.good.as_ref().map(|good| &good.commits.sources);
-        commits.sources = workspace.preparation.source_commits(of.name, &moving, good).await;
+        commits.sources = workspace.preparation.source_commits(&moving, good, &watch).await;
         let rewinds = history.doubted || rewinds(&workspace.store, &history.state, &commits).await?;
         let names = of.declaration.required_checks(of.name);
         let state = &history.state;
-        let checks = checks::checks(asked, &mut self.green, names, state.target(&commits), state).await;
+        let checks = checks::checks(asked, &mut self.green, names, state.target(&commits), state, &watch).await;
         let hours = hours(&of.declaration.calendar(of.name), Utc::now());
         Ok(Target { commits, observe_every, history, rewinds, checks, hours })
     }

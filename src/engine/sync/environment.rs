@@ -12,7 +12,6 @@ use super::{
     recover::Case,
     workspace::Workspace,
 };
-use tracing::warn;
 
 use crate::{
     decide::sync::{self, Facts, Next},
@@ -255,17 +254,17 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
     pub async fn recover(&self, newest: &Newest, target: RecoveryTarget<'_>) -> Result<Option<Recovery>, SyncError> {
         let workspace = self.workspace;
         let Some(intent) = deploy::claim(&workspace.store, newest, &workspace.identity).await? else { return Ok(None) };
+        let events = workspace.events.of(self.environment).deployment(intent.generation);
         let of = if intent.commits.environment.is_some() { &intent.commits } else { target.commits };
         let prepared = match self.prepared(of, newest).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 // Its hosts are reached by what is declared now; it can only be undone then.
-                warn!("generation {}: {}", intent.generation, report::chain(&failure));
+                events.emit(EventKind::DeploymentUnprepared { why: Detail::of(report::chain(&failure)) });
                 self.prepared(target.commits, newest).await?
             }
         };
         let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
-        let events = workspace.events.of(self.environment).deployment(intent.generation);
         events.emit(EventKind::DeploymentFoundOpen { by: Detail::of(by) });
         let is_target = target.is_whole && *target.commits == intent.commits && prepared.commits == intent.commits;
         let case = Case {
@@ -284,13 +283,13 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
     /// Records that the plan's commits were refused before anything was touched: once, until something else happens.
     pub async fn record_refusal(&self, plan: &Plan, refused: &Refused) {
         let (store, identity) = (&self.workspace.store, &self.workspace.identity);
+        let (commit, events) = (plan.commits.environment.clone(), self.workspace.events.of(self.environment));
         match deploy::record_refusal(store, plan, identity, refused).await {
-            Ok(Recorded::Now) => {
-                let (commit, why) = (plan.commits.environment.clone(), Detail::of(&refused.why));
-                self.workspace.events.of(self.environment).emit(EventKind::CommitsRefused { commit, why });
-            }
+            Ok(Recorded::Now) => events.emit(EventKind::CommitsRefused { commit, why: Detail::of(&refused.why) }),
             Ok(Recorded::Before) => {}
-            Err(error) => warn!("the refusal is not recorded: {}", report::chain(&error)),
+            Err(error) => {
+                events.emit(EventKind::RefusalUnrecorded { commit, why: Detail::of(report::chain(&error)) });
+            }
         }
     }
 }

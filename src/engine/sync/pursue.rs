@@ -11,7 +11,6 @@ use std::{
 
 use chrono::Utc;
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::{
     deploy::DeployError,
@@ -203,7 +202,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
                 self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
                 let jitter = &self.sync.workspace.jitter;
                 let Planned { prepared, hosts, observed, .. } = &planned;
-                scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed).await;
+                scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed, self.sync.watch).await;
                 found.newest = Some(on);
                 Ok(())
             }
@@ -296,7 +295,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         let event = StateEvent { control, by, reason: None, when };
         let completed = log::complete(&self.sync.workspace.store, self.sync.environment, on, &event).await;
         completed
-            .inspect_err(|error| warn!("that the deployment is complete is not recorded yet: {}", report::chain(error)))
+            .inspect_err(|error| self.emit(EventKind::CompletionUnrecorded { why: Detail::of(report::chain(error)) }))
             .is_ok()
     }
 
