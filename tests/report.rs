@@ -27,6 +27,8 @@ use insta::assert_snapshot;
 use samples::*;
 use serde_json::Value;
 
+#[path = "report/events.rs"]
+mod events;
 #[path = "report/hostile.rs"]
 mod hostile;
 #[path = "report/proposals.rs"]

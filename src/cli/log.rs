@@ -232,6 +232,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::model::{event::EventKind, outcome::Outcome};
 
     fn fields(list: &[(&str, Value)]) -> Map<String, Value> {
         list.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
@@ -283,24 +284,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_spans_are_about_their_records_are_about() {
+    /// What is logged meanwhile.
+    fn logged(format: Format, work: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .fmt_fields(JsonFields::new())
-            .event_format(LogLines { format: Format::Json, journal: false, style: Style(false) })
+            .event_format(LogLines { format, journal: true, style: Style(false) })
             .finish();
-        tracing::subscriber::with_default(subscriber, || {
+        tracing::subscriber::with_default(subscriber, work);
+        String::from_utf8(sink.0.lock().clone()).expect("it is UTF-8")
+    }
+
+    #[test]
+    fn an_events_fields_are_its_records_and_its_words_are_not_repeated() {
+        let kind = EventKind::DeploymentEnded {
+            outcome: Outcome::Applied,
+            ms: Some(7),
+            cause: None,
+            instance: None,
+            step: None,
+            why: None,
+        };
+        let (at, environment) = ("2026-11-21T13:14:05.000Z".to_owned(), "production".parse().ok());
+        let ended = event::Event { at, environment, deployment: Some(12), kind };
+        let json = logged(Format::Json, || record(&ended));
+        let mut read: Value = serde_json::from_str(json.trim_start_matches("<6>")).expect("it is one JSON object");
+        read["timestamp"].take();
+        let expected = serde_json::json!({
+            "timestamp": null, "level": "INFO", "message": "deployment ended", "event": "deployment.ended",
+            "environment": "production", "deployment": 12, "outcome": "applied", "ms": 7,
+        });
+        assert_eq!(read, expected);
+        let failed = event::Event { kind: EventKind::SyncFailed { why: event::Detail::of("gone\naway") }, ..ended };
+        let text = logged(Format::Text, || record(&failed));
+        let about = "deployment=12 environment=production event=sync.failed";
+        assert_eq!(text, format!("<3>ERROR gone | away {about}\n"));
+    }
+
+    #[test]
+    fn what_spans_are_about_their_records_are_about() {
+        let written = logged(Format::Json, || {
             let _pass =
                 tracing::info_span!("pass", environment = "production", deployment = tracing::field::Empty).entered();
             tracing::Span::current().record("deployment", 7);
             let _instance = tracing::info_span!("instance", instance = "h1", step = "outer").entered();
             tracing::info!(step = "inner", "done");
         });
-        let written = sink.0.lock().clone();
-        let mut read: Value = serde_json::from_slice(&written).expect("it is one JSON object");
+        let mut read: Value = serde_json::from_str(written.trim_start_matches("<6>")).expect("it is one JSON object");
         read["timestamp"].take();
         let expected = serde_json::json!({
             "timestamp": null, "level": "INFO", "message": "done",

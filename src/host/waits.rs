@@ -150,8 +150,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(600)).await;
         };
         said_since("h1", || current.lock().clone(), work).await;
-        let expected = [("c", 5), ("c", 10), ("e", 5)]
-            .map(|(step, waited)| format!("event=\"waiting\" instance=\"h1\" waiting_for=\"{step}\" waited_s={waited} "));
+        let expected = [("c", 5), ("c", 10), ("e", 5)].map(|(step, waited)| {
+            format!("event=\"waiting\" instance=\"h1\" waiting_for=\"{step}\" waited_s={waited} ")
+        });
         assert_eq!(*heard.0.lock(), expected);
     }
 }

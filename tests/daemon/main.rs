@@ -11,6 +11,7 @@ mod durable;
 mod environments;
 #[path = "../support/events.rs"]
 mod events;
+mod following;
 #[path = "../support/git.rs"]
 #[expect(dead_code, reason = "shared with those who serve repositories")]
 mod git_program;
