@@ -34,6 +34,7 @@ use super::{
 use crate::model::{
     budget::Budget,
     digest::Digest,
+    event::logged,
     fleet::Check,
     name::FleetName,
     observation::Observation,
@@ -293,6 +294,7 @@ impl Host for SshHost {
                     let why = error.to_string();
                     if told != why {
                         tracing::warn!(
+                            event = logged::HOST_CUT_OFF,
                             instance = self.target.name(),
                             "{why}; it goes on by itself, and is asked again"
                         );

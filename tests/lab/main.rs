@@ -68,7 +68,7 @@ use std::{process::ExitCode, thread};
 use clap::Parser as _;
 use libtest_mimic::{Completion, Failed, Trial};
 use pool::Labs;
-use support::{dice, git, needs, waiting};
+use support::{dice, events, git, needs, waiting};
 use world::World;
 
 /// As many as make use of two cores.

@@ -18,9 +18,10 @@ use crate::{
         prepare::Prepared,
     },
     host::Host,
+    model::event::EventKind,
     model::{name::InstanceName, observation::Observation, paths},
     plan::Observed,
-    report::{self, progress::Event},
+    report,
 };
 
 /// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
@@ -30,7 +31,7 @@ pub async fn heal<H: Host>(
     hosts: &Hosts<H>,
     observed: &mut Observed,
     ended: Option<u64>,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) {
     let broken: Vec<(InstanceName, String)> = observed
         .iter()
@@ -45,10 +46,10 @@ pub async fn heal<H: Host>(
             );
             return (name.clone(), Err(why));
         }
-        watch(Event::Undoing { instance: name.clone() });
+        watch(EventKind::RollbackBegun { instance: name.clone() });
         let seen = one(prepared, hosts, name, deployment).await;
         if seen.is_ok() {
-            watch(Event::Undone { instance: name.clone() });
+            watch(EventKind::RollbackDone { instance: name.clone() });
         }
         (name.clone(), seen)
     });

@@ -36,6 +36,7 @@ use crate::{
     host::{Host, HostError, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
+        event::{Detail, EventKind},
         failure::Failure,
         manifest::Manifest,
         name::InstanceName,
@@ -44,10 +45,7 @@ use crate::{
         plan::{Action, Phase, Plan, Side, Step, StepId},
         rollout::Slot,
     },
-    report::{
-        self,
-        progress::{Event, StepState},
-    },
+    report,
 };
 
 /// How many lines of a failed unit's log are kept with the failure.
@@ -89,7 +87,7 @@ pub struct Executor<'a, H> {
     /// Which failures leave the other instances alone.
     pub scope: FailureScope<'a>,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 impl<H: Host> Executor<'_, H> {
@@ -108,10 +106,10 @@ impl<H: Host> Executor<'_, H> {
             }
             let mut instances = self.instances_of(wave);
             instances.retain(|name| failed.iter().all(|failure| failure.instance() != Some(*name)));
-            (self.watch)(Event::Phase {
+            (self.watch)(EventKind::PhaseBegun {
                 number,
                 of: u32::try_from(waves.len()).unwrap_or(u32::MAX),
-                title: report::plan::phase_title(self.plan, wave[0].wave),
+                title: Detail::of(report::plan::phase_title(self.plan, wave[0].wave)),
             });
             let work = instances.iter().map(|name| self.stages(name, begun, wave, &stage));
             let results = join_all(work).await;
@@ -232,12 +230,15 @@ impl<H: Host> Executor<'_, H> {
             let mut events = |event: StepEvent| {
                 current.hear(steps, &event);
                 if alike.is_new(&event) {
-                    self.on_event(steps, event);
+                    self.on_event(name, steps, event);
                 }
             };
             let applying = Box::pin(host.apply(&work, &scripted, &mut events));
             let applied = waits::said_since(name.as_str(), || current.now(), applying).await;
-            alike.more().for_each(|more| (self.watch)(Event::Warning(format!("{name}: {more}"))));
+            for (more, why) in alike.more() {
+                let (instance, why) = (name.clone(), Detail::of(why));
+                (self.watch)(EventKind::RollbackStepsFailed { instance, more, why });
+            }
             if let Err(error) = applied {
                 return Err(self.with_log(host.as_ref(), steps, self.failure(name, None, &error)).await);
             }
@@ -355,14 +356,15 @@ impl<H: Host> Executor<'_, H> {
         applied.map_err(|error| self.failure(name, None, &error))
     }
 
-    fn on_event(&self, steps: &[&Step], event: StepEvent) {
+    fn on_event(&self, name: &InstanceName, steps: &[&Step], event: StepEvent) {
         let (id, state) = match event {
             StepEvent::Started(id) => (id, StepState::Started),
             StepEvent::Done(id) => (id, StepState::Done),
             StepEvent::Failed(failed) => (failed.step, StepState::Failed(failed.message)),
             StepEvent::Waiting { .. } => return,
             StepEvent::UndoFailed { subject, message } => {
-                (self.watch)(Event::Warning(format!("undoing {subject}: {message}")));
+                let (instance, why) = (name.clone(), Detail::of(message));
+                (self.watch)(EventKind::RollbackStepFailed { instance, subject, why });
                 return;
             }
         };
@@ -373,12 +375,12 @@ impl<H: Host> Executor<'_, H> {
     }
 
     fn tell(&self, step: &Step, state: StepState) {
-        (self.watch)(Event::Step {
-            instance: step.instance.clone(),
-            id: step.id.clone(),
-            verb: step.action.verb(),
-            subject: step.action.subject(),
-            state,
+        let (instance, id) = (step.instance.clone(), step.id.clone());
+        let (verb, subject) = (step.action.verb(), step.action.subject());
+        (self.watch)(match state {
+            StepState::Started => EventKind::StepBegun { instance, step: id, verb, subject },
+            StepState::Done => EventKind::StepDone { instance, step: id, verb, subject },
+            StepState::Failed(why) => EventKind::StepFailed { instance, step: id, verb, subject, why: Detail::of(why) },
         });
     }
 
@@ -407,6 +409,13 @@ impl<H: Host> Executor<'_, H> {
         }
         failure
     }
+}
+
+/// How far a step is.
+enum StepState {
+    Started,
+    Done,
+    Failed(String),
 }
 
 /// Whether the host's script does it; the controller stages releases and waits for health.

@@ -11,13 +11,13 @@ use crate::{
     engine::Watch,
     host::{Checkup, Health, HealthCheck, Host},
     model::{
+        event::{Detail, EventKind},
         fleet,
         name::InstanceName,
         outcome::Cause,
         plan::{Action, Step},
         run::{FAILED_STARTS, RESTART_PAUSE, Run, SETTLE},
     },
-    report::progress::Event,
 };
 
 /// The first look comes soon, for most programs start fast; the pauses grow to the declared interval.
@@ -84,7 +84,7 @@ pub async fn await_healthy<H: Host>(
     instance: &InstanceName,
     step: &Step,
     started: Started,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Result<(), NotHealthy> {
     let Some((check, declared)) = check_of(step) else { return Ok(()) };
     let began = Instant::now();
@@ -96,12 +96,12 @@ pub async fn await_healthy<H: Host>(
         let longest = match judge.judge(&checkup, began.elapsed()) {
             HealthVerdict::Healthy => {
                 let after_ms = began.elapsed().as_millis() as u64;
-                watch(Event::Healthy { instance: instance.clone(), service, after_ms });
+                watch(EventKind::ServiceHealthy { instance: instance.clone(), service, after_ms });
                 return Ok(());
             }
             HealthVerdict::Failed(NotHealthy { why, cause }) => {
                 let why = format!("not healthy after {:.1} s: {why}", began.elapsed().as_secs_f64());
-                watch(Event::Unhealthy { instance: instance.clone(), service, why: why.clone() });
+                watch(EventKind::ServiceUnhealthy { instance: instance.clone(), service, why: Detail::of(&why) });
                 return Err(NotHealthy { why, cause });
             }
             HealthVerdict::NotYet => declared.interval.0,

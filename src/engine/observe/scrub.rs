@@ -6,10 +6,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::probe::Hosts;
-use crate::{engine::prepare::Prepared, host::Host, model::name::InstanceName, plan::Observed, report};
+use crate::{
+    engine::{Watch, prepare::Prepared},
+    host::Host,
+    model::{
+        event::{Detail, EventKind},
+        name::InstanceName,
+    },
+    plan::Observed,
+    report,
+};
 
 /// How long after one reading the next begins.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -25,6 +33,7 @@ pub async fn where_due<H: Host>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     seen: &Observed,
+    watch: &Watch<'_>,
 ) {
     for (name, desired) in &prepared.desired {
         let (Some(host), Some(Ok(_))) = (hosts.get(name), seen.get(name)) else { continue };
@@ -35,7 +44,7 @@ pub async fn where_due<H: Host>(
         }
         *at = now + EVERY;
         if let Err(error) = host.reread(&prepared.fleet.name, &desired.releases).await {
-            warn!(instance = %name, "its releases are not read again: {}", report::chain(&error));
+            watch(EventKind::ReleasesUnread { instance: name.clone(), why: Detail::of(report::chain(&error)) });
         }
     }
 }

@@ -9,11 +9,9 @@ use crate::{
     model::{
         environment_state::{Barred, EnvironmentState},
         plan::Commits,
-    },
-    report::{
-        self,
         status::{Waiting, WaitsOn},
     },
+    report,
 };
 
 /// What waits behind a sync that could not deploy it. `differs`: whether hosts differ from what the sync looked at.

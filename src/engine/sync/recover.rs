@@ -37,6 +37,7 @@ use crate::{
     },
     host::{Host, HostError, HostProgress, LossTimer, TrailState},
     model::{
+        event::{Detail, EventKind},
         failure::Failure,
         fleet::OnInstanceFailure,
         name::InstanceName,
@@ -62,7 +63,7 @@ pub struct Case<'a, H, S> {
     /// Whether it is still what the environment is to be brought to.
     pub still_wanted: bool,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 /// What each touched instance says, or why it says nothing.
@@ -104,7 +105,7 @@ impl<H: Host, S: Store> Case<'_, H, S> {
 
     async fn fence(&self, name: &InstanceName, host: &H) {
         if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation.saturating_add(1)).await {
-            tracing::warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
+            (self.watch)(EventKind::HostUnfenced { instance: name.clone(), why: Detail::of(report::chain(&error)) });
         }
     }
 
