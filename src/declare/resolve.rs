@@ -331,6 +331,7 @@ impl<'a> FleetResolver<'a, '_> {
         // Where nothing else tells, the process has to run for a while.
         let settle = if check.tells_that_it_serves() { Duration::ZERO } else { SETTLE };
         Health {
+            body: health.body.as_ref().map(|body| body.to_string()).filter(|_| check.tells_that_it_serves()),
             check,
             interval: pick(&health.interval, &defaults.interval, seconds(5)),
             timeout: pick(&health.timeout, &defaults.timeout, seconds(2)),

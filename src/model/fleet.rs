@@ -202,6 +202,9 @@ pub struct Python {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub check: Check,
+    /// A text that the answer to an HTTP check has to contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     pub interval: Span,
     pub timeout: Span,
     /// How many checks in a row may fail, once `start_period` is over, before the replica counts as unhealthy.

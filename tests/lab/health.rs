@@ -53,6 +53,22 @@ pub fn a_tcp_check_gates(world: &World) {
     assert!(!world.host("h1").exists(&format!("/etc/systemd/system/{}", fleet.unit("beta", fleet.port(1)))));
 }
 
+pub fn an_answer_has_to_contain_the_declared_text(world: &World) {
+    let fleet = Fleet::new(world, "bodytext");
+    let declare = |text: &str| {
+        let times = "interval: 100ms, retries: 1, start_period: 1s";
+        let declared = format!("env: {{GREETING: {text:?}}}\nhealth: {{http: /x, body: {text:?}, {times}}}");
+        fleet.service("alpha", fleet.port(0), &["h1"], &declared);
+    };
+    declare("alpha h1 /x");
+    fleet.deploy().ends_with(0);
+    // It answers 200 all the same.
+    declare("beta h1 /x");
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure/message").to_string();
+    assert!(failure.contains("without `beta h1 /x` in its body"), "{failure}");
+}
+
 pub fn what_listens_on_another_address_is_named(world: &World) {
     let (fleet, h1) = (Fleet::new(world, "address"), world.host("h1"));
     let (port, address) = (fleet.port(0), &h1.address);

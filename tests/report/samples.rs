@@ -73,6 +73,7 @@ pub fn live(content: &str, mode: u32) -> Before {
 pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
     let health = Health {
         check: Check::Http("/health".into()),
+        body: None,
         interval: "5s".parse()?,
         timeout: "2s".parse()?,
         retries: 3,

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{EnvFile, HostPath, IndexUrl, RolloutKeys, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
+use super::{
+    BodyText, EnvFile, HostPath, IndexUrl, RolloutKeys, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName,
+};
 use crate::{
     declare::de::At,
     model::{
@@ -169,6 +171,8 @@ pub struct Resources {
 pub struct HealthCheck {
     /// A path that must answer with a status of 200 to 399.
     pub http: Option<UrlPath>,
+    /// With `http`: a text that the answer's body has to contain.
+    pub body: Option<At<BodyText>>,
     /// The port takes a connection.
     #[schemars(extend("const" = true))]
     pub tcp: Option<bool>,

@@ -36,6 +36,7 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
     };
     let check = HealthCheck {
         check: health.check.clone(),
+        body: health.body.clone(),
         port: *port,
         timeout: health.timeout.0,
         user: user.clone(),
@@ -215,6 +216,7 @@ mod tests {
         let span = |number| Span(seconds(number));
         fleet::Health {
             check,
+            body: None,
             interval: span(5),
             timeout: span(2),
             retries: 3,
