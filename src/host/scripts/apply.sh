@@ -165,70 +165,64 @@ note() { # active/UNIT|enabled/UNIT...
 
 # Lines for the journal about what is not noted yet: sets records.
 look() { # active/UNIT|enabled/UNIT...
-  noted=' ' asked='' records=''
+  noted=' ' asked='' new=' ' questions='' asked_units='' records=''
   while IFS=$tab read -r kind _ unit; do noted="$noted$kind/$unit "; done <"$journal"
   for word; do
     case $noted in *" $word "*) continue ;; esac
     noted="$noted$word " asked="$asked $word"
+    if is_new "${word#*/}"; then new="$new${word#*/} "; fi
   done
-  # shellcheck disable=SC2086 # names of units, one word each
-  ask_about $asked || return 1
-  for word in $asked; do
-    unit=${word#*/} was=no
-    case $states in
-    *"$newline$unit "*)
-      state=${states#*"$newline$unit "}
-      state=${state%%"$newline"*}
-      # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run, and tries.
-      case ${word%%/*}-$state in
-      active-activating*) was=tries ;;
-      active-active* | active-reloading*) was=yes-${state##* } ;;
-      enabled-*' enabled '*) was=yes ;;
-      esac
-      ;;
-    esac
-    records="$records${records:+$newline}${word%%/*}$tab$was$tab$unit"
-  done
-}
-
-# What systemd tells of units: sets states, with a line `UNIT ACTIVE FILE INVOCATION` for each that it knows.
-ask_about() { # active/UNIT|enabled/UNIT...
-  known=' ' new='' states=$newline
-  for word; do
-    unit=${word#*/}
-    case "$known$new " in *" $unit "*) continue ;; esac
-    if is_new "$unit"; then new="$new $unit"; else known="$known$unit "; fi
-  done
-  if [ "$new" ]; then
+  known=' '
+  if [ "$new" != ' ' ]; then
     # shellcheck disable=SC2086 # names of units, one word each
     in_memory=$(in_memory $new) || return 1
     for unit in $in_memory; do known="$known$unit "; done
   fi
-  [ "$known" != ' ' ] || return 0
+  for word in $asked; do
+    unit=${word#*/}
+    case $new in
+    *" $unit "*)
+      case $known in *" $unit "*) ;; *) records="$records${word%%/*}${tab}no$tab$unit$newline" && continue ;; esac
+      ;;
+    esac
+    questions="$questions $word" asked_units="$asked_units $unit"
+  done
+  [ ! "$questions" ] || answers || return 1
+  records=${records%"$newline"}
+}
+# What systemd answers, as lines for the journal.
+answers() {
+  # shellcheck disable=SC2086 # names of units, one word each
+  states=$(systemctl show -p ActiveState -p UnitFileState -p InvocationID -- $asked_units) || return 1
   # shellcheck disable=SC2086
-  said=$(systemctl show -p ActiveState -p UnitFileState -p InvocationID -- $known) || return 1
-  # shellcheck disable=SC2086
-  set -- $known
-  active='' file=- invocation=''
+  set -- $questions
+  active='' file='' invocation=''
   # Blocks in the order of the names, with an empty line after each.
   while IFS= read -r line; do
     case $line in
     ActiveState=*) active=${line#*=} ;;
-    UnitFileState=?*) file=${line#*=} ;;
+    UnitFileState=*) file=${line#*=} ;;
     InvocationID=*) invocation=${line#*=} ;;
     '')
       if [ ! "$active" ] || [ "$#" = 0 ]; then break; fi
-      states="$states$1 $active $file $invocation$newline"
-      active='' file=- invocation=''
+      # `activating` is what systemd's own restarts of a crashing process look like: it is meant to run, and tries.
+      case ${1%%/*}-$active-$file in
+      active-activating-*) was=tries ;;
+      active-active-* | active-reloading-*) was=yes-$invocation ;;
+      enabled-*-enabled) was=yes ;;
+      *) was=no ;;
+      esac
+      records="$records${1%%/*}$tab$was$tab${1#*/}$newline"
+      active='' file='' invocation=''
       shift
       ;;
     esac
   done <<END
-$said
+$states
 
 END
   [ "$#" != 0 ] || return 0
-  echo "systemd does not tell the state of $1"
+  echo "systemd does not tell the state of ${1#*/}"
   return 1
 }
 # Whether it is a unit of this fleet that has no file. Asked about such a one by its name, systemd looks for it in all its
