@@ -33,6 +33,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::Conclusion,
         plan::Commits,
+        repair::Ailing,
     },
     report,
 };
@@ -46,6 +47,7 @@ pub struct Candidate {
     instances: Vec<InstanceName>,
     triggered_by: String,
     backed_off: BackedOff,
+    ailing: Ailing,
     durations: SyncDurations,
 }
 
@@ -84,6 +86,7 @@ impl Candidate {
             instances: hosts.instance.clone(),
             triggered_by: format!("{} (evenkeel apply)", std::env::var("USER").unwrap_or_else(|_| "somebody".into())),
             backed_off: BackedOff::new(),
+            ailing: Ailing::default(),
             durations: SyncDurations::begin(),
         })
     }
@@ -96,6 +99,7 @@ impl Candidate {
             asker: Asker::Person,
             look: Look::Whole,
             backed_off: &self.backed_off,
+            ailing: &self.ailing,
             halting: &Halting::never,
             watch,
             durations: &self.durations,

@@ -80,6 +80,9 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         start_period: "30s".parse()?,
         settle: "0s".parse()?,
         successes: 1,
+        failures: 1,
+        repair_after: None,
+        repair_limit: 3,
     };
     Ok(Action::AwaitHealth {
         service: name.parse()?,

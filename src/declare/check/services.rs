@@ -177,6 +177,7 @@ impl CheckedService<'_> {
             }
             super::instances::positive(health.interval.as_ref(), "interval", &self.file.file, self.findings);
             super::instances::positive(health.timeout.as_ref(), "timeout", &self.file.file, self.findings);
+            super::instances::positive(health.repair_after.as_ref(), "repair_after", &self.file.file, self.findings);
         }
     }
 

@@ -187,6 +187,15 @@ pub struct HealthCheck {
     /// How many checks in a row have to pass after a start before the replica counts as healthy; 1 if not given.
     #[schemars(range(min = 1))]
     pub successes: Option<At<u32>>,
+    /// How many checks in a row have to fail between deployments until the replica counts as unhealthy; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub failures: Option<At<u32>>,
+    /// For how long a replica that runs may be unhealthy between deployments until it is restarted; the environment's if
+    /// not given.
+    pub repair_after: Option<At<Span>>,
+    /// How often it is restarted for that within an hour; the environment's if not given.
+    #[schemars(range(min = 1))]
+    pub repair_limit: Option<At<u32>>,
     /// How long after a start failures do not count.
     pub start_period: Option<Span>,
     /// How long the main process has to run without a restart before a check that passes counts. An answer to `http`

@@ -223,6 +223,9 @@ mod tests {
             start_period: span(30),
             settle: span(settle),
             successes: 1,
+            failures: 1,
+            repair_after: None,
+            repair_limit: 3,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Keeps true: an outcome that cannot be recorded is kept until it can, or until the history says that another stands in
 //! its place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tracing::{info, warn};
 
@@ -17,7 +17,7 @@ use crate::{
         observe::scrub,
         prepare::Prepared,
     },
-    model::{name::EnvironmentName, outcome::Conclusion},
+    model::{name::EnvironmentName, outcome::Conclusion, repair::ReplicaUnit},
     report,
 };
 
@@ -30,6 +30,8 @@ pub struct SyncMemory {
     unrecorded: Vec<(Conclusion, Arc<Prepared>)>,
     /// When releases are read again next.
     pub scrubs: scrub::Due,
+    /// Replicas of which it was said that they are not restarted any more.
+    pub given_up: BTreeSet<ReplicaUnit>,
 }
 
 impl SyncMemory {

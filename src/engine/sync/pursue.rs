@@ -31,7 +31,8 @@ use crate::{
         },
         observe::{
             probe::{self, Hosts},
-            scrub, status,
+            scrub,
+            status::{self, SeenReplicas},
         },
         prepare::Prepared,
     },
@@ -43,7 +44,8 @@ use crate::{
         failure::Refused,
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Conclusion, Kind, Outcome},
-        plan::{Commits, Plan},
+        plan::{Commits, Plan, Step},
+        repair::ReplicaUnit,
         time::timestamp,
     },
     plan::Observed,
@@ -80,6 +82,8 @@ struct SyncFindings {
     unreached: BTreeMap<InstanceName, String>,
     differs: bool,
     repaired: BTreeSet<(InstanceName, Resource)>,
+    seen: SeenReplicas,
+    restarted: BTreeSet<ReplicaUnit>,
     /// Why outcomes are not recorded yet.
     unrecorded: Option<String>,
     /// What the history says, where nothing was written after it was read.
@@ -97,6 +101,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     /// Carries the goal out.
     pub async fn run(&self, mut memory: SyncMemory) -> Pursued {
         let mut found = SyncFindings::default();
+        self.tell_of_given_up(&mut memory);
         let result = Box::pin(self.pursue(&mut found, &mut memory)).await;
         self.sync.durations.tell();
         let end = match &result {
@@ -117,9 +122,9 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         };
         let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
         let history = newest.as_ref().map(|newest| newest.snapshot(&self.sync.workspace.identity));
-        let SyncFindings { unreached, differs, repaired, unrecorded, .. } = found;
+        let SyncFindings { unreached, differs, repaired, seen, restarted, unrecorded, .. } = found;
         Pursued {
-            result: SyncResult { end, history, unreached, differs, repaired },
+            result: SyncResult { end, history, unreached, differs, repaired, seen, restarted },
             error: failed.or(unrecorded),
             refusals: newest.map(|newest| newest.refusals),
             memory,
@@ -146,7 +151,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
                 let planned = self.plan(prepared, Purpose::Observe, found).await?;
                 let unfinished = planned.observed.values().flatten().any(|seen| seen.unfinished.is_some());
                 found.differs = planned.plan.has_changes() || unfinished;
-                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
+                found.seen = self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
                 found.newest = Some(planned.on);
                 Ok(())
             }
@@ -188,7 +193,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         }
         match planned.next() {
             Next::Refuse => {
-                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
+                found.seen = self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
                 Err(self.refuse(&planned).await)
             }
             Next::Build => Err(SyncError::Unbuilt),
@@ -201,7 +206,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
             next @ (Next::Complete | Next::Nothing) => {
                 let completed = next == Next::Complete && self.complete(&planned).await;
                 let on = if completed { self.newest().await } else { planned.on.clone() };
-                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
+                found.seen = self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
                 let jitter = &self.sync.workspace.jitter;
                 let Planned { prepared, hosts, observed, .. } = &planned;
                 scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed).await;
@@ -238,6 +243,13 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         info!("{}", report::plan::headline(&planned.plan));
         let changing = planned.plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         (self.tell)(StatusChange::Progressing(changing));
+        let is_restart = |step: &&Step| {
+            let unit = step.action.started().unwrap_or_default();
+            planned.unhealthy.contains_key(&(step.instance.clone(), unit.to_owned()))
+        };
+        let restarts: Vec<&Step> = planned.plan.steps.iter().filter(is_restart).collect();
+        // Whatever becomes of it: each try counts.
+        found.restarted = planned.unhealthy.keys().filter(|_| !restarts.is_empty()).cloned().collect();
         let began = Instant::now();
         let conclusion = memory.kept(self.sync.carry_out(planned).await, &planned.prepared)?;
         let applied = Duration::from_millis(conclusion.duration_ms.unwrap_or(0));
@@ -246,7 +258,9 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         tell(&conclusion);
         let outcome = conclusion.outcome();
         if planned.is_settled && outcome == Outcome::Applied {
-            let steps = planned.plan.steps.iter();
+            // How often a replica may be restarted for its health has a rule of its own.
+            let restarts: BTreeSet<_> = restarts.iter().map(|step| (&step.instance, &step.resource)).collect();
+            let steps = planned.plan.steps.iter().filter(|step| !restarts.contains(&(&step.instance, &step.resource)));
             found.repaired = steps.map(|step| (step.instance.clone(), step.resource.clone())).collect();
         }
         self.look_after(planned, &conclusion, found).await;
@@ -270,7 +284,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         let generation = Some(conclusion.generation);
         let plan = self.sync.planned(prepared, hosts, &mut observed, generation, &Default::default()).await;
         let newest = self.newest().await;
-        self.publish(prepared, &plan, hosts, &newest).await;
+        found.seen = self.publish(prepared, &plan, hosts, &newest).await;
         found.newest = Some(newest).filter(|newest| newest.commit.is_some());
     }
 
@@ -341,13 +355,25 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     }
 
     /// Puts what is known of the environment where `status` finds it.
-    async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) {
-        let mut view = status::of_hosts(prepared, plan, hosts, newest.deployment.as_deref()).await;
+    async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) -> SeenReplicas {
+        let (mut view, seen) = status::of_hosts(prepared, plan, hosts, newest.deployment.as_deref()).await;
+        status::ailing(&mut view, &seen, self.sync.ailing);
         status::stand(&mut view, self.goal, newest, self.sync.backed_off);
         let identity = &self.sync.workspace.identity;
         view.waiting = pending::behind(self.goal, newest, identity, plan.has_changes());
         view.controller = Some(identity.name.clone());
         (self.tell)(StatusChange::Looked(Box::new(view)));
+        seen
+    }
+
+    /// Says once of each replica that it is not restarted any more.
+    fn tell_of_given_up(&self, memory: &mut SyncMemory) {
+        for ((instance, unit), times) in &self.sync.ailing.given_up {
+            if memory.given_up.insert((instance.clone(), unit.clone())) {
+                warn!(%instance, "{unit}: {}", report::status::given_up(*times, None));
+            }
+        }
+        memory.given_up.retain(|replica| self.sync.ailing.given_up.contains_key(replica));
     }
 }
 
