@@ -35,6 +35,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::Conclusion,
         plan::Commits,
+        repair::Ailing,
     },
     report,
 };
@@ -48,6 +49,7 @@ pub struct Candidate {
     instances: Vec<InstanceName>,
     triggered_by: String,
     backed_off: BackedOff,
+    ailing: Ailing,
     durations: SyncDurations,
 }
 
@@ -86,6 +88,7 @@ impl Candidate {
             instances: hosts.instance.clone(),
             triggered_by: format!("{} (evenkeel apply)", std::env::var("USER").unwrap_or_else(|_| "somebody".into())),
             backed_off: BackedOff::new(),
+            ailing: Ailing::default(),
             durations: SyncDurations::begin(),
         })
     }
@@ -98,6 +101,7 @@ impl Candidate {
             asker: Asker::Person,
             look: Look::Whole,
             backed_off: &self.backed_off,
+            ailing: &self.ailing,
             halting: &Halting::never,
             watch,
             durations: &self.durations,

@@ -156,7 +156,7 @@ impl Viewer<'_> {
         let newest = newest.unwrap_or_default();
         let leave = leave(&prepared, &newest, &BackedOff::new());
         let plan = look(&prepared, &hosts, newest.newest_generation(), &leave, &spinner.watch()).await;
-        let mut view = status::of_hosts(&prepared, &plan, &hosts, newest.deployment.as_deref()).await;
+        let (mut view, _) = status::of_hosts(&prepared, &plan, &hosts, newest.deployment.as_deref()).await;
         view.notes = report::status::state(&newest.state);
         (view.refused, view.last_error, view.advice) = (newest.refusals, last_error, advice);
         spinner.finish();

@@ -1,16 +1,18 @@
 //! One environment in the loop: what runs, what is due, and who is not asked for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Effect, End, Millis, Policy, SyncResult, Target,
     goal::{Circumstances, Goal, goal},
+    health::HealthMemory,
     waits::{Wait, spread},
 };
 use crate::model::{
     desired::Resource,
     name::{EnvironmentName, InstanceName},
     plan::Commits,
+    repair::ReplicaUnit,
 };
 
 /// So many repairs of one resource, each soon after the one before, and it counts as one that does not hold.
@@ -45,6 +47,9 @@ pub(super) struct Environment {
     neglected_at: Option<Millis>,
     unreachable: BTreeMap<InstanceName, Unreachable>,
     repairs: BTreeMap<(InstanceName, Resource), Repairs>,
+    health: HealthMemory,
+    /// Replicas that the last sync was told to restart.
+    told_due: BTreeSet<ReplicaUnit>,
 }
 
 /// An instance that did not answer.
@@ -80,6 +85,8 @@ impl Environment {
             neglected_at: None,
             unreachable: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            health: HealthMemory::default(),
+            told_due: BTreeSet::new(),
         };
         new.wants(target, now);
         new
@@ -147,7 +154,10 @@ impl Environment {
             (true, Some(at)) => Some(at),
             (true, None) => Some(now + self.target.observe_every.saturating_mul(NEGLECTED_AFTER)),
         };
-        self.due = if std::mem::take(&mut self.again) { now } else { pause };
+        self.health.see(result.seen, &result.restarted, now);
+        let is_new = |replica: &ReplicaUnit| !self.told_due.contains(replica);
+        let restarts = result.end == End::Done && self.health.due(now).keys().any(is_new);
+        self.due = if std::mem::take(&mut self.again) || restarts { now } else { pause };
         self.tried = Some(goal);
         self.note_absent(result.unreached, now, jitter);
         self.note_repairs(result.repaired, now, jitter);
@@ -213,6 +223,7 @@ impl Environment {
         self.failed = None;
         self.trouble = Wait::default();
         self.repairs.clear();
+        self.health.forget();
         self.due = now;
         if let Some((_, _, abandoned_at)) = self.open.as_mut().filter(|_| take_over) {
             // Whoever asks for this knows that the other controller is gone.
@@ -246,11 +257,14 @@ impl Environment {
             self.running = true;
             let unreachable = self.unreachable.iter().filter(|(_, unreachable)| !unreachable.answered);
             let backed_off = self.repairs.iter().filter(|(_, repairs)| repairs.wait.until > now);
+            let ailing = self.health.ailing(now);
+            self.told_due = ailing.due.keys().cloned().collect();
             effects.push(Effect::Pass {
                 environment: name.clone(),
                 goal,
                 unreachable: unreachable.map(|(name, unreachable)| (name.clone(), unreachable.why.clone())).collect(),
                 backed_off: backed_off.map(|(what, repairs)| (what.clone(), repairs.count)).collect(),
+                ailing: Box::new(ailing),
             });
         }
         effects

@@ -105,6 +105,8 @@ mod tests {
                 unreached: BTreeMap::new(),
                 differs: false,
                 repaired: BTreeSet::new(),
+                seen: BTreeMap::new(),
+                restarted: BTreeSet::new(),
             }),
         };
         assert_eq!(goals(&decide(&mut loop_state, POLICY, ended(repair(13)), began + 5, 0.5)), []);

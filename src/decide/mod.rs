@@ -6,6 +6,7 @@
 
 mod environment;
 mod goal;
+mod health;
 mod hours;
 mod left_out;
 pub mod rights;
@@ -19,6 +20,7 @@ use crate::model::{
     environment_state::EnvironmentState,
     name::{EnvironmentName, InstanceName},
     plan::Commits,
+    repair::{Ailing, ReplicaUnit, SeenReplica},
 };
 use environment::Environment;
 pub use goal::Goal;
@@ -93,6 +95,10 @@ pub struct SyncResult {
     pub differs: bool,
     /// What was repaired without a commit asking for it.
     pub repaired: BTreeSet<(InstanceName, Resource)>,
+    /// Replicas whose health was asked for.
+    pub seen: BTreeMap<ReplicaUnit, SeenReplica>,
+    /// Those that it restarted for their health.
+    pub restarted: BTreeSet<ReplicaUnit>,
 }
 
 /// What the history says of an environment.
@@ -155,6 +161,8 @@ pub enum Effect {
         unreachable: BTreeMap<InstanceName, String>,
         /// What is not repaired: it was, so many times, and did not hold.
         backed_off: BTreeMap<(InstanceName, Resource), u32>,
+        /// What is remembered of the health of replicas.
+        ailing: Box<Ailing>,
     },
     /// Ask an instance whether it answers again.
     Ask {

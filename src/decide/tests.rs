@@ -62,7 +62,15 @@ fn fetched(target: Target) -> Event {
 
 fn result(end: End, state: EnvironmentState) -> SyncResult {
     let history = Some(history(state));
-    SyncResult { end, history, unreached: BTreeMap::new(), differs: false, repaired: BTreeSet::new() }
+    SyncResult {
+        end,
+        history,
+        unreached: BTreeMap::new(),
+        differs: false,
+        repaired: BTreeSet::new(),
+        seen: BTreeMap::new(),
+        restarted: BTreeSet::new(),
+    }
 }
 
 fn ended(goal: Goal, result: SyncResult) -> Event {
@@ -82,7 +90,13 @@ fn observe(id: &str, why: Barred) -> Goal {
 }
 
 fn pass(goal: Goal) -> Effect {
-    Effect::Pass { environment: production(), goal, unreachable: BTreeMap::new(), backed_off: BTreeMap::new() }
+    Effect::Pass {
+        environment: production(),
+        goal,
+        unreachable: BTreeMap::new(),
+        backed_off: BTreeMap::new(),
+        ailing: Box::default(),
+    }
 }
 
 #[derive(Default)]

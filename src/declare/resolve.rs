@@ -17,7 +17,7 @@ use super::{
     file::File,
     findings::{Draft, Findings},
     kinds::{
-        self, Allow, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, RolloutKeys, ServiceFile, SiteFile,
+        self, Allow, EnvironmentFile, HealthCheck, InstanceFailureRule, InstanceFile, JumpHost, ServiceFile, SiteFile,
         SourceKeys,
     },
     overrides::{InstanceOverride, Overrides},
@@ -28,8 +28,8 @@ use crate::model::{
     drift::DriftPolicy,
     finding::Code,
     fleet::{
-        Certificate, Check, Environment, Fleet, Health, Instance, Jump, OnInstanceFailure, Python, Route, Service,
-        Serving, Site, Ssh,
+        Certificate, Check, Environment, Fleet, Health, Instance, Jump, OnInstanceFailure, Python, REPAIR_LIMIT, Route,
+        Service, Serving, Site, Ssh,
     },
     name::{EnvironmentName, InstanceName, ServiceName, SiteName},
     quantity::Span,
@@ -72,13 +72,12 @@ pub fn environment(
         instances.map(|(name, file)| (name.clone(), instance(declaration, name, file, overrides))).collect();
     let targets = targets(declaration, placements, name, &instances);
     let outcome = Outcome { findings, edges: BTreeMap::new() };
-    let of_environment = file.rollout.as_ref();
     let mut resolver = FleetResolver {
         declaration,
         placements,
         overrides,
         environment: name,
-        of_environment,
+        declared_environment: file,
         targets: &targets,
         outcome,
     };
@@ -215,7 +214,7 @@ struct FleetResolver<'a, 'f> {
     overrides: &'a Overrides,
     environment: &'a EnvironmentName,
     /// What it says of how new versions take over.
-    of_environment: Option<&'a RolloutKeys>,
+    declared_environment: &'a EnvironmentFile,
     targets: &'a Targets<'a>,
     outcome: Outcome<'f>,
 }
@@ -284,7 +283,7 @@ impl<'a> FleetResolver<'a, '_> {
             memory: resources.and_then(|resources| resources.memory.clone()),
             cpu: resources.and_then(|resources| resources.cpu),
             health,
-            rollout: rollout::resolved(effective.rollout(), self.of_environment, on),
+            rollout: rollout::resolved(effective.rollout(), self.declared_environment.rollout.as_ref(), on),
             after: effective.after().iter().filter_map(|after| after.parse().ok()).filter(is_placed).collect(),
             replaces: effective.replaces().iter().map(ToString::to_string).collect(),
             declared_in: file.file.path.to_string(),
@@ -322,6 +321,8 @@ impl<'a> FleetResolver<'a, '_> {
         let nothing = HealthCheck::default();
         let health = declared.unwrap_or(&nothing);
         let defaults = &self.declaration.fleet.defaults.health;
+        let of_environment = self.declared_environment;
+        let repair_limit = health.repair_limit.as_ref().or(of_environment.repair_limit.as_ref());
         let check = match (&health.http, &health.exec) {
             (Some(path), _) => Check::Http(path.to_string()),
             (None, Some(exec)) => Check::Exec(self.command(exec, Written { file, span: exec.span, service })),
@@ -333,6 +334,7 @@ impl<'a> FleetResolver<'a, '_> {
         // Where nothing else tells, the process has to run for a while.
         let settle = if check.tells_that_it_serves() { Duration::ZERO } else { SETTLE };
         Health {
+            body: health.body.as_ref().map(|body| body.to_string()).filter(|_| check.tells_that_it_serves()),
             check,
             interval: pick(&health.interval, &defaults.interval, seconds(5)),
             timeout: pick(&health.timeout, &defaults.timeout, seconds(2)),
@@ -340,6 +342,9 @@ impl<'a> FleetResolver<'a, '_> {
             start_period: health.start_period.or(defaults.start_period).unwrap_or(seconds(30)),
             settle: health.settle.or(defaults.settle).unwrap_or(Span(settle)),
             successes: health.successes.as_deref().or(defaults.successes.as_deref()).copied().unwrap_or(1),
+            failures: health.failures.as_deref().or(defaults.failures.as_deref()).copied().unwrap_or(1),
+            repair_after: health.repair_after.as_deref().or(of_environment.repair_after.as_deref()).copied(),
+            repair_limit: repair_limit.map(|limit| limit.value).unwrap_or(REPAIR_LIMIT),
         }
     }
 

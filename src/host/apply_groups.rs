@@ -4,9 +4,9 @@
 //! to happen between them. Never does: deciding what is changed or in which order, which is the plan's.
 //!
 //! Steps of one kind that follow one another are carried out as one (`host/apply_groups.rs`), for starting a program
-//! and waiting for a disk cost more than all else. Of files each stage ends, synced, for the whole group before the
-//! next begins: all are compared with the plan, all are kept, the journal names all, all are written beside their
-//! places (in `.evenkeel-new-<fleet>/` of each folder), all are renamed, all folders are synced. A cut among the
+//! and waiting for a disk cost more than all else. Of files each stage ends for the whole group before the next begins:
+//! all are compared with the plan, all are kept and synced, the journal names all, all are written beside their places
+//! (in `.evenkeel-new-<fleet>/` of each folder) and synced with the journal, all are renamed, all folders are synced. A cut among the
 //! renames leaves any of them done and any not; each path is as before or as planned, and undoing puts all back. A
 //! journal's last line may be cut off: what it was to undo had not begun, and undoing passes over it. Of units
 //! systemctl is called once for each kind of thing, with all of them noted before the first is touched; replicas of

@@ -84,26 +84,15 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         script += &script!("venv.sh");
         script += &script!("build_venv.sh");
     }
-    let mut store = |text: String| {
-        let name = payload.len().to_string();
-        payload.push((name.clone(), Load::text(text)));
-        name
-    };
     let expected = work.manifest_before.map_or("absent".to_owned(), |digest| digest.to_string());
-    let union = store(work.manifest_during.clone());
+    payload.push(("manifest".to_owned(), Load::text(work.manifest_during.clone())));
+    payload.extend(work.new_key.as_ref().map(|key| ("key".to_owned(), Load::text(key.write()))));
     let folders: BTreeSet<String> = steps.iter().filter_map(|step| folder(&step.action)).map(word).collect();
     let folders = folders.into_iter().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(script, "step begin begin {} {folders}", word(&expected));
-    if let Some(key) = &work.new_key {
-        let key = store(key.write());
-        let _ = writeln!(script, "step key take_key {key}");
-    }
-    let _ = writeln!(script, "step own own {union}");
-    let notes: Vec<String> = steps.iter().flat_map(|step| notes(&step.action)).map(|note| word(&note)).collect();
-    if !notes.is_empty() {
-        let _ = writeln!(script, "step note note_running {}", notes.join(" "));
-    }
-    let after = (work.manifest_after != work.manifest_during).then(|| store(work.manifest_after.clone()));
+    let notes = steps.iter().flat_map(|step| notes(&step.action)).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(script, "step begin begin {} {} {folders}", word(&expected), word(&notes));
+    let after = (work.manifest_after != work.manifest_during).then(|| work.manifest_after.clone());
+    payload.extend(after.iter().map(|text| ("manifest-after".to_owned(), Load::text(text.clone()))));
     let mut reload = Reload::default();
     for (number, group) in group(steps).into_iter().enumerate() {
         let members: &[&Step] = match &group {
@@ -128,8 +117,8 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         }
     }
     script += &reload.step();
-    if let Some(manifest) = after {
-        let _ = writeln!(script, "step disown own {manifest}");
+    if after.is_some() {
+        script += "step disown disown manifest-after\n";
     }
     if work.last {
         let _ = writeln!(script, "step finish finish {}", work.keep_releases);

@@ -16,14 +16,18 @@
 
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::{Request, body::Bytes, client::conn::http1};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{
+    Request,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use russh::{ChannelOpenFailure, Error};
 use tokio::time::timeout;
 
 use super::{Health, HealthCheck, proof::Asked, quote::word, ssh::Session};
-use crate::model::{fleet::Check, text};
+use crate::model::{budget::Budget, fleet::Check, text};
 
 /// A round trip to the host must not count as the service's slowness.
 const TUNNEL_LIMIT: Duration = Duration::from_secs(5);
@@ -53,8 +57,9 @@ pub(super) async fn dial(session: &Session, check: &HealthCheck) -> Dialled {
         Ok(Ok(channel)) => channel,
     };
     let Check::Http(path) = &check.check else { return answered(Health::Healthy) };
-    let why = match timeout(check.timeout, get(channel.into_stream(), path)).await {
-        Ok(Ok(status)) => return answered(verdict(path, status)),
+    let text = check.body.as_deref();
+    let why = match timeout(check.timeout, get(channel.into_stream(), path, text)).await {
+        Ok(Ok(answer)) => return answered(verdict(path, text, answer)),
         Ok(Err(why)) => format!("GET {path}: {why}"),
         Err(_) => format!("GET {path} did not answer within {} ms", check.timeout.as_millis()),
     };
@@ -71,15 +76,25 @@ async fn is_alive(session: &Session) -> bool {
     matches!(timeout(TUNNEL_LIMIT, session.send_ping()).await, Ok(Ok(()))) && !session.is_closed()
 }
 
-fn verdict(path: &str, status: u16) -> Health {
-    if (200..400).contains(&status) {
-        Health::Healthy
-    } else {
-        Health::Unhealthy(format!("GET {path} answered {status}"))
+/// The answer to a check.
+struct Answer {
+    status: u16,
+    /// Whether its body has the text that is looked for; true where none is.
+    has_text: bool,
+}
+
+fn verdict(path: &str, text: Option<&str>, answer: Answer) -> Health {
+    let Answer { status, has_text } = answer;
+    match text {
+        _ if !(200..400).contains(&status) => Health::Unhealthy(format!("GET {path} answered {status}")),
+        Some(text) if !has_text => {
+            Health::Unhealthy(format!("GET {path} answered {status} without `{text}` in its body"))
+        }
+        _ => Health::Healthy,
     }
 }
 
-async fn get<S>(stream: S, path: &str) -> Result<u16, String>
+async fn get<S>(stream: S, path: &str, text: Option<&str>) -> Result<Answer, String>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -93,9 +108,37 @@ where
         .map_err(|error| error.to_string())?;
     // The connection drives itself; it ends with the answer, or with the task when we stop waiting.
     let driver = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(told);
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(told)?;
+        let status = answer.status().as_u16();
+        let has_text = match text {
+            Some(text) => contains(answer.into_body(), text.as_bytes()).await.map_err(told)?,
+            None => true,
+        };
+        Ok(Answer { status, has_text })
+    };
+    let answer = answer.await;
     driver.abort();
-    Ok(answer?.status().as_u16())
+    answer
+}
+
+/// Whether a text stands in a body, as far as one is read. An answer that goes on after the text is not waited for.
+async fn contains(mut body: Incoming, text: &[u8]) -> Result<bool, hyper::Error> {
+    let limit = Budget::STANDARD.health_bytes;
+    let mut read: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        // What was read before is searched again only where the text may have begun.
+        let from = read.len().saturating_sub(text.len());
+        read.extend(data.iter().take(limit - read.len()));
+        if read[from..].windows(text.len()).any(|window| window == text) {
+            return Ok(true);
+        }
+        if read.len() == limit {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 /// That nothing listens on the loopback address, and who does elsewhere as far as is known.
@@ -114,11 +157,16 @@ pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
     Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port}{elsewhere}{bind}"))
 }
 
-/// Where there is no curl: bash is essential to Debian. $0 is the port, $1 the path.
+/// Where there is no curl: bash is essential to Debian. $0 is the port, $1 the path; where a text is looked for, $2 is the
+/// text, and $3 how many bytes are searched. To HTTP/1.0 nobody answers in chunks, which may cut the text.
 const BASH_GET: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 7
-printf "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: evenkeel\r\nConnection: close\r\n\r\n" "$1" >&3
+version=1.1; [ -z "$2" ] || version=1.0
+printf "GET %s HTTP/%s\r\nHost: 127.0.0.1\r\nUser-Agent: evenkeel\r\nConnection: close\r\n\r\n" "$1" "$version" >&3
 IFS= read -r -n 200 line <&3
-case $line in "HTTP/"*" "[23][0-9][0-9]*) ;; *) echo "GET $1 answered ${line:-nothing}"; exit 22 ;; esac"#;
+case $line in "HTTP/"*" "[23][0-9][0-9]*) ;; *) echo "GET $1 answered ${line:-nothing}"; exit 22 ;; esac
+[ "$2" ] || exit 0
+while IFS= read -r line <&3; do case $line in "" | $'\r') break ;; esac; done
+head -c "$3" <&3 | grep -aqF -e "$2" || { echo "GET $1 answered without \`$2\` in its body"; exit 22; }"#;
 
 /// The check as a script for the root shell: commands, and what sshd forbids to forward.
 pub(super) fn script(check: &HealthCheck) -> String {
@@ -152,14 +200,27 @@ pub(super) fn script(check: &HealthCheck) -> String {
                 directory = word(&check.directory),
             )
         }
-        Check::Http(path) => format!(
-            "if command -v curl >/dev/null; then curl --path-as-is -fsS -o /dev/null --max-time {seconds} {url} 2>&1; \
-             else timeout {seconds} bash -c {get} {port} {path} 2>&1; fi",
-            url = word(&format!("http://127.0.0.1:{}{path}", check.port)),
-            get = word(BASH_GET),
-            port = check.port,
-            path = word(path),
-        ),
+        Check::Http(path) => {
+            let url = word(&format!("http://127.0.0.1:{}{path}", check.port));
+            let limit = Budget::STANDARD.health_bytes;
+            let text = word(check.body.as_deref().unwrap_or_default());
+            // curl's own end is lost where another program reads what it prints, so it asks a second time.
+            let searched = match &check.body {
+                None => String::new(),
+                Some(body) => format!(
+                    " && {{ curl --path-as-is -fsS --max-time {seconds} {url} 2>/dev/null | head -c {limit} | \
+                     grep -aqF -e {text} || {{ echo {without}; exit 22; }}; }}",
+                    without = word(&format!("GET {path} answered without `{body}` in its body")),
+                ),
+            };
+            format!(
+                "if command -v curl >/dev/null; then curl --path-as-is -fsS -o /dev/null --max-time {seconds} {url} \
+                 2>&1{searched}; else timeout {seconds} bash -c {get} {port} {path} {text} {limit} 2>&1; fi",
+                get = word(BASH_GET),
+                port = check.port,
+                path = word(path),
+            )
+        }
         Check::Tcp => {
             format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/127.0.0.1/$0\"' {} 2>&1", check.port)
         }
@@ -187,6 +248,21 @@ mod tests {
 
     use super::*;
 
+    fn check_of(check: Check) -> HealthCheck {
+        HealthCheck {
+            check,
+            body: None,
+            port: 80,
+            timeout: Duration::from_secs(1),
+            user: "nobody".to_owned(),
+            directory: "/srv".to_owned(),
+            env_files: Vec::new(),
+            unit: "a@1.service".to_owned(),
+            confined_by: BTreeSet::new(),
+            held_by: None,
+        }
+    }
+
     /// What a program of this name is called with when a shell runs the check's script.
     fn called(program: &str, check: Check) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
@@ -195,19 +271,7 @@ mod tests {
         // such a file cannot be run.
         let write = r#"printf '%s\n' '#!/bin/sh' 'printf "%s\\0" "$@"' >"$0" && chmod 755 "$0""#;
         assert!(Command::new("/bin/sh").args(["-c", write]).arg(&path).status().unwrap().success());
-        let timeout = Duration::from_secs(1);
-        let (user, directory) = ("nobody".to_owned(), "/srv".to_owned());
-        let check = HealthCheck {
-            check,
-            port: 80,
-            timeout,
-            user,
-            directory,
-            env_files: Vec::new(),
-            unit: "a@1.service".to_owned(),
-            confined_by: BTreeSet::new(),
-            held_by: None,
-        };
+        let check = check_of(check);
         let script = script(&check);
         let output = Command::new("/bin/sh").args(["-c", &script]).env("PATH", folder.path()).output().unwrap();
         let words = String::from_utf8(output.stdout).unwrap();
@@ -221,7 +285,7 @@ mod tests {
     }
 
     /// Answers one request with this status line; what the check ends with, and what was asked.
-    fn asked_without_curl(answer: &'static str) -> (Option<i32>, String) {
+    fn asked_without_curl(answer: &'static str, text: &str) -> (Option<i32>, String) {
         use std::io::{Read as _, Write as _};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
@@ -236,18 +300,89 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request).into_owned()
         });
-        let status = Command::new("bash").args(["-c", BASH_GET, &port, "/a%2Fb?c=d"]).output().unwrap().status;
+        let status =
+            Command::new("bash").args(["-c", BASH_GET, &port, "/a%2Fb?c=d", text, "12"]).output().unwrap().status;
         (status.code(), server.join().unwrap())
     }
 
     #[test]
     fn where_there_is_no_curl_bash_asks() {
-        let (status, request) = asked_without_curl("HTTP/1.1 204 No Content\r\n\r\n");
+        let (status, request) = asked_without_curl("HTTP/1.1 204 No Content\r\n\r\n", "");
         assert_eq!(status, Some(0));
         assert!(request.starts_with("GET /a%2Fb?c=d HTTP/1.1\r\nHost: 127.0.0.1\r\n"), "{request}");
         for answer in ["HTTP/1.1 404 Not Found\r\n\r\n", "HTTP/1.0 500 x\r\n\r\n", "SSH-2.0-x\r\n", ""] {
-            assert_eq!(asked_without_curl(answer).0, Some(22), "{answer}");
+            assert_eq!(asked_without_curl(answer, "").0, Some(22), "{answer}");
         }
+    }
+
+    #[test]
+    fn where_there_is_no_curl_a_text_is_looked_for_in_the_body_alone() {
+        let (status, request) = asked_without_curl("HTTP/1.0 200 OK\r\nx: y\r\n\r\nall is well", "is well");
+        assert_eq!(status, Some(0));
+        assert!(request.starts_with("GET /a%2Fb?c=d HTTP/1.0\r\n"), "{request}");
+        for text in ["x: y", "OK", "is.well", "well!"] {
+            let answer = "HTTP/1.0 200 OK\r\nx: y\r\n\r\nall is well";
+            assert_eq!(asked_without_curl(answer, text).0, Some(22), "{text}");
+        }
+        let late = "HTTP/1.0 200 OK\r\n\r\nafter twelve bytes";
+        assert_eq!(asked_without_curl(late, "bytes").0, Some(22), "it is searched no further than it may be");
+    }
+
+    /// What the script for the root shell makes of an answer with this body.
+    fn asked_by_script(body: &'static str, text: &str) -> (Option<i32>, String) {
+        use std::io::{BufRead as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut check = check_of(Check::Http("/x".to_owned()));
+        (check.port, check.body) = (listener.local_addr().unwrap().port(), Some(text.to_owned()));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+                lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+                let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{body}");
+            }
+        });
+        let output = Command::new("/bin/sh").args(["-c", &script(&check)]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn where_sshd_forbids_forwarding_the_host_looks_for_the_text() {
+        assert_eq!(asked_by_script("all is `well` 'now'", "`well` 'now'"), (Some(0), String::new()));
+        let (status, said) = asked_by_script("all is well", "-e all");
+        assert_eq!((status, said.trim()), (Some(22), "GET /x answered without `-e all` in its body"));
+    }
+
+    /// Whether the text is found in an answer that comes in these pieces.
+    async fn found(pieces: &[&[u8]], text: &str) -> Result<bool, String> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let server = async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(theirs.read_u8().await.unwrap());
+            }
+            theirs.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+            for piece in pieces {
+                theirs.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await.unwrap();
+                theirs.write_all(piece).await.unwrap();
+                theirs.write_all(b"\r\n").await.unwrap();
+            }
+            // It never ends.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            answer = get(ours, "/", Some(text)) => answer.map(|answer| answer.has_text),
+            () = server => unreachable!(),
+            () = tokio::time::sleep(Duration::from_secs(5)) => Err("it waits".to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_is_found_across_pieces_and_no_answer_is_read_for_ever() {
+        assert_eq!(found(&[b"all i", b"s w", b"ell"], "is well").await, Ok(true));
+        static LONG: [u8; 200_000] = [b'x'; 200_000];
+        assert_eq!(found(&[&LONG, b"is well"], "is well").await, Ok(false));
     }
 
     proptest! {

@@ -169,6 +169,8 @@ impl From<Health> for Checkup {
 #[derive(Debug, Clone)]
 pub struct HealthCheck {
     pub check: Check,
+    /// A text that the answer to an HTTP check has to contain.
+    pub body: Option<String>,
     pub port: u16,
     pub timeout: Duration,
     /// For commands: as whom, where, and with which environment files.

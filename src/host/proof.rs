@@ -152,6 +152,7 @@ mod tests {
     fn check(check: Check) -> HealthCheck {
         HealthCheck {
             check,
+            body: None,
             port: 8100,
             timeout: Duration::from_secs(1),
             user: "nobody".to_owned(),

@@ -59,6 +59,7 @@ mod tests {
     fn replica(number: u16) -> Replica {
         Replica::of(&HealthCheck {
             check: Check::Tcp,
+            body: None,
             port: number,
             timeout: Duration::from_secs(1),
             user: String::new(),

@@ -68,6 +68,8 @@ pub struct Budget {
     pub host_text: usize,
     /// Bytes that a host may print at a login before its root shell answers.
     pub greeting_bytes: usize,
+    /// Bytes of the answer to a health check that are searched for its declared text.
+    pub health_bytes: usize,
     /// Lines that are kept of one log of a host.
     pub host_lines: usize,
     /// Bytes of the manifest on a host.
@@ -144,6 +146,7 @@ impl Budget {
         tree_bytes: 2 << 30,
         host_text: 4_000,
         greeting_bytes: 1 << 20,
+        health_bytes: 64 << 10,
         host_lines: 100,
         manifest_bytes: 4 << 20,
         drop_ins: 32,

@@ -88,6 +88,7 @@ impl EventKind {
             | Self::StepFailed { instance, .. }
             | Self::ServiceHealthy { instance, .. }
             | Self::ServiceUnhealthy { instance, .. }
+            | Self::ServiceGivenUp { instance, .. }
             | Self::RollbackBegun { instance }
             | Self::RollbackDone { instance }
             | Self::RollbackFailed { instance, .. }

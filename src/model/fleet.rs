@@ -202,6 +202,9 @@ pub struct Python {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub check: Check,
+    /// A text that the answer to an HTTP check has to contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     pub interval: Span,
     pub timeout: Span,
     /// How many checks in a row may fail, once `start_period` is over, before the replica counts as unhealthy.
@@ -215,6 +218,26 @@ pub struct Health {
     /// How many checks in a row have to pass after a start. Where one does, plans have the digest of before, too.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub successes: u32,
+    /// How many checks in a row have to fail between deployments until the replica counts as unhealthy.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub failures: u32,
+    /// For how long it may be unhealthy then until it is restarted; None: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair_after: Option<Span>,
+    /// How often it is restarted for that within an hour.
+    #[serde(default = "repair_limit", skip_serializing_if = "is_repair_limit")]
+    pub repair_limit: u32,
+}
+
+/// How often a replica is restarted for its health within an hour where nothing else is declared.
+pub const REPAIR_LIMIT: u32 = 3;
+
+fn repair_limit() -> u32 {
+    REPAIR_LIMIT
+}
+
+fn is_repair_limit(number: &u32) -> bool {
+    *number == REPAIR_LIMIT
 }
 
 fn one() -> u32 {

@@ -41,6 +41,7 @@ pub mod pull;
 pub mod quantity;
 pub mod reach;
 pub mod release;
+pub mod repair;
 pub mod requirements;
 pub mod rights;
 pub mod rollout;

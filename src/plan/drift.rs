@@ -14,13 +14,14 @@ use crate::model::{
     name::{FleetName, InstanceName, ServiceName},
     paths,
     plan::{Action, Before, Follows, InstanceState, Plan, Step},
+    repair::ReplicaUnit,
     rollout::Slot,
 };
 
 /// Why the steps of a resource are left undone.
 pub type BackedOff = BTreeMap<(InstanceName, Resource), String>;
 
-/// What stays as it is although it differs.
+/// What stays as it is although it differs, and what is restarted although it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Leave {
     /// Which drift is repaired. None: a commit asks for the changes, and all of them are made.
@@ -29,6 +30,8 @@ pub struct Leave {
     pub backed_off: BackedOff,
     /// The instances that a person holds, each with why in words.
     pub held: BTreeMap<InstanceName, String>,
+    /// Replicas that run and are unhealthy for too long, each with why it counts as unhealthy.
+    pub unhealthy: BTreeMap<ReplicaUnit, String>,
 }
 
 /// Takes out of the plan what stays as it is.

@@ -64,6 +64,10 @@ impl Differ<'_> {
         let Some((action, reason)) = step else {
             if let Some(run) = run.filter(Run::is_failing) {
                 self.failing(replica, &run);
+            } else if let Some(why) = self.inputs.leave.unhealthy.get(&(self.name().clone(), replica.unit.clone())) {
+                // Nothing waits for its health: that is seen by what looks next, which counts how often this is done.
+                let action = Action::RestartUnit { unit: replica.unit.clone() };
+                self.change(tier, &resource, action, format!("drift: it runs and is unhealthy: {why}"));
             }
             return;
         };

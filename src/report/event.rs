@@ -43,6 +43,9 @@ pub(super) fn about_hosts(kind: &EventKind) -> Option<(Mark, String)> {
         Kind::ServiceHealthy { service, after_ms, .. } => {
             (Mark::Good, format!("{} is healthy after {}", one_line(service), duration(*after_ms)))
         }
+        Kind::ServiceGivenUp { unit, times, .. } => {
+            (Mark::Bad, format!("{}: {}", one_line(unit), super::status::given_up(*times, None)))
+        }
         Kind::ServiceUnhealthy { service, why, .. } => {
             (Mark::Bad, format!("{}: {}", one_line(service), one_line(why.as_str())))
         }

@@ -108,6 +108,18 @@ pub fn does_not_hold(times: u32) -> String {
     format!("repaired {times} times, and it does not hold; tried again later")
 }
 
+/// Of a replica that was restarted for its health as often as it may be.
+pub fn given_up(times: u32, why: Option<&str>) -> String {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("restarted {times} times within an hour and still unhealthy{why}; `evenkeel retry` has it restarted again")
+}
+
+/// Of a replica that counts as healthy still.
+pub fn failed_checks(failed: u32, of: u32, why: Option<&str>) -> String {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{failed} of {of} checks in a row failed{why}")
+}
+
 pub fn json(view: &StatusView) -> String {
     pretty(&Versioned::of(view))
 }

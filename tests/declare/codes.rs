@@ -53,6 +53,8 @@ fn every_code_as_people_see_it() {
         ("duplicate-key", vec![("services/a.yaml", a_and("port: 8101"))]),
         ("unknown-key", vec![("services/a.yaml", a_and("helth: {http: /}\nx-free: 1"))]),
         ("unknown-key", vec![("services/a.yaml", a_and("health: {http: /, grace: 5s}"))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("health: {tcp: true, body: ok}"))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("health: {http: /, body: \"a\\nb\"}"))]),
         ("unknown-key", vec![("environments/production.yaml", commands("hodl: write"))]),
         ("invalid-value", vec![("environments/production.yaml", commands("hold: owner"))]),
         ("invalid-value", vec![("environments/production.yaml", commands("hold: none"))]),

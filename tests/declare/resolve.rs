@@ -72,7 +72,7 @@ fn a_service_with_everything_in_two_environments() {
 fn a_service_without_health_is_asked_for_its_port_as_the_fleet_says() {
     let fleet = "name: sophia\ndefaults: {user: ubuntu, health: {interval: 1s, retries: 7}}\n";
     let fleet = resolved(&[("fleet.yaml", fleet)], "production", &Overrides::default());
-    let Health { check, interval, timeout, retries, start_period, settle, successes: _ } = &fleet.services["a"].health;
+    let Health { check, body: _, interval, timeout, retries, start_period, settle, .. } = &fleet.services["a"].health;
     let spans = [interval, timeout, start_period, settle].map(ToString::to_string);
     assert_eq!((check, spans.join(" ").as_str(), *retries), (&Check::Tcp, "1s 2s 30s 10s", 7));
 }

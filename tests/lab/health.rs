@@ -53,6 +53,87 @@ pub fn a_tcp_check_gates(world: &World) {
     assert!(!world.host("h1").exists(&format!("/etc/systemd/system/{}", fleet.unit("beta", fleet.port(1)))));
 }
 
+pub fn an_answer_has_to_contain_the_declared_text(world: &World) {
+    let fleet = Fleet::new(world, "bodytext");
+    let declare = |text: &str| {
+        let times = "interval: 100ms, retries: 1, start_period: 1s";
+        let declared = format!("env: {{TRIED: {text:?}}}\nhealth: {{http: /x, body: {text:?}, {times}}}");
+        fleet.service("alpha", fleet.port(0), &["h1"], &declared);
+    };
+    declare("alpha h1 /x");
+    fleet.deploy().ends_with(0);
+    // It answers 200 all the same.
+    declare("beta h1 /x");
+    fleet.deploy().ends_with(3);
+    let failure = fleet.newest("/failure/message").to_string();
+    assert!(failure.contains("without `beta h1 /x` in its body"), "{failure}");
+}
+
+/// Answers 500 once it was asked for `/sick`, and while a file is there.
+const MOODY: &str = "import os, http.server as http\n\
+    sick = []\n\
+    class Handler(http.BaseHTTPRequestHandler):\n    \
+        def do_GET(self):\n        \
+            if self.path == '/sick': sick.append(True)\n        \
+            ill = sick or os.path.exists(os.environ['STATE_DIRECTORY'] + '/sick')\n        \
+            self.send_response(500 if ill else 200)\n        \
+            self.end_headers()\n\
+    http.HTTPServer(('', int(os.environ['SERVICE_PORT'])), Handler).serve_forever()\n";
+
+pub fn what_is_unhealthy_between_deployments_is_restarted_as_often_as_it_may_be(world: &World) {
+    let fleet = Fleet::new(world, "moody");
+    let (h1, port) = (world.host("h1"), fleet.port(0));
+    fleet.environment("repair_after: 2s\nrepair_limit: 2\n");
+    fleet.write("program/moody.py", MOODY);
+    let health = "health: {http: /, failures: 2, interval: 200ms, start_period: 1s}";
+    fleet.service(
+        "alpha",
+        port,
+        &["h1"],
+        &format!("run: {{exec: /usr/bin/python3 moody.py, state: [mood]}}\n{health}"),
+    );
+    fleet.deploy().ends_with(0);
+    let unit = fleet.unit("alpha", port);
+    let started = || h1.unit(&unit, "InvocationID");
+    let of_alpha = || fleet.status().pointer("/instances/0/services/0").cloned().unwrap_or_default();
+    let is = |health: &str| wait_for(&format!("alpha {health}"), || (of_alpha()["health"] == health).then_some(()));
+    let _controller = fleet.reconcile();
+    is("healthy");
+
+    // A start mends it.
+    let first = started();
+    h1.run(&format!("curl -s http://127.0.0.1:{port}/sick"));
+    wait_for("a restart", || (started() != first).then_some(()));
+    is("healthy");
+    wait_for("the record of the repair", || (fleet.newest("/kind") == "drift-repair").then_some(()));
+    assert_is("its outcome", fleet.newest("/outcome"), "applied");
+
+    // None does: it may be restarted once more within this hour.
+    let sick = h1.run("ls -d /var/lib/moody/alpha/mood").trim().to_owned() + "/sick";
+    h1.run(&format!("touch {sick}"));
+    let second = started();
+    wait_for("the last restart", || (started() != second).then_some(()));
+    let last = started();
+    let given_up = || of_alpha()["why"].as_str().is_some_and(|why| why.contains("evenkeel retry"));
+    wait_for("alpha given up", || given_up().then_some(()));
+    is("degraded");
+    let looks = |number: usize| {
+        let mut seen = std::collections::BTreeSet::new();
+        wait_for("more looks", || {
+            seen.insert(fleet.status()["observed_at"].to_string());
+            (seen.len() > number).then_some(())
+        });
+    };
+    looks(4);
+    assert_is("what runs", started(), last.as_str());
+
+    // A person has it tried again.
+    fleet.run("retry", &[]).ends_with(0);
+    wait_for("a restart that was asked for", || (started() != last).then_some(()));
+    h1.run(&format!("rm {sick}"));
+    is("healthy");
+}
+
 pub fn what_listens_on_another_address_is_named(world: &World) {
     let (fleet, h1) = (Fleet::new(world, "address"), world.host("h1"));
     let (port, address) = (fleet.port(0), &h1.address);

@@ -266,6 +266,8 @@ const TESTS: &[Test] = tests! {
         one_that_notifies_counts_as_started_when_it_says_so,
         an_http_check_holds_back_what_comes_after,
         a_tcp_check_gates,
+        an_answer_has_to_contain_the_declared_text,
+        what_is_unhealthy_between_deployments_is_restarted_as_often_as_it_may_be,
         what_listens_on_another_address_is_named,
         what_outlives_the_unit_that_is_replaced_keeps_its_successor_from_starting,
         a_service_that_does_not_stay_up_is_an_answer_at_once,

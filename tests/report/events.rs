@@ -159,6 +159,7 @@ fn samples() -> Result<Vec<EventKind>, Box<dyn Error>> {
             service: "service/gong_mcp".to_owned(),
             why: why.clone(),
         },
+        EventKind::ServiceGivenUp { instance: instance.clone(), unit: "sophia-gong_mcp@8100.service".to_owned(), times: 3 },
         EventKind::RollbackBegun { instance: instance.clone() },
         EventKind::RollbackDone { instance: instance.clone() },
         EventKind::RollbackFailed { instance: instance.clone(), why: why.clone() },

@@ -74,12 +74,16 @@ pub fn live(content: &str, mode: u32) -> Before {
 pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
     let health = Health {
         check: Check::Http("/health".into()),
+        body: None,
         interval: "5s".parse()?,
         timeout: "2s".parse()?,
         retries: 3,
         start_period: "30s".parse()?,
         settle: "0s".parse()?,
         successes: 1,
+        failures: 1,
+        repair_after: None,
+        repair_limit: 3,
     };
     Ok(Action::AwaitHealth {
         service: name.parse()?,

@@ -16,8 +16,13 @@ fn an_instance_that_does_not_answer_is_asked_on_its_own_and_holds_nobody_up() {
     assert_eq!(l.due(11_000), [ask], "each time later");
     l.at(11_010, silent());
     let unreachable = BTreeMap::from([(h1(), "still not".to_owned())]);
-    let left_out =
-        Effect::Pass { environment: production(), goal: deploy("a"), unreachable, backed_off: BTreeMap::new() };
+    let left_out = Effect::Pass {
+        environment: production(),
+        goal: deploy("a"),
+        unreachable,
+        backed_off: BTreeMap::new(),
+        ailing: Box::default(),
+    };
     assert!(l.due(30_000).contains(&left_out), "a pass does not wait for it");
     let back = Event::Asked { environment: production(), instance: h1(), answered: Ok(()) };
     assert_eq!(l.at(30_100, back), [], "a pass runs");
@@ -43,6 +48,7 @@ fn a_repair_that_does_not_hold_is_not_made_again_and_again() {
         goal: deploy("a"),
         unreachable: BTreeMap::new(),
         backed_off: [(what.clone(), 3)].into(),
+        ailing: Box::default(),
     };
     assert_eq!(l.due(now + 30_000), [backed_off]);
     l.at(now + 30_000, ended(deploy("a"), result(End::Done, good("a"))));

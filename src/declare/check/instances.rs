@@ -65,6 +65,7 @@ pub fn check(declaration: &Declaration, findings: &mut Findings) {
     for environment in declaration.environments.values() {
         positive(environment.observe_interval.as_ref(), "observe_interval", &environment.file, findings);
         positive(environment.lost_after.as_ref(), "lost_after", &environment.file, findings);
+        positive(environment.repair_after.as_ref(), "repair_after", &environment.file, findings);
         let rules = [left_out_without_rule(environment), repaired_units(environment)];
         rules.into_iter().flatten().for_each(|finding| findings.say(finding));
         calendar::check(environment, findings);

@@ -170,8 +170,14 @@ impl CheckedService<'_> {
             if let Some(exec) = &health.exec {
                 self.command(exec, Use::Check, python);
             }
+            if let (Some(body), None) = (&health.body, &health.http) {
+                let message = "`body` goes with `http`: only an answer to a request has a body";
+                let hint = "add `http: /health`, or take `body` out";
+                self.error(Code::InvalidValue, message, body.span, hint);
+            }
             super::instances::positive(health.interval.as_ref(), "interval", &self.file.file, self.findings);
             super::instances::positive(health.timeout.as_ref(), "timeout", &self.file.file, self.findings);
+            super::instances::positive(health.repair_after.as_ref(), "repair_after", &self.file.file, self.findings);
         }
     }
 

@@ -268,6 +268,11 @@ pub const PLACE: &[Answer] = &[
 ];
 
 pub const HEALTH: &[Answer] = &[
+    to(
+        "contains expected_body response_body match expect_body body_contains",
+        "body: <text|ok>",
+        "it goes with `http`",
+    ),
     to("path url uri endpoint http_get http_path get target", "http: <path|/health>", ""),
     to(
         "cmd command test script run shell program",
@@ -299,7 +304,7 @@ pub const HEALTH: &[Answer] = &[
         "leave it out: without `health`, a service is healthy when its port takes a connection",
     ),
     to(
-        "method headers body scheme host",
+        "method headers scheme host",
         "",
         "leave it out: the check is a GET of the path at 127.0.0.1 and the service's port",
     ),

@@ -43,6 +43,12 @@ pub struct EnvironmentFile {
     /// everywhere; 1 if not given.
     #[schemars(range(min = 1))]
     pub leave_out_at_most: Option<At<u32>>,
+    /// For how long a replica that runs may be unhealthy between deployments until it is restarted; it is not if not
+    /// given.
+    pub repair_after: Option<At<Span>>,
+    /// How often a replica is restarted for that within an hour; 3 if not given.
+    #[schemars(range(min = 1))]
+    pub repair_limit: Option<At<u32>>,
     /// How long an instance may be out of reach while it is changed before the deployment counts as
     /// failed; 60s if not given.
     pub lost_after: Option<At<Span>>,

@@ -80,6 +80,9 @@ pub struct HealthDefaults {
     pub timeout: Option<At<Span>>,
     /// How many checks in a row may fail; 3 if not given.
     pub retries: Option<u32>,
+    /// How many checks in a row have to fail between deployments until a replica counts as unhealthy; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub failures: Option<At<u32>>,
     /// How long after a start failures do not count; 30s if not given.
     pub start_period: Option<Span>,
     /// How long the main process has to run without a restart before a check that passes counts. If not given: 0s with

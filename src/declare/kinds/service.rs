@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{EnvFile, HostPath, IndexUrl, RolloutKeys, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName};
+use super::{
+    BodyText, EnvFile, HostPath, IndexUrl, RolloutKeys, SourceFile, SourceKeys, StateName, UnitName, UrlPath, UserName,
+};
 use crate::{
     declare::de::At,
     model::{
@@ -169,6 +171,8 @@ pub struct Resources {
 pub struct HealthCheck {
     /// A path that must answer with a status of 200 to 399.
     pub http: Option<UrlPath>,
+    /// With `http`: a text that the answer's body has to contain.
+    pub body: Option<At<BodyText>>,
     /// The port takes a connection.
     #[schemars(extend("const" = true))]
     pub tcp: Option<bool>,
@@ -183,6 +187,15 @@ pub struct HealthCheck {
     /// How many checks in a row have to pass after a start before the replica counts as healthy; 1 if not given.
     #[schemars(range(min = 1))]
     pub successes: Option<At<u32>>,
+    /// How many checks in a row have to fail between deployments until the replica counts as unhealthy; 1 if not given.
+    #[schemars(range(min = 1))]
+    pub failures: Option<At<u32>>,
+    /// For how long a replica that runs may be unhealthy between deployments until it is restarted; the environment's if
+    /// not given.
+    pub repair_after: Option<At<Span>>,
+    /// How often it is restarted for that within an hour; the environment's if not given.
+    #[schemars(range(min = 1))]
+    pub repair_limit: Option<At<u32>>,
     /// How long after a start failures do not count.
     pub start_period: Option<Span>,
     /// How long the main process has to run without a restart before a check that passes counts. An answer to `http`

@@ -109,6 +109,11 @@ text!(
     "The path of a URL: it begins with `/` and has only what a URL may hold as it is; everything else is written as `%20`."
 );
 text!(
+    BodyText,
+    "^[^\\x00-\\x1f\\x7f]{1,200}$",
+    "A text of an answer's body: 1 to 200 characters of one line, compared as they are."
+);
+text!(
     Branch,
     "^[A-Za-z0-9_][A-Za-z0-9_+@#-]*([./][A-Za-z0-9_+@#-]+)*$",
     "The name of a git branch: as in `main` or `release/2`."

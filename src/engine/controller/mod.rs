@@ -146,7 +146,7 @@ impl<H: Host, S: Store> Controller<H, S> {
                     send(Message::Fetched { fetched: Box::new(fetched), resolver: Box::new(resolver) });
                 });
             }
-            Effect::Pass { environment, goal, unreachable, backed_off } => {
+            Effect::Pass { environment, goal, unreachable, backed_off, ailing } => {
                 let (memory, halts) = self.state.lend_memory(&environment);
                 let span = info_span!("pass", %environment);
                 let pursuing = async move {
@@ -161,6 +161,7 @@ impl<H: Host, S: Store> Controller<H, S> {
                             asker: Asker::Loop,
                             look: Look::Prompt { unreachable: &unreachable, turn: memory.turn },
                             backed_off: &backed_off,
+                            ailing: &ailing,
                             halting: &|| Halting::new(halts.subscribe()),
                             watch: &watch,
                             durations: &durations,

@@ -37,6 +37,7 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
     };
     let check = HealthCheck {
         check: health.check.clone(),
+        body: health.body.clone(),
         port: *port,
         timeout: health.timeout.0,
         user: user.clone(),
@@ -217,12 +218,16 @@ mod tests {
         let span = |number| Span(seconds(number));
         fleet::Health {
             check,
+            body: None,
             interval: span(5),
             timeout: span(2),
             retries: 3,
             start_period: span(30),
             settle: span(settle),
             successes: 1,
+            failures: 1,
+            repair_after: None,
+            repair_limit: 3,
         }
     }
 

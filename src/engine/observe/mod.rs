@@ -2,6 +2,7 @@
 //!
 //! Keeps true: a host that does not answer is unknown, never absent. Never does: changing anything on a host.
 
+pub mod ailing;
 pub mod attribution;
 pub mod bounded;
 pub mod connections;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::Utc;
 use futures_util::future::join_all;
 
-use super::{bounded, health::check_of, probe::Hosts};
+use super::{ailing, bounded, health::check_of, probe::Hosts};
 use crate::{
     decide::Goal,
     engine::{history::controller_id::ControllerId, history::log::Newest, prepare::Prepared},
@@ -15,11 +15,15 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
         plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId, Verb},
+        repair::{Ailing, ReplicaUnit, Seen, SeenReplica},
         status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
         time::timestamp,
     },
     report,
 };
+
+/// What was seen of each replica whose health was asked for.
+pub type SeenReplicas = BTreeMap<ReplicaUnit, SeenReplica>;
 
 /// Asks every replica for its health and puts it beside what the plan says.
 pub async fn of_hosts<H: Host>(
@@ -27,20 +31,21 @@ pub async fn of_hosts<H: Host>(
     plan: &Plan,
     hosts: &Hosts<H>,
     deployed: Option<&Deployment>,
-) -> StatusView {
+) -> (StatusView, SeenReplicas) {
     let prepared = &*prepared.in_slots(&plan.slots());
     let asked = prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
+        let (replicas, seen): (Vec<_>, Vec<_>) = replicas.into_iter().unzip();
         let state = plan.instances.get(name).map(|instance| &instance.state);
         let services = desired.replicas.values().map(|replica| Resource::Service(replica.service.clone())).collect();
         let (sync, why) = instance_sync(state, plan, name, &services);
         let address =
             prepared.fleet.instances.get(name).map(|instance| instance.address.to_string()).unwrap_or_default();
-        InstanceStatus { name: name.clone(), address, sync, why, services: replicas }
+        (InstanceStatus { name: name.clone(), address, sync, why, services: replicas }, seen)
     });
-    let instances = bounded::each(asked.collect()).await;
+    let (instances, seen): (Vec<_>, Vec<_>) = bounded::each(asked.collect()).await.into_iter().unzip();
     let (sync, health) = worst(&instances);
-    StatusView {
+    let view = StatusView {
         branch: prepared.fleet.environment.branch.clone(),
         deployed: deployed.map(Deployed::from),
         sync,
@@ -48,7 +53,8 @@ pub async fn of_hosts<H: Host>(
         instances,
         observed_at: Some(timestamp(Utc::now())),
         ..StatusView::unknown(plan.environment.clone(), plan.commits.environment.clone())
-    }
+    };
+    (view, seen.into_iter().flatten().flatten().collect())
 }
 
 /// As if there were only these instances.
@@ -95,6 +101,26 @@ pub fn stand(
     }
 }
 
+/// Has a replica count as unhealthy once so many checks in a row have failed as are declared, and says of one that is not
+/// restarted any more that it is not.
+pub fn ailing(view: &mut StatusView, seen: &SeenReplicas, ailing: &Ailing) {
+    for instance in &mut view.instances {
+        for service in &mut instance.services {
+            let replica = (instance.name.clone(), service.unit.clone());
+            if let Some(times) = ailing.given_up.get(&replica).filter(|_| service.health == Health::Degraded) {
+                service.why = Some(report::status::given_up(*times, service.why.as_deref()));
+            }
+            let Some(SeenReplica { seen: Seen::Unhealthy(_), rule, .. }) = seen.get(&replica) else { continue };
+            let failed = ailing.failed.get(&replica).copied().unwrap_or_default() + 1;
+            if failed < rule.failures && service.health == Health::Degraded {
+                service.health = Health::Healthy;
+                service.why = Some(report::status::failed_checks(failed, rule.failures, service.why.as_deref()));
+            }
+        }
+    }
+    view.health = worst(&view.instances).1;
+}
+
 /// What is about to be changed is neither healthy nor sick until that is done. `changing`: what steps are about.
 pub fn progressing(view: &mut StatusView, changing: &BTreeSet<(InstanceName, Resource)>) {
     view.health = Health::Progressing;
@@ -116,7 +142,12 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity:
     StatusView { controller: Some(identity.name.clone()), ..unknown }
 }
 
-async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
+async fn service<H: Host>(
+    instance: &InstanceName,
+    replica: &Replica,
+    plan: &Plan,
+    hosts: &Hosts<H>,
+) -> (ServiceStatus, Option<(ReplicaUnit, SeenReplica)>) {
     let looked_at = plan.instances.get(instance).filter(|plan| !matches!(plan.state, InstanceState::Unknown(_)));
     let resource = Resource::Service(replica.service.clone());
     let of_service = |step: &&Step| step.instance == *instance && step.resource == resource;
@@ -126,6 +157,12 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
         (Some(host), Some(_)) => check(host.as_ref(), instance, replica).await,
         _ => None,
     };
+    let started = looked_at.and_then(|plan| plan.manifest_before.as_ref()?.units.get(&replica.unit)?.inputs);
+    let seen = checkup.as_ref().zip(started).map(|(checkup, inputs)| {
+        let (seen, rule) = (ailing::seen(replica, checkup), ailing::rule(replica));
+        let seen = SeenReplica { seen, rule, inputs: inputs.to_string() };
+        ((instance.clone(), replica.unit.clone()), seen)
+    });
     let (mut health, mut why) = checkup.as_ref().map_or((Health::Unknown, None), |checkup| health_of(checkup, replica));
     if let Some(plan) = looked_at {
         (health, why) = as_deployed_there(plan, &replica.unit, &steps, (health, why));
@@ -150,10 +187,11 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
             None => Sync::OutOfSync,
         },
     };
-    ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
+    let (name, port, unit) = (replica.service.clone(), replica.port, replica.unit.clone());
+    (ServiceStatus { name, port, unit, sync, health, why }, seen)
 }
 
-async fn check<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
+pub(super) async fn check<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
     let (check, _) = check_of(&waiting_for(instance, replica))?;
     Some(host.health(&check).await)
 }

@@ -20,7 +20,7 @@ use crate::{
         execute::{cancellation::Halting, cleanup::heal},
         history::{log::Newest, store::Store},
         observe::{
-            attribution,
+            ailing, attribution,
             probe::{self, Hosts},
         },
         prepare::{Prepared, preparation::Build},
@@ -33,6 +33,7 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::Conclusion,
         plan::{Commits, Plan},
+        repair::{Ailing, ReplicaUnit},
     },
     plan::{Leave, Observed},
     report,
@@ -101,6 +102,8 @@ pub struct EnvironmentSync<'a, H, S> {
     pub asker: Asker,
     pub look: Look<'a>,
     pub backed_off: &'a BackedOff,
+    /// What is remembered of the health of replicas.
+    pub ailing: &'a Ailing,
     /// How what is begun is told to stop.
     pub halting: &'a (dyn Fn() -> Halting + Send + Sync),
     /// Who is told what is observed. What is carried out is an event of the workspace's.
@@ -118,6 +121,8 @@ pub struct Planned<H> {
     pub on: Newest,
     /// What is declared is what the last good deployment declared: what differs, no commit asked for.
     pub is_settled: bool,
+    /// Replicas that the plan restarts for their health.
+    pub unhealthy: BTreeMap<ReplicaUnit, String>,
 }
 
 impl<H> Planned<H> {
@@ -179,15 +184,20 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         }
         let is_settled = deploy::is_settled(&on.state, &prepared);
         let mut leave = leave(&prepared, &on, self.backed_off);
-        if self.asker == Asker::Person {
-            leave.drift = None;
+        match self.asker {
+            Asker::Person => leave.drift = None,
+            Asker::Loop if is_settled && purpose == Purpose::Change => {
+                leave.unhealthy = ailing::still_unhealthy(&prepared, &hosts, &self.ailing.due).await;
+            }
+            Asker::Loop => {}
         }
         let plan = self.planned(&prepared, &hosts, observed, on.newest_generation(), &leave).await;
         let prepared = match prepared.in_slots(&plan.slots()) {
             Cow::Owned(moved) => Arc::new(moved),
             Cow::Borrowed(_) => prepared,
         };
-        Ok(Planned { prepared, hosts, observed: std::mem::take(observed), plan, on, is_settled })
+        let unhealthy = leave.unhealthy;
+        Ok(Planned { prepared, hosts, observed: std::mem::take(observed), plan, on, is_settled, unhealthy })
     }
 
     /// Looks at the hosts.
@@ -308,5 +318,6 @@ pub fn leave(prepared: &Prepared, on: &Newest, backed_off: &BackedOff) -> Leave 
         drift: is_settled.then(|| prepared.fleet.environment.drift.clone()),
         backed_off: backed_off.collect(),
         held: held.collect(),
+        unhealthy: BTreeMap::new(),
     }
 }

@@ -3,7 +3,7 @@
 //! Keeps true: an outcome that cannot be recorded is kept until it can, or until the history says that another stands in
 //! its place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     deploy::{self, DeployError},
@@ -22,6 +22,7 @@ use crate::{
         event::{Detail, EventKind},
         name::EnvironmentName,
         outcome::Conclusion,
+        repair::ReplicaUnit,
     },
     report,
 };
@@ -35,6 +36,8 @@ pub struct SyncMemory {
     unrecorded: Vec<(Conclusion, Arc<Prepared>)>,
     /// When releases are read again next.
     pub scrubs: scrub::Due,
+    /// Replicas of which it was said that they are not restarted any more.
+    pub given_up: BTreeSet<ReplicaUnit>,
 }
 
 impl SyncMemory {

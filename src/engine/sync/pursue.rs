@@ -30,7 +30,8 @@ use crate::{
         },
         observe::{
             probe::{self, Hosts},
-            scrub, status,
+            scrub,
+            status::{self, SeenReplicas},
         },
         prepare::Prepared,
     },
@@ -43,7 +44,9 @@ use crate::{
         failure::Refused,
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Conclusion, Kind, Outcome},
-        plan::{Commits, Plan},
+        paths,
+        plan::{Commits, Plan, Step},
+        repair::ReplicaUnit,
         status::{StatusView, Waiting},
         time::timestamp,
     },
@@ -78,6 +81,8 @@ struct SyncFindings {
     unreached: BTreeMap<InstanceName, String>,
     differs: bool,
     repaired: BTreeSet<(InstanceName, Resource)>,
+    seen: SeenReplicas,
+    restarted: BTreeSet<ReplicaUnit>,
     /// Why outcomes are not recorded yet.
     unrecorded: Option<String>,
     /// What the history says, where nothing was written after it was read.
@@ -95,6 +100,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     /// Carries the goal out.
     pub async fn run(&self, mut memory: SyncMemory) -> Pursued {
         let mut found = SyncFindings::default();
+        self.tell_of_given_up(&mut memory);
         let result = Box::pin(self.pursue(&mut found, &mut memory)).await;
         self.sync.durations.tell();
         let end = match &result {
@@ -115,9 +121,9 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         };
         let newest = newest.inspect_err(|error| self.emit(history_unread(error))).ok();
         let history = newest.as_ref().map(|newest| newest.snapshot(&self.sync.workspace.identity));
-        let SyncFindings { unreached, differs, repaired, unrecorded, .. } = found;
+        let SyncFindings { unreached, differs, repaired, seen, restarted, unrecorded, .. } = found;
         Pursued {
-            result: SyncResult { end, history, unreached, differs, repaired },
+            result: SyncResult { end, history, unreached, differs, repaired, seen, restarted },
             error: failed.or(unrecorded),
             refusals: newest.map(|newest| newest.refusals),
             memory,
@@ -144,7 +150,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
                 let planned = self.plan(prepared, Purpose::Observe, found).await?;
                 let unfinished = planned.observed.values().flatten().any(|seen| seen.unfinished.is_some());
                 found.differs = planned.plan.has_changes() || unfinished;
-                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
+                found.seen = self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
                 found.newest = Some(planned.on);
                 Ok(())
             }
@@ -186,7 +192,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         }
         match planned.next() {
             Next::Refuse => {
-                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
+                found.seen = self.publish(&planned.prepared, &planned.plan, &planned.hosts, &planned.on).await;
                 Err(self.refuse(&planned).await)
             }
             Next::Build => Err(SyncError::Unbuilt),
@@ -199,7 +205,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
             next @ (Next::Complete | Next::Nothing) => {
                 let completed = next == Next::Complete && self.complete(&planned).await;
                 let on = if completed { self.newest().await } else { planned.on.clone() };
-                self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
+                found.seen = self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
                 let jitter = &self.sync.workspace.jitter;
                 let Planned { prepared, hosts, observed, .. } = &planned;
                 scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed, self.sync.watch).await;
@@ -235,6 +241,18 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     ) -> Result<(), SyncError> {
         let changing = planned.plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         (self.tell)(StatusChange::Progressing(changing));
+        let is_restart = |step: &&Step| {
+            // Of two copies the other one is started in the place of one that is unhealthy.
+            let fleet = &planned.prepared.fleet.name;
+            let is_of = |unit: &str| {
+                paths::replica_of_unit(fleet, unit).map(|of| Resource::Service(of.service)).as_ref() == Some(&step.resource)
+            };
+            let of_unhealthy = planned.unhealthy.keys().any(|(name, unit)| *name == step.instance && is_of(unit));
+            step.action.started().is_some() && of_unhealthy
+        };
+        let restarts: Vec<&Step> = planned.plan.steps.iter().filter(is_restart).collect();
+        // Whatever becomes of it: each try counts.
+        found.restarted = planned.unhealthy.keys().filter(|_| !restarts.is_empty()).cloned().collect();
         let began = Instant::now();
         let ended = self.sync.carry_out(planned).await;
         let conclusion = memory.kept(&self.sync.workspace.events, ended, &planned.prepared)?;
@@ -244,7 +262,9 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         self.tell_of_end(&conclusion);
         let outcome = conclusion.outcome();
         if planned.is_settled && outcome == Outcome::Applied {
-            let steps = planned.plan.steps.iter();
+            // How often a replica may be restarted for its health has a rule of its own.
+            let restarts: BTreeSet<_> = restarts.iter().map(|step| (&step.instance, &step.resource)).collect();
+            let steps = planned.plan.steps.iter().filter(|step| !restarts.contains(&(&step.instance, &step.resource)));
             found.repaired = steps.map(|step| (step.instance.clone(), step.resource.clone())).collect();
         }
         self.look_after(planned, &conclusion, found).await;
@@ -268,7 +288,7 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
         let generation = Some(conclusion.generation);
         let plan = self.sync.planned(prepared, hosts, &mut observed, generation, &Default::default()).await;
         let newest = self.newest().await;
-        self.publish(prepared, &plan, hosts, &newest).await;
+        found.seen = self.publish(prepared, &plan, hosts, &newest).await;
         found.newest = Some(newest).filter(|newest| newest.commit.is_some());
     }
 
@@ -357,13 +377,26 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
     }
 
     /// Puts what is known of the environment where `status` finds it.
-    async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) {
-        let mut view = status::of_hosts(prepared, plan, hosts, newest.deployment.as_deref()).await;
+    async fn publish(&self, prepared: &Prepared, plan: &Plan, hosts: &Hosts<H>, newest: &Newest) -> SeenReplicas {
+        let (mut view, seen) = status::of_hosts(prepared, plan, hosts, newest.deployment.as_deref()).await;
+        status::ailing(&mut view, &seen, self.sync.ailing);
         status::stand(&mut view, self.goal, newest, self.sync.backed_off);
         let identity = &self.sync.workspace.identity;
         view.waiting = pending::behind(self.goal, newest, identity, plan.has_changes());
         view.controller = Some(identity.name.clone());
         (self.tell)(StatusChange::Looked(Box::new(view)));
+        seen
+    }
+
+    /// Says once of each replica that it is not restarted any more.
+    fn tell_of_given_up(&self, memory: &mut SyncMemory) {
+        for ((instance, unit), times) in &self.sync.ailing.given_up {
+            if memory.given_up.insert((instance.clone(), unit.clone())) {
+                let (instance, unit) = (instance.clone(), unit.clone());
+                self.emit(EventKind::ServiceGivenUp { instance, unit, times: *times });
+            }
+        }
+        memory.given_up.retain(|replica| self.sync.ailing.given_up.contains_key(replica));
     }
 }
 

@@ -9,9 +9,10 @@
 # apply_units.sh, apply_packages.sh and apply_nginx.sh.
 #
 # The order of writing is always the same. First the manifest becomes the union of old and new. What lies at a path
-# is copied to `kept/`, the journal says so, both are synced. Then the new file is written beside its place, synced,
-# and renamed. The instance's last phase ends with the final manifest and the file `finished`. Wherever power goes,
-# everything evenkeel made is known to be its own, and what was there before is there still.
+# is copied to `kept/` and synced, and the journal says so. The new file is written beside its place; it and the journal
+# are synced, and it is renamed. The instance's last phase ends with the final manifest and the file `finished`. Wherever
+# power goes, everything evenkeel made is known to be its own, and what was there before is there still. What needs no
+# order among itself is synced by one call.
 #
 # shellcheck disable=SC2154 # variables that are set before
 set -u
@@ -158,18 +159,43 @@ keep() {
 # Notes, once per phase, whether a unit was active or enabled; of one that ran, which of its starts that was. Of all
 # units in one question, and in the journal before anything happens to the first.
 note() { # active/UNIT|enabled/UNIT...
-  noted=' '
+  look "$@" || return 1
+  [ ! "$records" ] || record "$records"
+}
+
+# Lines for the journal about what is not noted yet: sets records.
+look() { # active/UNIT|enabled/UNIT...
+  noted=' ' asked='' new=' ' questions='' asked_units='' records=''
   while IFS=$tab read -r kind _ unit; do noted="$noted$kind/$unit "; done <"$journal"
-  asked='' asked_units='' records=''
   for word; do
     case $noted in *" $word "*) continue ;; esac
-    noted="$noted$word " asked="$asked $word" asked_units="$asked_units ${word#*/}"
+    noted="$noted$word " asked="$asked $word"
+    if is_new "${word#*/}"; then new="$new${word#*/} "; fi
   done
-  [ "$asked" ] || return 0
+  known=' '
+  if [ "$new" != ' ' ]; then
+    # shellcheck disable=SC2086 # names of units, one word each
+    in_memory=$(in_memory $new) || return 1
+    for unit in $in_memory; do known="$known$unit "; done
+  fi
+  for word in $asked; do
+    unit=${word#*/}
+    case $new in
+    *" $unit "*)
+      case $known in *" $unit "*) ;; *) records="$records${word%%/*}${tab}no$tab$unit$newline" && continue ;; esac
+      ;;
+    esac
+    questions="$questions $word" asked_units="$asked_units $unit"
+  done
+  [ ! "$questions" ] || answers || return 1
+  records=${records%"$newline"}
+}
+# What systemd answers, as lines for the journal.
+answers() {
   # shellcheck disable=SC2086 # names of units, one word each
   states=$(systemctl show -p ActiveState -p UnitFileState -p InvocationID -- $asked_units) || return 1
   # shellcheck disable=SC2086
-  set -- $asked
+  set -- $questions
   active='' file='' invocation=''
   # Blocks in the order of the names, with an empty line after each.
   while IFS= read -r line; do
@@ -195,11 +221,24 @@ note() { # active/UNIT|enabled/UNIT...
 $states
 
 END
-  if [ "$#" != 0 ]; then
-    echo "systemd does not tell the state of ${1#*/}"
-    return 1
-  fi
-  record "${records%"$newline"}"
+  [ "$#" != 0 ] || return 0
+  echo "systemd does not tell the state of ${1#*/}"
+  return 1
+}
+# Whether it is a unit of this fleet that has no file. Asked about such a one by its name, systemd looks for it in all its
+# folders, which takes longer than to start a program.
+is_new() { # UNIT
+  case $1 in "${base##*/}"-*) ;; *) return 1 ;; esac
+  for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+    for file in "$1" "${1%%@*}@.service"; do
+      if [ -e "$folder/systemd/system/$file" ] || [ -L "$folder/systemd/system/$file" ]; then return 1; fi
+    done
+  done
+}
+# The units of these that systemd has in mind, whether they have a file or not.
+in_memory() { # UNIT...
+  listed=$(systemctl list-units --all --full --plain --no-legend -- "$@") || return 1
+  printf '%s\n' "$listed" | while read -r unit _; do printf '%s\n' "$unit"; done
 }
 
 # Refuses when a path is no longer as the plan saw it.
@@ -220,21 +259,6 @@ install_file() { # PAYLOAD PATH
     sync "$2.evenkeel-new" && mv -fT -- "$2.evenkeel-new" "$2" && sync "${2%/*}"
 }
 
-# Lines as the whole of small files of the base: each in force or not there.
-put() { # (FILE LINE)...
-  written=''
-  while [ "$#" != 0 ]; do
-    printf '%s\n' "$2" >"$base/$1.new" || return 1
-    written="$written $1"
-    shift 2
-  done
-  cd -- "$base" || return 1
-  for file in $written; do set -- "$@" "$file.new"; done
-  sync "$@" || return 1
-  for file in $written; do mv -fT -- "$file.new" "$file" || return 1; done
-  sync .
-}
-
 # Whether this unit may write to each folder, or to where it would be made. Status 77 (EX_NOPERM): the host does not let
 # it, whatever is to be written.
 writable() { # FOLDER...
@@ -246,10 +270,11 @@ writable() { # FOLDER...
   done
 }
 
-# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`; into the folders it writes.
-begin() { # MANIFEST FOLDER...
-  expected=$1
-  shift
+# Takes the instance for this deployment. MANIFEST is the digest it must have, or `absent`; `payload/manifest` owns what is
+# there and what is to come. NOTES are of units, one word each; into the folders it writes.
+begin() { # MANIFEST NOTES FOLDER...
+  expected=$1 notes=$2
+  shift 2
   writable "$base" "$@" || return
   newest=0
   open=$name
@@ -275,23 +300,45 @@ begin() { # MANIFEST FOLDER...
     return "$overtaken"
   fi
   still "$base/manifest" "$expected" || return
-  : >"$journal" && mkdir -p "$directory/kept" && sync "$journal" "$directory" || return 1
+  # The key of the digests in the manifest: another one would tell other digests.
+  if [ -e "$payload/key" ] && [ -e "$base/key" ] && ! cmp -s -- "$payload/key" "$base/key"; then
+    echo "$base/key was made by another deployment meanwhile; plan again"
+    return "$overtaken"
+  fi
+  mkdir -p "$directory/kept" "$directory/new" || return 1
   # One that goes on after its end, as a recovery may have it, is finished no more.
   finished=$base/deployments/$name/finished
   [ ! -e "$finished" ] || { rm -f -- "$finished" && sync "${finished%/*}"; } || return 1
-  # What `open` names could not be undone where `last` named another one: `last` must last before it.
-  put generation "$generation" last "$name" && put open "$name" && keep "$base/manifest"
+  prepare_base && take_base
+}
+# Writes what the base is to hold, and keeps its manifest: all of it synced by one call, also what this phase was unpacked to.
+prepare_base() {
+  set -- "$payload/manifest"
+  [ ! -e "$payload/key" ] || set -- "$@" "$payload/key"
+  cp --preserve=mode,ownership -t "$directory/new" -- "$@" || return 1
+  printf '%s\n' "$generation" >"$directory/new/generation" && printf '%s\n' "$name" >"$directory/new/last" &&
+    printf '%s\n' "$name" >"$directory/new/open" && : >"$journal" || return 1
+  manifest_was="absent$tab-$tab$base/manifest"
+  set -- "$directory/new"/* "$directory/new" "$journal" "$directory" "$base/deployments/$name"
+  if [ -e "$base/manifest" ]; then
+    cp -a -T -- "$base/manifest" "$directory/kept/manifest" || return 1
+    manifest_was="kept${tab}manifest$tab$base/manifest"
+    set -- "$@" "$directory/kept/manifest" "$directory/kept"
+  fi
+  sync "$@"
+}
+# What `open` names could not be undone where `last` named another one: `last` must last before it, and both before the
+# journal has a line. The journal, and the key, must last before the manifest.
+take_base() {
+  set -- "$directory/new/generation" "$directory/new/last"
+  [ ! -e "$directory/new/key" ] || [ -e "$base/key" ] || set -- "$@" "$directory/new/key"
+  mv -f -t "$base" -- "$@" && sync "$base" && mv -f -t "$base" -- "$directory/new/open" && sync "$base" || return 1
+  # shellcheck disable=SC2086 # one word each
+  look $notes && record "$manifest_was" ${records:+"$records"} &&
+    mv -f -t "$base" -- "$directory/new/manifest" && sync "$base"
 }
 
-own() { install_file "$1" "$base/manifest"; } # PAYLOAD
-
-# The key of the digests in the manifest, before the first of them. Another one would tell other digests.
-take_key() { # PAYLOAD
-  [ -e "$base/key" ] || install_file "$1" "$base/key" || return 1
-  cmp -s -- "$payload/$1" "$base/key" && return 0
-  echo "$base/key was made by another deployment meanwhile; plan again"
-  return "$overtaken"
-}
+disown() { install_file "$1" "$base/manifest"; } # PAYLOAD
 
 # Folders from the outermost on: once nobody else can write to one, nobody can put a link in the place of what lies in it.
 mend_folder() { # PATH MODE
@@ -306,8 +353,8 @@ seal() { [ ! -e "$base/key" ] || { chown -- root:root "$base/key" && chmod -- 06
 # The last phase here is done. Of older deployments the ten newest are kept.
 finish() { # KEEP
   : >"$base/deployments/$name/finished" && sync "$base/deployments/$name" || return 1
-  rm -rf -- "$base/open" "$base/deployments/$name/reserve" "$base/deployments/$name/reserved-files" && sync "$base" || return 1
-  rm -rf -- "$base/deployments/$name"/*/payload
+  rm -rf -- "$base/open" "$base/deployments/$name/reserve" "$base/deployments/$name/reserved-files" \
+    "$base/deployments/$name"/*/payload "$base/deployments/$name"/*/new && sync "$base" || return 1
   set -- "$1" "$base/deployments"/*
   # shellcheck disable=SC2012 # the names there are ours: digits, letters, hyphens
   [ "$#" -le 11 ] || ls -1t "$base/deployments" | tail -n +11 | while read -r old; do

@@ -2,10 +2,11 @@
 # shellcheck disable=SC2154 # variables and functions of apply.sh
 # Files and links change, and go, as one group, whose steps are `ID write|remove NUMBER PATH BEFORE`; GROUP_folders calls
 # what it is given with each of their folders, as `COMMAND... NUMBER FOLDER`. What is to lie in it comes in
-# payload/NUMBER, with its rights. Each pass ends, synced, before the next one begins:
+# payload/NUMBER, with its rights. Each pass ends before the next one begins:
 # 1. Everything is as it was planned. Nothing has changed yet.
-# 2. What lies there is kept, and then the journal says so of all. After a cut before that nothing has changed.
-# 3. What comes is written beside its place: in a folder that nothing else reads, from where one rename leads there.
+# 2. What lies there is kept and synced, and then the journal says so of all.
+# 3. What comes is written beside its place: in a folder that nothing else reads, from where one rename leads there. It is
+#    synced, and the journal with it. After a cut before that nothing has changed.
 # 4. Removals and renames, in the order of the plan. Of these a cut may leave any done and any not: each path is as before
 #    or as planned, never half, of each the journal has what was before, and the manifest has owned them all since 1.
 # 5. The folders, so that all this lasts before anything is started from it, and before the manifest disowns.
@@ -46,7 +47,7 @@ keep_all() {
   records='' synced=''
   "${group}_folders" keep_in || return 1
   # shellcheck disable=SC2086 # a list
-  { [ ! "$synced" ] || sync $synced "$directory/kept"; } && { [ ! "$records" ] || record "${records%"$newline"}"; }
+  { [ ! "$synced" ] || sync $synced "$directory/kept"; } && { [ ! "$records" ] || printf '%s' "$records" >>"$journal"; }
 }
 keep_in() { # NUMBER FOLDER
   number=$1 paths=''
@@ -68,16 +69,16 @@ add_kept() { # ID write|remove NUMBER PATH BEFORE
 }
 
 prepare_one() { # write|remove NUMBER PATH BEFORE
-  [ "$1" = write ] || return 0
+  [ "$1" = write ] || { sync "$journal"; return; }
   new=${3%/*}/$beside
   { [ -d "$new" ] || (umask 077 && mkdir -p -- "${3%/*}" && mkdir -- "$new"); } && rm -rf -- "${new:?}/${3##*/}" &&
-    cp -P --preserve=mode,ownership -T -- "$payload/$2/${3##*/}" "$new/${3##*/}" && { [ -L "$new/${3##*/}" ] || sync "$new/${3##*/}"; }
+    cp -P --preserve=mode,ownership -T -- "$payload/$2/${3##*/}" "$new/${3##*/}" && if [ -L "$new/${3##*/}" ]; then sync "$journal"; else sync "$journal" "$new/${3##*/}"; fi
 }
 prepare_all() {
   synced=''
   clear && "${group}_folders" prepare_in && "$group" add_new || return 1
   # shellcheck disable=SC2086 # a list
-  [ ! "$synced" ] || sync $synced
+  sync "$journal" $synced
 }
 # uutils' cp copies no folder with -T, and no link to a folder into a folder.
 prepare_in() { # NUMBER FOLDER

@@ -1,20 +1,11 @@
 # What apply.sh does with units, and what it asks before one of them starts.
 # shellcheck disable=SC2154 # variables and functions of apply.sh
 # For systemd to read all its files again it takes generators, and a processor for a while. Units that are new it reads as
-# they are, once it is asked about them: unless it has others of these names in mind, or says that it must.
+# they are, once they start: unless it has others of these names in mind.
 daemon_reload() { # UNIT..., where nothing but these, which are new, has changed
-  if [ "$#" != 0 ] && states=$(systemctl show -p LoadState -p UnitFileState -p NeedDaemonReload -- "$@"); then
-    as_they_are=0
-    for word in $states; do
-      case $word in LoadState=loaded | UnitFileState=enabled | NeedDaemonReload=no) as_they_are=$((as_they_are + 1)) ;; esac
-    done
-    [ "$as_they_are" != $((3 * $#)) ] || return 0
-  fi
+  if [ "$#" != 0 ] && others=$(in_memory "$@") && [ ! "$others" ]; then return 0; fi
   systemctl daemon-reload
 }
-
-# Before the first file changes: a host that boots in the middle starts units from what it finds then.
-note_running() { note "$@"; } # active/UNIT|enabled/UNIT...
 
 # A unit whose file somebody has removed cannot be disabled; it can run all the same.
 disable() { systemctl disable --now --quiet -- "$1" || { ! systemctl cat -- "$1" >/dev/null 2>&1 && systemctl stop -- "$1"; }; }
@@ -60,6 +51,10 @@ run_unit() { # start|restart UNIT
   note "active/$2" || return 1
   systemctl reset-failed --quiet -- "$2" 2>/dev/null
   systemctl "$1" -- "$2" && return 0
+  # A unit that is new is overlooked where its folder was read within the same tick of the clock that dates changes.
+  if [ "$(systemctl show --value -p LoadState -- "$2")" = not-found ]; then
+    systemctl daemon-reload && systemctl "$1" -- "$2" && return 0
+  fi
   # Told now: what is new here is gone once this is undone.
   added=$(systemctl show --value -p DropInPaths -- "$2")
   if [ "$added" ]; then

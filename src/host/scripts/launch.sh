@@ -29,14 +29,14 @@ files() {
   while [ $# -lt 32 ]; do set -- "$@" "$deployment/reserved-files/$#"; done
   touch -- "$@" 2>/dev/null
 }
-# An earlier phase is undone by `undo.sh`, too: it is replaced as a whole.
+# An earlier phase is undone by `undo.sh`, too: it is replaced as a whole. `begin` of apply.sh syncs the folder.
 unpack() {
-  mkdir -p "$deployment" || { df -i -- "${deployment%/*}"; exit 1; }
-  chmod 0700 "$deployment"
+  # shellcheck disable=SC2174 # those above are for all to look in
+  [ -d "$deployment" ] || mkdir -p -m 0700 "$deployment" || { df -i -- "${deployment%/*}"; exit 1; }
   [ -e "$deployment/reserve" ] || { head -c 1048576 /dev/zero >"$deployment/reserve" && files; } || full
   # shellcheck disable=SC2015 # in each case
   tar -x -C "$deployment" && sync "$deployment/reserve" "$deployment/$phase/undo.sh" &&
-    mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" && sync "$deployment" || full
+    mv -fT "$deployment/$phase/undo.sh" "$deployment/undo.sh" || full
   way_in
   printf '%s' "$way" >"$deployment/$phase/way-in" || full
 }

@@ -10,7 +10,7 @@ umask 022
 tab='	'
 new=$releases/.$digest.new
 listing=$listings/$digest.new
-rm -rf -- "$new" "$releases/.$digest.old"
+for left in "$new" "$releases/.$digest.old"; do [ ! -e "$left" ] || rm -rf -- "$left"; done
 mkdir -p -- "$new" "$listings"
 
 full() {
@@ -52,7 +52,8 @@ sed -n 's/^link //p' "$listing" | while IFS= read -r link; do
   path=$new/${link%% -> *}
   mkdir -p -- "${path%/*}" && ln -sfT -- "${link#* -> }" "$path" || exit 1
 done || full
-find "$new" -type d -exec chown root:root {} + -exec chmod 0755 {} +
+# Those that come from nowhere else are made here, as they are to be.
+[ ! "$base" ] || find "$new" -type d -exec chown root:root {} + -exec chmod 0755 {} +
 
 differs=$(differing "$listing" "$new")
 if [ "$differs" ]; then
@@ -60,10 +61,11 @@ if [ "$differs" ]; then
   printf '%s\n' "$differs"
   exit 65
 fi
-sync -f "$new"
-sync "$listing" && mv -fT -- "$listing" "$listings/$digest"
-if [ -d "$releases/$digest" ]; then mv -T -- "$releases/$digest" "$releases/.$digest.old"; fi
+sync -f "$new" "$listing"
+mv -fT -- "$listing" "$listings/$digest"
+old=
+if [ -d "$releases/$digest" ]; then old=$releases/.$digest.old && mv -T -- "$releases/$digest" "$old"; fi
 mv -T -- "$new" "$releases/$digest"
 sync "$releases" "$listings"
-rm -rf -- "$releases/.$digest.old"
+[ ! "$old" ] || rm -rf -- "$old"
 sign "$digest"

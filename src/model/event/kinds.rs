@@ -197,6 +197,8 @@ events! {
     "service.healthy" Info ServiceHealthy { instance: InstanceName, service: String, after_ms: u64 }
     /// A replica of a service did not become healthy in time.
     "service.unhealthy" Warning ServiceUnhealthy { instance: InstanceName, service: String, why: Detail }
+    /// A replica that is unhealthy was restarted as often as it may be, and is left so.
+    "service.given-up" Warning ServiceGivenUp { instance: InstanceName, unit: String, times: u32 }
     /// A deployment is rolled back on an instance.
     "rollback.begun" Info RollbackBegun { instance: InstanceName }
     /// An instance is as it was before.
