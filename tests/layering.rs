@@ -174,6 +174,39 @@ fn unseals(path: &str, text: &str, complaints: &mut Vec<String>) {
     }
 }
 
+/// Who may hold what changes a host: what carries out, what has it carried out, and hosts themselves. All else is given
+/// [`HostRead`](evenkeel::host::HostRead) alone, so a call of `apply` or `undo` does not compile there.
+const WRITES: &[&str] = &["src/host/", "src/engine/execute/", "src/engine/sync/", "src/engine/controller/mod.rs"];
+/// The trait that changes a host, and the host that has it. Commands name the latter, and pull requests do not.
+const WRITERS: &[&str] = &["HostWrite", "SshHost"];
+
+#[test]
+fn what_plans_a_proposal_cannot_change_a_host() {
+    assert_eq!(complaints(&sources(), writes), Vec::<String>::new());
+    let found = |path: &str, text: &str| complaints(&[(path.to_owned(), text.to_owned())], writes).len();
+    for text in ["fn f<H: HostWrite>(host: &H) {}", "use crate::host::{self as h, HostWrite as W};"] {
+        assert_eq!((found("src/pulls/look.rs", text), found("src/engine/observe/probe.rs", text)), (1, 1), "{text}");
+        assert_eq!(found("src/engine/execute/executor.rs", text), 0, "{text}");
+    }
+    assert_eq!(found("src/pulls/look.rs", "fn f(host: &crate::host::SshHost) {}"), 1);
+    assert_eq!(found("src/pulls/look.rs", "fn f<H: HostRead>(host: &H) {}"), 0);
+    // What is looked for is what it is called, and pull requests do look at hosts.
+    let text = |path: &str| fs::read_to_string(root().join(path)).expect("it is there");
+    assert!(text("src/host/mod.rs").contains("pub trait HostWrite: HostRead {"));
+    assert!(text("src/pulls/look.rs").contains("H: HostRead"));
+}
+
+fn writes(path: &str, text: &str, complaints: &mut Vec<String>) {
+    let writers = if path.starts_with("src/cli/") { &WRITERS[..1] } else { WRITERS };
+    let code = without_tests(&code(text));
+    let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    if let Some(writer) = writers.iter().find(|writer| words.contains(**writer))
+        && !WRITES.iter().any(|may| path.starts_with(may))
+    {
+        complaints.push(format!("{path} names {writer}: what looks at hosts is given HostRead alone"));
+    }
+}
+
 #[test]
 fn every_module_has_a_row() {
     let library = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs can be read");

@@ -30,7 +30,7 @@ use crate::{
         },
     },
     github::{GitHubError, NewPull, Reaction},
-    host::Host,
+    host::HostRead,
     model::{
         name::{EnvironmentName, InvalidName},
         plan::Commits,
@@ -145,7 +145,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
     }
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Does what a comment asks for. Answers the plan that is to be made for it.
     pub(super) async fn obey(&self, command: &Command) -> Result<Option<Asked>, PullError> {
         let name = command.name();

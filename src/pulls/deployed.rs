@@ -22,7 +22,7 @@ use crate::{
         requests::rollback,
     },
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
-    host::Host,
+    host::HostRead,
     model::{
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome, Record},
@@ -58,7 +58,7 @@ struct Untold {
 /// The newest generation of each environment that was told of, and as what.
 type Told = BTreeMap<EnvironmentName, (u64, Option<Outcome>)>;
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Tells of deployments as they are recorded, until `stop`.
     pub async fn tell(self: Arc<Self>, stop: CancellationToken) {
         let mut appended = self.controller.workspace.store.appended();

@@ -9,11 +9,11 @@ use tracing::{debug, error, info, warn};
 use super::{PullRequests, queue::State};
 use crate::{
     github::{GitHubError, event::InstallationEvent},
-    host::Host,
+    host::HostRead,
     report,
 };
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Signs in anew, where it is our installation. Whether it is.
     pub(super) async fn installation_changed(&self, told: &InstallationEvent, state: &mut State) -> bool {
         let action = told.action.as_str();

@@ -68,7 +68,7 @@ use crate::{
     },
     git::Fetched,
     github::{GitHub, GitHubError, event::Event},
-    host::Host,
+    host::HostRead,
     model::{
         name::EnvironmentName,
         pull::{Check, PullRequest, PullState},
@@ -134,7 +134,7 @@ enum PlanEnd {
     NoBase,
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     pub fn new(
         controller: Handle<H, GitStore>,
         github: Arc<GitHub>,

@@ -21,7 +21,7 @@ use crate::{
         sync::error::SyncError,
     },
     git::Fetched,
-    host::Host,
+    host::HostRead,
     model::{environment_state::EnvironmentState, finding::Finding, name::EnvironmentName},
     report,
 };
@@ -77,7 +77,7 @@ struct FollowedEnvironment {
 }
 
 /// Works out what the proposed commit would change. What reads it goes on to plan what it changes.
-pub async fn proposal<H: Host>(
+pub async fn proposal<H: HostRead>(
     controller: &Handle<H, GitStore>,
     setup: &ReaderSetup,
     base: &Base<'_>,
@@ -162,7 +162,7 @@ async fn changes(
 
 /// What the base declares. Where that does not validate, which a pull request may be about to mend, what was good
 /// last.
-async fn without<H: Host>(
+async fn without<H: HostRead>(
     controller: &Handle<H, GitStore>,
     name: &EnvironmentName,
     wanted: &decide::Target,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     github::{Changed, Comment, event::Event},
-    host::Host,
+    host::HostRead,
     report,
 };
 
@@ -225,7 +225,7 @@ impl State {
     }
 
     /// Answers when the next one is due.
-    pub(super) fn start_what_is_due<H: Host>(
+    pub(super) fn start_what_is_due<H: HostRead>(
         &mut self,
         pulls: &Arc<PullRequests<H>>,
         plans: &mut JoinSet<EndedPlan>,

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::{PullError, PullRequests, pauses::Pauses};
 use crate::{
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
-    host::Host,
+    host::HostRead,
     model::{name::EnvironmentName, pull::CheckState},
     report::{
         self,
@@ -142,7 +142,7 @@ impl Queue {
     }
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Tells what has to wait, until `stop`.
     pub async fn tell_what_waits(self: Arc<Self>, stop: CancellationToken) {
         let mut signed_in = self.signed_in.subscribe();

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{controller::Handle, history::store::Store, requests::control::Request},
-    host::Host,
+    host::HostRead,
     report::{self, status::StatusView},
 };
 
@@ -77,7 +77,7 @@ pub async fn bind(socket: &Path) -> Result<UnixListener, ServerError> {
 }
 
 /// Answers until `stop`.
-pub async fn serve<H: Host, S: Store>(
+pub async fn serve<H: HostRead, S: Store>(
     listener: UnixListener,
     controller: Handle<H, S>,
     stop: CancellationToken,
@@ -89,7 +89,7 @@ pub async fn serve<H: Host, S: Store>(
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn get_status<H: Host, S: Store>(State(controller): State<Handle<H, S>>) -> Json<Vec<StatusView>> {
+async fn get_status<H: HostRead, S: Store>(State(controller): State<Handle<H, S>>) -> Json<Vec<StatusView>> {
     let shut_out = controller.shut_out.borrow();
     let with_it = |view: &StatusView| {
         let mut view = view.clone();
@@ -99,7 +99,7 @@ async fn get_status<H: Host, S: Store>(State(controller): State<Handle<H, S>>) -
     Json(controller.statuses().values().map(with_it).collect())
 }
 
-async fn control<H: Host, S: Store>(
+async fn control<H: HostRead, S: Store>(
     State(controller): State<Handle<H, S>>,
     Json(request): Json<Request>,
 ) -> (StatusCode, Json<Said>) {

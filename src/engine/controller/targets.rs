@@ -32,7 +32,7 @@ use crate::{
     },
     git::{Fetched, HistoryChange},
     github::GitHub,
-    host::{Host, waits},
+    host::{HostRead, waits},
     model::{
         belief::Refusal,
         calendar::{Calendar, HORIZON},
@@ -92,7 +92,7 @@ pub struct Resolver {
 impl Resolver {
     /// Fetches, and finds out what is wanted. `knows_nothing`: while that cannot be told, it is what the repository said
     /// last, or what was deployed last: so drift is looked for all the same.
-    pub async fn fetch<H: Host, S: Store>(
+    pub async fn fetch<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         github: Option<&GitHub>,
@@ -133,7 +133,7 @@ impl Resolver {
     }
 
     /// What was known before, while the repository does not say what is wanted.
-    async fn resolve_without<H: Host, S: Store>(
+    async fn resolve_without<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         asked: CheckSource<'_>,
@@ -157,7 +157,7 @@ impl Resolver {
     }
 
     /// The commits of each environment: the default branch's, and its own branch's; and what its history says.
-    pub async fn resolve<H: Host, S: Store>(
+    pub async fn resolve<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         asked: CheckSource<'_>,
@@ -189,7 +189,7 @@ impl Resolver {
     }
 
     /// What the branches of one environment hold now.
-    async fn newest<H: Host, S: Store>(
+    async fn newest<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         asked: CheckSource<'_>,
@@ -216,7 +216,7 @@ impl Resolver {
     }
 
     /// What the history says of an environment. What cannot be recorded is not begun.
-    async fn history<H: Host, S: Store>(
+    async fn history<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         environment: &EnvironmentName,
@@ -230,7 +230,7 @@ impl Resolver {
     }
 
     /// Which branches and tags of other repositories the commits name.
-    async fn moving<H: Host, S: Store>(
+    async fn moving<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         environment: &EnvironmentName,
@@ -245,7 +245,7 @@ impl Resolver {
     }
 
     /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
-    async fn declaration<H: Host, S: Store>(
+    async fn declaration<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         commit: &str,
@@ -277,7 +277,7 @@ impl Resolver {
     }
 
     /// The last good commits of each environment: what is left to look after while the fleet cannot be read.
-    async fn last_good<H: Host, S: Store>(
+    async fn last_good<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
     ) -> Result<BTreeMap<EnvironmentName, Target>, SyncError> {
@@ -292,7 +292,7 @@ impl Resolver {
     }
 
     /// The last good commits of an environment, as what is wanted of it; none where nothing was ever good.
-    async fn kept_up<H: Host, S: Store>(
+    async fn kept_up<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         name: &EnvironmentName,
@@ -330,7 +330,7 @@ struct Branches<'a> {
 }
 
 /// What waits for a deployment that still goes on: to know what is wanted takes a while.
-async fn what_waits<H: Host, S: Store>(
+async fn what_waits<H: HostRead, S: Store>(
     workspace: &Workspace<H, S>,
     targets: &BTreeMap<EnvironmentName, Target>,
 ) -> Vec<(EnvironmentName, Waiting)> {
@@ -350,7 +350,7 @@ async fn what_waits<H: Host, S: Store>(
 
 /// What the history says of commits that this process died of, said there where it is not yet. None: they may be
 /// prepared.
-async fn quarantined_for_dying<H: Host, S: Store>(
+async fn quarantined_for_dying<H: HostRead, S: Store>(
     workspace: &Workspace<H, S>,
     environment: &EnvironmentName,
     commits: &Commits,

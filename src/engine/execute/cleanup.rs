@@ -17,7 +17,7 @@ use crate::{
         observe::probe::{self, Hosts},
         prepare::Prepared,
     },
-    host::Host,
+    host::HostWrite,
     model::{name::InstanceName, observation::Observation, paths},
     plan::Observed,
     report::{self, progress::Event},
@@ -25,7 +25,7 @@ use crate::{
 
 /// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
 /// the newest generation that is over, as the history has it; none where there is no history.
-pub async fn heal<H: Host>(
+pub async fn heal<H: HostWrite>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     observed: &mut Observed,
@@ -60,7 +60,7 @@ fn generation(deployment: &str) -> u64 {
     deployment.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-async fn one<H: Host>(
+async fn one<H: HostWrite>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     name: &InstanceName,

@@ -33,7 +33,7 @@ use crate::{
         },
         prepare::Prepared,
     },
-    host::{Host, HostError, PhaseWork, StepEvent, waits},
+    host::{HostError, HostWrite, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
         failure::Failure,
@@ -91,7 +91,7 @@ pub struct Executor<'a, H> {
     pub watch: &'a Watch,
 }
 
-impl<H: Host> Executor<'_, H> {
+impl<H: HostWrite> Executor<'_, H> {
     pub async fn run(&self) -> Ended {
         if let Some(failure) = self.unbuilt() {
             return self.failed(failure, 0).await;

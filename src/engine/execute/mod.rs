@@ -8,4 +8,5 @@ pub mod deadline;
 pub mod executor;
 mod phase_progress;
 pub mod rollback;
+pub mod scrub;
 pub mod staging;

@@ -9,7 +9,7 @@ use super::{bounded, health::check_of, probe::Hosts};
 use crate::{
     decide::Goal,
     engine::{history::controller_id::ControllerId, history::log::Newest, prepare::Prepared},
-    host::{self, Checkup, Host},
+    host::{self, Checkup, HostRead},
     model::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Asks every replica for its health and puts it beside what the plan says.
-pub async fn of_hosts<H: Host>(
+pub async fn of_hosts<H: HostRead>(
     prepared: &Prepared,
     plan: &Plan,
     hosts: &Hosts<H>,
@@ -149,7 +149,12 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity:
     }
 }
 
-async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Plan, hosts: &Hosts<H>) -> ServiceStatus {
+async fn service<H: HostRead>(
+    instance: &InstanceName,
+    replica: &Replica,
+    plan: &Plan,
+    hosts: &Hosts<H>,
+) -> ServiceStatus {
     let looked_at = plan.instances.get(instance).filter(|plan| !matches!(plan.state, InstanceState::Unknown(_)));
     let resource = Resource::Service(replica.service.clone());
     let of_service = |step: &&Step| step.instance == *instance && step.resource == resource;
@@ -186,7 +191,7 @@ async fn service<H: Host>(instance: &InstanceName, replica: &Replica, plan: &Pla
     ServiceStatus { name: replica.service.clone(), port: replica.port, unit: replica.unit.clone(), sync, health, why }
 }
 
-async fn check<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
+async fn check<H: HostRead>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
     let (check, _) = check_of(&waiting_for(instance, replica))?;
     Some(host.health(&check).await)
 }

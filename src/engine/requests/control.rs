@@ -18,7 +18,7 @@ use crate::{
         prepare::off::off,
     },
     git::Fetched,
-    host::Host,
+    host::HostRead,
     model::time::timestamp,
     model::{
         belief::Held,
@@ -216,7 +216,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-impl<H: Host, S: Store> Handle<H, S> {
+impl<H: HostRead, S: Store> Handle<H, S> {
     /// Does what a person asks, and says what comes of it.
     pub async fn asked(&self, request: &Request) -> Result<String, ControlError> {
         if let Ask::Cancel { reason } = &request.ask {

@@ -30,7 +30,7 @@ use crate::{
         observe::probe::Hosts,
         prepare::Prepared,
     },
-    host::Host,
+    host::HostWrite,
     model::{
         environment_state::EnvironmentState,
         failure::{Failure, Refused},
@@ -92,7 +92,7 @@ pub enum DeployError {
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, DeployError> {
+pub async fn carry_out<H: HostWrite, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, DeployError> {
     let newest = log::newest(order.store, &order.plan.environment).await.map_err(DeployError::History)?;
     if let Some(open) = newest.open() {
         let (environment, controller) = (open.environment.clone(), open.controller.clone());

@@ -26,7 +26,7 @@ use crate::{
         },
         prepare::{Prepared, preparation::Build},
     },
-    host::{Host, waits},
+    host::{HostWrite, waits},
     model::{
         desired::Resource,
         failure::Refused,
@@ -138,7 +138,7 @@ impl<H> Planned<H> {
     }
 }
 
-impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
+impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
     /// Reads the commits, and fetches what lies elsewhere.
     pub async fn prepared(&self, commits: &Commits, newest: &Newest) -> Result<Arc<Prepared>, SyncError> {
         let preparing = Box::pin(self.workspace.prepared(self.environment, commits, newest, Build::LookUp));

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     engine::{
+        execute::scrub,
         history::{log, store::Store},
-        observe::scrub,
         prepare::Prepared,
     },
     model::{name::EnvironmentName, outcome::Conclusion},

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     decide::{End, Goal, SyncResult, sync::Next},
     engine::{
+        execute::scrub,
         history::{
             controller_id::CONTROLLER,
             log::{self, Newest},
@@ -31,11 +32,11 @@ use crate::{
         },
         observe::{
             probe::{self, Hosts},
-            scrub, status,
+            status,
         },
         prepare::Prepared,
     },
-    host::Host,
+    host::{HostRead, HostWrite},
     model::{
         belief::Refusal,
         desired::Resource,
@@ -93,7 +94,7 @@ pub struct Pursuit<'a, H, S> {
     pub tell: &'a (dyn Fn(StatusChange) + Send + Sync),
 }
 
-impl<H: Host, S: Store> Pursuit<'_, H, S> {
+impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
     /// Carries the goal out.
     pub async fn run(&self, mut memory: SyncMemory) -> Pursued {
         let mut found = SyncFindings::default();
@@ -358,7 +359,7 @@ fn tell(conclusion: &Conclusion) {
 }
 
 /// Asks an instance that did not answer whether it does now.
-pub async fn ask<H: Host, S: Store>(
+pub async fn ask<H: HostRead, S: Store>(
     workspace: &super::workspace::Workspace<H, S>,
     environment: &EnvironmentName,
     instance: &InstanceName,

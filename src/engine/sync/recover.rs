@@ -35,7 +35,7 @@ use crate::{
         },
         prepare::Prepared,
     },
-    host::{Host, HostError, HostProgress, LossTimer, TrailState},
+    host::{HostError, HostProgress, HostWrite, LossTimer, TrailState},
     model::{
         failure::Failure,
         fleet::OnInstanceFailure,
@@ -67,7 +67,7 @@ pub struct Case<'a, H, S> {
 /// What each touched instance says, or why it says nothing.
 type Trails = BTreeMap<InstanceName, Result<HostProgress, HostError>>;
 
-impl<H: Host, S: Store> Case<'_, H, S> {
+impl<H: HostWrite, S: Store> Case<'_, H, S> {
     /// Ends it, records how, and answers the record.
     pub async fn close(&self) -> Result<Conclusion, DeployError> {
         let began = Instant::now();

@@ -8,8 +8,13 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::probe::Hosts;
-use crate::{engine::prepare::Prepared, host::Host, model::name::InstanceName, plan::Observed, report};
+use crate::{
+    engine::{observe::probe::Hosts, prepare::Prepared},
+    host::HostWrite,
+    model::name::InstanceName,
+    plan::Observed,
+    report,
+};
 
 /// How long after one reading the next begins.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -19,7 +24,7 @@ pub type Due = BTreeMap<InstanceName, Instant>;
 
 /// Has the hosts that answered begin, where it is due. The first time is spread over as long as the time
 /// between two: a controller that is started does not make all its hosts read at once.
-pub async fn where_due<H: Host>(
+pub async fn where_due<H: HostWrite>(
     due: &mut Due,
     jitter: impl Fn() -> f64,
     prepared: &Prepared,
