@@ -196,6 +196,36 @@ fn what_plans_a_proposal_cannot_change_a_host() {
     assert!(text("src/pulls/look.rs").contains("H: HostRead"));
 }
 
+/// How a host is changed. Each way into `execute/` takes the lease that the history grants (`history/lease.rs`).
+const CHANGES: &[&str] = &["host.apply(", "host.undo(", "host.stage(", ".heal(", ".fence(", ".reread("];
+
+#[test]
+fn hosts_are_changed_where_a_lease_is_asked_for() {
+    assert_eq!(complaints(&sources(), changes), Vec::<String>::new());
+    let found = |path: &str, text: &str| complaints(&[(path.to_owned(), text.to_owned())], changes).len();
+    for call in CHANGES {
+        let text = format!("async fn f(host: &H) {{ host{}x).await; }}", call.trim_start_matches("host"));
+        assert_eq!((found("src/engine/sync/recover.rs", &text), found("src/engine/execute/a.rs", &text)), (1, 0));
+    }
+    // Each is seen to be called where it may be.
+    let executing: String = sources()
+        .iter()
+        .filter(|(path, _)| path.starts_with("src/engine/execute/"))
+        .map(|(_, text)| code(text))
+        .collect();
+    let unseen: Vec<_> = CHANGES.iter().filter(|call| !executing.contains(**call)).collect();
+    assert_eq!(unseen, Vec::<&&str>::new());
+}
+
+fn changes(path: &str, text: &str, complaints: &mut Vec<String>) {
+    let code = without_tests(&code(text));
+    if let Some(call) = CHANGES.iter().find(|call| code.contains(**call))
+        && !path.starts_with("src/engine/execute/")
+    {
+        complaints.push(format!("{path} calls `{call}`: hosts are changed in engine/execute/, with a lease in hand"));
+    }
+}
+
 fn writes(path: &str, text: &str, complaints: &mut Vec<String>) {
     let writers = if path.starts_with("src/cli/") { &WRITERS[..1] } else { WRITERS };
     let code = without_tests(&code(text));

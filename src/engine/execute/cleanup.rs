@@ -10,26 +10,31 @@
 //! (b) The power went after the end, before `open` was removed: what was finished stays as it is.
 
 use futures_util::future::join_all;
+use tracing::warn;
 
 use crate::{
     engine::{
         Watch,
+        history::lease::Lease,
         observe::probe::{self, Hosts},
         prepare::Prepared,
     },
     host::HostWrite,
-    model::{name::InstanceName, observation::Observation, paths},
+    model::{
+        name::{FleetName, InstanceName},
+        observation::Observation,
+        paths,
+    },
     plan::Observed,
     report::{self, progress::Event},
 };
 
-/// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
-/// the newest generation that is over, as the history has it; none where there is no history.
+/// Undoes what the observed instances say is neither finished nor undone, and looks at those again.
 pub async fn heal<H: HostWrite>(
+    lease: &Lease,
     prepared: &Prepared,
     hosts: &Hosts<H>,
     observed: &mut Observed,
-    ended: Option<u64>,
     watch: &Watch,
 ) {
     let broken: Vec<(InstanceName, String)> = observed
@@ -37,7 +42,7 @@ pub async fn heal<H: HostWrite>(
         .filter_map(|(name, seen)| Some((name.clone(), seen.as_ref().ok()?.unfinished.clone()?)))
         .collect();
     let healed = broken.iter().map(|(name, deployment)| async move {
-        if ended.is_some_and(|ended| generation(deployment) > ended) {
+        if !lease.covers(generation(deployment)) {
             let by_hand = paths::undo_script(&prepared.fleet.name, deployment);
             let why = format!(
                 "deployment {deployment} was begun there, and the history does not tell how it ended; where no other \
@@ -53,6 +58,14 @@ pub async fn heal<H: HostWrite>(
         (name.clone(), seen)
     });
     observed.extend(join_all(healed).await);
+}
+
+/// Makes an instance refuse what another controller may still send under the lease's generation. A failure is told, and
+/// stops nobody.
+pub async fn fence<H: HostWrite>(lease: &Lease, fleet: &FleetName, name: &InstanceName, host: &H) {
+    if let Err(error) = host.fence(fleet, lease.generation().saturating_add(1)).await {
+        warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
+    }
 }
 
 /// The generation in the name of a deployment's directory.

@@ -27,6 +27,7 @@ use crate::{
     decide::FailureScope,
     engine::{
         Watch,
+        history::lease::Lease,
         observe::{
             health::{NotHealthy, Started, await_healthy},
             probe::Hosts,
@@ -77,7 +78,8 @@ pub struct Executor<'a, H> {
     pub prepared: &'a Prepared,
     pub plan: &'a Plan,
     pub hosts: &'a Hosts<H>,
-    pub generation: u64,
+    /// That it may begin: its intent is recorded, or nothing is open and it repairs.
+    pub lease: &'a Lease,
     /// The deployment's directory on the instances.
     pub name: String,
     /// Instances that an earlier controller may have changed for this deployment, and the number of its
@@ -284,7 +286,7 @@ impl<H: HostWrite> Executor<'_, H> {
         let manifest = self.manifest_after(name, |done| done < phase).write();
         PhaseWork {
             fleet: self.prepared.fleet.name.clone(),
-            generation: self.generation,
+            generation: self.lease.generation(),
             name: self.name.clone(),
             phase: self.number(index),
             manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&manifest)) },

@@ -25,9 +25,10 @@ use crate::{
         Watch,
         execute::{
             cancellation::Halting,
+            cleanup,
             executor::{Ended, Executor, is_scripted},
         },
-        history::store::Store,
+        history::{lease::Lease, store::Store},
         observe::{
             health::{Started, await_healthy},
             probe::{self, Hosts},
@@ -54,6 +55,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 pub struct Case<'a, H, S> {
     /// Of this controller, if need be by [`deploy::claim`].
     pub intent: &'a Intent,
+    pub lease: &'a Lease,
     /// Of the intent's commits.
     pub prepared: &'a Prepared,
     pub hosts: &'a Hosts<H>,
@@ -85,7 +87,8 @@ impl<H: HostWrite, S: Store> Case<'_, H, S> {
     async fn end(&self) -> Ended {
         if self.intent.taken_over.is_some() {
             // From here on the hosts refuse what the other controller may still send.
-            join_all(self.touched().map(|(name, host)| self.fence(name, host))).await;
+            let fleet = &self.prepared.fleet.name;
+            join_all(self.touched().map(|(name, host)| cleanup::fence(self.lease, fleet, name, host))).await;
         }
         let trails = self.trails().await;
         let newest_phase = trails.values().flatten().map(|trail| trail.newest_phase).max().unwrap_or(0);
@@ -97,12 +100,6 @@ impl<H: HostWrite, S: Store> Case<'_, H, S> {
 
     fn touched(&self) -> impl Iterator<Item = (&InstanceName, &H)> {
         self.intent.touches.iter().filter_map(|name| Some((name, self.hosts.get(name)?.as_ref())))
-    }
-
-    async fn fence(&self, name: &InstanceName, host: &H) {
-        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation.saturating_add(1)).await {
-            tracing::warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
-        }
     }
 
     /// Asks each instance, until it runs nothing of it any more. One that does not answer is waited for as
@@ -177,7 +174,7 @@ impl<H: HostWrite, S: Store> Case<'_, H, S> {
             prepared: self.prepared,
             plan,
             hosts: self.hosts,
-            generation: self.intent.generation,
+            lease: self.lease,
             name: self.intent.generation.to_string(),
             begun: (self.intent.touches.clone(), newest_phase),
             undo_on_failure: self.prepared.fleet.environment.rollback_on_failure,
