@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use paths::{code, paths, without_tests};
+use paths::{code, literals, paths, without_tests};
 
 /// The rows, as in `ARCHITECTURE.md`. A module that is not here fails the test.
 const ROWS: &[(&str, u8)] = &[
@@ -223,6 +223,47 @@ fn changes(path: &str, text: &str, complaints: &mut Vec<String>) {
         && !path.starts_with("src/engine/execute/")
     {
         complaints.push(format!("{path} calls `{call}`: hosts are changed in engine/execute/, with a lease in hand"));
+    }
+}
+
+/// What shell is told by, where a literal of Rust holds it.
+const SHELL: &[&str] = &["$(", "; do", "; then", "2>", r#"\"$"#, "systemctl show", "systemd-run -", "journalctl --"];
+/// Hosts are sent no shell but that of `src/host/scripts/`, where it is checked. What Rust writes is assignments and calls
+/// with quoted words.
+const SHELL_IN_RUST: &[(&str, &str)] = &[
+    ("src/host/opening.rs", "the login shell's command, before there is a shell of ours"),
+    ("src/host/apply_script.rs", "a function that hands its lines to what it is given"),
+];
+
+#[test]
+fn shell_that_hosts_run_stands_in_files_of_its_own() {
+    let host: Vec<_> = sources().into_iter().filter(|(path, _)| path.starts_with("src/host/")).collect();
+    assert_eq!(complaints(&host, shell), Vec::<String>::new());
+    let found = |text: &str| complaints(&[("src/host/a.rs".to_owned(), text.to_owned())], shell).len();
+    for line in [
+        r#"let a = format!("systemctl show -- {}", word(unit));"#,
+        r#"const A: &str = "for a in b; do echo; done";"#,
+        r#"const A: &str = "cat \"$path\"";"#,
+        "const A: &str = r#\"date 2>/dev/null\"#;",
+    ] {
+        assert_eq!(found(line), 1, "{line}");
+    }
+    assert_eq!(found(r#"let a = assign("unit", unit) + &script!("log.sh"); // $(date)"#), 0);
+    assert_eq!(found("#[cfg(test)]\nmod tests {\n    const A: &str = \"$(date)\";\n}\n"), 0);
+    for (path, _) in SHELL_IN_RUST {
+        let text = fs::read_to_string(root().join(path)).expect("an exception is a file");
+        assert!(SHELL.iter().any(|sign| literals(&text).iter().any(|literal| literal.contains(sign))), "{path}");
+    }
+}
+
+fn shell(path: &str, text: &str, complaints: &mut Vec<String>) {
+    if SHELL_IN_RUST.iter().any(|(exception, _)| *exception == path) {
+        return;
+    }
+    let text = without_tests(text);
+    let literals = literals(&text);
+    if let Some(literal) = literals.iter().find(|literal| SHELL.iter().any(|sign| literal.contains(sign))) {
+        complaints.push(format!("{path}: {literal} is shell: put it into src/host/scripts/"));
     }
 }
 

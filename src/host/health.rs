@@ -22,7 +22,13 @@ use hyper_util::rt::TokioIo;
 use russh::{ChannelOpenFailure, Error};
 use tokio::time::timeout;
 
-use super::{Health, HealthCheck, proof::Asked, quote::word, ssh::Session};
+use super::{
+    Health, HealthCheck,
+    proof::Asked,
+    quote::{assign, word},
+    scripts::script,
+    ssh::Session,
+};
 use crate::model::{fleet::Check, text};
 
 /// A round trip to the host must not count as the service's slowness.
@@ -114,15 +120,10 @@ pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
     Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port}{elsewhere}{bind}"))
 }
 
-/// Where there is no curl: bash is essential to Debian. $0 is the port, $1 the path.
-const BASH_GET: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 7
-printf "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: evenkeel\r\nConnection: close\r\n\r\n" "$1" >&3
-IFS= read -r -n 200 line <&3
-case $line in "HTTP/"*" "[23][0-9][0-9]*) ;; *) echo "GET $1 answered ${line:-nothing}"; exit 22 ;; esac"#;
-
 /// The check as a script for the root shell: commands, and what sshd forbids to forward.
 pub(super) fn script(check: &HealthCheck) -> String {
     let seconds = check.timeout.as_secs_f64().max(0.1);
+    let limits = assign("seconds", &seconds.to_string()) + &assign("port", &check.port.to_string());
     match &check.check {
         Check::Exec(words) => {
             let command = words.iter().enumerate().map(|(index, text)| {
@@ -134,35 +135,27 @@ pub(super) fn script(check: &HealthCheck) -> String {
                 // systemd expands variables in a command, and takes two `$` for one that is meant.
                 word(&text.replace('$', "$$"))
             });
-            let command = command.collect::<Vec<_>>().join(" ");
+            let property = |property: String| ["-p".to_owned(), word(&property)];
+            let runs_as = [format!("User={}", check.user), format!("WorkingDirectory={}", check.directory)];
             // systemd reads the environment files as it does for the service, and drops root.
-            let env: String = check
-                .env_files
-                .iter()
-                .map(|path| format!("-p {} ", word(&format!("EnvironmentFile={path}"))))
-                .collect();
-            let confined: String =
-                check.confined_by.iter().map(|confinement| format!("-p {} ", confinement.line())).collect();
+            let env_files = check.env_files.iter().map(|path| format!("EnvironmentFile={path}"));
             // Its `/tmp` is the service's, where that has one of its own.
-            let joins = word(&format!("JoinsNamespaceOf={}", check.unit));
-            format!(
-                "systemd-run --quiet --collect --wait --pipe -p User={user} -p WorkingDirectory={directory} \
-                 {env}-p {joins} {confined}-p RuntimeMaxSec={seconds} -- {command} 2>&1",
-                user = word(&check.user),
-                directory = word(&check.directory),
-            )
+            let joins = format!("JoinsNamespaceOf={}", check.unit);
+            let confined = check.confined_by.iter().map(|confinement| confinement.line().to_string());
+            let properties = runs_as.into_iter().chain(env_files).chain([joins]).chain(confined);
+            let properties = properties.chain([format!("RuntimeMaxSec={seconds}")]).flat_map(property);
+            let words: Vec<String> = properties.chain(["--".to_owned()]).chain(command).collect();
+            format!("set -- {}\n", words.join(" ")) + &script!("ask_command.sh")
         }
-        Check::Http(path) => format!(
-            "if command -v curl >/dev/null; then curl --path-as-is -fsS -o /dev/null --max-time {seconds} {url} 2>&1; \
-             else timeout {seconds} bash -c {get} {port} {path} 2>&1; fi",
-            url = word(&format!("http://127.0.0.1:{}{path}", check.port)),
-            get = word(BASH_GET),
-            port = check.port,
-            path = word(path),
-        ),
-        Check::Tcp => {
-            format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/127.0.0.1/$0\"' {} 2>&1", check.port)
+        Check::Http(path) => {
+            let url = format!("http://127.0.0.1:{}{path}", check.port);
+            limits
+                + &assign("url", &url)
+                + &assign("path", path)
+                + &assign("get", &script!("get.bash"))
+                + &script!("ask_http.sh")
         }
+        Check::Tcp => limits + &script!("ask_tcp.sh"),
     }
 }
 
@@ -235,7 +228,8 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request).into_owned()
         });
-        let status = Command::new("bash").args(["-c", BASH_GET, &port, "/a%2Fb?c=d"]).output().unwrap().status;
+        let status =
+            Command::new("bash").args(["-c", &script!("get.bash"), &port, "/a%2Fb?c=d"]).output().unwrap().status;
         (status.code(), server.join().unwrap())
     }
 

@@ -24,7 +24,7 @@ use super::{
     progress::Progress,
     proof::{self, Asked, Replica},
     proof_queue::ProofQueue,
-    quote::{assign, word},
+    quote::assign,
     releases,
     scripts::script,
     shell::{Answer, OpeningError, Shell, ShellLost},
@@ -301,13 +301,13 @@ impl HostRead for SshHost {
     }
 
     async fn drop_ins(&self, unit: &str) -> Result<Vec<String>, HostError> {
-        let script = format!("systemctl show --value -p DropInPaths -- {}", word(unit));
+        let script = assign("unit", unit) + &script!("drop_in_paths.sh");
         let answer = self.must("asking what changes a unit", &script, b"", PROBE_LIMIT).await?;
         Ok(parse::drop_in_words(String::from_utf8_lossy(&answer.output).trim()))
     }
 
     async fn log(&self, unit: &str, lines: u32) -> Result<Vec<String>, HostError> {
-        let script = format!("journalctl --no-pager -o cat -n {lines} -u {} 2>&1", word(unit));
+        let script = assign("unit", unit) + &assign("lines", &lines.to_string()) + &script!("log.sh");
         let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;
         let lines = String::from_utf8_lossy(&answer.output);
         Ok(lines.lines().take(Budget::STANDARD.host_lines).map(text::of_host).collect())
@@ -378,7 +378,7 @@ impl HostWrite for SshHost {
     async fn fence(&self, fleet: &FleetName, generation: u64) -> Result<(), HostError> {
         let script = assign("unit", &paths::apply_unit(fleet))
             + &assign("base", &paths::base(fleet))
-            + &format!("generation={generation}\n")
+            + &assign("generation", &generation.to_string())
             + &script!("fence.sh");
         self.must("fencing off an older deployment", &script, b"", PHASE_LIMIT).await.map(|_| ())
     }
