@@ -32,9 +32,10 @@ use crate::{
     github::{GitHubError, NewPull, Reaction},
     host::HostRead,
     model::{
+        commit::CommitId,
         name::{EnvironmentName, InvalidName},
         plan::Commits,
-        pull::{PullState, is_commit},
+        pull::PullState,
         rights::Verb,
     },
     report::{
@@ -67,7 +68,7 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The commit that the person saw, where it matters: whatever is pushed later was not asked for.
-    pub(super) head: Option<String>,
+    pub(super) head: Option<CommitId>,
 }
 
 /// What a command came to.
@@ -287,8 +288,12 @@ impl<H: HostRead> PullRequests<H> {
         }
         let named = match rest {
             "" => None,
-            commit if is_commit(commit) => Some(commit),
-            _ => return Ok(CommandOutcome::Misused("what follows is a commit, with all of its digits".to_owned())),
+            rest => match CommitId::named(rest) {
+                Some(commit) => Some(commit),
+                None => {
+                    return Ok(CommandOutcome::Misused("what follows is a commit, with all of its digits".to_owned()));
+                }
+            },
         };
         let is_fork = self.is_fork(&pull);
         if named.is_none() && (!is_fork || self.plans_forks_now().await?) {
@@ -296,7 +301,7 @@ impl<H: HostRead> PullRequests<H> {
         }
         let told = self.told(command.number).await?;
         let written = self.github.comment(command.comment).await?.created_at;
-        if told::meant(named, told.as_ref(), written).is_some_and(|meant| meant == pull.head) {
+        if told::meant(named.as_ref(), told.as_ref(), written) == Some(&pull.head) {
             return Ok(CommandOutcome::Plan(Asked { head: Some(pull.head) }));
         }
         Ok(CommandOutcome::Refused(format!(

@@ -70,6 +70,7 @@ use crate::{
     github::{GitHub, GitHubError, event::Event},
     host::HostRead,
     model::{
+        commit::CommitId,
         name::EnvironmentName,
         pull::{Check, PullRequest, PullState},
     },
@@ -275,7 +276,7 @@ impl<H: HostRead> PullRequests<H> {
         }
     }
 
-    async fn branches(&self) -> BTreeMap<String, String> {
+    async fn branches(&self) -> BTreeMap<String, CommitId> {
         match self.controller.workspace.store.last_fetched().await {
             Ok(fetched) => fetched.map(|fetched| fetched.branches).unwrap_or_default(),
             Err(error) => {
@@ -319,7 +320,7 @@ impl<H: HostRead> PullRequests<H> {
         &self,
         fetched: &Fetched,
         pull: &PullRequest,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<publish::Content, PullError> {
         let base = Base { fetched, branch: &pull.base, commit };
         let (proposal, reader) = proposal(&self.controller, &self.reading, &base, &pull.head).await?;

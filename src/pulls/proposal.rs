@@ -22,7 +22,7 @@ use crate::{
     },
     git::Fetched,
     host::HostRead,
-    model::{environment_state::EnvironmentState, finding::Finding, name::EnvironmentName},
+    model::{commit::CommitId, environment_state::EnvironmentState, finding::Finding, name::EnvironmentName},
     report,
 };
 
@@ -59,7 +59,7 @@ pub struct Base<'a> {
     pub fetched: &'a Fetched,
     /// The branch that it is proposed for, and the commit there.
     pub branch: &'a str,
-    pub commit: &'a str,
+    pub commit: &'a CommitId,
 }
 
 impl Base<'_> {
@@ -81,14 +81,14 @@ pub async fn proposal<H: HostRead>(
     controller: &Handle<H, GitStore>,
     setup: &ReaderSetup,
     base: &Base<'_>,
-    head: &str,
+    head: &CommitId,
 ) -> Result<(Proposal, Option<Reader>), SyncError> {
     let mut resolver = Resolver::default();
     // What waits for checks is planned all the same.
     let wants = resolver.resolve(&controller.workspace, checks::CheckSource::NotNeeded, base.fetched).await?;
     let mut followed = Vec::new();
     for (name, wanted) in wants.known {
-        if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
+        if !base.is_of_all() && wanted.commits.environment.as_ref() != Some(base.commit) {
             continue;
         }
         let before = match without(controller, &name, &wanted).await {
@@ -108,8 +108,8 @@ pub async fn proposal<H: HostRead>(
         builds: setup.builds.clone(),
         overrides: setup.overrides.clone(),
         folder: controller.workspace.preparation.folder.clone(),
-        base: base.commit.to_owned(),
-        head: head.to_owned(),
+        base: base.commit.clone(),
+        head: head.clone(),
         environments: followed.iter().map(|followed| followed.asked.clone()).collect(),
     };
     let (reader, outcomes) = match Reader::start(setup, reading).await {
@@ -180,7 +180,7 @@ async fn without<H: HostRead>(
 fn asked(wanted: &decide::Target, before: &Prepared, base: &Base<'_>) -> Option<Asked> {
     let of_default = base.is_of_all();
     let of_environment = base.branch == before.fleet.environment.branch;
-    let kept = |moves: bool, was: &Option<String>| if moves { None } else { was.clone() };
+    let kept = |moves: bool, was: &Option<CommitId>| if moves { None } else { was.clone() };
     let recorded = wanted.history.state.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
     (of_default || of_environment).then(|| Asked {
         name: before.fleet.environment.name.clone(),

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     github::{Changed, Comment, event::Event},
     host::HostRead,
+    model::commit::CommitId,
     report,
 };
 
@@ -43,19 +44,19 @@ const AT_ONCE: usize = 2;
 /// What a plan was made of: another commit on either side makes another plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Made {
-    pub(super) head: String,
+    pub(super) head: CommitId,
     pub(super) base: String,
-    pub(super) commit: String,
+    pub(super) commit: CommitId,
 }
 
 /// The commit that somebody who may ask for it has asked to have looked at. It is what that person saw: of what is
 /// pushed before or later nobody has said anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Approved(Option<String>);
+pub(super) struct Approved(Option<CommitId>);
 
 impl Approved {
-    pub(super) fn is_for(&self, head: &str) -> bool {
-        self.0.as_deref() == Some(head)
+    pub(super) fn is_for(&self, head: &CommitId) -> bool {
+        self.0.as_ref() == Some(head)
     }
 }
 
@@ -190,7 +191,7 @@ impl State {
     }
 
     /// What is planned on top of a commit that is the newest no more is planned again.
-    pub(super) fn bases_moved(&mut self, branches: &BTreeMap<String, String>) {
+    pub(super) fn bases_moved(&mut self, branches: &BTreeMap<String, CommitId>) {
         let moved = self.known.iter().filter(|(number, known)| {
             let made = known.made.as_ref().filter(|_| self.open.contains(number) && known.due.is_none());
             made.is_some_and(|made| branches.get(&made.base).is_some_and(|commit| *commit != made.commit))

@@ -14,7 +14,7 @@ use super::{PullError, PullRequests, pauses::Pauses};
 use crate::{
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
     host::HostRead,
-    model::{name::EnvironmentName, pull::CheckState},
+    model::{commit::CommitId, name::EnvironmentName, pull::CheckState},
     report::{
         self,
         status::{Health, Waiting},
@@ -52,7 +52,7 @@ struct Now {
     waiting: Option<Waiting>,
     is_deploying: bool,
     /// The newest deployment that is known, and its commit.
-    deployed: Option<(u64, Option<String>)>,
+    deployed: Option<(u64, Option<CommitId>)>,
 }
 
 impl Now {
@@ -270,11 +270,11 @@ mod tests {
     }
 
     fn waiting(commit: &str, generation: u64) -> Waiting {
-        Waiting { commit: commit.to_owned(), generation, on: WaitsOn::Hold, why: "held".to_owned() }
+        Waiting { commit: commit.into(), generation, on: WaitsOn::Hold, why: "held".to_owned() }
     }
 
     fn now(waiting: Option<Waiting>, deployed: Option<(u64, &str)>) -> Now {
-        let deployed = deployed.map(|(generation, commit)| (generation, Some(commit.to_owned())));
+        let deployed = deployed.map(|(generation, commit)| (generation, Some(commit.into())));
         Now { waiting, is_deploying: false, deployed }
     }
 

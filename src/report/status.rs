@@ -13,6 +13,7 @@ use super::{
 };
 use crate::model::{
     belief::Refusal,
+    commit::CommitId,
     environment_state::{Barred, EnvironmentState},
     name::{EnvironmentName, InstanceName, ServiceName},
     outcome::{Deployment, Outcome},
@@ -25,7 +26,7 @@ pub struct StatusView {
     pub environment: EnvironmentName,
     pub branch: String,
     /// The branch's newest commit that is known.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     /// The newest deployment.
     pub deployed: Option<Deployed>,
     pub sync: Sync,
@@ -64,7 +65,7 @@ pub enum ErrorOf {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployed {
     /// None for a work tree.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     pub generation: u64,
     /// RFC 3339.
     pub when: String,
@@ -75,7 +76,7 @@ pub struct Deployed {
 /// A commit that nothing is wrong with, and whose deployment has to wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
-    pub commit: String,
+    pub commit: CommitId,
     /// The generation that it will have, unless something comes in between.
     pub generation: u64,
     /// What it waits for.

@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::{
     decide::Checks,
     github::GitHub,
-    model::{environment_state::EnvironmentState, plan::Commits, pull::Conclusion},
+    model::{commit::CommitId, environment_state::EnvironmentState, plan::Commits, pull::Conclusion},
     report,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const REMEMBERED: usize = 100;
 
 /// Which checks are green, by commit.
-pub type Green = BTreeMap<String, BTreeSet<String>>;
+pub type Green = BTreeMap<CommitId, BTreeSet<String>>;
 
 /// Who is asked for checks.
 #[derive(Clone, Copy)]

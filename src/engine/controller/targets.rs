@@ -36,6 +36,7 @@ use crate::{
     model::{
         belief::Refusal,
         calendar::{Calendar, HORIZON},
+        commit::CommitId,
         environment_state::{Control, EnvironmentState, StateEvent},
         name::EnvironmentName,
         plan::Commits,
@@ -80,7 +81,7 @@ pub struct FetchResult {
 #[derive(Default)]
 pub struct Resolver {
     /// What the default branch's last commit declares.
-    declaration: Option<(String, Arc<Declaration>)>,
+    declaration: Option<(CommitId, Arc<Declaration>)>,
     /// What the last commits of each environment name of other repositories.
     moving: BTreeMap<EnvironmentName, (Commits, Moving)>,
     green: Green,
@@ -197,7 +198,7 @@ impl Resolver {
     ) -> Result<Target, SyncError> {
         let mut history = self.history(workspace, of.name).await?;
         let commit = of.fetched.branches.get(of.branch).ok_or(SyncError::NoBranch)?;
-        let mut commits = Commits::of_config(Some(of.default.to_owned()), Some(commit.clone()));
+        let mut commits = Commits::of_config(Some(of.default.clone()), Some(commit.clone()));
         let observe_every = of.declaration.observe_interval(of.name).0.as_millis() as u64;
         if let Some(state) = quarantined_for_dying(workspace, of.name, &commits, &history.state).await? {
             // Nothing of them is read, so nobody knows which other repositories they name.
@@ -248,12 +249,12 @@ impl Resolver {
     async fn declaration<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<Arc<Declaration>, SyncError> {
         if let Some((_, declaration)) = self.declaration.as_ref().filter(|(of, _)| of == commit) {
             return Ok(declaration.clone());
         }
-        let commits = Commits::of_config(Some(commit.to_owned()), None);
+        let commits = Commits::of_config(Some(commit.clone()), None);
         let attempts = workspace.preparation.attempts.clone();
         if let Some(condemned) = attempts.condemned(None, &commits) {
             let why = format!("commit {commit:.12}: {}", condemned.why);
@@ -324,7 +325,7 @@ struct Branches<'a> {
     fetched: &'a Fetched,
     name: &'a EnvironmentName,
     /// The default branch's commit.
-    default: &'a str,
+    default: &'a CommitId,
     /// The environment's branch.
     branch: &'a str,
 }

@@ -18,6 +18,7 @@ use crate::{
         belief::{self, Belief, Claimed, Doubt, Held, Refusal},
         budget::Budget,
         build::BuiltReleases,
+        commit::CommitId,
         environment_state::{EnvironmentState, StateEvent},
         name::EnvironmentName,
         outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record, RecordedDeployment},
@@ -35,7 +36,7 @@ const TRIES: u32 = 5;
 #[derive(Debug, Clone, Default)]
 pub struct Newest {
     /// None where there is no history yet.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     pub files: Files,
     /// What is believed of it.
     pub state: EnvironmentState,

@@ -22,6 +22,7 @@ use crate::{
     model::time::timestamp,
     model::{
         belief::Held,
+        commit::CommitId,
         environment_state::{Control, StateEvent},
         name::{EnvironmentName, InstanceName},
         plan::Commits,
@@ -81,7 +82,7 @@ pub enum ControlError {
     #[error("nothing is being deployed to {0} by this controller")]
     NothingRuns(EnvironmentName),
     #[error("no branch that {environment} follows holds {commit:.12}; merge it first")]
-    Unmerged { environment: EnvironmentName, commit: String },
+    Unmerged { environment: EnvironmentName, commit: CommitId },
     #[error("{what} is not held; nothing to resume")]
     NotHeld { what: String },
 }
