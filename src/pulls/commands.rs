@@ -326,7 +326,7 @@ impl<H: HostRead> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(CommandOutcome::Refused(report::chain(&error))),
         };
-        self.controller.retry(&environment, false);
+        self.controller.retry(&environment);
         Ok(CommandOutcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
     }
 

@@ -41,6 +41,14 @@ const REMEMBERED: usize = 1000;
 /// How many are planned at a time.
 const AT_ONCE: usize = 2;
 
+/// What becomes of the plan that is being made when another one is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    /// It is of an older commit.
+    Aborted,
+    Kept,
+}
+
 /// What a plan was made of: another commit on either side makes another plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Made {
@@ -129,7 +137,7 @@ impl State {
                     "closed" => {
                         // What runs ends; the next look finds it closed, and lets go of it.
                         self.known.entry(event.number).or_default().heard = None;
-                        return self.is_due(event.number, true);
+                        return self.is_due(event.number, Running::Aborted);
                     }
                     _ => return,
                 }
@@ -177,7 +185,7 @@ impl State {
 
     fn asked_again(&mut self, number: u64) {
         self.known.entry(number).or_default().made = None;
-        self.is_due(number, true);
+        self.is_due(number, Running::Aborted);
     }
 
     /// One that is open, as the list has it.
@@ -186,7 +194,7 @@ impl State {
         let heard = (head.to_owned(), base.to_owned());
         if known.heard.as_ref() != Some(&heard) {
             known.heard = Some(heard);
-            self.is_due(number, true);
+            self.is_due(number, Running::Aborted);
         }
     }
 
@@ -197,15 +205,16 @@ impl State {
             made.is_some_and(|made| branches.get(&made.base).is_some_and(|commit| *commit != made.commit))
         });
         for number in moved.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.is_due(number, false);
+            self.is_due(number, Running::Kept);
         }
     }
 
-    /// `anew`: what runs is of an older commit.
-    fn is_due(&mut self, number: u64, anew: bool) {
+    fn is_due(&mut self, number: u64, plan: Running) {
         self.open.insert(number);
         let known = self.known.entry(number).or_default();
-        if anew && let Some(running) = known.running.take() {
+        if plan == Running::Aborted
+            && let Some(running) = known.running.take()
+        {
             running.abort();
         }
         let now = Instant::now();
@@ -217,7 +226,7 @@ impl State {
     /// What the list of open ones has no more is looked at: it was closed, and no delivery said so.
     pub(super) fn missed_the_end(&mut self) {
         let gone: Vec<u64> = self.known.keys().filter(|number| !self.open.contains(number)).copied().collect();
-        gone.into_iter().for_each(|number| self.is_due(number, true));
+        gone.into_iter().for_each(|number| self.is_due(number, Running::Aborted));
     }
 
     fn closed(&mut self, number: u64) {

@@ -234,7 +234,10 @@ impl<H: HostRead, S: Store> Handle<H, S> {
         }
         let (environment, said) = record(&self.workspace.store, &self.workspace.preparation.folder, request).await?;
         tracing::info!(%environment, "{said} (asked by {})", request.by);
-        self.retry(&environment, matches!(request.ask, Ask::Retry { take_over: true, .. }));
+        match request.ask {
+            Ask::Retry { take_over: true, .. } => self.retry_and_take_over(&environment),
+            _ => self.retry(&environment),
+        }
         Ok(format!("{environment}: {said}"))
     }
 
