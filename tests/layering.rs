@@ -278,6 +278,47 @@ fn writes(path: &str, text: &str, complaints: &mut Vec<String>) {
     }
 }
 
+/// Where a record of the log is written for an event, whatever its name.
+const RECORDS: &str = "src/cli/log.rs";
+
+#[test]
+fn every_record_at_info_or_above_has_the_name_of_an_event() {
+    assert_eq!(complaints(&sources(), unnamed_records), Vec::<String>::new());
+    let found = |path: &str, text: &str| complaints(&[(path.to_owned(), text.to_owned())], unnamed_records).len();
+    for text in [
+        "fn f() { warn!(\"x\"); }",
+        "fn f() { tracing::info!(event = name, \"x\"); }",
+        "fn f() { error!(%a, \"{b}\"); }",
+    ] {
+        assert_eq!((found("src/git/a.rs", text), found(RECORDS, text)), (1, 0), "{text}");
+    }
+    for text in
+        ["fn f() { tracing::warn!(\n    target: A,\n    event = logged::A, \"x\"); }", "fn f() { debug!(\"x\"); }"]
+    {
+        assert_eq!(found("src/git/a.rs", text), 0, "{text}");
+    }
+    let text = fs::read_to_string(root().join(RECORDS)).expect("it is there");
+    assert!(text.contains("warn!("), "what is looked for is what it is called");
+}
+
+/// What happens is an event (`model/event.rs`). A layer that cannot reach the broadcast names its record.
+fn unnamed_records(path: &str, text: &str, complaints: &mut Vec<String>) {
+    if path == RECORDS {
+        return;
+    }
+    let code = without_tests(&code(text));
+    for level in ["info", "warn", "error"] {
+        for (at, call) in code.match_indices(&format!("{level}!(")) {
+            let is_whole = !code[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let record = code[at + call.len()..].split(';').next().unwrap_or_default();
+            if is_whole && !record.contains("event = logged::") {
+                let line = code[..at].lines().count();
+                complaints.push(format!("{path}:{line} logs what is no event and has no name; emit an event"));
+            }
+        }
+    }
+}
+
 #[test]
 fn every_module_has_a_row() {
     let library = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs can be read");

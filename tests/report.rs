@@ -8,16 +8,18 @@ use evenkeel::{
         desired::Resource,
         digest::Digest,
         environment_state::{Barred, Control, EnvironmentState, HistoryEntry, StateEvent},
+        event::{Detail, Event, EventKind},
         finding::{Code, Finding},
+        name::InstanceName,
         outcome::{Cause, Conclusion, Deployment, Intent, Kind, Outcome, Record, RecordedDeployment},
         plan::{Action, Before, Commits, InstanceState, Plan, StepId, Verb},
         release::{HeldRelease, Listed, Listing},
+        status::StatusView,
     },
     report::{
         self, Style,
-        progress::{Event, StepState},
         release::{Held, Known},
-        status::{self, StatusView},
+        status,
         why::{self, LastChange, WhyInstance, WhyView},
     },
 };
@@ -25,6 +27,8 @@ use insta::assert_snapshot;
 use samples::*;
 use serde_json::Value;
 
+#[path = "report/events.rs"]
+mod events;
 #[path = "report/hostile.rs"]
 mod hostile;
 #[path = "report/proposals.rs"]
@@ -354,33 +358,55 @@ fn status_and_why() -> Tested {
 
 #[test]
 fn progress() -> Tested {
-    let step = |verb, subject: &str, state| -> Result<Event, Box<dyn Error>> {
-        let subject = subject.to_owned();
-        let id = StepId::new(&"business-tools".parse()?, &Resource::Nginx, verb, &subject);
-        Ok(Event::Step { instance: "business-tools".parse()?, id, verb, subject, state })
+    let instance: InstanceName = "business-tools".parse()?;
+    let step = |verb, subject: &str| (StepId::new(&instance, &Resource::Nginx, verb, subject), subject.to_owned());
+    let done = |verb, subject: &str| {
+        let (step, subject) = step(verb, subject);
+        EventKind::StepDone { instance: instance.clone(), step, verb, subject }
     };
+    let (reload, nginx) = step(Verb::Reload, "nginx.service");
+    let why = Detail::of;
     let events = [
-        Event::Connecting { instances: 5 },
-        Event::Observed { instance: "ai-core".parse()?, ms: 182 },
-        Event::NotReached { instance: "control".parse()?, why: "connect: timed out\n(after 5 s)".into() },
-        Event::Phase { number: 2, of: 3, title: report::plan::phase_title(&first_deployment()?, 2) },
-        step(Verb::Stage, &Digest::of("gong").to_string(), StepState::Done)?,
-        step(Verb::Build, &Digest::of("venv").to_string(), StepState::Started)?,
-        step(Verb::Create, ENV, StepState::Done)?,
-        step(Verb::Start, UNIT, StepState::Started)?,
-        step(Verb::Restart, UNIT, StepState::Done)?,
-        step(Verb::Reload, "nginx.service", StepState::Failed("bind() failed\n\x1b[1m".into()))?,
-        Event::Healthy { instance: "business-tools".parse()?, service: "service/gong_mcp".into(), after_ms: 1380 },
-        Event::Unhealthy {
+        EventKind::HostsAsked { instances: 5 },
+        EventKind::HostObserved { instance: "ai-core".parse()?, ms: 182 },
+        EventKind::HostUnreachable { instance: "control".parse()?, why: why("connect: timed out\n(after 5 s)") },
+        EventKind::PhaseBegun { number: 2, of: 3, title: why(&report::plan::phase_title(&first_deployment()?, 2)) },
+        done(Verb::Stage, &Digest::of("gong").to_string()),
+        done(Verb::Create, ENV),
+        EventKind::StepBegun {
+            instance: instance.clone(),
+            step: reload.clone(),
+            verb: Verb::Reload,
+            subject: nginx.clone(),
+        },
+        done(Verb::Restart, UNIT),
+        EventKind::StepFailed {
+            instance: instance.clone(),
+            step: reload,
+            verb: Verb::Reload,
+            subject: nginx,
+            why: why("bind() failed\n\x1b[1m"),
+        },
+        EventKind::ServiceHealthy { instance: instance.clone(), service: "service/gong_mcp".into(), after_ms: 1380 },
+        EventKind::ServiceUnhealthy {
             instance: "ai-core".parse()?,
             service: "service/chat".into(),
-            why: "not healthy after 45.2 s: 503".into(),
+            why: why("not healthy after 45.2 s: 503"),
         },
-        Event::Undoing { instance: "ai-core".parse()? },
-        Event::Undone { instance: "ai-core".parse()? },
-        Event::Warning("undoing /etc/x: gone\nalready".into()),
+        EventKind::RollbackBegun { instance: "ai-core".parse()? },
+        EventKind::RollbackDone { instance: "ai-core".parse()? },
+        EventKind::RollbackStepFailed {
+            instance: "ai-core".parse()?,
+            subject: "/etc/x".into(),
+            why: why("gone\nalready"),
+        },
+        EventKind::DeploymentTold {},
+        EventKind::HistoryUnread { why: why("no such\nbranch") },
     ];
-    let lines = |style| events.iter().map(|event| report::progress::line(event, style)).collect::<Vec<_>>().join("\n");
+    let at = || "2026-11-21T13:14:05.000Z".to_owned();
+    let events = events.map(|kind| Event { at: at(), environment: None, deployment: None, kind });
+    let lines =
+        |style| events.iter().filter_map(|event| report::progress::line(event, style)).collect::<Vec<_>>().join("\n");
     assert_snapshot!("progress", lines(PLAIN));
     assert_snapshot!("progress_styled", lines(Style(true)).replace('\x1b', "␛"));
     Ok(())

@@ -12,7 +12,9 @@ use crate::{
         sync::{self, Meant, Permit},
     },
     engine::{
+        Watch,
         controller::targets::{hours, rewinds},
+        events::Events,
         execute::cancellation::Halting,
         history::{
             controller_id::ControllerId,
@@ -74,7 +76,7 @@ impl Candidate {
             connections,
             preparation,
             identity: ControllerId::of(&place.state),
-            watch: Box::new(|event| progress::print(&event)),
+            events: Events::new(progress::print),
             jitter: Box::new(|| 0.0),
         };
         Ok(Self {
@@ -88,7 +90,7 @@ impl Candidate {
         })
     }
 
-    fn sync<'a>(&'a self, watch: &'a crate::engine::Watch) -> EnvironmentSync<'a, SshHost, GitStore> {
+    fn sync<'a>(&'a self, watch: &'a Watch<'a>) -> EnvironmentSync<'a, SshHost, GitStore> {
         EnvironmentSync {
             workspace: &self.workspace,
             environment: &self.environment,

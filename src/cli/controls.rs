@@ -13,6 +13,7 @@ use crate::{
         requests::control::{self, Ask, Request},
     },
     model::name::{EnvironmentName, InstanceName},
+    report,
     server::{self, ServerError},
 };
 
@@ -138,7 +139,8 @@ impl Counter {
                     .hint("ask where one runs; `evenkeel status` says which controller that is"));
             }
             let store = place.store(self.folder()).await?;
-            let (environment, said) = control::record(&store, self.folder(), &request).await?;
+            let (environment, control) = control::record(&store, self.folder(), &request).await?;
+            let said = report::control::line(&control);
             Ok(format!("{environment}: {said} (recorded; no controller runs here)"))
         })?;
         anstream::println!("{said}");

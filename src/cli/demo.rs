@@ -35,6 +35,7 @@ use crate::{
     decide::Policy,
     engine::{
         controller::{Controller, Handle},
+        events::Events,
         history::{controller_id::ControllerId, store::GitStore},
         prepare::{access::AccessFile, fetch::NetworkFetcher, overrides, preparation::Preparation},
         sync::workspace::Workspace,
@@ -46,12 +47,9 @@ use crate::{
         environment_state::HistoryEntry,
         name::{EnvironmentName, InstanceName},
         outcome::Record,
+        status::{Health, StatusView, Sync},
     },
-    report::{
-        self,
-        status::{Health, Sync},
-    },
-    server,
+    report, server,
 };
 
 /// Where a browser finds the demo's site, when the port is free.
@@ -174,7 +172,7 @@ async fn show(
     let began = Instant::now();
     let (poke, triggers) = mpsc::channel(1);
     let watched = Repository::open(&stage.folder.join("watch.git"), &address(&stage.bare)?, Credentials::default())?;
-    let _watcher = watch_local(&watched, poke);
+    let _watcher = watch_local(&watched, poke, &stage.controller.workspace.events);
     let listener = server::bind(&stage.folder.join("state/socket")).await.map_err(|error| Failure::of(&error))?;
     let serving = tokio::spawn(server::serve(listener, stage.controller.clone(), stage.stop.clone()));
     let looping = tokio::spawn(controller.run(stage.stop.clone(), triggers));
@@ -261,7 +259,7 @@ impl DemoStage {
             connections: reach.connections(&overrides)?,
             preparation,
             identity: ControllerId::of(&folder.join("state")),
-            watch: Box::new(|event| progress::print(&event)),
+            events: Events::new(progress::print),
             jitter: Box::new(|| rand::rng().random()),
         };
         let (controller, handle) = Controller::new(workspace, Policy { poll_every: 10_000, observe_only: false }, None);
@@ -329,7 +327,7 @@ impl DemoStage {
         }
     }
 
-    fn view(&self) -> Option<report::status::StatusView> {
+    fn view(&self) -> Option<StatusView> {
         self.controller.statuses().get(&self.environment).cloned()
     }
 

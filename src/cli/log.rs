@@ -11,7 +11,7 @@ use std::{fmt, os::unix::fs::MetadataExt as _};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Subscriber, debug, error, info, warn};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
@@ -24,8 +24,15 @@ use tracing_subscriber::{
 use super::{common::Format, progress::Beside};
 use crate::{
     host::waits,
-    report::{Style, progress::waiting, words::one_line},
+    model::event,
+    report::{self, Style, progress::waiting, words::one_line},
 };
+
+/// The target of records that are events.
+const EVENT: &str = "evenkeel::event";
+
+/// What a text line always shows: what the record is, and what it is about.
+const ABOUT: &[&str] = &["event", "environment", "deployment", "instance", "step"];
 
 /// Sends the program's records to stderr. `EVENKEEL_LOG` says which, as in `warn` or `evenkeel=debug`.
 pub fn start(format: Format) {
@@ -38,6 +45,18 @@ pub fn start(format: Format) {
         .fmt_fields(JsonFields::new())
         .event_format(lines)
         .init();
+}
+
+/// Writes the event as one record, whose fields are the event's.
+pub fn record(event: &event::Event) {
+    // The text of a record that is filtered out is never made.
+    let (fields, words) = (|| serde_json::to_string(event).unwrap_or_default(), || report::event::words(event));
+    match event.kind.name().level() {
+        event::Level::Debug => debug!(target: EVENT, fields = fields(), "{}", words()),
+        event::Level::Info => info!(target: EVENT, fields = fields(), "{}", words()),
+        event::Level::Warning => warn!(target: EVENT, fields = fields(), "{}", words()),
+        event::Level::Error => error!(target: EVENT, fields = fields(), "{}", words()),
+    }
 }
 
 /// What commands that are no daemon say while they wait, and what goes wrong meanwhile. With `EVENKEEL_LOG` they keep the
@@ -109,6 +128,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for LogL
         let mut text = String::new();
         context.format_fields(Writer::new(&mut text), event)?;
         fields.extend(object(&text));
+        if event.metadata().target() == EVENT {
+            let told = fields.remove("fields").map(|told| object(&plain(&told))).unwrap_or_default();
+            // The line has a time already.
+            fields.extend(told.into_iter().filter(|(name, value)| name != "at" && !value.is_null()));
+        }
         self.write(writer, *event.metadata().level(), fields)
     }
 }
@@ -127,7 +151,7 @@ impl LogLines {
     fn text(&self, level: Level, mut fields: Map<String, Value>) -> String {
         let message = fields.remove("message").map(|message| plain(&message)).unwrap_or_default();
         let mut line = one_line(&message);
-        for (key, value) in &fields {
+        for (key, value) in fields.iter().filter(|(key, value)| !is_worded(key, value, &message)) {
             line += &self.style.dim(&format!(" {key}={}", word(value)));
         }
         let level_and_line = format!("{} {line}", self.level(level));
@@ -176,6 +200,15 @@ fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Whether the record's words tell the field already: a list or a table always, a text where they hold it.
+fn is_worded(key: &str, value: &Value, message: &str) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) => true,
+        Value::String(text) => !ABOUT.contains(&key) && message.contains(text.as_str()),
+        _ => false,
+    }
+}
+
 /// What [`JsonFields`] has written.
 fn object(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).unwrap_or_default()
@@ -199,6 +232,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::model::{event::EventKind, outcome::Outcome};
 
     fn fields(list: &[(&str, Value)]) -> Map<String, Value> {
         list.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
@@ -250,24 +284,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_spans_are_about_their_records_are_about() {
+    /// What is logged meanwhile.
+    fn logged(format: Format, work: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .fmt_fields(JsonFields::new())
-            .event_format(LogLines { format: Format::Json, journal: false, style: Style(false) })
+            .event_format(LogLines { format, journal: true, style: Style(false) })
             .finish();
-        tracing::subscriber::with_default(subscriber, || {
+        tracing::subscriber::with_default(subscriber, work);
+        String::from_utf8(sink.0.lock().clone()).expect("it is UTF-8")
+    }
+
+    #[test]
+    fn an_events_fields_are_its_records_and_its_words_are_not_repeated() {
+        let kind = EventKind::DeploymentEnded {
+            outcome: Outcome::Applied,
+            ms: Some(7),
+            cause: None,
+            instance: None,
+            step: None,
+            why: None,
+        };
+        let (at, environment) = ("2026-11-21T13:14:05.000Z".to_owned(), "production".parse().ok());
+        let ended = event::Event { at, environment, deployment: Some(12), kind };
+        let json = logged(Format::Json, || record(&ended));
+        let mut read: Value = serde_json::from_str(json.trim_start_matches("<6>")).expect("it is one JSON object");
+        read["timestamp"].take();
+        let expected = serde_json::json!({
+            "timestamp": null, "level": "INFO", "message": "deployment ended", "event": "deployment.ended",
+            "environment": "production", "deployment": 12, "outcome": "applied", "ms": 7,
+        });
+        assert_eq!(read, expected);
+        let failed = event::Event { kind: EventKind::SyncFailed { why: event::Detail::of("gone\naway") }, ..ended };
+        let text = logged(Format::Text, || record(&failed));
+        let about = "deployment=12 environment=production event=sync.failed";
+        assert_eq!(text, format!("<3>ERROR gone | away {about}\n"));
+    }
+
+    #[test]
+    fn what_spans_are_about_their_records_are_about() {
+        let written = logged(Format::Json, || {
             let _pass =
                 tracing::info_span!("pass", environment = "production", deployment = tracing::field::Empty).entered();
             tracing::Span::current().record("deployment", 7);
             let _instance = tracing::info_span!("instance", instance = "h1", step = "outer").entered();
             tracing::info!(step = "inner", "done");
         });
-        let written = sink.0.lock().clone();
-        let mut read: Value = serde_json::from_slice(&written).expect("it is one JSON object");
+        let mut read: Value = serde_json::from_str(written.trim_start_matches("<6>")).expect("it is one JSON object");
         read["timestamp"].take();
         let expected = serde_json::json!({
             "timestamp": null, "level": "INFO", "message": "done",

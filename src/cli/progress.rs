@@ -10,7 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
 use super::common;
-use crate::report::{self, progress::Event};
+use crate::{
+    model::event::{Event, EventKind},
+    report,
+};
 
 /// The line that moves at the moment.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -33,11 +36,11 @@ impl Spinner {
     }
 
     /// Counts the instances that have answered.
-    pub fn watch(&self) -> impl Fn(Event) + Send + Sync + 'static {
+    pub fn watch(&self) -> impl Fn(EventKind) + Send + Sync + 'static {
         let bar = self.bar.clone();
         move |event| match event {
-            Event::Connecting { instances } => bar.set_length(instances as u64),
-            Event::Observed { .. } | Event::NotReached { .. } => {
+            EventKind::HostsAsked { instances } => bar.set_length(instances as u64),
+            EventKind::HostObserved { .. } | EventKind::HostUnreachable { .. } => {
                 bar.inc(1);
                 let (done, all) = (bar.position(), bar.length().unwrap_or(0));
                 bar.set_message(format!("observing: {done} of {all} instances"));
@@ -71,14 +74,9 @@ impl Write for Beside {
     }
 }
 
-/// One line per event that people want to see, on standard error.
+/// The event in one line on standard error, where people want to see it.
 pub fn print(event: &Event) {
-    if matches!(event, Event::Connecting { .. } | Event::Observed { .. }) || is_start(event) {
-        return;
+    if let Some(line) = report::progress::line(event, common::style()) {
+        common::say(&line);
     }
-    common::say(&report::progress::line(event, common::style()));
-}
-
-fn is_start(event: &Event) -> bool {
-    matches!(event, Event::Step { state: report::progress::StepState::Started, .. })
 }

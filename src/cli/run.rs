@@ -10,29 +10,28 @@ use notify::{RecursiveMode, Watcher as _};
 use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
 
 use super::{DONE, Exit, Failure, common, log, repository::RepositoryArgs, signals, webhook::WebhookArgs};
 use crate::{
     decide::Policy,
     engine::{
         controller::Controller,
+        events::Events,
         history::{controller_id::ControllerId, store::GitStore},
         prepare::{attempts::Attempts, confined::Limits, preparation::Preparation},
         sync::workspace::Workspace,
     },
     git::Repository,
-    model::quantity::{Memory, Span},
-    pulls::{PullRequests, ReaderSetup},
-    report::{
-        self,
-        progress::{Event, StepState},
+    model::{
+        event::{Detail, EventKind},
+        quantity::{Memory, Span},
     },
+    pulls::{PullRequests, ReaderSetup},
     server::{self, door, systemd},
 };
 
 /// So many deliveries wait for their turn; what is lost of more, polling finds.
-const EVENTS: usize = 1000;
+const DELIVERIES: usize = 1000;
 
 /// Follow the config repository and keep the hosts equal to it.
 #[derive(clap::Args)]
@@ -68,6 +67,7 @@ pub fn run(args: &Args) -> Exit {
     let overrides = args.reach.overrides()?;
     let place = args.repository.place(Path::new("."), args.reach.ssh_key.as_deref())?;
     let fetcher = place.fetcher()?;
+    let events = Events::new(log::record);
     common::block_on(async {
         let repository = place.open()?;
         let listener = server::bind(&place.socket())
@@ -77,31 +77,30 @@ pub fn run(args: &Args) -> Exit {
         let stop = CancellationToken::new();
         let (poke, triggers) = mpsc::channel(1);
         let github = place.github.clone();
-        let (heard, events) = mpsc::channel(EVENTS);
-        let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard)).await?;
+        let (heard, deliveries) = mpsc::channel(DELIVERIES);
+        let webhook = args.webhook.open(poke.clone(), github.is_some().then_some(heard), &events).await?;
         // Held as long as the loop runs: a watcher that is dropped watches no more.
-        let _watcher = watch_local(&repository, poke.clone());
+        let _watcher = watch_local(&repository, poke.clone(), &events);
         let following = format!("following {}", place.url);
-        info!("{following}, state in {}", place.state.display());
+        let (of, state) = (Detail::of(&place.url), Detail::of(place.state.display()));
+        events.emit(EventKind::ControllerStarted { repository: of, state });
         let key = place.controllers_key()?;
-        info!("the history is signed with {}", key.line());
+        events.emit(EventKind::ControllerKey { key: Detail::of(key.line()) });
         let mut preparation = Preparation::new(args.fleet.trim_matches('/').to_owned(), overrides.clone());
         preparation.fetcher = Arc::new(fetcher);
         let build_cache = Arc::new(place.build_cache());
         // Before any other process is started: a cgroup that is divided holds none itself.
-        match build_cache.cgroups() {
-            Ok(_) => info!(build_cgroups = true, "each build gets a cgroup of its own"),
-            Err(why) => info!(build_cgroups = false, "builds get no cgroup of their own: {why}"),
-        }
+        let why = build_cache.cgroups().as_ref().err().map(Detail::of);
+        events.emit(EventKind::BuildsConfined { build_cgroups: why.is_none(), why });
         preparation.build_cache = Some(build_cache);
         let attempts = Arc::new(Attempts::open(&place.state));
         preparation.attempts = attempts.clone();
         let workspace = Workspace {
-            store: GitStore::new(repository, &args.fleet).with_signers(vec![key]),
+            store: GitStore::new(repository, &args.fleet).with_signers(vec![key]).with_events(events.clone()),
             connections: args.reach.connections(&overrides)?,
             preparation,
             identity: ControllerId::of(&place.state),
-            watch: Box::new(log_event),
+            events: events.clone(),
             jitter: Box::new(|| rand::rng().random()),
         };
         let policy = Policy { poll_every: args.poll.0.as_millis() as u64, observe_only: args.observe_only };
@@ -115,26 +114,27 @@ pub fn run(args: &Args) -> Exit {
         });
         let pulls = pulls.transpose()?;
         let reloading = (handle.clone(), pulls.clone());
-        signals::obey(stop.clone(), following.clone(), move || {
+        signals::obey(events.clone(), stop.clone(), following.clone(), move || {
             let (handle, pulls) = &reloading;
             handle.workspace.connections.forget();
             pulls.iter().for_each(|pulls| pulls.forget_connections());
-            info!("connections to instances are made anew");
+            handle.workspace.events.emit(EventKind::ConnectionsRenewed {});
         })?;
         let pulls = pulls.map(|pulls| {
             tokio::spawn(pulls.clone().tell(stop.clone()));
             tokio::spawn(pulls.clone().tell_what_waits(stop.clone()));
-            tokio::spawn(pulls.run(events, stop.clone()))
+            tokio::spawn(pulls.run(deliveries, stop.clone()))
         });
         let serving = tokio::spawn(server::serve(listener, handle.clone(), stop.clone()));
-        let webhook = webhook.map(|(door, router)| tokio::spawn(door::serve(door, router, stop.clone())));
-        tokio::spawn(systemd::watchdog(systemd::beats(handle.pulse.clone()), stop.clone()));
-        systemd::ready(&following);
+        let webhook =
+            webhook.map(|(door, router)| tokio::spawn(door::serve(events.clone(), door, router, stop.clone())));
+        tokio::spawn(systemd::watchdog(events.clone(), systemd::beats(handle.pulse.clone()), stop.clone()));
+        systemd::ready(&events, &following);
         let ended = controller.run(stop.clone(), triggers).await;
         // Also when the loop ended by itself.
         stop.cancel();
         if let Ok(Err(error)) = serving.await {
-            warn!("the socket: {error}");
+            events.emit(EventKind::SocketFailed { why: Detail::of(error) });
         }
         // They end by themselves, soon after `stop`.
         if let Some(webhook) = webhook {
@@ -146,13 +146,17 @@ pub fn run(args: &Args) -> Exit {
         // Gone already is as good.
         let _ = std::fs::remove_file(place.socket());
         attempts.close();
-        info!("ended");
+        events.emit(EventKind::ControllerEnded {});
         ended.map(|()| DONE).map_err(|error| Failure::of(&error))
     })
 }
 
 /// Wakes the loop when a repository on this machine changes. One waiting poke is enough.
-pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+pub fn watch_local(
+    repository: &Repository,
+    poke: mpsc::Sender<()>,
+    events: &Events,
+) -> Option<notify::RecommendedWatcher> {
     let paths = repository.watch_paths();
     if paths.is_empty() {
         return None;
@@ -163,28 +167,13 @@ pub fn watch_local(repository: &Repository, poke: mpsc::Sender<()>) -> Option<no
             let _ = poke.try_send(());
         }
     };
-    let mut watcher = notify::recommended_watcher(on_event)
-        .inspect_err(|error| warn!("cannot watch the repository, polling only: {error}"))
-        .ok()?;
+    let unwatched = |why: String| events.emit(EventKind::RepositoryUnwatched { why: why.into() });
+    let watcher = notify::recommended_watcher(on_event);
+    let mut watcher = watcher.inspect_err(|error| unwatched(error.to_string())).ok()?;
     for path in paths {
         if let Err(error) = watcher.watch(&path, RecursiveMode::Recursive) {
-            warn!("cannot watch {}, polling only: {error}", path.display());
+            unwatched(format!("{}: {error}", path.display()));
         }
     }
     Some(watcher)
-}
-
-/// What happens on instances, into the log.
-fn log_event(event: Event) {
-    let (_, words) = report::progress::words(&event);
-    let instance = report::progress::instance(&event).map(|instance| instance.as_str());
-    match &event {
-        Event::Step { id, state: StepState::Failed(_), .. } => error!(instance, step = %id, "{words}"),
-        Event::Step { id, state: StepState::Done, .. } => info!(instance, step = %id, "{words}"),
-        Event::Step { state: StepState::Started, .. } | Event::Connecting { .. } | Event::Observed { .. } => {}
-        Event::NotReached { .. } | Event::Warning(_) | Event::Unhealthy { .. } => warn!(instance, "{words}"),
-        Event::Phase { .. } | Event::Healthy { .. } | Event::Undoing { .. } | Event::Undone { .. } => {
-            info!(instance, "{words}");
-        }
-    }
 }

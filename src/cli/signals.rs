@@ -8,10 +8,9 @@ use std::{io, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
 use super::{ERROR, Failure, common};
-use crate::server::systemd;
+use crate::{engine::events::Events, model::event::EventKind, server::systemd};
 
 /// Shorter than the unit's `TimeoutStopSec=`, after which systemd kills.
 const LONGEST_STOP: Duration = Duration::from_secs(15);
@@ -71,6 +70,7 @@ pub fn interruption(
 
 /// From now on. `on_reload` lets go of what was made with credentials that may have been replaced.
 pub fn obey(
+    events: Events,
     stop: CancellationToken,
     status: String,
     on_reload: impl Fn() + Send + Sync + 'static,
@@ -80,12 +80,12 @@ pub fn obey(
     let on_terminal = common::on_terminal();
     tokio::spawn(async move {
         while signals.next().await == SignalKind::hangup() && !on_terminal {
-            systemd::reloading();
+            systemd::reloading(&events);
             on_reload();
-            info!("SIGHUP: keys, tokens and secrets are read anew at their next use");
-            systemd::ready(&status);
+            events.emit(EventKind::CredentialsReread {});
+            systemd::ready(&events, &status);
         }
-        systemd::stopping();
+        systemd::stopping(&events);
         stop.cancel();
         tokio::time::sleep(LONGEST_STOP).await;
         end_at_once();

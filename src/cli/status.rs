@@ -18,8 +18,12 @@ use crate::{
         observe::{connections::Connections, probe::look, status},
     },
     host::SshHost,
-    report::{self, status::StatusView},
-    server,
+    model::status::{StatusView, Sync},
+    report,
+    server::{
+        self,
+        follow::{Answers, say_the_same},
+    },
 };
 
 /// Show whether the hosts are as declared, and healthy.
@@ -39,8 +43,6 @@ pub struct Args {
     format: common::Format,
 }
 
-/// Between two questions to a running controller, which costs the hosts nothing.
-const ASK: Duration = Duration::from_secs(1);
 /// Between two looks at the hosts themselves.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -53,7 +55,7 @@ pub fn run(args: &Args) -> Exit {
     let views = common::block_on(async {
         if args.watch { viewer.watch().await } else { viewer.views().await.inspect(|views| show(views, args.format)) }
     })?;
-    let unknown = views.iter().any(|view| view.sync == report::status::Sync::Unknown);
+    let unknown = views.iter().any(|view| view.sync == Sync::Unknown);
     Ok(if unknown { PARTIAL } else { DONE })
 }
 
@@ -69,11 +71,16 @@ struct Viewer<'a> {
 
 impl Viewer<'_> {
     async fn views(&self) -> Result<Vec<StatusView>, Failure> {
-        let mut views = if server::is_running(&self.place.socket()).await {
+        let views = if server::is_running(&self.place.socket()).await {
             server::ask_status(&self.place.socket()).await.map_err(|error| Failure::of(&error))?
         } else {
             vec![self.look().await?]
         };
+        self.wanted(views)
+    }
+
+    /// Of the environment and the instances that are asked for.
+    fn wanted(&self, mut views: Vec<StatusView>) -> Result<Vec<StatusView>, Failure> {
         let wanted = &self.args.hosts;
         views.retain(|view| wanted.environment.as_ref().is_none_or(|wanted| view.environment == *wanted));
         self.refuse_unknown_instances(&views)?;
@@ -96,24 +103,33 @@ impl Viewer<'_> {
 
     /// Never ends by itself.
     async fn watch(&self) -> Result<Vec<StatusView>, Failure> {
-        let mut shown: Option<Vec<StatusView>> = None;
+        let mut shown = None;
         loop {
-            let views = self.views().await?;
-            // That it was looked at once more is no news.
-            let same = shown.as_ref().is_some_and(|shown| {
-                shown.len() == views.len() && shown.iter().zip(&views).all(|(one, other)| one.says_the_same(other))
-            });
-            if !same {
-                if shown.is_some() || std::io::stdout().is_terminal() {
-                    // Clears the screen and goes to its beginning (ECMA-48); taken out where there is no terminal.
-                    anstream::print!("\x1b[2J\x1b[H");
+            if server::is_running(&self.place.socket()).await {
+                let answers = Answers::of(&self.place.socket()).await;
+                let mut answers = answers.map_err(|error| Failure::of(&error))?;
+                while let Some(views) = answers.next().await {
+                    self.show_anew(&mut shown, self.wanted(views)?);
                 }
-                show(&views, self.args.format);
-                shown = Some(views);
+            } else {
+                self.show_anew(&mut shown, self.wanted(vec![self.look().await?])?);
             }
-            let pause = if server::is_running(&self.place.socket()).await { ASK } else { LOOK };
-            tokio::time::sleep(pause).await;
+            // Nobody publishes what hosts are like where no controller runs.
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// That it was looked at once more is no news.
+    fn show_anew(&self, shown: &mut Option<Vec<StatusView>>, views: Vec<StatusView>) {
+        if shown.as_ref().is_some_and(|shown| say_the_same(shown, &views)) {
+            return;
+        }
+        if shown.is_some() || std::io::stdout().is_terminal() {
+            // Clears the screen and goes to its beginning (ECMA-48); taken out where there is no terminal.
+            anstream::print!("\x1b[2J\x1b[H");
+        }
+        show(&views, self.args.format);
+        *shown = Some(views);
     }
 
     /// Where no controller runs the hosts are asked.

@@ -4,11 +4,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use axum::Router;
 use tokio::{net::TcpListener, sync::mpsc};
-use tracing::info;
 
 use super::{ERROR, Failure};
 use crate::{
+    engine::events::Events,
     github::event::Event,
+    model::event::EventKind,
     server::webhook::{Secrets, Webhook},
 };
 
@@ -27,7 +28,8 @@ impl WebhookArgs {
     pub async fn open(
         &self,
         poke: mpsc::Sender<()>,
-        events: Option<mpsc::Sender<Event>>,
+        deliveries: Option<mpsc::Sender<Event>>,
+        events: &Events,
     ) -> Result<Option<(TcpListener, Router)>, Failure> {
         let Some(address) = self.listen else { return Ok(None) };
         let secrets = Secrets::open(self.webhook_secret_file.clone()).map_err(|error| {
@@ -40,7 +42,7 @@ impl WebhookArgs {
             Failure::new(ERROR, format!("cannot listen on {address}: {error}"))
                 .hint("name another address and port with --listen ADDR:PORT")
         })?;
-        info!("the webhook listens on {}", listener.local_addr()?);
-        Ok(Some((listener, Webhook::new(secrets, poke, events).router())))
+        events.emit(EventKind::WebhookListening { address: listener.local_addr()?.to_string() });
+        Ok(Some((listener, Webhook::new(secrets, poke, deliveries, events.clone()).router())))
     }
 }

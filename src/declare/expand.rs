@@ -20,6 +20,7 @@ use super::{
 use crate::model::{
     finding::Code,
     name::{InstanceName, ServiceName, SiteName},
+    rollout::BOUND_PORT,
     text::name as short,
 };
 
@@ -73,6 +74,8 @@ impl Targets<'_> {
                         expanded.push_str(&url);
                     }
                 }
+                // Which one it is depends on the copy that binds it.
+                Part::Reference(Reference::Port, _) => expanded.push_str(BOUND_PORT),
                 Part::Reference(Reference::Service { name, on, field }, raw) => {
                     expanded.push_str(&self.service(name, on, field, raw, written, outcome).unwrap_or_default());
                 }

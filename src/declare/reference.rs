@@ -1,4 +1,4 @@
-//! References in the values of variables and in commands: `${service.NAME.url}` and its kin.
+//! References in the values of variables and in commands: `${service.NAME.url}`, `${port}` and their kin.
 //!
 //! Owns their syntax. `$${` stands for a literal `${`; a `$` before anything else is itself.
 
@@ -12,8 +12,16 @@ pub enum Field {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference<'a> {
-    Service { name: &'a str, on: Option<&'a str>, field: Field },
-    Site { name: &'a str },
+    Service {
+        name: &'a str,
+        on: Option<&'a str>,
+        field: Field,
+    },
+    Site {
+        name: &'a str,
+    },
+    /// The port that the service itself binds.
+    Port,
 }
 
 /// A piece of a text.
@@ -28,7 +36,7 @@ pub enum Part<'a> {
 
 /// The forms there are, for hints.
 pub const FORMS: &str = "a reference is ${service.NAME.url}, .host or .port, ${service.NAME.on.INSTANCE.url}, \
-                         or ${site.NAME.url}; write $${ for a literal ${";
+                         ${site.NAME.url}, or ${port} for the port to bind; write $${ for a literal ${";
 
 /// What to write instead of something in braces that is no reference.
 pub fn instead_of(raw: &str) -> String {
@@ -82,6 +90,7 @@ fn parse(inner: &str) -> Option<Reference<'_>> {
             Some(Reference::Service { name, on: Some(instance), field: field(last)? })
         }
         ["site", name, "url"] => Some(Reference::Site { name }),
+        ["port"] => Some(Reference::Port),
         _ => None,
     }
 }
@@ -109,6 +118,7 @@ mod tests {
         let on = Reference::Service { name: "b", on: Some("h1"), field: Field::Port };
         assert_eq!(parse("service.b.on.h1.port"), Some(on));
         assert_eq!(parse("site.app.url"), Some(Reference::Site { name: "app" }));
+        assert_eq!(parse("port"), Some(Reference::Port));
         for text in ["service.b", "service.b.uri", "site.app.host", "service.b.on.url", ""] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -82,9 +82,11 @@ pub fn environment(
         targets: &targets,
         outcome,
     };
-    let services = resolver.services();
+    let mut services = resolver.services();
     let sites = resolver.sites();
     let mut outcome = resolver.outcome;
+    let digest_port = declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT);
+    rollout::assign_ports(&mut services, &instances, &declaration.fleet.name, digest_port);
     let fleet = Arc::new(Fleet {
         name: declaration.fleet.name.value.clone(),
         environment: Environment {
@@ -107,7 +109,7 @@ pub fn environment(
             require_checks: file.require_checks.clone().unwrap_or_default(),
             lost_after: file.lost_after.as_deref().copied().unwrap_or(LOST_AFTER),
         },
-        digest_port: declaration.fleet.digest_port.as_deref().copied().unwrap_or(DIGEST_PORT),
+        digest_port,
         grants: declaration.fleet.allow.as_ref().map(Allow::grants).unwrap_or_default(),
         instances,
         services,

@@ -8,6 +8,7 @@
 //! was not observed. Never does: deciding (that is `plan` and `decide`), wording (that is `report`).
 
 pub mod controller;
+pub mod events;
 pub mod execute;
 #[doc(hidden)]
 pub mod fuzz;
@@ -17,7 +18,7 @@ pub mod prepare;
 pub mod requests;
 pub mod sync;
 
-use crate::report::progress::Event;
+use crate::model::event::EventKind;
 
-/// Who is told what happens, as it happens. Called from several tasks.
-pub type Watch = dyn Fn(Event) + Send + Sync;
+/// Who is told what happens on hosts, as it happens. Called from several tasks.
+pub type Watch<'w> = dyn Fn(EventKind) + Send + Sync + 'w;

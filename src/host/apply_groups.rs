@@ -21,6 +21,8 @@ use crate::model::plan::{Batch, Step};
 pub(super) enum Group<'a> {
     /// Files and links that change or go.
     Files(Vec<&'a Step>),
+    /// Ports that one reload has nginx lead elsewhere.
+    Switches(Vec<&'a Step>),
     /// Units that one call of systemctl deals with, by the function that makes it.
     Units(&'static str, Vec<&'a Step>),
     Alone(&'a Step),
@@ -32,6 +34,7 @@ pub(super) fn group<'a>(steps: &[&'a Step]) -> Vec<Group<'a>> {
     for run in steps.chunk_by(|a, b| batch(a) == batch(b)) {
         match run.first().map(|step| batch(step)) {
             Some(Batch::WithFiles) => groups.extend(once_each(run).into_iter().map(Group::Files)),
+            Some(Batch::WithSwitches) => groups.push(Group::Switches(run.to_vec())),
             Some(Batch::WithStops) => groups.push(Group::Units("stop_units", run.to_vec())),
             Some(Batch::WithEnables) => groups.push(Group::Units("enable_units", run.to_vec())),
             Some(Batch::WithStarts) => {
@@ -109,7 +112,7 @@ mod tests {
         let steps: Vec<&Step> = steps.iter().collect();
         let subjects = |steps: Vec<&Step>| steps.into_iter().map(|step| step.action.subject()).collect();
         let of = |group| match group {
-            Group::Files(steps) | Group::Units(_, steps) => subjects(steps),
+            Group::Files(steps) | Group::Switches(steps) | Group::Units(_, steps) => subjects(steps),
             Group::Alone(step) => subjects(vec![step]),
         };
         group(&steps).into_iter().map(of).collect()

@@ -7,13 +7,13 @@ use super::{
     apply::PhaseWork,
     apply_groups::{Group, group},
     payload::{self, Load},
-    probe::{site_address, site_proofs},
+    probe::{front_proofs, site_address, site_proofs},
     quote::{assign, word},
     scripts::script,
 };
 use crate::model::{
     grants,
-    plan::{Action, Before, Rank, ShiftedFile, Step},
+    plan::{Action, Before, Leading, Rank, ShiftedFile, Step},
 };
 
 /// What is sent: a tar archive with the phase's directory, which holds `apply.sh`, `stop.sh`, `payload/`, and
@@ -33,7 +33,7 @@ fn variables(work: &PhaseWork) -> String {
 }
 
 fn undo_script(work: &PhaseWork) -> String {
-    variables(work) + &script!("undo.sh")
+    variables(work) + &script!("drain.sh") + &script!("undo.sh")
 }
 
 fn stop_script(work: &PhaseWork) -> String {
@@ -62,11 +62,12 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     if steps.iter().any(|step| matches!(step.action, Action::InstallPackages { .. })) {
         script += &script!("apply_packages.sh");
     }
-    if steps.iter().any(|step| step.action.traits().rank == Rank::Serve) {
+    if steps.iter().any(|step| matches!(step.action.traits().rank, Rank::Serve | Rank::Switch)) {
         script += &script!("nginx.sh");
         script += &script!("apply_nginx.sh");
     }
     if steps.iter().any(|step| matches!(step.action, Action::Drain { .. })) {
+        script += &script!("drain.sh");
         script += &script!("apply_drain.sh");
     }
     if steps.iter().any(|step| matches!(step.action, Action::BuildVenv { .. })) {
@@ -97,7 +98,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     let mut reload = Reload::default();
     for (number, group) in group(steps).into_iter().enumerate() {
         let members: &[&Step] = match &group {
-            Group::Files(steps) | Group::Units(_, steps) => steps,
+            Group::Files(steps) | Group::Switches(steps) | Group::Units(_, steps) => steps,
             Group::Alone(step) => std::slice::from_ref(step),
         };
         let is_process = |step: &&Step| step.action.traits().rank >= Rank::Run;
@@ -107,6 +108,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
         members.iter().for_each(|step| reload.note(&step.action));
         match &group {
             Group::Files(steps) => script += &files(number, steps, payload),
+            Group::Switches(steps) => script += &switches(number, steps),
             Group::Units(function, steps) => script += &units(number, function, steps),
             Group::Alone(step) => {
                 script += &shifted(number, step, payload);
@@ -188,6 +190,26 @@ fn shifted(number: usize, step: &Step, payload: &mut Payload) -> String {
     // Of the sites' files nothing changes that tells them from those of others.
     let reload = format!("step {} reload_nginx {digest} {port} '' ''\n", word(step.id.as_str()));
     files(number, &steps.iter().collect::<Vec<_>>(), payload) + &reload
+}
+
+/// Ports that one reload has nginx lead elsewhere.
+fn switches(number: usize, steps: &[&Step]) -> String {
+    let to = steps.iter().filter_map(|step| match &step.action {
+        Action::SwitchPort { to, .. } => to.as_ref(),
+        _ => None,
+    });
+    let to: Vec<&Leading> = to.collect();
+    let (group, reload) = (format!("group_{number}"), format!("switch_{number}"));
+    let address = word(&site_address(to.iter().find_map(|to| to.address)));
+    let proofs = word(&front_proofs(to.iter().filter_map(|to| to.proof.as_ref())));
+    let led = to.iter().map(|Leading { at, instead_of, drain_timeout, .. }| {
+        let instead_of = instead_of.map_or("-".to_owned(), |port| port.to_string());
+        format!("{} {instead_of} {at}", drain_timeout.0.as_secs())
+    });
+    let led = led.map(|line| format!(" {}", word(&line))).collect::<String>();
+    visited(&group, steps.iter().map(|step| word(step.id.as_str())))
+        + &format!("{reload}() {{ switch_ports {address} {proofs}{led}; }}\n")
+        + &format!("together {group} {reload}\n")
 }
 
 /// Units that one call deals with.
@@ -290,6 +312,7 @@ fn command(action: &Action) -> Option<String> {
         | Action::AwaitHealth { .. }
         | Action::Pause { .. }
         | Action::ShiftTraffic { .. }
+        | Action::SwitchPort { .. }
         | Action::WriteFile { .. }
         | Action::WriteLink { .. }
         | Action::RemoveFile { .. }

@@ -199,6 +199,7 @@ mod tests {
             env_files: Vec::new(),
             unit: "a@1.service".to_owned(),
             confined_by: BTreeSet::new(),
+            held_by: None,
         };
         let script = script(&check);
         let output = Command::new("/bin/sh").args(["-c", &script]).env("PATH", folder.path()).output().unwrap();

@@ -29,6 +29,7 @@ use super::{
     connect_error::ConnectError,
     ssh::{self, Login, Session},
 };
+use crate::model::event::logged;
 
 /// For the jump host to connect to an instance. Shorter than a sync waits for the slow, so that the reason is told.
 const FORWARD_LIMIT: Duration = Duration::from_secs(4);
@@ -137,7 +138,10 @@ async fn carry<S: AsyncRead + AsyncWrite>(far: S, near: DuplexStream, to: Socket
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return,
                 Err(_) => {
-                    tracing::warn!("{to} sends what nobody asked for; its connection through the jump host is cut");
+                    tracing::warn!(
+                        event = logged::JUMP_CUT,
+                        "{to} sends what nobody asked for; its connection through the jump host is cut"
+                    );
                     return;
                 }
             }

@@ -178,6 +178,8 @@ pub struct HealthCheck {
     /// And in which unit's view of the host: what the service cannot do, the command cannot either.
     pub unit: String,
     pub confined_by: BTreeSet<Confinement>,
+    /// The unit that has the port; None: the service's own.
+    pub held_by: Option<String>,
 }
 
 /// A host as whoever only looks knows it: nothing here changes it. Tests put stateful stand-ins behind it.
@@ -264,7 +266,7 @@ pub trait HostWrite: HostRead {
 pub fn differing(observation: &Observation, desired: &[&Desired]) -> BTreeSet<String> {
     let owned = observation.owned();
     let live = |path: &str| -> Option<Digest> { observation.files.get(path)?.known()?.digest() };
-    let files = || desired.iter().flat_map(|desired| &desired.files);
+    let files = || desired.iter().flat_map(|desired| desired.all_files());
     let sealed: BTreeSet<&String> =
         files().filter(|(_, file)| file.content.is_sealed()).map(|(path, _)| path).collect();
     let differs = |path: &String, file: &DesiredFile| {

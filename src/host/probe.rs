@@ -64,16 +64,20 @@ pub struct ProbeRequest {
     pub nginx_digest: Option<Digest>,
     /// What nginx is asked in each site's name, and at which address where that is the host's own.
     pub sites: BTreeMap<SiteName, Proof>,
+    /// In which name nginx is asked what it answers for itself at each port of a service that has two copies.
+    pub fronts: BTreeMap<u16, String>,
     pub address: Option<IpAddr>,
 }
 
 /// What has to be seen to plan `desired`.
 pub fn question(fleet: &Fleet, desired: &Desired) -> ProbeRequest {
+    let fronts: BTreeMap<u16, String> =
+        desired.fronts().map(|(_, front)| (front.port, front.proof.host.clone())).collect();
     let mut question = ProbeRequest {
         base: paths::base(&fleet.name),
-        paths: desired.files.keys().chain(desired.links.keys()).cloned().collect(),
+        paths: desired.all_files().map(|(path, _)| path).chain(desired.links.keys()).cloned().collect(),
         secrets: BTreeSet::new(),
-        units: desired.replicas.keys().cloned().collect(),
+        units: desired.all_replicas().map(|replica| replica.unit.clone()).collect(),
         own_unit: paths::apply_unit(&fleet.name),
         folders: folders::of(&fleet.name, desired).into_keys().collect(),
         users: desired.users.keys().cloned().collect(),
@@ -91,14 +95,15 @@ pub fn question(fleet: &Fleet, desired: &Desired) -> ProbeRequest {
         certificates: desired.certificates.values().cloned().collect(),
         digest_port: desired.nginx.as_ref().map(|nginx| nginx.digest_port),
         listeners: false,
-        ports: desired.replicas.values().map(|replica| replica.port).collect(),
+        ports: desired.all_replicas().map(|replica| replica.port).chain(fronts.keys().copied()).collect(),
         nginx_digest: desired.nginx.as_ref().map(|nginx| nginx.digest),
         sites: desired.nginx.as_ref().map(|nginx| nginx.sites.clone()).unwrap_or_default(),
+        fronts,
         address: fleet.instances.get(&desired.instance).map(|instance| instance.address),
     };
     question.paths.extend(desired.links.values().flat_map(|link| link.previous.clone()));
     question.units.insert(paths::apply_unit(&fleet.name));
-    for replica in desired.replicas.values() {
+    for replica in desired.all_replicas() {
         question.paths.extend(replica.env_file.clone());
         question.secrets.extend(replica.env_file.clone().filter(|path| !desired.files.contains_key(path)));
         question.units.extend(replica.replaces.iter().cloned());
@@ -127,6 +132,19 @@ pub(super) fn site_address(address: Option<IpAddr>) -> String {
 pub(super) fn site_proofs(sites: &BTreeMap<SiteName, Proof>) -> String {
     let lines = sites.iter().flat_map(|(site, Proof { host, ports, answer })| {
         ports.iter().map(move |port| format!("{site} {host} {port} {answer}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The same for ports of services, in whose place no site can be; `-`: whatever is answered is told.
+fn front_questions(fronts: &BTreeMap<u16, String>) -> String {
+    fronts.iter().fold(String::new(), |lines, (port, host)| format!("{lines}\n:{port} {host} {port} -"))
+}
+
+/// And with the answers that are expected.
+pub(super) fn front_proofs<'a>(proofs: impl Iterator<Item = &'a Proof>) -> String {
+    let lines = proofs.flat_map(|Proof { host, ports, answer }| {
+        ports.iter().map(move |port| format!(":{port} {host} {port} {answer}"))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -191,7 +209,7 @@ impl ProbeRequest {
             assign("ports", &self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")),
             assign("nginx_digest", &self.nginx_digest.map(|digest| digest.to_string()).unwrap_or_default()),
             assign("site_address", &site_address(self.address)),
-            assign("site_proofs", &site_proofs(&self.sites)),
+            assign("site_proofs", &(site_proofs(&self.sites) + &front_questions(&self.fronts))),
             if self.interpreters.is_empty() { String::new() } else { script!("venv.sh") },
             script!("drop_ins.sh"),
             script!("signature.sh"),

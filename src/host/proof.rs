@@ -51,6 +51,7 @@ pub(super) fn script(replicas: &[Replica]) -> String {
 /// What that says of a service, beside what came of asking it.
 pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
     let (unit, port) = (&check.unit, check.port);
+    let holder = check.held_by.as_ref().unwrap_or(unit);
     let asked = match asked {
         Asked::Answer(health) => health,
         Asked::Deaf => health::deaf(port, Some(said)),
@@ -67,7 +68,7 @@ pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
     let holders = holders(port, said);
     let by =
         || holders.iter().map(|holder| holder.told(strangers(said).get(&holder.pid))).collect::<Vec<_>>().join(", ");
-    let is_own = |holder: &Listener| holder.unit.as_ref() == Some(unit);
+    let is_own = |listener: &Listener| listener.unit.as_ref() == Some(holder);
     let health = if !run.is_active() {
         let by = if holders.is_empty() { String::new() } else { format!("; its port {port} is held by {}", by()) };
         unhealthy(format!("{unit} is {}{by}", run.told()))
@@ -76,7 +77,7 @@ pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
     } else if let Some(why) = said.lines().find_map(|line| line.strip_prefix('?')) {
         unless_failed(format!("who listens on port {port} cannot be told: {why}"))
     } else if !holders.is_empty() && !holders.iter().any(is_own) {
-        unhealthy(format!("not {unit} answers on port {port}, but {}", by()))
+        unhealthy(format!("not {holder} answers on port {port}, but {}", by()))
     } else if holders.is_empty() && asked == Health::Healthy {
         Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port} any more"))
     } else {
@@ -158,6 +159,7 @@ mod tests {
             env_files: Vec::new(),
             unit: "odd-hello@8100.service".to_owned(),
             confined_by: Default::default(),
+            held_by: None,
         }
     }
 
@@ -188,6 +190,15 @@ mod tests {
             assert_eq!(said(ACTIVE, &[listener(address, "python3", 7)]), Health::Healthy, "{address}");
         }
         assert_eq!(judged(Check::Exec(Vec::new()), healthy(), ACTIVE), Health::Healthy);
+    }
+
+    #[test]
+    fn where_another_unit_leads_to_it_that_one_has_the_port() {
+        let led = |by: &str| HealthCheck { held_by: Some(by.to_owned()), ..check(Check::Tcp) };
+        let said = format!("{ACTIVE}{}{OURS}", listener("0.0.0.0", "nginx", 9));
+        assert_eq!(judge(&led("legacy.service"), healthy(), &said).health, Health::Healthy);
+        let Health::Unhealthy(why) = judge(&led("nginx.service"), healthy(), &said).health else { panic!("healthy") };
+        assert!(why.starts_with("not nginx.service answers on port 8100"), "{why}");
     }
 
     #[test]

@@ -66,6 +66,7 @@ mod tests {
             env_files: Vec::new(),
             unit: format!("a@{number}.service"),
             confined_by: BTreeSet::new(),
+            held_by: None,
         })
     }
 

@@ -34,6 +34,7 @@ use super::{
 use crate::model::{
     budget::Budget,
     digest::Digest,
+    event::logged,
     fleet::Check,
     name::FleetName,
     observation::Observation,
@@ -354,6 +355,7 @@ impl HostWrite for SshHost {
                     let why = error.to_string();
                     if told != why {
                         tracing::warn!(
+                            event = logged::HOST_CUT_OFF,
                             instance = self.target.name(),
                             "{why}; it goes on by itself, and is asked again"
                         );

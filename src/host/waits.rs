@@ -7,6 +7,8 @@ use std::{future::Future, sync::mpsc, thread, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::model::event::logged;
+
 /// The target of these records: whoever shows them to people knows them by it.
 pub const TARGET: &str = "evenkeel::waits";
 
@@ -76,9 +78,9 @@ pub fn said_blocking<T>(place: &str, what: &str, work: impl FnOnce() -> T) -> T 
 fn say(place: &str, what: &str, waited: Duration) {
     let waited_s = waited.as_secs();
     if place.is_empty() {
-        tracing::warn!(target: TARGET, waiting_for = what, waited_s, "still waiting");
+        tracing::warn!(target: TARGET, event = logged::WAITING, waiting_for = what, waited_s, "still waiting");
     } else {
-        tracing::warn!(target: TARGET, instance = place, waiting_for = what, waited_s, "still waiting");
+        tracing::warn!(target: TARGET, event = logged::WAITING, instance = place, waiting_for = what, waited_s, "still waiting");
     }
 }
 
@@ -148,8 +150,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(600)).await;
         };
         said_since("h1", || current.lock().clone(), work).await;
-        let expected = [("c", 5), ("c", 10), ("e", 5)]
-            .map(|(step, waited)| format!("instance=\"h1\" waiting_for=\"{step}\" waited_s={waited} "));
+        let expected = [("c", 5), ("c", 10), ("e", 5)].map(|(step, waited)| {
+            format!("event=\"waiting\" instance=\"h1\" waiting_for=\"{step}\" waited_s={waited} ")
+        });
         assert_eq!(*heard.0.lock(), expected);
     }
 }

@@ -37,6 +37,10 @@ pub struct Budget {
     pub name_text: usize,
     /// Characters of a message, and of a hint.
     pub message_text: usize,
+    /// Characters of one text in an event.
+    pub event_text: usize,
+    /// Events that a slow subscriber may be behind.
+    pub events: usize,
     /// Bytes of a key in a YAML file.
     pub key_bytes: usize,
     /// Files of the fleet folder.
@@ -125,6 +129,8 @@ impl Budget {
         line_text: 200,
         name_text: 60,
         message_text: 1_000,
+        event_text: 4_000,
+        events: 1_024,
         key_bytes: 1 << 10,
         fleet_files: 20_000,
         fleet_bytes: 16 << 20,

@@ -1,6 +1,9 @@
 //! What an instance should hold, to the byte. Made by `render`, read by `plan`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +14,7 @@ use super::{
     fleet::{Certificate, Health},
     name::{InstanceName, ServiceName, SiteName},
     nginx::Proof,
-    rollout::Slot,
+    rollout::{Slot, Slots},
     venv::Venv,
 };
 
@@ -53,6 +56,9 @@ pub struct Desired {
     /// Symbolic links (a site's `current`).
     pub links: BTreeMap<String, DesiredLink>,
     pub replicas: BTreeMap<String, Replica>,
+    /// Of services that run as one of two copies, both. One of them is among the files and replicas.
+    #[serde(default)]
+    pub copies: BTreeMap<ServiceName, Copies>,
     pub sites: BTreeSet<SiteName>,
     /// What the sites that speak TLS are served with: files of others, watched.
     pub certificates: BTreeMap<SiteName, Certificate>,
@@ -71,10 +77,112 @@ pub struct Desired {
     pub replaces: BTreeMap<SiteName, Vec<String>>,
 }
 
-/// Over everything that is on hosts because of it. Commits that agree in it ask for nothing of one another.
+/// The two copies of a replica, of which one takes requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    pub blue: ReplicaCopy,
+    pub green: ReplicaCopy,
+}
+
+impl Copies {
+    pub fn in_slot(&self, slot: Slot) -> &ReplicaCopy {
+        match slot {
+            Slot::Sole | Slot::Blue => &self.blue,
+            Slot::Green => &self.green,
+        }
+    }
+}
+
+/// A replica in one slot, and what leads to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaCopy {
+    pub replica: Replica,
+    /// Its unit, its environment, and nginx at its service's port.
+    pub files: BTreeMap<String, DesiredFile>,
+    pub front: Front,
+}
+
+/// nginx at the port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Front {
+    pub path: String,
+    pub port: u16,
+    /// What it answers in a name of its own while it leads to this copy.
+    pub proof: Proof,
+}
+
+impl Desired {
+    /// With each service that has two copies in the slot that is given; what is not given is as it is.
+    pub fn in_slots(&self, slots: &Slots) -> Cow<'_, Self> {
+        if self.slots().iter().all(|(service, slot)| slots.get(service).is_none_or(|wanted| wanted == slot)) {
+            return Cow::Borrowed(self);
+        }
+        let mut desired = self.clone();
+        for (service, slot) in slots {
+            let Some(copies) = self.copies.get(service) else { continue };
+            for copy in [&copies.blue, &copies.green] {
+                desired.replicas.remove(&copy.replica.unit);
+                desired.files.retain(|path, _| !copy.files.contains_key(path));
+            }
+            desired.take(copies.in_slot(*slot));
+        }
+        Cow::Owned(desired)
+    }
+
+    /// In which slot each service is that has two copies.
+    pub fn slots(&self) -> Slots {
+        let slot = |copies: &Copies| match self.replicas.contains_key(&copies.green.replica.unit) {
+            true => Slot::Green,
+            false => Slot::Blue,
+        };
+        self.copies.iter().map(|(service, copies)| (service.clone(), slot(copies))).collect()
+    }
+
+    /// Puts a copy among what runs.
+    pub fn take(&mut self, copy: &ReplicaCopy) {
+        self.files.extend(copy.files.iter().map(|(path, file)| (path.clone(), file.clone())));
+        self.replicas.insert(copy.replica.unit.clone(), copy.replica.clone());
+    }
+
+    /// nginx at the ports of services, as it leads to the copies that run.
+    pub fn fronts(&self) -> impl Iterator<Item = (&ServiceName, &Front)> {
+        let slots = self.slots();
+        self.copies.iter().map(move |(service, copies)| {
+            (service, &copies.in_slot(slots.get(service).copied().unwrap_or_default()).front)
+        })
+    }
+
+    /// The copies that do not run.
+    fn resting(&self) -> impl Iterator<Item = &ReplicaCopy> {
+        let slots = self.slots();
+        self.copies
+            .iter()
+            .map(move |(service, copies)| copies.in_slot(slots.get(service).copied().unwrap_or_default().next()))
+    }
+
+    /// Every file that may lie there, of whichever copy; a path comes twice where both have it.
+    pub fn all_files(&self) -> impl Iterator<Item = (&String, &DesiredFile)> {
+        self.files.iter().chain(self.resting().flat_map(|copy| &copy.files))
+    }
+
+    /// Every replica that may run there, of whichever copy.
+    pub fn all_replicas(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.values().chain(self.resting().map(|copy| &copy.replica))
+    }
+
+    /// Whether nginx has anything to serve.
+    pub fn needs_nginx(&self) -> bool {
+        self.nginx.is_some() || !self.copies.is_empty()
+    }
+}
+
+/// Over everything that is on hosts because of it, whichever copies run. Commits that agree in it ask for nothing of one
+/// another.
 pub fn digest(desired: &BTreeMap<InstanceName, Desired>) -> Digest {
     let mut fields: Vec<String> = Vec::new();
     for (name, desired) in desired {
+        let blue = desired.copies.keys().map(|service| (service.clone(), Slot::Blue)).collect();
+        let desired = desired.in_slots(&blue);
         fields.push(format!("instance {name} {:?} {:?}", desired.replaces_default, desired.nginx));
         fields
             .extend(desired.files.iter().map(|(path, file)| format!("file {:o} {} {path}", file.mode, file.digest())));
@@ -121,6 +229,7 @@ pub struct DesiredLink {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replica {
     pub service: ServiceName,
+    /// What it binds.
     pub port: u16,
     pub slot: Slot,
     pub unit: String,

@@ -37,6 +37,11 @@ pub fn upstream_server(front: &InstanceName, replica: &Instance, port: u16) -> S
     format!("server {address}:{port}{UPSTREAM_END}")
 }
 
+/// The line for what listens on the same host.
+pub fn loopback_server(port: u16) -> String {
+    format!("server 127.0.0.1:{port}{UPSTREAM_END}")
+}
+
 /// How each such line ends.
 pub const UPSTREAM_END: &str = " max_fails=0;";
 
@@ -74,6 +79,10 @@ pub struct LiveNginx {
     pub digest: Seen<Digest>,
     /// What is answered in each site's name, by port.
     pub answers: BTreeMap<SiteName, BTreeMap<u16, Answer>>,
+    /// What is answered at the ports of services by their own names, by port; absent: something that is no digest, or
+    /// nobody listens there.
+    #[serde(default)]
+    pub fronts: BTreeMap<u16, Seen<Digest>>,
     /// Whether the folder is there in which sites have their logs.
     pub has_log_folder: bool,
     /// What nginx would read now; None where nothing made it worth asking.

@@ -2,7 +2,9 @@
 //!
 //! - `/etc/systemd/system/<fleet>-<service>@<port>.service`: a replica's unit; it names its release outright
 //! - `/etc/evenkeel/<fleet>/<service>@<port>.env`: its environment, mode 0600
+//!   of a service that runs as one of two copies, `<fleet>-<service>@<port>-blue.service` or `-green`, and so its `.env`
 //! - `/etc/nginx/conf.d/evenkeel-<fleet>-<site>.conf`: a site
+//! - `/etc/nginx/conf.d/evenkeel-<fleet>-<service>@<port>.conf`: nginx at the port of a service, leading to one of two copies
 //! - `/etc/nginx/conf.d/evenkeel-<fleet>-00.conf`: the loopback server that answers the digest
 //! - `/var/lib/evenkeel/<fleet>/manifest`: what evenkeel made here, one entry a line; mode 0600
 //! - `/var/lib/evenkeel/<fleet>/key`: 256 random bits, with which the digests in the manifest of what is not ours are sealed; mode 0600
@@ -66,6 +68,18 @@ pub fn site_file(fleet: &FleetName, site: &SiteName) -> String {
 /// taken for a site: no site's name begins with a digit.
 pub fn digest_file(fleet: &FleetName) -> String {
     format!("/etc/nginx/conf.d/evenkeel-{fleet}-00.conf")
+}
+
+/// nginx at the port of a service that runs as one of two copies. The `@` keeps it from being taken for a site.
+pub fn front_file(fleet: &FleetName, service: &ServiceName, port: u16) -> String {
+    format!("/etc/nginx/conf.d/evenkeel-{fleet}-{service}@{port}.conf")
+}
+
+/// The service whose port an nginx file is at, and that port.
+pub fn front_of(fleet: &FleetName, path: &str) -> Option<(ServiceName, u16)> {
+    let name = path.strip_prefix(&format!("/etc/nginx/conf.d/evenkeel-{fleet}-"))?.strip_suffix(".conf")?;
+    let (service, port) = name.split_once('@')?;
+    Some((service.parse().ok()?, port.parse().ok()?))
 }
 
 /// Everything evenkeel keeps for itself on a host.
@@ -150,13 +164,16 @@ pub fn replica_of_unit(fleet: &FleetName, unit: &str) -> Option<ReplicaId> {
     Some(ReplicaId { service: service.parse().ok()?, port: port.parse().ok()?, slot: Slot::of_suffix(suffix)? })
 }
 
+/// The replica whose environment lies at a path.
+pub fn replica_of_env_file(fleet: &FleetName, path: &str) -> Option<ReplicaId> {
+    let name = path.strip_prefix(&format!("/etc/evenkeel/{fleet}/"))?.strip_suffix(".env")?;
+    replica_of_unit(fleet, &format!("{fleet}-{name}.service"))
+}
+
 /// What a path of ours belongs to, told by its name.
 pub fn resource_of(fleet: &FleetName, path: &str) -> Resource {
     let unit = || replica_of_unit(fleet, path.strip_prefix("/etc/systemd/system/")?);
-    let environment = || {
-        let name = path.strip_prefix(&format!("/etc/evenkeel/{fleet}/"))?.strip_suffix(".env")?;
-        replica_of_unit(fleet, &format!("{fleet}-{name}.service"))
-    };
+    let environment = || replica_of_env_file(fleet, path);
     let site = || {
         let nginx = path.strip_prefix(&format!("/etc/nginx/conf.d/evenkeel-{fleet}-"));
         let links = path.strip_prefix(&format!("{}/sites/", base(fleet)));
@@ -167,8 +184,9 @@ pub fn resource_of(fleet: &FleetName, path: &str) -> Resource {
     if path == digest_file(fleet) {
         return Resource::Nginx;
     }
-    if let Some(replica) = unit().or_else(environment) {
-        return Resource::Service(replica.service);
+    let front = || front_of(fleet, path).map(|(service, _)| service);
+    if let Some(service) = unit().or_else(environment).map(|replica| replica.service).or_else(front) {
+        return Resource::Service(service);
     }
     match site().and_then(|name| name.parse().ok()) {
         Some(name) => Resource::Site(name),
@@ -189,6 +207,9 @@ mod tests {
             let service = Resource::Service(replica.service.clone());
             assert_eq!(resource_of(&fleet, &unit_file(&fleet, &replica)), service);
             assert_eq!(resource_of(&fleet, &env_file(&fleet, &replica)), service);
+            let front = front_file(&fleet, &replica.service, replica.port);
+            assert_eq!(front_of(&fleet, &front), Some((replica.service, replica.port)));
+            assert_eq!(resource_of(&fleet, &front), service);
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use action::{Action, Before, ReplicaPlace, ShiftedFile};
+pub use action::{Action, Before, Leading, ReplicaPlace, ShiftedFile};
 pub use phase::Phase;
 pub use step_id::StepId;
 pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, Takes, Traits};
@@ -26,6 +26,7 @@ use super::{
     finding::Finding,
     manifest::Manifest,
     name::{EnvironmentName, InstanceName, ServiceName},
+    rollout::Slots,
     seal::Key,
     source::SourceCommits,
 };
@@ -92,6 +93,9 @@ pub struct InstancePlan {
     /// What is not as declared and is left as it is, each resource with why. The findings say the same.
     #[serde(default)]
     pub drift: Vec<(Resource, String)>,
+    /// In which slot each service is to run that has two copies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slots: Slots,
 }
 
 /// Of so many resources it is told what is not as declared.
@@ -177,6 +181,11 @@ impl Plan {
 
     pub fn has_changes(&self) -> bool {
         !self.steps.is_empty()
+    }
+
+    /// In which slots services are to run that have two copies, by instance.
+    pub fn slots(&self) -> BTreeMap<InstanceName, Slots> {
+        self.instances.iter().map(|(name, instance)| (name.clone(), instance.slots.clone())).collect()
     }
 
     /// Whether something has to be built before it can be carried out.

@@ -4,6 +4,8 @@
 //! replicas were before they had slots, so a manifest of any age names the copies that are meant. Never does: saying when
 //! what is done (`plan/rollout/`), or what a unit is called (`paths.rs`).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,6 +22,8 @@ pub enum Strategy {
     Recreate,
     /// As `recreate`, but a few replicas at a time, while the others answer.
     Rolling,
+    /// A new copy of each replica starts beside the old one, and takes over when it is healthy.
+    BlueGreen,
 }
 
 impl Strategy {
@@ -27,6 +31,7 @@ impl Strategy {
         match self {
             Strategy::Recreate => "recreate",
             Strategy::Rolling => "rolling",
+            Strategy::BlueGreen => "blue-green",
         }
     }
 }
@@ -36,6 +41,7 @@ impl Strategy {
 pub enum Rollout {
     Recreate,
     Rolling(Rolling),
+    BlueGreen(BlueGreen),
 }
 
 /// A few replicas at a time.
@@ -50,6 +56,42 @@ pub struct Rolling {
     /// How long requests may go on at a replica that is to restart. What is left then is cut.
     pub drain_timeout: Span,
 }
+
+/// A second copy beside the first, with nginx at the service's port leading to one of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlueGreen {
+    /// What the copies bind on each instance.
+    pub ports: BTreeMap<InstanceName, PrivatePorts>,
+    /// How long the new copy must stay healthy with all requests before the old one goes.
+    pub bake: Span,
+    /// How long requests may go on at the old copy. What is left then is cut.
+    pub drain_timeout: Span,
+}
+
+/// The ports of a replica's two copies, which nobody but its instance's nginx calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivatePorts {
+    pub blue: u16,
+    pub green: u16,
+}
+
+impl PrivatePorts {
+    /// None for a copy that binds the service's own port.
+    pub const fn of(self, slot: Slot) -> Option<u16> {
+        match slot {
+            Slot::Sole => None,
+            Slot::Blue => Some(self.blue),
+            Slot::Green => Some(self.green),
+        }
+    }
+}
+
+/// Stands in a service's texts for the port that a copy of it binds, until they are rendered for that copy. No text that is
+/// rendered holds a NUL, so it is nobody's own word.
+pub const BOUND_PORT: &str = "\0port\0";
+
+/// In which slot each service runs on an instance, of those that have two.
+pub type Slots = BTreeMap<ServiceName, Slot>;
 
 /// A replica on its instance: one of the copies of a service that may run there beside each other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,15 +108,36 @@ pub enum Slot {
     /// There is one, which is stopped before another starts.
     #[default]
     Sole,
+    Blue,
+    Green,
 }
 
 impl Slot {
-    pub const ALL: [Slot; 1] = [Slot::Sole];
+    pub const ALL: [Slot; 3] = [Slot::Sole, Slot::Blue, Slot::Green];
+
+    /// The one that takes over from it where a second copy runs beside the first.
+    pub const fn next(self) -> Self {
+        match self {
+            Slot::Sole | Slot::Green => Slot::Blue,
+            Slot::Blue => Slot::Green,
+        }
+    }
+
+    /// In words, where there are two.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Slot::Sole => "sole",
+            Slot::Blue => "blue",
+            Slot::Green => "green",
+        }
+    }
 
     /// What names on an instance say of it, behind the port.
     pub const fn suffix(self) -> &'static str {
         match self {
             Slot::Sole => "",
+            Slot::Blue => "-blue",
+            Slot::Green => "-green",
         }
     }
 

@@ -11,8 +11,10 @@ use crate::model::{
     drift::{Difference, DriftPolicy, DriftRule},
     finding::{Code, Finding},
     manifest::Manifest,
-    name::InstanceName,
+    name::{FleetName, InstanceName, ServiceName},
+    paths,
     plan::{Action, Before, Follows, InstanceState, Plan, Step},
+    rollout::Slot,
 };
 
 /// Why the steps of a resource are left undone.
@@ -30,11 +32,41 @@ pub struct Leave {
 }
 
 /// Takes out of the plan what stays as it is.
-pub fn leave(plan: &mut Plan, leave: &Leave) {
+pub fn leave(plan: &mut Plan, leave: &Leave, fleet: &FleetName) {
+    let switches = switches(&plan.steps);
     if let Some(policy) = leave.drift.as_ref().filter(|_| plan.has_changes()) {
         by_policy(plan, policy, &leave.backed_off);
     }
     leave_held(plan, &leave.held);
+    stay(plan, &switches, fleet);
+}
+
+type Switches = BTreeSet<(InstanceName, ServiceName, Slot)>;
+
+/// The copies that nginx is led to.
+fn switches(steps: &[Step]) -> Switches {
+    let switch = |step: &Step| match (&step.action, &step.resource) {
+        (Action::SwitchPort { to: Some(to), .. }, Resource::Service(service)) => {
+            Some((step.instance.clone(), service.clone(), to.slot))
+        }
+        _ => None,
+    };
+    steps.iter().filter_map(switch).collect()
+}
+
+/// A copy that nginx is not led to any more in the plan does not take over. `planned`: what it would have been led to.
+fn stay(plan: &mut Plan, planned: &Switches, fleet: &FleetName) {
+    let left = switches(&plan.steps);
+    for (name, service, slot) in planned.difference(&left) {
+        let Some(instance) = plan.instances.get_mut(name) else { continue };
+        let is_other = |unit: &String| {
+            paths::replica_of_unit(fleet, unit)
+                .is_some_and(|replica| replica.service == *service && replica.slot == slot.next())
+        };
+        if instance.manifest_before.iter().flat_map(|manifest| manifest.units.keys()).any(is_other) {
+            instance.slots.insert(service.clone(), slot.next());
+        }
+    }
 }
 
 /// Leaves in the plan what the policy has repaired; the rest becomes findings, or nothing where it is

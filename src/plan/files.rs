@@ -8,11 +8,14 @@ use super::{
     rollout::Tier,
 };
 use crate::model::{
-    desired::{Replica, Resource},
+    desired::Resource,
     finding::{Code, Finding},
+    fleet::Service,
+    name::ServiceName,
     observation::LiveFile,
     paths,
     plan::{Action, Before},
+    rollout::Slot,
     seen::Seen,
 };
 
@@ -132,9 +135,14 @@ impl<'a> Differ<'a> {
             let Some(before) = self.before(path, true) else { continue };
             let tier = match &resource {
                 Resource::Site(_) | Resource::Nginx => Tier::Traffic,
-                _ => match path.strip_prefix("/etc/systemd/system/") {
-                    Some(unit) => self.tier_of_removal(unit),
-                    None => Tier::Prune,
+                _ => match (path.strip_prefix("/etc/systemd/system/"), paths::front_of(fleet, path)) {
+                    (Some(unit), _) => self.tier_of_removal(unit),
+                    (None, Some((service, port))) => self.tier_of_leaving(&service, port),
+                    // One of two copies goes as a whole.
+                    (None, None) => match paths::replica_of_env_file(fleet, path) {
+                        Some(old) if old.slot != Slot::Sole => self.tier_of_leaving(&old.service, old.port),
+                        _ => Tier::Prune,
+                    },
                 },
             };
             let reason = match before {
@@ -148,9 +156,17 @@ impl<'a> Differ<'a> {
     /// When a unit that is declared no more goes: with the replica that needs its port or takes its
     /// place, else at the very end, when no traffic goes there any more.
     fn tier_of_removal(&self, unit: &str) -> Tier {
-        let Some(old) = paths::replica_of_unit(&self.inputs.fleet.name, unit) else { return Tier::Prune };
-        let succeeds = |next: &&Replica| next.port == old.port || next.service == old.service;
-        Tier::Services(self.desired.replicas.values().filter(succeeds).map(|next| next.service.clone()).collect())
+        match paths::replica_of_unit(&self.inputs.fleet.name, unit) {
+            Some(old) => self.tier_of_leaving(&old.service, old.port),
+            None => Tier::Prune,
+        }
+    }
+
+    /// The same of what has a service's port.
+    pub(super) fn tier_of_leaving(&self, service: &ServiceName, port: u16) -> Tier {
+        let services = self.inputs.fleet.services_on(self.name());
+        let succeeds = |next: &&Service| next.port == port || next.name == *service;
+        Tier::Services(services.filter(succeeds).map(|next| next.name.clone()).collect())
     }
 }
 

@@ -91,7 +91,9 @@ impl Differ<'_> {
     fn nginx_installed(&mut self) {
         let installs = self.desired.packages.iter().any(|package| NGINX_PACKAGES.contains(&package.as_str()));
         if self.desired.nginx.is_some() && self.live.nginx.is_absent() && !installs {
-            let sites = self.desired.sites.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let sites = self.desired.sites.iter().map(|name| name.as_str());
+            let services = self.desired.copies.keys().map(|name| name.as_str());
+            let sites = sites.chain(services).collect::<Vec<_>>().join(", ");
             self.refuse(
                 Code::NoNginx,
                 format!("nginx is not installed, and {sites} needs it"),

@@ -73,6 +73,7 @@ impl<'a> Differ<'a> {
         self.venvs();
         self.files();
         self.replicas();
+        self.fronts();
         self.certificates();
         self.nginx();
         self.leftovers();
@@ -98,6 +99,7 @@ impl<'a> Differ<'a> {
             manifest_after: self.after,
             generation,
             drift: self.drift,
+            slots: self.desired.slots(),
         };
         Found { instance, changes: self.changes, findings: self.findings }
     }

@@ -11,6 +11,7 @@ mod certificates;
 mod confined;
 pub mod drift;
 mod files;
+mod fronts;
 mod guard;
 mod instance;
 mod links;
@@ -83,7 +84,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
                 continue;
             }
         };
-        let found = instance::Differ::new(inputs, desired, observation).run();
+        let found = rollout::found(inputs, desired, observation);
         plan.instances.insert(name.clone(), found.instance);
         changes.extend(found.changes);
         plan.findings.extend(found.findings);
@@ -95,7 +96,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     };
     plan.steps = rollout::steps(inputs.fleet, changes, &is_steady);
     plan.findings.extend(confined::told_once(&plan.steps));
-    drift::leave(&mut plan, inputs.leave);
+    drift::leave(&mut plan, inputs.leave, &inputs.fleet.name);
     let traffic = rollout::Traffic {
         fleet: inputs.fleet,
         desired: inputs.desired,
@@ -119,6 +120,7 @@ impl InstancePlan {
             manifest_after: Default::default(),
             generation: 0,
             drift: Vec::new(),
+            slots: Default::default(),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::instance::Differ;
+use super::{instance::Differ, rollout::PlannedChange};
 use crate::model::{
     desired::{Replica, Resource},
     drift::{Difference, DriftRule},
@@ -13,6 +13,7 @@ use crate::model::{
     grants,
     observation::{Listener, Stranger},
     plan::Action,
+    rollout::Slot,
     run::Run,
 };
 
@@ -30,11 +31,15 @@ struct Wanted {
 }
 
 const DIGEST: &str = ", or choose another `digest_port` in fleet.yaml";
+const COPY: &str = ", or name two other ports with `rollout: {ports: [PORT, PORT]}`";
 const SERVICE: &str = ", or choose another port";
 
 impl Differ<'_> {
     pub(super) fn ports(&mut self) {
-        let wanted: Vec<Wanted> = self.of_services().into_iter().chain(self.of_nginx()).collect();
+        let wanted: Vec<Wanted> = {
+            let of_nginx = self.of_nginx().into_iter().chain(self.of_fronts());
+            self.of_services().into_iter().chain(of_nginx).collect()
+        };
         if wanted.is_empty() {
             return;
         }
@@ -89,10 +94,36 @@ impl Differ<'_> {
             allowed.retain(|unit| *unit == replica.unit || !self.desired.replicas.contains_key(unit));
             allowed.insert(replica.unit.clone());
             allowed.extend(replica.replaces.iter().cloned());
+            // Where one of two copies ran, nginx leaves the port first.
+            let leaves = |step: &PlannedChange| matches!(step.action, Action::SwitchPort { port, to: None, .. } if port == replica.port);
+            allowed.extend(self.changes.iter().any(leaves).then(|| "nginx.service".to_owned()));
             let resource = format!("service/{}", replica.service);
-            Wanted { port: replica.port, resource, allowed, otherwise: SERVICE, replaces: true }
+            let (otherwise, replaces) = match replica.slot {
+                Slot::Sole => (SERVICE, true),
+                Slot::Blue | Slot::Green => (COPY, false),
+            };
+            Wanted { port: replica.port, resource, allowed, otherwise, replaces }
         };
         self.desired.replicas.values().filter(is_started).map(wanted).collect()
+    }
+
+    /// Ports of services that nginx is about to bind.
+    fn of_fronts(&self) -> Vec<Wanted> {
+        let wanted = |step: &PlannedChange| {
+            let (Action::SwitchPort { port, to: Some(_), .. }, Resource::Service(service)) =
+                (&step.action, &step.resource)
+            else {
+                return None;
+            };
+            let mut allowed: BTreeSet<String> = self.owned.units.keys().cloned().collect();
+            allowed.retain(|unit| !self.desired.replicas.contains_key(unit));
+            allowed.insert("nginx.service".to_owned());
+            let replicas = self.desired.replicas.values().filter(|replica| replica.service == *service);
+            allowed.extend(replicas.flat_map(|replica| replica.replaces.iter().cloned()));
+            let resource = format!("service/{service}");
+            Some(Wanted { port: *port, resource, allowed, otherwise: SERVICE, replaces: true })
+        };
+        self.changes.iter().filter_map(wanted).collect()
     }
 
     fn of_nginx(&self) -> Vec<Wanted> {

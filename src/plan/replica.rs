@@ -42,7 +42,18 @@ impl Differ<'_> {
             self.change(tier.clone(), &resource, action, "drift: systemd runs it from another state of its files");
         }
         let run = live.map(LiveUnit::run);
-        let step = process(replica, &wanted, started.as_ref(), live, drifted).or_else(|| {
+        let beside = self
+            .desired
+            .copies
+            .get(&replica.service)
+            .is_some_and(|copies| self.owned.units.contains_key(&copies.in_slot(replica.slot.next()).replica.unit));
+        let step = process(replica, &wanted, started.as_ref(), live, drifted).map(|(action, reason)| match action {
+            Action::StartUnit { .. } if beside && started.is_none() => {
+                (action, "the new version starts beside the old one".to_owned())
+            }
+            action => (action, reason),
+        });
+        let step = step.or_else(|| {
             // What stops may be what kept it from its port.
             run.as_ref().filter(|run| replaces && run.is_unsteady())?;
             Some((

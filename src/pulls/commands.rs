@@ -10,11 +10,11 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
 
 use super::{
     PullError, PullRequests,
     pauses::Pauses,
+    reason,
     rights::{Refusal, Ruling},
     told,
 };
@@ -33,6 +33,7 @@ use crate::{
     host::HostRead,
     model::{
         commit::CommitId,
+        event::{Detail, EventKind},
         name::{EnvironmentName, InvalidName},
         plan::Commits,
         pull::PullState,
@@ -125,39 +126,40 @@ fn generation_and_reason(rest: &str) -> Option<(Option<u64>, Option<&str>)> {
     Some((None, Some(rest).filter(|reason| said(reason))))
 }
 
-/// Asks GitHub again while it is away or takes no more, for so long.
-pub(super) async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
-    most: Duration,
-    command: &Command,
-    ask: impl Fn() -> F,
-) -> Result<T, GitHubError> {
-    let began = Instant::now();
-    let mut pauses = Pauses::default();
-    loop {
-        let answer = ask().await;
-        let Err(error) = answer.as_ref().map(drop) else { return answer };
-        let pause = pauses.next();
-        if !error.may_pass() || began.elapsed() + pause >= most {
-            return answer;
-        }
-        let seconds = pause.as_secs();
-        warn!(pull = command.number, "a command is tried again in {seconds} s: {}", report::chain(error));
-        sleep(pause).await;
-    }
-}
-
 impl<H: HostRead> PullRequests<H> {
+    /// Asks GitHub again while it is away or takes no more, for so long.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
+        &self,
+        most: Duration,
+        command: &Command,
+        ask: impl Fn() -> F,
+    ) -> Result<T, GitHubError> {
+        let began = Instant::now();
+        let mut pauses = Pauses::default();
+        loop {
+            let answer = ask().await;
+            let Err(error) = answer.as_ref().map(drop) else { return answer };
+            let pause = pauses.next();
+            if !error.may_pass() || began.elapsed() + pause >= most {
+                return answer;
+            }
+            let seconds = pause.as_secs();
+            self.emit(EventKind::CommandPostponed { pull: command.number, seconds, why: reason(error) });
+            sleep(pause).await;
+        }
+    }
+
     /// Does what a comment asks for. Answers the plan that is to be made for it.
     pub(super) async fn obey(&self, command: &Command) -> Result<Option<Asked>, PullError> {
         let name = command.name();
-        if patiently(MEANT, command, || self.was_seen(command)).await? {
-            let name = report::words::visible(name);
-            info!(pull = command.number, comment = command.comment, "{name} was obeyed before, and is not again");
+        if self.patiently(MEANT, command, || self.was_seen(command)).await? {
+            let (pull, comment, command) = (command.number, command.comment, Detail::of(name));
+            self.emit(EventKind::CommandRepeated { pull, comment, command });
             return Ok(None);
         }
         let see = async {
             if let Err(error) = self.github.react(command.comment, Reaction::Eyes).await {
-                warn!(pull = command.number, "not said that a command was seen: {}", report::chain(&error));
+                self.emit(EventKind::CommandUnmarked { pull: command.number, why: reason(&error) });
             }
         };
         // That it was seen keeps the next process from doing it again. But writes take turns and may have to wait for
@@ -208,7 +210,7 @@ impl<H: HostRead> PullRequests<H> {
     async fn answer(&self, command: &Command, said: &str) -> Result<(), GitHubError> {
         let body = format!("{said}\n\n{}", command.marker());
         let was_tried = AtomicBool::new(false);
-        patiently(ANSWERED, command, || async {
+        self.patiently(ANSWERED, command, || async {
             if was_tried.swap(true, Ordering::Relaxed) && self.is_answered(command).await? {
                 return Ok(());
             }
@@ -231,7 +233,7 @@ impl<H: HostRead> PullRequests<H> {
             return Ok(misused.filter(|_| verb.is_some()).unwrap_or(CommandOutcome::Unknown));
         };
         Ok(self.outcome(command, verb, environment, rest.clone()).await.unwrap_or_else(|error| {
-            warn!(pull = command.number, "{}", report::chain(&error));
+            self.emit(EventKind::CommandFailed { pull: command.number, why: reason(&error) });
             CommandOutcome::Refused(report::chain(&error))
         }))
     }

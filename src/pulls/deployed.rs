@@ -9,11 +9,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::{
     PullError, PullRequests,
     pauses::{self, Pauses},
+    reason,
+    wakes::{Wake, Wakes},
 };
 use crate::{
     engine::controller::Published,
@@ -25,14 +26,15 @@ use crate::{
     host::HostRead,
     model::{
         commit::CommitId,
+        event::EventKind,
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome, Record},
         pull::{Check, PullRequest, PullState},
+        status::Health,
     },
     report::{
         self,
         pull::{DeployedView, Replicas},
-        status::Health,
     },
 };
 
@@ -62,8 +64,8 @@ type Told = BTreeMap<EnvironmentName, (u64, Option<Outcome>)>;
 impl<H: HostRead> PullRequests<H> {
     /// Tells of deployments as they are recorded, until `stop`.
     pub async fn tell(self: Arc<Self>, stop: CancellationToken) {
-        let mut appended = self.controller.workspace.store.appended();
-        let mut signed_in = self.signed_in.subscribe();
+        let events = self.controller.workspace.events.subscribe();
+        let mut wakes = Wakes::of(events, |kind| matches!(kind, EventKind::HistoryAppended { .. }));
         let mut told = Told::new();
         let mut pauses = Pauses::default();
         loop {
@@ -73,15 +75,15 @@ impl<H: HostRead> PullRequests<H> {
                     pauses::LONGEST
                 }
                 Err(error) => {
-                    warn!("a deployment is told of later: {}", report::chain(&error));
+                    self.emit(EventKind::DeploymentUntold { why: reason(&error) });
                     pauses.next()
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                // They outlive this: one is the history's, the other ours.
-                Ok(()) = appended.changed() => {}
-                Ok(()) = signed_in.changed() => pauses.begin_anew(),
+                wake = wakes.next(Wake::News) => if wake == Wake::SignedIn {
+                    pauses.begin_anew();
+                },
                 () = sleep(next) => {}
             }
         }
@@ -165,7 +167,7 @@ impl<H: HostRead> PullRequests<H> {
             self.tell_pull(pull.number, &marker, &body).await?;
         }
         self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit, body)).await?;
-        info!(deployment = deployment.generation, "told of on GitHub");
+        self.emit_of(&deployment.environment, Some(deployment.generation), EventKind::DeploymentTold {});
         Ok(())
     }
 
@@ -314,7 +316,11 @@ impl<H: HostRead> PullRequests<H> {
         match self.open_revert(environment, view, reverted).await {
             Ok(pull) => pull,
             Err(error) => {
-                warn!(%environment, "there is no pull request that reverts it: {}", report::chain(&error));
+                self.emit_of(
+                    environment,
+                    Some(view.deployment.generation),
+                    EventKind::RevertUnmade { why: reason(&error) },
+                );
                 None
             }
         }

@@ -4,12 +4,13 @@
 //! what waited for it is tried at once.
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
-use super::{PullRequests, queue::State};
+use super::{PullRequests, queue::State, reason};
 use crate::{
     github::{GitHubError, event::InstallationEvent},
     host::HostRead,
+    model::event::{Detail, EventKind},
     report,
 };
 
@@ -23,22 +24,19 @@ impl<H: HostRead> PullRequests<H> {
         }
         match self.github.token().await {
             Ok(_) => {
-                info!(action, "the App's installation was changed: signed in to GitHub anew");
                 self.is_let_in();
                 state.try_again(Instant::now());
-                self.signed_in.send_replace(());
+                // What could not be told may be told now.
+                self.emit(EventKind::GitHubSignedIn { action: Detail::of(action) });
                 // What the loop could not fetch, push or ask. A full channel holds a poke already.
                 let _ = self.poke.try_send(());
             }
             Err(error) if error.may_pass() => {
-                warn!(
-                    action,
-                    "the App's installation was changed, and is asked about later: {}",
-                    report::chain(&error)
-                );
+                self.emit(EventKind::GitHubSilent { action: Detail::of(action), why: reason(&error) });
             }
             Err(error) => {
-                error!(action, "GitHub lets evenkeel in no longer: {}", told_with_hint(&error));
+                let why = Detail::of(told_with_hint(&error));
+                self.emit(EventKind::GitHubShutOut { action: Detail::of(action), why });
                 self.is_shut_out(&error);
             }
         }

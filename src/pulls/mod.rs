@@ -36,6 +36,7 @@ mod reader;
 mod rights;
 mod told;
 mod trust;
+mod wakes;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,12 +47,11 @@ use std::{
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::{
-    sync::{OnceCell, mpsc, watch},
-    task::JoinSet,
+    sync::{OnceCell, mpsc},
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::{
     declare,
@@ -71,6 +71,7 @@ use crate::{
     host::HostRead,
     model::{
         commit::CommitId,
+        event::{Detail, EventKind},
         name::EnvironmentName,
         pull::{Check, PullRequest, PullState},
     },
@@ -116,8 +117,6 @@ pub struct PullRequests<H> {
     telling: tokio::sync::Mutex<()>,
     /// The newest checks of each environment's deployments, the newest first.
     deploys: Mutex<BTreeMap<EnvironmentName, VecDeque<Check>>>,
-    /// What could not be told may be told now.
-    signed_in: watch::Sender<()>,
 }
 
 /// A plan that was made and told, or not.
@@ -156,7 +155,6 @@ impl<H: HostRead> PullRequests<H> {
             page: OnceCell::new(),
             telling: tokio::sync::Mutex::default(),
             deploys: Mutex::default(),
-            signed_in: watch::Sender::default(),
         }
     }
 
@@ -182,15 +180,15 @@ impl<H: HostRead> PullRequests<H> {
                 biased;
                 () = stop.cancelled() => return,
                 Some(ended) = plans.join_next() => match ended {
-                    Ok(ended) => state.ended(ended),
+                    Ok(ended) => state.ended(ended).into_iter().for_each(|kind| self.emit(kind)),
                     // A newer commit took its place.
                     Err(error) if error.is_cancelled() => {}
-                    Err(error) => warn!("planning a pull request ended in a panic, which is a fault of evenkeel: {error}"),
+                    Err(error) => self.panicked("planning a pull request", &error),
                 },
                 Some(obeyed) = commands.join_next() => match obeyed {
                     Ok((number, Ok(asked))) => asked.into_iter().for_each(|asked| state.asked(number, asked)),
-                    Ok((number, Err(error))) => warn!(pull = number, "not answered: {}", report::chain(&error)),
-                    Err(error) => warn!("a command ended in a panic, which is a fault of evenkeel: {error}"),
+                    Ok((pull, Err(error))) => self.emit(EventKind::CommandUnanswered { pull, why: reason(&error) }),
+                    Err(error) => self.panicked("doing what a command asks for", &error),
                 },
                 Some(event) = events.recv() => {
                     match &event {
@@ -219,6 +217,19 @@ impl<H: HostRead> PullRequests<H> {
         }
     }
 
+    fn emit(&self, kind: EventKind) {
+        self.controller.workspace.events.emit(kind);
+    }
+
+    fn emit_of(&self, environment: &EnvironmentName, deployment: Option<u64>, kind: EventKind) {
+        let events = self.controller.workspace.events.of(environment);
+        deployment.map_or(events, |generation| events.deployment(generation)).emit(kind);
+    }
+
+    fn panicked(&self, task: &str, error: &JoinError) {
+        self.emit(EventKind::TaskPanicked { task: Detail::of(task), why: Detail::of(error) });
+    }
+
     /// What deliveries would have told: GitHub does not repeat one. Answers when to ask again.
     async fn poll(&self, state: &mut State) -> Duration {
         if let Some(declared) = self.controller.published().borrow().declared.clone() {
@@ -241,7 +252,7 @@ impl<H: HostRead> PullRequests<H> {
                 return self.poll_every;
             }
             Err(error) => {
-                warn!("the open pull requests are not known: {}", report::chain(&error));
+                self.emit(EventKind::PullsUnknown { why: reason(&error) });
                 return self.poll_every.max(pauses::FIRST);
             }
         };
@@ -252,7 +263,7 @@ impl<H: HostRead> PullRequests<H> {
             let open = state.open.clone();
             let forgotten =
                 self.controller.workspace.store.call(move |repository| repository.forget_pulls_but(&open)).await;
-            forgotten.unwrap_or_else(|error| warn!("what was closed is kept: {}", report::chain(&error)));
+            forgotten.unwrap_or_else(|error| self.emit(EventKind::PullsKept { why: reason(&error) }));
         }
         for pull in open {
             state.is(pull.number, &pull.head, &pull.base);
@@ -266,7 +277,7 @@ impl<H: HostRead> PullRequests<H> {
         let comments = match self.github.comments_since(read.since, read.etag.as_deref()).await {
             Ok(Some(changed)) => read.takes(changed),
             Ok(None) => return,
-            Err(error) => return warn!("new comments are not known: {}", report::chain(&error)),
+            Err(error) => return self.emit(EventKind::CommentsUnknown { why: reason(&error) }),
         };
         let began = read.began;
         // Nobody waits for what was asked long before, and one that was edited asks for what nobody has seen.
@@ -280,7 +291,7 @@ impl<H: HostRead> PullRequests<H> {
         match self.controller.workspace.store.last_fetched().await {
             Ok(fetched) => fetched.map(|fetched| fetched.branches).unwrap_or_default(),
             Err(error) => {
-                warn!("{}", report::chain(&error));
+                self.emit(EventKind::RepositoryUnread { goes_on: false, why: reason(&error) });
                 BTreeMap::new()
             }
         }
@@ -377,4 +388,9 @@ impl<H: HostRead> PullRequests<H> {
     async fn ourselves(&self) -> Result<&str, GitHubError> {
         self.ourselves.get_or_try_init(|| self.github.who_am_i()).await.map(String::as_str)
     }
+}
+
+/// An error and its causes, for an event.
+fn reason(error: &(dyn std::error::Error + 'static)) -> Detail {
+    Detail::of(report::chain(error))
 }

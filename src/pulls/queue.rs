@@ -14,18 +14,18 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, debug, info_span};
 
 use super::{
     EndedPlan, PlanEnd, PullRequests,
     commands::{Asked, Command},
     pauses::Pauses,
+    reason,
 };
 use crate::{
     github::{Changed, Comment, event::Event},
     host::HostRead,
-    model::commit::CommitId,
-    report,
+    model::{commit::CommitId, event::EventKind},
 };
 
 /// Deliveries come in bunches: a push, its checks, its labels.
@@ -257,13 +257,14 @@ impl State {
         waiting.filter_map(|known| known.due.map(|(at, _)| at)).min().filter(|_| room)
     }
 
-    pub(super) fn ended(&mut self, ended: EndedPlan) {
-        let Some(known) = self.known.get_mut(&ended.number) else { return };
+    /// Answers what there is to tell of it.
+    pub(super) fn ended(&mut self, ended: EndedPlan) -> Option<EventKind> {
+        let known = self.known.get_mut(&ended.number)?;
         match ended.result {
             Ok(PlanEnd::Told(made)) => {
-                info!(pull = ended.number, "its plan is told");
                 known.made = Some(made);
                 known.pauses.begin_anew();
+                return Some(EventKind::PullPlanned { pull: ended.number });
             }
             Ok(PlanEnd::NoBase) => {
                 known.made = None;
@@ -274,16 +275,16 @@ impl State {
             Ok(PlanEnd::Closed) => {}
             Err(error) => {
                 let pause = known.pauses.next();
-                warn!(
-                    pull = ended.number,
-                    "not planned, tried again in {} s: {}",
-                    pause.as_secs(),
-                    report::chain(&error)
-                );
                 let now = Instant::now();
                 known.due.get_or_insert((now + pause, now));
+                return Some(EventKind::PullPostponed {
+                    pull: ended.number,
+                    seconds: pause.as_secs(),
+                    why: reason(&error),
+                });
             }
         }
+        None
     }
 }
 

@@ -8,17 +8,24 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
-use super::{PullError, PullRequests, pauses::Pauses};
+use super::{
+    PullError, PullRequests,
+    pauses::Pauses,
+    reason,
+    wakes::{Wake, Wakes},
+};
 use crate::{
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
     host::HostRead,
-    model::{commit::CommitId, name::EnvironmentName, pull::CheckState},
-    report::{
-        self,
+    model::{
+        commit::CommitId,
+        event::EventKind,
+        name::EnvironmentName,
+        pull::CheckState,
         status::{Health, Waiting},
     },
+    report,
 };
 
 /// What waits no longer than this is not worth the words.
@@ -145,8 +152,8 @@ impl Queue {
 impl<H: HostRead> PullRequests<H> {
     /// Tells what has to wait, until `stop`.
     pub async fn tell_what_waits(self: Arc<Self>, stop: CancellationToken) {
-        let mut signed_in = self.signed_in.subscribe();
-        let mut published = self.controller.published();
+        let events = self.controller.workspace.events.subscribe();
+        let mut wakes = Wakes::of(events, |kind| matches!(kind, EventKind::EnvironmentChanged { .. }));
         let mut queue = Queue::default();
         let mut pauses = Pauses::default();
         loop {
@@ -156,7 +163,7 @@ impl<H: HostRead> PullRequests<H> {
                     queue.next_due()
                 }
                 Err(error) => {
-                    warn!("what waits is told of later: {}", report::chain(&error));
+                    self.emit(EventKind::WaitUntold { why: reason(&error) });
                     Some(Instant::now() + pauses.next())
                 }
             };
@@ -168,10 +175,12 @@ impl<H: HostRead> PullRequests<H> {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                // It outlives this, for it is ours.
-                Ok(()) = signed_in.changed() => pauses.begin_anew(),
                 // After a failure a change does not shorten the pause.
-                Ok(()) = published.changed(), if !pauses.is_failing() => {}
+                wake = wakes.next(if pauses.is_failing() { Wake::SignedIn } else { Wake::News }) => {
+                    if wake == Wake::SignedIn {
+                        pauses.begin_anew();
+                    }
+                }
                 () = is_due => {}
             }
         }
@@ -230,7 +239,7 @@ impl<H: HostRead> PullRequests<H> {
         };
         self.say(id, DeploymentState::Queued, why).await?;
         self.put_deploy_check(environment, report::pull::queued_check(environment, waiting)).await?;
-        info!(%environment, deployment = generation, "told on GitHub that it waits");
+        self.emit_of(environment, Some(*generation), EventKind::WaitTold {});
         Ok(())
     }
 
@@ -263,7 +272,7 @@ impl<H: HostRead> PullRequests<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::status::WaitsOn;
+    use crate::model::status::WaitsOn;
 
     fn environment() -> EnvironmentName {
         "test".parse().expect("a name")

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use tracing::{info, warn};
-
 use super::{
     PullRequests,
-    commands::{Command, MEANT, patiently},
+    commands::{Command, MEANT},
+    reason,
 };
 use crate::{
     decide::rights::{Needed, Person, Rules, Scope, Verdict, decide, needed, teams},
@@ -17,10 +16,10 @@ use crate::{
     engine::history::store::{ConfigSource as _, StoreError},
     host::HostRead,
     model::{
+        event::{Detail, EventKind},
         name::EnvironmentName,
         rights::{Permission, Right, Team, Verb},
     },
-    report,
 };
 
 /// Who may give a command, and in which environment.
@@ -52,9 +51,9 @@ impl<H: HostRead> PullRequests<H> {
         verb: Option<Verb>,
         named: Option<&EnvironmentName>,
     ) -> Result<Ruling, super::PullError> {
-        let permission = patiently(MEANT, command, || self.github.permission(&command.author)).await?;
-        let name = verb.map_or_else(|| report::words::visible(command.name()), |verb| verb.name().to_owned());
-        info!(pull = command.number, by = command.author, ?permission, "asked for {name}");
+        let permission = self.patiently(MEANT, command, || self.github.permission(&command.author)).await?;
+        let (by, asked) = (Detail::of(&command.author), Detail::of(verb.map_or(command.name(), |verb| verb.name())));
+        self.emit(EventKind::CommandAsked { pull: command.number, by, permission, command: asked });
         let rules = self.rules().await?;
         let base = match verb {
             Some(Verb::Plan) => Some(self.github.pull(command.number).await?.base),
@@ -87,10 +86,10 @@ impl<H: HostRead> PullRequests<H> {
             if person.teams.contains_key(&team) {
                 continue;
             }
-            let said = patiently(MEANT, command, || self.github.is_in_team(&team, &command.author)).await;
+            let said = self.patiently(MEANT, command, || self.github.is_in_team(&team, &command.author)).await;
             if let Err(error) = &said {
-                let why = report::chain(error);
-                warn!(pull = command.number, "GitHub does not say whether {} is in {team}: {why}", command.author);
+                let (by, team) = (Detail::of(&command.author), Detail::of(&team));
+                self.emit(EventKind::TeamUnknown { pull: command.number, by, team, why: reason(error) });
             }
             person.teams.insert(team, said.ok());
         }

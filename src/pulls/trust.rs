@@ -37,6 +37,8 @@ pub fn question(
         certificates: &base.certificates | &(&proposed.certificates - &certificates),
         executes: base.executes || proposed.executes,
         digest_port: base.digest_port.or(proposed.digest_port),
+        // What nginx answers in evenkeel's own names.
+        fronts: proposed.fronts.into_iter().chain(base.fronts).collect(),
         ..base
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn render(
         ("INSTANCE_NAME", instance.name.to_string()),
         ("INSTANCE_IP", instance.address.to_string()),
         ("SERVICE_NAME", service.name.to_string()),
-        ("SERVICE_PORT", service.port.to_string()),
+        ("SERVICE_PORT", replica.port.to_string()),
         ("EVENKEEL_RELEASE", replica.release.to_string()),
         // No PYTHONPYCACHEPREFIX: it would hide what the distribution and pip have compiled. No service can write into a
         // release, and Python leaves uncached what it cannot write.

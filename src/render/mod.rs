@@ -17,12 +17,12 @@ use thiserror::Error;
 use crate::model::{
     confinement,
     content::Content,
-    desired::{Desired, DesiredFile, DesiredLink, Replica, Resource},
+    desired::{Copies, Desired, DesiredFile, DesiredLink, Replica, ReplicaCopy, Resource},
     digest::Digest,
     fleet::{Check, Fleet, Instance, Python, Service},
     name::InstanceName,
     paths,
-    rollout::{ReplicaId, Slot},
+    rollout::{BOUND_PORT, BlueGreen, ReplicaId, Rollout, Slot},
     source::Source,
     venv::{self, Venv},
 };
@@ -59,6 +59,7 @@ fn one(fleet: &Fleet, instance: &Instance, made: &Made<'_>) -> Result<Desired, R
         files: BTreeMap::new(),
         links: BTreeMap::new(),
         replicas: BTreeMap::new(),
+        copies: BTreeMap::new(),
         sites: BTreeSet::new(),
         certificates: BTreeMap::new(),
         nginx: None,
@@ -83,50 +84,121 @@ fn add_service(
     service: &Service,
     made: &Made<'_>,
 ) -> Result<(), RenderError> {
-    let resource = Resource::Service(service.name.clone());
-    let source = service.sources.get(&instance.name);
-    let release = release_of(source, made.releases, &instance.name, &resource)?;
-    let directory = paths::release(&fleet.name, &release);
-    let installed = service.python.as_ref().zip(source);
-    let installed = installed.map(|(python, source)| installed_by(python, source, made, &instance.name, &resource));
-    let requirements = installed.transpose()?.flatten();
-    let venv = service.python.as_ref().zip(requirements).map(|(python, of)| venv(python, &directory, &of));
-    let programs = service.python.as_ref().map(|_| match &venv {
-        Some((key, _)) => format!("{}/bin", paths::venv(&fleet.name, key)),
-        None => format!("{}/bin", paths::unknown_venv(&fleet.name)),
-    });
-    let service = &*programs.as_ref().map_or(Cow::Borrowed(service), |programs| Cow::Owned(in_venv(service, programs)));
-    let id = ReplicaId { service: service.name.clone(), port: service.port, slot: Slot::Sole };
-    let replica = Replica {
-        unit: paths::unit(&fleet.name, &id),
-        unit_path: paths::unit_file(&fleet.name, &id),
-        env_path: paths::env_file(&fleet.name, &id),
-        service: id.service,
-        port: id.port,
-        slot: id.slot,
-        release,
-        venv: venv.as_ref().map(|(key, _)| *key),
-        user: service.user.clone(),
-        env_file: service.env_file.clone(),
-        confined_by: confinement::of(service),
-        health: service.health.clone(),
-        after: service.after.clone(),
-        replaces: service.replaces.clone(),
-        directory,
-    };
-    let unit = unit::render(fleet, service, &replica)?;
-    let environment = env_file::render(instance, service, &replica, programs.as_deref())?;
-    let file = |content: String, mode| {
-        let content = Content::Public(content.into_bytes());
-        DesiredFile { resource: resource.clone(), content, mode }
-    };
-    desired.files.insert(replica.unit_path.clone(), file(unit, 0o644));
-    desired.files.insert(replica.env_path.clone(), file(environment, 0o600));
+    let parts = ServiceParts::of(fleet, instance, service, made)?;
     desired.users.entry(service.user.clone()).or_default().insert(service.name.clone());
-    desired.releases.insert(release);
-    desired.venvs.extend(venv);
-    desired.replicas.insert(replica.unit.clone(), replica);
+    desired.releases.insert(parts.release);
+    desired.venvs.extend(parts.venv.clone());
+    let ports = match &service.rollout {
+        Rollout::BlueGreen(BlueGreen { ports, .. }) => ports.get(&instance.name).copied(),
+        Rollout::Recreate | Rollout::Rolling(_) => None,
+    };
+    let Some(ports) = ports else {
+        let (replica, files) = parts.replica(Slot::Sole, service.port)?;
+        desired.files.extend(files);
+        desired.replicas.insert(replica.unit.clone(), replica);
+        return Ok(());
+    };
+    let copy = |slot, port| {
+        let (replica, mut files) = parts.replica(slot, port)?;
+        let (text, front) = nginx::front(fleet, service, ports, slot);
+        files.insert(front.path.clone(), parts.file(text, 0o644));
+        Ok::<_, RenderError>(ReplicaCopy { replica, files, front })
+    };
+    let copies = Copies { blue: copy(Slot::Blue, ports.blue)?, green: copy(Slot::Green, ports.green)? };
+    desired.take(&copies.blue);
+    desired.copies.insert(service.name.clone(), copies);
     Ok(())
+}
+
+/// What all copies of a replica have in common.
+struct ServiceParts<'a> {
+    fleet: &'a Fleet,
+    instance: &'a Instance,
+    /// With the programs of its virtual environment by their whole paths.
+    service: Cow<'a, Service>,
+    release: Digest,
+    venv: Option<(Digest, Venv)>,
+    /// The folder of the virtual environment's programs.
+    programs: Option<String>,
+}
+
+impl<'a> ServiceParts<'a> {
+    fn of(
+        fleet: &'a Fleet,
+        instance: &'a Instance,
+        service: &'a Service,
+        made: &Made<'_>,
+    ) -> Result<Self, RenderError> {
+        let resource = Resource::Service(service.name.clone());
+        let source = service.sources.get(&instance.name);
+        let release = release_of(source, made.releases, &instance.name, &resource)?;
+        let directory = paths::release(&fleet.name, &release);
+        let installed = service.python.as_ref().zip(source);
+        let installed = installed.map(|(python, source)| installed_by(python, source, made, &instance.name, &resource));
+        let requirements = installed.transpose()?.flatten();
+        let venv = service.python.as_ref().zip(requirements).map(|(python, of)| venv(python, &directory, &of));
+        let programs = service.python.as_ref().map(|_| match &venv {
+            Some((key, _)) => format!("{}/bin", paths::venv(&fleet.name, key)),
+            None => format!("{}/bin", paths::unknown_venv(&fleet.name)),
+        });
+        let service =
+            programs.as_ref().map_or(Cow::Borrowed(service), |programs| Cow::Owned(in_venv(service, programs)));
+        Ok(Self { fleet, instance, service, release, venv, programs })
+    }
+
+    /// A copy that binds `port`, with its unit and its environment.
+    fn replica(&self, slot: Slot, port: u16) -> Result<(Replica, BTreeMap<String, DesiredFile>), RenderError> {
+        let (fleet, service) = (self.fleet, bound(&self.service, port));
+        let id = ReplicaId { service: service.name.clone(), port: service.port, slot };
+        let replica = Replica {
+            unit: paths::unit(&fleet.name, &id),
+            unit_path: paths::unit_file(&fleet.name, &id),
+            env_path: paths::env_file(&fleet.name, &id),
+            service: id.service,
+            port,
+            slot,
+            release: self.release,
+            venv: self.venv.as_ref().map(|(key, _)| *key),
+            user: service.user.clone(),
+            env_file: service.env_file.clone(),
+            confined_by: confinement::of(&service),
+            health: service.health.clone(),
+            after: service.after.clone(),
+            replaces: service.replaces.clone(),
+            directory: paths::release(&fleet.name, &self.release),
+        };
+        let unit = unit::render(fleet, &service, &replica)?;
+        let environment = env_file::render(self.instance, &service, &replica, self.programs.as_deref())?;
+        let files = BTreeMap::from([
+            (replica.unit_path.clone(), self.file(unit, 0o644)),
+            (replica.env_path.clone(), self.file(environment, 0o600)),
+        ]);
+        Ok((replica, files))
+    }
+
+    fn file(&self, content: String, mode: u32) -> DesiredFile {
+        let resource = Resource::Service(self.service.name.clone());
+        DesiredFile { resource, content: Content::Public(content.into_bytes()), mode }
+    }
+}
+
+/// The service with the port that a copy of it binds where its texts name that.
+fn bound<'a>(service: &'a Service, port: u16) -> Cow<'a, Service> {
+    let check = match &service.health.check {
+        Check::Exec(words) => words.as_slice(),
+        Check::Http(_) | Check::Tcp => &[],
+    };
+    if !service.exec.iter().chain(service.env.values()).chain(check).any(|text| text.contains(BOUND_PORT)) {
+        return Cow::Borrowed(service);
+    }
+    let (mut service, port) = (service.clone(), port.to_string());
+    let check = match &mut service.health.check {
+        Check::Exec(words) => words.as_mut_slice(),
+        Check::Http(_) | Check::Tcp => &mut [],
+    };
+    let texts = service.exec.iter_mut().chain(service.env.values_mut()).chain(check);
+    texts.for_each(|text| *text = text.replace(BOUND_PORT, &port));
+    Cow::Owned(service)
 }
 
 fn add_sites(
@@ -159,7 +231,7 @@ fn add_sites(
         }
         desired.sites.insert(site.name.clone());
     }
-    if !desired.sites.is_empty() {
+    if !desired.sites.is_empty() || !desired.copies.is_empty() {
         let site_files = desired.files.iter().filter(|(_, file)| matches!(file.resource, Resource::Site(_)));
         let site_files = site_files.map(|(path, file)| (path.as_str(), file.content.in_digest()));
         let nginx = nginx::digest_of(fleet, proofs, site_files);

@@ -3,6 +3,7 @@
 //! Source: nginx's documentation of its core, proxy, headers, ssl and upstream modules. Names, paths and
 //! addresses that reach here were checked while declaring; they hold no quote, brace, `$` or space.
 
+mod front;
 mod frontend;
 mod headers;
 mod route;
@@ -10,7 +11,10 @@ mod shared;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-pub(super) use self::shared::{digest_of, shared};
+pub(super) use self::{
+    front::front,
+    shared::{digest_of, shared},
+};
 use super::{RenderError, made_from};
 use crate::model::{
     desired::Resource,

@@ -60,6 +60,7 @@ fn step(step: &ChangeStep) -> String {
         | Verb::Restart
         | Verb::AwaitHealth
         | Verb::Shift
+        | Verb::Switch
         | Verb::Drain
         | Verb::Pause) => verb.as_str(),
     };

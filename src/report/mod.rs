@@ -13,6 +13,7 @@ pub mod change;
 pub mod control;
 pub mod deployment;
 mod diff;
+pub mod event;
 pub mod findings;
 pub mod json;
 pub mod message;

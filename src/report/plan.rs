@@ -219,19 +219,25 @@ fn said(finding: &Finding, style: Style) -> String {
 }
 
 /// The last line. `place` says where the reasons of a refusal are.
+/// What a plan with changes comes to, in one line.
+pub fn counts(summary: &Summary) -> String {
+    let Summary { create, update, restart, delete, changed_instances, instances, .. } = summary;
+    format!(
+        "Plan: {create} to create, {update} to update, {restart} to restart, {delete} to delete \
+         on {changed_instances} of {}.",
+        count(*instances, "instance")
+    )
+}
+
 fn sum(plan: &Plan, place: &str) -> String {
-    let Summary { create, update, restart, delete, changed_instances, instances, services, unknown_instances } =
-        plan.summary();
+    let summary = plan.summary();
+    let Summary { instances, services, unknown_instances, .. } = summary;
     if plan.is_refused() {
         let reasons = plan.findings.iter().filter(|finding| finding.is_error()).count();
         return format!("Refused: {}{place}. Nothing was touched.", count(reasons, "reason"));
     }
     if plan.has_changes() {
-        return format!(
-            "Plan: {create} to create, {update} to update, {restart} to restart, {delete} to delete \
-             on {changed_instances} of {}.",
-            count(instances, "instance")
-        );
+        return counts(&summary);
     }
     let (resources, drifted) = plan.drifted();
     if resources > 0 {

@@ -13,7 +13,7 @@ use crate::model::{
     fleet::{Check, Health},
     name::InstanceName,
     observation::LiveFolder,
-    plan::{Action, Fate, Plan, ReplicaPlace, Step, Verb, fate},
+    plan::{Action, Fate, Leading, Plan, ReplicaPlace, Step, Verb, fate},
     quantity::Span,
 };
 
@@ -128,6 +128,7 @@ impl Group<'_> {
                 vec![format!("  {}", style.dim(&format!("then waits until it is healthy: {}", check(*port, health))))]
             }
             Action::ShiftTraffic { away, back, .. } => line(format!("has nginx lead {}", shifted(away, back))),
+            Action::SwitchPort { port, to, .. } => line(format!("has nginx {}", switched(*port, to.as_ref()))),
             Action::Drain { timeout, .. } => vec![format!("  {}", style.dim(&drained(*timeout)))],
             Action::Pause { span, .. } => {
                 vec![format!("  {}", style.dim(&format!("then waits for {span}, and sees that it is still healthy")))]
@@ -149,6 +150,14 @@ pub(super) fn shifted(away: &BTreeSet<ReplicaPlace>, back: &BTreeSet<ReplicaPlac
     }
 }
 
+/// Where a port leads: `lead port 8100 to the green copy`.
+pub(super) fn switched(port: u16, to: Option<&Leading>) -> String {
+    match to {
+        Some(Leading { slot, .. }) => format!("lead port {port} to the {} copy", slot.as_str()),
+        None => format!("leave port {port}"),
+    }
+}
+
 pub(super) fn drained(timeout: Span) -> String {
     format!("waits until requests that nginx has led there are answered, {timeout} at most")
 }
@@ -159,7 +168,7 @@ fn mark_of(verb: Verb) -> Mark {
         Verb::Update | Verb::Enable | Verb::Reload => Mark::Update,
         Verb::Delete | Verb::Stop => Mark::Delete,
         Verb::Start | Verb::Restart => Mark::Restart,
-        Verb::Shift => Mark::Update,
+        Verb::Shift | Verb::Switch => Mark::Update,
         Verb::AwaitHealth | Verb::Drain | Verb::Pause => Mark::Busy,
     }
 }

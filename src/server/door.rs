@@ -21,9 +21,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::warn;
 
 use super::room::{Room, Sender};
+use crate::{
+    engine::events::Events,
+    model::event::{Detail, EventKind},
+};
 
 /// What strangers may hold.
 #[derive(Debug, Clone, Copy)]
@@ -45,11 +48,17 @@ const LIMITS: DoorLimits = DoorLimits {
 
 /// Answers until `stop`. Whoever comes when all places are taken gets the place of a slow one. Handlers find the
 /// [`Sender`] among the extensions of a request.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    serve_within(LIMITS, listener, router, stop).await;
+pub async fn serve(events: Events, listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_within(LIMITS, events, listener, router, stop).await;
 }
 
-async fn serve_within(limits: DoorLimits, listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn serve_within(
+    limits: DoorLimits,
+    events: Events,
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) {
     let room = Room::of(limits.connections);
     // Whoever loses a place holds its connection until its task has ended: that is waited for.
     let open = Arc::new(Semaphore::new(limits.connections));
@@ -62,7 +71,7 @@ async fn serve_within(limits: DoorLimits, listener: TcpListener, router: Router,
         let (stream, sender) = match accepted {
             Ok((stream, peer)) => (stream, Sender::at(peer.ip())),
             Err(error) => {
-                warn!("cannot take a connection: {error}");
+                events.emit(EventKind::WebhookUnreachable { why: Detail::of(error) });
                 // Without file descriptors the next try fails at once.
                 sleep(Duration::from_secs(1)).await;
                 continue;
@@ -112,7 +121,7 @@ mod tests {
         let router =
             Router::new().route("/", get(async || "answer")).route("/slow", get(async || sleep(2 * LATE).await));
         let stop = CancellationToken::new();
-        (address, stop.clone(), tokio::spawn(serve_within(limits, listener, router, stop)))
+        (address, stop.clone(), tokio::spawn(serve_within(limits, Events::new(|_| {}), listener, router, stop)))
     }
 
     async fn says(address: SocketAddr, text: &str) -> TcpStream {

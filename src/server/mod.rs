@@ -3,10 +3,11 @@
 //! Keeps true: the socket has mode 0600; it carries JSON over HTTP. A file left by a daemon that died
 //! is not a daemon.
 //!
-//! The socket answers `status` and takes what people ask for (`hold`, `retry`, …). `history`, `show`, `why` and
+//! The socket answers `status`, once or whenever it changes (`follow.rs`), and takes what people ask for (`hold`, `retry`, …). `history`, `show`, `why` and
 //! `release` read the repository and the hosts themselves, with a daemon or without one.
 
 pub mod door;
+pub mod follow;
 mod room;
 pub mod systemd;
 pub mod webhook;
@@ -27,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::{controller::Handle, history::store::Store, requests::control::Request},
     host::HostRead,
-    report::{self, status::StatusView},
+    model::status::StatusView,
+    report,
 };
 
 /// Pushing to a slow repository takes its time.
@@ -82,21 +84,28 @@ pub async fn serve<H: HostRead, S: Store>(
     controller: Handle<H, S>,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let following = (controller.clone(), stop.clone());
     let router = Router::new()
         .route("/status", get(get_status::<H, S>))
+        .route("/status/watch", get(async || follow::answer(following.0, following.1)))
         .route("/control", post(control::<H, S>))
         .with_state(controller);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 async fn get_status<H: HostRead, S: Store>(State(controller): State<Handle<H, S>>) -> Json<Vec<StatusView>> {
-    let shut_out = controller.shut_out.borrow();
+    Json(views(&controller))
+}
+
+/// The status of each environment, as far as it is known now.
+fn views<H, S>(controller: &Handle<H, S>) -> Vec<StatusView> {
+    let shut_out = controller.shut_out.borrow().clone();
     let with_it = |view: &StatusView| {
         let mut view = view.clone();
         view.notes.extend(shut_out.clone());
         view
     };
-    Json(controller.statuses().values().map(with_it).collect())
+    controller.statuses().values().map(with_it).collect()
 }
 
 async fn control<H: HostRead, S: Store>(

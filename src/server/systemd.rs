@@ -10,30 +10,29 @@ use std::sync::{
 
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
 
-use crate::report::words::visible;
+use crate::{engine::events::Events, model::event::EventKind, report::words::visible};
 
 /// The daemon does its work from now on.
-pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(&visible(status))]);
+pub fn ready(events: &Events, status: &str) {
+    tell(events, &[NotifyState::Ready, NotifyState::Status(&visible(status))]);
 }
 
 /// What is read from outside is read anew; [`ready`] says that it is done.
-pub fn reloading() {
+pub fn reloading(events: &Events) {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => warn!("systemd is not told of the reload, for there is no clock: {error}"),
+        Ok(now) => tell(events, &[NotifyState::Reloading, now]),
+        Err(error) => untold(events, format!("of the reload, for there is no clock: {error}")),
     }
 }
 
-pub fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+pub fn stopping(events: &Events) {
+    tell(events, &[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
 /// Tells systemd that the daemon is alive, twice in the time it waits, for as long as `alive` says so.
 /// Ends with `stop`: one who stops is not watched any more.
-pub async fn watchdog(alive: impl Fn() -> bool, stop: CancellationToken) {
+pub async fn watchdog(events: Events, alive: impl Fn() -> bool, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else { return };
     loop {
         tokio::select! {
@@ -41,9 +40,9 @@ pub async fn watchdog(alive: impl Fn() -> bool, stop: CancellationToken) {
             () = tokio::time::sleep(limit / 2) => {}
         }
         if alive() {
-            tell(&[NotifyState::Watchdog]);
+            tell(&events, &[NotifyState::Watchdog]);
         } else {
-            error!("the loop does not turn; systemd's watchdog is not told that it does, and may end this process");
+            events.emit(EventKind::ControllerStuck {});
         }
     }
 }
@@ -57,8 +56,12 @@ pub fn beats(pulse: Arc<AtomicU64>) -> impl Fn() -> bool {
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn tell(events: &Events, states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!("systemd cannot be told {:?}: {error}", states.first());
+        untold(events, format!("{:?}: {error}", states.first()));
     }
+}
+
+fn untold(events: &Events, what: String) {
+    events.emit(EventKind::SystemdUntold { why: what.into() });
 }

@@ -23,15 +23,17 @@ use axum::{
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::timeout};
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use secrets::Signature;
 pub use secrets::{SecretError, Secrets};
 
 use super::room::{Room, Sender};
 use crate::{
+    engine::events::Events,
     git,
     github::event::Event,
+    model::event::{Detail, EventKind},
     report::{self, words::visible},
 };
 
@@ -53,7 +55,7 @@ const REMEMBERED: usize = 1000;
 /// GitHub's are 36 characters long.
 const LONGEST_DELIVERY: usize = 100;
 
-/// As much of a text from outside is told.
+/// As much of a text from outside is told of what there is no use for.
 const TOLD: usize = 200;
 
 /// Strangers must not fill the log.
@@ -70,7 +72,8 @@ pub struct Webhook {
     secrets: Secrets,
     poke: mpsc::Sender<()>,
     /// None where nobody wants to know more than that a branch moved.
-    events: Option<mpsc::Sender<Event>>,
+    deliveries: Option<mpsc::Sender<Event>>,
+    events: Events,
     limits: WebhookLimits,
     /// For bodies that are large or do not say how large they are.
     room: Arc<Room>,
@@ -85,11 +88,17 @@ const TOO_LARGE: Answer = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large
 const NOT_VOUCHED_FOR: Answer = (StatusCode::UNAUTHORIZED, "no valid signature\n");
 
 impl Webhook {
-    /// `poke` wakes the loop, `events` takes what it is to know.
-    pub fn new(secrets: Secrets, poke: mpsc::Sender<()>, events: Option<mpsc::Sender<Event>>) -> Self {
+    /// `poke` wakes the loop, `deliveries` takes what it is to know.
+    pub fn new(
+        secrets: Secrets,
+        poke: mpsc::Sender<()>,
+        deliveries: Option<mpsc::Sender<Event>>,
+        events: Events,
+    ) -> Self {
         Self {
             secrets,
             poke,
+            deliveries,
             events,
             limits: WebhookLimits { body: LARGEST_BODY, time: LONGEST_BODY },
             room: Room::of(LARGE_BODIES_AT_ONCE),
@@ -126,18 +135,21 @@ impl Webhook {
                 }
             },
         };
-        let (secrets, signed) = (self.secrets.clone(), body.clone());
+        let (secrets, signed, events) = (self.secrets.clone(), body.clone(), self.events.clone());
+        let unread = move |error: &SecretError| {
+            events.emit(EventKind::WebhookSecretUnread { why: Detail::of(report::chain(error)) });
+        };
         // Reading files and hashing megabytes is not for a thread that drives async tasks.
-        let vouched = tokio::task::spawn_blocking(move || secrets.vouch_for(&signature, &signed)).await;
+        let vouched = tokio::task::spawn_blocking(move || secrets.vouch_for(&signature, &signed, unread)).await;
         match vouched {
             Ok(Ok(true)) => Ok(body),
             Ok(Ok(false)) => Err(self.turned_away()),
             Ok(Err(error)) => {
-                error!("the webhook cannot check deliveries: {}", report::chain(&error));
+                self.events.emit(EventKind::WebhookUnchecked { why: Detail::of(report::chain(&error)) });
                 Err((StatusCode::SERVICE_UNAVAILABLE, "deliveries cannot be checked now\n"))
             }
             Err(panicked) => {
-                error!("the webhook cannot check deliveries: {panicked}");
+                self.panicked("checking a delivery", &panicked);
                 Err((StatusCode::INTERNAL_SERVER_ERROR, "deliveries cannot be checked now\n"))
             }
         }
@@ -165,52 +177,61 @@ impl Webhook {
         let mut warned = self.warned.lock();
         if warned.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
             *warned = Some(Instant::now());
-            warn!(
-                "a delivery without a valid signature was turned away; if it is GitHub's, compare the webhook's \
-                 secret there with the files of --webhook-secret-file (this is told once a minute)"
-            );
+            self.events.emit(EventKind::WebhookRefused {});
         }
         NOT_VOUCHED_FOR
     }
 
     fn take(&self, event: Event, name: &str, delivery: &str) -> Answer {
-        let delivered = told(delivery);
+        let (delivered, kind) = (Detail::of(delivery), Detail::of(name));
         let push = match &event {
             Event::Ping => {
-                info!(event = name, delivery = delivered, "GitHub has found the webhook");
+                self.events.emit(EventKind::WebhookPinged { delivery: delivered });
                 return (StatusCode::OK, "pong\n");
             }
             // A controller's own; whoever else writes there is found by polling. One that is gone is put back at once.
             Event::Push(push) if git::is_of_history(&push.reference) && !push.deleted => {
-                debug!(event = name, delivery = delivered, "the webhook has no use for pushes to the history");
+                debug!(
+                    github_event = name,
+                    delivery = told(delivery),
+                    "the webhook has no use for pushes to the history"
+                );
                 return (StatusCode::OK, "there is no use for this event\n");
             }
-            Event::Push(push) => Some(told(&push.reference)),
-            event if *event == Event::Unused || self.events.is_none() => {
-                debug!(event = told(name), delivery = delivered, "the webhook has no use for this event");
+            Event::Push(push) => Some(Detail::of(&push.reference)),
+            event if *event == Event::Unused || self.deliveries.is_none() => {
+                debug!(github_event = told(name), delivery = told(delivery), "the webhook has no use for this event");
                 return (StatusCode::OK, "there is no use for this event\n");
             }
             _ => None,
         };
         if !self.is_new(delivery) {
-            info!(event = name, delivery = delivered, "the webhook knows this delivery already");
+            self.events.emit(EventKind::WebhookRepeated { delivery: delivered, github_event: kind });
             return (StatusCode::OK, "known already\n");
         }
-        match &push {
-            Some(push) => {
-                info!(event = name, delivery = delivered, "ref" = push, "the webhook wakes the loop");
+        match push {
+            Some(reference) => {
+                self.events.emit(EventKind::WebhookPushed { delivery: delivered.clone(), reference });
                 self.wake();
             }
-            None => info!(event = name, delivery = delivered, "the webhook hands on what it is told"),
+            None => {
+                let (delivery, github_event) = (delivered.clone(), kind.clone());
+                self.events.emit(EventKind::WebhookDelivered { delivery, github_event });
+            }
         }
-        if let Some(events) = &self.events
-            && let Err(error) = events.try_send(event)
+        if let Some(deliveries) = &self.deliveries
+            && let Err(error) = deliveries.try_send(event)
         {
             // Nothing is lost by it: whoever is woken asks GitHub what has changed.
-            warn!(event = name, delivery = delivered, "the webhook cannot hand on what it is told: {error}");
+            let why = Detail::of(error);
+            self.events.emit(EventKind::WebhookDropped { delivery: delivered, github_event: kind, why });
             self.wake();
         }
         (StatusCode::ACCEPTED, "it will be looked at\n")
+    }
+
+    fn panicked(&self, task: &str, why: &tokio::task::JoinError) {
+        self.events.emit(EventKind::TaskPanicked { task: Detail::of(task), why: Detail::of(why) });
     }
 
     fn wake(&self) {
@@ -251,11 +272,11 @@ async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Answe
     match tokio::task::spawn_blocking(move || Event::read(&kind, &body)).await {
         Ok(Ok(event)) => webhook.take(event, name, delivery),
         Err(panicked) => {
-            error!("the webhook cannot read a delivery: {panicked}");
+            webhook.panicked("reading a delivery", &panicked);
             (StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read\n")
         }
         Ok(Err(error)) => {
-            debug!(event = told(name), delivery = told(delivery), "{}", report::chain(&error));
+            debug!(github_event = told(name), delivery = told(delivery), "{}", report::chain(&error));
             (StatusCode::BAD_REQUEST, "this is not such an event in JSON; set the content type application/json\n")
         }
     }

@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use evenkeel::model::event::EventName;
 use serde_json::{Value, json};
 
 use crate::{
@@ -141,7 +142,8 @@ fn a_pin_to_a_branch_that_was_never_merged_deploys_nothing_and_connects_nowhere(
     let refused = refuses(&config, &unmerged, &[("pin", "not-on-branch")]);
     assert_is("the commit", refused[0]["commit"].as_str(), Some(unmerged.commit.as_str()));
     assert_is("who says so", refused[0]["history"].as_str(), Some(written.as_str()));
-    daemon.wait_for_line("the pin to");
+    let is_of_pin = |told: &Value| told["refusal"]["claim"] == "pin" && told["environment"] == "staging";
+    daemon.tells_that(EventName::HistoryRefused, is_of_pin);
     is_at(&config, "staging", &head(&config, "staging"));
     goes_on(&config);
     unmerged.is_deployed_nowhere(&config);
@@ -204,7 +206,7 @@ fn a_forged_open_deployment_is_neither_gone_on_with_nor_waited_for() {
         (record["outcome"] == "rolled-back").then_some(record)
     });
     assert_is("what it deployed", &ended["commits"]["environment"], &Value::Null);
-    daemon.wait_for_line("the open deployment of");
+    daemon.tells_that(EventName::HistoryRefused, |told| told["refusal"]["claim"] == "intent");
     let next = commits(&config, "main", "fleet/hello/more.txt", b"more\n");
     is_at(&config, "production", &next);
 

@@ -8,13 +8,16 @@ use std::{
 };
 
 use chrono::Utc;
-use evenkeel::git::{commit_to_bare, create_bare_from_folder};
+use evenkeel::{
+    git::{commit_to_bare, create_bare_from_folder},
+    model::event::EventName,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::waiting::wait_for_or;
 pub use crate::waiting::{PATIENCE, wait_for};
+use crate::{events, waiting::wait_for_or};
 
 /// The program under test.
 pub const EVENKEEL: &str = env!("CARGO_BIN_EXE_evenkeel");
@@ -88,8 +91,9 @@ impl Config {
         command
     }
 
+    /// Its log is JSON.
     pub fn run(&self, arguments: &[&str]) -> Daemon {
-        self.start(self.command(arguments))
+        self.start(self.command(&[arguments, &["--log-format", "json"]].concat()))
     }
 
     pub fn start(&self, command: Command) -> Daemon {
@@ -105,9 +109,13 @@ impl Daemon {
         Self { process, log }
     }
 
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
     /// The lines of the log that are complete.
     pub fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.log).expect("the log can be read");
+        let text = self.log();
         text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
     }
 
@@ -115,6 +123,19 @@ impl Daemon {
     pub fn records(&self) -> Vec<Value> {
         let record = |line: String| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.lines().into_iter().map(record).collect()
+    }
+
+    /// Waits until something has happened; answers the first record of a JSON log that tells it.
+    #[track_caller]
+    pub fn tells(&self, event: EventName) -> Value {
+        self.tells_that(event, |_| true)
+    }
+
+    /// As [`Self::tells`], of a record with these fields.
+    #[track_caller]
+    pub fn tells_that(&self, event: EventName, is_meant: impl Fn(&Value) -> bool) -> Value {
+        let find = || events::told(&self.log(), event).find(&is_meant);
+        wait_for_or(event.as_str(), find, || format!("{:#?}", self.lines()))
     }
 
     #[track_caller]

@@ -9,6 +9,9 @@ mod daemon;
 mod deaths;
 mod durable;
 mod environments;
+#[path = "../support/events.rs"]
+mod events;
+mod following;
 #[path = "../support/git.rs"]
 #[expect(dead_code, reason = "shared with those who serve repositories")]
 mod git_program;

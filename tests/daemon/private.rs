@@ -8,6 +8,7 @@ use std::{
     process::Command,
 };
 
+use evenkeel::model::event::EventName;
 use rustix::process::geteuid;
 
 use crate::daemon::{Config, EVENKEEL};
@@ -44,7 +45,7 @@ fn the_state_directory_is_closed_to_others_with_all_that_comes_into_it() {
     open(&state, 0o755);
     let before = below(&state);
     let daemon = config.run(&[]);
-    daemon.wait_for_line("following");
+    daemon.tells(EventName::ControllerStarted);
     assert_eq!(mode(&state), 0o700);
     let made: Vec<PathBuf> = below(&state).into_iter().filter(|path| !before.contains(path)).collect();
     assert!(made.iter().any(|path| path.ends_with("mirror.git/HEAD")), "{made:?}");
@@ -64,7 +65,7 @@ fn a_folder_that_others_use_is_not_closed_to_them() {
     }
     open(&state, 0o755);
     let daemon = config.run(&[]);
-    daemon.wait_for_line("following");
+    daemon.tells(EventName::ControllerStarted);
     assert_eq!([mode(&state), mode(&state.join("of-others"))], [0o755; 2]);
     for ours in ["sources", "mirror.git", "socket"] {
         assert_eq!(mode(&state.join(ours)) & 0o077, 0, "{ours}");

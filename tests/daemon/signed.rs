@@ -7,7 +7,10 @@ use std::{
 };
 
 use chrono::Utc;
-use evenkeel::git::{Credentials, Repository, Signer, commit_to_bare};
+use evenkeel::{
+    git::{Credentials, Repository, Signer, commit_to_bare},
+    model::event::EventName,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,9 +34,7 @@ fn key(config: &Config, name: &str) -> Signer {
 
 /// The daemon's own key, as its log gives it at start.
 fn own_line(daemon: &Daemon) -> String {
-    let line = daemon.wait_for_line("the history is signed with ");
-    let (_, key) = line.split_once("the history is signed with ").expect("it is there");
-    key.to_owned()
+    daemon.tells(EventName::ControllerKey)["key"].as_str().expect("a text").to_owned()
 }
 
 fn evenkeel(config: &Config, command: &str, arguments: &[&str]) -> Output {
@@ -111,7 +112,8 @@ fn without_a_list_its_commits_are_signed_and_it_says_what_to_add() {
     assert!(raw.contains("-----BEGIN SSH SIGNATURE-----"), "{raw}");
     let add = format!("history_writers: [\"{line}\"]");
     wait_for(&add, || status(&config, "staging")?["advice"].to_string().contains("history_writers").then_some(()));
-    daemon.wait_for_line(&add);
+    let told = daemon.tells(EventName::HistoryAdvice);
+    assert!(told["advice"].as_str().is_some_and(|advice| advice.ends_with(&add)), "{told}");
     let advice: Value = status(&config, "staging").expect("it runs")["advice"].clone();
     assert!(advice[0].as_str().is_some_and(|advice| advice.ends_with(&add)), "{advice}");
     // What others append unsigned goes on being read.

@@ -2,6 +2,7 @@
 
 use std::{os::unix::net::UnixDatagram, time::Duration};
 
+use evenkeel::model::event::EventName;
 use rustix::process::Signal;
 
 use crate::daemon::{Config, PATIENCE, assert_is};
@@ -35,7 +36,7 @@ fn systemd_is_told_of_readiness_life_reloads_and_the_end() {
     let path = config.path("notify");
     let manager = Manager(UnixDatagram::bind(&path).expect("a socket can be made"));
     manager.0.set_read_timeout(Some(PATIENCE)).expect("it is a time");
-    let mut command = config.command(&[]);
+    let mut command = config.command(&["--log-format", "json"]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", Duration::from_secs(10).as_micros().to_string());
     let mut daemon = config.start(command);
 
@@ -48,7 +49,7 @@ fn systemd_is_told_of_readiness_life_reloads_and_the_end() {
     let time = told.get(1).and_then(|line| line.strip_prefix("MONOTONIC_USEC=")?.parse::<u64>().ok());
     assert!(told.len() == 2 && told[0] == "RELOADING=1" && time.is_some(), "{told:?}");
     assert_is("the end of the reload", manager.told_besides(), vec!["READY=1"]);
-    daemon.wait_for_line("SIGHUP");
+    daemon.tells(EventName::CredentialsReread);
     assert_is("a sign of life after it", manager.told(), vec!["WATCHDOG=1"]);
 
     daemon.signal(Signal::TERM);
@@ -59,10 +60,10 @@ fn systemd_is_told_of_readiness_life_reloads_and_the_end() {
 #[test]
 fn without_systemd_a_daemon_runs_all_the_same() {
     let config = Config::new();
-    let mut command = config.command(&[]);
+    let mut command = config.command(&["--log-format", "json"]);
     command.env("NOTIFY_SOCKET", config.path("nobody")).env("WATCHDOG_USEC", "no number");
     let mut daemon = config.start(command);
-    daemon.wait_for_line("systemd cannot be told");
+    daemon.tells(EventName::SystemdUntold);
     daemon.signal(Signal::TERM);
     assert_is("the exit code", daemon.ends().code(), Some(0));
 }

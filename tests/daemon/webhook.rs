@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use evenkeel::model::event::EventName;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::process::Signal;
 use sha2::Sha256;
@@ -38,8 +39,7 @@ fn deliver(address: &str, id: &str, secret: &str, body: &str) -> u16 {
 }
 
 fn listening(daemon: &Daemon) -> String {
-    let line = daemon.wait_for_line("the webhook listens on ");
-    line.split("listens on ").nth(1).expect("it is in the line").to_owned()
+    daemon.tells(EventName::WebhookListening)["address"].as_str().expect("a text").to_owned()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
         deliver(&address, "1", "a guess", r#"{"ref":"refs/heads/main","before":"1","after":"2","deleted":false}"#),
         401,
     );
-    daemon.wait_for_line("a delivery without a valid signature was turned away");
+    daemon.tells(EventName::WebhookRefused);
     thread::sleep(Duration::from_secs(1));
     assert_is("what is fetched, with nothing to wake the loop,", config.fetched(), Some(first));
 
@@ -73,9 +73,9 @@ fn a_signed_push_makes_the_daemon_fetch_and_a_strangers_does_not() {
         202,
     );
     wait_for("the commit being fetched", || (config.fetched().as_ref() == Some(&commit)).then_some(()));
-    let line = daemon.wait_for_line("the webhook wakes the loop");
-    assert!(line.contains("delivery=1") && line.contains("event=push"), "{line}");
-    assert!(line.contains(r"ref=refs/heads/m\x1b[31main"), "{line}");
+    let told = daemon.tells(EventName::WebhookPushed);
+    assert_is("the delivery", told["delivery"].as_str(), Some("1"));
+    assert_is("the branch", told["reference"].as_str(), Some("refs/heads/m\u{1b}[31main"));
 
     daemon.signal(Signal::TERM);
     assert_is("the exit code", daemon.ends().code(), Some(0));

@@ -27,6 +27,11 @@ fn a_and(more: &str) -> String {
     format!("{A}{more}\n")
 }
 
+/// Service A as one of two copies, with more keys about that.
+fn two(more: &str) -> String {
+    a_and(&format!("health: {{http: /}}\nrollout: {{strategy: blue-green, {more}}}"))
+}
+
 /// Every code of a fleet, by the least that brings it about, as people see it.
 #[test]
 fn every_code_as_people_see_it() {
@@ -90,7 +95,7 @@ fn every_code_as_people_see_it() {
         ),
         ("invalid-value", vec![("services/a.yaml", a("8100", "81000"))]),
         ("invalid-value", vec![("services/a.yaml", a_and("env: {MY-VAR: x}\nenv_file: /etc/../a\nreplaces: [a]"))]),
-        ("invalid-value", vec![("services/a.yaml", a_and("rollout: {strategy: blue-green}"))]),
+        ("invalid-value", vec![("services/a.yaml", a_and("rollout: {strategy: red-black}"))]),
         (
             "invalid-value",
             vec![(
@@ -271,6 +276,20 @@ fn every_code_as_people_see_it() {
         ),
         ("one-replica", vec![("services/a.yaml", a_and("rollout: {strategy: rolling}"))]),
         ("without-effect", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 2, pause: 5s, order: [h1]}"))]),
+        ("without-effect", vec![("services/a.yaml", a_and("rollout: {bake: 5s, ports: [8190, 8191]}"))]),
+        ("without-effect", vec![("services/a.yaml", two("max_unavailable: 1, pause: 5s"))]),
+        ("without-effect", vec![("environments/production.yaml", "branch: main\nrollout: {ports: [1, 2]}\n".into())]),
+        ("no-health", vec![("services/a.yaml", a_and("rollout: {strategy: blue-green}"))]),
+        ("literal-port", vec![("services/a.yaml", two("bake: 5s").replace("server.py", "server.py --port=8100"))]),
+        ("literal-port", vec![("services/a.yaml", format!("{}env: {{PORT: \"8100\"}}\n", two("bake: 5s")))]),
+        ("shared-state", vec![("services/a.yaml", two("bake: 5s").replace("server.py", "server.py, state: [db]"))]),
+        ("no-private-ports", vec![("services/a.yaml", two("ports: [8100, 8101]"))]),
+        ("no-private-ports", vec![("services/a.yaml", two("ports: [8190, 8190]"))]),
+        (
+            "no-private-ports",
+            vec![("instances/h1.yaml", H1.replace("8100-8199", "8100-8101")), ("services/a.yaml", two("bake: 5s"))],
+        ),
+        ("invalid-value", vec![("services/a.yaml", two("ports: [8190]"))]),
         ("invalid-value", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 0, pause: 5}"))]),
         ("invalid-value", vec![("services/a.yaml", a_and("rollout: {max_unavailable: 110%}"))]),
         ("unknown-instance", vec![("environments/production.yaml", "branch: main\nrollout: {order: [h9]}\n".into())]),

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use axum::{body::Body, extract::Request};
 use evenkeel::{
+    engine::events::Events,
     github::event::{CheckEvent, Event},
     server::webhook::{Secrets, Webhook},
 };
@@ -34,7 +35,7 @@ fn webhook(folder: &Path) -> (TowerToHyperService<axum::Router>, mpsc::Receiver<
     let (poke, _) = mpsc::channel(1);
     let (taker, events) = mpsc::channel(1);
     let secrets = Secrets::open(vec![file]).expect("it holds a secret");
-    (TowerToHyperService::new(Webhook::new(secrets, poke, Some(taker)).router()), events)
+    (TowerToHyperService::new(Webhook::new(secrets, poke, Some(taker), Events::new(|_| {})).router()), events)
 }
 
 #[tokio::test]

@@ -8,10 +8,11 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use evenkeel::model::event::EventName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::world::wait_for;
+use crate::{events, world::wait_for};
 
 /// A running controller. Dropping it ends it.
 pub struct Daemon {
@@ -38,10 +39,16 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until it has logged something.
+    /// Waits until the event has happened; answers its first record.
     #[track_caller]
-    pub fn says(&self, text: &str) {
-        wait_for(&format!("`{text}` in the log"), || self.log().contains(text).then_some(()));
+    pub fn tells(&self, event: EventName) -> Value {
+        self.tells_that(event, |_| true)
+    }
+
+    /// As [`Self::tells`], of a record with these fields.
+    #[track_caller]
+    pub fn tells_that(&self, event: EventName, is_meant: impl Fn(&Value) -> bool) -> Value {
+        wait_for(event.as_str(), || events::told(&self.log(), event).find(&is_meant))
     }
 
     /// Asks it to end, and waits until it has.

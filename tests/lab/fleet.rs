@@ -316,9 +316,10 @@ impl<'a> Fleet<'a> {
         self.follow(&self.remote(), state, &[&["--poll", "1h"], arguments].concat())
     }
 
-    /// Starts one that follows the repository at another address.
+    /// Starts one that follows the repository at another address. Its log is JSON.
     pub fn follow(&self, repository: &str, state: &Path, arguments: &[&str]) -> Daemon {
-        Daemon::start(self.evenkeel_at(state, "run", &[&["--repo", repository], arguments].concat()), state)
+        let arguments = [&["--repo", repository, "--log-format", "json"], arguments].concat();
+        Daemon::start(self.evenkeel_at(state, "run", &arguments), state)
     }
 
     /// Where the state is kept, and the one socket.

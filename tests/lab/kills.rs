@@ -5,9 +5,12 @@
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
+use evenkeel::model::event::EventName;
+
 use crate::{
     daemon::Daemon,
     dice::Dice,
+    events,
     fleet::{Fleet, restarted, set},
     world::{World, assert_is, wait_for},
 };
@@ -87,7 +90,7 @@ fn declare(fleet: &Fleet<'_>, number: u32) {
 fn wait_for_lines(controller: &Daemon, lines: usize) {
     wait_for("the controller's progress", || {
         let log = controller.log();
-        (log.lines().count() >= lines || log.contains("deployment ended")).then_some(())
+        (log.lines().count() >= lines || events::told(&log, EventName::DeploymentEnded).next().is_some()).then_some(())
     });
 }
 

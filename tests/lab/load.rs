@@ -58,19 +58,25 @@ impl Count {
 impl Load {
     /// Half of the browsers open a connection for each request, the others keep theirs.
     pub fn start(world: &World, host: &Host, domain: &'static str, page: &'static str, follow: Follow) -> Self {
-        Self::begin(world, host, domain, page, follow, |_| "GET")
+        Self::begin(world, host, 80, domain, page, follow, |_| "GET")
     }
 
     /// As [`Self::start`], and of each kind of browser some post.
     pub fn with_posts(world: &World, host: &Host, domain: &'static str, page: &'static str) -> Self {
+        Self::at_port(world, host, 80, domain, page)
+    }
+
+    /// The same at another port than a browser's.
+    pub fn at_port(world: &World, host: &Host, port: u16, domain: &'static str, page: &'static str) -> Self {
         let method = |number: usize| if number < BROWSERS / 2 { "GET" } else { "POST" };
         // Between two that take long, some that do not.
-        Self::begin(world, host, domain, page, |_| vec!["/x".to_owned(); 4], method)
+        Self::begin(world, host, port, domain, page, |_| vec!["/x".to_owned(); 4], method)
     }
 
     fn begin(
         world: &World,
         host: &Host,
+        port: u16,
         domain: &'static str,
         page: &'static str,
         follow: Follow,
@@ -83,7 +89,7 @@ impl Load {
             thread::spawn(move || {
                 lab.enter().expect("the lab is up");
                 let mut browser = Browser {
-                    address: (address, 80).into(),
+                    address: (address, port).into(),
                     domain,
                     method: method(number),
                     on_one: if number % 2 == 0 { 1 } else { ON_ONE },

@@ -15,6 +15,7 @@ mod confined;
 mod controller;
 mod controllers;
 mod controls;
+mod copies;
 mod daemon;
 mod drift;
 mod ends;
@@ -48,6 +49,7 @@ mod signed;
 mod site_ownership;
 mod sources;
 mod strangers;
+mod streams;
 mod suites;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with tests/pulls, which uses more of it")]
@@ -66,7 +68,7 @@ use std::{process::ExitCode, thread};
 use clap::Parser as _;
 use libtest_mimic::{Completion, Failed, Trial};
 use pool::Labs;
-use support::{dice, git, needs, waiting};
+use support::{dice, events, git, needs, waiting};
 use world::World;
 
 /// As many as make use of two cores.
@@ -189,6 +191,11 @@ const TESTS: &[Test] = tests! {
         five_rollouts_over_two_replicas_lose_no_request,
         a_rollout_that_fails_half_way_is_undone_and_loses_no_request,
         a_page_that_was_opened_before_a_switch_loads_the_rest_of_itself needs "chromium",
+    }
+    copies {
+        five_rollouts_of_one_service_lose_no_request,
+        a_new_copy_that_is_no_good_loses_no_request_and_the_old_one_goes_on,
+        moving_to_two_copies_and_back_leaves_nothing,
     }
     suites {
         a_host_with_systemd_247_is_like_any_other,

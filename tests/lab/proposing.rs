@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use evenkeel::model::event::EventName;
 use serde_json::Value;
 
 use crate::{
@@ -87,7 +88,7 @@ impl<'a> Story<'a> {
         let text = |path: std::path::PathBuf| path.to_str().expect("it is UTF-8").to_owned();
         let (url, app, token) = (github.repository(), APP.to_string(), text(github.token_file()));
         let (key, secret, authority) = (text(github.key_file()), text(github.secret_file()), text(github.authority()));
-        let mut arguments = vec!["--repo", &url, "--poll", poll, "--listen", "127.0.0.1:0"];
+        let mut arguments = vec!["--repo", &url, "--poll", poll, "--listen", "127.0.0.1:0", "--log-format", "json"];
         arguments.extend(["--webhook-secret-file", &secret, "--ca-file", &authority]);
         match sign_in {
             As::App => arguments.extend(["--github-app-id", &app, "--github-key-file", &key]),
@@ -97,11 +98,8 @@ impl<'a> Story<'a> {
         // Nothing else lets git in there, or has it trust that server.
         evenkeel.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         let controller = Daemon::start(evenkeel, self.fleet.state());
-        let listens = "the webhook listens on ";
-        controller.says(listens);
-        let log = controller.log();
-        let said = log.split_once(listens).map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default());
-        let address = said.unwrap_or_default().trim_end_matches('"');
+        let listening = controller.tells(EventName::WebhookListening);
+        let address = listening["address"].as_str().expect("a text");
         github.delivers_to(&format!("http://{address}/webhook/github"));
         controller
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use evenkeel::model::event::EventName;
+
 use crate::{
     fleet::Fleet,
     world::{World, assert_is, assert_same, wait_for},
@@ -187,8 +189,13 @@ pub fn a_bad_commit_is_rolled_back_and_the_next_one_goes_live(world: &World) {
     declare("{GREETING: two, SICK: 'yes'}");
     wait_for("the record of the failure", || (fleet.newest("/outcome") == "rolled-back").then_some(()));
     // What goes wrong is logged with its instance and step.
-    controller.says("GET /health answered 500 deployment=2 environment=test instance=h1");
-    controller.says("generation 2 ended rolled-back: h1, h1/service/alpha/await-health/");
+    let unhealthy = controller.tells_that(EventName::ServiceUnhealthy, |told| told["deployment"] == 2);
+    assert_is("the sick one", (&unhealthy["environment"], &unhealthy["instance"]), (&"test".into(), &"h1".into()));
+    assert!(unhealthy["why"].as_str().is_some_and(|why| why.contains("GET /health answered 500")), "{unhealthy}");
+    let ended = controller.tells_that(EventName::DeploymentEnded, |told| told["deployment"] == 2);
+    assert_is("how it ended", (&ended["outcome"], &ended["instance"]), (&"rolled-back".into(), &"h1".into()));
+    let step = ended["step"].as_str().unwrap_or_default();
+    assert!(step.starts_with("h1/service/alpha/await-health/"), "{ended}");
     wait_for("the old answer", || (h1.asks(port, "/") == "alpha h1 / one").then_some(()));
     wait_for("the status telling of it", || {
         fleet.status()["notes"].to_string().contains("is quarantined, generation 2 failed").then_some(())

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
+use evenkeel::model::event::EventName;
+
 use crate::{
     fleet::Fleet,
     server::Server,
@@ -75,7 +77,8 @@ pub fn a_repository_that_talks_nonsense_is_told_of_in_time(world: &World) {
         let told = fleet.run("history", &["--repo", &server.repository()]).ends_with(1);
         assert!(told.errors.contains(&server.repository()), "the repository is not named: {}", told.errors);
         let controller = fleet.follow(&server.repository(), fleet.state(), &[]);
-        controller.says(&server.repository());
+        let told = controller.tells(EventName::RepositoryUnread);
+        assert!(told["why"].as_str().is_some_and(|why| why.contains(&server.repository())), "{told}");
         assert!(began.elapsed().as_secs() < 10, "it took {:?}", began.elapsed());
     }
 }

@@ -10,7 +10,7 @@ use evenkeel::{
     host::ProbeRequest,
     model::{
         content::Content,
-        desired::Desired,
+        desired::{Desired, DesiredNginx},
         digest::Digest,
         fleet::Certificate,
         manifest::{Manifest, StartedWith},
@@ -50,11 +50,13 @@ pub struct Unit {
     pub tries: Tries,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Nginx {
     pub running: bool,
     /// The digest in the configuration that is in force.
     pub serving: Option<Digest>,
+    /// What it answers for itself at each port of a service that has two copies.
+    pub fronts: BTreeMap<u16, Digest>,
 }
 
 /// What is odd about a host's nginx.
@@ -159,7 +161,9 @@ impl Host {
             let inputs = Digest::of_fields([content(desired, &replica.unit_path), content(desired, &replica.env_path)]);
             manifest.units.insert(name.clone(), StartedWith { inputs: Some(inputs), env_file });
         }
-        host.nginx = desired.nginx.as_ref().map(|nginx| Nginx { running: true, serving: Some(nginx.digest) });
+        let fronts = desired.fronts().map(|(_, front)| (front.port, front.proof.answer)).collect();
+        let nginx = |nginx: &DesiredNginx| Nginx { running: true, serving: Some(nginx.digest), fronts };
+        host.nginx = desired.nginx.as_ref().map(nginx);
         host.packages = desired.packages.clone();
         host.releases = desired.releases.clone();
         let whole = LiveVenv::Whole { made_with: PYTHON.to_owned() };
@@ -193,9 +197,9 @@ impl Host {
             runs.then(|| Listener { port: unit.port, pid: 4242, process: "python3".to_owned(), unit: unit_name })
         };
         let mut listeners: Vec<_> = self.units.iter().filter_map(of_unit).chain(self.listeners.clone()).collect();
-        if self.nginx.as_ref().is_some_and(|nginx| nginx.running) {
+        if let Some(nginx) = self.nginx.as_ref().filter(|nginx| nginx.running) {
             let digest_port = self.digest_server().map(|(_, port)| port);
-            for port in [80].into_iter().chain(digest_port) {
+            for port in [80].into_iter().chain(digest_port).chain(nginx.fronts.keys().copied()) {
                 let unit = Some("nginx.service".to_owned());
                 listeners.push(Listener { port, pid: 80, process: "nginx".to_owned(), unit });
             }
@@ -245,6 +249,11 @@ impl Host {
                         .sites
                         .iter()
                         .map(|(site, proof)| (site.clone(), self.answers(site, proof)))
+                        .collect(),
+                    fronts: question
+                        .fronts
+                        .keys()
+                        .map(|port| (*port, nginx.fronts.get(port).map_or(Seen::Absent, |digest| Seen::Known(*digest))))
                         .collect(),
                     has_log_folder: !self.odd.no_log_folder,
                     files: self.odd.files.clone(),
@@ -299,7 +308,7 @@ impl Host {
             Some(Lies::Link(target)) => LiveFile::Symlink { target: target.clone() },
             Some(Lies::File { content, mode, owner }) => {
                 let digest = Digest::of(content);
-                let differs = desired.files.get(path).is_some_and(|wanted| wanted.digest() != digest);
+                let differs = desired.all_files().any(|(other, wanted)| other == path && wanted.digest() != digest);
                 let content = (owned.owns(path) && differs).then(|| Content::Public(content.clone()));
                 LiveFile::Regular { digest, mode: *mode, owner: owner.clone(), content }
             }
@@ -357,7 +366,7 @@ impl Host {
             Action::InstallPackages { names } => {
                 self.packages.extend(names.iter().cloned());
                 if names.iter().any(|name| name.starts_with("nginx")) && self.nginx.is_none() {
-                    self.nginx = Some(Nginx { running: true, serving: None });
+                    self.nginx = Some(Nginx { running: true, ..Nginx::default() });
                 }
             }
             Action::SealManifest { .. } | Action::ReadUnits { .. } => {}
@@ -406,6 +415,9 @@ impl Host {
                 }
                 self.reload(id, *digest, *port);
             }
+            Action::SwitchPort { path, port, to } => {
+                self.switch(id, path, *port, to.as_ref().and_then(|to| to.proof.as_ref()));
+            }
             Action::Drain { unit, .. } => assert_eq!(self.unit(unit).active, "active", "{id}"),
             Action::ReleaseNginx => {
                 if let Some(nginx) = &mut self.nginx {
@@ -422,7 +434,27 @@ impl Host {
         let answers = self.digest_server();
         let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
         assert_eq!(answers, Some((digest, port)), "{id}: nginx would never answer this digest");
-        *nginx = Nginx { running: true, serving: Some(digest) };
+        (nginx.running, nginx.serving) = (true, Some(digest));
+    }
+
+    fn switch(&mut self, id: &str, path: &str, port: u16, proof: Option<&Proof>) {
+        let lies = self.files.get(path);
+        let taken = self
+            .listeners()
+            .into_iter()
+            .find(|listener| listener.port == port && listener.unit.as_deref() != Some("nginx.service"));
+        let nginx = self.nginx.as_mut().unwrap_or_else(|| panic!("{id}: nginx is not installed"));
+        let Some(proof) = proof else {
+            assert_eq!(lies, None, "{id}: its file is there still");
+            nginx.fronts.remove(&port);
+            return;
+        };
+        assert_eq!(taken, None, "{id}: the port is taken");
+        let Some(Lies::File { content, .. }) = lies else { panic!("{id}: there is no file at {path}") };
+        let text = String::from_utf8(content.clone()).expect("text");
+        assert!(text.contains(&format!("return 200 \"{}", proof.answer)), "{id}: nginx would never answer so");
+        nginx.running = true;
+        nginx.fronts.insert(port, proof.answer);
     }
 
     /// As systemd would: the unit file says where, the directory and the files it names must be there.
@@ -439,7 +471,7 @@ impl Host {
             assert!(self.files.contains_key(path), "{id}: {path} is not there");
         }
         assert!(self.users.contains(values("User=")[0]), "{id}: its user is not there");
-        let port = name.split(['@', '.']).nth(1).and_then(|port| port.parse().ok()).expect("a port");
+        let port = self.told_port(values("EnvironmentFile=")[0]);
         let taken = self.listeners().into_iter().find(|l| l.port == port && l.unit.as_deref() != Some(name));
         assert_eq!(taken, None, "{id}: its port is taken");
         let unit = self.units.entry(name.to_owned()).or_insert_with(|| stopped(port));
@@ -450,6 +482,14 @@ impl Host {
             tries: Tries::default(),
             ..unit.clone()
         };
+    }
+
+    /// The port that a program is told to bind.
+    fn told_port(&self, environment: &str) -> u16 {
+        let Some(Lies::File { content, .. }) = self.files.get(environment) else { panic!("no file at {environment}") };
+        let text = String::from_utf8(content.clone()).expect("text");
+        let port = text.lines().find_map(|line| line.strip_prefix("SERVICE_PORT=\"")?.strip_suffix('"'));
+        port.and_then(|port| port.parse().ok()).expect("a port")
     }
 
     fn still(&self, id: &str, path: &str, before: &Before) {

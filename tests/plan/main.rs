@@ -2,6 +2,7 @@
 //! no I/O but for reading the example fleet.
 
 mod arrived;
+mod blue_green;
 mod certificates;
 mod confinement;
 mod declared;

@@ -327,12 +327,14 @@ fn a_release_that_was_removed_is_staged_again() {
 #[test]
 fn nginx_that_serves_older_files_is_reloaded() {
     let older = |host: &mut crate::host::Host| {
-        host.nginx = Some(Nginx { running: true, serving: Some(Digest::of("older")) });
+        host.nginx = Some(Nginx { running: true, serving: Some(Digest::of("older")), ..Nginx::default() });
     };
     insta::assert_snapshot!(drifted("ai-core", older), @"1 ai-core reload nginx.service (drift: it serves an older configuration than its files)");
-    let none = |host: &mut crate::host::Host| host.nginx = Some(Nginx { running: true, serving: None });
+    let none =
+        |host: &mut crate::host::Host| host.nginx = Some(Nginx { running: true, serving: None, ..Nginx::default() });
     insta::assert_snapshot!(drifted("ai-core", none), @"1 ai-core reload nginx.service (drift: it does not serve the files that lie there)");
-    let stopped = |host: &mut crate::host::Host| host.nginx = Some(Nginx { running: false, serving: None });
+    let stopped =
+        |host: &mut crate::host::Host| host.nginx = Some(Nginx { running: false, serving: None, ..Nginx::default() });
     insta::assert_snapshot!(drifted("ai-core", stopped), @"1 ai-core reload nginx.service (it should run and does not)");
 }
 

@@ -112,7 +112,7 @@ fn distort(host: &mut Host, desired: &Desired, distortion: &Distortion) {
         }
         Distortion::Nginx(running) => {
             if let Some(nginx) = &mut host.nginx {
-                *nginx = Nginx { running: *running, serving: Some(Digest::of("older")) };
+                *nginx = Nginx { running: *running, serving: Some(Digest::of("older")), ..Nginx::default() };
             }
         }
         Distortion::Foreign(index) => {

@@ -111,7 +111,7 @@ fn what_is_in_the_way_of_a_reload_is_refused_and_else_told() {
 /// What is refused where nginx has not read the files that are declared.
 fn foreseen(servers: Vec<Server>) -> Vec<String> {
     let world = World::live(&example()).on("ai-core", |host| {
-        host.nginx = Some(Nginx { running: true, serving: Some(Digest::of("older")) });
+        host.nginx = Some(Nginx { running: true, serving: Some(Digest::of("older")), ..Nginx::default() });
         host.odd = answered(Answer::Other, Some(files(servers)));
     });
     let findings = world.plan().findings;

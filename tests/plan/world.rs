@@ -8,7 +8,7 @@ use evenkeel::{
     model::{
         name::InstanceName,
         observation::Observation,
-        plan::{InstanceState, Plan, Step},
+        plan::{InstanceState, Phase, Plan, Step},
     },
     plan::Observed,
 };
@@ -93,8 +93,13 @@ impl World {
 
     /// Carries out the waves up to this one, as a controller that dies then.
     pub fn apply_until(&mut self, plan: &Plan, wave: u32) {
+        self.apply_until_phase(plan, Phase { wave, stage: u32::MAX });
+    }
+
+    /// Carries out the phases up to this one.
+    pub fn apply_until_phase(&mut self, plan: &Plan, last: Phase) {
         for (name, host) in &mut self.hosts {
-            let done = |step: &&Step| step.instance == *name && step.phase.wave <= wave;
+            let done = |step: &&Step| step.instance == *name && step.phase <= last;
             let steps: Vec<&Step> = plan.steps.iter().filter(done).collect();
             let instance = &plan.instances[name];
             let mut during = instance.manifest_before.clone().unwrap_or_default().union(&instance.manifest_after);

@@ -1,5 +1,7 @@
 //! What people ask for while GitHub does not answer, or nobody listens.
 
+use evenkeel::model::event::EventName;
+
 use crate::{
     program::Story,
     support::{
@@ -19,7 +21,7 @@ fn what_was_asked_for_while_github_was_away_is_answered_when_it_is_back() {
     wait_for("the plan", || github.comment_of_evenkeel(number));
     github.is_in_trouble(Trouble::Status(503));
     github.comments(number, "alice", "/evenkeel help");
-    daemon.says("a command is tried again in ");
+    daemon.tells(EventName::CommandPostponed);
     github.is_back();
     wait_for("the answer", || {
         github.comments_of_evenkeel(number).iter().any(|comment| comment.contains("What it does")).then_some(())
@@ -69,7 +71,7 @@ fn what_was_asked_for_while_evenkeel_was_started_again_is_done_once() {
         assert_eq!((holds(&story), github.reactions(asked)), (1, vec!["eyes".to_owned()]));
     }
     let daemon = story.follows();
-    daemon.says("hold was obeyed before, and is not again");
+    daemon.tells_that(EventName::CommandRepeated, |told| told["comment"] == asked);
     assert_eq!((holds(&story), answers()), (1, 1));
 }
 
@@ -90,8 +92,8 @@ fn what_was_seen_or_answered_by_the_process_before_is_not_done_again() {
     let path = format!("/repos/acme/config/issues/{number}/comments");
     assert_eq!(by_evenkeel(&path, serde_json::json!({"body": answer})), 201);
     let daemon = story.follows();
-    daemon.says(&format!("comment={seen}"));
-    daemon.says(&format!("comment={answered}"));
+    daemon.tells_that(EventName::CommandRepeated, |told| told["comment"] == seen);
+    daemon.tells_that(EventName::CommandRepeated, |told| told["comment"] == answered);
     wait_for("the plan", || github.comments_of_evenkeel(number).iter().any(|said| said != &answer).then_some(()));
     assert_eq!(holds(&story), 0);
 }

@@ -10,9 +10,12 @@ use std::{
     thread,
 };
 
+use evenkeel::model::event::EventName;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
+    events,
     git::{git, try_git},
     github::{APP, GitHub},
     waiting::wait_for,
@@ -165,16 +168,17 @@ impl Story {
         let (authority, secret) = (self.github.authority(), self.github.secret_file());
         let text = |path: &'_ PathBuf| path.to_str().expect("it is UTF-8").to_owned();
         let (authority, secret) = (text(&authority), text(&secret));
-        let listen = ["--poll", "1h", "--listen", "127.0.0.1:0", "--webhook-secret-file", &secret];
+        let listen =
+            ["--log-format", "json", "--poll", "1h", "--listen", "127.0.0.1:0", "--webhook-secret-file", &secret];
         let arguments = [&listen[..], &["--ca-file", &authority], more].concat();
         let log = self.path("log");
         let mut command = self.command("run", &self.github.address, &arguments);
         command.stdout(Stdio::null()).stderr(fs::File::create(&log).expect("the log can be made"));
         let process = command.spawn().expect("evenkeel runs");
         let daemon = Daemon { process, log, socket: self.path("state/socket") };
-        let line = daemon.says("the webhook listens on ");
-        let address = line.split("listens on ").nth(1).expect("it is in the line");
-        self.github.delivers_to(&format!("http://{}/webhook/github", address.trim()));
+        let listening = daemon.tells(EventName::WebhookListening);
+        let address = listening["address"].as_str().expect("a text");
+        self.github.delivers_to(&format!("http://{address}/webhook/github"));
         daemon
     }
 }
@@ -208,19 +212,21 @@ impl Daemon {
         log
     }
 
-    /// Waits until it has logged something; answers that line.
-    #[track_caller]
-    pub fn says(&self, part: &str) -> String {
-        self.says_after(0, part)
+    /// What it has logged of the event so far, the oldest first.
+    pub fn told(&self, event: EventName) -> Vec<Value> {
+        events::told(&self.log(), event).collect()
     }
 
-    /// As [`Self::says`], behind what the log was long before.
+    /// Waits until the event has happened; answers its first record.
     #[track_caller]
-    pub fn says_after(&self, before: usize, part: &str) -> String {
-        wait_for(&format!("`{part}` in the log"), || {
-            let log = &self.log()[before..];
-            log.split_inclusive('\n').find(|line| line.contains(part) && line.ends_with('\n')).map(str::to_owned)
-        })
+    pub fn tells(&self, event: EventName) -> Value {
+        self.tells_that(event, |_| true)
+    }
+
+    /// As [`Self::tells`], of a record with these fields.
+    #[track_caller]
+    pub fn tells_that(&self, event: EventName, is_meant: impl Fn(&Value) -> bool) -> Value {
+        wait_for(event.as_str(), || self.told(event).into_iter().find(&is_meant))
     }
 
     /// What `status` notes of the environment.
@@ -230,7 +236,7 @@ impl Daemon {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (_, body) = answer.split_once("\r\n\r\n")?;
-        let views: Vec<serde_json::Value> = serde_json::from_str(body).ok()?;
+        let views: Vec<Value> = serde_json::from_str(body).ok()?;
         let notes = views.first()?["notes"].as_array()?.iter();
         Some(notes.map(|note| note.as_str().expect("it is a text").to_owned()).collect())
     }

@@ -30,6 +30,7 @@ pub fn plan(states: &[(&str, InstanceState)], steps: Vec<Step>) -> Result<Plan, 
             manifest_after: Manifest::default(),
             generation: 11,
             drift: Vec::new(),
+            slots: Default::default(),
         };
         instances.insert(name.parse()?, plan);
     }
@@ -89,6 +90,7 @@ pub fn await_health(name: &str, unit: &str) -> Result<Action, Box<dyn Error>> {
         env_files: vec![ENV.into()],
         confined_by: Default::default(),
         health,
+        held_by: None,
     })
 }
 

@@ -8,11 +8,9 @@ use evenkeel::{
         outcome::{Cause, Outcome},
         pull::{Check, CheckState, Conclusion, PullRequest},
         rights::{Permission, Right, Team},
-    },
-    report::{
-        pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
         status::{Waiting, WaitsOn},
     },
+    report::pull::{self, Answer, DeployedView, PullContent, PullView, Replicas},
 };
 use insta::assert_snapshot;
 

@@ -11,6 +11,7 @@ use evenkeel::{
     declare::Overrides,
     engine::{
         controller::{Controller, Handle, LoopError},
+        events::Events,
         history::controller_id::ControllerId,
         observe::connections::Connections,
         prepare::preparation::Preparation,
@@ -92,11 +93,8 @@ impl Controllers {
         let policy = Policy { poll_every: POLL.as_millis() as u64, observe_only: false };
         let tale = self.tale.clone();
         let teller = identity.clone();
-        let watch = Box::new(move |event| {
-            tale.tell(|| {
-                let line = evenkeel::report::progress::line(&event, evenkeel::report::Style(false));
-                format!("  {teller} {}", line.trim())
-            });
+        let events = Events::new(move |event| {
+            tale.tell(|| format!("  {teller} {}", evenkeel::report::event::words(event)));
         });
         let dice = Mutex::new(Dice::new(self.seed ^ number as u64));
         let workspace = Workspace {
@@ -104,7 +102,7 @@ impl Controllers {
             connections,
             preparation: Preparation::new(FOLDER.to_owned(), Overrides::default()),
             identity: ControllerId { name: identity.clone(), id: identity },
-            watch,
+            events,
             jitter: Box::new(move || lock(&dice).part()),
         };
         let (looping, controller) = Controller::new(workspace, policy, None);

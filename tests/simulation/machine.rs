@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel::model::{digest::Digest, manifest::Manifest};
+use evenkeel::model::{digest::Digest, manifest::Manifest, paths};
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time::{Instant, sleep},
@@ -86,6 +86,8 @@ pub struct State {
     pub held: Held,
     /// The digest in the configuration that nginx has in force.
     pub serving: Option<Digest>,
+    /// What nginx answers for itself at each port of a service that has two copies.
+    pub fronts: BTreeMap<u16, Digest>,
     /// So many reloads nginx says yes to and does not make.
     pub deaf: u32,
     pub garbled: u32,
@@ -202,6 +204,7 @@ impl Machine {
         state.shells.drain(..).for_each(|shell| shell.abort());
         state.systemd.stop_all();
         state.serving = None;
+        state.fronts.clear();
         let now = Instant::now();
         state.deployments.iter_mut().for_each(|directory| directory.forget_events(now));
         drop(state);
@@ -225,7 +228,7 @@ impl Machine {
         let State { files, systemd, held, .. } = &mut *state;
         systemd.boot(files, held);
         if systemd.is_active("nginx.service") {
-            state.serving = state.digest_server();
+            state.read_nginx();
         }
     }
 
@@ -316,7 +319,20 @@ impl State {
         if self.deaf > 0 {
             self.deaf -= 1;
         } else {
-            self.serving = self.digest_server();
+            self.read_nginx();
         }
+    }
+
+    /// nginx takes its files as they lie there.
+    pub fn read_nginx(&mut self) {
+        self.serving = self.digest_server();
+        let fleet = crate::fleet::NAME.parse().expect("a name");
+        let fronts = self.files.iter().filter_map(|(path, lies)| {
+            let ((_, port), Lies::File { content, .. }) = (paths::front_of(&fleet, path)?, lies) else { return None };
+            let text = std::str::from_utf8(content).ok()?;
+            let answer = text.split("return 200 \"").nth(1)?.split("\\n\";").next()?.parse().ok()?;
+            Some((port, answer))
+        });
+        self.fronts = fronts.collect();
     }
 }

@@ -67,6 +67,11 @@ fn observe(state: &State, question: &ProbeRequest) -> Observation {
             running: state.systemd.is_active("nginx.service"),
             digest: state.serving.map_or(Seen::Absent, Seen::Known),
             answers: question.sites.iter().map(|(site, proof)| (site.clone(), own(proof))).collect(),
+            fronts: question
+                .fronts
+                .keys()
+                .map(|port| (*port, state.fronts.get(port).map_or(Seen::Absent, |digest| Seen::Known(*digest))))
+                .collect(),
             has_log_folder: true,
             files: None,
         }),
@@ -129,7 +134,8 @@ fn listeners(state: &State, digest_port: Option<u16>) -> Vec<Listener> {
     let units = state.systemd.running().filter_map(|(unit, _)| Some(listener(systemd::port(unit)?, unit)));
     let nginx = state.systemd.is_active("nginx.service");
     let ports = [Some(80), digest_port.filter(|_| state.serving.is_some())].into_iter().flatten().filter(|_| nginx);
-    units.chain(ports.map(|port| listener(port, "nginx.service"))).collect()
+    let fronts = state.fronts.keys().copied().filter(|_| nginx);
+    units.chain(ports.chain(fronts).map(|port| listener(port, "nginx.service"))).collect()
 }
 
 fn seen<T>(is: bool, value: T) -> Seen<T> {

@@ -350,6 +350,11 @@ impl Script<'_> {
                 }
                 self.reload_nginx(*digest).await
             }
+            Action::SwitchPort { port, to, .. } => {
+                self.machine.tale.count("switches of ports");
+                let proof = to.as_ref().and_then(|to| to.proof.as_ref());
+                self.switch_port(*port, proof.map(|proof| proof.answer)).await
+            }
             Action::Drain { .. } => Ok(()),
             Action::ReleaseNginx => {
                 self.record(Kept::Nginx);
@@ -387,6 +392,27 @@ impl Script<'_> {
         }
     }
 
+    async fn switch_port(&self, port: u16, answer: Option<Digest>) -> Result<(), Trouble> {
+        self.note_active("nginx.service");
+        self.record(Kept::Nginx);
+        self.machine.moment().await?;
+        let answers = self.change(None, |state| {
+            if state.systemd.is_active("nginx.service") {
+                state.reload_nginx();
+            } else {
+                state.systemd.start(&state.files, &state.held, "nginx.service")?;
+                state.read_nginx();
+            }
+            Ok::<_, String>(state.fronts.get(&port).copied())
+        })?;
+        if answers == answer {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        self.machine.tale.count("reloads that nginx did not make");
+        Err(format!("port {port} is not led to the new copy: something else answers there").into())
+    }
+
     async fn reload_nginx(&self, digest: Digest) -> Result<(), Trouble> {
         self.note_active("nginx.service");
         self.record(Kept::Nginx);
@@ -396,7 +422,7 @@ impl Script<'_> {
                 state.reload_nginx();
             } else {
                 state.systemd.start(&state.files, &state.held, "nginx.service")?;
-                state.serving = state.digest_server();
+                state.read_nginx();
             }
             Ok::<_, String>(state.serving)
         })?;

@@ -18,11 +18,11 @@ use evenkeel::{
         prepare::{Prepared, declared, gathered},
     },
     model::{
+        event::EventKind,
         name::InstanceName,
         plan::{Commits, Plan, Rank, Verb},
     },
     release::{Builds, Unfetched},
-    report::progress::{Event, StepState},
 };
 
 use crate::{
@@ -85,8 +85,8 @@ fn empty_history() -> SimStore {
 async fn carried_out(prepared: &Prepared, plan: &Plan, hosts: &Hosts) -> (Vec<(String, Verb)>, Ended) {
     let done = Arc::new(Mutex::new(Vec::new()));
     let heard = done.clone();
-    let watch = move |event: Event| {
-        if let Event::Step { instance, verb, state: StepState::Done, .. } = event {
+    let watch = move |event: EventKind| {
+        if let EventKind::StepDone { instance, verb, .. } = event {
             lock(&heard).push((instance.to_string(), verb));
         }
     };

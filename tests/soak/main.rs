@@ -16,6 +16,8 @@ mod daemon;
 #[path = "../support/dice.rs"]
 #[expect(dead_code, reason = "shared with the simulation, which uses more of it")]
 mod dice;
+#[path = "../support/events.rs"]
+mod events;
 #[path = "../lab/fleet.rs"]
 #[expect(dead_code, reason = "shared with the lab's tests, which use more of it")]
 mod fleet;

@@ -335,7 +335,7 @@ pub const ROLLOUT: &[Answer] = &[
     to("delay wait stagger min_ready_seconds", "pause: 10s", ""),
     to("first instances", "order: <list|[INSTANCE]>", ""),
     to(
-        "max_surge bake monitor failure_action max_failure_ratio canary steps",
+        "max_surge monitor failure_action max_failure_ratio canary steps",
         "",
         "leave it out: `recreate` restarts all replicas at once, `rolling` a few at a time",
     ),

@@ -88,7 +88,17 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "timeout: 2s",
         ],
     ),
-    ("Rollout", &["strategy: rolling", "max_unavailable: <number|1>", "pause: 10s", "order: <list|[INSTANCE]>"]),
+    (
+        "Rollout",
+        &[
+            "strategy: rolling",
+            "max_unavailable: <number|1>",
+            "pause: 10s",
+            "order: <list|[INSTANCE]>",
+            "bake: 30s",
+            "ports: <list|[8190, 8191]>",
+        ],
+    ),
     ("Resources", &["memory: 512M", "cpu: 100%"]),
     (
         "Source",

@@ -5,12 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tracing::warn;
-
 use crate::{
     decide::Checks,
+    engine::Watch,
     github::GitHub,
-    model::{commit::CommitId, environment_state::EnvironmentState, plan::Commits, pull::Conclusion},
+    model::{
+        commit::CommitId,
+        environment_state::EnvironmentState,
+        event::{Detail, EventKind},
+        plan::Commits,
+        pull::Conclusion,
+    },
     report,
 };
 
@@ -37,11 +42,12 @@ pub async fn checks(
     names: &[String],
     commits: &Commits,
     state: &EnvironmentState,
+    watch: &Watch<'_>,
 ) -> Option<Checks> {
     if names.is_empty() || matches!(asked, CheckSource::NotNeeded) {
         return None;
     }
-    Some(Checks { of: commits.clone(), missing: missing(asked, green, names, commits, state).await })
+    Some(Checks { of: commits.clone(), missing: missing(asked, green, names, commits, state, watch).await })
 }
 
 /// Those of the names that are not green on the environment's commit.
@@ -51,13 +57,14 @@ async fn missing(
     names: &[String],
     commits: &Commits,
     state: &EnvironmentState,
+    watch: &Watch<'_>,
 ) -> Vec<String> {
     let Some(commit) = &commits.environment else { return Vec::new() };
     if state.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(commit)) {
         return Vec::new();
     }
     let CheckSource::GitHub(github) = asked else {
-        warn!("checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file");
+        watch(EventKind::ChecksUnasked {});
         return names.to_vec();
     };
     if known.get(commit).is_some_and(|green| names.iter().all(|name| green.contains(name))) {
@@ -66,7 +73,7 @@ async fn missing(
     let conclusions = match github.conclusions(commit).await {
         Ok(conclusions) => conclusions,
         Err(error) => {
-            warn!("whether {commit:.12} is green is not known: {}", report::chain(&error));
+            watch(EventKind::ChecksUnknown { commit: commit.clone(), why: Detail::of(report::chain(&error)) });
             return names.to_vec();
         }
     };

@@ -30,7 +30,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, info_span};
 
 pub use handle::Handle;
 pub use state::{Published, Statuses};
@@ -49,7 +49,7 @@ use crate::{
     },
     github::GitHub,
     host::HostWrite,
-    model::name::EnvironmentName,
+    model::{event::EventKind, name::EnvironmentName},
 };
 use handle::Message;
 use state::ControllerState;
@@ -86,7 +86,8 @@ impl<H: HostWrite, S: Store> Controller<H, S> {
         let (published, watched) = watch::channel(Published::default());
         let pulse = Arc::<AtomicU64>::default();
         let handle = Handle::new(workspace.clone(), watched, sender.clone(), pulse.clone());
-        let state = ControllerState::new(workspace.identity.clone(), policy.observe_only, published);
+        let state =
+            ControllerState::new(workspace.identity.clone(), workspace.events.clone(), policy.observe_only, published);
         (Self { workspace, policy, github, state, pulse, messages, sender }, handle)
     }
 
@@ -120,11 +121,11 @@ impl<H: HostWrite, S: Store> Controller<H, S> {
                 () = tokio::time::sleep(pause.min(PULSE)) => Some(Event::Tick),
             };
         }
-        info!("stopping; what runs on hosts goes on there, and the next start takes it up");
+        self.workspace.events.emit(EventKind::ControllerStopping {});
         self.state.detach();
         let ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
-            warn!("ended while something still ran; the next start looks at it again");
+            self.workspace.events.emit(EventKind::ControllerCutShort {});
         }
         Ok(())
     }
@@ -150,6 +151,7 @@ impl<H: HostWrite, S: Store> Controller<H, S> {
                 let span = info_span!("pass", %environment);
                 let pursuing = async move {
                     let durations = SyncDurations::begin();
+                    let watch = |kind| workspace.events.of(&environment).emit(kind);
                     let tell = |change| send(Message::Status { environment: environment.clone(), change });
                     let pursuit = Pursuit {
                         sync: EnvironmentSync {
@@ -160,7 +162,7 @@ impl<H: HostWrite, S: Store> Controller<H, S> {
                             look: Look::Prompt { unreachable: &unreachable, turn: memory.turn },
                             backed_off: &backed_off,
                             halting: &|| Halting::new(halts.subscribe()),
-                            watch: &workspace.watch,
+                            watch: &watch,
                             durations: &durations,
                         },
                         goal: &goal,

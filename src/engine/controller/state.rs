@@ -8,7 +8,6 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tracing::warn;
 
 use super::{
     Halts,
@@ -18,6 +17,7 @@ use super::{
 use crate::{
     decide::{Event, Goal},
     engine::{
+        events::Events,
         execute::cancellation::Halt,
         history::{controller_id::ControllerId, store::Signing},
         observe::status,
@@ -26,11 +26,15 @@ use crate::{
             pursue::{Pursued, StatusChange},
         },
     },
-    model::{belief::Refusal, environment_state::Barred, name::EnvironmentName, plan::Commits},
-    report::{
-        self,
+    model::{
+        belief::Refusal,
+        environment_state::Barred,
+        event::{Detail, EventKind},
+        name::EnvironmentName,
+        plan::Commits,
         status::{ErrorOf, Health, StatusView, Sync},
     },
+    report,
 };
 
 /// How what is wrong with the repository begins, for people.
@@ -50,6 +54,7 @@ pub struct Published {
 /// What the loop knows besides what it decides from.
 pub(super) struct ControllerState {
     identity: ControllerId,
+    events: Events,
     observe_only: bool,
     published: watch::Sender<Published>,
     /// Lent while the repository is asked.
@@ -68,9 +73,15 @@ pub(super) struct ControllerState {
 }
 
 impl ControllerState {
-    pub fn new(identity: ControllerId, observe_only: bool, published: watch::Sender<Published>) -> Self {
+    pub fn new(
+        identity: ControllerId,
+        events: Events,
+        observe_only: bool,
+        published: watch::Sender<Published>,
+    ) -> Self {
         Self {
             identity,
+            events,
             observe_only,
             published,
             resolver: Resolver::default(),
@@ -129,8 +140,21 @@ impl ControllerState {
         }
     }
 
+    /// Publishes the change, and then tells of each environment whose status is another one.
     fn publish(&self, change: impl FnOnce(&mut Statuses)) {
+        let before = self.published.borrow().statuses.clone();
         self.published.send_modify(|published| change(Arc::make_mut(&mut published.statuses)));
+        let after = self.published.borrow().statuses.clone();
+        for (environment, view) in after.iter() {
+            if before.get(environment).is_none_or(|before| !before.says_the_same(view)) {
+                let (commit, waits_on) = (view.commit.clone(), view.waiting.as_ref().map(|waiting| waiting.on));
+                let (sync, health) = (view.sync, view.health);
+                let changed = EventKind::EnvironmentChanged { commit, sync, health, waits_on };
+                let scope = self.events.of(environment);
+                let generation = view.deployed.as_ref().map(|deployed| deployed.generation);
+                generation.map_or(scope, |generation| scope.deployment(generation)).emit(changed);
+            }
+        }
     }
 
     fn change(&mut self, environment: &EnvironmentName, change: StatusChange) {
@@ -155,11 +179,16 @@ impl ControllerState {
     fn fetched(&mut self, fetched: FetchResult) -> Event {
         match fetched.signing {
             Ok(signing) if signing != self.signing => {
-                signing.advice().iter().for_each(|advice| warn!("{advice}"));
+                for advice in signing.advice() {
+                    self.events.emit(EventKind::HistoryAdvice { advice: advice.into() });
+                }
                 self.signing = signing;
             }
             Ok(_) => {}
-            Err(error) => warn!("the keys that may write the history: {}", report::chain(&error)),
+            Err(error) => {
+                let why = Detail::of(format!("the keys that may write it: {}", report::chain(&error)));
+                self.events.emit(EventKind::HistoryUnread { why });
+            }
         }
         fetched.refusals.into_iter().for_each(|(environment, refusals)| self.tell_of_refusals(&environment, refusals));
         if let Some(declared) = fetched.declared {
@@ -180,11 +209,13 @@ impl ControllerState {
         match (known, &self.trouble) {
             (Some(known), None) => Event::Fetched(known),
             (Some(known), Some(why)) if !known.is_empty() => {
-                warn!("{why}; going on with what is known");
+                self.events.emit(EventKind::RepositoryUnread { goes_on: true, why: Detail::of(why) });
                 Event::Fetched(known)
             }
             (_, why) => {
-                why.iter().for_each(|why| warn!("{why}"));
+                if let Some(why) = why {
+                    self.events.emit(EventKind::RepositoryUnread { goes_on: false, why: Detail::of(why) });
+                }
                 let trouble = self.trouble.clone();
                 self.publish(|statuses| {
                     for view in statuses.values_mut() {
@@ -262,7 +293,7 @@ impl ControllerState {
         });
         if self.refused.get(environment).is_none_or(|before| *before != refusals) {
             for refusal in &refusals {
-                warn!(%environment, "{}", report::refusal::line(environment, refusal));
+                self.events.of(environment).emit(EventKind::HistoryRefused { refusal: refusal.clone() });
             }
             self.refused.insert(environment.clone(), refusals);
         }

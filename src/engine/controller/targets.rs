@@ -10,13 +10,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use super::checks::{self, CheckSource, Green};
 use crate::{
     decide::{HistorySnapshot, Hours, Target},
     declare::{self, Declaration},
     engine::{
+        events::Events,
         history::{
             controller_id::CONTROLLER,
             log,
@@ -38,11 +39,13 @@ use crate::{
         calendar::{Calendar, HORIZON},
         commit::CommitId,
         environment_state::{Control, EnvironmentState, StateEvent},
+        event::{Detail, EventKind},
         name::EnvironmentName,
         plan::Commits,
+        status::Waiting,
         time::timestamp,
     },
-    report::{chain, status::Waiting},
+    report::chain,
 };
 
 /// What the repository wants, as far as it can be told.
@@ -111,7 +114,7 @@ impl Resolver {
         let asked = github.map_or(CheckSource::Nobody, CheckSource::GitHub);
         let found = match fetched {
             Ok(fetched) => {
-                tell_of_history(&fetched);
+                tell_of_history(&workspace.events, &fetched);
                 self.resolve(workspace, asked, &fetched).await
             }
             Err(error) => Err(error.into()),
@@ -142,18 +145,19 @@ impl Resolver {
         let known = match workspace.store.last_fetched().await {
             Ok(Some(fetched)) => match self.resolve(workspace, asked, &fetched).await {
                 Err(SyncError::Invalid { .. }) => Targets::default(),
-                known => known.inspect_err(|error| warn!("{}", chain(error))).ok()?,
+                known => known.inspect_err(|error| unread(&workspace.events, chain(error))).ok()?,
             },
             Ok(None) => Targets::default(),
             Err(error) => {
-                warn!("{}", chain(&error));
+                unread(&workspace.events, chain(&error));
                 return None;
             }
         };
         if !known.known.is_empty() {
             return Some(known);
         }
-        let last_good = self.last_good(workspace).await.inspect_err(|error| warn!("{}", chain(error))).ok()?;
+        let last_good = self.last_good(workspace).await;
+        let last_good = last_good.inspect_err(|error| unread(&workspace.events, chain(error))).ok()?;
         Some(Targets { known: last_good, ..known })
     }
 
@@ -178,11 +182,12 @@ impl Resolver {
                 Err(failure) => failure,
             };
             let kept_up = self.kept_up(workspace, name).await;
-            let kept_up = kept_up.inspect_err(|error| warn!(environment = %name, "{}", chain(error))).ok().flatten();
+            let events = workspace.events.of(name);
+            let kept_up = kept_up.inspect_err(|error| events.emit(history_unread(chain(error)))).ok().flatten();
             let then = if kept_up.is_some() { "its last good commits are kept up" } else { "it is not looked after" };
             let next = failure.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
             let why = format!("{name}, branch {branch}: {}{next}; until then {then}", chain(&failure));
-            warn!(environment = %name, "{why}");
+            events.emit(EventKind::EnvironmentUnresolved { branch: Detail::of(branch), why: Detail::of(&why) });
             targets.unresolved.insert(name.clone(), Unresolved { branch: branch.to_owned(), why });
             targets.known.extend(kept_up.map(|kept_up| (name.clone(), kept_up)));
         }
@@ -205,13 +210,14 @@ impl Resolver {
             history.state = state;
             return Ok(Target { commits, observe_every, history, rewinds: false, checks: None, hours: None });
         }
+        let watch = |kind| workspace.events.of(of.name).emit(kind);
         let moving = self.moving(workspace, of.name, &commits).await?;
         let good = history.state.good.as_ref().map(|good| &good.commits.sources);
-        commits.sources = workspace.preparation.source_commits(of.name, &moving, good).await;
+        commits.sources = workspace.preparation.source_commits(&moving, good, &watch).await;
         let rewinds = history.doubted || rewinds(&workspace.store, &history.state, &commits).await?;
         let names = of.declaration.required_checks(of.name);
         let state = &history.state;
-        let checks = checks::checks(asked, &mut self.green, names, state.target(&commits), state).await;
+        let checks = checks::checks(asked, &mut self.green, names, state.target(&commits), state, &watch).await;
         let hours = hours(&of.declaration.calendar(of.name), Utc::now());
         Ok(Target { commits, observe_every, history, rewinds, checks, hours })
     }
@@ -286,7 +292,10 @@ impl Resolver {
         for name in workspace.store.histories().await? {
             match self.kept_up(workspace, &name).await {
                 Ok(kept_up) => targets.extend(kept_up.map(|kept_up| (name, kept_up))),
-                Err(failure) => warn!(environment = %name, "it is not looked after: {}", chain(&failure)),
+                Err(failure) => {
+                    let why = format!("it is not looked after: {}", chain(&failure));
+                    workspace.events.of(&name).emit(history_unread(why));
+                }
             }
         }
         Ok(targets)
@@ -343,7 +352,7 @@ async fn what_waits<H: HostRead, S: Store>(
                 let waits = pending::after(history.open.as_ref(), &target.commits, &history.state);
                 waiting.extend(waits.map(|waits| (environment.clone(), waits)));
             }
-            Err(error) => warn!(%environment, "the history: {}", chain(&error)),
+            Err(error) => workspace.events.of(environment).emit(history_unread(chain(&error))),
         }
     }
     waiting
@@ -364,11 +373,13 @@ async fn quarantined_for_dying<H: HostRead, S: Store>(
         return Ok(Some(state.clone()));
     }
     if condemned.recorded {
-        info!(%environment, "the quarantine was lifted; the commits are tried again");
+        let commit = commits.environment.clone();
+        workspace.events.of(environment).emit(EventKind::CommitsPardoned { commit });
         attempts.pardon(environment, commits);
         return Ok(None);
     }
-    error!(%environment, "{}; they are quarantined", condemned.why);
+    let (commit, why) = (commits.environment.clone(), Detail::of(&condemned.why));
+    workspace.events.of(environment).emit(EventKind::CommitsQuarantined { commit, why });
     let control = Control::Quarantine { commits: commits.clone(), why: condemned.why };
     let event = StateEvent { control, by: CONTROLLER.to_owned(), reason: None, when: timestamp(Utc::now()) };
     let state = log::note(&workspace.store, environment, &event).await?;
@@ -395,19 +406,25 @@ pub async fn rewinds(
 }
 
 /// Says what has happened to histories at the remote that should not happen.
-pub fn tell_of_history(fetched: &Fetched) {
-    for (environment, change) in &fetched.history {
-        match change {
-            HistoryChange::Restored { at } => {
-                warn!(environment, "its history branch was gone at the remote; it is restored, at {at:.12}");
-            }
-            HistoryChange::NotRestored { why } => {
-                warn!(environment, "its history branch is gone at the remote, and cannot be restored: {why}");
-            }
-            HistoryChange::Rewritten { ours, theirs } => warn!(
-                environment,
-                "its history was rewritten at the remote: {ours:.12} is not in it; going on from {theirs:.12}"
-            ),
+pub fn tell_of_history(events: &Events, fetched: &Fetched) {
+    for (name, change) in &fetched.history {
+        let kind = match change.clone() {
+            HistoryChange::Restored { at } => EventKind::HistoryRestored { commit: at.into() },
+            HistoryChange::NotRestored { why } => EventKind::HistoryGone { why: Detail::of(why) },
+            HistoryChange::Rewritten { ours, theirs } => EventKind::HistoryRewritten { ours, theirs },
+        };
+        match name.parse() {
+            Ok(environment) => events.of(&environment).emit(kind),
+            // A branch that somebody pushed below the histories, and that is none.
+            Err(_) => events.emit(kind),
         }
     }
+}
+
+fn unread(events: &Events, why: String) {
+    events.emit(EventKind::RepositoryUnread { goes_on: false, why: why.into() });
+}
+
+fn history_unread(why: String) -> EventKind {
+    EventKind::HistoryUnread { why: why.into() }
 }

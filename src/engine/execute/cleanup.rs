@@ -10,7 +10,6 @@
 //! (b) The power went after the end, before `open` was removed: what was finished stays as it is.
 
 use futures_util::future::join_all;
-use tracing::warn;
 
 use crate::{
     engine::{
@@ -21,12 +20,13 @@ use crate::{
     },
     host::HostWrite,
     model::{
+        event::{Detail, EventKind},
         name::{FleetName, InstanceName},
         observation::Observation,
         paths,
     },
     plan::Observed,
-    report::{self, progress::Event},
+    report,
 };
 
 /// Undoes what the observed instances say is neither finished nor undone, and looks at those again.
@@ -35,7 +35,7 @@ pub async fn heal<H: HostWrite>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     observed: &mut Observed,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) {
     let broken: Vec<(InstanceName, String)> = observed
         .iter()
@@ -50,10 +50,10 @@ pub async fn heal<H: HostWrite>(
             );
             return (name.clone(), Err(why));
         }
-        watch(Event::Undoing { instance: name.clone() });
+        watch(EventKind::RollbackBegun { instance: name.clone() });
         let seen = one(prepared, hosts, name, deployment).await;
         if seen.is_ok() {
-            watch(Event::Undone { instance: name.clone() });
+            watch(EventKind::RollbackDone { instance: name.clone() });
         }
         (name.clone(), seen)
     });
@@ -62,9 +62,9 @@ pub async fn heal<H: HostWrite>(
 
 /// Makes an instance refuse what another controller may still send under the lease's generation. A failure is told, and
 /// stops nobody.
-pub async fn fence<H: HostWrite>(lease: &Lease, fleet: &FleetName, name: &InstanceName, host: &H) {
+pub async fn fence<H: HostWrite>(lease: &Lease, fleet: &FleetName, name: &InstanceName, host: &H, watch: &Watch<'_>) {
     if let Err(error) = host.fence(fleet, lease.generation().saturating_add(1)).await {
-        warn!(instance = %name, "could not be fenced off: {}", report::chain(&error));
+        watch(EventKind::HostUnfenced { instance: name.clone(), why: Detail::of(report::chain(&error)) });
     }
 }
 

@@ -37,17 +37,16 @@ use crate::{
     host::{HostError, HostWrite, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
+        event::{Detail, EventKind},
         failure::Failure,
         manifest::Manifest,
         name::InstanceName,
         outcome::Cause,
         paths,
         plan::{Action, Phase, Plan, Side, Step, StepId},
+        rollout::Slot,
     },
-    report::{
-        self,
-        progress::{Event, StepState},
-    },
+    report,
 };
 
 /// How many lines of a failed unit's log are kept with the failure.
@@ -90,7 +89,7 @@ pub struct Executor<'a, H> {
     /// Which failures leave the other instances alone.
     pub scope: FailureScope<'a>,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 impl<H: HostWrite> Executor<'_, H> {
@@ -109,10 +108,10 @@ impl<H: HostWrite> Executor<'_, H> {
             }
             let mut instances = self.instances_of(wave);
             instances.retain(|name| failed.iter().all(|failure| failure.instance() != Some(*name)));
-            (self.watch)(Event::Phase {
+            (self.watch)(EventKind::PhaseBegun {
                 number,
                 of: u32::try_from(waves.len()).unwrap_or(u32::MAX),
-                title: report::plan::phase_title(self.plan, wave[0].wave),
+                title: Detail::of(report::plan::phase_title(self.plan, wave[0].wave)),
             });
             let work = instances.iter().map(|name| self.stages(name, begun, wave, &stage));
             let results = join_all(work).await;
@@ -233,12 +232,15 @@ impl<H: HostWrite> Executor<'_, H> {
             let mut events = |event: StepEvent| {
                 current.hear(steps, &event);
                 if alike.is_new(&event) {
-                    self.on_event(steps, event);
+                    self.on_event(name, steps, event);
                 }
             };
             let applying = Box::pin(host.apply(&work, &scripted, &mut events));
             let applied = waits::said_since(name.as_str(), || current.now(), applying).await;
-            alike.more().for_each(|more| (self.watch)(Event::Warning(format!("{name}: {more}"))));
+            for (more, why) in alike.more() {
+                let (instance, why) = (name.clone(), Detail::of(why));
+                (self.watch)(EventKind::RollbackStepsFailed { instance, more, why });
+            }
             if let Err(error) = applied {
                 return Err(self.with_log(host.as_ref(), steps, self.failure(name, None, &error)).await);
             }
@@ -261,11 +263,20 @@ impl<H: HostWrite> Executor<'_, H> {
         match results.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some((step, NotHealthy { why, cause })) => {
-                let message = format!("{}: {why}", step.resource);
+                let message = format!("{}: {why}{}", step.resource, self.port_to_bind(step).unwrap_or_default());
                 let failure = Failure::of_instance(name, cause, message).at(step.id.clone());
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }
+    }
+
+    /// What a copy that does not become healthy may have got wrong, where it is not alone.
+    fn port_to_bind(&self, step: &Step) -> Option<String> {
+        let Action::AwaitHealth { unit, port, held_by: None, .. } = &step.action else { return None };
+        let replica = paths::replica_of_unit(&self.prepared.fleet.name, unit)?;
+        let public = replica.port;
+        (replica.slot != Slot::Sole)
+            .then(|| format!("; it has to bind port {port} (`${{port}}`, SERVICE_PORT): {public} is nginx's"))
     }
 
     /// Waits where the step is a pause. Answers the step that tells what has to be healthy then.
@@ -274,7 +285,8 @@ impl<H: HostWrite> Executor<'_, H> {
         self.tell(step, StepState::Started);
         sleep(span.0).await;
         let awaits = |other: &&Step| other.instance == step.instance && other.action.awaited() == Some(unit);
-        self.plan.steps.iter().find(awaits).unwrap_or(step)
+        // Of two copies the newest wait asks where callers do.
+        self.plan.steps.iter().take_while(|other| other.id != step.id).filter(awaits).last().unwrap_or(step)
     }
 
     fn work(&self, index: usize, phase: Phase, name: &InstanceName) -> PhaseWork {
@@ -346,14 +358,15 @@ impl<H: HostWrite> Executor<'_, H> {
         applied.map_err(|error| self.failure(name, None, &error))
     }
 
-    fn on_event(&self, steps: &[&Step], event: StepEvent) {
+    fn on_event(&self, name: &InstanceName, steps: &[&Step], event: StepEvent) {
         let (id, state) = match event {
             StepEvent::Started(id) => (id, StepState::Started),
             StepEvent::Done(id) => (id, StepState::Done),
             StepEvent::Failed(failed) => (failed.step, StepState::Failed(failed.message)),
             StepEvent::Waiting { .. } => return,
             StepEvent::UndoFailed { subject, message } => {
-                (self.watch)(Event::Warning(format!("undoing {subject}: {message}")));
+                let (instance, why) = (name.clone(), Detail::of(message));
+                (self.watch)(EventKind::RollbackStepFailed { instance, subject, why });
                 return;
             }
         };
@@ -364,12 +377,12 @@ impl<H: HostWrite> Executor<'_, H> {
     }
 
     fn tell(&self, step: &Step, state: StepState) {
-        (self.watch)(Event::Step {
-            instance: step.instance.clone(),
-            id: step.id.clone(),
-            verb: step.action.verb(),
-            subject: step.action.subject(),
-            state,
+        let (instance, id) = (step.instance.clone(), step.id.clone());
+        let (verb, subject) = (step.action.verb(), step.action.subject());
+        (self.watch)(match state {
+            StepState::Started => EventKind::StepBegun { instance, step: id, verb, subject },
+            StepState::Done => EventKind::StepDone { instance, step: id, verb, subject },
+            StepState::Failed(why) => EventKind::StepFailed { instance, step: id, verb, subject, why: Detail::of(why) },
         });
     }
 
@@ -398,6 +411,13 @@ impl<H: HostWrite> Executor<'_, H> {
         }
         failure
     }
+}
+
+/// How far a step is.
+enum StepState {
+    Started,
+    Done,
+    Failed(String),
 }
 
 /// Whether the host's script does it; the controller stages releases and waits for health.

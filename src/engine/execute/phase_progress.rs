@@ -20,10 +20,10 @@ impl Alike {
         *count == 1
     }
 
-    /// What was said more than once, with how often.
-    pub fn more(&self) -> impl Iterator<Item = String> {
+    /// What was said more than once, with how often besides the first time.
+    pub fn more(&self) -> impl Iterator<Item = (usize, &str)> {
         let often = self.0.iter().filter(|(_, count)| **count > 1);
-        often.map(|(message, count)| format!("undoing {} more failed alike: {message}", count - 1))
+        often.map(|(message, count)| (count - 1, message.as_str()))
     }
 }
 
@@ -72,8 +72,7 @@ mod tests {
         assert_eq!(told.count(), 1);
         assert!(alike.is_new(&failed("/etc/x", "No space left on device")));
         assert!(alike.is_new(&StepEvent::Done("a".to_owned())) && alike.is_new(&StepEvent::Done("a".to_owned())));
-        let more: Vec<String> = alike.more().collect();
-        let expected = "undoing 19 more failed alike: cp: cannot create '….evenkeel-new': Read-only file system";
-        assert_eq!(more, [expected]);
+        let more: Vec<(usize, &str)> = alike.more().collect();
+        assert_eq!(more, [(19, "cp: cannot create '….evenkeel-new': Read-only file system")]);
     }
 }

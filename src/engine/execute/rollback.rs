@@ -14,12 +14,13 @@ use crate::{
     engine::{Watch, observe::probe::Hosts},
     host::{HostWrite, LossTimer, PHASE_LIMIT, waits},
     model::{
+        event::{Detail, EventKind},
         failure::Failure,
         name::{FleetName, InstanceName},
         outcome::Cause,
         paths,
     },
-    report::{self, progress::Event},
+    report,
 };
 
 pub struct Undo<'a, H> {
@@ -34,7 +35,7 @@ pub struct Undo<'a, H> {
     pub lost: BTreeSet<InstanceName>,
     /// How long an instance that cannot be reached is waited for.
     pub loss_timer: Duration,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 pub enum Undone {
@@ -47,7 +48,7 @@ impl<H: HostWrite> Undo<'_, H> {
     pub async fn run(&self) -> Undone {
         let mut not_undone: BTreeMap<InstanceName, Failure> = BTreeMap::new();
         for name in &self.instances {
-            (self.watch)(Event::Undoing { instance: name.clone() });
+            (self.watch)(EventKind::RollbackBegun { instance: name.clone() });
         }
         // At the end once more without a number: whatever is there, of whatever phase.
         let phases = (1..=self.newest_phase).rev().map(Some).chain([None]);
@@ -57,7 +58,7 @@ impl<H: HostWrite> Undo<'_, H> {
             not_undone.extend(join_all(asked).await.into_iter().flatten());
         }
         for name in self.instances.iter().filter(|name| !not_undone.contains_key(*name)) {
-            (self.watch)(Event::Undone { instance: name.clone() });
+            (self.watch)(EventKind::RollbackDone { instance: name.clone() });
         }
         if not_undone.is_empty() { Undone::Everywhere } else { Undone::Not(not_undone.into_values().collect()) }
     }
@@ -85,7 +86,8 @@ impl<H: HostWrite> Undo<'_, H> {
                     failure.message = report::chain(&error);
                     // What is not undone is told as such, whatever step it was.
                     failure.step = None;
-                    (self.watch)(Event::Warning(format!("{name} is not undone: {}", failure.message)));
+                    let (instance, why) = (name.clone(), Detail::of(&failure.message));
+                    (self.watch)(EventKind::RollbackFailed { instance, why });
                     return Some(failure);
                 }
             }
@@ -96,7 +98,8 @@ impl<H: HostWrite> Undo<'_, H> {
     fn out_of_reach(&self, name: &InstanceName) -> Failure {
         let by_hand = paths::undo_script(self.fleet, self.deployment);
         let message = format!("it is declared no more; log in there, and undo it by hand: `sudo sh {by_hand}`");
-        (self.watch)(Event::Warning(format!("{name} is not undone: {message}")));
+        let (instance, why) = (name.clone(), Detail::of(&message));
+        (self.watch)(EventKind::RollbackFailed { instance, why });
         Failure::of_instance(name, Cause::Interrupted, message)
     }
 }

@@ -6,12 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
-use tracing::warn;
 
 use crate::{
-    engine::{observe::probe::Hosts, prepare::Prepared},
+    engine::{Watch, observe::probe::Hosts, prepare::Prepared},
     host::HostWrite,
-    model::name::InstanceName,
+    model::{
+        event::{Detail, EventKind},
+        name::InstanceName,
+    },
     plan::Observed,
     report,
 };
@@ -30,6 +32,7 @@ pub async fn where_due<H: HostWrite>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     seen: &Observed,
+    watch: &Watch<'_>,
 ) {
     for (name, desired) in &prepared.desired {
         let (Some(host), Some(Ok(_))) = (hosts.get(name), seen.get(name)) else { continue };
@@ -40,7 +43,7 @@ pub async fn where_due<H: HostWrite>(
         }
         *at = now + EVERY;
         if let Err(error) = host.reread(&prepared.fleet.name, &desired.releases).await {
-            warn!(instance = %name, "its releases are not read again: {}", report::chain(&error));
+            watch(EventKind::ReleasesUnread { instance: name.clone(), why: Detail::of(report::chain(&error)) });
         }
     }
 }

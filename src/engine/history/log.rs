@@ -20,6 +20,7 @@ use crate::{
         build::BuiltReleases,
         commit::CommitId,
         environment_state::{EnvironmentState, StateEvent},
+        event::logged,
         name::EnvironmentName,
         outcome::{Conclusion, Deployment, Intent, Kind, Outcome, Record, RecordedDeployment},
         plan::Commits,
@@ -212,7 +213,7 @@ async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Optio
     if refusals.is_empty()
         && let Err(error) = store.believe(environment, &commit).await
     {
-        tracing::warn!(%environment, "what is believed of the history is not remembered: {}", report::chain(&error));
+        tracing::warn!(event = logged::HISTORY_UNREMEMBERED, %environment, "what is believed of the history is not remembered: {}", report::chain(&error));
     }
     let deployment = deployment.map(Into::into);
     let mut newest = Newest { commit: Some(commit), files, state, deployment, generation, doubt, refusals, answer };
@@ -270,7 +271,11 @@ pub async fn conclude<S: Store>(
         || newest(store, &deployment.environment).await?.deployment.as_ref().and_then(RecordedDeployment::conclusion)
             == Some(deployment);
     if !there {
-        tracing::warn!(deployment = deployment.generation, "the history has gone on meanwhile; what it says stands");
+        tracing::warn!(
+            event = logged::HISTORY_OUTPACED,
+            deployment = deployment.generation,
+            "the history has gone on meanwhile; what it says stands"
+        );
         return Ok(false);
     }
     if deployment.outcome() == Outcome::Applied {
@@ -317,7 +322,7 @@ pub async fn complete<S: Store>(
 /// What is recorded stands without it, and the next that is applied moves the mark as well.
 async fn mark_good<S: Store>(store: &S, environment: &EnvironmentName, commits: &Commits) {
     if let Err(error) = store.mark_good(environment, commits).await {
-        tracing::warn!(%environment, "what is live is not marked as the last good commit: {}", report::chain(&error));
+        tracing::warn!(event = logged::HISTORY_UNMARKED, %environment, "what is live is not marked as the last good commit: {}", report::chain(&error));
     }
 }
 

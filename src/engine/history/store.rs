@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::followed::Followed;
 pub use crate::engine::prepare::config::{ConfigSource, StoreError};
 use crate::{
+    engine::events::Events,
     git::{Fetched, GitError, Repository, Signer, Tip},
-    model::{belief::Held, commit::CommitId, name::EnvironmentName, plan::Commits, tree::Tree},
+    model::{belief::Held, commit::CommitId, event::EventKind, name::EnvironmentName, plan::Commits, tree::Tree},
     report,
 };
 
@@ -126,8 +126,7 @@ impl Signing {
 #[derive(Clone)]
 pub struct GitStore {
     repository: Arc<Repository>,
-    /// Goes up with each commit that is appended to a history.
-    appended: Arc<watch::Sender<u64>>,
+    events: Option<Events>,
     /// Which branch each environment follows.
     followed: Arc<Followed>,
     /// The history commits that this process found remembered or remembered itself.
@@ -141,7 +140,7 @@ impl GitStore {
     pub fn new(repository: Repository, folder: &str) -> Self {
         Self {
             repository: Arc::new(repository),
-            appended: Arc::new(watch::Sender::new(0)),
+            events: None,
             followed: Arc::new(Followed::new(folder)),
             remembered: Arc::default(),
             signers: Arc::default(),
@@ -151,6 +150,12 @@ impl GitStore {
     /// What is written is signed by the first of these keys that the default branch lists.
     pub fn with_signers(mut self, signers: Vec<Signer>) -> Self {
         self.signers = Arc::new(signers);
+        self
+    }
+
+    /// Each commit that is appended to a history is an event.
+    pub fn with_events(mut self, events: Events) -> Self {
+        self.events = Some(events);
         self
     }
 
@@ -164,11 +169,6 @@ impl GitStore {
     pub fn place(&self) -> (PathBuf, String) {
         let (mirror, url) = self.repository.place();
         (mirror.to_owned(), url.to_string())
-    }
-
-    /// Changes with each commit that this process appends to a history.
-    pub fn appended(&self) -> watch::Receiver<u64> {
-        self.appended.subscribe()
     }
 
     pub async fn call<T: Send + 'static>(
@@ -254,7 +254,9 @@ impl HistoryStore for GitStore {
             let line = self.signers.first().map(Signer::line);
             return Err(StoreError::NoWriter { line });
         };
-        self.appended.send_modify(|count| *count += 1);
+        if let Some(events) = &self.events {
+            events.of(environment).emit(EventKind::HistoryAppended { commit: appended.clone() });
+        }
         Ok(appended)
     }
 

@@ -11,13 +11,13 @@ use crate::{
     engine::Watch,
     host::{Checkup, Health, HealthCheck, HostRead},
     model::{
+        event::{Detail, EventKind},
         fleet,
         name::InstanceName,
         outcome::Cause,
         plan::{Action, Step},
         run::{FAILED_STARTS, RESTART_PAUSE, Run, SETTLE},
     },
-    report::progress::Event,
 };
 
 /// The first look comes soon, for most programs start fast; the pauses grow to the declared interval.
@@ -31,7 +31,8 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to ask about the replica a step waits for.
 pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
-    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, .. } = &step.action else {
+    let Action::AwaitHealth { port, unit, user, directory, env_files, confined_by, health, held_by, .. } = &step.action
+    else {
         return None;
     };
     let check = HealthCheck {
@@ -43,6 +44,7 @@ pub fn check_of(step: &Step) -> Option<(HealthCheck, fleet::Health)> {
         env_files: env_files.clone(),
         unit: unit.clone(),
         confined_by: confined_by.clone(),
+        held_by: held_by.clone(),
     };
     Some((check, health.clone()))
 }
@@ -82,7 +84,7 @@ pub async fn await_healthy<H: HostRead>(
     instance: &InstanceName,
     step: &Step,
     started: Started,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Result<(), NotHealthy> {
     let Some((check, declared)) = check_of(step) else { return Ok(()) };
     let began = Instant::now();
@@ -94,12 +96,12 @@ pub async fn await_healthy<H: HostRead>(
         let longest = match judge.judge(&checkup, began.elapsed()) {
             HealthVerdict::Healthy => {
                 let after_ms = began.elapsed().as_millis() as u64;
-                watch(Event::Healthy { instance: instance.clone(), service, after_ms });
+                watch(EventKind::ServiceHealthy { instance: instance.clone(), service, after_ms });
                 return Ok(());
             }
             HealthVerdict::Failed(NotHealthy { why, cause }) => {
                 let why = format!("not healthy after {:.1} s: {why}", began.elapsed().as_secs_f64());
-                watch(Event::Unhealthy { instance: instance.clone(), service, why: why.clone() });
+                watch(EventKind::ServiceUnhealthy { instance: instance.clone(), service, why: Detail::of(&why) });
                 return Err(NotHealthy { why, cause });
             }
             HealthVerdict::NotYet => declared.interval.0,

@@ -18,13 +18,13 @@ use crate::{
         content::Content,
         desired::Desired,
         digest::Digest,
+        event::{Detail, EventKind},
         name::InstanceName,
         observation::{LiveFile, Observation},
         plan::Plan,
         seen::Seen,
     },
     plan::{self, Inputs, Leave, Observed},
-    report::progress::Event,
 };
 
 /// The hosts behind the instances.
@@ -47,7 +47,7 @@ struct Depth {
 const ALL: Depth = Depth { turn: None, listeners: true };
 
 /// Probes every instance in parallel, and waits for each as long as it may take.
-pub async fn observe<H: HostRead>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch) -> Observed {
+pub async fn observe<H: HostRead>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch<'_>) -> Observed {
     at(prepared, hosts, prepared.desired.keys(), ALL, watch).await
 }
 
@@ -56,7 +56,7 @@ async fn at<H: HostRead>(
     hosts: &Hosts<H>,
     names: impl Iterator<Item = &InstanceName>,
     depth: Depth,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Observed {
     let probes = names.filter_map(|name| probe(prepared, hosts, name, depth, watch));
     bounded::each(probes.collect()).await.into_iter().collect()
@@ -95,7 +95,7 @@ async fn promptly<H: HostRead>(
     asked: &[&InstanceName],
     depth: Depth,
 ) -> Observed {
-    let quiet: &Watch = &|_| {};
+    let quiet: &Watch<'_> = &|_| {};
     let mut probes: FuturesUnordered<_> =
         asked.iter().filter_map(|name| probe(prepared, hosts, name, depth, quiet)).collect();
     let mut observed = Observed::new();
@@ -145,15 +145,15 @@ fn probe<'a, H: HostRead>(
     hosts: &'a Hosts<H>,
     name: &'a InstanceName,
     depth: Depth,
-    watch: &'a Watch,
+    watch: &'a Watch<'a>,
 ) -> Option<impl Future<Output = (InstanceName, Result<Observation, String>)> + 'a> {
     let (host, desired) = (hosts.get(name)?, prepared.desired.get(name)?);
     Some(async move {
         let began = Instant::now();
         let seen = one_at(prepared, host.as_ref(), desired, depth).await.map_err(|error| crate::report::chain(&error));
         watch(match &seen {
-            Ok(_) => Event::Observed { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
-            Err(why) => Event::NotReached { instance: name.clone(), why: why.clone() },
+            Ok(_) => EventKind::HostObserved { instance: name.clone(), ms: began.elapsed().as_millis() as u64 },
+            Err(why) => EventKind::HostUnreachable { instance: name.clone(), why: Detail::of(why) },
         });
         (name.clone(), seen)
     })
@@ -258,9 +258,9 @@ pub async fn look<H: HostRead>(
     hosts: &Hosts<H>,
     newest_generation: Option<u64>,
     leave: &Leave,
-    watch: &Watch,
+    watch: &Watch<'_>,
 ) -> Plan {
-    watch(Event::Connecting { instances: prepared.desired.len() });
+    watch(EventKind::HostsAsked { instances: prepared.desired.len() });
     let depth = Depth { listeners: false, ..ALL };
     let mut observed = at(prepared, hosts, prepared.desired.keys(), depth, watch).await;
     let plan = plan_leaving(prepared, &observed, newest_generation, leave);

@@ -15,12 +15,10 @@ use crate::{
         name::{EnvironmentName, InstanceName},
         outcome::Deployment,
         plan::{Action, Commits, InstancePlan, InstanceState, Phase, Plan, Step, StepId, Verb},
+        status::{Deployed, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
         time::timestamp,
     },
-    report::{
-        self,
-        status::{Deployed, ErrorOf, Health, InstanceStatus, ServiceStatus, StatusView, Sync},
-    },
+    report,
 };
 
 /// Asks every replica for its health and puts it beside what the plan says.
@@ -30,6 +28,7 @@ pub async fn of_hosts<H: HostRead>(
     hosts: &Hosts<H>,
     deployed: Option<&Deployment>,
 ) -> StatusView {
+    let prepared = &*prepared.in_slots(&plan.slots());
     let asked = prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
         let state = plan.instances.get(name).map(|instance| &instance.state);
@@ -42,21 +41,13 @@ pub async fn of_hosts<H: HostRead>(
     let instances = bounded::each(asked.collect()).await;
     let (sync, health) = worst(&instances);
     StatusView {
-        environment: plan.environment.clone(),
         branch: prepared.fleet.environment.branch.clone(),
-        commit: plan.commits.environment.clone(),
-        deployed: deployed.map(as_deployed),
+        deployed: deployed.map(Deployed::from),
         sync,
         health,
         instances,
-        controller: None,
-        last_error: None,
-        error_of: ErrorOf::default(),
-        notes: Vec::new(),
-        refused: Vec::new(),
-        advice: Vec::new(),
-        waiting: None,
         observed_at: Some(timestamp(Utc::now())),
+        ..StatusView::unknown(plan.environment.clone(), plan.commits.environment.clone())
     }
 }
 
@@ -70,15 +61,6 @@ pub fn narrowed(mut view: StatusView, to: &[InstanceName]) -> StatusView {
 fn worst(instances: &[InstanceStatus]) -> (Sync, Health) {
     let services = instances.iter().flat_map(|instance| &instance.services);
     (worst_sync(instances.iter().map(|instance| instance.sync)), worst_health(services.map(|service| service.health)))
-}
-
-pub fn as_deployed(deployment: &Deployment) -> Deployed {
-    Deployed {
-        commit: deployment.commits.environment.clone(),
-        generation: deployment.generation,
-        when: deployment.started.clone(),
-        outcome: deployment.outcome,
-    }
 }
 
 /// Adds what the loop knows besides: why the newest commits are not live, who holds what, what does not hold.
@@ -130,23 +112,8 @@ pub fn progressing(view: &mut StatusView, changing: &BTreeSet<(InstanceName, Res
 
 /// Before the first pass has ended.
 pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity: &ControllerId) -> StatusView {
-    StatusView {
-        environment: environment.clone(),
-        branch: String::new(),
-        commit: commits.environment.clone(),
-        deployed: None,
-        sync: Sync::Unknown,
-        health: Health::Unknown,
-        instances: Vec::new(),
-        controller: Some(identity.name.clone()),
-        last_error: None,
-        error_of: ErrorOf::default(),
-        notes: Vec::new(),
-        refused: Vec::new(),
-        advice: Vec::new(),
-        waiting: None,
-        observed_at: None,
-    }
+    let unknown = StatusView::unknown(environment.clone(), commits.environment.clone());
+    StatusView { controller: Some(identity.name.clone()), ..unknown }
 }
 
 async fn service<H: HostRead>(

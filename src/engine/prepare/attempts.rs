@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::model::{name::EnvironmentName, plan::Commits, time::timestamp};
+use crate::model::{event::logged, name::EnvironmentName, plan::Commits, time::timestamp};
 
 /// So often the process may die of the same commits before they are blamed: once may be anything.
 const DEATHS: u32 = 2;
@@ -82,7 +82,11 @@ impl Attempts {
         let mut entries = match read(&place) {
             Ok(entries) => entries,
             Err(error) => {
-                warn!("{} cannot be read, so nothing is known of what ended this process: {error}", place.display());
+                warn!(
+                    event = logged::ATTEMPTS_UNREAD,
+                    "{} cannot be read, so nothing is known of what ended this process: {error}",
+                    place.display()
+                );
                 Vec::new()
             }
         };
@@ -145,7 +149,7 @@ impl Attempts {
         change(&mut entries);
         let Some(place) = &self.place else { return };
         if let Err(error) = write(place, &entries) {
-            warn!("{} cannot be written: {error}", place.display());
+            warn!(event = logged::ATTEMPTS_UNWRITTEN, "{} cannot be written: {error}", place.display());
         }
     }
 }

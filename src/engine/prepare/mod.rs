@@ -14,7 +14,7 @@ pub mod preparation;
 pub mod sign_in;
 pub mod sources;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 
@@ -32,6 +32,7 @@ use crate::{
         outcome::Cause,
         plan::Commits,
         release::{Making, Release},
+        rollout::Slots,
         source::{Pinned, Source, SourceCommits},
         tree::Tree,
     },
@@ -179,6 +180,22 @@ impl Prepared {
             self.digest = desired::digest(&self.desired);
         }
         self
+    }
+
+    /// With each service that has two copies in the slot that a plan gives it.
+    pub fn in_slots(&self, slots: &BTreeMap<InstanceName, Slots>) -> Cow<'_, Self> {
+        let mut moved = BTreeMap::new();
+        for (name, slots) in slots {
+            if let Some(Cow::Owned(desired)) = self.desired.get(name).map(|desired| desired.in_slots(slots)) {
+                moved.insert(name.clone(), desired);
+            }
+        }
+        if moved.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut prepared = self.clone();
+        prepared.desired.extend(moved);
+        Cow::Owned(prepared)
     }
 
     /// With what is known of the last good deployment, which tells what has moved since.

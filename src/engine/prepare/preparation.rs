@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use thiserror::Error;
-use tracing::warn;
 
 use super::{
     PrepareError, Prepared,
@@ -21,8 +20,10 @@ use super::{
 };
 use crate::{
     declare::Overrides,
+    engine::Watch,
     model::{
         build::BuiltReleases,
+        event::{Detail, EventKind},
         name::EnvironmentName,
         plan::Commits,
         source::{GitSource, SourceCommits},
@@ -191,9 +192,9 @@ impl Preparation {
     /// The commit of each branch and tag. `good`: where they were when the last good deployment was made.
     pub async fn source_commits(
         &self,
-        environment: &EnvironmentName,
         moving: &Moving,
         good: Option<&SourceCommits>,
+        watch: &Watch<'_>,
     ) -> SourceCommits {
         let asked = moving.iter().map(|(name, source)| async move {
             let commit = match ask(&self.fetcher, &self.asked, name, source).await {
@@ -201,8 +202,8 @@ impl Preparation {
                 Err(why) => {
                     let known = self.fetcher.last_commit(source);
                     let known = known.or_else(|| good?.get(name).cloned());
-                    let then = known.as_deref().map_or("nothing is known of it", |_| "going on with what it was");
-                    warn!(%environment, "{name}: {why}; {then}");
+                    let goes_on = known.is_some();
+                    watch(EventKind::SourceUnknown { source: Detail::of(name), goes_on, why: Detail::of(why) });
                     known
                 }
             };

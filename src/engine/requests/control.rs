@@ -24,6 +24,7 @@ use crate::{
         belief::Held,
         commit::CommitId,
         environment_state::{Control, StateEvent},
+        event::{Detail, EventKind},
         name::{EnvironmentName, InstanceName},
         plan::Commits,
     },
@@ -104,12 +105,12 @@ impl Ask {
     }
 }
 
-/// Writes what is asked into the history, and says what will come of it.
+/// Writes what is asked into the history. Answers what was written.
 pub async fn record<S: Store>(
     store: &S,
     folder: &str,
     request: &Request,
-) -> Result<(EnvironmentName, String), ControlError> {
+) -> Result<(EnvironmentName, Control), ControlError> {
     let fetched = known(store).await?;
     let place = RequestedEnvironment::find(store, &fetched, folder, request.environment.as_ref()).await?;
     let environment = place.environment;
@@ -141,11 +142,10 @@ pub async fn record<S: Store>(
             Control::Pin { commits: commits.clone(), instead_of: place.wanted, generation: *generation }
         }
     };
-    let said = report::control::line(&control);
     let (by, reason) = (request.by.clone(), request.reason.clone());
-    let event = StateEvent { control, by, reason, when: timestamp(Utc::now()) };
+    let event = StateEvent { control: control.clone(), by, reason, when: timestamp(Utc::now()) };
     log::note(store, &environment, &event).await?;
-    Ok((environment, said))
+    Ok((environment, control))
 }
 
 /// The repository as it was fetched last. What is asked right after a start, before the first fetch, fetches it.
@@ -229,11 +229,14 @@ impl<H: HostRead, S: Store> Handle<H, S> {
             if !self.cancel(&environment, &request.by, reason).await {
                 return Err(ControlError::NothingRuns(environment));
             }
-            tracing::info!(%environment, "cancelled by {}: {reason}", request.by);
+            let (by, reason) = (Detail::of(&request.by), Detail::of(reason));
+            self.workspace.events.of(&environment).emit(EventKind::ControlCancelled { by, reason });
             return Ok(format!("{environment}: what runs is stopped at the next safe step, and undone"));
         }
-        let (environment, said) = record(&self.workspace.store, &self.workspace.preparation.folder, request).await?;
-        tracing::info!(%environment, "{said} (asked by {})", request.by);
+        let (environment, control) = record(&self.workspace.store, &self.workspace.preparation.folder, request).await?;
+        let said = report::control::line(&control);
+        let by = Detail::of(&request.by);
+        self.workspace.events.of(&environment).emit(EventKind::ControlRecorded { control, by });
         match request.ask {
             Ask::Retry { take_over: true, .. } => self.retry_and_take_over(&environment),
             _ => self.retry(&environment),

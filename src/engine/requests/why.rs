@@ -64,6 +64,7 @@ pub fn why(
     records: &[Record],
     logs: &BTreeMap<Digest, String>,
 ) -> WhyView {
+    let prepared = &*prepared.in_slots(&plan.slots());
     let resource = match subject {
         Subject::Service(name) => Resource::Service(name.clone()),
         Subject::Site(name) => Resource::Site(name.clone()),

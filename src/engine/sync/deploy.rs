@@ -16,7 +16,7 @@ use tracing::{Instrument as _, info_span};
 use crate::{
     decide::FailureScope,
     engine::{
-        Watch,
+        events::Events,
         execute::{
             cancellation::Halting,
             deadline,
@@ -34,6 +34,7 @@ use crate::{
     host::HostWrite,
     model::{
         environment_state::EnvironmentState,
+        event::EventKind,
         failure::{Failure, Refused},
         name::{EnvironmentName, InstanceName},
         outcome::{Conclusion, Deployment, Intent, Kind, Outcome, RecordVersion, RecordedDeployment, TakenOver},
@@ -57,7 +58,7 @@ pub struct Order<'a, H, S> {
     /// Who may have caused the drift that is repaired, in words.
     pub suspects: Vec<String>,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub events: &'a Events,
 }
 
 #[derive(Debug, Error)]
@@ -106,6 +107,8 @@ pub async fn carry_out<H: HostWrite, S: Store>(order: &Order<'_, H, S>) -> Resul
         // other's events for their own.
         Kind::DriftRepair => (idle, format!("{}-repair-{:08x}", deployment.generation, rand::random::<u32>())),
     };
+    let events = order.events.of(&deployment.environment).deployment(deployment.generation);
+    events.emit(begun(&deployment));
     let began = Instant::now();
     let halt = order.halt.until(began + Duration::from_millis(deployment.limit_ms));
     let running = Executor {
@@ -118,7 +121,7 @@ pub async fn carry_out<H: HostWrite, S: Store>(order: &Order<'_, H, S>) -> Resul
         undo_on_failure: deployment.kind == Kind::DriftRepair || order.prepared.fleet.environment.rollback_on_failure,
         scope: scope(order),
         halt: &halt,
-        watch: order.watch,
+        watch: &|kind| events.emit(kind),
     };
     let ended = tokio::select! {
         biased;
@@ -126,7 +129,7 @@ pub async fn carry_out<H: HostWrite, S: Store>(order: &Order<'_, H, S>) -> Resul
         ended = running.run().instrument(info_span!("deployment", deployment = deployment.generation)) => ended,
         () = order.halt.detach() => return Err(DeployError::Detached),
     };
-    let mut conclusion = conclude(deployment, ended, began);
+    let mut conclusion = conclude(deployment.clone(), ended, began);
     if !conclusion.failed.is_empty() {
         // The record tells what was done. The intent before it tells what was planned.
         let failed = conclusion.failed.iter().filter_map(|failure| failure.instance().cloned()).collect();
@@ -135,6 +138,14 @@ pub async fn carry_out<H: HostWrite, S: Store>(order: &Order<'_, H, S>) -> Resul
     }
     record(order.store, &conclusion, order.prepared).await?;
     Ok(conclusion)
+}
+
+fn begun(intent: &Intent) -> EventKind {
+    let (commit, plan) = (intent.commits.environment.clone(), intent.summary);
+    match intent.kind {
+        Kind::Change => EventKind::DeploymentBegun { commit, plan },
+        Kind::DriftRepair => EventKind::DriftSeen { plan },
+    }
 }
 
 fn scope<'a, H, S>(order: &Order<'a, H, S>) -> FailureScope<'a> {
@@ -248,13 +259,21 @@ fn begin<H, S>(order: &Order<'_, H, S>, newest: &Newest) -> Intent {
     })
 }
 
+/// Whether a refusal is new to the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    Now,
+    /// Or something else is under way.
+    Before,
+}
+
 /// Records that these commits were refused before anything was touched: once, until something else happens.
 pub async fn record_refusal<S: Store>(
     store: &S,
     plan: &Plan,
     identity: &ControllerId,
     refused: &Refused,
-) -> Result<(), StoreError> {
+) -> Result<Recorded, StoreError> {
     let newest = log::newest(store, &plan.environment).await?;
     let ended = newest.deployment.as_ref().and_then(RecordedDeployment::conclusion);
     let is_recorded = ended.is_some_and(|newest| {
@@ -263,7 +282,7 @@ pub async fn record_refusal<S: Store>(
             && newest.refused_for == Some(refused.grounds)
     });
     if is_recorded || newest.open().is_some() {
-        return Ok(());
+        return Ok(Recorded::Before);
     }
     let failure = Failure { log: refused.log.clone(), ..Failure::of_deployment(refused.cause, refused.why.clone()) };
     let refusal = Deployment {
@@ -294,7 +313,7 @@ pub async fn record_refusal<S: Store>(
         failed: Vec::new(),
         not_undone: Vec::new(),
     };
-    log::conclude(store, &Conclusion::new(refusal, Outcome::Refused), None).await.map(|_| ())
+    log::conclude(store, &Conclusion::new(refusal, Outcome::Refused), None).await.map(|_| Recorded::Now)
 }
 
 /// Instances that this deployment leaves as they are: not reached, held, or left out by `-i`. What is

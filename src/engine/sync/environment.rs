@@ -3,16 +3,15 @@
 //! Keeps true: what may be done and what comes next is decided by `decide::sync`; drift policy, holds and what is backed
 //! off go into the plan, and no finished plan is patched. Never does: choosing what to deploy.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
-    deploy::{self, DeployError, Order},
+    deploy::{self, DeployError, Order, Recorded},
     durations::{Part, SyncDurations},
     error::SyncError,
     recover::Case,
     workspace::Workspace,
 };
-use tracing::{info, warn};
 
 use crate::{
     decide::sync::{self, Facts, Next},
@@ -29,6 +28,7 @@ use crate::{
     host::{HostWrite, waits},
     model::{
         desired::Resource,
+        event::{Detail, EventKind},
         failure::Refused,
         name::{EnvironmentName, InstanceName},
         outcome::Conclusion,
@@ -103,8 +103,8 @@ pub struct EnvironmentSync<'a, H, S> {
     pub backed_off: &'a BackedOff,
     /// How what is begun is told to stop.
     pub halting: &'a (dyn Fn() -> Halting + Send + Sync),
-    /// Who is told what is observed. What is carried out is told to the workspace's.
-    pub watch: &'a Watch,
+    /// Who is told what is observed. What is carried out is an event of the workspace's.
+    pub watch: &'a Watch<'a>,
     pub durations: &'a SyncDurations,
 }
 
@@ -180,6 +180,10 @@ impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
             leave.drift = None;
         }
         let plan = self.planned(&prepared, &hosts, observed, on.newest_generation(), &leave).await;
+        let prepared = match prepared.in_slots(&plan.slots()) {
+            Cow::Owned(moved) => Arc::new(moved),
+            Cow::Borrowed(_) => prepared,
+        };
         Ok(Planned { prepared, hosts, observed: std::mem::take(observed), plan, on, is_settled })
     }
 
@@ -229,7 +233,8 @@ impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
     pub async fn carry_out(&self, planned: &Planned<H>) -> Result<Conclusion, DeployError> {
         let suspects =
             if planned.is_settled { attribution::of(&planned.plan, &planned.hosts).await } else { Vec::new() };
-        suspects.iter().for_each(|suspect| info!("possibly: {suspect}"));
+        let events = self.workspace.events.of(self.environment);
+        suspects.iter().for_each(|suspect| events.emit(EventKind::DriftSuspect { suspect: Detail::of(suspect) }));
         let order = Order {
             prepared: &planned.prepared,
             plan: &planned.plan,
@@ -240,7 +245,7 @@ impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
             triggered_by: self.triggered_by.to_owned(),
             suspects,
             halt: &(self.halting)(),
-            watch: &self.workspace.watch,
+            events: &self.workspace.events,
         };
         Box::pin(deploy::carry_out(&order)).await
     }
@@ -251,17 +256,18 @@ impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
         let workspace = self.workspace;
         let claimed = deploy::claim(&workspace.store, newest, &workspace.identity).await?;
         let Some((intent, lease)) = claimed else { return Ok(None) };
+        let events = workspace.events.of(self.environment).deployment(intent.generation);
         let of = if intent.commits.environment.is_some() { &intent.commits } else { target.commits };
         let prepared = match self.prepared(of, newest).await {
             Ok(prepared) => prepared,
             Err(failure) => {
                 // Its hosts are reached by what is declared now; it can only be undone then.
-                warn!("generation {}: {}", intent.generation, report::chain(&failure));
+                events.emit(EventKind::DeploymentUnprepared { why: Detail::of(report::chain(&failure)) });
                 self.prepared(target.commits, newest).await?
             }
         };
         let by = intent.taken_over.as_ref().map_or(&intent.controller, |taken_over| &taken_over.from);
-        info!(deployment = intent.generation, "a deployment was left open by {by}; ending it");
+        events.emit(EventKind::DeploymentFoundOpen { by: Detail::of(by) });
         let is_target = target.is_whole && *target.commits == intent.commits && prepared.commits == intent.commits;
         let case = Case {
             intent: &intent,
@@ -271,7 +277,7 @@ impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
             store: &workspace.store,
             still_wanted: is_target,
             halt: &(self.halting)(),
-            watch: &workspace.watch,
+            watch: &|kind| events.emit(kind),
         };
         let ended = case.close().await;
         Ok(Some(Recovery { prepared, ended }))
@@ -280,8 +286,13 @@ impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
     /// Records that the plan's commits were refused before anything was touched: once, until something else happens.
     pub async fn record_refusal(&self, plan: &Plan, refused: &Refused) {
         let (store, identity) = (&self.workspace.store, &self.workspace.identity);
-        if let Err(error) = deploy::record_refusal(store, plan, identity, refused).await {
-            warn!("the refusal is not recorded: {}", report::chain(&error));
+        let (commit, events) = (plan.commits.environment.clone(), self.workspace.events.of(self.environment));
+        match deploy::record_refusal(store, plan, identity, refused).await {
+            Ok(Recorded::Now) => events.emit(EventKind::CommitsRefused { commit, why: Detail::of(&refused.why) }),
+            Ok(Recorded::Before) => {}
+            Err(error) => {
+                events.emit(EventKind::RefusalUnrecorded { commit, why: Detail::of(report::chain(&error)) });
+            }
         }
     }
 }

@@ -5,19 +5,24 @@
 
 use std::sync::Arc;
 
-use tracing::{info, warn};
-
 use super::{
     deploy::{self, DeployError},
     error::SyncError,
+    workspace::Workspace,
 };
 use crate::{
     engine::{
+        events::Events,
         execute::scrub,
         history::{log, store::Store},
         prepare::Prepared,
     },
-    model::{name::EnvironmentName, outcome::Conclusion},
+    host::HostRead,
+    model::{
+        event::{Detail, EventKind},
+        name::EnvironmentName,
+        outcome::Conclusion,
+    },
     report,
 };
 
@@ -36,13 +41,15 @@ impl SyncMemory {
     /// An outcome that cannot be recorded now is kept, and recorded when the repository is back.
     pub fn kept(
         &mut self,
+        events: &Events,
         result: Result<Conclusion, DeployError>,
         prepared: &Arc<Prepared>,
     ) -> Result<Conclusion, SyncError> {
         match result {
             Err(DeployError::Outcome { conclusion, source }) => {
-                let (generation, outcome) = (conclusion.generation, conclusion.outcome());
-                warn!("generation {generation} ended {outcome}; it is recorded later: {}", report::chain(&source));
+                let (outcome, why) = (conclusion.outcome(), Detail::of(report::chain(&source)));
+                let scope = events.of(&conclusion.environment).deployment(conclusion.generation);
+                scope.emit(EventKind::OutcomeUnrecorded { outcome, why });
                 self.unrecorded.push(((*conclusion).clone(), prepared.clone()));
                 Ok(*conclusion)
             }
@@ -51,17 +58,22 @@ impl SyncMemory {
     }
 
     /// Records the outcomes that could not be recorded before.
-    pub async fn record_what_is_due(
+    pub async fn record_what_is_due<H: HostRead, S: Store>(
         &mut self,
-        store: &impl Store,
+        workspace: &Workspace<H, S>,
         environment: &EnvironmentName,
     ) -> Result<(), SyncError> {
+        let (store, events) = (&workspace.store, workspace.events.of(environment));
         while let Some((conclusion, prepared)) = self.unrecorded.first() {
             match deploy::record(store, conclusion, prepared).await {
-                Ok(()) => info!(deployment = conclusion.generation, "its outcome is recorded now"),
+                Ok(()) => {
+                    let outcome = conclusion.outcome();
+                    events.deployment(conclusion.generation).emit(EventKind::OutcomeRecorded { outcome });
+                }
                 // What the history says stands. To offer it again would only keep all that comes after it waiting.
                 Err(lost @ DeployError::TakenOver { .. }) => {
-                    tell_of_lost(store, environment, conclusion, &lost).await?
+                    let lost = lost_outcome(store, environment, conclusion, &lost).await?;
+                    events.deployment(conclusion.generation).emit(lost);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -71,23 +83,19 @@ impl SyncMemory {
     }
 }
 
-/// Says of an outcome that is never recorded whose it was, and who wrote in its place.
-async fn tell_of_lost(
+/// Of an outcome that is never recorded: whose it was, and who wrote in its place.
+async fn lost_outcome(
     store: &impl Store,
     environment: &EnvironmentName,
     conclusion: &Conclusion,
     lost: &DeployError,
-) -> Result<(), SyncError> {
+) -> Result<EventKind, SyncError> {
     let newest = log::newest(store, environment).await?.deployment;
-    let newest = newest.map_or("no deployment".to_owned(), |newest| {
-        format!("generation {} by {}", newest.generation, newest.controller)
-    });
-    let outcome = conclusion.outcome();
-    warn!(
-        deployment = conclusion.generation,
-        "it ended {outcome} under {}, which is not recorded: {}; the newest there is {newest}",
-        conclusion.controller,
-        report::chain(lost)
-    );
-    Ok(())
+    Ok(EventKind::OutcomeLost {
+        outcome: conclusion.outcome(),
+        controller: Detail::of(&conclusion.controller),
+        newest: newest.as_ref().map(|newest| newest.generation),
+        newest_by: newest.map(|newest| Detail::of(&newest.controller)),
+        why: Detail::of(report::chain(lost)),
+    })
 }

@@ -10,11 +10,9 @@ use crate::{
         commit::CommitId,
         environment_state::{Barred, EnvironmentState},
         plan::Commits,
-    },
-    report::{
-        self,
         status::{Waiting, WaitsOn},
     },
+    report,
 };
 
 /// What waits behind a sync that could not deploy it. `differs`: whether hosts differ from what the sync looked at.

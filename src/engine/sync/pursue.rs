@@ -11,7 +11,6 @@ use std::{
 
 use chrono::Utc;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
 
 use super::{
     deploy::DeployError,
@@ -28,7 +27,7 @@ use crate::{
         history::{
             controller_id::CONTROLLER,
             log::{self, Newest},
-            store::Store,
+            store::{Store, StoreError},
         },
         observe::{
             probe::{self, Hosts},
@@ -41,17 +40,16 @@ use crate::{
         belief::Refusal,
         desired::Resource,
         environment_state::{Control, EnvironmentState, StateEvent},
+        event::{Detail, EventKind},
         failure::Refused,
         name::{EnvironmentName, InstanceName},
         outcome::{Cause, Conclusion, Kind, Outcome},
         plan::{Commits, Plan},
+        status::{StatusView, Waiting},
         time::timestamp,
     },
     plan::Observed,
-    report::{
-        self,
-        status::{StatusView, Waiting},
-    },
+    report,
 };
 
 /// What of the status changes while a sync runs.
@@ -103,11 +101,11 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
         let end = match &result {
             Ok(()) => End::Done,
             Err(failure) if failure.is_overtaken() => {
-                info!("{}", report::chain(failure));
+                self.emit(EventKind::SyncSuperseded { why: Detail::of(report::chain(failure)) });
                 End::Overtaken
             }
             Err(failure) => {
-                error!("{}", report::chain(failure));
+                self.emit(EventKind::SyncFailed { why: Detail::of(report::chain(failure)) });
                 End::Failed
             }
         };
@@ -116,7 +114,7 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
             Some(newest) => Ok(newest),
             None => self.sync.workspace.newest(self.sync.environment).await,
         };
-        let newest = newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).ok();
+        let newest = newest.inspect_err(|error| self.emit(history_unread(error))).ok();
         let history = newest.as_ref().map(|newest| newest.snapshot(&self.sync.workspace.identity));
         let SyncFindings { unreached, differs, repaired, unrecorded, .. } = found;
         Pursued {
@@ -128,7 +126,7 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
     }
 
     async fn pursue(&self, found: &mut SyncFindings, memory: &mut SyncMemory) -> Result<(), SyncError> {
-        let recorded = memory.record_what_is_due(&self.sync.workspace.store, self.sync.environment).await;
+        let recorded = memory.record_what_is_due(self.sync.workspace, self.sync.environment).await;
         let told = |error: &SyncError| format!("what was done is not recorded yet: {}", report::chain(error));
         found.unrecorded = recorded.as_ref().err().map(told);
         let newest = self.sync.workspace.newest(self.sync.environment).await?;
@@ -168,8 +166,8 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
         }
         let target = RecoveryTarget { commits: target, is_whole: true };
         let Some(recovery) = self.sync.recover(newest, target).await? else { return Ok(()) };
-        let conclusion = memory.kept(recovery.ended, &recovery.prepared)?;
-        tell(&conclusion);
+        let conclusion = memory.kept(&self.sync.workspace.events, recovery.ended, &recovery.prepared)?;
+        self.tell_of_end(&conclusion);
         Ok(())
     }
 
@@ -205,7 +203,7 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
                 self.publish(&planned.prepared, &planned.plan, &planned.hosts, &on).await;
                 let jitter = &self.sync.workspace.jitter;
                 let Planned { prepared, hosts, observed, .. } = &planned;
-                scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed).await;
+                scrub::where_due(&mut memory.scrubs, jitter, prepared, hosts, observed, self.sync.watch).await;
                 found.newest = Some(on);
                 Ok(())
             }
@@ -236,15 +234,15 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
         found: &mut SyncFindings,
         memory: &mut SyncMemory,
     ) -> Result<(), SyncError> {
-        info!("{}", report::plan::headline(&planned.plan));
         let changing = planned.plan.steps.iter().map(|step| (step.instance.clone(), step.resource.clone())).collect();
         (self.tell)(StatusChange::Progressing(changing));
         let began = Instant::now();
-        let conclusion = memory.kept(self.sync.carry_out(planned).await, &planned.prepared)?;
+        let ended = self.sync.carry_out(planned).await;
+        let conclusion = memory.kept(&self.sync.workspace.events, ended, &planned.prepared)?;
         let applied = Duration::from_millis(conclusion.duration_ms.unwrap_or(0));
         self.sync.durations.spend(Part::Apply, applied);
         self.sync.durations.spend(Part::Record, began.elapsed().saturating_sub(applied));
-        tell(&conclusion);
+        self.tell_of_end(&conclusion);
         let outcome = conclusion.outcome();
         if planned.is_settled && outcome == Outcome::Applied {
             let steps = planned.plan.steps.iter();
@@ -298,7 +296,7 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
         let event = StateEvent { control, by, reason: None, when };
         let completed = log::complete(&self.sync.workspace.store, self.sync.environment, on, &event).await;
         completed
-            .inspect_err(|error| warn!("that the deployment is complete is not recorded yet: {}", report::chain(error)))
+            .inspect_err(|error| self.emit(EventKind::CompletionUnrecorded { why: Detail::of(report::chain(error)) }))
             .is_ok()
     }
 
@@ -314,7 +312,7 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
     /// With everything built. A build that fails bars the commits, as any failure of theirs would; that those
     /// fail which were good says nothing of the newer ones.
     async fn built(&self, planned: &Planned<H>) -> Result<Arc<Prepared>, SyncError> {
-        info!("building what is not built yet");
+        self.emit(EventKind::BuildBegun {});
         let (commits, newest) = (&planned.plan.commits, &planned.on);
         if let Some(waiting) = pending::for_builds(newest, commits) {
             (self.tell)(StatusChange::Waiting(waiting));
@@ -330,7 +328,7 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
     fn note_unreached(&self, observed: &Observed, found: &mut SyncFindings) {
         for (name, seen) in observed {
             if let (Err(why), false) = (seen, self.sync.look.leaves_out(name)) {
-                warn!(instance = %name, "{why}");
+                self.emit(EventKind::HostUnreachable { instance: name.clone(), why: Detail::of(why) });
                 found.unreached.insert(name.clone(), why.clone());
             }
         }
@@ -338,7 +336,25 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
 
     async fn newest(&self) -> Newest {
         let newest = self.sync.workspace.newest(self.sync.environment).await;
-        newest.inspect_err(|error| warn!("the history: {}", report::chain(error))).unwrap_or_default()
+        newest.inspect_err(|error| self.emit(history_unread(error))).unwrap_or_default()
+    }
+
+    fn emit(&self, kind: EventKind) {
+        self.sync.workspace.events.of(self.sync.environment).emit(kind);
+    }
+
+    fn tell_of_end(&self, conclusion: &Conclusion) {
+        let (outcome, ms) = (conclusion.outcome(), conclusion.duration_ms);
+        let failure = conclusion.failure.as_ref().or(conclusion.failed.first());
+        let cause = failure.map(|failure| failure.cause);
+        let instance = failure.and_then(|failure| failure.instance().cloned());
+        let step = failure.and_then(|failure| failure.step.clone());
+        let why = failure.map(|failure| Detail::of(&failure.message));
+        let kind = match conclusion.kind {
+            Kind::Change => EventKind::DeploymentEnded { outcome, ms, cause, instance, step, why },
+            Kind::DriftRepair => EventKind::DriftRepaired { outcome, ms, cause, instance, step, why },
+        };
+        self.sync.workspace.events.of(self.sync.environment).deployment(conclusion.generation).emit(kind);
     }
 
     /// Puts what is known of the environment where `status` finds it.
@@ -352,10 +368,8 @@ impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
     }
 }
 
-fn tell(conclusion: &Conclusion) {
-    let outcome = conclusion.outcome();
-    let what = if conclusion.kind == Kind::Change { "deployment ended" } else { "drift repair ended" };
-    info!(deployment = conclusion.generation, %outcome, ms = conclusion.duration_ms, "{what}");
+fn history_unread(error: &StoreError) -> EventKind {
+    EventKind::HistoryUnread { why: Detail::of(report::chain(error)) }
 }
 
 /// Asks an instance that did not answer whether it does now.
@@ -368,5 +382,6 @@ pub async fn ask<H: HostRead, S: Store>(
     let hosts = workspace.connections.hosts(&prepared.fleet);
     let (Some(host), Some(desired)) = (hosts.get(instance), prepared.desired.get(instance)) else { return Ok(()) };
     let seen = probe::one(&prepared, host.as_ref(), desired, Some(0)).await;
-    seen.map(|_| info!(%instance, "it answers again")).map_err(|error| report::chain(&error))
+    let back = |_| workspace.events.of(environment).emit(EventKind::HostBack { instance: instance.clone() });
+    seen.map(back).map_err(|error| report::chain(&error))
 }

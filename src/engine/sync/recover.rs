@@ -43,6 +43,7 @@ use crate::{
         name::InstanceName,
         outcome::{Cause, Conclusion, Intent},
         plan::Plan,
+        rollout::Slots,
     },
     plan::Leave,
     report,
@@ -63,7 +64,7 @@ pub struct Case<'a, H, S> {
     /// Whether it is still what the environment is to be brought to.
     pub still_wanted: bool,
     pub halt: &'a Halting,
-    pub watch: &'a Watch,
+    pub watch: &'a Watch<'a>,
 }
 
 /// What each touched instance says, or why it says nothing.
@@ -79,21 +80,24 @@ impl<H: HostWrite, S: Store> Case<'_, H, S> {
             ended = self.end().instrument(info_span!("deployment", deployment = self.intent.generation)) => ended,
             () = self.halt.detach() => return Err(DeployError::Detached),
         };
+        let (ended, slots) = ended;
         let conclusion = deploy::conclude(self.intent.clone(), ended, began);
-        deploy::record(self.store, &conclusion, self.prepared).await?;
+        deploy::record(self.store, &conclusion, &self.prepared.in_slots(&slots)).await?;
         Ok(conclusion)
     }
 
-    async fn end(&self) -> Ended {
+    /// How it ended, and in which slots services run by then that have two copies.
+    async fn end(&self) -> (Ended, BTreeMap<InstanceName, Slots>) {
         if self.intent.taken_over.is_some() {
             // From here on the hosts refuse what the other controller may still send.
             let fleet = &self.prepared.fleet.name;
-            join_all(self.touched().map(|(name, host)| cleanup::fence(self.lease, fleet, name, host))).await;
+            join_all(self.touched().map(|(name, host)| cleanup::fence(self.lease, fleet, name, host, self.watch)))
+                .await;
         }
         let trails = self.trails().await;
         let newest_phase = trails.values().flatten().map(|trail| trail.newest_phase).max().unwrap_or(0);
         match self.trouble(&trails) {
-            Some(failure) => self.undo(failure, newest_phase).await,
+            Some(failure) => (self.undo(failure, newest_phase).await, BTreeMap::new()),
             None => self.complete(newest_phase, &trails).await,
         }
     }
@@ -192,13 +196,19 @@ impl<H: HostWrite, S: Store> Case<'_, H, S> {
 
     /// What is left is planned from what is live, and carried out as the same deployment: on the instances that its intent
     /// names, and on no other that answers by now. Whoever undid it after another cut would not know of that one.
-    async fn complete(&self, newest_phase: u32, trails: &Trails) -> Ended {
+    async fn complete(&self, newest_phase: u32, trails: &Trails) -> (Ended, BTreeMap<InstanceName, Slots>) {
         let touched: Vec<InstanceName> = self.intent.touches.iter().cloned().collect();
         let prepared = self.prepared.clone().only(&touched);
         let plan =
             probe::look(&prepared, self.hosts, Some(self.intent.generation), &Leave::default(), self.watch).await;
-        let running = Executor { prepared: &prepared, ..self.deployment(&plan, newest_phase) };
-        if let Some(failure) = self.unplannable(&plan) {
+        let slots = plan.slots();
+        let prepared = prepared.in_slots(&slots).into_owned();
+        (self.carry_out(&prepared, &plan, newest_phase, trails).await, slots)
+    }
+
+    async fn carry_out(&self, prepared: &Prepared, plan: &Plan, newest_phase: u32, trails: &Trails) -> Ended {
+        let running = Executor { prepared, ..self.deployment(plan, newest_phase) };
+        if let Some(failure) = self.unplannable(plan) {
             return running.failed(failure, 0).await;
         }
         match running.run().await {
@@ -219,7 +229,7 @@ impl<H: HostWrite, S: Store> Case<'_, H, S> {
         }
         // What the lost controller waited for, nobody may have seen.
         let waits = self.intent.touches.iter().flat_map(|name| {
-            let replicas = self.prepared.desired.get(name).into_iter().flat_map(|desired| desired.replicas.values());
+            let replicas = prepared.desired.get(name).into_iter().flat_map(|desired| desired.replicas.values());
             replicas.map(move |replica| (name, status::waiting_for(name, replica)))
         });
         let waits = waits.filter_map(|(name, step)| {

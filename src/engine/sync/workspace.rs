@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::SyncError;
 use crate::{
     engine::{
-        Watch,
+        events::Events,
         history::{
             controller_id::ControllerId,
             log::{self, Newest},
@@ -31,8 +31,7 @@ pub struct Workspace<H, S> {
     pub connections: Connections<H>,
     pub preparation: Preparation,
     pub identity: ControllerId,
-    /// Who is told what happens on hosts.
-    pub watch: Box<Watch>,
+    pub events: Events,
     pub jitter: Box<Jitter>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{ProbeRequest, Sections};
 use crate::model::{
+    digest::Digest,
     name::SiteName,
     nginx::{Answer, LiveNginx, NginxFiles, Server},
     observation::LiveUnit,
@@ -27,8 +28,24 @@ pub(super) fn nginx(
         Err(why) => Seen::Unknown(why),
     };
     let running = units.get("nginx.service").and_then(Seen::known).is_some_and(LiveUnit::is_active);
-    let answers = answers(sections.one("sites").unwrap_or_default(), question);
-    Seen::Known(LiveNginx { running, digest, answers, has_log_folder, files: sections.one("nginx-files").map(files) })
+    let said = sections.one("sites").unwrap_or_default();
+    let (answers, fronts) = (answers(said, question), fronts(said, question));
+    let files = sections.one("nginx-files").map(files);
+    Seen::Known(LiveNginx { running, digest, answers, fronts, has_log_folder, files })
+}
+
+/// Lines `:PORT PORT answered WORD`, or with `refused` or `silent` in the place of the answer.
+fn fronts(text: &str, question: &ProbeRequest) -> BTreeMap<u16, Seen<Digest>> {
+    let told = |port: u16| {
+        let begins = format!(":{port} {port} ");
+        text.lines().find_map(|line| line.strip_prefix(&begins)).map(|said| match said.split_once(' ') {
+            Some(("answered", word)) => word.trim().parse().map_or(Seen::Absent, Seen::Known),
+            _ if matches!(said, "refused" | "other") => Seen::Absent,
+            _ => Seen::Unknown(format!("nothing answers there in time ({said})")),
+        })
+    };
+    let untold = || Seen::Unknown("it was not asked in time".to_owned());
+    question.fronts.keys().map(|port| (*port, told(*port).unwrap_or_else(untold))).collect()
 }
 
 /// Lines `SITE PORT ANSWER`, in the order in which was asked. All have one limit of time: the first that is not told of

@@ -57,6 +57,7 @@ fn of_ai_core() -> ProbeRequest {
         ports: Default::default(),
         digest_port: Some(19_180),
         nginx_digest: None,
+        fronts: Default::default(),
         sites: BTreeMap::new(),
         address: None,
     }

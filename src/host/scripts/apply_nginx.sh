@@ -8,10 +8,8 @@ retired() { # PID...
   done 2>/dev/null
 }
 
-# A reload counts only when the loopback server answers the new digest: nginx can answer success to
-# `-t` and to a reload and go on serving the old configuration. And only when each site is answered by its own server:
-# one of somebody else may have its name, its address or, of a site without a name, all others.
-reload_nginx() { # DIGEST PORT ADDRESS PROOFS
+# Has nginx read its files, and notes which workers serve by older ones.
+begin_reload() {
   if ! tested=$(nginx -t 2>&1); then
     echo "$tested"
     case $tested in *" in /etc/nginx/conf.d/evenkeel-${base##*/}-"*) return "$of_commit" ;; esac
@@ -20,7 +18,14 @@ reload_nginx() { # DIGEST PORT ADDRESS PROOFS
   note active/nginx.service && record "nginx$tab-${tab}nginx.service" || return 1
   main=$(systemctl show --value -p MainPID nginx.service)
   old_workers=$(cat "/proc/$main/task/$main/children" 2>/dev/null)
-  if systemctl is-active --quiet nginx.service; then systemctl reload nginx.service; else systemctl start nginx.service; fi || return 1
+  if systemctl is-active --quiet nginx.service; then systemctl reload nginx.service; else systemctl start nginx.service; fi
+}
+
+# A reload counts only when the loopback server answers the new digest: nginx can answer success to
+# `-t` and to a reload and go on serving the old configuration. And only when each site is answered by its own server:
+# one of somebody else may have its name, its address or, of a site without a name, all others.
+reload_nginx() { # DIGEST PORT ADDRESS PROOFS
+  begin_reload || return
   tries=0
   while [ "$tries" -lt 200 ]; do
     # shellcheck disable=SC2086 # process ids, one word each
@@ -32,6 +37,33 @@ reload_nginx() { # DIGEST PORT ADDRESS PROOFS
     sleep 0.05
   done
   echo "nginx accepted the reload and goes on serving its old configuration"
+  tail -n 5 /var/log/nginx/error.log
+  return 1
+}
+
+# Has nginx lead ports of services to the copies that their files name by now, or leave them. It counts when nginx answers
+# so at each of them, and no older worker takes connections.
+switch_ports() { # ADDRESS PROOFS `SECONDS OLD NEW`..., for undoing: what is under way at port NEW may go on for so long
+  address=$1 proofs=$2
+  shift 2
+  for ports; do record "led$tab${ports%% *}$tab${ports#* }" || return 1; done
+  begin_reload || return
+  tries=0
+  while [ "$tries" -lt 200 ]; do
+    # shellcheck disable=SC2086 # process ids, one word each
+    if retired $old_workers; then
+      not_led=$(ask_nginx "${base##*/}" '' "$address" "$proofs" | grep -v ' own$') || return 0
+    fi
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+  printf '%s\n' "${not_led:-}" | while read -r _ port state; do
+    case $state in
+    '') echo "nginx accepted the reload, and older workers go on taking connections" ;;
+    refused) echo "nobody listens on port $port, which nginx is to lead to the new copy" ;;
+    *) echo "port $port is not led to the new copy: something else answers there" ;;
+    esac
+  done
   tail -n 5 /var/log/nginx/error.log
   return 1
 }

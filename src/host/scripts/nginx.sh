@@ -2,7 +2,8 @@
 # shellcheck disable=SC2154 # variables that are set before
 
 # Lines `digest answered WORD` (the last one of the answer), `digest silent` or `digest refused`, where DIGEST_PORT is
-# not empty; then `SITE PORT own|other|silent|refused|unasked` for each proof. A site is asked where its visitors do:
+# not empty; then `SITE PORT own|other|silent|refused|unasked` for each proof, or `SITE PORT answered WORD` where the answer
+# that is expected is `-`. In the place of a site `:PORT` stands for the port of a service. A site is asked where its visitors do:
 # at the instance's own address where one of its interfaces has it, for another server may listen on that alone; else
 # at 127.0.0.2, for servers of others that listen on 127.0.0.1 alone (for its status, say) are none of our business.
 ask_nginx() { # FLEET DIGEST_PORT ADDRESS PROOFS(`SITE HOST PORT ANSWER` a line)
@@ -18,6 +19,7 @@ ask_nginx() { # FLEET DIGEST_PORT ADDRESS PROOFS(`SITE HOST PORT ANSWER` a line)
       exec 3>&-
       [ "$answer" ]
     }
+    last_word() { state="answered ${!#}"; }
     get_tls() { # ADDRESS HOST
       command -v openssl >/dev/null || return 7
       answer=$(printf "GET /.evenkeel/site HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" |
@@ -48,6 +50,7 @@ ask_nginx() { # FLEET DIGEST_PORT ADDRESS PROOFS(`SITE HOST PORT ANSWER` a line)
       *-) state=silent ;;
       *) state=other ;;
       esac
+      [ "$expected-$state" != --own ] || last_word $answer
       echo "$site $port $state"
     done' "$1" "$2" "$3" "$4" </dev/null
 }

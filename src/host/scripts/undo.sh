@@ -99,6 +99,25 @@ END
 }
 reload_nginx() { nginx -t && systemctl reload nginx.service; }
 
+# Does something with the ports of copies that nginx was led from and to.
+led() { # COMMAND
+  while IFS=$tab read -r kind seconds ports; do
+    [ "$kind" != led ] || "$1" "$seconds" "${ports% *}" "${ports#* }"
+  done <<END
+$lines
+END
+}
+# A copy that was started again a moment ago takes no requests yet. Where it does not in time, nobody is helped by waiting.
+listened() { # SECONDS OLD NEW
+  tries=0
+  until [ "$2" = - ] || [ "$tries" = 300 ] || [ "$(ss -Htln "( sport = :$2 )" 2>/dev/null | head -n 1)" ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+  done
+}
+# What is under way at a copy that will be stopped is answered first.
+left_alone() { drained "$3" "$1" 127.0.0.1 || :; } # SECONDS OLD NEW
+
 # Whoever it belongs to may have ended it while this waited for its turn.
 if [ "${1:-}" = open ]; then
   shift
@@ -116,6 +135,7 @@ rm -rf -- "$deployment/reserve" "$deployment/reserved-files"
 # Everything but what runs: 1 where something could not be put back.
 put_back() {
   # Traffic.
+  led listened
   newest_first | (
     while IFS=$tab read -r kind number path; do
       case $path in /etc/nginx/* | */sites/*/current | */sites/*/previous-*)
@@ -126,6 +146,7 @@ put_back() {
     exit "$failed"
   ) || failed=1
   if grep -q "^nginx$tab" "$journal" && systemctl is-active --quiet nginx.service; then try nginx.service reload_nginx; fi
+  led left_alone
 
   # What did not run before stops while its unit file is still there. All units in one call of a kind; where that fails,
   # each by itself, so that it is told which one does.

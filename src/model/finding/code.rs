@@ -162,6 +162,14 @@ codes! {
         OneReplica = "one-replica";
         /// A rollout may take away all replicas of a service at once.
         NoneLeft = "none-left";
+        /// A service with two copies binds a port that is written out, which both of them cannot have.
+        LiteralPort = "literal-port";
+        /// A service with two copies says nothing of when the new one is healthy.
+        NoHealth = "no-health";
+        /// Two copies of a service write to one state for a while.
+        SharedState = "shared-state";
+        /// Two copies of a service have no two ports of their own.
+        NoPrivatePorts = "no-private-ports";
         /// A window is too short to deploy in.
         ShortWindow = "short-window";
         /// No deployment may begin for more than a year.

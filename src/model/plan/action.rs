@@ -20,6 +20,7 @@ use crate::model::{
     nginx::Proof,
     observation::LiveFolder,
     quantity::Span,
+    rollout::Slot,
 };
 
 /// What a step does, with everything needed to do it and to undo it. Serialised for the plan's digest.
@@ -120,6 +121,9 @@ pub enum Action {
         #[serde(skip)]
         confined_by: BTreeSet<Confinement>,
         health: Health,
+        /// The unit that has the port, where another than the replica's own leads to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_by: Option<String>,
     },
     /// Has nginx lead no requests to some replicas, or lead them there again, until the next such step: changes their lines
     /// in sites' files, reloads, and waits until it serves them so and no older worker takes connections.
@@ -129,6 +133,13 @@ pub enum Action {
         files: Vec<ShiftedFile>,
         digest: Digest,
         port: u16,
+    },
+    /// Has nginx lead a service's port to one of its two copies, as its file there says by now, or leave the port.
+    SwitchPort {
+        path: String,
+        port: u16,
+        /// None: nginx leaves the port.
+        to: Option<Leading>,
     },
     /// Waits until no request that nginx has led to a port is under way there, for so long at most.
     Drain {
@@ -143,6 +154,23 @@ pub enum Action {
         unit: String,
         span: Span,
     },
+}
+
+/// Where nginx leads the port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leading {
+    pub slot: Slot,
+    /// The port of that copy.
+    pub at: u16,
+    /// That of the copy which had the requests until then, where one did.
+    pub instead_of: Option<u16>,
+    /// How long requests may go on at this copy when it is undone that it has them.
+    pub drain_timeout: Span,
+    /// Follow from the file, and from where the instance is.
+    #[serde(skip)]
+    pub proof: Option<Proof>,
+    #[serde(skip)]
+    pub address: Option<IpAddr>,
 }
 
 /// A service on an instance.
@@ -185,15 +213,21 @@ impl Before {
 impl Action {
     /// What waits until a replica is healthy.
     pub fn await_health(replica: &Replica) -> Self {
+        Self::await_health_at(replica, replica.port, None)
+    }
+
+    /// As [`Self::await_health`], asked at another port, where another unit leads to it.
+    pub fn await_health_at(replica: &Replica, port: u16, held_by: Option<String>) -> Self {
         Action::AwaitHealth {
             service: replica.service.clone(),
-            port: replica.port,
+            port,
             unit: replica.unit.clone(),
             user: replica.user.clone(),
             directory: replica.directory.clone(),
             env_files: replica.env_files(),
             confined_by: replica.confined_by.clone(),
             health: replica.health.clone(),
+            held_by,
         }
     }
 
@@ -269,7 +303,9 @@ impl Action {
             Action::WriteFile { path, before, .. }
             | Action::WriteLink { path, before, .. }
             | Action::RemoveFile { path, before } => Object::File(path, before),
-            Action::SealManifest { path } | Action::MendFolder { path, .. } => Object::Path(path),
+            Action::SealManifest { path } | Action::MendFolder { path, .. } | Action::SwitchPort { path, .. } => {
+                Object::Path(path)
+            }
             Action::StopUnit { unit, .. }
             | Action::ReadUnits { unit }
             | Action::EnableUnit { unit }

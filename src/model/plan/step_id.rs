@@ -7,7 +7,7 @@ use std::{fmt, ops::Range, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::Verb;
+use super::{Phase, Verb};
 use crate::model::{
     desired::Resource,
     name::{InstanceName, ServiceName, SiteName},
@@ -25,6 +25,11 @@ impl StepId {
     /// in one way at one time.
     pub fn new(instance: &InstanceName, resource: &Resource, verb: Verb, subject: &str) -> Self {
         Self(format!("{instance}/{resource}/{verb}/{}", subject.trim_start_matches('/')))
+    }
+
+    /// The same of a later phase, where a resource needs a subject changed twice in one way.
+    pub fn in_phase(self, phase: Phase) -> Self {
+        Self(format!("{}@{phase}", self.0))
     }
 
     /// The same of a later wave, where a subject changes more than once.

@@ -32,6 +32,7 @@ pub enum Rank {
     Stop,
     Remove,
     Write,
+    Switch,
     Enable,
     Run,
     Serve,
@@ -52,6 +53,8 @@ pub enum Batch {
     Alone,
     /// With files and links that change or go.
     WithFiles,
+    /// With ports that nginx leads elsewhere.
+    WithSwitches,
     /// With units that stop.
     WithStops,
     /// With units that are enabled.
@@ -145,6 +148,8 @@ impl Action {
                 (V::Create,      Write,   Host,       WithFiles,   Creates, Some(Files),     Itself,  Told,    Never,      Moments),
             Action::WriteFile { .. } | Action::WriteLink { .. } =>
                 (V::Update,      Write,   Host,       WithFiles,   Updates, Some(Files),     Itself,  Told,    Always,     Moments),
+            Action::SwitchPort { .. } =>
+                (V::Switch,      Switch,  Host,       WithSwitches, NoFile, Some(Nginx),     ByFiles, Told,    Always,     Moments),
             Action::EnableUnit { .. } =>
                 (V::Enable,      Enable,  Host,       WithEnables, NoFile,  Some(Enabled),   BySteps, Told,    UnlessNew,  Moments),
             Action::ReadUnits { .. } =>

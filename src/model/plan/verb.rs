@@ -32,6 +32,8 @@ pub enum Verb {
     Reload,
     /// Has nginx lead requests elsewhere for a while, or back.
     Shift,
+    /// Has nginx lead the port of a service to another copy, or leave it.
+    Switch,
     /// Waits until no request is under way at a replica.
     Drain,
     /// Waits until the replica of a unit is healthy.
@@ -55,6 +57,7 @@ impl Verb {
             Verb::Restart => "restart",
             Verb::Reload => "reload",
             Verb::Shift => "shift",
+            Verb::Switch => "switch",
             Verb::Drain => "drain",
             Verb::AwaitHealth => "await-health",
             Verb::Pause => "pause",

@@ -12,7 +12,8 @@ use crate::model::{
     manifest::Manifest,
     name::{InstanceName, ServiceName},
     paths,
-    plan::Step,
+    plan::{Action, Phase, Step},
+    rollout::{ReplicaId, Slot},
 };
 
 /// The services whose replicas are all away at one time while these steps are carried out. `owned`: what evenkeel has made
@@ -35,23 +36,37 @@ fn is_interrupted(
 ) -> bool {
     let is_of = |unit: &str| paths::replica_of_unit(&fleet.name, unit).is_some_and(|of| of.service == *service);
     let of_service = || steps.iter().filter(|step| step.resource == Resource::Service(service.clone()));
-    let stops = |step: &&Step| step.action.stopped().is_some_and(|unit| is_steady(&step.instance, unit));
-    let has_one = |instance: &InstanceName, manifest: &Manifest| {
-        manifest.units.keys().any(|unit| is_of(unit) && is_steady(instance, unit))
+    let stopped = |step: &Step| {
+        let unit = step.action.stopped().filter(|unit| is_steady(&step.instance, unit))?;
+        Some((step.instance.clone(), unit.to_owned()))
     };
-    let running = owned.iter().filter(|(instance, manifest)| has_one(instance, manifest)).map(|(name, _)| *name);
+    let running = owned.iter().flat_map(|(instance, manifest)| {
+        let units = manifest.units.keys().filter(|unit| is_of(unit) && is_steady(instance, unit));
+        units.map(|unit| ((*instance).clone(), unit.clone()))
+    });
     // What it replaces answered in its place.
-    let mut answering: BTreeSet<&InstanceName> =
-        running.chain(of_service().filter(stops).map(|step| &step.instance)).collect();
+    let mut answering: BTreeSet<(InstanceName, String)> = running.chain(of_service().filter_map(stopped)).collect();
     if answering.is_empty() {
         return false;
     }
-    let waves: BTreeSet<u32> = of_service().map(|step| step.phase.wave).collect();
-    waves.into_iter().any(|wave| {
-        let of_wave = || of_service().filter(move |step| step.phase.wave == wave);
-        let away: BTreeSet<&InstanceName> = of_wave().filter(stops).map(|step| &step.instance).collect();
+    let phases: BTreeSet<Phase> = of_service().map(|step| step.phase).collect();
+    phases.into_iter().any(|phase| {
+        let of_phase = || of_service().filter(move |step| step.phase == phase);
+        let away: BTreeSet<(InstanceName, String)> = of_phase().filter_map(stopped).collect();
         let is_gap = answering.is_subset(&away);
-        answering.extend(of_wave().filter(|step| step.action.started().is_some()).map(|step| &step.instance));
+        answering.retain(|unit| !away.contains(unit));
+        answering.extend(of_phase().filter_map(|step| Some((step.instance.clone(), begins(fleet, step)?))));
         is_gap
     })
+}
+
+/// The unit that callers reach from this step on: of two copies, the one that nginx is led to.
+fn begins(fleet: &Fleet, step: &Step) -> Option<String> {
+    if let Action::SwitchPort { path, to: Some(to), .. } = &step.action {
+        let (service, port) = paths::front_of(&fleet.name, path)?;
+        return Some(paths::unit(&fleet.name, &ReplicaId { service, port, slot: to.slot }));
+    }
+    let unit = step.action.started()?;
+    let slot = paths::replica_of_unit(&fleet.name, unit).map(|replica| replica.slot);
+    matches!(slot, Some(Slot::Sole)).then(|| unit.to_owned())
 }

@@ -3,8 +3,10 @@
 //! Keeps true: waves are barriers across the whole environment: packages and releases first, then services level by level
 //! of `after`, then traffic, then what is declared no more. What a strategy does with its services it does within their
 //! level, wave by wave, beside the other services of the level. Where services are recreated there is one wave: whoever
-//! asks one is answered by none of its replicas until one is healthy again. Never does: deciding what is changed.
+//! asks one is answered by none of its replicas until one is healthy again. Never does: deciding what is changed, but for
+//! which of two copies is to run.
 
+mod blue_green;
 mod gaps;
 mod rolling;
 mod traffic;
@@ -14,7 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-pub(super) use self::{gaps::gaps, traffic::Traffic};
+pub(super) use self::{blue_green::found, gaps::gaps, traffic::Traffic};
 use crate::model::{
     desired::Resource,
     fleet::{Fleet, Service},
@@ -80,7 +82,10 @@ pub(super) fn steps(fleet: &Fleet, mut changes: Vec<PlannedChange>, is_steady: I
         let (level, first) = place(fleet, &levels, &change.tier);
         // What makes room for several services does so for the first of them that changes there.
         let of_level = first.into_iter().filter_map(|name| waves.get(&(name, change.instance.clone())));
-        let stage = u32::from(matches!(change.action, Action::Pause { .. }));
+        let stage = match blue_green::is_staged(fleet, &change.tier) {
+            true => blue_green::stage(fleet, &change),
+            false => u32::from(matches!(change.action, Action::Pause { .. })),
+        };
         let phase = Phase { wave: of_level.min().copied().unwrap_or_default(), stage };
         phases.entry((level, phase)).or_default().push(change);
     }
@@ -112,6 +117,7 @@ fn place<'f>(fleet: &'f Fleet, levels: &BTreeMap<ServiceName, u32>, tier: &Tier)
 /// Counts the waves from 1, and sorts the changes of each phase.
 fn numbered(phases: BTreeMap<(Level, Phase), Vec<PlannedChange>>) -> Vec<Step> {
     let mut steps = Vec::new();
+    let mut ids = BTreeSet::new();
     let (mut wave, mut current) = (0, None);
     for ((level, Phase { wave: of_level, stage }), mut changes) in phases {
         if current != Some((level, of_level)) {
@@ -120,13 +126,9 @@ fn numbered(phases: BTreeMap<(Level, Phase), Vec<PlannedChange>>) -> Vec<Step> {
         }
         changes.sort_by(|a, b| key(a).cmp(&key(b)));
         let phase = Phase { wave, stage };
-        steps.extend(changes.into_iter().map(|PlannedChange { id, instance, resource, action, reason, .. }| Step {
-            id,
-            instance,
-            phase,
-            resource,
-            action,
-            reason,
+        steps.extend(changes.into_iter().map(|PlannedChange { id, instance, resource, action, reason, .. }| {
+            let id = if ids.insert(id.as_str().to_owned()) { id } else { id.in_phase(phase) };
+            Step { id, instance, phase, resource, action, reason }
         }));
     }
     steps

@@ -25,6 +25,7 @@ use rustix::net::{
 use tokio_util::sync::CancellationToken;
 
 use super::proxy::{Proxy, Unreached};
+use crate::model::event::logged;
 
 /// The hidden command, for the sandbox's first program.
 pub const ENTER_BUILD: &str = "internal-enter-build";
@@ -68,7 +69,7 @@ impl Network {
             // Without one the sandbox never began, which its own words tell.
             let Ok(Some(listener)) = receive(&socket) else { return };
             if let Err(error) = serve(proxy, listener, &stopped) {
-                tracing::warn!("a build has no network any more: {error}");
+                tracing::warn!(event = logged::BUILD_OFFLINE, "a build has no network any more: {error}");
             }
         })?;
         Ok(Self { ours, theirs: Some(theirs), program: copy, stop, serving: Some(serving), unreached })

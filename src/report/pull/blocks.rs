@@ -14,7 +14,7 @@ use crate::{
     },
     report::{
         diff,
-        plan_steps::{check, drained, folder, shifted},
+        plan_steps::{check, drained, folder, shifted, switched},
         style::Style,
         words::{count, one_line, size},
     },
@@ -155,6 +155,7 @@ fn lines(step: &Step, all: &[&Step]) -> Vec<String> {
             format!("  then waits until it is healthy: {}", check(*port, health))
         }
         Action::ShiftTraffic { away, back, .. } => format!("~ has nginx lead {}", shifted(away, back)),
+        Action::SwitchPort { port, to, .. } => format!("~ has nginx {} ({reason})", switched(*port, to.as_ref())),
         Action::Drain { timeout, .. } => format!("  {}", drained(*timeout)),
         Action::Pause { span, .. } => format!("  then waits for {span}, and sees that it is still healthy"),
     };

@@ -17,10 +17,10 @@ use crate::{
         name::EnvironmentName,
         outcome::Outcome,
         pull::{Check, CheckState, Conclusion},
+        status::Waiting,
     },
     report::{
         deployment, findings,
-        status::Waiting,
         words::{clip, one_line},
     },
 };

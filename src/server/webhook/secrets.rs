@@ -8,12 +8,8 @@ use std::{fs::File, io, path::PathBuf, sync::Arc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use thiserror::Error;
-use tracing::warn;
 
-use crate::{
-    model::budget::{Budget, read_within},
-    report,
-};
+use crate::model::budget::{Budget, read_within};
 
 #[derive(Debug, Error)]
 pub enum SecretError {
@@ -46,9 +42,14 @@ impl Secrets {
         Ok(Self { files: files.into() })
     }
 
-    /// Whether one of the secrets made the signature. A file that holds none is passed over while
-    /// another one does.
-    pub(super) fn vouch_for(&self, signature: &Signature, body: &[u8]) -> Result<bool, SecretError> {
+    /// Whether one of the secrets made the signature. A file that holds none is passed over, and told of, while another
+    /// one does.
+    pub(super) fn vouch_for(
+        &self,
+        signature: &Signature,
+        body: &[u8],
+        unread: impl Fn(&SecretError),
+    ) -> Result<bool, SecretError> {
         let (mut vouched, mut usable, mut failure) = (false, false, SecretError::None);
         for file in self.files.iter() {
             match read(file) {
@@ -57,7 +58,7 @@ impl Secrets {
                     vouched |= signature.is_by(&secret, body);
                 }
                 Err(error) => {
-                    warn!("{}", report::chain(&error));
+                    unread(&error);
                     failure = error;
                 }
             }

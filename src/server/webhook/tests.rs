@@ -47,7 +47,7 @@ impl Hook {
         let (poke, triggers) = mpsc::channel(1);
         let secrets = Secrets::open(files).expect("each file holds a secret");
         let (taker, events) = mpsc::channel(2);
-        let router = Webhook { limits, ..Webhook::new(secrets, poke, Some(taker)) }.router();
+        let router = Webhook { limits, ..Webhook::new(secrets, poke, Some(taker), Events::new(|_| {})) }.router();
         Self { folder, router, triggers, events }
     }
 
@@ -114,7 +114,7 @@ fn the_example_that_github_documents_is_vouched_for() {
     let text = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     let vouched = |text: &str, body: &[u8]| {
         let signature = Signature::parse(text).expect("it is a signature");
-        secrets.vouch_for(&signature, body).expect("the file can be read")
+        secrets.vouch_for(&signature, body, |_| {}).expect("the file can be read")
     };
     assert!(vouched(text, b"Hello, World!"));
     assert!(vouched(&text.to_uppercase().replace("SHA256", "sha256"), b"Hello, World!"));
@@ -192,7 +192,7 @@ async fn without_anybody_who_takes_events_only_a_push_counts() {
     let mut hook = Hook::with(&[SECRET]);
     let (poke, triggers) = mpsc::channel(1);
     let secrets = Secrets::open(vec![hook.folder.path().join("0")]).expect("it holds a secret");
-    (hook.router, hook.triggers) = (Webhook::new(secrets, poke, None).router(), triggers);
+    (hook.router, hook.triggers) = (Webhook::new(secrets, poke, None, Events::new(|_| {})).router(), triggers);
     assert_eq!(hook.status_of(delivery("installation", "1", SECRET, INSTALLED)).await, 200);
     assert!(!hook.woke());
     assert_eq!(hook.status_of(delivery("push", "2", SECRET, PUSH)).await, 202);
@@ -320,7 +320,7 @@ async fn of_large_bodies_so_many_are_held_and_the_oldest_makes_room() {
 async fn opened(hook: &Hook) -> (SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a port");
     let (address, stop) = (listener.local_addr().expect("it is bound"), CancellationToken::new());
-    tokio::spawn(door::serve(listener, hook.router.clone(), stop.clone()));
+    tokio::spawn(door::serve(Events::new(|_| {}), listener, hook.router.clone(), stop.clone()));
     (address, stop)
 }
 
