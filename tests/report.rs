@@ -222,13 +222,13 @@ fn history_and_show() -> Tested {
     for (index, outcome) in OUTCOMES.into_iter().enumerate() {
         let mut deployment = deployment(outcome)?;
         deployment.generation = 20 - index as u64;
-        records.push(Record { commit: format!("{index}9a8b7c6"), deployment: deployment.into() });
+        records.push(Record { commit: format!("{index}9a8b7c6").into(), deployment: deployment.into() });
     }
     let mut intent = records[1].clone();
     intent.deployment = Intent::begun(Deployment::clone(&intent.deployment)).into();
     records.insert(2, intent);
     let mut elsewhere = Deployment::clone(&records[7].deployment);
-    elsewhere.commits.default = Some("0".repeat(40));
+    elsewhere.commits.default = Some("0".repeat(40).into());
     records[7].deployment = elsewhere.into();
     let of_an_end = HistoryEntry::Deployment(Box::new(records[3].clone()));
     assert_snapshot!("history_json", report::deployment::json(&of_an_end));
@@ -236,7 +236,7 @@ fn history_and_show() -> Tested {
     let mut entries: Vec<HistoryEntry> =
         records.into_iter().map(|record| HistoryEntry::Deployment(Box::new(record))).collect();
     for (index, event) in controls()?.into_iter().enumerate() {
-        entries.insert(index, HistoryEntry::Control { commit: format!("{index}f00"), event: Box::new(event) });
+        entries.insert(index, HistoryEntry::Control { commit: format!("{index}f00").into(), event: Box::new(event) });
     }
     assert_snapshot!("history", report::deployment::history(&entries, PLAIN));
     assert_snapshot!("show", show.join("\n=====\n"));

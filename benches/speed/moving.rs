@@ -14,7 +14,7 @@ use evenkeel::{
         execute::staging::Stage,
         observe::{connections::Connections, probe::Hosts},
     },
-    host::{Host as _, ProbeRequest, SshHost, Target},
+    host::{HostRead as _, ProbeRequest, SshHost, Target},
     model::{
         digest::Digest,
         observation::LiveRelease,

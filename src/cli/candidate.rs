@@ -204,14 +204,15 @@ impl Candidate {
     async fn refuse_unmerged(&self, branch: &str) -> Result<(), Failure> {
         let store = &self.workspace.store;
         let fetched = store.fetch().await?;
-        let commit = self.commits.environment.as_deref().unwrap_or_default();
-        let merged = match fetched.branches.get(branch) {
-            Some(head) => store.is_ancestor(commit, head).await?,
-            None => false,
+        let commit = self.commits.environment.as_ref();
+        let merged = match (commit, fetched.branches.get(branch)) {
+            (Some(commit), Some(head)) => store.is_ancestor(commit, head).await?,
+            _ => false,
         };
         if merged {
             return Ok(());
         }
+        let commit = commit.map_or("", |commit| commit.as_str());
         let message = format!("something of commit {commit:.12} has to be built, and {branch} does not hold it");
         Err(Failure::new(REFUSED, message).hint("merge it first: nothing is built of what is not merged"))
     }
@@ -224,7 +225,10 @@ impl Candidate {
 
 /// The commits that are deployed: the default branch alone decides where to, so a branch does not move that.
 async fn commits(store: &GitStore, place: &Place, tree: &WorkTree) -> Result<Commits, Failure> {
-    let commit = tree.commit.clone().unwrap_or_default();
+    let Some(commit) = tree.commit.clone() else {
+        return Err(Failure::new(REFUSED, format!("{} has no commit yet", tree.root.display()))
+            .hint("commit and push it first: the record names the commit, and others must find it"));
+    };
     let fetched = store.fetch().await?;
     let id = commit.clone();
     if store.call(move |repository| repository.commit_summary(&id)).await.is_err() {

@@ -53,7 +53,7 @@ mod tests {
     const POLICY: Policy = Policy { poll_every: 1_000_000_000, observe_only: false };
 
     fn commits(id: &str) -> Commits {
-        Commits::of_config(Some(id.to_owned()), Some(id.to_owned()))
+        Commits::of_config(Some(id.into()), Some(id.into()))
     }
 
     fn state() -> EnvironmentState {

@@ -21,12 +21,12 @@ fn h1() -> InstanceName {
 }
 
 fn commits(id: &str) -> Commits {
-    Commits::of_config(Some(id.to_owned()), Some(id.to_owned()))
+    Commits::of_config(Some(id.into()), Some(id.into()))
 }
 
 /// The config repository's commit, and where a branch of another one is.
 fn with_source(id: &str, source: &str) -> Commits {
-    let sources = [("https://example.org/a.git main".to_owned(), source.to_owned())].into();
+    let sources = [("https://example.org/a.git main".to_owned(), source.into())].into();
     Commits { sources, ..commits(id) }
 }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::model::{
     budget::Budget,
     build::Build,
+    commit::CommitId,
     digest::Digest,
     exclude::{Exclude, InvalidExclude},
     finding::Code,
@@ -113,10 +114,10 @@ pub fn weight(keys: &SourceKeys) -> usize {
 fn revision(written: Option<&str>) -> Revision {
     match written {
         None => Revision::Default,
-        Some(commit) if commit.len() == 40 && commit.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
-            Revision::Commit(commit.to_owned())
-        }
-        Some(name) => Revision::Named(name.to_owned()),
+        Some(text) => match CommitId::named(text).filter(|commit| commit.len() == 40) {
+            Some(commit) => Revision::Commit(commit),
+            None => Revision::Named(text.to_owned()),
+        },
     }
 }
 

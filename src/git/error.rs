@@ -7,7 +7,7 @@ use std::{error::Error as _, io, path::PathBuf};
 use thiserror::Error;
 
 use super::{signature::KeyError, transport::TransportError};
-use crate::model::budget::Exceeded;
+use crate::model::{budget::Exceeded, commit::CommitId};
 
 #[derive(Debug, Error)]
 pub enum GitError {
@@ -52,7 +52,7 @@ pub enum GitError {
     NoRevision { url: String, revision: String },
 
     #[error("{revision} of {url} does not hold commit {commit}, and never did when this controller looked")]
-    NotHeld { url: String, revision: String, commit: String },
+    NotHeld { url: String, revision: String, commit: CommitId },
 
     #[error("{url} has several things called {revision}")]
     AmbiguousRevision { url: String, revision: String },

@@ -4,6 +4,7 @@
 //! was; a history branch that vanished at the remote, or was set back there, stays here and is pushed
 //! back; one that was rewritten there is taken as it is there, never overwritten.
 
+use crate::model::commit::CommitId;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -25,7 +26,7 @@ use super::{
 pub struct Fetched {
     pub default_branch: String,
     /// The newest commit of each branch, but for the history branches.
-    pub branches: BTreeMap<String, String>,
+    pub branches: BTreeMap<String, CommitId>,
     /// Whether any reference, those of the history too, moved since the last fetch.
     pub changed: bool,
     /// By environment: what somebody did to its history, found by this fetch.
@@ -284,7 +285,7 @@ fn fetched(head: &str, references: References, changed: bool) -> Fetched {
     let branches = references
         .into_iter()
         .filter(|(name, _)| !name.starts_with(HISTORY))
-        .filter_map(|(name, at)| Some((name.strip_prefix("refs/heads/")?.to_owned(), at.to_string())))
+        .filter_map(|(name, at)| Some((name.strip_prefix("refs/heads/")?.to_owned(), at.to_string().into())))
         .collect();
     let default_branch = head.strip_prefix("refs/heads/").unwrap_or(head).to_owned();
     Fetched { default_branch, branches, changed, history: BTreeMap::new() }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::model::{
     budget::{Budget, Exceeded},
+    commit::CommitId,
     environment_state::{HistoryEntry, StateEvent},
     name::EnvironmentName,
     outcome::Record,
@@ -37,7 +38,7 @@ const EVENT: &str = "event.json";
 /// The newest commit of a history branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tip {
-    pub commit: String,
+    pub commit: CommitId,
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -45,7 +46,7 @@ impl Repository {
     /// The newest commit with every file that it keeps, as last fetched or written. None before the first.
     pub fn tip(&self, environment: &EnvironmentName) -> Result<Option<Tip>, GitError> {
         let Some(commit) = position(&self.mirror()?, &branch(environment))? else { return Ok(None) };
-        let commit = commit.to_string();
+        let commit = CommitId::from(commit.to_string());
         let files = self.history_files(environment, &commit)?;
         Ok(Some(Tip { commit, files }))
     }
@@ -120,12 +121,12 @@ impl Repository {
     pub fn append_signed(
         &self,
         environment: &EnvironmentName,
-        seen: Option<&str>,
+        seen: Option<&CommitId>,
         files: &BTreeMap<String, Vec<u8>>,
         message: &str,
         when: DateTime<Utc>,
         signer: Option<&Signer>,
-    ) -> Result<String, GitError> {
+    ) -> Result<CommitId, GitError> {
         let branch = branch(environment);
         let most = self.budget.record_bytes;
         let is_large = |name: &&str| files.get(*name).is_some_and(|content| content.len() as u64 > most);
@@ -157,7 +158,7 @@ impl Repository {
         self.publish(&mirror, &branch, commit, MoveFrom::Seen(seen))?;
         mirror.reference(&branch, commit, true, "append").context("move", &branch)?;
         self.wrote(&mirror, environment, commit)?;
-        Ok(commit.to_string())
+        Ok(commit.to_string().into())
     }
 
     /// Moves `refs/evenkeel/<environment>/good`, which keeps the last good commit from being collected. Where the
@@ -231,7 +232,7 @@ impl Repository {
     /// A commit of a history with the named files of its root.
     pub(super) fn tip_at(&self, mirror: &git2::Repository, commit: Oid, files: &[&str]) -> Result<Tip, GitError> {
         let tree = mirror.find_commit(commit).and_then(|commit| commit.tree()).context("read the tree of", commit)?;
-        let mut tip = Tip { commit: commit.to_string(), files: BTreeMap::new() };
+        let mut tip = Tip { commit: commit.to_string().into(), files: BTreeMap::new() };
         let from = format!("history commit {commit}");
         for name in files {
             let Some(entry) = tree.get_name(name) else { continue };
@@ -264,7 +265,7 @@ impl HistoryCommit<'_> {
 
     fn entry(&self) -> Result<Option<HistoryEntry>, GitError> {
         if let Some(event) = self.parse::<StateEvent>(EVENT)? {
-            return Ok(Some(HistoryEntry::Control { commit: self.id.to_string(), event: Box::new(event) }));
+            return Ok(Some(HistoryEntry::Control { commit: self.id.to_string().into(), event: Box::new(event) }));
         }
         Ok(self.record()?.map(|record| HistoryEntry::Deployment(Box::new(record))))
     }
@@ -276,7 +277,7 @@ impl HistoryCommit<'_> {
 
     fn record(&self) -> Result<Option<Record>, GitError> {
         let deployment = self.parse(RECORD)?;
-        Ok(deployment.map(|deployment| Record { commit: self.id.to_string(), deployment }))
+        Ok(deployment.map(|deployment| Record { commit: self.id.to_string().into(), deployment }))
     }
 
     fn parse<T: DeserializeOwned>(&self, file: &'static str) -> Result<Option<T>, GitError> {

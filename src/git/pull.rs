@@ -15,7 +15,7 @@ use super::{
     objects::{measure, read_tree},
     repository::{Repository, commit_of, find_commit},
 };
-use crate::model::{budget::Budget, tree::Tree};
+use crate::model::{budget::Budget, commit::CommitId, tree::Tree};
 
 /// Before every other place that objects are written to and read from.
 const IN_MEMORY: i32 = 999;
@@ -33,7 +33,7 @@ pub struct Proposed {
     mirror: git2::Repository,
     from: String,
     budget: Budget,
-    pub commit: String,
+    pub commit: CommitId,
 }
 
 impl fmt::Debug for Proposed {
@@ -44,7 +44,7 @@ impl fmt::Debug for Proposed {
 
 impl Proposed {
     /// Every file of a commit: of the merge, or of one that the mirror has.
-    pub fn tree(&self, commit: &str) -> Result<Tree, GitError> {
+    pub fn tree(&self, commit: &CommitId) -> Result<Tree, GitError> {
         let tree = find_commit(&self.mirror, commit)?.tree_id();
         read_tree(&self.mirror, tree, "", &self.from, &self.budget)
     }
@@ -52,14 +52,14 @@ impl Proposed {
 
 impl Repository {
     /// Downloads what a pull request proposes, where it is not here yet; answers its commit.
-    pub fn fetch_pull(&self, number: u64) -> Result<String, GitError> {
+    pub fn fetch_pull(&self, number: u64) -> Result<CommitId, GitError> {
         let _writing = self.writing()?;
         let mirror = self.mirror()?;
         let (there, here) = (format!("refs/pull/{number}/head"), format!("refs/evenkeel-pulls/{number}"));
         let at = self.get_reference(&mirror, &there)?;
         // Kept from being collected, and from being downloaded whole each time it grows.
         mirror.reference(&here, at, true, "pull request").context("move", &here)?;
-        Ok(at.to_string())
+        Ok(at.to_string().into())
     }
 
     /// Lets go of what a pull request proposed that is closed.
@@ -92,7 +92,7 @@ impl Repository {
 
     /// The commits that came to a branch after `from`, the newest first, each of the branch itself: what a merge
     /// brought is its merge commit.
-    pub fn between(&self, from: Option<&str>, to: &str, limit: usize) -> Result<Vec<String>, GitError> {
+    pub fn between(&self, from: Option<&CommitId>, to: &CommitId, limit: usize) -> Result<Vec<CommitId>, GitError> {
         let mirror = self.mirror()?;
         let to = find_commit(&mirror, to)?.id();
         let walk = || {
@@ -105,13 +105,15 @@ impl Repository {
             {
                 walk.hide(from)?;
             }
-            walk.take(limit).map(|commit| Ok(commit?.to_string())).collect::<Result<Vec<String>, git2::Error>>()
+            walk.take(limit)
+                .map(|commit| Ok(commit?.to_string().into()))
+                .collect::<Result<Vec<CommitId>, git2::Error>>()
         };
         walk().context("follow the parents of", to)
     }
 
     /// The base with what is proposed, as a merge would make it. Nothing is written and nobody is waited for.
-    pub fn merged(&self, base: &str, head: &str) -> Result<Merged, GitError> {
+    pub fn merged(&self, base: &CommitId, head: &CommitId) -> Result<Merged, GitError> {
         let mirror = self.mirror()?;
         let (base, head) = (find_commit(&mirror, base)?, find_commit(&mirror, head)?);
         let from = commit_of(&self.url, &head.id().to_string());
@@ -140,6 +142,6 @@ impl Repository {
         let commit = self.commit(&mirror, Some(base.id()), tree, &message, when).context("merge", doing())?.to_string();
         drop((base, head, objects));
         let from = format!("{from}, merged");
-        Ok(Merged::Clean(Box::new(Proposed { mirror, from, budget: self.budget, commit })))
+        Ok(Merged::Clean(Box::new(Proposed { mirror, from, budget: self.budget, commit: commit.into() })))
     }
 }

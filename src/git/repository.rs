@@ -26,6 +26,7 @@ use super::{
 };
 use crate::model::{
     budget::Budget,
+    commit::CommitId,
     source::short_commit,
     tree::{Entry, Tree, followed},
 };
@@ -133,7 +134,7 @@ impl Repository {
         compose(&own, &self.tree(default)?, folder)
     }
 
-    pub fn commit_summary(&self, commit: &str) -> Result<CommitSummary, GitError> {
+    pub fn commit_summary(&self, commit: &CommitId) -> Result<CommitSummary, GitError> {
         let mirror = self.mirror()?;
         let commit = find_commit(&mirror, commit)?;
         Ok(CommitSummary {
@@ -146,7 +147,7 @@ impl Repository {
 
     /// Whether `commit` is `of` or among its ancestors. One that is not in the mirror at all is not: a
     /// force-pushed branch dropped it, and it was never fetched.
-    pub fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, GitError> {
+    pub fn is_ancestor(&self, commit: &CommitId, of: &CommitId) -> Result<bool, GitError> {
         let mirror = self.mirror()?;
         let of = find_commit(&mirror, of)?.id();
         let commit = Oid::from_str(commit).context("find commit", commit)?;
@@ -158,10 +159,10 @@ impl Repository {
     }
 
     /// The first parent of a commit.
-    pub fn parent(&self, commit: &str) -> Result<Option<String>, GitError> {
+    pub fn parent(&self, commit: &CommitId) -> Result<Option<CommitId>, GitError> {
         let mirror = self.mirror()?;
         let parent = find_commit(&mirror, commit)?.parent_ids().next();
-        Ok(parent.map(|parent| parent.to_string()))
+        Ok(parent.map(|parent| parent.to_string().into()))
     }
 
     /// What to watch for a new commit in a repository on this machine; for others there is nothing to

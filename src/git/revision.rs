@@ -18,12 +18,12 @@ use super::{
     seen::Line,
     url::RemoteUrl,
 };
-use crate::model::{digest::Digest, tree::Tree};
+use crate::model::{commit::CommitId, digest::Digest, tree::Tree};
 
 impl Repository {
     /// Asks the remote for the commit of a branch or tag, the default branch's where none is named, and
     /// downloads what is lacking of it.
-    pub fn resolve(&self, revision: Option<&str>) -> Result<String, GitError> {
+    pub fn resolve(&self, revision: Option<&str>) -> Result<CommitId, GitError> {
         let _writing = self.writing()?;
         let mirror = self.mirror()?;
         let heads = self.heads(&mirror)?;
@@ -43,12 +43,12 @@ impl Repository {
         self.seen(&mirror, &line(revision), position(&mirror, &kept)?)?;
         mirror.reference(&kept, commit, true, "resolve").context("move", &named)?;
         self.seen(&mirror, &line(revision), Some(commit))?;
-        Ok(commit.to_string())
+        Ok(commit.to_string().into())
     }
 
     /// Whether the branch or tag holds the commit, or held it when it was resolved here. Asks the remote only where
     /// what is here does not say so.
-    pub fn revision_holds(&self, revision: Option<&str>, commit: &str) -> Result<bool, GitError> {
+    pub fn revision_holds(&self, revision: Option<&str>, commit: &CommitId) -> Result<bool, GitError> {
         let id = Oid::from_str(commit).context("find commit", commit)?;
         let here = || {
             let mirror = self.mirror()?;
@@ -63,14 +63,14 @@ impl Repository {
 
     /// The commit that [`Self::resolve`] answered last in the mirror, without the network and without waiting for who
     /// writes there.
-    pub fn last_resolved(mirror: &Path, revision: Option<&str>) -> Option<String> {
+    pub fn last_resolved(mirror: &Path, revision: Option<&str>) -> Option<CommitId> {
         let found = git2::Repository::open_bare(mirror).ok()?.refname_to_id(&kept_as(revision)).ok()?;
-        Some(found.to_string())
+        Some(found.to_string().into())
     }
 
     /// The files of a commit below `folder`, each by its path from the root. Downloads the commit where it
     /// is not here yet.
-    pub fn folder(&self, commit: &str, folder: &str) -> Result<Tree, GitError> {
+    pub fn folder(&self, commit: &CommitId, folder: &str) -> Result<Tree, GitError> {
         let mirror = self.mirror()?;
         let id = Oid::from_str(commit).context("find commit", commit)?;
         if mirror.find_commit(id).is_err() {
@@ -78,7 +78,7 @@ impl Repository {
             // Whatever branch or tag it is on: a remote need not give a commit by its name alone.
             self.get(&mirror, &["refs/heads/*", "refs/tags/*"])?;
         }
-        let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: commit.to_owned() };
+        let lacking = || GitError::NoRevision { url: self.url.to_string(), revision: commit.to_string() };
         let found = find_commit(&mirror, commit).map_err(|_| lacking())?;
         let root = found.tree().context("read the tree of", commit)?;
         let from = commit_of(&self.url, commit);

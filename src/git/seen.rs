@@ -17,7 +17,7 @@ use super::{
     history::{Tip, position},
     repository::{Repository, descends},
 };
-use crate::model::{belief::Held, budget::Budget, name::EnvironmentName, plan::Commits};
+use crate::model::{belief::Held, budget::Budget, commit::CommitId, name::EnvironmentName, plan::Commits};
 
 const SEEN: &str = "refs/evenkeel-seen/";
 const BELIEVED: &str = "refs/evenkeel-believed/";
@@ -67,11 +67,11 @@ impl Repository {
         &self,
         environment: &EnvironmentName,
         asked: &Held,
-        branch: impl FnOnce(&str) -> Result<Option<String>, GitError>,
+        branch: impl FnOnce(&CommitId) -> Result<Option<String>, GitError>,
     ) -> Result<Held, GitError> {
         let mirror = self.mirror()?;
         let default = newest_of_default(&mirror)?;
-        let branch = default.map(|default| branch(&default.to_string())).transpose()?.flatten();
+        let branch = default.map(|default| branch(&default.to_string().into())).transpose()?.flatten();
         let head = match branch.map(|branch| format!("refs/heads/{branch}")) {
             Some(reference) if Reference::is_valid_name(&reference) => position(&mirror, &reference)?,
             _ => None,
@@ -83,8 +83,8 @@ impl Repository {
     }
 
     /// The default branch's newest commit, as last fetched.
-    pub fn default_head(&self) -> Result<Option<String>, GitError> {
-        Ok(newest_of_default(&self.mirror()?)?.map(|commit| commit.to_string()))
+    pub fn default_head(&self) -> Result<Option<CommitId>, GitError> {
+        Ok(newest_of_default(&self.mirror()?)?.map(|commit| commit.to_string().into()))
     }
 
     /// Takes the commits for seen, whatever branch holds them.
@@ -103,13 +103,15 @@ impl Repository {
         mirror: &git2::Repository,
         line: &Line,
         head: Option<Oid>,
-        commits: &BTreeSet<String>,
-    ) -> Result<BTreeSet<String>, GitError> {
+        commits: &BTreeSet<CommitId>,
+    ) -> Result<BTreeSet<CommitId>, GitError> {
         let heads = self.seen(mirror, line, head)?;
         let mut held = BTreeSet::new();
         for text in commits {
             // As git writes it: another spelling would be another commit to everybody who compares.
-            let Some(commit) = Oid::from_str(text).ok().filter(|commit| commit.to_string() == *text) else { continue };
+            let Some(commit) = Oid::from_str(text).ok().filter(|commit| *text == commit.to_string().as_str()) else {
+                continue;
+            };
             for head in &heads {
                 if self.contains(mirror, *head, commit)? {
                     held.insert(text.clone());
@@ -155,7 +157,7 @@ impl Repository {
     }
 
     /// Remembers a history commit as believed.
-    pub fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), GitError> {
+    pub fn believe(&self, environment: &EnvironmentName, commit: &CommitId) -> Result<(), GitError> {
         let mirror = self.mirror()?;
         let reference = format!("{BELIEVED}{environment}");
         let commit = Oid::from_str(commit).context("find commit", commit)?;

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::model::{
     budget::{Budget, read_text_within},
+    commit::CommitId,
     name::EnvironmentName,
     writer::{Unlisted, Unvouched, Writer},
 };
@@ -185,7 +186,7 @@ impl Repository {
     pub fn unlisted(
         &self,
         environment: &EnvironmentName,
-        commit: &str,
+        commit: &CommitId,
         writers: &[Writer],
     ) -> Result<Option<Unlisted>, GitError> {
         let mirror = self.mirror()?;
@@ -200,8 +201,8 @@ impl Repository {
             let commit = find_commit(&mirror, &id.to_string())?;
             next = commit.parent_ids().next();
             if let Some(why) = unvouched(&mirror, &commit, environment, writers) {
-                let before = next.filter(|parent| Some(*parent) == believed).map(|parent| parent.to_string());
-                found = Some(Unlisted { commit: id.to_string(), why, believed: before });
+                let before = next.filter(|parent| Some(*parent) == believed).map(|parent| parent.to_string().into());
+                found = Some(Unlisted { commit: id.to_string().into(), why, believed: before });
             }
             if believed.is_none() {
                 break;

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::model::{
     budget::{Budget, Exceeded, Tally},
+    commit::CommitId,
     tree::{Entry, Tree},
 };
 
@@ -32,7 +33,7 @@ pub struct WorkTree {
     /// The fleet folder's path below the root.
     pub fleet: String,
     /// What HEAD is at; none before the first commit and without a repository.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     /// Whether the work tree is what HEAD says; never so without a repository.
     pub clean: bool,
 }
@@ -82,7 +83,7 @@ fn in_repository(
     }
     let tree = reader.tree;
     let commit = match repository.head().and_then(|head| head.peel_to_commit()) {
-        Ok(commit) => Some(commit.id().to_string()),
+        Ok(commit) => Some(commit.id().to_string().into()),
         Err(error) if matches!(error.code(), git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound) => None,
         Err(source) => return Err(GitError::Git { doing: "read HEAD of", what: root.display().to_string(), source }),
     };

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{GitHub, GitHubError, rest::Ask};
 use crate::{
     model::{
+        commit::CommitId,
         finding::{Finding, Severity},
         pull::{Check, CheckState, Conclusion},
     },
@@ -47,7 +48,7 @@ impl From<FoundRuns> for Vec<CheckRun> {
 
 /// Our check runs that have not ended, the newest last: commit, name, number.
 #[derive(Default)]
-pub(super) struct Runs(VecDeque<(String, String, u64)>);
+pub(super) struct Runs(VecDeque<(CommitId, String, u64)>);
 
 impl Runs {
     fn find(&self, check: &Check) -> Option<u64> {
@@ -177,7 +178,7 @@ impl GitHub {
     }
 
     async fn create_run(&self, check: &Check, mut body: Value) -> Result<u64, GitHubError> {
-        body["head_sha"] = check.commit.clone().into();
+        body["head_sha"] = check.commit.as_str().into();
         // A second one takes the first one's place.
         let ask = Ask::post(self.url(&["check-runs"])?, body).safe_to_repeat();
         Ok(self.rest.read::<CheckRun>(&ask).await?.id)
@@ -204,14 +205,14 @@ impl GitHub {
     }
 
     /// The newest run of each check at a commit.
-    pub async fn check_runs(&self, commit: &str) -> Result<Vec<CheckRun>, GitHubError> {
+    pub async fn check_runs(&self, commit: &CommitId) -> Result<Vec<CheckRun>, GitHubError> {
         let ask = Ask::get(self.url(&["commits", commit, "check-runs"])?).query("filter", "latest");
         self.rest.list::<FoundRuns, _>(ask).await
     }
 
     /// How the checks and statuses of a commit ended, by name. What has not ended is not among them; of several with
     /// one name the worst counts.
-    pub async fn conclusions(&self, commit: &str) -> Result<BTreeMap<String, Conclusion>, GitHubError> {
+    pub async fn conclusions(&self, commit: &CommitId) -> Result<BTreeMap<String, Conclusion>, GitHubError> {
         let runs = self.check_runs(commit).await?.into_iter().map(|run| (run.conclusion(), run.name));
         let statuses = self.statuses(commit).await?.into_iter().map(|status| (status.conclusion(), status.context));
         let mut all: BTreeMap<String, Option<Conclusion>> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! Deployments, as GitHub shows them on a repository's page and in pull requests.
 //! <https://docs.github.com/en/rest/deployments>
 
+use crate::model::commit::CommitId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::report::words::clip;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDeployment {
-    pub commit: String,
+    pub commit: CommitId,
     pub environment: String,
     pub description: String,
     /// What we want to find again in it.
@@ -20,7 +21,7 @@ pub struct NewDeployment {
 pub struct Deployment {
     pub id: u64,
     #[serde(rename = "sha")]
-    pub commit: String,
+    pub commit: CommitId,
     pub environment: String,
     /// GitHub takes one that is called `production` for it.
     #[serde(default, rename = "production_environment")]

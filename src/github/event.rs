@@ -5,6 +5,7 @@
 //!
 //! <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
 
+use crate::model::commit::CommitId;
 use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -54,7 +55,7 @@ pub struct PullRequestEvent {
     pub draft: bool,
     pub merged: bool,
     /// The commit that the base got, once it is merged. Before, one that GitHub tries the merge with.
-    pub merge_commit: Option<String>,
+    pub merge_commit: Option<CommitId>,
     pub head: PullEnd,
     pub base: PullEnd,
     /// Whether it is now proposed for another branch: for `edited`.
@@ -65,7 +66,7 @@ pub struct PullRequestEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullEnd {
     pub branch: String,
-    pub commit: String,
+    pub commit: CommitId,
     /// `owner/name`. None when the fork was deleted.
     pub repository: Option<String>,
 }
@@ -89,7 +90,7 @@ pub struct IssueComment {
 pub struct CheckEvent {
     /// `rerequested` is what people can ask for.
     pub action: String,
-    pub commit: String,
+    pub commit: CommitId,
     /// A suite has none.
     pub name: Option<String>,
     pub app: Option<u64>,
@@ -152,7 +153,7 @@ struct PullWritten {
     draft: bool,
     #[serde(default)]
     merged: Option<bool>,
-    merge_commit_sha: Option<String>,
+    merge_commit_sha: Option<CommitId>,
     head: End,
     base: End,
 }
@@ -244,7 +245,7 @@ struct SuitePayload {
 
 #[derive(Deserialize)]
 struct CheckWritten {
-    head_sha: String,
+    head_sha: CommitId,
     name: Option<String>,
     app: Option<Numbered>,
     external_id: Option<String>,

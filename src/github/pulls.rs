@@ -4,7 +4,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Changed, GitHub, GitHubError, rest::Ask};
-use crate::model::pull::{PullRequest, PullState};
+use crate::model::{
+    commit::CommitId,
+    pull::{PullRequest, PullState},
+};
 
 /// A pull request that is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +32,7 @@ struct WrittenPull {
     draft: bool,
     state: String,
     merged_at: Option<String>,
-    merge_commit_sha: Option<String>,
+    merge_commit_sha: Option<CommitId>,
     html_url: String,
 }
 
@@ -43,7 +46,7 @@ pub(super) struct Login {
 pub(super) struct End {
     #[serde(rename = "ref")]
     pub(super) branch: String,
-    pub(super) sha: String,
+    pub(super) sha: CommitId,
     /// Null when the fork was deleted.
     pub(super) repo: Option<FullName>,
 }
@@ -120,7 +123,7 @@ impl GitHub {
 
     /// Those that brought a commit to the default branch, or else the open ones that hold it.
     /// <https://docs.github.com/en/rest/commits/commits#list-pull-requests-associated-with-a-commit>
-    pub async fn pulls_of_commit(&self, commit: &str) -> Result<Vec<PullRequest>, GitHubError> {
+    pub async fn pulls_of_commit(&self, commit: &CommitId) -> Result<Vec<PullRequest>, GitHubError> {
         self.rest.list::<Page, _>(Ask::get(self.url(&["commits", commit, "pulls"])?)).await
     }
 }

@@ -32,37 +32,27 @@ fn variables(work: &PhaseWork) -> String {
     assign("base", &work.base()) + &assign("name", &work.name)
 }
 
-fn variables_of_phase(work: &PhaseWork) -> String {
-    variables(work) + &assign("directory", &work.directory()) + &assign("events", &work.events())
-}
-
 fn undo_script(work: &PhaseWork) -> String {
     variables(work) + &script!("drain.sh") + &script!("undo.sh")
 }
 
-/// Run by systemd whenever the script ends, also when it was killed or ran out of time. Source of
-/// `SERVICE_RESULT`: systemd.exec(5). A script that is told to stop, by a fence or by a host that goes down,
-/// has ended well for systemd (`SuccessExitStatus=` in systemd.service(5)); for us it was cut off.
 fn stop_script(work: &PhaseWork) -> String {
-    let undo = format!("sh {} {}", word(&format!("{}/undo.sh", work.deployment())), work.phase);
-    let undo = if work.undo_on_failure { undo } else { "false".to_owned() };
-    variables_of_phase(work)
-        + &format!(
-            "undone=-\nresult=$SERVICE_RESULT\n\
-             [ \"$result-$EXIT_CODE\" != success-killed ] || result=stopped\n\
-             if [ \"$result\" != success ]; then\n  \
-               if {undo}; then undone=yes; else undone=no; fi\n\
-             fi\n\
-             printf 'end\\t%s\\t%s\\n' \"$result\" \"$undone\" >>\"$events\"\n"
-        )
+    let undo = if work.undo_on_failure { "yes" } else { "" };
+    let phase = work.phase.to_string();
+    assign("deployment", &work.deployment())
+        + &assign("phase", &phase)
+        + &assign("events", &work.events())
+        + &assign("undo", undo)
+        + &script!("stop.sh")
 }
 
 type Payload = Vec<(String, Load)>;
 
 fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
-    let mut script = variables_of_phase(work);
-    // Writing to a String cannot fail.
-    let _ = writeln!(script, "generation={}", work.generation);
+    let mut script = variables(work)
+        + &assign("directory", &work.directory())
+        + &assign("events", &work.events())
+        + &assign("generation", &work.generation.to_string());
     if steps.iter().any(|step| matches!(step.action, Action::StopUnit { foreign: true, .. })) {
         script += &assign("kept_units", &grants::kept_as_shell_patterns());
     }
@@ -90,6 +80,7 @@ fn script(work: &PhaseWork, steps: &[&Step], payload: &mut Payload) -> String {
     let folders: BTreeSet<String> = steps.iter().filter_map(|step| folder(&step.action)).map(word).collect();
     let folders = folders.into_iter().collect::<Vec<_>>().join(" ");
     let notes = steps.iter().flat_map(|step| notes(&step.action)).collect::<Vec<_>>().join(" ");
+    // Writing to a String cannot fail.
     let _ = writeln!(script, "step begin begin {} {} {folders}", word(&expected), word(&notes));
     let after = (work.manifest_after != work.manifest_during).then(|| work.manifest_after.clone());
     payload.extend(after.iter().map(|text| ("manifest-after".to_owned(), Load::text(text.clone()))));

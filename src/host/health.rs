@@ -26,7 +26,13 @@ use hyper_util::rt::TokioIo;
 use russh::{ChannelOpenFailure, Error};
 use tokio::time::timeout;
 
-use super::{Health, HealthCheck, proof::Asked, quote::word, ssh::Session};
+use super::{
+    Health, HealthCheck,
+    proof::Asked,
+    quote::{assign, word},
+    scripts::script,
+    ssh::Session,
+};
 use crate::model::{budget::Budget, fleet::Check, text};
 
 /// A round trip to the host must not count as the service's slowness.
@@ -157,20 +163,10 @@ pub(super) fn deaf(port: u16, listeners: Option<&str>) -> Health {
     Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port}{elsewhere}{bind}"))
 }
 
-/// Where there is no curl: bash is essential to Debian. $0 is the port, $1 the path; where a text is looked for, $2 is the
-/// text, and $3 how many bytes are searched. To HTTP/1.0 nobody answers in chunks, which may cut the text.
-const BASH_GET: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 7
-version=1.1; [ -z "$2" ] || version=1.0
-printf "GET %s HTTP/%s\r\nHost: 127.0.0.1\r\nUser-Agent: evenkeel\r\nConnection: close\r\n\r\n" "$1" "$version" >&3
-IFS= read -r -n 200 line <&3
-case $line in "HTTP/"*" "[23][0-9][0-9]*) ;; *) echo "GET $1 answered ${line:-nothing}"; exit 22 ;; esac
-[ "$2" ] || exit 0
-while IFS= read -r line <&3; do case $line in "" | $'\r') break ;; esac; done
-head -c "$3" <&3 | grep -aqF -e "$2" || { echo "GET $1 answered without \`$2\` in its body"; exit 22; }"#;
-
 /// The check as a script for the root shell: commands, and what sshd forbids to forward.
 pub(super) fn script(check: &HealthCheck) -> String {
     let seconds = check.timeout.as_secs_f64().max(0.1);
+    let limits = assign("seconds", &seconds.to_string()) + &assign("port", &check.port.to_string());
     match &check.check {
         Check::Exec(words) => {
             let command = words.iter().enumerate().map(|(index, text)| {
@@ -182,48 +178,29 @@ pub(super) fn script(check: &HealthCheck) -> String {
                 // systemd expands variables in a command, and takes two `$` for one that is meant.
                 word(&text.replace('$', "$$"))
             });
-            let command = command.collect::<Vec<_>>().join(" ");
+            let property = |property: String| ["-p".to_owned(), word(&property)];
+            let runs_as = [format!("User={}", check.user), format!("WorkingDirectory={}", check.directory)];
             // systemd reads the environment files as it does for the service, and drops root.
-            let env: String = check
-                .env_files
-                .iter()
-                .map(|path| format!("-p {} ", word(&format!("EnvironmentFile={path}"))))
-                .collect();
-            let confined: String =
-                check.confined_by.iter().map(|confinement| format!("-p {} ", confinement.line())).collect();
+            let env_files = check.env_files.iter().map(|path| format!("EnvironmentFile={path}"));
             // Its `/tmp` is the service's, where that has one of its own.
-            let joins = word(&format!("JoinsNamespaceOf={}", check.unit));
-            format!(
-                "systemd-run --quiet --collect --wait --pipe -p User={user} -p WorkingDirectory={directory} \
-                 {env}-p {joins} {confined}-p RuntimeMaxSec={seconds} -- {command} 2>&1",
-                user = word(&check.user),
-                directory = word(&check.directory),
-            )
+            let joins = format!("JoinsNamespaceOf={}", check.unit);
+            let confined = check.confined_by.iter().map(|confinement| confinement.line().to_string());
+            let properties = runs_as.into_iter().chain(env_files).chain([joins]).chain(confined);
+            let properties = properties.chain([format!("RuntimeMaxSec={seconds}")]).flat_map(property);
+            let words: Vec<String> = properties.chain(["--".to_owned()]).chain(command).collect();
+            format!("set -- {}\n", words.join(" ")) + &script!("ask_command.sh")
         }
         Check::Http(path) => {
-            let url = word(&format!("http://127.0.0.1:{}{path}", check.port));
-            let limit = Budget::STANDARD.health_bytes;
-            let text = word(check.body.as_deref().unwrap_or_default());
-            // curl's own end is lost where another program reads what it prints, so it asks a second time.
-            let searched = match &check.body {
-                None => String::new(),
-                Some(body) => format!(
-                    " && {{ curl --path-as-is -fsS --max-time {seconds} {url} 2>/dev/null | head -c {limit} | \
-                     grep -aqF -e {text} || {{ echo {without}; exit 22; }}; }}",
-                    without = word(&format!("GET {path} answered without `{body}` in its body")),
-                ),
-            };
-            format!(
-                "if command -v curl >/dev/null; then curl --path-as-is -fsS -o /dev/null --max-time {seconds} {url} \
-                 2>&1{searched}; else timeout {seconds} bash -c {get} {port} {path} {text} {limit} 2>&1; fi",
-                get = word(BASH_GET),
-                port = check.port,
-                path = word(path),
-            )
+            let url = format!("http://127.0.0.1:{}{path}", check.port);
+            limits
+                + &assign("url", &url)
+                + &assign("path", path)
+                + &assign("text", check.body.as_deref().unwrap_or_default())
+                + &assign("limit", &Budget::STANDARD.health_bytes.to_string())
+                + &assign("get", &script!("get.bash"))
+                + &script!("ask_http.sh")
         }
-        Check::Tcp => {
-            format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/127.0.0.1/$0\"' {} 2>&1", check.port)
-        }
+        Check::Tcp => limits + &script!("ask_tcp.sh"),
     }
 }
 
@@ -300,8 +277,11 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request).into_owned()
         });
-        let status =
-            Command::new("bash").args(["-c", BASH_GET, &port, "/a%2Fb?c=d", text, "12"]).output().unwrap().status;
+        let status = Command::new("bash")
+            .args(["-c", &script!("get.bash"), &port, "/a%2Fb?c=d", text, "12"])
+            .output()
+            .unwrap()
+            .status;
         (status.code(), server.join().unwrap())
     }
 

@@ -3,7 +3,10 @@
 //! Keeps true: it is a hint and never more; no argument of a command is shown, for it may be a secret.
 //! Source of the lines: the journal, as sshd(8) and sudo(8) write them.
 
-use super::quote::word;
+use super::{
+    quote::{assign, word},
+    scripts::script,
+};
 
 /// How long before a file's change somebody may have logged in who made it.
 const BEFORE_SECONDS: u32 = 900;
@@ -22,17 +25,9 @@ pub struct Trace {
 
 /// Prints, for each path, `path PATH` and the journal's lines around the time of its last change.
 pub(super) fn script(paths: &[String]) -> String {
-    let paths: Vec<String> = paths.iter().map(|path| word(path)).collect();
-    // A file that is gone has no time; its folder's tells when it went.
-    format!(
-        "for path in {}; do\n  \
-           printf 'path %s\\n' \"$path\"\n  \
-           at=$(stat -c %Z -- \"$path\" 2>/dev/null || stat -c %Z -- \"${{path%/*}}\") || continue\n  \
-           journalctl --no-pager -q -o short-unix --since \"@$((at - {BEFORE_SECONDS}))\" --until \"@$((at + {AFTER_SECONDS}))\" \
-           _COMM=sshd + _COMM=sshd-session + _COMM=sudo 2>/dev/null | tail -n 50\n\
-         done\ntrue",
-        paths.join(" ")
-    )
+    let paths: String = paths.iter().map(|path| format!(" {}", word(path))).collect();
+    let (before, after) = (BEFORE_SECONDS.to_string(), AFTER_SECONDS.to_string());
+    format!("set --{paths}\n") + &assign("before", &before) + &assign("after", &after) + &script!("login_audit.sh")
 }
 
 pub(super) fn parse(output: &str) -> Vec<Trace> {

@@ -184,8 +184,10 @@ pub struct HealthCheck {
     pub held_by: Option<String>,
 }
 
-/// A host as the engine knows it. Tests put stateful stand-ins behind it.
-pub trait Host: Send + Sync + 'static {
+/// A host as whoever only looks knows it: nothing here changes it. Tests put stateful stand-ins behind it.
+///
+/// What plans a proposal that nobody trusts has this alone (`pulls/`), so it cannot be made to change a host.
+pub trait HostRead: Send + Sync + 'static {
     /// What is waited for there at this moment, as far as it is known.
     fn waits_for(&self) -> Option<String> {
         None
@@ -201,6 +203,27 @@ pub trait Host: Send + Sync + 'static {
     fn holdings(&self, fleet: &FleetName, release: &Digest)
     -> impl Future<Output = Result<Holdings, HostError>> + Send;
 
+    /// What became of a deployment here.
+    fn trail(
+        &self,
+        fleet: &FleetName,
+        deployment: &str,
+    ) -> impl Future<Output = Result<HostProgress, HostError>> + Send;
+
+    /// Who was there when these files were changed: logins and sudo lines of the minutes before.
+    fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;
+
+    fn health(&self, check: &HealthCheck) -> impl Future<Output = Checkup> + Send;
+
+    /// The drop-ins that systemd has read for a unit: none of them is evenkeel's.
+    fn drop_ins(&self, unit: &str) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
+
+    /// The last lines a unit logged.
+    fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
+}
+
+/// A host as whoever carries a deployment out knows it.
+pub trait HostWrite: HostRead {
     /// Puts a release in place; nothing that runs changes.
     fn stage(
         &self,
@@ -236,26 +259,8 @@ pub trait Host: Send + Sync + 'static {
     /// As [`Self::undo`] of all phases, unless the deployment has been finished or undone when its turn comes.
     fn heal(&self, fleet: &FleetName, deployment: &str) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// What became of a deployment here.
-    fn trail(
-        &self,
-        fleet: &FleetName,
-        deployment: &str,
-    ) -> impl Future<Output = Result<HostProgress, HostError>> + Send;
-
     /// Makes the host refuse every deployment older than `generation`, and ends what one of them runs.
     fn fence(&self, fleet: &FleetName, generation: u64) -> impl Future<Output = Result<(), HostError>> + Send;
-
-    /// Who was there when these files were changed: logins and sudo lines of the minutes before.
-    fn traces(&self, paths: &[String]) -> impl Future<Output = Result<Vec<Trace>, HostError>> + Send;
-
-    fn health(&self, check: &HealthCheck) -> impl Future<Output = Checkup> + Send;
-
-    /// The drop-ins that systemd has read for a unit: none of them is evenkeel's.
-    fn drop_ins(&self, unit: &str) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
-
-    /// The last lines a unit logged.
-    fn log(&self, unit: &str, lines: u32) -> impl Future<Output = Result<Vec<String>, HostError>> + Send;
 }
 
 /// Which paths' live content differs from what any of `desired` says and is worth showing. Where one of them seals a

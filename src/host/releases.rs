@@ -54,11 +54,8 @@ pub(super) fn verify_script(fleet: &FleetName, releases: &BTreeSet<Digest>) -> S
 /// goes on.
 pub(super) fn reread_script(fleet: &FleetName, releases: &BTreeSet<Digest>) -> String {
     assign("unit", &format!("evenkeel-{fleet}-reread.service"))
-        + "if systemctl is-active --quiet -- \"$unit\"; then exit 0; fi\n\
-           systemd-run --quiet --collect --no-block --unit=\"$unit\" -p Nice=19 -p IOSchedulingClass=idle \
-           -p CPUWeight=1 -p RuntimeMaxSec=3600 -- /bin/sh -c "
-        + &word(&verify_script(fleet, releases))
-        + "\n"
+        + &assign("reading", &verify_script(fleet, releases))
+        + &script!("reread_unit.sh")
 }
 
 pub(super) fn question(fleet: &FleetName, digest: &Digest) -> String {
@@ -181,11 +178,9 @@ pub(super) fn held(text: &str) -> Option<Vec<HeldRelease>> {
 pub(super) fn collect_script(fleet: &FleetName, unit: &str, keep: u32) -> String {
     assign("base", &paths::base(fleet))
         + &assign("unit", unit)
-        + "name=-\n[ ! -e \"$base/last\" ] || read -r name <\"$base/last\"\n\
-           if [ -e \"$base/open\" ] || systemctl is-active --quiet -- \"$unit\"; then\n  \
-             echo 'a deployment is under way there, or was cut off; wait, or apply first'\n  exit 75\nfi\n"
+        + &assign("keep", &keep.to_string())
         + &script!("collect.sh")
-        + &format!("collect_releases {keep}\n")
+        + &script!("collect_now.sh")
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use std::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Checkup, Health, HealthCheck, Host, HostError, PhaseWork, ProbeRequest, ReleaseTransfer, Remembered, StepEvent,
-    Trace,
+    Checkup, Health, HealthCheck, HostError, HostRead, HostWrite, PhaseWork, ProbeRequest, ReleaseTransfer, Remembered,
+    StepEvent, Trace,
     apply::{HostProgress, PHASE_LIMIT, transient},
     apply_script, contents, health,
     jump::Jumps,
@@ -24,7 +24,7 @@ use super::{
     progress::Progress,
     proof::{self, Asked, Replica},
     proof_queue::ProofQueue,
-    quote::{assign, word},
+    quote::assign,
     releases,
     scripts::script,
     shell::{Answer, OpeningError, Shell, ShellLost},
@@ -227,7 +227,7 @@ impl SshHost {
     }
 }
 
-impl Host for SshHost {
+impl HostRead for SshHost {
     fn waits_for(&self) -> Option<String> {
         self.waits_for.lock().as_ref().map(|(what, _)| what.clone())
     }
@@ -255,6 +255,67 @@ impl Host for SshHost {
         releases::holdings(&answer.output).map_err(|why| HostError::Garbled { doing, why })
     }
 
+    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
+        let doing = "asking what became of a deployment";
+        let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
+        let script = assign("unit", &paths::apply_unit(fleet))
+            + &assign("deployment", &directory)
+            + &transient()
+            + &script!("trail.sh");
+        let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
+        let output = String::from_utf8_lossy(&answer.output);
+        HostProgress::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
+    }
+
+    async fn traces(&self, paths: &[String]) -> Result<Vec<Trace>, HostError> {
+        let answer = self.must("reading who logged in", &login_audit::script(paths), b"", PROBE_LIMIT).await?;
+        Ok(login_audit::parse(&String::from_utf8_lossy(&answer.output)))
+    }
+
+    async fn health(&self, check: &HealthCheck) -> Checkup {
+        let session = match self.session().await {
+            Ok(session) => session,
+            Err(error) => return Health::Unknown(error.to_string()).into(),
+        };
+        let dialled = match check.check {
+            Check::Http(_) | Check::Tcp => health::dial(&session, check).await,
+            Check::Exec(_) => health::Dialled::Forbidden,
+        };
+        let asked = match dialled {
+            health::Dialled::Asked(asked) => asked,
+            health::Dialled::Forbidden => {
+                let limit = check.timeout + PROBE_LIMIT;
+                match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {
+                    Ok(answer) => {
+                        let output = String::from_utf8_lossy(&answer.output);
+                        Asked::Answer(health::script_verdict(check, answer.status, &output))
+                    }
+                    Err(error) => return Health::Unknown(error.to_string()).into(),
+                }
+            }
+        };
+        match asked {
+            // Whoever cannot be asked cannot be asked about either.
+            Asked::Answer(health @ Health::Unknown(_)) => health.into(),
+            asked => self.proven(check, asked).await,
+        }
+    }
+
+    async fn drop_ins(&self, unit: &str) -> Result<Vec<String>, HostError> {
+        let script = assign("unit", unit) + &script!("drop_in_paths.sh");
+        let answer = self.must("asking what changes a unit", &script, b"", PROBE_LIMIT).await?;
+        Ok(parse::drop_in_words(String::from_utf8_lossy(&answer.output).trim()))
+    }
+
+    async fn log(&self, unit: &str, lines: u32) -> Result<Vec<String>, HostError> {
+        let script = assign("unit", unit) + &assign("lines", &lines.to_string()) + &script!("log.sh");
+        let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;
+        let lines = String::from_utf8_lossy(&answer.output);
+        Ok(lines.lines().take(Budget::STANDARD.host_lines).map(text::of_host).collect())
+    }
+}
+
+impl HostWrite for SshHost {
     async fn stage(&self, fleet: &FleetName, transfer: &ReleaseTransfer<'_>) -> Result<Placed, HostError> {
         let (doing, script) = ("staging a release", releases::script(fleet, transfer));
         let answer = self.run(doing, &script, transfer.stream, STAGE_LIMIT, &mut |_| {}).await?;
@@ -316,70 +377,11 @@ impl Host for SshHost {
         self.put_back(fleet, deployment, "", "open").await
     }
 
-    async fn trail(&self, fleet: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
-        let doing = "asking what became of a deployment";
-        let directory = format!("{}/deployments/{deployment}", paths::base(fleet));
-        let script = assign("unit", &paths::apply_unit(fleet))
-            + &assign("deployment", &directory)
-            + &transient()
-            + &script!("trail.sh");
-        let answer = self.must(doing, &script, b"", PROBE_LIMIT).await?;
-        let output = String::from_utf8_lossy(&answer.output);
-        HostProgress::parse(&output).ok_or_else(|| HostError::Garbled { doing, why: format!("`{}`", output.trim()) })
-    }
-
     async fn fence(&self, fleet: &FleetName, generation: u64) -> Result<(), HostError> {
         let script = assign("unit", &paths::apply_unit(fleet))
             + &assign("base", &paths::base(fleet))
-            + &format!("generation={generation}\n")
+            + &assign("generation", &generation.to_string())
             + &script!("fence.sh");
         self.must("fencing off an older deployment", &script, b"", PHASE_LIMIT).await.map(|_| ())
-    }
-
-    async fn traces(&self, paths: &[String]) -> Result<Vec<Trace>, HostError> {
-        let answer = self.must("reading who logged in", &login_audit::script(paths), b"", PROBE_LIMIT).await?;
-        Ok(login_audit::parse(&String::from_utf8_lossy(&answer.output)))
-    }
-
-    async fn health(&self, check: &HealthCheck) -> Checkup {
-        let session = match self.session().await {
-            Ok(session) => session,
-            Err(error) => return Health::Unknown(error.to_string()).into(),
-        };
-        let dialled = match check.check {
-            Check::Http(_) | Check::Tcp => health::dial(&session, check).await,
-            Check::Exec(_) => health::Dialled::Forbidden,
-        };
-        let asked = match dialled {
-            health::Dialled::Asked(asked) => asked,
-            health::Dialled::Forbidden => {
-                let limit = check.timeout + PROBE_LIMIT;
-                match self.run("checking health", &health::script(check), b"", limit, &mut |_| {}).await {
-                    Ok(answer) => {
-                        let output = String::from_utf8_lossy(&answer.output);
-                        Asked::Answer(health::script_verdict(check, answer.status, &output))
-                    }
-                    Err(error) => return Health::Unknown(error.to_string()).into(),
-                }
-            }
-        };
-        match asked {
-            // Whoever cannot be asked cannot be asked about either.
-            Asked::Answer(health @ Health::Unknown(_)) => health.into(),
-            asked => self.proven(check, asked).await,
-        }
-    }
-
-    async fn drop_ins(&self, unit: &str) -> Result<Vec<String>, HostError> {
-        let script = format!("systemctl show --value -p DropInPaths -- {}", word(unit));
-        let answer = self.must("asking what changes a unit", &script, b"", PROBE_LIMIT).await?;
-        Ok(parse::drop_in_words(String::from_utf8_lossy(&answer.output).trim()))
-    }
-
-    async fn log(&self, unit: &str, lines: u32) -> Result<Vec<String>, HostError> {
-        let script = format!("journalctl --no-pager -o cat -n {lines} -u {} 2>&1", word(unit));
-        let answer = self.must("reading a log", &script, b"", PROBE_LIMIT).await?;
-        let lines = String::from_utf8_lossy(&answer.output);
-        Ok(lines.lines().take(Budget::STANDARD.host_lines).map(text::of_host).collect())
     }
 }

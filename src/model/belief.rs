@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     budget::Budget,
+    commit::CommitId,
     environment_state::{EnvironmentState, Good, Quarantined},
     generation,
     name::EnvironmentName,
@@ -39,8 +40,8 @@ pub struct Claimed {
 /// The commits, of those that were asked for, which the followed branches hold or held when this controller looked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held {
-    pub default: BTreeSet<String>,
-    pub environment: BTreeSet<String>,
+    pub default: BTreeSet<CommitId>,
+    pub environment: BTreeSet<CommitId>,
 }
 
 /// What is believed of a history, and what is not.
@@ -74,7 +75,7 @@ pub struct Refusal {
     pub commit: Option<String>,
     pub generation: Option<u64>,
     /// The newest commit of the history branch, which says so.
-    pub history: Option<String>,
+    pub history: Option<CommitId>,
 }
 
 /// A part of the history.
@@ -142,8 +143,8 @@ impl Held {
     }
 
     /// Why the commits do not count; none when the branches hold both. A half that names no commit brings none in.
-    pub fn refuses(&self, commits: &Commits) -> Option<(Reason, String)> {
-        let lacks = |held: &BTreeSet<String>, commit: &Option<String>| {
+    pub fn refuses(&self, commits: &Commits) -> Option<(Reason, CommitId)> {
+        let lacks = |held: &BTreeSet<CommitId>, commit: &Option<CommitId>| {
             commit.as_ref().filter(|commit| !held.contains(*commit)).cloned()
         };
         lacks(&self.environment, &commits.environment)
@@ -257,7 +258,7 @@ impl Judge<'_> {
         false
     }
 
-    fn refuse(&mut self, claim: Claim, reason: Reason, commit: Option<String>, generation: Option<u64>) {
+    fn refuse(&mut self, claim: Claim, reason: Reason, commit: Option<CommitId>, generation: Option<u64>) {
         let commit = commit.map(|commit| commit.chars().take(self.budget.name_text).collect());
         self.refusals.push(Refusal { claim, reason, commit, generation, history: None });
     }
@@ -275,7 +276,7 @@ mod tests {
     };
 
     fn commits(commit: &str) -> Commits {
-        Commits::of_config(Some(commit.to_owned()), Some(commit.to_owned()))
+        Commits::of_config(Some(commit.into()), Some(commit.into()))
     }
 
     fn good(commit: &str, generation: u64) -> Good {
@@ -299,7 +300,7 @@ mod tests {
     }
 
     fn weigh(claimed: Claimed, before: Option<Claimed>) -> Belief {
-        let held: BTreeSet<String> = ["a", "b"].map(str::to_owned).into();
+        let held: BTreeSet<CommitId> = ["a", "b"].map(CommitId::from).into();
         let held = Held { default: held.clone(), environment: held };
         believe(&"test".parse().expect("a name"), claimed, before, &held, &Budget::STANDARD)
     }
@@ -344,7 +345,7 @@ mod tests {
     #[test]
     fn each_half_of_a_pair_is_looked_for_on_its_own_branch() {
         let mut forged = deployed();
-        let pinned = Commits::of_config(Some("x".to_owned()), Some("a".to_owned()));
+        let pinned = Commits::of_config(Some("x".into()), Some("a".into()));
         forged.state.pin = Some(Pin { commits: pinned, instead_of: commits("b"), owner: "mallory".into() });
         let belief = weigh(forged, None);
         assert_eq!(refused(&belief), [(Claim::Pin, Reason::NotOnDefaultBranch)]);

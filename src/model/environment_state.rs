@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     build::BuiltReleases,
+    commit::CommitId,
     digest::Digest,
     failure::Failure,
     name::InstanceName,
@@ -309,7 +310,7 @@ pub enum NotPermitted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryEntry {
     Deployment(Box<Record>),
-    Control { commit: String, event: Box<StateEvent> },
+    Control { commit: CommitId, event: Box<StateEvent> },
 }
 
 #[cfg(test)]
@@ -359,7 +360,7 @@ mod tests {
     }
 
     fn commits(commit: &str) -> Commits {
-        Commits::of_config(Some("f00".to_owned()), Some(commit.to_owned()))
+        Commits::of_config(Some("f00".into()), Some(commit.into()))
     }
 
     #[test]

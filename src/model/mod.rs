@@ -12,6 +12,7 @@ pub mod budget;
 pub mod build;
 pub mod calendar;
 pub mod change;
+pub mod commit;
 pub mod confinement;
 pub mod content;
 pub mod desired;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use super::{
     build::BuiltReleases,
     change::RecordedChange,
+    commit::CommitId,
     digest::Digest,
     failure::Failure,
     name::{EnvironmentName, InstanceName},
@@ -317,6 +318,6 @@ impl Cause {
 /// A commit on the history branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    pub commit: String,
+    pub commit: CommitId,
     pub deployment: RecordedDeployment,
 }

@@ -20,6 +20,7 @@ pub use traits::{Batch, FileEffect, Follows, Rank, ReasonTold, Recorded, Side, T
 pub use verb::Verb;
 
 use super::{
+    commit::CommitId,
     desired::Resource,
     digest::Digest,
     finding::Finding,
@@ -50,9 +51,9 @@ pub struct Plan {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Commits {
     /// Of the default branch: `fleet.yaml`, `environments/`, `instances/`.
-    pub default: Option<String>,
+    pub default: Option<CommitId>,
     /// Of the environment's branch: services, sites, code.
-    pub environment: Option<String>,
+    pub environment: Option<CommitId>,
     /// Of the other repositories that services and sites take their files from: the commit of each branch
     /// and tag, by its address and name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -61,7 +62,7 @@ pub struct Commits {
 
 impl Commits {
     /// Those of the config repository alone.
-    pub fn of_config(default: Option<String>, environment: Option<String>) -> Self {
+    pub fn of_config(default: Option<CommitId>, environment: Option<CommitId>) -> Self {
         Self { default, environment, sources: SourceCommits::new() }
     }
 

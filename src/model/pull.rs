@@ -1,6 +1,6 @@
 //! Pull requests, and what is said of commits where people look: checks and deployments.
 
-use super::finding::Finding;
+use super::{commit::CommitId, finding::Finding};
 
 /// A pull request as its forge tells of it. All of it but the number and the commits was written by people who need
 /// not be trusted.
@@ -11,7 +11,7 @@ pub struct PullRequest {
     /// The login of who opened it.
     pub author: String,
     /// The commit that is proposed.
-    pub head: String,
+    pub head: CommitId,
     /// The branch that it is proposed for.
     pub base: String,
     /// `owner/name` of the repository that the commit comes from. None where that was deleted.
@@ -29,7 +29,7 @@ pub enum PullState {
     Closed,
     /// Merged, as this commit of the base.
     Merged {
-        commit: String,
+        commit: CommitId,
     },
 }
 
@@ -38,7 +38,7 @@ pub enum PullState {
 pub struct Check {
     /// `evenkeel/validate`, `evenkeel/plan`, `evenkeel/deploy`.
     pub name: String,
-    pub commit: String,
+    pub commit: CommitId,
     pub state: CheckState,
     /// One line.
     pub title: String,
@@ -82,24 +82,5 @@ impl Conclusion {
             Conclusion::Failure => 5,
         };
         if rank(other) > rank(self) { other } else { self }
-    }
-}
-
-/// Whether a text is a commit's whole name. The beginning of one would name whatever commit a stranger makes with the
-/// same beginning.
-pub fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_is_named_with_all_of_its_digits() {
-        assert!(is_commit(&"0a".repeat(20)) && is_commit(&"0a".repeat(32)));
-        for text in ["", "0a0a0a0", &"0A".repeat(20), &"0g".repeat(20), &"0a".repeat(21), "main"] {
-            assert!(!is_commit(text), "{text}");
-        }
     }
 }

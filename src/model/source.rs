@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{build::Build, digest::Digest, exclude::Exclude, name::CredentialName};
+use super::{build::Build, commit::CommitId, digest::Digest, exclude::Exclude, name::CredentialName};
 
 /// What is declared, with everything that says which files it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub enum Revision {
     /// A branch or a tag. Either may move.
     Named(String),
     /// A commit, all 40 digits of it.
-    Commit(String),
+    Commit(CommitId),
 }
 
 /// A folder of a file that holds a tree, `tar` compressed with gzip or zstd.
@@ -59,7 +59,7 @@ pub struct ArchiveSource {
 
 /// The commit of each moving revision, by [`GitSource::moving`]. What is deployed is told by the config
 /// repository's commits and these together.
-pub type SourceCommits = BTreeMap<String, String>;
+pub type SourceCommits = BTreeMap<String, CommitId>;
 
 /// What a source resolved to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub enum Pinned {
     Folder(String),
     Git {
         url: String,
-        commit: String,
+        commit: CommitId,
         revision: Revision,
         folder: String,
     },

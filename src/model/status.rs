@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     belief::Refusal,
+    commit::CommitId,
     name::{EnvironmentName, InstanceName, ServiceName},
     outcome::{Deployment, Outcome},
 };
@@ -18,7 +19,7 @@ pub struct StatusView {
     pub environment: EnvironmentName,
     pub branch: String,
     /// The branch's newest commit that is known.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     /// The newest deployment.
     pub deployed: Option<Deployed>,
     pub sync: Sync,
@@ -57,7 +58,7 @@ pub enum ErrorOf {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deployed {
     /// None for a work tree.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     pub generation: u64,
     /// RFC 3339.
     pub when: String,
@@ -68,7 +69,7 @@ pub struct Deployed {
 /// A commit that nothing is wrong with, and whose deployment has to wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
-    pub commit: String,
+    pub commit: CommitId,
     /// The generation that it will have, unless something comes in between.
     pub generation: u64,
     /// What it waits for.
@@ -149,7 +150,7 @@ pub enum Health {
 
 impl StatusView {
     /// Of an environment that nobody has looked at yet.
-    pub fn unknown(environment: EnvironmentName, commit: Option<String>) -> Self {
+    pub fn unknown(environment: EnvironmentName, commit: Option<CommitId>) -> Self {
         Self {
             environment,
             branch: String::new(),

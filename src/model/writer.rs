@@ -1,5 +1,7 @@
 //! Who may write the history: the public keys that `history_writers` of `fleet.yaml` lists.
 
+use super::commit::CommitId;
+
 /// A public key that is heeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writer {
@@ -12,10 +14,10 @@ pub struct Writer {
 /// A commit of a history that no listed key vouches for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unlisted {
-    pub commit: String,
+    pub commit: CommitId,
     pub why: Unvouched,
     /// The commit before it, where that one is believed.
-    pub believed: Option<String>,
+    pub believed: Option<CommitId>,
 }
 
 /// Why a commit's signature does not count.

@@ -28,6 +28,7 @@ use crate::{
     model::{
         budget::Budget,
         build::BuiltReleases,
+        commit::CommitId,
         desired::Desired,
         digest::Digest,
         finding::Finding,
@@ -69,8 +70,8 @@ pub struct Reading {
     pub builds: Option<PathBuf>,
     pub overrides: Option<PathBuf>,
     pub folder: String,
-    pub base: String,
-    pub head: String,
+    pub base: CommitId,
+    pub head: CommitId,
     pub environments: Vec<Asked>,
 }
 
@@ -79,9 +80,9 @@ pub struct Reading {
 pub struct Asked {
     pub name: EnvironmentName,
     /// None: the merge.
-    pub default: Option<String>,
+    pub default: Option<CommitId>,
     /// None: the merge.
-    pub environment: Option<String>,
+    pub environment: Option<CommitId>,
     pub sources: SourceCommits,
     /// What the base takes files from: nothing else is looked at.
     pub origins: BTreeSet<Origin>,
@@ -254,15 +255,15 @@ fn overrides(reading: &Reading) -> Result<Overrides, String> {
 /// Commits are read once each: environments share them.
 struct Trees {
     merged: Proposed,
-    read: BTreeMap<String, Tree>,
+    read: BTreeMap<CommitId, Tree>,
 }
 
 impl Trees {
-    fn composed(&mut self, default: &str, environment: &str, folder: &str) -> Result<Tree, String> {
+    fn composed(&mut self, default: &CommitId, environment: &CommitId, folder: &str) -> Result<Tree, String> {
         for commit in [default, environment] {
             if !self.read.contains_key(commit) {
                 let tree = self.merged.tree(commit).map_err(|error| report::chain(&error))?;
-                self.read.insert(commit.to_owned(), tree);
+                self.read.insert(commit.clone(), tree);
             }
         }
         let (own, default) = (&self.read[environment], &self.read[default]);

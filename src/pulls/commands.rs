@@ -30,12 +30,13 @@ use crate::{
         },
     },
     github::{GitHubError, NewPull, Reaction},
-    host::Host,
+    host::HostRead,
     model::{
+        commit::CommitId,
         event::{Detail, EventKind},
         name::{EnvironmentName, InvalidName},
         plan::Commits,
-        pull::{PullState, is_commit},
+        pull::PullState,
         rights::Verb,
     },
     report::{
@@ -68,7 +69,7 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The commit that the person saw, where it matters: whatever is pushed later was not asked for.
-    pub(super) head: Option<String>,
+    pub(super) head: Option<CommitId>,
 }
 
 /// What a command came to.
@@ -125,7 +126,7 @@ fn generation_and_reason(rest: &str) -> Option<(Option<u64>, Option<&str>)> {
     Some((None, Some(rest).filter(|reason| said(reason))))
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Asks GitHub again while it is away or takes no more, for so long.
     pub(super) async fn patiently<T, F: Future<Output = Result<T, GitHubError>>>(
         &self,
@@ -289,8 +290,12 @@ impl<H: Host> PullRequests<H> {
         }
         let named = match rest {
             "" => None,
-            commit if is_commit(commit) => Some(commit),
-            _ => return Ok(CommandOutcome::Misused("what follows is a commit, with all of its digits".to_owned())),
+            rest => match CommitId::named(rest) {
+                Some(commit) => Some(commit),
+                None => {
+                    return Ok(CommandOutcome::Misused("what follows is a commit, with all of its digits".to_owned()));
+                }
+            },
         };
         let is_fork = self.is_fork(&pull);
         if named.is_none() && (!is_fork || self.plans_forks_now().await?) {
@@ -298,7 +303,7 @@ impl<H: Host> PullRequests<H> {
         }
         let told = self.told(command.number).await?;
         let written = self.github.comment(command.comment).await?.created_at;
-        if told::meant(named, told.as_ref(), written).is_some_and(|meant| meant == pull.head) {
+        if told::meant(named.as_ref(), told.as_ref(), written) == Some(&pull.head) {
             return Ok(CommandOutcome::Plan(Asked { head: Some(pull.head) }));
         }
         Ok(CommandOutcome::Refused(format!(
@@ -323,7 +328,7 @@ impl<H: Host> PullRequests<H> {
             Ok(environment) => environment,
             Err(error) => return Ok(CommandOutcome::Refused(report::chain(&error))),
         };
-        self.controller.retry(&environment, false);
+        self.controller.retry(&environment);
         Ok(CommandOutcome::Done(format!("{environment} is looked at now, and what is merged is deployed"), Vec::new()))
     }
 

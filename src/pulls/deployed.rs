@@ -23,8 +23,9 @@ use crate::{
         requests::rollback,
     },
     github::{self, DeploymentState, NewDeployment, NewDeploymentStatus, NewPull},
-    host::Host,
+    host::HostRead,
     model::{
+        commit::CommitId,
         event::EventKind,
         name::EnvironmentName,
         outcome::{Deployment, Kind, Outcome, Record},
@@ -60,7 +61,7 @@ struct Untold {
 /// The newest generation of each environment that was told of, and as what.
 type Told = BTreeMap<EnvironmentName, (u64, Option<Outcome>)>;
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Tells of deployments as they are recorded, until `stop`.
     pub async fn tell(self: Arc<Self>, stop: CancellationToken) {
         let events = self.controller.workspace.events.subscribe();
@@ -174,7 +175,7 @@ impl<H: Host> PullRequests<H> {
     async fn tell_deployment(
         &self,
         deployment: &Deployment,
-        commit: &str,
+        commit: &CommitId,
         address: &str,
     ) -> Result<github::Deployment, PullError> {
         let description = report::deployment::headline(deployment);
@@ -182,7 +183,7 @@ impl<H: Host> PullRequests<H> {
             Some(known) => known,
             None => {
                 let new = NewDeployment {
-                    commit: commit.to_owned(),
+                    commit: commit.clone(),
                     environment: deployment.environment.to_string(),
                     description: description.clone(),
                     payload: json!({"generation": deployment.generation}),
@@ -213,7 +214,7 @@ impl<H: Host> PullRequests<H> {
     pub(super) async fn find_deployment(
         &self,
         environment: &EnvironmentName,
-        commit: &str,
+        commit: &CommitId,
         generations: &[u64],
     ) -> Result<Option<github::Deployment>, PullError> {
         let known = self.github.deployments(environment.as_str(), Some(commit)).await?;
@@ -238,8 +239,8 @@ impl<H: Host> PullRequests<H> {
     }
 
     /// What was told last of a commit's deployment to one environment.
-    pub(super) fn deploy_check(&self, environment: &EnvironmentName, commit: &str) -> Option<Check> {
-        self.deploys.lock().get(environment)?.iter().find(|known| known.commit == commit).cloned()
+    pub(super) fn deploy_check(&self, environment: &EnvironmentName, commit: &CommitId) -> Option<Check> {
+        self.deploys.lock().get(environment)?.iter().find(|known| known.commit == *commit).cloned()
     }
 
     /// Whether a process before this one has told of it to the end.
@@ -272,11 +273,15 @@ impl<H: Host> PullRequests<H> {
 
     /// The pull requests whose merge came since the deployment before, the newest first. Messages of commits name
     /// them, and GitHub says whether that is so.
-    async fn merged_since(&self, before: Option<&Deployment>, commit: &str) -> Result<Vec<PullRequest>, PullError> {
+    async fn merged_since(
+        &self,
+        before: Option<&Deployment>,
+        commit: &CommitId,
+    ) -> Result<Vec<PullRequest>, PullError> {
         let from = before.and_then(|before| before.commits.environment.clone());
-        let to = commit.to_owned();
+        let to = commit.clone();
         let commits =
-            self.controller.workspace.store.call(move |repository| repository.between(from.as_deref(), &to, COMMITS));
+            self.controller.workspace.store.call(move |repository| repository.between(from.as_ref(), &to, COMMITS));
         let mut merged: Vec<PullRequest> = Vec::new();
         for commit in commits.await? {
             let of = self.github.pulls_of_commit(&commit).await?;

@@ -9,12 +9,12 @@ use tracing::debug;
 use super::{PullRequests, queue::State, reason};
 use crate::{
     github::{GitHubError, event::InstallationEvent},
-    host::Host,
+    host::HostRead,
     model::event::{Detail, EventKind},
     report,
 };
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Signs in anew, where it is our installation. Whether it is.
     pub(super) async fn installation_changed(&self, told: &InstallationEvent, state: &mut State) -> bool {
         let action = told.action.as_str();

@@ -10,7 +10,7 @@ use crate::{
         bounded,
         probe::{Hosts, answer, plan_from},
     },
-    host::{self, Host, HostError, ProbeRequest},
+    host::{self, HostError, HostRead, ProbeRequest},
     model::{name::InstanceName, observation::Observation, plan::Plan},
     plan::Observed,
     report,
@@ -25,7 +25,7 @@ pub struct Plans {
 
 /// Looks at the hosts of the base, each where the base says that it is. `newest` is the newest generation that the
 /// history tells of.
-pub async fn plans<H: Host>(
+pub async fn plans<H: HostRead>(
     pair: &Pair,
     hosts: &Hosts<H>,
     reader: &Reader,
@@ -47,7 +47,7 @@ pub async fn plans<H: Host>(
     Ok(Plans { with, without })
 }
 
-async fn one<H: Host>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {
+async fn one<H: HostRead>(pair: &Pair, name: &InstanceName, host: &H) -> Result<Observation, HostError> {
     let both = [&pair.base, &pair.proposed].map(|of| Some((of, of.desired.get(name)?)));
     let question = match both.map(|of| of.map(|(prepared, desired)| host::question(&prepared.fleet, desired))) {
         [Some(base), Some(proposed)] => trust::question(base, proposed, &pair.base.fleet, &pair.proposed.fleet),

@@ -68,8 +68,9 @@ use crate::{
     },
     git::Fetched,
     github::{GitHub, GitHubError, event::Event},
-    host::Host,
+    host::HostRead,
     model::{
+        commit::CommitId,
         event::{Detail, EventKind},
         name::EnvironmentName,
         pull::{Check, PullRequest, PullState},
@@ -133,7 +134,7 @@ enum PlanEnd {
     NoBase,
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     pub fn new(
         controller: Handle<H, GitStore>,
         github: Arc<GitHub>,
@@ -286,7 +287,7 @@ impl<H: Host> PullRequests<H> {
         }
     }
 
-    async fn branches(&self) -> BTreeMap<String, String> {
+    async fn branches(&self) -> BTreeMap<String, CommitId> {
         match self.controller.workspace.store.last_fetched().await {
             Ok(fetched) => fetched.map(|fetched| fetched.branches).unwrap_or_default(),
             Err(error) => {
@@ -330,7 +331,7 @@ impl<H: Host> PullRequests<H> {
         &self,
         fetched: &Fetched,
         pull: &PullRequest,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<publish::Content, PullError> {
         let base = Base { fetched, branch: &pull.base, commit };
         let (proposal, reader) = proposal(&self.controller, &self.reading, &base, &pull.head).await?;

@@ -21,8 +21,8 @@ use crate::{
         sync::error::SyncError,
     },
     git::Fetched,
-    host::Host,
-    model::{environment_state::EnvironmentState, finding::Finding, name::EnvironmentName},
+    host::HostRead,
+    model::{commit::CommitId, environment_state::EnvironmentState, finding::Finding, name::EnvironmentName},
     report,
 };
 
@@ -59,7 +59,7 @@ pub struct Base<'a> {
     pub fetched: &'a Fetched,
     /// The branch that it is proposed for, and the commit there.
     pub branch: &'a str,
-    pub commit: &'a str,
+    pub commit: &'a CommitId,
 }
 
 impl Base<'_> {
@@ -77,18 +77,18 @@ struct FollowedEnvironment {
 }
 
 /// Works out what the proposed commit would change. What reads it goes on to plan what it changes.
-pub async fn proposal<H: Host>(
+pub async fn proposal<H: HostRead>(
     controller: &Handle<H, GitStore>,
     setup: &ReaderSetup,
     base: &Base<'_>,
-    head: &str,
+    head: &CommitId,
 ) -> Result<(Proposal, Option<Reader>), SyncError> {
     let mut resolver = Resolver::default();
     // What waits for checks is planned all the same.
     let wants = resolver.resolve(&controller.workspace, checks::CheckSource::NotNeeded, base.fetched).await?;
     let mut followed = Vec::new();
     for (name, wanted) in wants.known {
-        if !base.is_of_all() && wanted.commits.environment.as_deref() != Some(base.commit) {
+        if !base.is_of_all() && wanted.commits.environment.as_ref() != Some(base.commit) {
             continue;
         }
         let before = match without(controller, &name, &wanted).await {
@@ -108,8 +108,8 @@ pub async fn proposal<H: Host>(
         builds: setup.builds.clone(),
         overrides: setup.overrides.clone(),
         folder: controller.workspace.preparation.folder.clone(),
-        base: base.commit.to_owned(),
-        head: head.to_owned(),
+        base: base.commit.clone(),
+        head: head.clone(),
         environments: followed.iter().map(|followed| followed.asked.clone()).collect(),
     };
     let (reader, outcomes) = match Reader::start(setup, reading).await {
@@ -162,7 +162,7 @@ async fn changes(
 
 /// What the base declares. Where that does not validate, which a pull request may be about to mend, what was good
 /// last.
-async fn without<H: Host>(
+async fn without<H: HostRead>(
     controller: &Handle<H, GitStore>,
     name: &EnvironmentName,
     wanted: &decide::Target,
@@ -180,7 +180,7 @@ async fn without<H: Host>(
 fn asked(wanted: &decide::Target, before: &Prepared, base: &Base<'_>) -> Option<Asked> {
     let of_default = base.is_of_all();
     let of_environment = base.branch == before.fleet.environment.branch;
-    let kept = |moves: bool, was: &Option<String>| if moves { None } else { was.clone() };
+    let kept = |moves: bool, was: &Option<CommitId>| if moves { None } else { was.clone() };
     let recorded = wanted.history.state.good.as_ref().map(|good| good.builds.clone()).unwrap_or_default();
     (of_default || of_environment).then(|| Asked {
         name: before.fleet.environment.name.clone(),

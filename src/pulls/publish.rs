@@ -12,7 +12,7 @@ use crate::{
     engine::prepare::Prepared,
     git::{PLANS, Repository},
     github::Comment,
-    host::Host,
+    host::HostRead,
     model::{
         desired::Resource,
         digest::Digest,
@@ -58,7 +58,7 @@ pub struct Said {
     told: Option<Told>,
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Says it, as far as that is not said already. `base` is the commit that it was merged with here.
     pub(super) async fn publish(&self, pull: &PullRequest, base: &str, content: Content) -> Result<(), PullError> {
         let when = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     github::{Changed, Comment, event::Event},
-    host::Host,
-    model::event::EventKind,
+    host::HostRead,
+    model::{commit::CommitId, event::EventKind},
 };
 
 /// Deliveries come in bunches: a push, its checks, its labels.
@@ -41,22 +41,30 @@ const REMEMBERED: usize = 1000;
 /// How many are planned at a time.
 const AT_ONCE: usize = 2;
 
+/// What becomes of the plan that is being made when another one is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    /// It is of an older commit.
+    Aborted,
+    Kept,
+}
+
 /// What a plan was made of: another commit on either side makes another plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Made {
-    pub(super) head: String,
+    pub(super) head: CommitId,
     pub(super) base: String,
-    pub(super) commit: String,
+    pub(super) commit: CommitId,
 }
 
 /// The commit that somebody who may ask for it has asked to have looked at. It is what that person saw: of what is
 /// pushed before or later nobody has said anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Approved(Option<String>);
+pub(super) struct Approved(Option<CommitId>);
 
 impl Approved {
-    pub(super) fn is_for(&self, head: &str) -> bool {
-        self.0.as_deref() == Some(head)
+    pub(super) fn is_for(&self, head: &CommitId) -> bool {
+        self.0.as_ref() == Some(head)
     }
 }
 
@@ -129,7 +137,7 @@ impl State {
                     "closed" => {
                         // What runs ends; the next look finds it closed, and lets go of it.
                         self.known.entry(event.number).or_default().heard = None;
-                        return self.is_due(event.number, true);
+                        return self.is_due(event.number, Running::Aborted);
                     }
                     _ => return,
                 }
@@ -177,7 +185,7 @@ impl State {
 
     fn asked_again(&mut self, number: u64) {
         self.known.entry(number).or_default().made = None;
-        self.is_due(number, true);
+        self.is_due(number, Running::Aborted);
     }
 
     /// One that is open, as the list has it.
@@ -186,26 +194,27 @@ impl State {
         let heard = (head.to_owned(), base.to_owned());
         if known.heard.as_ref() != Some(&heard) {
             known.heard = Some(heard);
-            self.is_due(number, true);
+            self.is_due(number, Running::Aborted);
         }
     }
 
     /// What is planned on top of a commit that is the newest no more is planned again.
-    pub(super) fn bases_moved(&mut self, branches: &BTreeMap<String, String>) {
+    pub(super) fn bases_moved(&mut self, branches: &BTreeMap<String, CommitId>) {
         let moved = self.known.iter().filter(|(number, known)| {
             let made = known.made.as_ref().filter(|_| self.open.contains(number) && known.due.is_none());
             made.is_some_and(|made| branches.get(&made.base).is_some_and(|commit| *commit != made.commit))
         });
         for number in moved.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.is_due(number, false);
+            self.is_due(number, Running::Kept);
         }
     }
 
-    /// `anew`: what runs is of an older commit.
-    fn is_due(&mut self, number: u64, anew: bool) {
+    fn is_due(&mut self, number: u64, plan: Running) {
         self.open.insert(number);
         let known = self.known.entry(number).or_default();
-        if anew && let Some(running) = known.running.take() {
+        if plan == Running::Aborted
+            && let Some(running) = known.running.take()
+        {
             running.abort();
         }
         let now = Instant::now();
@@ -217,7 +226,7 @@ impl State {
     /// What the list of open ones has no more is looked at: it was closed, and no delivery said so.
     pub(super) fn missed_the_end(&mut self) {
         let gone: Vec<u64> = self.known.keys().filter(|number| !self.open.contains(number)).copied().collect();
-        gone.into_iter().for_each(|number| self.is_due(number, true));
+        gone.into_iter().for_each(|number| self.is_due(number, Running::Aborted));
     }
 
     fn closed(&mut self, number: u64) {
@@ -226,7 +235,7 @@ impl State {
     }
 
     /// Answers when the next one is due.
-    pub(super) fn start_what_is_due<H: Host>(
+    pub(super) fn start_what_is_due<H: HostRead>(
         &mut self,
         pulls: &Arc<PullRequests<H>>,
         plans: &mut JoinSet<EndedPlan>,

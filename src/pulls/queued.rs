@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     github::{DeploymentState, NewDeployment, NewDeploymentStatus},
-    host::Host,
+    host::HostRead,
     model::{
+        commit::CommitId,
         event::EventKind,
         name::EnvironmentName,
         pull::CheckState,
@@ -58,7 +59,7 @@ struct Now {
     waiting: Option<Waiting>,
     is_deploying: bool,
     /// The newest deployment that is known, and its commit.
-    deployed: Option<(u64, Option<String>)>,
+    deployed: Option<(u64, Option<CommitId>)>,
 }
 
 impl Now {
@@ -148,7 +149,7 @@ impl Queue {
     }
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Tells what has to wait, until `stop`.
     pub async fn tell_what_waits(self: Arc<Self>, stop: CancellationToken) {
         let events = self.controller.workspace.events.subscribe();
@@ -278,11 +279,11 @@ mod tests {
     }
 
     fn waiting(commit: &str, generation: u64) -> Waiting {
-        Waiting { commit: commit.to_owned(), generation, on: WaitsOn::Hold, why: "held".to_owned() }
+        Waiting { commit: commit.into(), generation, on: WaitsOn::Hold, why: "held".to_owned() }
     }
 
     fn now(waiting: Option<Waiting>, deployed: Option<(u64, &str)>) -> Now {
-        let deployed = deployed.map(|(generation, commit)| (generation, Some(commit.to_owned())));
+        let deployed = deployed.map(|(generation, commit)| (generation, Some(commit.into())));
         Now { waiting, is_deploying: false, deployed }
     }
 

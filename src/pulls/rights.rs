@@ -14,7 +14,7 @@ use crate::{
     decide::rights::{Needed, Person, Rules, Scope, Verdict, decide, needed, teams},
     declare,
     engine::history::store::{ConfigSource as _, StoreError},
-    host::Host,
+    host::HostRead,
     model::{
         event::{Detail, EventKind},
         name::EnvironmentName,
@@ -43,7 +43,7 @@ pub(super) struct Refusal {
     pub(super) is_unread: bool,
 }
 
-impl<H: Host> PullRequests<H> {
+impl<H: HostRead> PullRequests<H> {
     /// Whether the person may give the command. `verb` is none for a word that is no command.
     pub(super) async fn rule(
         &self,

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, error::Error, fmt};
 
 use crate::model::{
+    commit::CommitId,
     source::{ArchiveSource, GitSource, Origin},
     tree::Tree,
 };
@@ -18,13 +19,13 @@ pub trait Fetcher: Send + Sync {
     }
 
     /// The commit that the source's revision stands for now.
-    fn commit(&self, source: &GitSource) -> Result<String, FetchError>;
+    fn commit(&self, source: &GitSource) -> Result<CommitId, FetchError>;
 
     /// The same as it was when it was asked last, without the network.
-    fn last_commit(&self, source: &GitSource) -> Option<String>;
+    fn last_commit(&self, source: &GitSource) -> Option<CommitId>;
 
     /// The files of a commit that lie below the source's folder, each by its path from the root.
-    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError>;
+    fn folder(&self, source: &GitSource, commit: &CommitId) -> Result<Tree, FetchError>;
 
     /// The files of an archive, which is what its digest says.
     fn archive(&self, source: &ArchiveSource) -> Result<Tree, FetchError>;
@@ -67,15 +68,15 @@ impl Fetcher for Known<'_> {
         self.origins.contains(origin)
     }
 
-    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+    fn commit(&self, source: &GitSource) -> Result<CommitId, FetchError> {
         self.fetcher.commit(source)
     }
 
-    fn last_commit(&self, source: &GitSource) -> Option<String> {
+    fn last_commit(&self, source: &GitSource) -> Option<CommitId> {
         self.fetcher.last_commit(source)
     }
 
-    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+    fn folder(&self, source: &GitSource, commit: &CommitId) -> Result<Tree, FetchError> {
         self.fetcher.folder(source, commit)
     }
 
@@ -97,15 +98,15 @@ fn nothing<T>() -> Result<T, FetchError> {
 }
 
 impl Fetcher for Unfetched {
-    fn commit(&self, _: &GitSource) -> Result<String, FetchError> {
+    fn commit(&self, _: &GitSource) -> Result<CommitId, FetchError> {
         nothing()
     }
 
-    fn last_commit(&self, _: &GitSource) -> Option<String> {
+    fn last_commit(&self, _: &GitSource) -> Option<CommitId> {
         None
     }
 
-    fn folder(&self, _: &GitSource, _: &str) -> Result<Tree, FetchError> {
+    fn folder(&self, _: &GitSource, _: &CommitId) -> Result<Tree, FetchError> {
         nothing()
     }
 

@@ -249,7 +249,7 @@ fn trailers(deployment: &Deployment) -> String {
     let optional = |name, value: Option<String>| value.map(|value| (name, value));
     let known = [
         Some(("Environment", deployment.environment.to_string())),
-        optional("Deployed-Commit", deployment.commits.environment.clone()),
+        optional("Deployed-Commit", deployment.commits.environment.clone().map(String::from)),
         Some(outcome),
         Some(("Generation", deployment.generation.to_string())),
         Some(("Plan-Digest", deployment.plan_digest.to_string())),

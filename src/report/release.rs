@@ -94,16 +94,16 @@ fn row(instance: &InstanceName, release: &HeldRelease, origins: &Origins) -> [St
 /// One release in full.
 pub fn show(digest: &Digest, held: &Held, known: &Known, style: Style) -> String {
     let mut text = format!("{}\n\n", style.bold(&format!("Release {digest}")));
-    let with = |in_use: bool| {
+    let where_it_is = |is_meant: fn(&HeldRelease) -> bool| {
         let names = held.iter().filter(|(_, releases)| {
-            releases.iter().flatten().any(|release| release.digest == *digest && release.in_use == in_use)
+            releases.iter().flatten().any(|release| release.digest == *digest && is_meant(release))
         });
         names.map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ")
     };
     let fields = [
         ("from", known.origins.get(digest).map(|origin| one_line(origin)).unwrap_or_default()),
-        ("in use on", with(true)),
-        ("kept on", with(false)),
+        ("in use on", where_it_is(|release| release.in_use)),
+        ("kept on", where_it_is(|release| !release.in_use)),
     ];
     for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
         text += &format!("  {} {value}\n", style.dim(&format!("{name:<9}")));

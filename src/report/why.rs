@@ -8,7 +8,7 @@ use super::{
     style::Style,
     words::{one_line, short, time, visible},
 };
-use crate::model::{name::InstanceName, outcome::Outcome};
+use crate::model::{commit::CommitId, name::InstanceName, outcome::Outcome};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "evenkeel why")]
@@ -42,7 +42,7 @@ pub struct WhyInstance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastChange {
     pub generation: u64,
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     /// RFC 3339.
     pub when: String,
     pub outcome: Option<Outcome>,

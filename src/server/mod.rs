@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{controller::Handle, history::store::Store, requests::control::Request},
-    host::Host,
+    host::HostRead,
     model::status::StatusView,
     report,
 };
@@ -79,7 +79,7 @@ pub async fn bind(socket: &Path) -> Result<UnixListener, ServerError> {
 }
 
 /// Answers until `stop`.
-pub async fn serve<H: Host, S: Store>(
+pub async fn serve<H: HostRead, S: Store>(
     listener: UnixListener,
     controller: Handle<H, S>,
     stop: CancellationToken,
@@ -93,7 +93,7 @@ pub async fn serve<H: Host, S: Store>(
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn get_status<H: Host, S: Store>(State(controller): State<Handle<H, S>>) -> Json<Vec<StatusView>> {
+async fn get_status<H: HostRead, S: Store>(State(controller): State<Handle<H, S>>) -> Json<Vec<StatusView>> {
     Json(views(&controller))
 }
 
@@ -108,7 +108,7 @@ fn views<H, S>(controller: &Handle<H, S>) -> Vec<StatusView> {
     controller.statuses().values().map(with_it).collect()
 }
 
-async fn control<H: Host, S: Store>(
+async fn control<H: HostRead, S: Store>(
     State(controller): State<Handle<H, S>>,
     Json(request): Json<Request>,
 ) -> (StatusCode, Json<Said>) {

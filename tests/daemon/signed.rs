@@ -79,7 +79,10 @@ fn appends_files(config: &Config, signer: Option<&Signer>, changed: BTreeMap<Str
     let (seen, mut files) = tip.map(|tip| (Some(tip.commit), tip.files)).unwrap_or_default();
     files.extend(changed);
     let message = "By somebody\n\nEnvironment: staging\n";
-    writer.append_signed(&environment, seen.as_deref(), &files, message, Utc::now(), signer).expect("it is appended")
+    writer
+        .append_signed(&environment, seen.as_ref(), &files, message, Utc::now(), signer)
+        .expect("it is appended")
+        .into()
 }
 
 #[track_caller]

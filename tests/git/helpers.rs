@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use evenkeel::{
     git::{Credentials, GitError, RemoteUrl, Repository, create_bare_from_folder},
     model::{
+        commit::CommitId,
         name::EnvironmentName,
         plan::Commits,
         tree::{Entry, Tree},
@@ -40,7 +41,7 @@ pub fn production() -> EnvironmentName {
 
 /// Of an environment that follows the default branch.
 pub fn both(commit: &str) -> Commits {
-    Commits::of_config(Some(commit.to_owned()), Some(commit.to_owned()))
+    Commits::of_config(Some(commit.into()), Some(commit.into()))
 }
 
 pub fn url(text: impl AsRef<str>) -> RemoteUrl {
@@ -105,24 +106,24 @@ pub fn told(error: &GitError) -> String {
 }
 
 /// The commit that the history is at, as far as this repository knows.
-pub fn seen(repository: &Repository) -> Option<String> {
+pub fn seen(repository: &Repository) -> Option<CommitId> {
     repository.tip(&production()).expect("it reads").map(|tip| tip.commit)
 }
 
 /// Appends a record to what this repository knows.
-pub fn append(repository: &Repository, generation: u64) -> Result<String, GitError> {
+pub fn append(repository: &Repository, generation: u64) -> Result<CommitId, GitError> {
     let message = format!("Intent {generation}");
-    append_files(repository, &production(), seen(repository).as_deref(), &record(generation), &message)
+    append_files(repository, &production(), seen(repository).as_ref(), &record(generation), &message)
 }
 
 /// Appends a commit with these files, unsigned.
 pub fn append_files(
     repository: &Repository,
     environment: &EnvironmentName,
-    seen: Option<&str>,
+    seen: Option<&CommitId>,
     files: &BTreeMap<String, Vec<u8>>,
     message: &str,
-) -> Result<String, GitError> {
+) -> Result<CommitId, GitError> {
     repository.append_signed(environment, seen, files, message, noon(), None)
 }
 

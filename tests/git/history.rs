@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use evenkeel::{
     git::{Credentials, GitError, Repository, Tip, commit_to_bare},
-    model::budget::{Budget, Exceeded},
     model::environment_state::{Control, HistoryEntry, StateEvent},
+    model::{
+        budget::{Budget, Exceeded},
+        commit::CommitId,
+    },
 };
 use tempfile::TempDir;
 
@@ -129,7 +132,7 @@ fn what_is_kept_of_a_history_is_bounded_and_what_is_looked_for_in_it_is_not() {
 #[test]
 fn many_that_believe_a_history_at_the_same_time_do_not_stand_in_each_others_way() {
     let (folder, repository) = remote_and_mirror();
-    let commits: Vec<String> = (1..=2).map(|generation| must(append(&repository, generation))).collect();
+    let commits: Vec<CommitId> = (1..=2).map(|generation| must(append(&repository, generation))).collect();
     let mirror = folder.path().join("mirror");
     let url = local(&folder.path().join("config.git"));
     std::thread::scope(|scope| {
@@ -151,16 +154,16 @@ fn many_that_believe_a_history_at_the_same_time_do_not_stand_in_each_others_way(
 fn only_who_built_on_the_newest_commit_writes_the_next() {
     let (folder, repository) = remote_and_mirror();
     let remote = folder.path().join("config.git");
-    let write = |seen: Option<&str>| append_files(&repository, &production(), seen, &record(9), "Intent");
+    let write = |seen: Option<&CommitId>| append_files(&repository, &production(), seen, &record(9), "Intent");
     let first = must(append(&repository, 1));
     let second = must(append(&repository, 2));
     let before = references(&remote);
     // Here somebody was faster: the mirror knows, and the remote need not be asked.
-    for old in [None, Some(first.as_str())] {
+    for old in [None, Some(&first)] {
         let lost = write(old);
         assert!(matches!(&lost, Err(GitError::Diverged { found, .. }) if *found == second), "{lost:?}");
     }
-    let unknown = write(Some(&"1".repeat(40)));
+    let unknown = write(Some(&"1".repeat(40).into()));
     assert!(matches!(&unknown, Err(GitError::Diverged { .. })), "{unknown:?}");
     // There somebody was faster: only the remote knows.
     let other = open(folder.path(), "other", &local(&remote));
@@ -168,7 +171,7 @@ fn only_who_built_on_the_newest_commit_writes_the_next() {
     let third = must(append(&other, 3));
     let lost = write(Some(&second));
     assert!(matches!(&lost, Err(GitError::Diverged { found, .. }) if *found == third), "{lost:?}");
-    assert_eq!(references(&remote), before.replace(&second, &third), "nothing was written");
+    assert_eq!(references(&remote), before.replace(second.as_str(), &third), "nothing was written");
     assert_eq!(seen(&repository), Some(second));
 }
 
@@ -185,11 +188,11 @@ fn a_commit_is_an_ancestor_or_it_is_not() {
     let dropped = commit("side", "dropped");
     git(&remote, &["branch", "-f", "side", &side]);
     must(repository.fetch());
-    let is = |commit: &str, of: &str| must(repository.is_ancestor(commit, of));
+    let is = |commit: &str, of: &str| must(repository.is_ancestor(&commit.into(), &of.into()));
     assert!(is(&first, &first) && is(&first, &main) && is(&first, &side));
     assert!(!is(&main, &first) && !is(&side, &main));
     assert!(!is(&dropped, &main) && !is(&"0".repeat(40), &main));
-    assert!(repository.is_ancestor(&first, &dropped).is_err(), "what is asked about must be there");
+    assert!(repository.is_ancestor(&first.into(), &dropped.into()).is_err(), "what is asked about must be there");
 }
 
 /// How many objects lie there by themselves, and how many packs.

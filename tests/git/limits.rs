@@ -143,10 +143,13 @@ fn a_git_source_that_is_6000_folders_deep_is_refused_by_its_depth() {
     assert_eq!(repository.resolve(None).expect("it is fetched"), commit);
     // A small stack shows that no folder costs any.
     let read = std::thread::Builder::new().stack_size(256 << 10).spawn(move || {
-        let (place, limit) = exceeded(repository.folder(&commit, ""));
+        let (place, limit) = exceeded(repository.folder(&commit.as_str().into(), ""));
         assert_eq!((place.len(), limit), (2 * 65 + 1, Exceeded::Depth(64)));
         assert_eq!(exceeded(repository.tree(&commit)).1, Exceeded::Depth(64));
-        assert_eq!(exceeded(repository.merged(&commit, &commit)).1, Exceeded::Depth(64));
+        assert_eq!(
+            exceeded(repository.merged(&commit.as_str().into(), &commit.as_str().into())).1,
+            Exceeded::Depth(64)
+        );
     });
     read.expect("it starts").join().expect("it ends");
 }

@@ -161,7 +161,7 @@ fn a_branch_cannot_move_where_it_is_deployed_to() {
         ("instances/code", "not the fleet's\n"),
     ];
     assert_eq!(found, expected.map(|(path, text)| (path, text.to_owned())));
-    let summary = repository.commit_summary(&environment).expect("it reads");
+    let summary = repository.commit_summary(&environment.as_str().into()).expect("it reads");
     assert_eq!((summary.author.as_str(), summary.subject.as_str(), summary.when), ("evenkeel", "Theft", noon()));
     assert!(repository.tree("no commit").is_err());
     assert!(repository.tree(&"0".repeat(40)).is_err());

@@ -61,7 +61,7 @@ fn a_history_that_vanished_is_pushed_back() {
     assert_eq!(world.change(), None);
     world.delete(BRANCH);
     let at = seen(&world.repository).expect("it is kept");
-    assert_eq!(world.change(), Some(HistoryChange::Restored { at }));
+    assert_eq!(world.change(), Some(HistoryChange::Restored { at: at.into() }));
     assert_eq!((references(&world.remote), world.mirrored()), (before, mirrored));
     assert_eq!(world.change(), None, "it is told once");
     assert_eq!(must(world.repository.records(&production(), 9)).len(), 2);
@@ -82,7 +82,7 @@ fn a_history_that_vanished_is_pushed_back_over_http_and_ssh() {
         let at = must(append(&repository, 1));
         git(&remote, &["update-ref", "-d", BRANCH]);
         let history = must(repository.fetch()).history;
-        assert_eq!(history, [("production".to_owned(), HistoryChange::Restored { at: at.clone() })].into());
+        assert_eq!(history, [("production".to_owned(), HistoryChange::Restored { at: at.clone().into() })].into());
         assert_eq!(git(&remote, &["rev-parse", BRANCH]), at);
 
         git(&remote, &["update-ref", "-d", BRANCH]);
@@ -112,7 +112,7 @@ fn a_history_that_cannot_be_pushed_back_is_kept_here() {
         assert_eq!(must(world.repository.records(&production(), 9)).len(), 2);
     }
     world.delete(way);
-    assert_eq!(world.change(), Some(HistoryChange::Restored { at: kept.expect("it is kept") }));
+    assert_eq!(world.change(), Some(HistoryChange::Restored { at: kept.expect("it is kept").into() }));
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn a_history_that_was_rewritten_is_taken_and_appended_to() {
     let theirs = git(&world.remote, &["commit-tree", "-m", "By hand", &format!("{ours}^{{tree}}")]);
     git(&world.remote, &["update-ref", BRANCH, &theirs]);
     let change = world.change();
-    assert_eq!(change, Some(HistoryChange::Rewritten { ours, theirs: theirs.clone() }));
-    assert_eq!(seen(&world.repository), Some(theirs.clone()));
+    assert_eq!(change, Some(HistoryChange::Rewritten { ours: ours.into(), theirs: theirs.clone() }));
+    assert_eq!(seen(&world.repository), Some(theirs.clone().into()));
     let next = must(append(&world.repository, 3));
     assert_eq!(git(&world.remote, &["rev-parse", &format!("{next}^")]), theirs);
 }
@@ -134,7 +134,7 @@ fn a_history_that_was_set_back_is_pushed_forward_again() {
     let ours = seen(&world.repository).expect("it is there");
     let older = git(&world.remote, &["rev-parse", &format!("{ours}^")]);
     git(&world.remote, &["update-ref", BRANCH, &older]);
-    assert_eq!(world.change(), Some(HistoryChange::Restored { at: ours.clone() }));
+    assert_eq!(world.change(), Some(HistoryChange::Restored { at: ours.clone().into() }));
     assert_eq!(git(&world.remote, &["rev-parse", BRANCH]), ours);
     assert_eq!(seen(&world.repository), Some(ours));
     assert_eq!(world.change(), None);
@@ -192,7 +192,7 @@ fn each_environments_history_is_looked_after() {
     let production = seen(&world.repository).expect("it is kept");
     let history = must(world.repository.fetch()).history;
     let restored = |environment: &str, at: String| (environment.to_owned(), HistoryChange::Restored { at });
-    assert_eq!(history, [restored("production", production), restored("staging", at)].into());
+    assert_eq!(history, [restored("production", production.into()), restored("staging", at.into())].into());
 }
 
 #[test]

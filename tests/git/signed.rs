@@ -6,6 +6,7 @@ use evenkeel::{
     git::{Repository, Signer, commit_to_bare},
     model::{
         belief::Held,
+        commit::CommitId,
         name::EnvironmentName,
         writer::{Unvouched, Writer},
     },
@@ -40,15 +41,15 @@ impl Scene {
         Signer::read_or_make(&self.folder.path().join(name), name).expect("a key")
     }
 
-    fn appends(&self, generation: u64, message: &str, signer: Option<&Signer>) -> String {
+    fn appends(&self, generation: u64, message: &str, signer: Option<&Signer>) -> CommitId {
         let seen = must(self.repository.tip(&production())).map(|tip| tip.commit);
         let files = record(generation);
-        must(self.repository.append_signed(&production(), seen.as_deref(), &files, message, noon(), signer))
+        must(self.repository.append_signed(&production(), seen.as_ref(), &files, message, noon(), signer))
     }
 
     /// The commit that nobody vouches for, and why.
-    fn unlisted(&self, commit: &str, writers: &[&Signer]) -> Option<(String, Unvouched)> {
-        let unlisted = must(self.repository.unlisted(&production(), commit, &listed(writers)));
+    fn unlisted(&self, commit: &str, writers: &[&Signer]) -> Option<(CommitId, Unvouched)> {
+        let unlisted = must(self.repository.unlisted(&production(), &commit.into(), &listed(writers)));
         unlisted.map(|unlisted| (unlisted.commit, unlisted.why))
     }
 }
@@ -102,7 +103,7 @@ fn a_listed_key_alone_vouches_for_a_commit_and_only_for_the_history_that_it_name
     assert!(scene.unlisted(&signed, &[]).is_some());
 
     let staging: EnvironmentName = "staging".parse().expect("a name");
-    let elsewhere = must(scene.repository.unlisted(&staging, &signed, &listed(&[&key])));
+    let elsewhere = must(scene.repository.unlisted(&staging, &signed.as_str().into(), &listed(&[&key])));
     assert_eq!(elsewhere.map(|unlisted| unlisted.why), Some(Unvouched::OtherHistory));
     for message in ["A feature", "Two\n\nEnvironment: production\nEnvironment: staging\n"] {
         let unbound = scene.appends(2, message, Some(&key));
@@ -124,7 +125,7 @@ fn a_signature_fits_its_own_commit_alone() {
     let moved = git(&scene.remote(), &["hash-object", "-t", "commit", "-w", "moved"]);
     git(&scene.remote(), &["update-ref", "refs/heads/evenkeel/history/production", &moved]);
     must(scene.repository.fetch());
-    assert_eq!(scene.unlisted(&moved, &[&key]), Some((moved.clone(), Unvouched::Broken)));
+    assert_eq!(scene.unlisted(&moved, &[&key]), Some((moved.as_str().into(), Unvouched::Broken)));
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn what_was_believed_stays_so_when_its_key_is_listed_no_longer_and_every_later_c
     let (old, new) = (scene.key("old"), scene.key("new"));
     scene.appends(1, MESSAGE, None);
     let before = scene.appends(2, MESSAGE, Some(&old));
-    must(scene.repository.believe(&production(), &before));
+    must(scene.repository.believe(&production(), &before.as_str().into()));
     assert_eq!(scene.unlisted(&before, &[&new]), None);
     let after = scene.appends(3, MESSAGE, Some(&new));
     assert_eq!(scene.unlisted(&after, &[&new]), None);
@@ -169,7 +170,7 @@ fn a_history_that_a_person_sets_back_behind_what_others_appended_stays_there() {
     let theirs = git(&scene.remote(), &["commit-tree", "-p", &ours, "-m", "Forged", &tree]);
     git(&scene.remote(), &["update-ref", branch, &theirs]);
     must(scene.repository.fetch());
-    assert_eq!(must(scene.repository.tip(&production())).map(|tip| tip.commit), Some(theirs));
+    assert_eq!(must(scene.repository.tip(&production())).map(|tip| tip.commit), Some(theirs.into()));
     git(&scene.remote(), &["update-ref", branch, &ours]);
     must(scene.repository.fetch());
     assert_eq!(must(scene.repository.tip(&production())).map(|tip| tip.commit), Some(ours.clone()));
@@ -186,7 +187,7 @@ fn what_was_seen_and_believed_is_neither_fetched_nor_pushed() {
         git(&scene.remote(), &["update-ref", &forged, &head]);
     }
     let signed = scene.appends(1, MESSAGE, None);
-    must(scene.repository.believe(&production(), &signed));
+    must(scene.repository.believe(&production(), &signed.as_str().into()));
     must(scene.repository.vouch(&production(), &both(&head)));
     must(scene.repository.fetch());
     let mirror = scene.folder.path().join("mirror");
@@ -206,7 +207,7 @@ fn one_head_is_remembered_of_a_branch_and_one_more_for_each_forced_push() {
         commit
     };
     let held = |asked: &[&String]| {
-        let asked: BTreeSet<String> = asked.iter().map(|commit| (*commit).clone()).collect();
+        let asked: BTreeSet<CommitId> = asked.iter().map(|commit| commit.as_str().into()).collect();
         let asked = Held { default: asked.clone(), environment: asked };
         must(scene.repository.held(&production(), &asked, |_| Ok(Some("main".to_owned()))))
     };
@@ -219,17 +220,17 @@ fn one_head_is_remembered_of_a_branch_and_one_more_for_each_forced_push() {
     git(&scene.remote(), &["update-ref", "refs/heads/unmerged", &unmerged]);
     let third = commit("3");
     let answer = held(&[&first, &second, &third, &unmerged, &"0".repeat(40), &"HEAD".to_owned(), &String::new()]);
-    let all: BTreeSet<String> = [&first, &second, &third].into_iter().cloned().collect();
+    let all: BTreeSet<CommitId> = [&first, &second, &third].map(|commit| commit.as_str().into()).into();
     assert_eq!((&answer.default, &answer.environment), (&all, &all));
     assert_eq!(heads(), third, "one head");
 
     git(&scene.remote(), &["update-ref", "refs/heads/main", &first]);
     let other = commit("4");
     let answer = held(&[&third, &other, &unmerged]);
-    assert_eq!(answer.environment, [third.clone(), other.clone()].into());
+    assert_eq!(answer.environment, [&third, &other].map(|commit| commit.as_str().into()).into());
     assert_eq!(heads().lines().count(), 2, "two heads");
     // Also by another process on the same state, and when the branch is gone.
     let again = open(scene.folder.path(), "mirror", &local(&scene.remote()));
-    let asked = Held { default: BTreeSet::new(), environment: [third.clone(), unmerged].into() };
-    assert_eq!(must(again.held(&production(), &asked, |_| Ok(None))).environment, [third].into());
+    let asked = Held { default: BTreeSet::new(), environment: [third.as_str().into(), unmerged.into()].into() };
+    assert_eq!(must(again.held(&production(), &asked, |_| Ok(None))).environment, [third.into()].into());
 }

@@ -60,7 +60,7 @@ fn a_work_tree_is_what_git_would_take() {
     git(root, &["add", "."]);
     git(root, &["commit", "-q", "-m", "All"]);
     let read = work_tree(&root.join("fleet")).expect("it reads");
-    assert_eq!((read.commit, read.clean), (Some(git(root, &["rev-parse", "HEAD"])), true));
+    assert_eq!((read.commit, read.clean), (Some(git(root, &["rev-parse", "HEAD"]).into()), true));
     write(root, "fleet/new.yaml", "");
     assert!(!work_tree(&root.join("fleet")).expect("it reads").clean, "an untracked file is a change");
 }

@@ -76,21 +76,21 @@ async fn pages(last: usize, elsewhere: Option<&'static str>) -> Server {
 #[tokio::test]
 async fn a_list_is_read_to_its_last_page() {
     let server = pages(3, None).await;
-    let pulls = server.github(QUICK).pulls_of_commit("0a").await.expect("they are answered");
+    let pulls = server.github(QUICK).pulls_of_commit(&"0a".into()).await.expect("they are answered");
     assert_eq!(pulls.iter().map(|pull| pull.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(server.lines()[1..], ["GET /repositories/1/pulls?page=2", "GET /repositories/1/pulls?page=3"]);
 }
 
 #[tokio::test]
 async fn a_list_without_end_is_given_up() {
-    let error = pages(1000, None).await.github(QUICK).pulls_of_commit("0a").await.expect_err("it does not end");
+    let error = pages(1000, None).await.github(QUICK).pulls_of_commit(&"0a".into()).await.expect_err("it does not end");
     assert!(error.to_string().ends_with("there are more than 100 pages"), "{error}");
 }
 
 #[tokio::test]
 async fn no_token_follows_a_page_or_a_redirect_to_another_host() {
     let server = pages(3, Some("https://elsewhere.example")).await;
-    let error = server.github(QUICK).pulls_of_commit("0a").await.expect_err("it is another host");
+    let error = server.github(QUICK).pulls_of_commit(&"0a".into()).await.expect_err("it is another host");
     assert!(error.to_string().contains("sends us on to https://elsewhere.example/repositories/1/pulls, "), "{error}");
     let other = Server::start(|_, _| repository()).await;
     let to = format!("{}/repos/o/r?token=s3cret", other.url.replace("http://", "http://me:s3cret@"));
@@ -144,9 +144,9 @@ async fn a_pull_request_is_open_closed_or_merged() {
     merged["merged_at"] = "2026-01-01T00:00:00Z".into();
     let all = json!([pull(1, "open"), pull(2, "closed"), merged]);
     let server = Server::start(move |_, _| answer(200, &all)).await;
-    let pulls = server.github(QUICK).pulls_of_commit("0c").await.expect("they are answered");
+    let pulls = server.github(QUICK).pulls_of_commit(&"0c".into()).await.expect("they are answered");
     let states: Vec<PullState> = pulls.into_iter().map(|pull| pull.state).collect();
-    assert_eq!(states, [PullState::Open, PullState::Closed, PullState::Merged { commit: "0c".to_owned() }]);
+    assert_eq!(states, [PullState::Open, PullState::Closed, PullState::Merged { commit: "0c".into() }]);
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ fn check(state: CheckState, findings: usize) -> Check {
     };
     Check {
         name: "evenkeel/plan".to_owned(),
-        commit: "0a".to_owned(),
+        commit: "0a".into(),
         state,
         title: "t".repeat(200),
         summary: "s".to_owned(),
@@ -319,5 +319,5 @@ async fn checks_and_statuses_count_alike_the_worst_of_a_name_counts_and_what_has
     ];
     let expected: BTreeMap<String, Conclusion> =
         expected.into_iter().map(|(name, conclusion)| (name.to_owned(), conclusion)).collect();
-    assert_eq!(server.github(QUICK).conclusions("0a").await.expect("it is answered"), expected);
+    assert_eq!(server.github(QUICK).conclusions(&"0a".into()).await.expect("it is answered"), expected);
 }

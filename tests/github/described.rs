@@ -106,7 +106,7 @@ fn check(state: CheckState) -> Check {
     let finding = |line| Finding::error(Code::PortTaken, "b has that port").at(place(line)).hint("choose another");
     Check {
         name: "evenkeel/plan".to_owned(),
-        commit: COMMIT.to_owned(),
+        commit: COMMIT.into(),
         state,
         title: "3 instances change".to_owned(),
         summary: "**3** instances".to_owned(),
@@ -150,7 +150,7 @@ async fn as_an_app(github: &GitHub) {
     assert_eq!(github.pull(1347).await.expect("it is described").number, 1347);
     let new = NewPull { title: "a".into(), body: "b".into(), head: "c".into(), base: "main".into() };
     assert_eq!(github.create_pull(&new).await.expect("it is described").number, 1347);
-    assert_eq!(github.pulls_of_commit(COMMIT).await.expect("it is described").len(), 1);
+    assert_eq!(github.pulls_of_commit(&COMMIT.into()).await.expect("it is described").len(), 1);
 
     let comments = github.comments(1347).await.expect("it is described");
     assert_eq!(
@@ -178,11 +178,11 @@ async fn as_an_app(github: &GitHub) {
     ] {
         github.put_check(&check(ended)).await.expect("it is described");
     }
-    assert_eq!(github.check_runs("main").await.expect("it is described")[0].name, "mighty_readme");
+    assert_eq!(github.check_runs(&"main".into()).await.expect("it is described")[0].name, "mighty_readme");
 
     let payload = json!({"generation": 7});
     let (commit, environment) = (COMMIT.to_owned(), "production".to_owned());
-    let new = NewDeployment { commit, environment, description: "a".into(), payload };
+    let new = NewDeployment { commit: commit.into(), environment, description: "a".into(), payload };
     assert_eq!(github.create_deployment(&new).await.expect("it is described").environment, "production");
     assert_eq!(github.deployments("production", Some(COMMIT)).await.expect("it is described").len(), 1);
     for state in [
@@ -225,7 +225,7 @@ async fn with_a_token(github: &GitHub) {
         github.put_check(&check(state)).await.expect("it is described");
     }
     assert_eq!(github.statuses("main").await.expect("it is described")[0].context, "continuous-integration/jenkins");
-    let conclusions = github.conclusions("main").await.expect("it is described");
+    let conclusions = github.conclusions(&"main".into()).await.expect("it is described");
     assert_eq!(conclusions["continuous-integration/jenkins"], Conclusion::Success);
     assert_eq!(conclusions["mighty_readme"], Conclusion::Neutral);
 }

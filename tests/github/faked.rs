@@ -64,7 +64,7 @@ fn check(commit: &str, state: CheckState) -> Check {
     };
     Check {
         name: "evenkeel/plan".to_owned(),
-        commit: commit.to_owned(),
+        commit: commit.into(),
         state,
         title: "3 instances change".to_owned(),
         summary: "**3** instances".to_owned(),
@@ -85,10 +85,10 @@ async fn everything(hosted: &Hosted) {
             client.put_check(&check(&head, state)).await.expect("it is taken");
         }
         client.put_check(&check(NOWHERE, CheckState::Queued)).await.expect_err("there is no such commit");
-        client.conclusions(&head).await.expect("they are told");
+        client.conclusions(&head.as_str().into()).await.expect("they are told");
     }
     app.put_check(&check(&head, CheckState::Queued)).await.expect("it is taken");
-    app.check_runs(&head).await.expect("they are told");
+    app.check_runs(&head.as_str().into()).await.expect("they are told");
     pulls(&app, &head).await;
     comments(&app).await;
     deployments(&app, &head).await;
@@ -118,7 +118,7 @@ async fn pulls(client: &GitHub, head: &str) {
     assert_eq!(client.open_pulls(known.etag.as_deref()).await.expect("they are told"), None);
     client.pull(1).await.expect("it is told");
     client.pull(99).await.expect_err("there is none");
-    client.pulls_of_commit(head).await.expect("they are told");
+    client.pulls_of_commit(&head.into()).await.expect("they are told");
     let new = NewPull {
         title: "Revert it".to_owned(),
         body: "It failed.".to_owned(),
@@ -146,7 +146,7 @@ async fn comments(client: &GitHub) {
 
 async fn deployments(client: &GitHub, head: &str) {
     let new = NewDeployment {
-        commit: head.to_owned(),
+        commit: head.into(),
         environment: "test".to_owned(),
         description: "a deployment".to_owned(),
         payload: json!({"generation": 7}),
@@ -161,7 +161,7 @@ async fn deployments(client: &GitHub, head: &str) {
         client.deployment_statuses(made.id).await.expect("they are told");
     }
     client.deployments("test", Some(head)).await.expect("they are told");
-    client.create_deployment(&NewDeployment { commit: NOWHERE.to_owned(), ..new }).await.expect_err("it is nowhere");
+    client.create_deployment(&NewDeployment { commit: NOWHERE.into(), ..new }).await.expect_err("it is nowhere");
 }
 
 /// What GitHub answers like this: as it describes it for the operation, or else as it refuses everywhere.

@@ -39,7 +39,7 @@ async fn first(one: fn() -> Answer, then: fn() -> Answer) -> Server {
 fn check() -> Check {
     Check {
         name: "evenkeel/plan".to_owned(),
-        commit: "0a".to_owned(),
+        commit: "0a".into(),
         state: CheckState::InProgress,
         title: "planning".to_owned(),
         summary: String::new(),

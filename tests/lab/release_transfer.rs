@@ -7,7 +7,7 @@ use evenkeel::{
     declare,
     engine::prepare::prepare,
     git,
-    host::{Host as _, Jumps, SshHost, Target},
+    host::{HostWrite as _, Jumps, SshHost, Target},
     model::plan::Commits,
     release::Unfetched,
 };

@@ -23,6 +23,23 @@ pub fn code(text: &str) -> String {
     code
 }
 
+/// The literals of `text`, as they are written.
+pub fn literals(text: &str) -> Vec<&str> {
+    let (mut rest, mut before, mut literals) = (text, None, Vec::new());
+    while let Some(first) = rest.chars().next() {
+        let (length, is_literal) = match comment(rest) {
+            Some(length) => (length, false),
+            None => literal(rest, before).map_or((first.len_utf8(), false), |length| (length, true)),
+        };
+        if is_literal {
+            literals.push(&rest[..length]);
+        }
+        before = rest[..length].chars().next_back();
+        rest = &rest[length..];
+    }
+    literals
+}
+
 /// The length of the comment that `text` begins with.
 fn comment(text: &str) -> Option<usize> {
     if text.starts_with("//") {

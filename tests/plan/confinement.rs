@@ -211,7 +211,7 @@ fn confining_a_fleet_is_a_deployment_and_no_repair_of_drift() {
         file.content = Content::Public(confinement::without(file.content.public().expect("public")));
     }
     let mut prepared = world.prepared.clone();
-    prepared.commits.environment = Some("1".repeat(40));
+    prepared.commits.environment = Some("1".repeat(40).into());
     let state = |desired| EnvironmentState {
         good: Some(Good {
             commits: prepared.commits.clone(),

@@ -3,6 +3,7 @@
 use evenkeel::{
     engine::prepare::Prepared,
     model::{
+        commit::CommitId,
         plan::Commits,
         source::{ArchiveSource, GitSource, SourceCommits},
         tree::{Entry, Tree},
@@ -20,15 +21,15 @@ use crate::{
 struct Other;
 
 impl Fetcher for Other {
-    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+    fn commit(&self, source: &GitSource) -> Result<CommitId, FetchError> {
         Unfetched.commit(source)
     }
 
-    fn last_commit(&self, _: &GitSource) -> Option<String> {
+    fn last_commit(&self, _: &GitSource) -> Option<CommitId> {
         None
     }
 
-    fn folder(&self, _: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+    fn folder(&self, _: &GitSource, commit: &CommitId) -> Result<Tree, FetchError> {
         let mut tree = Tree::default();
         let content = commit.as_bytes().into();
         tree.insert("server.py", Entry::File { content, executable: false }).expect("a plain path");
@@ -46,7 +47,7 @@ fn at(commit: &str) -> Prepared {
         "source: {path: mcp_servers/gong}",
         "source: {git: \"https://example.org/gong.git\", rev: main}",
     );
-    let sources = SourceCommits::from([("https://example.org/gong.git main".to_owned(), commit.repeat(40))]);
+    let sources = SourceCommits::from([("https://example.org/gong.git main".to_owned(), commit.repeat(40).into())]);
     declared.prepare_with(Commits { sources, ..Commits::default() }, &Other).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -43,7 +43,7 @@ fn check(commit: &str, findings: u32) -> Check {
     };
     Check {
         name: "evenkeel/validate".to_owned(),
-        commit: commit.to_owned(),
+        commit: commit.into(),
         state: CheckState::Done(Conclusion::Failure),
         title: "a title".to_owned(),
         summary: "a summary".to_owned(),
@@ -110,10 +110,18 @@ async fn pull_requests_are_seen_as_people_make_them_and_an_unchanged_list_is_fre
     github.closes(fork);
     assert!(client.open_pulls(listed.etag.as_deref()).await.expect("it is told").is_some());
     let merge = github.merges(number);
-    assert_eq!(client.pull(number).await.expect("it is told").state, PullState::Merged { commit: merge.clone() });
+    assert_eq!(
+        client.pull(number).await.expect("it is told").state,
+        PullState::Merged { commit: merge.clone().into() }
+    );
     assert_eq!(client.pull(fork).await.expect("it is told").state, PullState::Closed);
-    let brought: Vec<u64> =
-        client.pulls_of_commit(&merge).await.expect("it is told").iter().map(|pull| pull.number).collect();
+    let brought: Vec<u64> = client
+        .pulls_of_commit(&merge.as_str().into())
+        .await
+        .expect("it is told")
+        .iter()
+        .map(|pull| pull.number)
+        .collect();
     assert_eq!(brought, [number]);
 }
 
@@ -204,7 +212,10 @@ async fn an_app_makes_check_runs_and_a_token_statuses() {
     assert_eq!(github.checks(&commit), [("evenkeel/validate".to_owned(), "failure".to_owned())].into());
     token.put_check(&Check { name: "evenkeel/plan".to_owned(), ..check(&commit, 0) }).await.expect("it is a status");
     assert_eq!(github.checks(&commit).len(), 2);
-    assert_eq!(app.conclusions(&commit).await.expect("it is told")["evenkeel/plan"], Conclusion::Failure);
+    assert_eq!(
+        app.conclusions(&commit.as_str().into()).await.expect("it is told")["evenkeel/plan"],
+        Conclusion::Failure
+    );
     let unknown = check(&"0".repeat(40), 0);
     for client in [&app, &token] {
         assert_eq!(status(&client.put_check(&unknown).await.expect_err("there is no such commit")), 422);
@@ -219,7 +230,7 @@ async fn a_deployment_that_succeeds_makes_the_one_before_inactive() {
     forge.github.opens("Say ahoy", "alice", "ahoy", false);
     for environment in ["test", "test", "production", "production"] {
         let new = NewDeployment {
-            commit: commit.clone(),
+            commit: commit.clone().into(),
             environment: environment.to_owned(),
             description: "a deployment".to_owned(),
             payload: json!({"generation": 1}),

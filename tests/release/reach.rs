@@ -188,12 +188,12 @@ fn what_one_credential_fetched_is_not_had_without_it() {
     // A mirror of a commit that was had once needs no network any more: neither may another source's.
     let (url, commit) = repository(&world);
     world.reach(&url);
-    let had = GitSource { folder: "app".to_owned(), ..source(&url, Revision::Commit(commit.clone())) };
-    assert!(world.fetcher().folder(&had, &commit).is_ok());
+    let had = GitSource { folder: "app".to_owned(), ..source(&url, Revision::Commit(commit.clone().into())) };
+    assert!(world.fetcher().folder(&had, &commit.as_str().into()).is_ok());
     let mirrors = || fs::read_dir(world.path("state/sources/repositories")).expect("it is there").count();
     assert_eq!(mirrors(), 1);
     let other = GitSource { url: format!("{url}/."), ..had };
-    let _ = world.fetcher().folder(&other, &commit);
+    let _ = world.fetcher().folder(&other, &commit.as_str().into());
     let keys = [source(&url, Revision::Default).moving(), with("shop", &url).moving()];
     assert_ne!(keys[0], keys[1], "they would be taken for one another");
 }
@@ -233,7 +233,7 @@ fn nothing_in_a_listed_folder_leads_out_of_it() {
     world.reach(&url);
     assert_eq!(
         world.fetcher().commit(&source(&at("borrows-twice.git"), Revision::Named("main".to_owned()))).ok(),
-        Some(commit)
+        Some(commit.into())
     );
 }
 

@@ -24,10 +24,10 @@ fn a_branch_that_moved_is_another_release_and_the_old_one_can_be_had_again() {
     let written = format!("{{git: \"{url}\", rev: main, path: app}}");
     let before = world.prepare(&written).expect("prepared");
     let key = format!("{url} main");
-    assert_eq!(before.commits.sources.get(&key), Some(&first));
+    assert_eq!(before.commits.sources.get(&key).map(|at| at.as_str()), Some(first.as_str()));
     let second = push(&world, "main", "app/lib/a.py", "changed\n");
     let after = world.prepare(&written).expect("prepared");
-    assert_eq!(after.commits.sources.get(&key), Some(&second));
+    assert_eq!(after.commits.sources.get(&key).map(|at| at.as_str()), Some(second.as_str()));
     assert_ne!(before.digest, after.digest);
     // A change beside the folder is no change.
     push(&world, "main", "README.md", "changed\n");
@@ -47,7 +47,7 @@ fn a_commit_counts_only_on_the_branch_that_the_source_names_or_that_held_it_when
     let written = format!("{{git: \"{url}\", rev: main, path: app}}");
     let key = format!("{url} main");
     let at = |commit: &str, fetcher: &dyn Fetcher| {
-        world.prepare_at(&written, &[(key.clone(), commit.to_owned())].into(), fetcher).map(|prepared| prepared.digest)
+        world.prepare_at(&written, &[(key.clone(), commit.into())].into(), fetcher).map(|prepared| prepared.digest)
     };
     git(&other, &["branch", "unmerged", "main"]);
     let unmerged = push(&world, "unmerged", "app/lib/a.py", "evil\n");
@@ -99,7 +99,7 @@ fn branches_and_tags_are_told_apart() {
     git(&other, &["branch", "-D", "release/2"]);
     git(&other, &["branch", "release/2/fix", &first]);
     assert_eq!(commit("release/2/fix").expect("found"), first);
-    assert_eq!(world.fetcher().last_commit(&source(&url, named("release/2"))), Some(second));
+    assert_eq!(world.fetcher().last_commit(&source(&url, named("release/2"))), Some(second.into()));
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn a_repository_that_is_away_is_where_it_was_last_seen() {
         let source = source(&url, revision);
         assert_eq!(world.fetcher().last_commit(&source), None);
         assert_eq!(world.fetcher().commit(&source).expect("asked"), first);
-        assert_eq!(world.fetcher().last_commit(&source), Some(first.clone()));
+        assert_eq!(world.fetcher().last_commit(&source), Some(first.as_str().into()));
     }
     fs::rename(world.path("other.git"), world.path("gone.git")).expect("it is ours");
     assert!(world.fetcher().commit(&source(&url, named("main"))).is_err());
-    assert_eq!(world.fetcher().last_commit(&source(&url, named("main"))), Some(first));
+    assert_eq!(world.fetcher().last_commit(&source(&url, named("main"))), Some(first.into()));
     let said = world.refused(&format!("{{git: \"{url}\", rev: next, path: app}}"));
     assert!(said.starts_with("service/a: git file://DIR/other.git (next), folder app cannot be had: "), "{said}");
     assert!(said.contains("; check the path"), "{said}");
@@ -134,7 +134,7 @@ fn where_it_was_last_seen_is_told_while_another_asks_it() {
     let fetcher = world.fetcher();
     std::thread::spawn(move || tell.send(fetcher.last_commit(&source)));
     let answer = told.recv_timeout(std::time::Duration::from_secs(30)).expect("it waits for nobody");
-    assert_eq!(answer, Some(first));
+    assert_eq!(answer, Some(first.into()));
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn hostile_pull(text: &str) -> PullRequest {
     PullRequest {
         title: owned(),
         author: owned(),
-        head: owned(),
+        head: owned().into(),
         base: owned(),
         from: Some(owned()),
         // What is no address is no link, so that the page is the same.
@@ -247,7 +247,7 @@ fn page(text: &str, content: PullContent<'_>) -> String {
 
 fn hostile_deployment(text: &str) -> Made<Deployment> {
     let mut deployment = deployment(Some(Outcome::RollbackFailed))?;
-    deployment.commits.environment = Some(text.to_owned());
+    deployment.commits.environment = Some(text.into());
     let step = |action| ChangeStep { action, subject: text.to_owned(), from: Some(text.to_owned()), replaced: false };
     deployment.changes = vec![
         RecordedChange::Line(text.replace(": ", ":")),

@@ -133,7 +133,7 @@ fn line(check: &Check) -> String {
 #[test]
 fn the_check_of_several_environments_is_as_bad_as_the_worst_of_them() -> Tested {
     let of = |name: &str, state| -> Result<Check, Box<dyn Error>> {
-        Ok(Check { state, title: format!("{name}: so"), ..pull::let_go_check(&name.parse()?, COMMIT) })
+        Ok(Check { state, title: format!("{name}: so"), ..pull::let_go_check(&name.parse()?, &COMMIT.into()) })
     };
     let good = of("one", CheckState::Done(Conclusion::Success))?;
     let bad = of("two", CheckState::Done(Conclusion::Failure))?;
@@ -174,12 +174,12 @@ fn checks_say_of_each_stage_what_stands_in_the_way() -> Tested {
     {
         let deployment = deployment(outcome)?;
         let view = DeployedView { deployment: &deployment, record: None, replicas: None, merged: &[], revert: None };
-        lines.push(line(&pull::deploy_check(&view, COMMIT, pull::deployed(&view))));
+        lines.push(line(&pull::deploy_check(&view, &COMMIT.into(), pull::deployed(&view))));
     }
     let why = "held by ann: the *demo*\n```".to_owned();
-    let waiting = Waiting { commit: COMMIT.to_owned(), generation: 8, on: WaitsOn::Hold, why };
+    let waiting = Waiting { commit: COMMIT.into(), generation: 8, on: WaitsOn::Hold, why };
     let queued = pull::queued_check(&"production".parse()?, &waiting);
-    let let_go = pull::let_go_check(&"staging".parse()?, COMMIT);
+    let let_go = pull::let_go_check(&"staging".parse()?, &COMMIT.into());
     lines.extend([line(&queued), queued.summary.clone(), line(&let_go), let_go.summary.clone()]);
     assert_snapshot!("checks", lines.join("\n"));
     let [invalid, _] = pull::proposal(&view(&pull, PullContent::Invalid(&findings))).checks;

@@ -85,7 +85,7 @@ fn dispel(story: &Story, number: usize) {
         let state: evenkeel::model::environment_state::EnvironmentState =
             serde_json::from_slice(&text).expect("a state");
         let live = state.good.iter().chain(&state.partial).filter_map(|live| live.commits.environment.as_ref());
-        let is_meant = state.rewind_to.is_some_and(|to| to.environment.as_ref() == Some(&remote.head));
+        let is_meant = state.rewind_to.is_some_and(|to| to.environment.as_deref() == Some(remote.head.as_str()));
         let identity = story.controllers.identity(number);
         let is_doubted = live.into_iter().any(|commit| !remote.saw(&identity, commit));
         is_doubted && !is_meant
@@ -108,8 +108,8 @@ fn unsettled(story: &Story, number: usize) -> Vec<String> {
     let state: evenkeel::model::environment_state::EnvironmentState = serde_json::from_slice(&text).expect("a state");
     let head = remote.head.clone();
     let good = state.good.as_ref().and_then(|good| good.commits.environment.clone());
-    let barred = state.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head));
-    let meant = state.rewind_to.as_ref().is_some_and(|to| to.environment.as_ref() == Some(&head));
+    let barred = state.quarantine.iter().any(|bad| bad.commits.environment.as_ref() == Some(&head.as_str().into()));
+    let meant = state.rewind_to.as_ref().is_some_and(|to| to.environment.as_ref() == Some(&head.as_str().into()));
     let rewinds = !meant && good.as_ref().is_some_and(|good| !remote.is_ancestor(good, &head));
     // What changes nothing is not recorded: then the fleet is as its newest commit all the same.
     let wanted = if barred || rewinds { None } else { remote.prepared(&head) };

@@ -16,8 +16,8 @@ use std::{
 
 use evenkeel::{
     host::{
-        Checkup, ConnectError, FailedStep, Health, HealthCheck, Host, HostError, HostProgress, LossTimer, PHASE_LIMIT,
-        PhaseWork, ProbeRequest, ReleaseTransfer, StepEvent, Trace, TrailState,
+        Checkup, ConnectError, FailedStep, Health, HealthCheck, HostError, HostProgress, HostRead, HostWrite,
+        LossTimer, PHASE_LIMIT, PhaseWork, ProbeRequest, ReleaseTransfer, StepEvent, Trace, TrailState,
     },
     model::{
         digest::Digest,
@@ -214,7 +214,7 @@ impl SimHost {
     }
 }
 
-impl Host for SimHost {
+impl HostRead for SimHost {
     async fn probe(&self, question: &ProbeRequest) -> Result<Observation, HostError> {
         let (machine, question) = (self.machine.clone(), question.clone());
         let answer = self.run("the probe", async move {
@@ -245,6 +245,44 @@ impl Host for SimHost {
         Ok(Holdings { whole: whole.await?, compression, free: u64::MAX, free_inodes: None, listings })
     }
 
+    async fn trail(&self, _: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
+        let (machine, name) = (self.machine.clone(), deployment.to_owned());
+        self.run("asking what became of a deployment", async move { trail(&machine, &name) }).await
+    }
+
+    async fn traces(&self, _: &[String]) -> Result<Vec<Trace>, HostError> {
+        Ok(Vec::new())
+    }
+
+    async fn health(&self, check: &HealthCheck) -> Checkup {
+        let boot = self.machine.state().boot;
+        sleep(Duration::from_millis(15)).await;
+        if !self.reaches(boot) {
+            sleep(CONNECT_LIMIT).await;
+            return Health::Unknown("the tunnel does not open".to_owned()).into();
+        }
+        let mut state = self.machine.state();
+        state.retry();
+        let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
+        let health = match listens {
+            Some((_, process)) if process.healthy => Health::Healthy,
+            Some(_) => Health::Unhealthy("GET /health answered 500".to_owned()),
+            None => Health::Unhealthy(format!("nothing listens on 127.0.0.1:{}", check.port)),
+        };
+        health.into()
+    }
+
+    /// Nobody writes drop-ins there.
+    async fn drop_ins(&self, _: &str) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
+
+    async fn log(&self, unit: &str, _: u32) -> Result<Vec<String>, HostError> {
+        Ok(vec![format!("{unit} says something")])
+    }
+}
+
+impl HostWrite for SimHost {
     /// Nothing damages a release there.
     async fn reread(&self, _: &FleetName, _: &BTreeSet<Digest>) -> Result<(), HostError> {
         Ok(())
@@ -289,11 +327,6 @@ impl Host for SimHost {
         self.put_back(deployment, None, true).await
     }
 
-    async fn trail(&self, _: &FleetName, deployment: &str) -> Result<HostProgress, HostError> {
-        let (machine, name) = (self.machine.clone(), deployment.to_owned());
-        self.run("asking what became of a deployment", async move { trail(&machine, &name) }).await
-    }
-
     async fn fence(&self, _: &FleetName, generation: u64) -> Result<(), HostError> {
         let machine = self.machine.clone();
         let fence = async move {
@@ -312,37 +345,6 @@ impl Host for SimHost {
             }
         };
         self.run("fencing off an older deployment", fence).await
-    }
-
-    async fn traces(&self, _: &[String]) -> Result<Vec<Trace>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn health(&self, check: &HealthCheck) -> Checkup {
-        let boot = self.machine.state().boot;
-        sleep(Duration::from_millis(15)).await;
-        if !self.reaches(boot) {
-            sleep(CONNECT_LIMIT).await;
-            return Health::Unknown("the tunnel does not open".to_owned()).into();
-        }
-        let mut state = self.machine.state();
-        state.retry();
-        let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
-        let health = match listens {
-            Some((_, process)) if process.healthy => Health::Healthy,
-            Some(_) => Health::Unhealthy("GET /health answered 500".to_owned()),
-            None => Health::Unhealthy(format!("nothing listens on 127.0.0.1:{}", check.port)),
-        };
-        health.into()
-    }
-
-    /// Nobody writes drop-ins there.
-    async fn drop_ins(&self, _: &str) -> Result<Vec<String>, HostError> {
-        Ok(Vec::new())
-    }
-
-    async fn log(&self, unit: &str, _: u32) -> Result<Vec<String>, HostError> {
-        Ok(vec![format!("{unit} says something")])
     }
 }
 

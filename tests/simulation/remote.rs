@@ -13,7 +13,7 @@ use evenkeel::{
         prepare::{Prepared, prepare},
     },
     git::{Fetched, GitError, Tip, TransportError},
-    model::{belief::Held, name::EnvironmentName, plan::Commits, tree::Tree},
+    model::{belief::Held, commit::CommitId, name::EnvironmentName, plan::Commits, tree::Tree},
     release::Unfetched,
 };
 use tokio::time::sleep;
@@ -41,8 +41,8 @@ pub struct Commit {
 pub struct Remote {
     commits: BTreeMap<String, Commit>,
     pub head: String,
-    pub history: BTreeMap<String, Files>,
-    pub tip: Option<String>,
+    pub history: BTreeMap<CommitId, Files>,
+    pub tip: Option<CommitId>,
     pub down: bool,
     pub slow: bool,
     /// The seats of controllers that do not reach it, while others do.
@@ -59,11 +59,11 @@ pub struct Remote {
 #[derive(Debug, Clone, Default)]
 struct Mirror {
     head: Option<String>,
-    tip: Option<String>,
+    tip: Option<CommitId>,
     /// The heads that the branch had when it was fetched.
     seen: BTreeSet<String>,
     /// The newest history commit that was believed as a whole.
-    believed: Option<String>,
+    believed: Option<CommitId>,
 }
 
 impl Mirror {
@@ -104,7 +104,7 @@ impl Remote {
         let commit = self.commits.get_mut(id)?;
         let prepared = commit.prepared.get_or_insert_with(|| {
             let environment = ENVIRONMENT.parse().expect("a name");
-            let commits = Commits::of_config(Some(id.to_owned()), Some(id.to_owned()));
+            let commits = Commits::of_config(Some(id.into()), Some(id.into()));
             prepare(&commit.tree, FOLDER, &environment, &Overrides::default(), commits, &Unfetched).ok().map(Arc::new)
         });
         prepared.clone()
@@ -171,8 +171,8 @@ impl SimStore {
         GitError::Remote { doing: "reach", url: URL.to_owned(), source: Box::new(source) }.into()
     }
 
-    fn diverged(&self, seen: &Option<String>, found: &Option<String>) -> StoreError {
-        let text = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "nothing".to_owned());
+    fn diverged(&self, seen: &Option<CommitId>, found: &Option<CommitId>) -> StoreError {
+        let text = |commit: &Option<CommitId>| commit.as_ref().map_or("nothing".to_owned(), ToString::to_string);
         self.tale.count("lost races to write the history");
         let (url, reference) = (URL.to_owned(), "the history".to_owned());
         GitError::Diverged { url, reference, seen: text(seen), found: text(found) }.into()
@@ -202,23 +202,23 @@ impl ConfigSource for SimStore {
         let head = remote.mirrors.get(&self.identity).and_then(|mirror| mirror.head.clone());
         Ok(head.map(|head| Fetched {
             default_branch: "main".to_owned(),
-            branches: [("main".to_owned(), head)].into(),
+            branches: [("main".to_owned(), head.into())].into(),
             changed: true,
             history: BTreeMap::new(),
         }))
     }
 
-    async fn tree(&self, _: &str, environment: &str, _: &str) -> Result<Tree, StoreError> {
+    async fn tree(&self, _: &CommitId, environment: &CommitId, _: &str) -> Result<Tree, StoreError> {
         let remote = lock(&self.remote);
-        let commit = remote.commits.get(environment).ok_or_else(|| Self::unknown(environment))?;
+        let commit = remote.commits.get(environment.as_str()).ok_or_else(|| Self::unknown(environment))?;
         Ok(commit.tree.clone())
     }
 
-    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
+    async fn is_ancestor(&self, commit: &CommitId, of: &CommitId) -> Result<bool, StoreError> {
         Ok(lock(&self.remote).is_ancestor(commit, of))
     }
 
-    async fn subject(&self, commit: &str) -> Option<String> {
+    async fn subject(&self, commit: &CommitId) -> Option<String> {
         Some(format!("Change {commit:.8}"))
     }
 }
@@ -242,10 +242,10 @@ impl HistoryStore for SimStore {
     async fn append(
         &self,
         _: &EnvironmentName,
-        seen: Option<String>,
+        seen: Option<CommitId>,
         files: Files,
         message: String,
-    ) -> Result<String, StoreError> {
+    ) -> Result<CommitId, StoreError> {
         let ours = lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().tip.clone();
         if ours != seen {
             return Err(self.diverged(&seen, &ours));
@@ -258,7 +258,7 @@ impl HistoryStore for SimStore {
                 drop(remote);
                 return Err(self.diverged(&seen, &found));
             }
-            let id = remote.id();
+            let id = CommitId::from(remote.id());
             let before = remote.tip_files();
             self.tale.tell(|| format!("history, by {}: {}", self.identity, message.lines().next().unwrap_or_default()));
             lock(&self.judge).appended(&mut remote, self.controller, &before, &files);
@@ -290,7 +290,7 @@ impl HistoryStore for SimStore {
 
     async fn held(&self, _: &EnvironmentName, asked: Held) -> Result<Held, StoreError> {
         let remote = lock(&self.remote);
-        let held = |commits: BTreeSet<String>| {
+        let held = |commits: BTreeSet<CommitId>| {
             commits.into_iter().filter(|commit| remote.saw(&self.identity, commit)).collect()
         };
         Ok(Held { default: held(asked.default), environment: held(asked.environment) })
@@ -299,7 +299,7 @@ impl HistoryStore for SimStore {
     async fn believed_before(
         &self,
         _: &EnvironmentName,
-        newest: &str,
+        newest: &CommitId,
         _: &'static [&'static str],
     ) -> Result<Option<Tip>, StoreError> {
         let remote = lock(&self.remote);
@@ -308,8 +308,8 @@ impl HistoryStore for SimStore {
         Ok(commit.map(|commit| Tip { files: remote.history[&commit].clone(), commit }))
     }
 
-    async fn believe(&self, _: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
-        lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().believed = Some(commit.to_owned());
+    async fn believe(&self, _: &EnvironmentName, commit: &CommitId) -> Result<(), StoreError> {
+        lock(&self.remote).mirrors.entry(self.identity.clone()).or_default().believed = Some(commit.clone());
         Ok(())
     }
 }

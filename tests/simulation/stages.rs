@@ -13,6 +13,7 @@ use evenkeel::{
             cancellation::Halting,
             executor::{Ended, Executor},
         },
+        history::log,
         observe::probe::{observe, plan_from},
         prepare::{Prepared, declared, gathered},
     },
@@ -27,7 +28,9 @@ use evenkeel::{
 use crate::{
     fleet::{Declared, ENVIRONMENT, FOLDER, Service, Sick, instance},
     host::{SimHost, Wire},
+    judge::Judge,
     machine::Machine,
+    remote::{Remote, SimStore},
     tale::{Tale, lock},
 };
 
@@ -72,6 +75,12 @@ async fn staged(prepared: &Prepared, hosts: &Hosts) -> Plan {
     plan
 }
 
+fn empty_history() -> SimStore {
+    let tale = Arc::new(Tale::new(false));
+    let judge = Arc::new(Mutex::new(Judge::new(tale.clone(), BTreeMap::new())));
+    SimStore { remote: Arc::new(Mutex::new(Remote::default())), judge, tale, identity: "a".to_owned(), controller: 1 }
+}
+
 /// Carries it out; the steps that were done, in their order, and how it ended.
 async fn carried_out(prepared: &Prepared, plan: &Plan, hosts: &Hosts) -> (Vec<(String, Verb)>, Ended) {
     let done = Arc::new(Mutex::new(Vec::new()));
@@ -81,11 +90,13 @@ async fn carried_out(prepared: &Prepared, plan: &Plan, hosts: &Hosts) -> (Vec<(S
             lock(&heard).push((instance.to_string(), verb));
         }
     };
+    // No deployment is open in a history that is not there yet.
+    let newest = log::newest(&empty_history(), &plan.environment).await.expect("it is read");
     let executor = Executor {
         prepared,
         plan,
         hosts,
-        generation: 1,
+        lease: &newest.lease_while_idle().expect("no deployment is open"),
         name: "1".to_owned(),
         begun: Default::default(),
         undo_on_failure: true,

@@ -10,6 +10,7 @@ use crate::{
     engine::Watch,
     github::GitHub,
     model::{
+        commit::CommitId,
         environment_state::EnvironmentState,
         event::{Detail, EventKind},
         plan::Commits,
@@ -22,7 +23,7 @@ use crate::{
 const REMEMBERED: usize = 100;
 
 /// Which checks are green, by commit.
-pub type Green = BTreeMap<String, BTreeSet<String>>;
+pub type Green = BTreeMap<CommitId, BTreeSet<String>>;
 
 /// Who is asked for checks.
 #[derive(Clone, Copy)]

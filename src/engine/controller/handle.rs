@@ -94,11 +94,19 @@ impl<H, S> Handle<H, S> {
         self.messages.send(cancel).is_ok() && answered.await.unwrap_or(false)
     }
 
-    /// What was put off in the environment is tried now, and the repository is asked. `take_over`: what
-    /// another controller left open is ended, too.
-    pub fn retry(&self, environment: &EnvironmentName, take_over: bool) {
+    /// What was put off in the environment is tried now, and the repository is asked. What another controller left open
+    /// stays its.
+    pub fn retry(&self, environment: &EnvironmentName) {
+        self.tell(Event::RetryRequested { environment: environment.clone(), take_over: false });
+    }
+
+    /// As [`Self::retry`], and what another controller left open is ended, too.
+    pub fn retry_and_take_over(&self, environment: &EnvironmentName) {
+        self.tell(Event::RetryRequested { environment: environment.clone(), take_over: true });
+    }
+
+    fn tell(&self, event: Event) {
         // The send fails only after the loop has ended.
-        let _ =
-            self.messages.send(Message::Event(Event::RetryRequested { environment: environment.clone(), take_over }));
+        let _ = self.messages.send(Message::Event(event));
     }
 }

@@ -48,7 +48,7 @@ use crate::{
         },
     },
     github::GitHub,
-    host::Host,
+    host::HostWrite,
     model::{event::EventKind, name::EnvironmentName},
 };
 use handle::Message;
@@ -78,7 +78,7 @@ pub struct Controller<H, S> {
     sender: mpsc::UnboundedSender<Message>,
 }
 
-impl<H: Host, S: Store> Controller<H, S> {
+impl<H: HostWrite, S: Store> Controller<H, S> {
     /// A loop, and what others have of it.
     pub fn new(workspace: Workspace<H, S>, policy: Policy, github: Option<Arc<GitHub>>) -> (Self, Handle<H, S>) {
         let workspace = Arc::new(workspace);

@@ -33,10 +33,11 @@ use crate::{
     },
     git::{Fetched, HistoryChange},
     github::GitHub,
-    host::{Host, waits},
+    host::{HostRead, waits},
     model::{
         belief::Refusal,
         calendar::{Calendar, HORIZON},
+        commit::CommitId,
         environment_state::{Control, EnvironmentState, StateEvent},
         event::{Detail, EventKind},
         name::EnvironmentName,
@@ -83,7 +84,7 @@ pub struct FetchResult {
 #[derive(Default)]
 pub struct Resolver {
     /// What the default branch's last commit declares.
-    declaration: Option<(String, Arc<Declaration>)>,
+    declaration: Option<(CommitId, Arc<Declaration>)>,
     /// What the last commits of each environment name of other repositories.
     moving: BTreeMap<EnvironmentName, (Commits, Moving)>,
     green: Green,
@@ -95,7 +96,7 @@ pub struct Resolver {
 impl Resolver {
     /// Fetches, and finds out what is wanted. `knows_nothing`: while that cannot be told, it is what the repository said
     /// last, or what was deployed last: so drift is looked for all the same.
-    pub async fn fetch<H: Host, S: Store>(
+    pub async fn fetch<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         github: Option<&GitHub>,
@@ -136,7 +137,7 @@ impl Resolver {
     }
 
     /// What was known before, while the repository does not say what is wanted.
-    async fn resolve_without<H: Host, S: Store>(
+    async fn resolve_without<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         asked: CheckSource<'_>,
@@ -161,7 +162,7 @@ impl Resolver {
     }
 
     /// The commits of each environment: the default branch's, and its own branch's; and what its history says.
-    pub async fn resolve<H: Host, S: Store>(
+    pub async fn resolve<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         asked: CheckSource<'_>,
@@ -194,7 +195,7 @@ impl Resolver {
     }
 
     /// What the branches of one environment hold now.
-    async fn newest<H: Host, S: Store>(
+    async fn newest<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         asked: CheckSource<'_>,
@@ -202,7 +203,7 @@ impl Resolver {
     ) -> Result<Target, SyncError> {
         let mut history = self.history(workspace, of.name).await?;
         let commit = of.fetched.branches.get(of.branch).ok_or(SyncError::NoBranch)?;
-        let mut commits = Commits::of_config(Some(of.default.to_owned()), Some(commit.clone()));
+        let mut commits = Commits::of_config(Some(of.default.clone()), Some(commit.clone()));
         let observe_every = of.declaration.observe_interval(of.name).0.as_millis() as u64;
         if let Some(state) = quarantined_for_dying(workspace, of.name, &commits, &history.state).await? {
             // Nothing of them is read, so nobody knows which other repositories they name.
@@ -222,7 +223,7 @@ impl Resolver {
     }
 
     /// What the history says of an environment. What cannot be recorded is not begun.
-    async fn history<H: Host, S: Store>(
+    async fn history<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         environment: &EnvironmentName,
@@ -236,7 +237,7 @@ impl Resolver {
     }
 
     /// Which branches and tags of other repositories the commits name.
-    async fn moving<H: Host, S: Store>(
+    async fn moving<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         environment: &EnvironmentName,
@@ -251,15 +252,15 @@ impl Resolver {
     }
 
     /// What the commit declares. Most fetches bring nothing new, and a commit is read once.
-    async fn declaration<H: Host, S: Store>(
+    async fn declaration<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<Arc<Declaration>, SyncError> {
         if let Some((_, declaration)) = self.declaration.as_ref().filter(|(of, _)| of == commit) {
             return Ok(declaration.clone());
         }
-        let commits = Commits::of_config(Some(commit.to_owned()), None);
+        let commits = Commits::of_config(Some(commit.clone()), None);
         let attempts = workspace.preparation.attempts.clone();
         if let Some(condemned) = attempts.condemned(None, &commits) {
             let why = format!("commit {commit:.12}: {}", condemned.why);
@@ -283,7 +284,7 @@ impl Resolver {
     }
 
     /// The last good commits of each environment: what is left to look after while the fleet cannot be read.
-    async fn last_good<H: Host, S: Store>(
+    async fn last_good<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
     ) -> Result<BTreeMap<EnvironmentName, Target>, SyncError> {
@@ -301,7 +302,7 @@ impl Resolver {
     }
 
     /// The last good commits of an environment, as what is wanted of it; none where nothing was ever good.
-    async fn kept_up<H: Host, S: Store>(
+    async fn kept_up<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         name: &EnvironmentName,
@@ -333,13 +334,13 @@ struct Branches<'a> {
     fetched: &'a Fetched,
     name: &'a EnvironmentName,
     /// The default branch's commit.
-    default: &'a str,
+    default: &'a CommitId,
     /// The environment's branch.
     branch: &'a str,
 }
 
 /// What waits for a deployment that still goes on: to know what is wanted takes a while.
-async fn what_waits<H: Host, S: Store>(
+async fn what_waits<H: HostRead, S: Store>(
     workspace: &Workspace<H, S>,
     targets: &BTreeMap<EnvironmentName, Target>,
 ) -> Vec<(EnvironmentName, Waiting)> {
@@ -359,7 +360,7 @@ async fn what_waits<H: Host, S: Store>(
 
 /// What the history says of commits that this process died of, said there where it is not yet. None: they may be
 /// prepared.
-async fn quarantined_for_dying<H: Host, S: Store>(
+async fn quarantined_for_dying<H: HostRead, S: Store>(
     workspace: &Workspace<H, S>,
     environment: &EnvironmentName,
     commits: &Commits,
@@ -408,7 +409,7 @@ pub async fn rewinds(
 pub fn tell_of_history(events: &Events, fetched: &Fetched) {
     for (name, change) in &fetched.history {
         let kind = match change.clone() {
-            HistoryChange::Restored { at } => EventKind::HistoryRestored { commit: at },
+            HistoryChange::Restored { at } => EventKind::HistoryRestored { commit: at.into() },
             HistoryChange::NotRestored { why } => EventKind::HistoryGone { why: Detail::of(why) },
             HistoryChange::Rewritten { ours, theirs } => EventKind::HistoryRewritten { ours, theirs },
         };

@@ -14,23 +14,27 @@ use futures_util::future::join_all;
 use crate::{
     engine::{
         Watch,
+        history::lease::Lease,
         observe::probe::{self, Hosts},
         prepare::Prepared,
     },
-    host::Host,
-    model::event::EventKind,
-    model::{name::InstanceName, observation::Observation, paths},
+    host::HostWrite,
+    model::{
+        event::{Detail, EventKind},
+        name::{FleetName, InstanceName},
+        observation::Observation,
+        paths,
+    },
     plan::Observed,
     report,
 };
 
-/// Undoes what the observed instances say is neither finished nor undone, and looks at those again. `ended` is
-/// the newest generation that is over, as the history has it; none where there is no history.
-pub async fn heal<H: Host>(
+/// Undoes what the observed instances say is neither finished nor undone, and looks at those again.
+pub async fn heal<H: HostWrite>(
+    lease: &Lease,
     prepared: &Prepared,
     hosts: &Hosts<H>,
     observed: &mut Observed,
-    ended: Option<u64>,
     watch: &Watch<'_>,
 ) {
     let broken: Vec<(InstanceName, String)> = observed
@@ -38,7 +42,7 @@ pub async fn heal<H: Host>(
         .filter_map(|(name, seen)| Some((name.clone(), seen.as_ref().ok()?.unfinished.clone()?)))
         .collect();
     let healed = broken.iter().map(|(name, deployment)| async move {
-        if ended.is_some_and(|ended| generation(deployment) > ended) {
+        if !lease.covers(generation(deployment)) {
             let by_hand = paths::undo_script(&prepared.fleet.name, deployment);
             let why = format!(
                 "deployment {deployment} was begun there, and the history does not tell how it ended; where no other \
@@ -56,12 +60,20 @@ pub async fn heal<H: Host>(
     observed.extend(join_all(healed).await);
 }
 
+/// Makes an instance refuse what another controller may still send under the lease's generation. A failure is told, and
+/// stops nobody.
+pub async fn fence<H: HostWrite>(lease: &Lease, fleet: &FleetName, name: &InstanceName, host: &H, watch: &Watch<'_>) {
+    if let Err(error) = host.fence(fleet, lease.generation().saturating_add(1)).await {
+        watch(EventKind::HostUnfenced { instance: name.clone(), why: Detail::of(report::chain(&error)) });
+    }
+}
+
 /// The generation in the name of a deployment's directory.
 fn generation(deployment: &str) -> u64 {
     deployment.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-async fn one<H: Host>(
+async fn one<H: HostWrite>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     name: &InstanceName,

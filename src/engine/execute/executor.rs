@@ -27,13 +27,14 @@ use crate::{
     decide::FailureScope,
     engine::{
         Watch,
+        history::lease::Lease,
         observe::{
             health::{NotHealthy, Started, await_healthy},
             probe::Hosts,
         },
         prepare::Prepared,
     },
-    host::{Host, HostError, PhaseWork, StepEvent, waits},
+    host::{HostError, HostWrite, PhaseWork, StepEvent, waits},
     model::{
         digest::Digest,
         event::{Detail, EventKind},
@@ -76,7 +77,8 @@ pub struct Executor<'a, H> {
     pub prepared: &'a Prepared,
     pub plan: &'a Plan,
     pub hosts: &'a Hosts<H>,
-    pub generation: u64,
+    /// That it may begin: its intent is recorded, or nothing is open and it repairs.
+    pub lease: &'a Lease,
     /// The deployment's directory on the instances.
     pub name: String,
     /// Instances that an earlier controller may have changed for this deployment, and the number of its
@@ -90,7 +92,7 @@ pub struct Executor<'a, H> {
     pub watch: &'a Watch<'a>,
 }
 
-impl<H: Host> Executor<'_, H> {
+impl<H: HostWrite> Executor<'_, H> {
     pub async fn run(&self) -> Ended {
         if let Some(failure) = self.unbuilt() {
             return self.failed(failure, 0).await;
@@ -296,7 +298,7 @@ impl<H: Host> Executor<'_, H> {
         let manifest = self.manifest_after(name, |done| done < phase).write();
         PhaseWork {
             fleet: self.prepared.fleet.name.clone(),
-            generation: self.generation,
+            generation: self.lease.generation(),
             name: self.name.clone(),
             phase: self.number(index),
             manifest_before: if first { instance.manifest_digest } else { Some(Digest::of(&manifest)) },

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use crate::{
     engine::{Watch, observe::probe::Hosts},
-    host::{Host, LossTimer, PHASE_LIMIT, waits},
+    host::{HostWrite, LossTimer, PHASE_LIMIT, waits},
     model::{
         event::{Detail, EventKind},
         failure::Failure,
@@ -44,7 +44,7 @@ pub enum Undone {
     Not(Vec<Failure>),
 }
 
-impl<H: Host> Undo<'_, H> {
+impl<H: HostWrite> Undo<'_, H> {
     pub async fn run(&self) -> Undone {
         let mut not_undone: BTreeMap<InstanceName, Failure> = BTreeMap::new();
         for name in &self.instances {

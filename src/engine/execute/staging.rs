@@ -12,7 +12,7 @@
 //! many large releases a look of the loop compares some, in turn (`engine/observe/probe.rs`). What was changed under
 //! the same size, time and inode only reading tells: once an hour each host reads its live releases when it has
 //! nothing better to do, and forgets the signature of what differs, so that the next look finds it
-//! (`engine/observe/scrub.rs`).
+//! (`engine/execute/scrub.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::{
-    host::{Host, HostError, LossTimer, ReleaseTransfer, STAGE_LIMIT},
+    host::{HostError, HostWrite, LossTimer, ReleaseTransfer, STAGE_LIMIT},
     model::{
         digest::Digest,
         name::FleetName,
@@ -58,7 +58,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Puts a release in place.
-    pub async fn put<H: Host>(&self, host: &H, release: &Release) -> Result<(), HostError> {
+    pub async fn put<H: HostWrite>(&self, host: &H, release: &Release) -> Result<(), HostError> {
         let mut loss_timer = LossTimer::new(self.loss_timer, STAGE_LIMIT);
         loop {
             match self.once(host, release, &mut loss_timer).await {
@@ -68,7 +68,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn once<H: Host>(&self, host: &H, release: &Release, loss_timer: &mut LossTimer) -> Result<(), HostError> {
+    async fn once<H: HostWrite>(
+        &self,
+        host: &H,
+        release: &Release,
+        loss_timer: &mut LossTimer,
+    ) -> Result<(), HostError> {
         let holdings = host.holdings(self.fleet, &release.digest).await?;
         loss_timer.hears();
         if holdings.whole {
@@ -86,7 +91,7 @@ impl<'a> Stage<'a> {
         Err(HostError::Damaged { release: release.digest.short().to_owned(), paths: text::of_host(&paths.join(", ")) })
     }
 
-    async fn send<H: Host>(
+    async fn send<H: HostWrite>(
         &self,
         host: &H,
         release: &Release,

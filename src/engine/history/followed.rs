@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::{
     declare,
     git::{Fetched, GitError, Repository},
-    model::{belief::Held, name::EnvironmentName, writer::Writer},
+    model::{belief::Held, commit::CommitId, name::EnvironmentName, writer::Writer},
 };
 
 /// So many commits back a declaration is looked for that can be read.
@@ -28,9 +28,9 @@ pub(in crate::engine) struct Rules {
 pub(in crate::engine) struct Followed {
     /// The fleet folder.
     folder: String,
-    known: Mutex<Option<(String, Arc<Rules>)>>,
+    known: Mutex<Option<(CommitId, Arc<Rules>)>>,
     /// The heads that were seen last.
-    seen: Mutex<Option<BTreeMap<String, String>>>,
+    seen: Mutex<Option<BTreeMap<String, CommitId>>>,
 }
 
 impl Followed {
@@ -61,13 +61,13 @@ impl Followed {
     }
 
     /// The rules of this commit of the default branch.
-    pub fn rules(&self, repository: &Repository, default: &str) -> Result<Arc<Rules>, GitError> {
+    pub fn rules(&self, repository: &Repository, default: &CommitId) -> Result<Arc<Rules>, GitError> {
         if let Some((of, rules)) = &*self.known.lock()
             && of == default
         {
             return Ok(rules.clone());
         }
-        let mut next = Some(default.to_owned());
+        let mut next = Some(default.clone());
         let mut rules = Arc::<Rules>::default();
         for _ in 0..BACK {
             let Some(commit) = next else { break };
@@ -83,7 +83,7 @@ impl Followed {
             }
             next = repository.parent(&commit)?;
         }
-        *self.known.lock() = Some((default.to_owned(), rules.clone()));
+        *self.known.lock() = Some((default.clone(), rules.clone()));
         Ok(rules)
     }
 }

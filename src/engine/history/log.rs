@@ -7,6 +7,7 @@
 use super::{
     controller_id::ControllerId,
     layout::{self, RECORD, STANDING},
+    lease::{Lease, StoreAnswer},
     store::{Files, GitStore, HistoryStore as _, Store, StoreError},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
         belief::{self, Belief, Claimed, Doubt, Held, Refusal},
         budget::Budget,
         build::BuiltReleases,
+        commit::CommitId,
         environment_state::{EnvironmentState, StateEvent},
         event::logged,
         name::EnvironmentName,
@@ -35,7 +37,7 @@ const TRIES: u32 = 5;
 #[derive(Debug, Clone, Default)]
 pub struct Newest {
     /// None where there is no history yet.
-    pub commit: Option<String>,
+    pub commit: Option<CommitId>,
     pub files: Files,
     /// What is believed of it.
     pub state: EnvironmentState,
@@ -47,6 +49,8 @@ pub struct Newest {
     pub doubt: Option<Doubt>,
     /// What of it is not believed.
     pub refusals: Vec<Refusal>,
+    /// None for a value that no store said, which grants nothing.
+    pub answer: Option<StoreAnswer>,
 }
 
 impl Newest {
@@ -54,6 +58,19 @@ impl Newest {
     /// can only be undone.
     pub fn open(&self) -> Option<&Intent> {
         self.deployment.as_ref().and_then(RecordedDeployment::intent)
+    }
+
+    /// The right to clean up and to repair drift; none while a deployment is open.
+    pub fn lease_while_idle(&self) -> Option<Lease> {
+        let is_idle = self.answer.is_some() && self.open().is_none();
+        is_idle.then(|| Lease::while_idle(self.generation(), self.ended()))
+    }
+
+    /// The right to go on with the open deployment, where it is this controller's: who sits in its place holds the lock of
+    /// its state directory, so nobody else is at it.
+    pub fn lease_of_own(&self, identity: &ControllerId) -> Option<Lease> {
+        let own = self.open().filter(|open| self.answer.is_some() && open.controller_id == identity.id)?;
+        Some(Lease::of_intent(own.generation))
     }
 
     /// The newest generation that the history tells of; 0: none.
@@ -169,7 +186,8 @@ pub async fn newest<S: Store>(store: &S, environment: &EnvironmentName) -> Resul
 
 /// What is believed of a history whose newest commit is `tip`. Every reader of what a history says comes by here.
 async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Option<Tip>) -> Result<Newest, StoreError> {
-    let Some(Tip { commit, files }) = tip else { return Ok(Newest::default()) };
+    let answer = Some(StoreAnswer::read());
+    let Some(Tip { commit, files }) = tip else { return Ok(Newest { answer, ..Newest::default() }) };
     let remembered = store.remembers(environment, &commit);
     if !remembered {
         store.vouched(environment, &commit).await?;
@@ -179,7 +197,7 @@ async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Optio
     if remembered {
         let Claimed { state, deployment } = claimed;
         let deployment = deployment.map(Into::into);
-        return Ok(Newest { commit: Some(commit), files, state, deployment, ..Newest::default() });
+        return Ok(Newest { commit: Some(commit), files, state, deployment, answer, ..Newest::default() });
     }
     let held = store.held(environment, Held::asked(claimed.commits())).await?;
     // What was believed once can be read.
@@ -198,7 +216,7 @@ async fn believed<S: Store>(store: &S, environment: &EnvironmentName, tip: Optio
         tracing::warn!(event = logged::HISTORY_UNREMEMBERED, %environment, "what is believed of the history is not remembered: {}", report::chain(&error));
     }
     let deployment = deployment.map(Into::into);
-    let mut newest = Newest { commit: Some(commit), files, state, deployment, generation, doubt, refusals };
+    let mut newest = Newest { commit: Some(commit), files, state, deployment, generation, doubt, refusals, answer };
     if !newest.refusals.is_empty() {
         newest.purge(raw.as_ref());
     }
@@ -214,12 +232,12 @@ pub async fn records(store: &GitStore, environment: &EnvironmentName, limit: usi
     Ok(records)
 }
 
-/// Appends an intent to the history that the plan was made on, and to no other.
-pub async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<(), StoreError> {
+/// Appends an intent to the history that the plan was made on, and to no other. So the deployment may begin.
+pub async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<Lease, StoreError> {
     let files = layout::intent_files(&whole(store, &deployment.environment, on).await?, deployment);
     let message = message(store, deployment).await;
     store.append(&deployment.environment, on.commit.clone(), files, message).await?;
-    Ok(())
+    Ok(Lease::of_intent(deployment.generation))
 }
 
 /// All files of the commit that something is built on; none when the mirror has moved on, which the append then
@@ -346,6 +364,45 @@ mod tests {
     use super::*;
     use crate::engine::history::store::ConfigSource as _;
     use crate::git::{Credentials, Repository, commit_to_bare, create_bare_from_folder};
+
+    /// What a store says whose newest record is this deployment.
+    fn said(deployment: Option<RecordedDeployment>) -> Newest {
+        Newest { deployment, answer: Some(StoreAnswer::read()), ..Newest::default() }
+    }
+
+    fn deployment(generation: u64, controller_id: &str, outcome: Option<&str>) -> Option<RecordedDeployment> {
+        let deployment = serde_json::json!({
+            "version": 1, "environment": "test", "generation": generation, "kind": "change", "commits": {"sources": {}},
+            "plan_digest": crate::model::digest::Digest::of("a plan"), "triggered_by": "the controller",
+            "controller": "control (pid 7)", "seat": controller_id, "started": "2026-11-21T13:14:05Z",
+            "outcome": outcome, "summary": crate::model::plan::Summary::default(), "changes": [], "unreached": {},
+        });
+        Some(serde_json::from_value(deployment).expect("a deployment"))
+    }
+
+    #[test]
+    fn while_a_deployment_is_open_its_own_controller_alone_may_change_hosts() {
+        let [ours, theirs] = ["ours", "theirs"].map(|id| ControllerId { name: id.to_owned(), id: id.to_owned() });
+        let open = said(deployment(7, "ours", None));
+        assert!(open.lease_while_idle().is_none(), "what is under way is neither cleaned up nor repaired");
+        assert!(open.lease_of_own(&theirs).is_none(), "it is taken over in the history first");
+        assert_eq!(open.lease_of_own(&ours).map(|lease| lease.generation()), Some(7));
+
+        let ended = said(deployment(7, "theirs", Some("applied")));
+        assert!(ended.lease_of_own(&theirs).is_none(), "there is nothing to go on with");
+        let lease = ended.lease_while_idle().expect("nothing is open");
+        assert_eq!((lease.generation(), lease.covers(7), lease.covers(8)), (7, true, false));
+        assert!(said(None).lease_while_idle().expect("nothing is open").covers(9), "no history tells of another's");
+    }
+
+    #[test]
+    fn what_no_store_said_lets_nobody_change_hosts() {
+        let ours = ControllerId { name: "ours".to_owned(), id: "ours".to_owned() };
+        for deployment in [None, deployment(7, "ours", None), deployment(7, "ours", Some("applied"))] {
+            let made_up = Newest { deployment, ..Newest::default() };
+            assert!(made_up.lease_while_idle().is_none() && made_up.lease_of_own(&ours).is_none(), "{made_up:?}");
+        }
+    }
 
     #[test]
     fn what_a_history_says_is_parsed_away_from_the_runtimes_threads() {

@@ -6,5 +6,6 @@
 pub mod controller_id;
 pub mod followed;
 pub mod layout;
+pub mod lease;
 pub mod log;
 pub mod store;

@@ -11,7 +11,7 @@ pub use crate::engine::prepare::config::{ConfigSource, StoreError};
 use crate::{
     engine::events::Events,
     git::{Fetched, GitError, Repository, Signer, Tip},
-    model::{belief::Held, event::EventKind, name::EnvironmentName, plan::Commits, tree::Tree},
+    model::{belief::Held, commit::CommitId, event::EventKind, name::EnvironmentName, plan::Commits, tree::Tree},
     report,
 };
 
@@ -37,10 +37,10 @@ pub trait HistoryStore: Send + Sync + 'static {
     fn append(
         &self,
         environment: &EnvironmentName,
-        seen: Option<String>,
+        seen: Option<CommitId>,
         files: Files,
         message: String,
-    ) -> impl Future<Output = Result<String, StoreError>> + Send;
+    ) -> impl Future<Output = Result<CommitId, StoreError>> + Send;
 
     /// Keeps the objects of the last good commits from being collected.
     fn mark_good(
@@ -62,13 +62,13 @@ pub trait HistoryStore: Send + Sync + 'static {
     fn believed_before(
         &self,
         environment: &EnvironmentName,
-        newest: &str,
+        newest: &CommitId,
         files: &'static [&'static str],
     ) -> impl Future<Output = Result<Option<Tip>, StoreError>> + Send;
 
     /// Whether this process knows that it believed the history commit as a whole. What was seen once stays seen, so
     /// nothing of it is asked again.
-    fn remembers(&self, _environment: &EnvironmentName, _commit: &str) -> bool {
+    fn remembers(&self, _environment: &EnvironmentName, _commit: &CommitId) -> bool {
         false
     }
 
@@ -76,7 +76,7 @@ pub trait HistoryStore: Send + Sync + 'static {
     fn believe(
         &self,
         environment: &EnvironmentName,
-        commit: &str,
+        commit: &CommitId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Whether a listed key vouches for the history commit and for those since the last believed one. Without a list
@@ -84,7 +84,7 @@ pub trait HistoryStore: Send + Sync + 'static {
     fn vouched(
         &self,
         _environment: &EnvironmentName,
-        _commit: &str,
+        _commit: &CommitId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
@@ -130,7 +130,7 @@ pub struct GitStore {
     /// Which branch each environment follows.
     followed: Arc<Followed>,
     /// The history commits that this process found remembered or remembered itself.
-    remembered: Arc<Mutex<BTreeMap<EnvironmentName, String>>>,
+    remembered: Arc<Mutex<BTreeMap<EnvironmentName, CommitId>>>,
     /// The keys that may sign, the first ones before the others.
     signers: Arc<Vec<Signer>>,
 }
@@ -196,18 +196,18 @@ impl ConfigSource for GitStore {
         self.call(Repository::last_fetched).await
     }
 
-    async fn tree(&self, default: &str, environment: &str, folder: &str) -> Result<Tree, StoreError> {
-        let (default, environment, folder) = (default.to_owned(), environment.to_owned(), folder.to_owned());
+    async fn tree(&self, default: &CommitId, environment: &CommitId, folder: &str) -> Result<Tree, StoreError> {
+        let (default, environment, folder) = (default.clone(), environment.clone(), folder.to_owned());
         self.call(move |repository| repository.composed_tree(&default, &environment, &folder)).await
     }
 
-    async fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool, StoreError> {
-        let (commit, of) = (commit.to_owned(), of.to_owned());
+    async fn is_ancestor(&self, commit: &CommitId, of: &CommitId) -> Result<bool, StoreError> {
+        let (commit, of) = (commit.clone(), of.clone());
         self.call(move |repository| repository.is_ancestor(&commit, &of)).await
     }
 
-    async fn subject(&self, commit: &str) -> Option<String> {
-        let id = commit.to_owned();
+    async fn subject(&self, commit: &CommitId) -> Option<String> {
+        let id = commit.clone();
         self.call(move |repository| repository.commit_summary(&id)).await.ok().map(|summary| summary.subject)
     }
 }
@@ -234,10 +234,10 @@ impl HistoryStore for GitStore {
     async fn append(
         &self,
         environment: &EnvironmentName,
-        seen: Option<String>,
+        seen: Option<CommitId>,
         files: Files,
         message: String,
-    ) -> Result<String, StoreError> {
+    ) -> Result<CommitId, StoreError> {
         let (name, followed, signers) = (environment.clone(), self.followed.clone(), self.signers.clone());
         let append = move |repository: &Repository| {
             let signer = match &followed.now(repository)?.writers {
@@ -248,7 +248,7 @@ impl HistoryStore for GitStore {
                 // An agent may ask a person, and nobody needs the signature.
                 None => signers.iter().find(|signer| signer.is_at_hand()),
             };
-            repository.append_signed(&name, seen.as_deref(), &files, &message, Utc::now(), signer).map(Some)
+            repository.append_signed(&name, seen.as_ref(), &files, &message, Utc::now(), signer).map(Some)
         };
         let Some(appended) = self.call(append).await? else {
             let line = self.signers.first().map(Signer::line);
@@ -278,7 +278,7 @@ impl HistoryStore for GitStore {
     async fn believed_before(
         &self,
         environment: &EnvironmentName,
-        newest: &str,
+        newest: &CommitId,
         files: &'static [&'static str],
     ) -> Result<Option<Tip>, StoreError> {
         if self.remembers(environment, newest) {
@@ -286,28 +286,28 @@ impl HistoryStore for GitStore {
         }
         let environment = environment.clone();
         let tip = self.call(move |repository| repository.believed(&environment, files)).await?;
-        Ok(tip.filter(|tip| tip.commit != newest))
+        Ok(tip.filter(|tip| tip.commit != *newest))
     }
 
-    fn remembers(&self, environment: &EnvironmentName, commit: &str) -> bool {
+    fn remembers(&self, environment: &EnvironmentName, commit: &CommitId) -> bool {
         self.remembered.lock().get(environment).is_some_and(|remembered| remembered == commit)
     }
 
-    async fn believe(&self, environment: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
+    async fn believe(&self, environment: &EnvironmentName, commit: &CommitId) -> Result<(), StoreError> {
         if self.remembers(environment, commit) {
             return Ok(());
         }
-        let (name, id) = (environment.clone(), commit.to_owned());
+        let (name, id) = (environment.clone(), commit.clone());
         self.call(move |repository| repository.believe(&name, &id)).await?;
-        self.remembered.lock().insert(environment.clone(), commit.to_owned());
+        self.remembered.lock().insert(environment.clone(), commit.clone());
         Ok(())
     }
 
-    async fn vouched(&self, environment: &EnvironmentName, commit: &str) -> Result<(), StoreError> {
+    async fn vouched(&self, environment: &EnvironmentName, commit: &CommitId) -> Result<(), StoreError> {
         if self.remembers(environment, commit) {
             return Ok(());
         }
-        let (name, id, followed) = (environment.clone(), commit.to_owned(), self.followed.clone());
+        let (name, id, followed) = (environment.clone(), commit.clone(), self.followed.clone());
         let unlisted = move |repository: &Repository| match &followed.now(repository)?.writers {
             Some(writers) => repository.unlisted(&name, &id, writers),
             None => Ok(None),

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::{probe::Hosts, status::check};
 use crate::{
     engine::prepare::Prepared,
-    host::{Checkup, Health, Host},
+    host::{Checkup, Health, HostRead},
     model::{
         desired::Replica,
         repair::{HealthRule, ReplicaUnit, Seen},
@@ -36,7 +36,7 @@ pub fn rule(replica: &Replica) -> HealthRule {
 }
 
 /// Those that are unhealthy still: they were when the last sync looked.
-pub async fn still_unhealthy<H: Host>(
+pub async fn still_unhealthy<H: HostRead>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     due: &BTreeMap<ReplicaUnit, String>,

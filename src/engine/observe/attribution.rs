@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{bounded, probe::Hosts};
 use crate::{
-    host::Host,
+    host::HostRead,
     model::{name::InstanceName, plan::Plan, text},
     report,
 };
@@ -15,7 +15,7 @@ use crate::{
 const MOST: usize = 6;
 
 /// In words, for each instance whose files have drifted.
-pub async fn of<H: Host>(plan: &Plan, hosts: &Hosts<H>) -> Vec<String> {
+pub async fn of<H: HostRead>(plan: &Plan, hosts: &Hosts<H>) -> Vec<String> {
     let mut paths: BTreeMap<&InstanceName, Vec<String>> = BTreeMap::new();
     for step in &plan.steps {
         if let Some((path, _)) = step.action.file() {

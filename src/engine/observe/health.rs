@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     engine::Watch,
-    host::{Checkup, Health, HealthCheck, Host},
+    host::{Checkup, Health, HealthCheck, HostRead},
     model::{
         event::{Detail, EventKind},
         fleet,
@@ -80,7 +80,7 @@ pub struct NotHealthy {
 }
 
 /// Waits until healthy.
-pub async fn await_healthy<H: Host>(
+pub async fn await_healthy<H: HostRead>(
     host: &H,
     instance: &InstanceName,
     step: &Step,

@@ -8,5 +8,4 @@ pub mod bounded;
 pub mod connections;
 pub mod health;
 pub mod probe;
-pub mod scrub;
 pub mod status;

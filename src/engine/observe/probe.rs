@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::bounded;
 use crate::{
     engine::{Watch, prepare::Prepared},
-    host::{self, Host, HostError, ProbeRequest},
+    host::{self, HostError, HostRead, ProbeRequest},
     model::{
         content::Content,
         desired::Desired,
@@ -47,11 +47,11 @@ struct Depth {
 const ALL: Depth = Depth { turn: None, listeners: true };
 
 /// Probes every instance in parallel, and waits for each as long as it may take.
-pub async fn observe<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch<'_>) -> Observed {
+pub async fn observe<H: HostRead>(prepared: &Prepared, hosts: &Hosts<H>, watch: &Watch<'_>) -> Observed {
     at(prepared, hosts, prepared.desired.keys(), ALL, watch).await
 }
 
-async fn at<H: Host>(
+async fn at<H: HostRead>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     names: impl Iterator<Item = &InstanceName>,
@@ -65,7 +65,7 @@ async fn at<H: Host>(
 /// As [`observe`], for the loop: nobody waits for the slow and the dead. Those that are known not to answer
 /// are not asked, and those that take much longer than most are not waited for. Of what is too large for each
 /// look, `turn` says what is compared. Who listens is not asked: see [`lacking`].
-pub async fn observe_promptly<H: Host>(
+pub async fn observe_promptly<H: HostRead>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     unreachable: &BTreeMap<InstanceName, String>,
@@ -79,7 +79,7 @@ pub async fn observe_promptly<H: Host>(
 }
 
 /// Looks at instances again, with what a plan turned out to lack; for the loop, as [`observe_promptly`].
-pub async fn again_promptly<H: Host>(
+pub async fn again_promptly<H: HostRead>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     lacking: &BTreeSet<InstanceName>,
@@ -89,7 +89,12 @@ pub async fn again_promptly<H: Host>(
     promptly(prepared, hosts, &asked, Depth { turn: Some(turn), listeners: true }).await
 }
 
-async fn promptly<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, asked: &[&InstanceName], depth: Depth) -> Observed {
+async fn promptly<H: HostRead>(
+    prepared: &Prepared,
+    hosts: &Hosts<H>,
+    asked: &[&InstanceName],
+    depth: Depth,
+) -> Observed {
     let quiet: &Watch<'_> = &|_| {};
     let mut probes: FuturesUnordered<_> =
         asked.iter().filter_map(|name| probe(prepared, hosts, name, depth, quiet)).collect();
@@ -135,7 +140,7 @@ async fn promptly<H: Host>(prepared: &Prepared, hosts: &Hosts<H>, asked: &[&Inst
 }
 
 /// None for an instance without a host.
-fn probe<'a, H: Host>(
+fn probe<'a, H: HostRead>(
     prepared: &'a Prepared,
     hosts: &'a Hosts<H>,
     name: &'a InstanceName,
@@ -173,7 +178,7 @@ fn in_turn(releases: impl Iterator<Item = (Digest, usize)>, turn: u64) -> BTreeS
 }
 
 /// Looks at one instance for a plan of `desired`. `turn` is as in [`observe_promptly`]; None: all is asked and compared.
-pub async fn one<H: Host>(
+pub async fn one<H: HostRead>(
     prepared: &Prepared,
     host: &H,
     desired: &Desired,
@@ -182,7 +187,7 @@ pub async fn one<H: Host>(
     one_at(prepared, host, desired, Depth { turn, listeners: turn.is_none() }).await
 }
 
-async fn one_at<H: Host>(
+async fn one_at<H: HostRead>(
     prepared: &Prepared,
     host: &H,
     desired: &Desired,
@@ -199,7 +204,7 @@ async fn one_at<H: Host>(
 }
 
 /// Has a host answer, and reads what is worth showing of files that differ from what any of `desired` says.
-pub async fn answer<H: Host>(
+pub async fn answer<H: HostRead>(
     host: &H,
     question: &ProbeRequest,
     desired: &[&Desired],
@@ -248,7 +253,7 @@ pub fn lacking(plan: &Plan, observed: &Observed) -> BTreeSet<InstanceName> {
 }
 
 /// Observes and plans, but for what is to stay as it is.
-pub async fn look<H: Host>(
+pub async fn look<H: HostRead>(
     prepared: &Prepared,
     hosts: &Hosts<H>,
     newest_generation: Option<u64>,

@@ -9,7 +9,7 @@ use super::{ailing, bounded, health::check_of, probe::Hosts};
 use crate::{
     decide::Goal,
     engine::{history::controller_id::ControllerId, history::log::Newest, prepare::Prepared},
-    host::{self, Checkup, Host},
+    host::{self, Checkup, HostRead},
     model::{
         desired::{Replica, Resource},
         name::{EnvironmentName, InstanceName},
@@ -26,7 +26,7 @@ use crate::{
 pub type SeenReplicas = BTreeMap<ReplicaUnit, SeenReplica>;
 
 /// Asks every replica for its health and puts it beside what the plan says.
-pub async fn of_hosts<H: Host>(
+pub async fn of_hosts<H: HostRead>(
     prepared: &Prepared,
     plan: &Plan,
     hosts: &Hosts<H>,
@@ -142,7 +142,7 @@ pub fn nothing_known(environment: &EnvironmentName, commits: &Commits, identity:
     StatusView { controller: Some(identity.name.clone()), ..unknown }
 }
 
-async fn service<H: Host>(
+async fn service<H: HostRead>(
     instance: &InstanceName,
     replica: &Replica,
     plan: &Plan,
@@ -191,7 +191,7 @@ async fn service<H: Host>(
     (ServiceStatus { name, port, unit, sync, health, why }, seen)
 }
 
-pub(super) async fn check<H: Host>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
+pub(super) async fn check<H: HostRead>(host: &H, instance: &InstanceName, replica: &Replica) -> Option<Checkup> {
     let (check, _) = check_of(&waiting_for(instance, replica))?;
     Some(host.health(&check).await)
 }

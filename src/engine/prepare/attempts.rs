@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     fn commits(commit: &str) -> Commits {
-        Commits::of_config(Some("f00".to_owned()), Some(commit.to_owned()))
+        Commits::of_config(Some("f00".into()), Some(commit.into()))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     git::{Fetched, GitError},
-    model::{name::EnvironmentName, tree::Tree, writer::Unlisted},
+    model::{commit::CommitId, name::EnvironmentName, tree::Tree, writer::Unlisted},
     report,
 };
 
@@ -20,16 +20,16 @@ pub trait ConfigSource: Send + Sync + 'static {
     /// The tree that the commits make together, without the network.
     fn tree(
         &self,
-        default: &str,
-        environment: &str,
+        default: &CommitId,
+        environment: &CommitId,
         folder: &str,
     ) -> impl Future<Output = Result<Tree, StoreError>> + Send;
 
     /// Whether `commit` is `of` or among its ancestors, without the network.
-    fn is_ancestor(&self, commit: &str, of: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn is_ancestor(&self, commit: &CommitId, of: &CommitId) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The first line of a commit's message; none where it cannot be read.
-    fn subject(&self, commit: &str) -> impl Future<Output = Option<String>> + Send;
+    fn subject(&self, commit: &CommitId) -> impl Future<Output = Option<String>> + Send;
 }
 
 /// Why the config repository, or a history in it, could not be read or written.

@@ -26,6 +26,7 @@ use super::access::{AccessError, AccessFile};
 use crate::{
     git::{self, Credentials, GitError, RemoteUrl, Repository, Token},
     model::{
+        commit::CommitId,
         digest::Digest,
         reach::{Scope, Secret},
         source::{ArchiveSource, GitSource, Revision},
@@ -96,18 +97,18 @@ impl NetworkFetcher {
 }
 
 impl Fetcher for NetworkFetcher {
-    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+    fn commit(&self, source: &GitSource) -> Result<CommitId, FetchError> {
         if let Revision::Commit(commit) = &source.revision {
             return Ok(commit.clone());
         }
         self.mirror(source)?.resolve(name(source)).map_err(told)
     }
 
-    fn last_commit(&self, source: &GitSource) -> Option<String> {
+    fn last_commit(&self, source: &GitSource) -> Option<CommitId> {
         Repository::last_resolved(&self.place(source), name(source))
     }
 
-    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+    fn folder(&self, source: &GitSource, commit: &CommitId) -> Result<Tree, FetchError> {
         let mirror = self.mirror(source)?;
         if source.moving().is_some() && !mirror.revision_holds(name(source), commit).map_err(told)? {
             let (url, revision, commit) = (source.url.clone(), source.revision.to_string(), commit.to_owned());
@@ -143,7 +144,7 @@ impl CachedFetcher {
 }
 
 impl Fetcher for CachedFetcher {
-    fn commit(&self, source: &GitSource) -> Result<String, FetchError> {
+    fn commit(&self, source: &GitSource) -> Result<CommitId, FetchError> {
         match &source.revision {
             Revision::Commit(commit) => Ok(commit.clone()),
             Revision::Default | Revision::Named(_) => {
@@ -152,11 +153,11 @@ impl Fetcher for CachedFetcher {
         }
     }
 
-    fn last_commit(&self, source: &GitSource) -> Option<String> {
+    fn last_commit(&self, source: &GitSource) -> Option<CommitId> {
         self.0.last_commit(source)
     }
 
-    fn folder(&self, source: &GitSource, commit: &str) -> Result<Tree, FetchError> {
+    fn folder(&self, source: &GitSource, commit: &CommitId) -> Result<Tree, FetchError> {
         let place = self.0.place(source);
         if !place.exists() {
             return Err(FetchError::new(NotFetched, None));

@@ -22,6 +22,7 @@ use crate::{
     declare::{self, Overrides},
     model::{
         build::{BuiltRelease, BuiltReleases},
+        commit::CommitId,
         desired::{self, Desired},
         digest::Digest,
         failure::Refused,
@@ -132,7 +133,7 @@ pub fn prepare(
     gathered(declared(tree, folder, environment, overrides)?, tree, commits, fetcher, Builds::default())
 }
 
-fn moving(source: &Source, pinned: &Pinned) -> Option<(String, String)> {
+fn moving(source: &Source, pinned: &Pinned) -> Option<(String, CommitId)> {
     match (source.moving().and_then(|git| git.moving()), pinned) {
         (Some(moving), Pinned::Git { commit, .. }) => Some((moving, commit.clone())),
         _ => None,

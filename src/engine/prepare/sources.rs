@@ -16,7 +16,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use crate::{model::source::GitSource, release::Fetcher};
+use crate::{
+    model::{commit::CommitId, source::GitSource},
+    release::Fetcher,
+};
 
 /// How long one repository may hold up what all the others bring. It goes on being asked.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -46,7 +49,12 @@ impl Drop for Asking {
 
 /// Where a source is now. What it does not say in time it may still find out: the mirror has it then. A thread that waits
 /// for it cannot be stopped, so there is never a second one.
-pub async fn ask(fetcher: &Arc<dyn Fetcher>, asked: &Asked, name: &str, source: &GitSource) -> Result<String, String> {
+pub async fn ask(
+    fetcher: &Arc<dyn Fetcher>,
+    asked: &Asked,
+    name: &str,
+    source: &GitSource,
+) -> Result<CommitId, String> {
     let Some(asking) = Asking::begin(asked, name) else {
         return Err("it was asked before, and has not answered yet".to_owned());
     };
@@ -84,17 +92,17 @@ mod tests {
     }
 
     impl Fetcher for Slow {
-        fn commit(&self, _: &GitSource) -> Result<String, FetchError> {
+        fn commit(&self, _: &GitSource) -> Result<CommitId, FetchError> {
             self.is_asked.send(()).expect("the test listens");
             self.may_answer.lock().recv().expect("the test tells");
-            Ok("c0ffee".to_owned())
+            Ok("c0ffee".into())
         }
 
-        fn last_commit(&self, _: &GitSource) -> Option<String> {
+        fn last_commit(&self, _: &GitSource) -> Option<CommitId> {
             None
         }
 
-        fn folder(&self, _: &GitSource, _: &str) -> Result<Tree, FetchError> {
+        fn folder(&self, _: &GitSource, _: &CommitId) -> Result<Tree, FetchError> {
             Ok(Tree::default())
         }
 
@@ -126,7 +134,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tells.send(()).expect("it listens");
-        assert_eq!(ask(&fetcher, &asked, "other", &source).await, Ok("c0ffee".to_owned()));
+        assert_eq!(ask(&fetcher, &asked, "other", &source).await, Ok("c0ffee".into()));
         assert!(hears.try_recv().is_ok(), "it is not asked again");
     }
 }

@@ -18,10 +18,11 @@ use crate::{
         prepare::off::off,
     },
     git::Fetched,
-    host::Host,
+    host::HostRead,
     model::time::timestamp,
     model::{
         belief::Held,
+        commit::CommitId,
         environment_state::{Control, StateEvent},
         event::{Detail, EventKind},
         name::{EnvironmentName, InstanceName},
@@ -82,7 +83,7 @@ pub enum ControlError {
     #[error("nothing is being deployed to {0} by this controller")]
     NothingRuns(EnvironmentName),
     #[error("no branch that {environment} follows holds {commit:.12}; merge it first")]
-    Unmerged { environment: EnvironmentName, commit: String },
+    Unmerged { environment: EnvironmentName, commit: CommitId },
     #[error("{what} is not held; nothing to resume")]
     NotHeld { what: String },
 }
@@ -216,7 +217,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-impl<H: Host, S: Store> Handle<H, S> {
+impl<H: HostRead, S: Store> Handle<H, S> {
     /// Does what a person asks, and says what comes of it.
     pub async fn asked(&self, request: &Request) -> Result<String, ControlError> {
         if let Ask::Cancel { reason } = &request.ask {
@@ -236,7 +237,10 @@ impl<H: Host, S: Store> Handle<H, S> {
         let said = report::control::line(&control);
         let by = Detail::of(&request.by);
         self.workspace.events.of(&environment).emit(EventKind::ControlRecorded { control, by });
-        self.retry(&environment, matches!(request.ask, Ask::Retry { take_over: true, .. }));
+        match request.ask {
+            Ask::Retry { take_over: true, .. } => self.retry_and_take_over(&environment),
+            _ => self.retry(&environment),
+        }
         Ok(format!("{environment}: {said}"))
     }
 

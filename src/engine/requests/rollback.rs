@@ -17,6 +17,7 @@ use crate::{
     git::{GitError, Repository},
     model::{
         belief::Held,
+        commit::CommitId,
         environment_state::{Control, HistoryEntry},
         name::EnvironmentName,
         outcome::{Kind, Outcome},
@@ -36,7 +37,7 @@ pub enum RollbackError {
         "generation {generation} of {environment} is refused: its commit {commit:.12} is on no branch that {environment} \
          follows, and never was when this controller looked"
     )]
-    Refused { environment: EnvironmentName, generation: u64, commit: String },
+    Refused { environment: EnvironmentName, generation: u64, commit: CommitId },
     #[error("{environment} has no earlier deployment to go back to")]
     NothingEarlier { environment: EnvironmentName },
     #[error("what generation {generation} of {environment} was made from cannot be told: {why}")]
@@ -162,9 +163,10 @@ pub async fn restore(
 }
 
 /// The branch to merge to, and the commit there: the one that the environment follows today.
-fn base(repository: &Repository, folder: &str, environment: &EnvironmentName) -> Result<(String, String), GitError> {
+fn base(repository: &Repository, folder: &str, environment: &EnvironmentName) -> Result<(String, CommitId), GitError> {
     let fetched = repository.fetch()?;
-    let default = fetched.branches.get(&fetched.default_branch).cloned().unwrap_or_default();
+    let nothing = || GitError::NoDefaultBranch { url: repository.place().1.to_string() };
+    let default = fetched.branches.get(&fetched.default_branch).cloned().ok_or_else(nothing)?;
     let (declaration, _) = declare::read_shared(&repository.tree(&default)?, folder);
     let follows = declaration.as_ref().and_then(|declared| declared.environment_branch(environment));
     // One that is declared no more, or whose branch is gone, comes back with the default branch.
@@ -174,7 +176,7 @@ fn base(repository: &Repository, folder: &str, environment: &EnvironmentName) ->
 
 /// All that a deployment was made from in the config repository.
 struct MadeFrom {
-    commit: String,
+    commit: CommitId,
     paths: Vec<String>,
 }
 

@@ -24,13 +24,14 @@ use crate::{
         },
         history::{
             controller_id::ControllerId,
+            lease::Lease,
             log::{self, Newest},
             store::{Store, StoreError},
         },
         observe::probe::Hosts,
         prepare::Prepared,
     },
-    host::Host,
+    host::HostWrite,
     model::{
         environment_state::EnvironmentState,
         event::EventKind,
@@ -93,34 +94,28 @@ pub enum DeployError {
 }
 
 /// Carries the plan out. The caller has made sure that it has changes and is not refused.
-pub async fn carry_out<H: Host, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, DeployError> {
+pub async fn carry_out<H: HostWrite, S: Store>(order: &Order<'_, H, S>) -> Result<Conclusion, DeployError> {
     let newest = log::newest(order.store, &order.plan.environment).await.map_err(DeployError::History)?;
-    if let Some(open) = newest.open() {
-        let (environment, controller) = (open.environment.clone(), open.controller.clone());
-        return Err(DeployError::UnderWay { environment, generation: open.generation, controller });
-    }
+    let idle = lease_while_idle(&newest, &order.plan.environment)?;
     if newest.commit != order.on.commit {
         return Err(DeployError::Outdated { environment: order.plan.environment.clone() });
     }
     let deployment = begin(order, &newest);
-    if deployment.kind == Kind::Change {
-        intend(order.store, &newest, &deployment).await?;
-    }
-    let events = order.events.of(&deployment.environment).deployment(deployment.generation);
-    events.emit(begun(&deployment));
-    let name = match deployment.kind {
-        Kind::Change => deployment.generation.to_string(),
+    let (lease, name) = match deployment.kind {
+        Kind::Change => (intend(order.store, &newest, &deployment).await?, deployment.generation.to_string()),
         // A repair belongs to a generation that already has its directory. Two of one name would take each
         // other's events for their own.
-        Kind::DriftRepair => format!("{}-repair-{:08x}", deployment.generation, rand::random::<u32>()),
+        Kind::DriftRepair => (idle, format!("{}-repair-{:08x}", deployment.generation, rand::random::<u32>())),
     };
+    let events = order.events.of(&deployment.environment).deployment(deployment.generation);
+    events.emit(begun(&deployment));
     let began = Instant::now();
     let halt = order.halt.until(began + Duration::from_millis(deployment.limit_ms));
     let running = Executor {
         prepared: order.prepared,
         plan: order.plan,
         hosts: order.hosts,
-        generation: deployment.generation,
+        lease: &lease,
         name,
         begun: (BTreeSet::new(), 0),
         undo_on_failure: deployment.kind == Kind::DriftRepair || order.prepared.fleet.environment.rollback_on_failure,
@@ -161,25 +156,36 @@ fn scope<'a, H, S>(order: &Order<'a, H, S>) -> FailureScope<'a> {
     }
 }
 
+/// The right to clean up and to repair; an error while a deployment is open.
+pub fn lease_while_idle(newest: &Newest, environment: &EnvironmentName) -> Result<Lease, DeployError> {
+    newest.lease_while_idle().ok_or_else(|| match newest.open() {
+        Some(open) => {
+            let (environment, controller) = (open.environment.clone(), open.controller.clone());
+            DeployError::UnderWay { environment, generation: open.generation, controller }
+        }
+        None => DeployError::Outdated { environment: environment.clone() },
+    })
+}
+
 /// An open deployment as one of this controller: what another began is taken over from it in the history, so
 /// that how it ends is written by one of them only, before anything of it is touched.
 pub async fn claim<S: Store>(
     store: &S,
     newest: &Newest,
     identity: &ControllerId,
-) -> Result<Option<Intent>, DeployError> {
+) -> Result<Option<(Intent, Lease)>, DeployError> {
     let Some(open) = newest.open().cloned() else { return Ok(None) };
-    if open.controller_id == identity.id {
-        return Ok(Some(open));
+    if let Some(lease) = newest.lease_of_own(identity) {
+        return Ok(Some((open, lease)));
     }
     let taken_over = TakenOver { from: open.controller.clone(), at: timestamp(Utc::now()) };
     let (controller, identity) = (identity.name.clone(), identity.id.clone());
     let ours = open.claimed_by(controller, identity, taken_over);
-    intend(store, newest, &ours).await?;
-    Ok(Some(ours))
+    let lease = intend(store, newest, &ours).await?;
+    Ok(Some((ours, lease)))
 }
 
-async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<(), DeployError> {
+async fn intend<S: Store>(store: &S, on: &Newest, deployment: &Intent) -> Result<Lease, DeployError> {
     log::intend(store, on, deployment).await.map_err(|source| {
         if source.is_diverged() {
             DeployError::AnotherController { environment: deployment.environment.clone(), source }

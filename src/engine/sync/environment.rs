@@ -25,7 +25,7 @@ use crate::{
         },
         prepare::{Prepared, preparation::Build},
     },
-    host::{Host, waits},
+    host::{HostWrite, waits},
     model::{
         desired::Resource,
         event::{Detail, EventKind},
@@ -143,7 +143,7 @@ impl<H> Planned<H> {
     }
 }
 
-impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
+impl<H: HostWrite, S: Store> EnvironmentSync<'_, H, S> {
     /// Reads the commits, and fetches what lies elsewhere.
     pub async fn prepared(&self, commits: &Commits, newest: &Newest) -> Result<Arc<Prepared>, SyncError> {
         let preparing = Box::pin(self.workspace.prepared(self.environment, commits, newest, Build::LookUp));
@@ -176,11 +176,8 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         purpose: Purpose,
     ) -> Result<Planned<H>, SyncError> {
         if purpose == Purpose::Change {
-            if let Some(open) = on.open() {
-                let (environment, controller) = (open.environment.clone(), open.controller.clone());
-                return Err(DeployError::UnderWay { environment, generation: open.generation, controller }.into());
-            }
-            heal(&prepared, &hosts, observed, on.ended(), self.watch).await;
+            let lease = deploy::lease_while_idle(&on, self.environment)?;
+            heal(&lease, &prepared, &hosts, observed, self.watch).await;
         }
         let is_settled = deploy::is_settled(&on.state, &prepared);
         let mut leave = leave(&prepared, &on, self.backed_off);
@@ -267,7 +264,8 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
     /// deployed now; where all of it is what was begun, that is completed.
     pub async fn recover(&self, newest: &Newest, target: RecoveryTarget<'_>) -> Result<Option<Recovery>, SyncError> {
         let workspace = self.workspace;
-        let Some(intent) = deploy::claim(&workspace.store, newest, &workspace.identity).await? else { return Ok(None) };
+        let claimed = deploy::claim(&workspace.store, newest, &workspace.identity).await?;
+        let Some((intent, lease)) = claimed else { return Ok(None) };
         let events = workspace.events.of(self.environment).deployment(intent.generation);
         let of = if intent.commits.environment.is_some() { &intent.commits } else { target.commits };
         let prepared = match self.prepared(of, newest).await {
@@ -283,6 +281,7 @@ impl<H: Host, S: Store> EnvironmentSync<'_, H, S> {
         let is_target = target.is_whole && *target.commits == intent.commits && prepared.commits == intent.commits;
         let case = Case {
             intent: &intent,
+            lease: &lease,
             prepared: &prepared,
             hosts: &workspace.connections.hosts(&prepared.fleet),
             store: &workspace.store,

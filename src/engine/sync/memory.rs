@@ -13,11 +13,11 @@ use super::{
 use crate::{
     engine::{
         events::Events,
+        execute::scrub,
         history::{log, store::Store},
-        observe::scrub,
         prepare::Prepared,
     },
-    host::Host,
+    host::HostRead,
     model::{
         event::{Detail, EventKind},
         name::EnvironmentName,
@@ -61,7 +61,7 @@ impl SyncMemory {
     }
 
     /// Records the outcomes that could not be recorded before.
-    pub async fn record_what_is_due<H: Host, S: Store>(
+    pub async fn record_what_is_due<H: HostRead, S: Store>(
         &mut self,
         workspace: &Workspace<H, S>,
         environment: &EnvironmentName,

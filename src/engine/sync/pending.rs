@@ -7,6 +7,7 @@ use crate::{
     decide::{Goal, Open},
     engine::history::{controller_id::ControllerId, log::Newest},
     model::{
+        commit::CommitId,
         environment_state::{Barred, EnvironmentState},
         plan::Commits,
         status::{Waiting, WaitsOn},
@@ -30,7 +31,7 @@ pub fn behind(goal: &Goal, newest: &Newest, identity: &ControllerId, differs: bo
 
 /// The environment's commit, by which people know what waits: not one that is live or has failed, whatever else of
 /// what is wanted is newer.
-fn awaited(commits: &Commits, state: &EnvironmentState) -> Option<String> {
+fn awaited(commits: &Commits, state: &EnvironmentState) -> Option<CommitId> {
     let commit = commits.environment.clone()?;
     let is_live = state.kept_up().is_some_and(|live| live.commits.environment.as_ref() == Some(&commit));
     (!is_live && state.quarantined(commits).is_none()).then_some(commit)
@@ -91,7 +92,7 @@ mod tests {
     }
 
     fn commits(commit: &str) -> Commits {
-        Commits::of_config(Some("f00".to_owned()), Some(commit.to_owned()))
+        Commits::of_config(Some("f00".into()), Some(commit.into()))
     }
 
     fn good(commit: &str, generation: u64) -> Good {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     fn waits(commit: &str, generation: u64, on: WaitsOn, why: &str) -> Option<Waiting> {
-        Some(Waiting { commit: commit.to_owned(), generation, on, why: why.to_owned() })
+        Some(Waiting { commit: commit.into(), generation, on, why: why.to_owned() })
     }
 
     #[test]
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(behind(false, "c"), None, "another controller tells of it");
         assert_eq!(after(None, &commits("c"), &state), None);
 
-        let other_default = Commits::of_config(Some("f01".to_owned()), Some("b".to_owned()));
+        let other_default = Commits::of_config(Some("f01".into()), Some("b".into()));
         assert_eq!(after(Some(&open(true)), &other_default, &state), None, "of b it is told already");
     }
 

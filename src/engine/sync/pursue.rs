@@ -23,6 +23,7 @@ use super::{
 use crate::{
     decide::{End, Goal, SyncResult, sync::Next},
     engine::{
+        execute::scrub,
         history::{
             controller_id::CONTROLLER,
             log::{self, Newest},
@@ -30,12 +31,11 @@ use crate::{
         },
         observe::{
             probe::{self, Hosts},
-            scrub,
             status::{self, SeenReplicas},
         },
         prepare::Prepared,
     },
-    host::Host,
+    host::{HostRead, HostWrite},
     model::{
         belief::Refusal,
         desired::Resource,
@@ -96,7 +96,7 @@ pub struct Pursuit<'a, H, S> {
     pub tell: &'a (dyn Fn(StatusChange) + Send + Sync),
 }
 
-impl<H: Host, S: Store> Pursuit<'_, H, S> {
+impl<H: HostWrite, S: Store> Pursuit<'_, H, S> {
     /// Carries the goal out.
     pub async fn run(&self, mut memory: SyncMemory) -> Pursued {
         let mut found = SyncFindings::default();
@@ -245,7 +245,8 @@ impl<H: Host, S: Store> Pursuit<'_, H, S> {
             // Of two copies the other one is started in the place of one that is unhealthy.
             let fleet = &planned.prepared.fleet.name;
             let is_of = |unit: &str| {
-                paths::replica_of_unit(fleet, unit).map(|of| Resource::Service(of.service)).as_ref() == Some(&step.resource)
+                paths::replica_of_unit(fleet, unit).map(|of| Resource::Service(of.service)).as_ref()
+                    == Some(&step.resource)
             };
             let of_unhealthy = planned.unhealthy.keys().any(|(name, unit)| *name == step.instance && is_of(unit));
             step.action.started().is_some() && of_unhealthy
@@ -405,7 +406,7 @@ fn history_unread(error: &StoreError) -> EventKind {
 }
 
 /// Asks an instance that did not answer whether it does now.
-pub async fn ask<H: Host, S: Store>(
+pub async fn ask<H: HostRead, S: Store>(
     workspace: &super::workspace::Workspace<H, S>,
     environment: &EnvironmentName,
     instance: &InstanceName,

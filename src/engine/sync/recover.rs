@@ -25,9 +25,10 @@ use crate::{
         Watch,
         execute::{
             cancellation::Halting,
+            cleanup,
             executor::{Ended, Executor, is_scripted},
         },
-        history::store::Store,
+        history::{lease::Lease, store::Store},
         observe::{
             health::{Started, await_healthy},
             probe::{self, Hosts},
@@ -35,9 +36,8 @@ use crate::{
         },
         prepare::Prepared,
     },
-    host::{Host, HostError, HostProgress, LossTimer, TrailState},
+    host::{HostError, HostProgress, HostWrite, LossTimer, TrailState},
     model::{
-        event::{Detail, EventKind},
         failure::Failure,
         fleet::OnInstanceFailure,
         name::InstanceName,
@@ -56,6 +56,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 pub struct Case<'a, H, S> {
     /// Of this controller, if need be by [`deploy::claim`].
     pub intent: &'a Intent,
+    pub lease: &'a Lease,
     /// Of the intent's commits.
     pub prepared: &'a Prepared,
     pub hosts: &'a Hosts<H>,
@@ -69,7 +70,7 @@ pub struct Case<'a, H, S> {
 /// What each touched instance says, or why it says nothing.
 type Trails = BTreeMap<InstanceName, Result<HostProgress, HostError>>;
 
-impl<H: Host, S: Store> Case<'_, H, S> {
+impl<H: HostWrite, S: Store> Case<'_, H, S> {
     /// Ends it, records how, and answers the record.
     pub async fn close(&self) -> Result<Conclusion, DeployError> {
         let began = Instant::now();
@@ -89,7 +90,9 @@ impl<H: Host, S: Store> Case<'_, H, S> {
     async fn end(&self) -> (Ended, BTreeMap<InstanceName, Slots>) {
         if self.intent.taken_over.is_some() {
             // From here on the hosts refuse what the other controller may still send.
-            join_all(self.touched().map(|(name, host)| self.fence(name, host))).await;
+            let fleet = &self.prepared.fleet.name;
+            join_all(self.touched().map(|(name, host)| cleanup::fence(self.lease, fleet, name, host, self.watch)))
+                .await;
         }
         let trails = self.trails().await;
         let newest_phase = trails.values().flatten().map(|trail| trail.newest_phase).max().unwrap_or(0);
@@ -101,12 +104,6 @@ impl<H: Host, S: Store> Case<'_, H, S> {
 
     fn touched(&self) -> impl Iterator<Item = (&InstanceName, &H)> {
         self.intent.touches.iter().filter_map(|name| Some((name, self.hosts.get(name)?.as_ref())))
-    }
-
-    async fn fence(&self, name: &InstanceName, host: &H) {
-        if let Err(error) = host.fence(&self.prepared.fleet.name, self.intent.generation.saturating_add(1)).await {
-            (self.watch)(EventKind::HostUnfenced { instance: name.clone(), why: Detail::of(report::chain(&error)) });
-        }
     }
 
     /// Asks each instance, until it runs nothing of it any more. One that does not answer is waited for as
@@ -181,7 +178,7 @@ impl<H: Host, S: Store> Case<'_, H, S> {
             prepared: self.prepared,
             plan,
             hosts: self.hosts,
-            generation: self.intent.generation,
+            lease: self.lease,
             name: self.intent.generation.to_string(),
             begun: (self.intent.touches.clone(), newest_phase),
             undo_on_failure: self.prepared.fleet.environment.rollback_on_failure,

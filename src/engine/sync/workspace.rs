@@ -18,7 +18,7 @@ use crate::{
             preparation::{Build, Preparation},
         },
     },
-    host::Host,
+    host::HostRead,
     model::{name::EnvironmentName, plan::Commits},
 };
 
@@ -35,7 +35,7 @@ pub struct Workspace<H, S> {
     pub jitter: Box<Jitter>,
 }
 
-impl<H: Host, S: Store> Workspace<H, S> {
+impl<H: HostRead, S: Store> Workspace<H, S> {
     /// The newest that the environment's history says, without the network.
     pub async fn newest(&self, environment: &EnvironmentName) -> Result<Newest, StoreError> {
         log::newest(&self.store, environment).await

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Detail, Level};
 use crate::model::{
     belief::Refusal,
+    commit::CommitId,
     environment_state::Control,
     name::InstanceName,
     outcome::{Cause, Outcome},
@@ -100,19 +101,19 @@ events! {
     /// Checks are required, and nobody can ask GitHub for them.
     "checks.unasked" Warning ChecksUnasked {}
     /// GitHub does not say how the checks of a commit are.
-    "checks.unknown" Warning ChecksUnknown { commit: String, why: Detail }
+    "checks.unknown" Warning ChecksUnknown { commit: CommitId, why: Detail }
     /// The newest commits of an environment cannot be told.
     "environment.unresolved" Warning EnvironmentUnresolved { branch: Detail, why: Detail }
     /// The status of an environment is another one.
     "environment.changed" Debug EnvironmentChanged {
-        commit: Option<String>, sync: Sync, health: Health,
+        commit: Option<CommitId>, sync: Sync, health: Health,
         /// What a merged commit waits for.
         waits_on: Option<WaitsOn>,
     }
     /// Something that the history says does not count.
     "history.refused" Warning HistoryRefused { refusal: Refusal }
     /// A history branch was gone at the remote, and is restored.
-    "history.restored" Warning HistoryRestored { commit: String }
+    "history.restored" Warning HistoryRestored { commit: CommitId }
     /// A history branch is gone at the remote, and cannot be restored.
     "history.gone" Warning HistoryGone { why: Detail }
     /// A history branch was rewritten at the remote.
@@ -122,15 +123,15 @@ events! {
     /// What would make the history safer.
     "history.advice" Warning HistoryAdvice { advice: Detail }
     /// The controller appended a commit to a history.
-    "history.appended" Debug HistoryAppended { commit: String }
+    "history.appended" Debug HistoryAppended { commit: CommitId }
     /// Commits are refused before anything is touched.
-    "commits.refused" Warning CommitsRefused { commit: Option<String>, why: Detail }
+    "commits.refused" Warning CommitsRefused { commit: Option<CommitId>, why: Detail }
     /// That commits are refused cannot be recorded now.
-    "refusal.unrecorded" Warning RefusalUnrecorded { commit: Option<String>, why: Detail }
+    "refusal.unrecorded" Warning RefusalUnrecorded { commit: Option<CommitId>, why: Detail }
     /// Commits are quarantined, for the controller died of them.
-    "commits.quarantined" Error CommitsQuarantined { commit: Option<String>, why: Detail }
+    "commits.quarantined" Error CommitsQuarantined { commit: Option<CommitId>, why: Detail }
     /// Somebody lifted the quarantine of commits that the controller died of.
-    "commits.pardoned" Info CommitsPardoned { commit: Option<String> }
+    "commits.pardoned" Info CommitsPardoned { commit: Option<CommitId> }
 
     /// A sync failed.
     "sync.failed" Error SyncFailed { why: Detail }
@@ -152,7 +153,7 @@ events! {
     "releases.unread" Warning ReleasesUnread { instance: InstanceName, why: Detail }
 
     /// A deployment was decided, and begins.
-    "deployment.begun" Info DeploymentBegun { commit: Option<String>, plan: Summary }
+    "deployment.begun" Info DeploymentBegun { commit: Option<CommitId>, plan: Summary }
     /// A deployment ended, in whatever way.
     "deployment.ended" Info DeploymentEnded {
         outcome: Outcome, ms: Option<u64>,

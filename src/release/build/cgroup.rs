@@ -212,19 +212,20 @@ struct Limit {
 }
 
 fn limits(build: &Build, tasks: usize, cpu: bool) -> Vec<Limit> {
-    let limit = |file, value: String, is_needed| Limit { file, value, is_needed };
+    let needed = |file, value: String| Limit { file, value, is_needed: true };
+    let wished = |file, value: String| Limit { file, value, is_needed: false };
     let mut limits = vec![
-        limit("memory.max", build.memory.to_string(), true),
-        limit("pids.max", tasks.to_string(), true),
+        needed("memory.max", build.memory.to_string()),
+        needed("pids.max", tasks.to_string()),
         // A kernel without swap has no such file.
-        limit("memory.swap.max", "0".to_owned(), false),
+        wished("memory.swap.max", "0".to_owned()),
         // Half a build is of no use, and nobody would be told that a part of it is missing.
-        limit("memory.oom.group", "1".to_owned(), false),
+        wished("memory.oom.group", "1".to_owned()),
     ];
     if cpu {
-        limits.push(limit("cpu.weight", WEIGHT.to_string(), false));
+        limits.push(wished("cpu.weight", WEIGHT.to_string()));
         if let Some(share) = build.cpu {
-            limits.push(limit("cpu.max", format!("{} {PERIOD}", u64::from(share.0) * PERIOD / 100), true));
+            limits.push(needed("cpu.max", format!("{} {PERIOD}", u64::from(share.0) * PERIOD / 100)));
         }
     }
     limits

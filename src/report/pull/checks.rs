@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     model::{
+        commit::CommitId,
         finding::Finding,
         name::EnvironmentName,
         outcome::Outcome,
@@ -104,7 +105,7 @@ pub fn queued_check(environment: &EnvironmentName, waiting: &Waiting) -> Check {
 }
 
 /// That a commit which waited is not deployed any more.
-pub fn let_go_check(environment: &EnvironmentName, commit: &str) -> Check {
+pub fn let_go_check(environment: &EnvironmentName, commit: &CommitId) -> Check {
     let title = format!("{environment}: not deployed");
     let summary =
         format!("### Not deployed to `{environment}`\n\nAll that it declares is live already, or something newer is.");
@@ -112,7 +113,7 @@ pub fn let_go_check(environment: &EnvironmentName, commit: &str) -> Check {
 }
 
 /// How the deployment of `commit` goes, or went. `told` is what the comment tells of it.
-pub fn deploy_check(view: &DeployedView<'_>, commit: &str, told: String) -> Check {
+pub fn deploy_check(view: &DeployedView<'_>, commit: &CommitId, told: String) -> Check {
     let state = match view.deployment.outcome {
         None => CheckState::InProgress,
         Some(Outcome::Applied | Outcome::Unchanged) => CheckState::Done(Conclusion::Success),
@@ -129,10 +130,10 @@ pub fn deploy_check(view: &DeployedView<'_>, commit: &str, told: String) -> Chec
     deploying(commit, state, &format!("{environment}: {line}"), told)
 }
 
-fn deploying(commit: &str, state: CheckState, title: &str, summary: String) -> Check {
+fn deploying(commit: &CommitId, state: CheckState, title: &str, summary: String) -> Check {
     Check {
         name: "evenkeel/deploy".to_owned(),
-        commit: commit.to_owned(),
+        commit: commit.clone(),
         state,
         title: clip(title, TITLE),
         summary,

@@ -244,9 +244,9 @@ impl Section {
         if !kept.section {
             return self.brief.clone();
         }
-        let with = |wanted: bool| self.pieces.iter().zip(&kept.pieces).filter(move |(_, kept)| **kept == wanted);
-        let whole = with(true).map(|(piece, _)| piece.whole.markdown());
-        let briefs: Vec<&str> = with(false).map(|(piece, _)| piece.brief.as_str()).collect();
+        let (kept, left_out): (Vec<_>, Vec<_>) = self.pieces.iter().zip(&kept.pieces).partition(|(_, kept)| **kept);
+        let whole = kept.into_iter().map(|(piece, _)| piece.whole.markdown());
+        let briefs: Vec<&str> = left_out.into_iter().map(|(piece, _)| piece.brief.as_str()).collect();
         let title = if briefs.is_empty() { "" } else { LEFT_OUT };
         let heads = [self.title.clone(), self.head.clone()];
         paragraphs(heads.into_iter().chain(whole).chain([title.to_owned(), briefs.join("\n")]))

@@ -43,12 +43,12 @@ fn planned(environments: &[PlannedEnvironment<'_>]) -> String {
     }
     let places = if all.len() > 1 { format!(" in {} environments", all.len()) } else { String::new() };
     let mut said = vec![counted(instances(&all), "instance changes", "instances change") + &places];
-    let services = |wanted: &dyn Fn(Fate, usize) -> bool| named(&all, true, wanted);
+    let services = |wanted: &dyn Fn(Fate, usize) -> bool| named(&all, Counted::Services, wanted);
     let new = services(&|fate, _| fate == Fate::Create);
     if new > 0 {
         said.push(counted(new, "service is new", "services are new"));
     }
-    let sites = named(&all, false, &|fate, _| fate == Fate::Create);
+    let sites = named(&all, Counted::Sites, &|fate, _| fate == Fate::Create);
     if sites > 0 {
         said.push(counted(sites, "site is new", "sites are new"));
     }
@@ -96,12 +96,18 @@ fn instances(all: &[Changes<'_>]) -> usize {
     all.iter().map(|changes| changes.instances().len()).sum()
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Services,
+    Sites,
+}
+
 /// How many services, or sites, have a change that is wanted; one is counted once for each environment.
-fn named(all: &[Changes<'_>], services: bool, wanted: &dyn Fn(Fate, usize) -> bool) -> usize {
+fn named(all: &[Changes<'_>], counted: Counted, wanted: &dyn Fn(Fate, usize) -> bool) -> usize {
     let of = |changes: &Changes<'_>| {
         let is_one = |resource: &Resource| match resource {
-            Resource::Service(_) => services,
-            Resource::Site(_) => !services,
+            Resource::Service(_) => counted == Counted::Services,
+            Resource::Site(_) => counted == Counted::Sites,
             Resource::Nginx | Resource::Packages | Resource::Manifest | Resource::Folders | Resource::Leftover(_) => {
                 false
             }
@@ -120,8 +126,11 @@ fn removed(all: &[Changes<'_>]) -> String {
         let counted = matches!(change.resource, Resource::Service(_) | Resource::Site(_));
         !counted && change.fate() == Fate::Delete
     });
-    let numbers =
-        [(named(all, true, &is_gone), "service"), (named(all, false, &is_gone), "site"), (others.count(), "leftover")];
+    let numbers = [
+        (named(all, Counted::Services, &is_gone), "service"),
+        (named(all, Counted::Sites, &is_gone), "site"),
+        (others.count(), "leftover"),
+    ];
     let said: Vec<String> =
         numbers.iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(*number, noun)).collect();
     let total: usize = numbers.iter().map(|(number, _)| number).sum();

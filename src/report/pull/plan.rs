@@ -13,11 +13,7 @@ use super::{
     overview, releases,
 };
 use crate::{
-    model::{
-        finding::Finding,
-        name::InstanceName,
-        pull::{Check, is_commit},
-    },
+    model::{commit::CommitId, finding::Finding, name::InstanceName, pull::Check},
     report::{
         findings as finding_text,
         words::{count, short, time, uncapital},
@@ -72,7 +68,7 @@ fn where_it_is(view: &PullView<'_>) -> String {
 
 fn document(view: &PullView<'_>) -> Document {
     let waits = match view.content {
-        PullContent::Fork if is_commit(&view.pull.head) => format!("{WAITS_FOR}{} -->", view.pull.head),
+        PullContent::Fork if CommitId::named(&view.pull.head).is_some() => format!("{WAITS_FOR}{} -->", view.pull.head),
         _ => String::new(),
     };
     let title = format!("{MARKER}{waits}\n### {}", heading(view));

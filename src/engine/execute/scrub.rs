@@ -7,10 +7,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::probe::Hosts;
 use crate::{
-    engine::{Watch, prepare::Prepared},
-    host::Host,
+    engine::{Watch, observe::probe::Hosts, prepare::Prepared},
+    host::HostWrite,
     model::{
         event::{Detail, EventKind},
         name::InstanceName,
@@ -27,7 +26,7 @@ pub type Due = BTreeMap<InstanceName, Instant>;
 
 /// Has the hosts that answered begin, where it is due. The first time is spread over as long as the time
 /// between two: a controller that is started does not make all its hosts read at once.
-pub async fn where_due<H: Host>(
+pub async fn where_due<H: HostWrite>(
     due: &mut Due,
     jitter: impl Fn() -> f64,
     prepared: &Prepared,
