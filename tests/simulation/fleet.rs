@@ -45,6 +45,8 @@ pub struct Declared {
     pub site: Option<(usize, u64)>,
     pub rollback_on_failure: bool,
     pub package: bool,
+    /// Whether services run as one of two copies, but for some versions of them.
+    pub copies: bool,
     /// Why it does not validate.
     pub broken: bool,
 }
@@ -66,6 +68,7 @@ impl Declared {
             site: Some((dice.below(instances as u64) as usize, 1)),
             rollback_on_failure: !dice.chance(8),
             package: false,
+            copies: false,
             broken: false,
         };
         for _ in 0..dice.between(2, 4) {
@@ -192,7 +195,7 @@ impl Declared {
             );
         }
         for (name, service) in &self.services {
-            write(in_fleet(&format!("services/{name}.yaml")), service.text(name, self.broken));
+            write(in_fleet(&format!("services/{name}.yaml")), service.text(name, self.copies, self.broken));
             write(in_fleet(&format!("code/{name}/server.py")), format!("# {name} {}\n", service.code));
             if let Some(version) = service.packages {
                 write(in_fleet(&format!("code/{name}/requirements.txt")), format!("{name}=={version}\n"));
@@ -215,7 +218,7 @@ impl Declared {
 }
 
 impl Service {
-    fn text(&self, name: &str, broken: bool) -> String {
+    fn text(&self, name: &str, copies: bool, broken: bool) -> String {
         let on: Vec<String> = self.on.iter().map(|number| instance(*number)).collect();
         let run = match self.packages {
             Some(_) => "{exec: python server.py, python: {requirements: requirements.txt}}",
@@ -231,6 +234,9 @@ impl Service {
         );
         if let Some(after) = self.after {
             text += &format!("after: [{after}]\n");
+        }
+        if copies && self.version % 5 != 4 {
+            text += "rollout: {strategy: blue-green}\n";
         }
         if self.replaces {
             text += "replaces: [old-alpha.service]\n";

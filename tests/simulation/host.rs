@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     deployments::{Line, Order},
     machine::{Lies, Machine},
-    probe, systemd,
+    probe,
     tale::lock,
     transient,
 };
@@ -263,9 +263,17 @@ impl HostRead for SimHost {
         }
         let mut state = self.machine.state();
         state.retry();
-        let listens = state.systemd.running().find(|(unit, _)| systemd::port(unit) == Some(check.port));
+        let listens = match &check.held_by {
+            // nginx leads the port to the copy, or to none.
+            Some(_) if !state.systemd.is_active("nginx.service") => None,
+            Some(_) => state.systemd.process(&check.unit).filter(|_| state.fronts.contains_key(&check.port)),
+            None => {
+                let has_port = |(unit, _): &(&String, _)| probe::port(&state, unit) == Some(check.port);
+                state.systemd.running().find(has_port).map(|(_, process)| process)
+            }
+        };
         let health = match listens {
-            Some((_, process)) if process.healthy => Health::Healthy,
+            Some(process) if process.healthy => Health::Healthy,
             Some(_) => Health::Unhealthy("GET /health answered 500".to_owned()),
             None => Health::Unhealthy(format!("nothing listens on 127.0.0.1:{}", check.port)),
         };

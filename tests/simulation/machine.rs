@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use evenkeel::model::{digest::Digest, manifest::Manifest, paths};
+use evenkeel::model::{
+    digest::Digest,
+    manifest::Manifest,
+    paths,
+    rollout::{ReplicaId, Slot},
+};
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time::{Instant, sleep},
@@ -305,6 +310,18 @@ impl State {
     pub fn retry(&mut self) {
         let State { files, systemd, held, .. } = self;
         systemd.retry(files, held);
+    }
+
+    /// Stops a unit. What is wrong with that: of two copies one has to run while nginx leads a port to them.
+    pub fn stop(&mut self, unit: &str) -> Option<String> {
+        let ran = self.systemd.is_active(unit);
+        self.systemd.stop(unit);
+        let fleet = crate::fleet::NAME.parse().expect("a name");
+        let replica = paths::replica_of_unit(&fleet, unit).filter(|replica| replica.slot != Slot::Sole)?;
+        let leads = self.fronts.contains_key(&replica.port)
+            && self.files.contains_key(&paths::front_file(&fleet, &replica.service, replica.port));
+        let other = paths::unit(&fleet, &ReplicaId { slot: replica.slot.next(), ..replica });
+        (ran && leads && !self.systemd.is_active(&other)).then(|| format!("{unit} stops, and no copy of it runs"))
     }
 
     /// The digest that nginx would answer with the files that lie there.

@@ -131,11 +131,21 @@ fn own(proof: &Proof) -> std::collections::BTreeMap<u16, Answer> {
 fn listeners(state: &State, digest_port: Option<u16>) -> Vec<Listener> {
     let listener =
         |port, unit: &str| Listener { port, pid: 4242, process: "some".to_owned(), unit: Some(unit.to_owned()) };
-    let units = state.systemd.running().filter_map(|(unit, _)| Some(listener(systemd::port(unit)?, unit)));
+    let units = state.systemd.running().filter_map(|(unit, _)| Some(listener(port(state, unit)?, unit)));
     let nginx = state.systemd.is_active("nginx.service");
     let ports = [Some(80), digest_port.filter(|_| state.serving.is_some())].into_iter().flatten().filter(|_| nginx);
     let fronts = state.fronts.keys().copied().filter(|_| nginx);
     units.chain(ports.chain(fronts).map(|port| listener(port, "nginx.service"))).collect()
+}
+
+/// The port that a unit's process was told to bind; a unit of somebody else has it in its name.
+pub fn port(state: &State, unit: &str) -> Option<u16> {
+    let name = unit.trim_start_matches("sim-").trim_end_matches(".service");
+    let Some(Lies::File { content, .. }) = state.files.get(&format!("/etc/evenkeel/sim/{name}.env")) else {
+        return systemd::port(unit);
+    };
+    let text = std::str::from_utf8(content).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("SERVICE_PORT=\"")?.strip_suffix('"'))?.parse().ok()
 }
 
 fn seen<T>(is: bool, value: T) -> Seen<T> {

@@ -121,8 +121,9 @@ impl Undoing<'_> {
         for line in newest_first() {
             match line {
                 Kept::Active(unit, None) => {
+                    let tale = self.machine.tale.clone();
                     self.attempt(unit, |state| {
-                        state.systemd.stop(unit);
+                        state.stop(unit).into_iter().for_each(|wrong| tale.wrong(wrong));
                         Ok(())
                     })
                     .await;

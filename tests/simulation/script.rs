@@ -315,6 +315,7 @@ impl Script<'_> {
             }
             Action::RemoveFile { path, before } => self.put(path, before, None).await,
             Action::StopUnit { unit, .. } => {
+                let leaves = self.steps.iter().any(|step| matches!(step.action, Action::SwitchPort { to: None, .. }));
                 self.machine.moment().await?;
                 self.note_active(unit);
                 self.note_enabled(unit);
@@ -322,7 +323,8 @@ impl Script<'_> {
                 self.change(None, |state| {
                     // One without a file runs all the same.
                     let _ = state.systemd.disable(&state.files, unit);
-                    state.systemd.stop(unit);
+                    let wrong = state.stop(unit).filter(|_| !leaves);
+                    wrong.into_iter().for_each(|wrong| self.machine.tale.wrong(wrong));
                     Ok(())
                 })
             }

@@ -46,6 +46,7 @@ fn prepared(sick: Sick) -> Prepared {
         site: None,
         rollback_on_failure: true,
         package: false,
+        copies: false,
         broken: false,
     };
     let (tree, environment) = (fleet.tree(), ENVIRONMENT.parse().expect("a name"));

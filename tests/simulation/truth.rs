@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evenkeel::model::{desired::Desired, digest::Digest, manifest::Manifest};
+use evenkeel::model::{
+    desired::{Copies, Desired},
+    digest::Digest,
+    manifest::Manifest,
+    rollout::{Slot, Slots},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -98,6 +103,7 @@ fn names(lies: Option<&Lies>) -> Option<(BTreeMap<String, Digest>, BTreeMap<Stri
 /// What is not as declared.
 pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String> {
     let hand = ByHand { state, since: excused };
+    let desired = &*desired.in_slots(&live_slots(state, desired));
     let mut wrong = Vec::new();
     let mut say = |path: &str, what: String| {
         if !hand.touched(path) {
@@ -150,7 +156,19 @@ pub fn differs(state: &State, desired: &Desired, excused: Excused) -> Vec<String
     {
         wrong.push("nginx does not serve what is declared".to_owned());
     }
+    for (service, front) in desired.fronts().filter(|_| state.up && !hand.touched("nginx")) {
+        if state.fronts.get(&front.port) != Some(&front.proof.answer) {
+            wrong.push(format!("nginx does not lead the port of {service} to the copy that runs"));
+        }
+    }
     wrong
+}
+
+/// The copy that runs of each service that has two. Where both do, one is declared and the other one is told.
+fn live_slots(state: &State, desired: &Desired) -> Slots {
+    let runs = |copies: &Copies, slot| state.systemd.is_enabled(&state.files, &copies.in_slot(slot).replica.unit);
+    let slot = |copies| if runs(copies, Slot::Green) && !runs(copies, Slot::Blue) { Slot::Green } else { Slot::Blue };
+    desired.copies.iter().map(|(service, copies)| (service.clone(), slot(copies))).collect()
 }
 
 /// What runs from something else than what lies there. After a boot that is all that can be compared.
