@@ -321,7 +321,10 @@ impl State {
         let leads = self.fronts.contains_key(&replica.port)
             && self.files.contains_key(&paths::front_file(&fleet, &replica.service, replica.port));
         let other = paths::unit(&fleet, &ReplicaId { slot: replica.slot.next(), ..replica });
-        (ran && leads && !self.systemd.is_active(&other)).then(|| format!("{unit} stops, and no copy of it runs"))
+        // Whom somebody stopped by hand nobody counted on.
+        let by_hand = [unit, other.as_str()].iter().any(|unit| self.by_hand.contains_key(*unit));
+        (ran && leads && !by_hand && !self.systemd.is_active(&other))
+            .then(|| format!("{unit} stops, and no copy of it runs"))
     }
 
     /// The digest that nginx would answer with the files that lie there.
