@@ -58,6 +58,8 @@ place: {on: [web-1]}  # or {where: {role: web}}
 port: 8100
 env: {GREETING: hello}
 health: {http: /}
+# A change starts a second copy beside the first; nginx at the port leads to it once it is healthy.
+rollout: {strategy: blue-green}
 ";
 
 const SITE: &str = "\
@@ -83,7 +85,8 @@ class Hello(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-ThreadingHTTPServer(("", int(os.environ["SERVICE_PORT"])), Hello).serve_forever()
+# nginx alone calls it: at the service's own port it leads here.
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["SERVICE_PORT"])), Hello).serve_forever()
 "#;
 
 const PAGE: &str =

@@ -35,7 +35,11 @@ pub async fn of_hosts<H: HostRead>(
     let prepared = &*prepared.in_slots(&plan.slots());
     let asked = prepared.desired.iter().map(|(name, desired)| async move {
         let replicas = join_all(desired.replicas.values().map(|replica| service(name, replica, plan, hosts))).await;
-        let (replicas, seen): (Vec<_>, Vec<_>) = replicas.into_iter().unzip();
+        let (mut replicas, seen): (Vec<_>, Vec<_>) = replicas.into_iter().unzip();
+        // Of two copies each binds a port that nobody calls.
+        for replica in &mut replicas {
+            replica.port = prepared.fleet.services.get(&replica.name).map_or(replica.port, |service| service.port);
+        }
         let state = plan.instances.get(name).map(|instance| &instance.state);
         let services = desired.replicas.values().map(|replica| Resource::Service(replica.service.clone())).collect();
         let (sync, why) = instance_sync(state, plan, name, &services);

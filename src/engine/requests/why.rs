@@ -127,7 +127,8 @@ fn instance(
     WhyInstance {
         instance: name.clone(),
         unit: replica.map(|replica| replica.unit.clone()),
-        port: replica.map(|replica| replica.port),
+        // Of two copies each binds a port that nobody calls.
+        port: replica.and_then(|replica| prepared.fleet.services.get(&replica.service)).map(|service| service.port),
         release: release.map(|release| release.to_string()),
         source: source.map(|source| source.to_string()),
         build_log,

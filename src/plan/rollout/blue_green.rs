@@ -11,6 +11,7 @@ use crate::{
     model::{
         desired::{Copies, Desired},
         fleet::Fleet,
+        nginx::loopback_server,
         observation::{LiveFile, Observation},
         paths,
         plan::Action,
@@ -63,7 +64,7 @@ fn led_to(copies: &Copies, live: &Observation) -> Slot {
             let (front, port) = (&copy(slot).front, copy(slot).replica.port);
             let declared = copy(slot).files.get(&front.path).is_some_and(|file| file.digest() == *digest);
             // One that an older declaration or an older evenkeel wrote.
-            let leads = text.as_ref().is_some_and(|text| text.contains(&crate::model::nginx::loopback_server(port)));
+            let leads = text.as_ref().is_some_and(|text| text.contains(&loopback_server(port)));
             if declared || leads {
                 return slot;
             }
