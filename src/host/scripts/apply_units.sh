@@ -1,9 +1,17 @@
 # What apply.sh does with units, and what it asks before one of them starts.
 # shellcheck disable=SC2154 # variables and functions of apply.sh
 # For systemd to read all its files again it takes generators, and a processor for a while. Units that are new it reads as
-# they are, once they start: unless it has others of these names in mind.
+# they are, once they start: unless it has others of these names in mind, or says that it must. That it says of all units or
+# of none (from systemd 255 on, once one was enabled), so one is asked about.
 daemon_reload() { # UNIT..., where nothing but these, which are new, has changed
-  if [ "$#" != 0 ] && others=$(in_memory "$@") && [ ! "$others" ]; then return 0; fi
+  if [ "$#" != 0 ] && others=$(in_memory "$@") && [ ! "$others" ] &&
+    state=$(systemctl show -p LoadState -p UnitFileState -p NeedDaemonReload -- "$1"); then
+    as_it_is=0
+    for word in $state; do
+      case $word in LoadState=loaded | UnitFileState=enabled | NeedDaemonReload=no) as_it_is=$((as_it_is + 1)) ;; esac
+    done
+    [ "$as_it_is" != 3 ] || return 0
+  fi
   systemctl daemon-reload
 }
 
