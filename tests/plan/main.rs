@@ -24,6 +24,7 @@ mod rendering;
 mod rollouts;
 mod sealed;
 mod served;
+mod steps;
 mod systemd;
 mod text;
 mod traffic;
