@@ -11,6 +11,7 @@ use super::{Checkup, Health, HealthCheck, health, parse, quote::assign, scripts:
 use crate::model::{
     fleet::Check,
     observation::{Listener, Stranger},
+    paths,
     run::Run,
     text,
 };
@@ -82,6 +83,13 @@ pub(super) fn judge(check: &HealthCheck, asked: Asked, said: &str) -> Checkup {
         Health::Unhealthy(format!("nothing listens on 127.0.0.1:{port} any more"))
     } else {
         asked
+    };
+    let health = match (health, paths::public_port(unit)) {
+        (Health::Unhealthy(why), Some(public)) if holders.is_empty() && check.held_by.is_none() => {
+            let port = format!("it has to bind port {port} (`${{port}}`, SERVICE_PORT), for nginx has {public}");
+            Health::Unhealthy(format!("{why}; {port}"))
+        }
+        (health, _) => health,
     };
     Checkup { health, run: Some(run) }
 }
@@ -191,6 +199,18 @@ mod tests {
             assert_eq!(said(ACTIVE, &[listener(address, "python3", 7)]), Health::Healthy, "{address}");
         }
         assert_eq!(judged(Check::Exec(Vec::new()), healthy(), ACTIVE), Health::Healthy);
+    }
+
+    #[test]
+    fn one_of_two_copies_that_binds_nothing_is_told_which_port_is_its_own() {
+        let unit = "odd-hello@8100-green.service";
+        let copy = HealthCheck { unit: unit.to_owned(), port: 8191, ..check(Check::Tcp) };
+        let said = ACTIVE.replace("odd-hello@8100.service", unit);
+        let Health::Unhealthy(why) = judge(&copy, Asked::Deaf, &said).health else { panic!("healthy") };
+        assert!(why.ends_with("it has to bind port 8191 (`${port}`, SERVICE_PORT), for nginx has 8100"), "{why}");
+        let held = format!("{said}{}{OURS}", listener("0.0.0.0", "python3", 9).replace(":8100", ":8191"));
+        let Health::Unhealthy(why) = judge(&copy, healthy(), &held).health else { panic!("healthy") };
+        assert!(!why.contains("has to bind"), "{why}");
     }
 
     #[test]

@@ -131,11 +131,15 @@ impl Desired {
 
     /// In which slot each service is that has two copies.
     pub fn slots(&self) -> Slots {
-        let slot = |copies: &Copies| match self.replicas.contains_key(&copies.green.replica.unit) {
+        self.copies.iter().map(|(service, copies)| (service.clone(), self.slot_of(copies))).collect()
+    }
+
+    /// In which slot these copies are.
+    pub fn slot_of(&self, copies: &Copies) -> Slot {
+        match self.replicas.contains_key(&copies.green.replica.unit) {
             true => Slot::Green,
             false => Slot::Blue,
-        };
-        self.copies.iter().map(|(service, copies)| (service.clone(), slot(copies))).collect()
+        }
     }
 
     /// Puts a copy among what runs.
@@ -146,18 +150,12 @@ impl Desired {
 
     /// nginx at the ports of services, as it leads to the copies that run.
     pub fn fronts(&self) -> impl Iterator<Item = (&ServiceName, &Front)> {
-        let slots = self.slots();
-        self.copies.iter().map(move |(service, copies)| {
-            (service, &copies.in_slot(slots.get(service).copied().unwrap_or_default()).front)
-        })
+        self.copies.iter().map(|(service, copies)| (service, &copies.in_slot(self.slot_of(copies)).front))
     }
 
     /// The copies that do not run.
     fn resting(&self) -> impl Iterator<Item = &ReplicaCopy> {
-        let slots = self.slots();
-        self.copies
-            .iter()
-            .map(move |(service, copies)| copies.in_slot(slots.get(service).copied().unwrap_or_default().next()))
+        self.copies.values().map(|copies| copies.in_slot(self.slot_of(copies).next()))
     }
 
     /// Every file that may lie there, of whichever copy; a path comes twice where both have it.
@@ -168,11 +166,6 @@ impl Desired {
     /// Every replica that may run there, of whichever copy.
     pub fn all_replicas(&self) -> impl Iterator<Item = &Replica> {
         self.replicas.values().chain(self.resting().map(|copy| &copy.replica))
-    }
-
-    /// Whether nginx has anything to serve.
-    pub fn needs_nginx(&self) -> bool {
-        self.nginx.is_some() || !self.copies.is_empty()
     }
 }
 

@@ -160,8 +160,20 @@ pub fn site_folder(fleet: &FleetName, site: &SiteName) -> String {
 pub fn replica_of_unit(fleet: &FleetName, unit: &str) -> Option<ReplicaId> {
     let name = unit.strip_suffix(".service")?.strip_prefix(fleet.as_str())?.strip_prefix('-')?;
     let (service, place) = name.split_once('@')?;
+    let (port, slot) = port_and_slot(place)?;
+    Some(ReplicaId { service: service.parse().ok()?, port, slot })
+}
+
+/// The port at which callers find a unit's replica, where that is one of two copies, each of which binds another port.
+pub fn public_port(unit: &str) -> Option<u16> {
+    let (_, place) = unit.strip_suffix(".service")?.split_once('@')?;
+    port_and_slot(place).filter(|(_, slot)| *slot != Slot::Sole).map(|(port, _)| port)
+}
+
+/// Of `8100-blue`.
+fn port_and_slot(place: &str) -> Option<(u16, Slot)> {
     let (port, suffix) = place.split_at(place.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(place.len()));
-    Some(ReplicaId { service: service.parse().ok()?, port: port.parse().ok()?, slot: Slot::of_suffix(suffix)? })
+    Some((port.parse().ok()?, Slot::of_suffix(suffix)?))
 }
 
 /// The replica whose environment lies at a path.
@@ -205,6 +217,8 @@ mod tests {
             let replica = ReplicaId { service: "gong_mcp".parse().expect("a name"), port: 8100, slot };
             assert_eq!(replica_of_unit(&fleet, &unit(&fleet, &replica)), Some(replica.clone()));
             let service = Resource::Service(replica.service.clone());
+            let public = (slot != Slot::Sole).then_some(8100);
+            assert_eq!(public_port(&unit(&fleet, &replica)), public);
             assert_eq!(resource_of(&fleet, &unit_file(&fleet, &replica)), service);
             assert_eq!(resource_of(&fleet, &env_file(&fleet, &replica)), service);
             let front = front_file(&fleet, &replica.service, replica.port);

@@ -13,7 +13,6 @@ use crate::model::{
     name::ServiceName,
     paths,
     plan::{Action, Leading},
-    quantity::Span,
     rollout::{BlueGreen, Rollout},
     seen::Seen,
 };
@@ -70,17 +69,22 @@ impl Differ<'_> {
     }
 
     fn switch(&mut self, service: &ServiceName, front: &Front, reason: &str) {
-        let Some(copies) = self.desired.copies.get(service) else { return };
-        let slots = self.desired.slots();
-        let slot = slots.get(service).copied().unwrap_or_default();
+        let (Some(copies), Some(declared)) =
+            (self.desired.copies.get(service), self.inputs.fleet.services.get(service))
+        else {
+            return;
+        };
+        let Rollout::BlueGreen(BlueGreen { bake, drain_timeout, .. }) = declared.rollout else { return };
+        let slot = self.desired.slot_of(copies);
         let (next, old) = (&copies.in_slot(slot).replica, &copies.in_slot(slot.next()).replica);
         let (resource, tier) = (Resource::Service(service.clone()), Tier::Services([service.clone()].into()));
         let instance = self.inputs.fleet.instances.get(self.name());
+        let is_old_up = self.is_up(old);
         let to = Leading {
             slot,
             at: next.port,
-            instead_of: self.is_up(old).then_some(old.port),
-            drain_timeout: self.drain_timeout(service),
+            instead_of: is_old_up.then_some(old.port),
+            drain_timeout,
             proof: Some(front.proof.clone()),
             address: instance.map(|instance| instance.address),
         };
@@ -88,34 +92,21 @@ impl Differ<'_> {
         self.change(tier.clone(), &resource, action, reason);
         let wait = Action::await_health_at(next, front.port, Some(NGINX.to_owned()));
         self.change(tier.clone(), &resource, wait, "what comes after waits until it is healthy through nginx");
-        if self.is_up(old) {
-            self.retire(service, next, old, &tier);
+        if !is_old_up {
+            return;
         }
-    }
-
-    fn drain_timeout(&self, service: &ServiceName) -> Span {
-        match self.inputs.fleet.services.get(service).map(|service| &service.rollout) {
-            Some(Rollout::BlueGreen(BlueGreen { drain_timeout, .. })) => *drain_timeout,
-            _ => Span(std::time::Duration::ZERO),
-        }
-    }
-
-    fn is_up(&self, replica: &Replica) -> bool {
-        self.owned.units.contains_key(&replica.unit)
-            && self.live.unit(&replica.unit).is_some_and(|unit| unit.is_active())
-    }
-
-    /// Before the old copy stops: the new one has to prove itself while both run, and what is under way ends.
-    fn retire(&mut self, service: &ServiceName, next: &Replica, old: &Replica, tier: &Tier) {
-        let Some(service) = self.inputs.fleet.services.get(service) else { return };
-        let Rollout::BlueGreen(BlueGreen { bake, drain_timeout, .. }) = service.rollout else { return };
-        let resource = Resource::Service(service.name.clone());
+        // The new copy has to prove itself while both run, and what is under way at the old one ends before that stops.
         if !bake.0.is_zero() {
             let action = Action::Pause { unit: next.unit.clone(), span: bake };
             self.change(tier.clone(), &resource, action, "the old copy goes when the new one has stayed healthy");
         }
         let from = [[127, 0, 0, 1].into()].into();
         let action = Action::Drain { unit: old.unit.clone(), port: old.port, from, timeout: drain_timeout };
-        self.change(tier.clone(), &resource, action, "what is under way is answered before it stops");
+        self.change(tier, &resource, action, "what is under way is answered before it stops");
+    }
+
+    fn is_up(&self, replica: &Replica) -> bool {
+        self.owned.units.contains_key(&replica.unit)
+            && self.live.unit(&replica.unit).is_some_and(|unit| unit.is_active())
     }
 }

@@ -44,7 +44,6 @@ use crate::{
         outcome::Cause,
         paths,
         plan::{Action, Phase, Plan, Side, Step, StepId},
-        rollout::Slot,
     },
     report,
 };
@@ -263,20 +262,11 @@ impl<H: HostWrite> Executor<'_, H> {
         match results.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some((step, NotHealthy { why, cause })) => {
-                let message = format!("{}: {why}{}", step.resource, self.port_to_bind(step).unwrap_or_default());
+                let message = format!("{}: {why}", step.resource);
                 let failure = Failure::of_instance(name, cause, message).at(step.id.clone());
                 Err(self.with_log(host.as_ref(), steps, failure).await)
             }
         }
-    }
-
-    /// What a copy that does not become healthy may have got wrong, where it is not alone.
-    fn port_to_bind(&self, step: &Step) -> Option<String> {
-        let Action::AwaitHealth { unit, port, held_by: None, .. } = &step.action else { return None };
-        let replica = paths::replica_of_unit(&self.prepared.fleet.name, unit)?;
-        let public = replica.port;
-        (replica.slot != Slot::Sole)
-            .then(|| format!("; it has to bind port {port} (`${{port}}`, SERVICE_PORT): {public} is nginx's"))
     }
 
     /// Waits where the step is a pause. Answers the step that tells what has to be healthy then.
