@@ -400,7 +400,7 @@ fn progress() -> Tested {
             subject: "/etc/x".into(),
             why: why("gone\nalready"),
         },
-        EventKind::DeploymentTold {},
+        EventKind::DeploymentReported {},
         EventKind::HistoryUnread { why: why("no such\nbranch") },
     ];
     let at = || "2026-11-21T13:14:05.000Z".to_owned();

@@ -61,8 +61,8 @@ impl ReplicaHealth {
 }
 
 impl HealthMemory {
-    /// Takes in what a sync saw, and which replicas it restarted for their health. Replicas that it did not see, on
-    /// instances that were not looked at, stay as they were.
+    /// Takes in what a sync saw, and which replicas it restarted for their health. Replicas of instances that the sync did
+    /// not observe keep their state.
     pub fn see(&mut self, seen: BTreeMap<ReplicaUnit, SeenReplica>, restarted: &BTreeSet<ReplicaUnit>, now: Millis) {
         for replica in restarted {
             if let Some(health) = self.0.get_mut(replica) {

@@ -131,7 +131,7 @@ mod tests {
             assert_eq!(slow.next().await.expect("it is kept").kind.name(), EventName::ControllerStopping);
         }
         assert!(slow.next_now().is_none());
-        events.of(&environment).deployment(7).emit(EventKind::DeploymentTold {});
+        events.of(&environment).deployment(7).emit(EventKind::DeploymentReported {});
         let last = slow.next().await.expect("events go on");
         assert_eq!((last.environment.as_ref(), last.deployment), (Some(&environment), Some(7)));
         drop(events);

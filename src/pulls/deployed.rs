@@ -75,7 +75,7 @@ impl<H: HostRead> PullRequests<H> {
                     pauses::LONGEST
                 }
                 Err(error) => {
-                    self.emit(EventKind::DeploymentUntold { why: reason(&error) });
+                    self.emit(EventKind::DeploymentReportFailed { why: reason(&error) });
                     pauses.next()
                 }
             };
@@ -167,7 +167,7 @@ impl<H: HostRead> PullRequests<H> {
             self.tell_pull(pull.number, &marker, &body).await?;
         }
         self.put_deploy_check(&deployment.environment, report::pull::deploy_check(&view, &commit, body)).await?;
-        self.emit_of(&deployment.environment, Some(deployment.generation), EventKind::DeploymentTold {});
+        self.emit_of(&deployment.environment, Some(deployment.generation), EventKind::DeploymentReported {});
         Ok(())
     }
 
@@ -319,7 +319,7 @@ impl<H: HostRead> PullRequests<H> {
                 self.emit_of(
                     environment,
                     Some(view.deployment.generation),
-                    EventKind::RevertUnmade { why: reason(&error) },
+                    EventKind::RevertFailed { why: reason(&error) },
                 );
                 None
             }

@@ -163,7 +163,7 @@ impl<H: HostRead> PullRequests<H> {
                     queue.next_due()
                 }
                 Err(error) => {
-                    self.emit(EventKind::WaitUntold { why: reason(&error) });
+                    self.emit(EventKind::WaitReportFailed { why: reason(&error) });
                     Some(Instant::now() + pauses.next())
                 }
             };
@@ -239,7 +239,7 @@ impl<H: HostRead> PullRequests<H> {
         };
         self.say(id, DeploymentState::Queued, why).await?;
         self.put_deploy_check(environment, report::pull::queued_check(environment, waiting)).await?;
-        self.emit_of(environment, Some(*generation), EventKind::WaitTold {});
+        self.emit_of(environment, Some(*generation), EventKind::WaitReported {});
         Ok(())
     }
 

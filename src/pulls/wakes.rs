@@ -58,8 +58,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_events_wake_once_and_after_a_failure_only_what_may_have_mended_it_does() {
         let events = Events::new(|_| {});
-        let mut wakes = Wakes::of(events.subscribe(), |kind| matches!(kind, EventKind::DeploymentTold {}));
-        let news = || events.emit(EventKind::DeploymentTold {});
+        let mut wakes = Wakes::of(events.subscribe(), |kind| matches!(kind, EventKind::DeploymentReported {}));
+        let news = || events.emit(EventKind::DeploymentReported {});
         let sign_in = || events.emit(EventKind::GitHubSignedIn { action: String::new().into() });
         let soon = Duration::from_secs(1);
 

@@ -87,7 +87,7 @@ fn about_the_rest(event: &Event) -> String {
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             format!("builds get no cgroup of their own{why}")
         }
-        Kind::SystemdUntold { why } => format!("systemd cannot be told {why}"),
+        Kind::SystemdNotifyFailed { why } => format!("systemd cannot be told {why}"),
         Kind::RepositoryUnread { goes_on: true, why } => format!("{why}; going on with what is known"),
         Kind::RepositoryUnread { why, .. } | Kind::EnvironmentUnresolved { why, .. } => why.to_string(),
         Kind::EnvironmentChanged { sync, health, .. } => format!("now {}, {}", sync_word(*sync), health_word(*health)),
@@ -112,7 +112,7 @@ fn about_the_rest(event: &Event) -> String {
             let then = if *goes_on { "going on with what it was" } else { "nothing is known of it" };
             format!("{source}: {why}; {then}")
         }
-        Kind::ChecksUnasked {} => {
+        Kind::ChecksUnavailable {} => {
             "checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file"
                 .to_owned()
         }
@@ -192,11 +192,11 @@ fn about_github(kind: &EventKind) -> String {
             format!("the App's installation was changed, and is asked about later: {why}")
         }
         Kind::GitHubShutOut { why, .. } => format!("GitHub lets evenkeel in no longer: {why}"),
-        Kind::DeploymentTold {} => "told of on GitHub".to_owned(),
-        Kind::DeploymentUntold { why } => format!("a deployment is told of later: {why}"),
-        Kind::RevertUnmade { why } => format!("there is no pull request that reverts it: {why}"),
-        Kind::WaitTold {} => "told on GitHub that it waits".to_owned(),
-        Kind::WaitUntold { why } => format!("what waits is told of later: {why}"),
+        Kind::DeploymentReported {} => "told of on GitHub".to_owned(),
+        Kind::DeploymentReportFailed { why } => format!("a deployment is told of later: {why}"),
+        Kind::RevertFailed { why } => format!("there is no pull request that reverts it: {why}"),
+        Kind::WaitReported {} => "told on GitHub that it waits".to_owned(),
+        Kind::WaitReportFailed { why } => format!("what waits is told of later: {why}"),
         other => other.name().as_str().to_owned(),
     }
 }

@@ -63,5 +63,5 @@ fn tell(events: &Events, states: &[NotifyState<'_>]) {
 }
 
 fn untold(events: &Events, what: String) {
-    events.emit(EventKind::SystemdUntold { why: what.into() });
+    events.emit(EventKind::SystemdNotifyFailed { why: what.into() });
 }

@@ -63,7 +63,7 @@ fn without_systemd_a_daemon_runs_all_the_same() {
     let mut command = config.command(&["--log-format", "json"]);
     command.env("NOTIFY_SOCKET", config.path("nobody")).env("WATCHDOG_USEC", "no number");
     let mut daemon = config.start(command);
-    daemon.tells(EventName::SystemdUntold);
+    daemon.tells(EventName::SystemdNotifyFailed);
     daemon.signal(Signal::TERM);
     assert_is("the exit code", daemon.ends().code(), Some(0));
 }

@@ -64,7 +64,7 @@ async fn missing(
         return Vec::new();
     }
     let CheckSource::GitHub(github) = asked else {
-        watch(EventKind::ChecksUnasked {});
+        watch(EventKind::ChecksUnavailable {});
         return names.to_vec();
     };
     if known.get(commit).is_some_and(|green| names.iter().all(|name| green.contains(name))) {

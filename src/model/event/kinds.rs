@@ -60,127 +60,127 @@ macro_rules! events {
 }
 
 events! {
-    /// The controller begins to follow a repository.
+    /// The controller starts following a repository.
     "controller.started" Info ControllerStarted { repository: Detail, state: Detail }
-    /// The key that the controller signs the history with.
+    /// The public key that the controller signs the history with.
     "controller.key" Info ControllerKey { key: Detail }
-    /// The controller is told to end. What runs on hosts goes on there.
+    /// The controller received a signal to stop. Scripts that run on hosts continue.
     "controller.stopping" Info ControllerStopping {}
-    /// The controller ends while something still runs. The next start looks at it again.
+    /// The controller exits while a deployment runs. The next controller resumes it.
     "controller.cut-short" Warning ControllerCutShort {}
-    /// The loop does not turn, so systemd's watchdog may end the process.
+    /// The loop has stopped making progress; systemd's watchdog may kill the process.
     "controller.stuck" Error ControllerStuck {}
-    /// The controller has ended.
+    /// The controller has stopped.
     "controller.ended" Info ControllerEnded {}
-    /// A task panicked, which is a fault of evenkeel.
+    /// A task panicked. This is a bug in evenkeel.
     "task.panicked" Error TaskPanicked { task: Detail, why: Detail }
-    /// The controller's socket answers no longer.
+    /// The controller's socket stopped accepting requests.
     "socket.failed" Warning SocketFailed { why: Detail }
-    /// Keys, tokens and secrets are read anew at their next use.
+    /// The controller reads keys, tokens and secrets again at their next use.
     "credentials.reread" Info CredentialsReread {}
-    /// Connections to instances are made anew.
+    /// The controller reconnects to all instances.
     "connections.renewed" Info ConnectionsRenewed {}
     /// Whether each build gets a cgroup of its own.
     "builds.confined" Info BuildsConfined { build_cgroups: bool, why: Option<Detail> }
-    /// systemd does not take what it is told.
-    "systemd.untold" Warning SystemdUntold { why: Detail }
+    /// systemd did not accept a notification from the controller.
+    "systemd.notify-failed" Warning SystemdNotifyFailed { why: Detail }
 
-    /// The repository does not say what is declared.
+    /// The controller cannot read the repository.
     "repository.unread" Warning RepositoryUnread {
         /// Whether something is known to go on with.
         goes_on: bool, why: Detail,
     }
-    /// Changes of a local repository are found by polling alone.
+    /// The controller cannot watch a local repository and polls it instead.
     "repository.unwatched" Warning RepositoryUnwatched { why: Detail }
-    /// Which commit another repository has is not known.
+    /// The current commit of another repository is unknown.
     "source.unknown" Warning SourceUnknown {
         source: Detail,
         /// Whether its last known commit takes the place.
         goes_on: bool, why: Detail,
     }
-    /// Checks are required, and nobody can ask GitHub for them.
-    "checks.unasked" Warning ChecksUnasked {}
-    /// GitHub does not say how the checks of a commit are.
+    /// The environment requires checks, and the controller has no access to GitHub.
+    "checks.unavailable" Warning ChecksUnavailable {}
+    /// GitHub did not report the checks of a commit.
     "checks.unknown" Warning ChecksUnknown { commit: CommitId, why: Detail }
-    /// The newest commits of an environment cannot be told.
+    /// The target commits of an environment cannot be resolved.
     "environment.unresolved" Warning EnvironmentUnresolved { branch: Detail, why: Detail }
-    /// The status of an environment is another one.
+    /// The status of an environment changed.
     "environment.changed" Debug EnvironmentChanged {
         commit: Option<CommitId>, sync: Sync, health: Health,
         /// What a merged commit waits for.
         waits_on: Option<WaitsOn>,
     }
-    /// Something that the history says does not count.
+    /// The controller ignores an untrusted entry of the history.
     "history.refused" Warning HistoryRefused { refusal: Refusal }
-    /// A history branch was gone at the remote, and is restored.
+    /// The controller restored a history branch that was deleted at the remote.
     "history.restored" Warning HistoryRestored { commit: CommitId }
-    /// A history branch is gone at the remote, and cannot be restored.
+    /// A history branch was deleted at the remote and cannot be restored.
     "history.gone" Warning HistoryGone { why: Detail }
     /// A history branch was rewritten at the remote.
     "history.rewritten" Warning HistoryRewritten { ours: String, theirs: String }
-    /// The history, or who may write it, cannot be read.
+    /// The history, or the list of its writers, cannot be read.
     "history.unread" Warning HistoryUnread { why: Detail }
-    /// What would make the history safer.
+    /// A setting that would make the history safer.
     "history.advice" Warning HistoryAdvice { advice: Detail }
     /// The controller appended a commit to a history.
     "history.appended" Debug HistoryAppended { commit: CommitId }
-    /// Commits are refused before anything is touched.
+    /// The plan of the target commits is refused; no host was changed.
     "commits.refused" Warning CommitsRefused { commit: Option<CommitId>, why: Detail }
-    /// That commits are refused cannot be recorded now.
+    /// The controller cannot record a refusal yet.
     "refusal.unrecorded" Warning RefusalUnrecorded { commit: Option<CommitId>, why: Detail }
-    /// Commits are quarantined, for the controller died of them.
+    /// The controller quarantines commits because it crashed while reading them.
     "commits.quarantined" Error CommitsQuarantined { commit: Option<CommitId>, why: Detail }
-    /// Somebody lifted the quarantine of commits that the controller died of.
+    /// A person lifted the quarantine of commits that crashed the controller.
     "commits.pardoned" Info CommitsPardoned { commit: Option<CommitId> }
 
     /// A sync failed.
     "sync.failed" Error SyncFailed { why: Detail }
-    /// A sync ended because something newer is to be done.
+    /// A newer commit or request superseded the sync.
     "sync.superseded" Info SyncSuperseded { why: Detail }
-    /// What is not built yet is built.
+    /// The builds of a commit start.
     "build.begun" Info BuildBegun {}
-    /// So many instances are looked at.
+    /// The controller observes the instances.
     "hosts.asked" Debug HostsAsked { instances: usize }
-    /// An instance told what is live there.
+    /// An instance was observed.
     "host.observed" Debug HostObserved { instance: InstanceName, ms: u64 }
-    /// An instance cannot be looked at.
+    /// An instance cannot be observed.
     "host.unreachable" Warning HostUnreachable { instance: InstanceName, why: Detail }
-    /// An instance that did not answer does again.
+    /// An instance is reachable again.
     "host.back" Info HostBack { instance: InstanceName }
-    /// An instance cannot be told to refuse what an earlier controller may still send.
+    /// An instance cannot be fenced against an earlier controller.
     "host.unfenced" Warning HostUnfenced { instance: InstanceName, why: Detail }
-    /// An instance cannot be asked to read its releases again.
+    /// An instance cannot be asked to scrub its releases.
     "releases.unread" Warning ReleasesUnread { instance: InstanceName, why: Detail }
 
-    /// A deployment was decided, and begins.
+    /// A deployment begins.
     "deployment.begun" Info DeploymentBegun { commit: Option<CommitId>, plan: Summary }
-    /// A deployment ended, in whatever way.
+    /// A deployment ended, with whatever outcome.
     "deployment.ended" Info DeploymentEnded {
         outcome: Outcome, ms: Option<u64>,
         /// Of what failed first, as the fields after it.
         cause: Option<Cause>, instance: Option<InstanceName>, step: Option<StepId>, why: Option<Detail>,
     }
-    /// A deployment was left open by a controller that is gone, and is ended.
+    /// The controller ends a deployment that another process left open.
     "deployment.found-open" Info DeploymentFoundOpen { by: Detail }
-    /// The commits of a deployment that was left open cannot be prepared.
+    /// The commits of an open deployment cannot be prepared.
     "deployment.unprepared" Warning DeploymentUnprepared { why: Detail }
-    /// That a deployment is live on every instance by now cannot be recorded yet.
+    /// The controller cannot record yet that a partial deployment is complete.
     "completion.unrecorded" Warning CompletionUnrecorded { why: Detail }
-    /// How a deployment ended cannot be recorded now.
+    /// The controller cannot record the outcome of a deployment yet.
     "outcome.unrecorded" Warning OutcomeUnrecorded { outcome: Outcome, why: Detail }
-    /// How a deployment ended is recorded at last.
+    /// The controller recorded an outcome that it could not record earlier.
     "outcome.recorded" Info OutcomeRecorded { outcome: Outcome }
-    /// How a deployment ended is never recorded: another controller wrote in its place.
+    /// Another controller wrote to the history first, so an outcome is never recorded.
     "outcome.lost" Warning OutcomeLost {
         outcome: Outcome, controller: Detail,
         /// The generation that the history has in its place.
         newest: Option<u64>, newest_by: Option<Detail>, why: Detail,
     }
-    /// Drift was seen, and its repair begins.
+    /// The repair of drift begins.
     "drift.seen" Info DriftSeen { plan: Summary }
-    /// Who may have caused the drift.
+    /// A login or command that may have caused the drift.
     "drift.suspect" Info DriftSuspect { suspect: Detail }
-    /// The repair of drift ended, in whatever way.
+    /// The repair of drift ended, with whatever outcome.
     "drift.repaired" Info DriftRepaired {
         outcome: Outcome, ms: Option<u64>,
         /// Of what failed first, as the fields after it.
@@ -198,86 +198,86 @@ events! {
     "service.healthy" Info ServiceHealthy { instance: InstanceName, service: String, after_ms: u64 }
     /// A replica of a service did not become healthy in time.
     "service.unhealthy" Warning ServiceUnhealthy { instance: InstanceName, service: String, why: Detail }
-    /// A replica that is unhealthy was restarted as often as it may be, and is left so.
+    /// An unhealthy replica reached its `repair_limit`; the controller stops restarting it.
     "service.given-up" Warning ServiceGivenUp { instance: InstanceName, unit: String, times: u32 }
-    /// A deployment is rolled back on an instance.
+    /// The rollback of an instance begins.
     "rollback.begun" Info RollbackBegun { instance: InstanceName }
-    /// An instance is as it was before.
+    /// The rollback of an instance is complete.
     "rollback.done" Info RollbackDone { instance: InstanceName }
-    /// An instance is left half-way.
+    /// The rollback of an instance failed; the instance is left half-way.
     "rollback.failed" Warning RollbackFailed { instance: InstanceName, why: Detail }
-    /// One change is not rolled back.
+    /// One change could not be rolled back.
     "rollback.step-failed" Warning RollbackStepFailed { instance: InstanceName, subject: String, why: Detail }
-    /// More changes are not rolled back, all for the same reason.
+    /// More changes could not be rolled back, all for the same reason.
     "rollback.steps-failed" Warning RollbackStepsFailed { instance: InstanceName, more: usize, why: Detail }
 
-    /// What a person asked for is recorded, and is done.
+    /// The controller recorded a control (hold, resume, retry, pin) and follows it.
     "control.recorded" Info ControlRecorded { control: Control, by: Detail }
-    /// A person cancelled what runs.
+    /// A person cancelled the running deployment.
     "control.cancelled" Info ControlCancelled { by: Detail, reason: Detail }
 
-    /// GitHub's webhook is taken at an address.
+    /// The webhook listens on an address.
     "webhook.listening" Info WebhookListening { address: String }
-    /// The webhook takes no connection.
+    /// The webhook cannot accept connections.
     "webhook.unreachable" Warning WebhookUnreachable { why: Detail }
-    /// A file with the webhook's secret cannot be read.
+    /// A file with a webhook secret cannot be read.
     "webhook.secret-unread" Warning WebhookSecretUnread { why: Detail }
-    /// The webhook cannot tell whose a delivery is, so it takes none.
+    /// No webhook secret can be read, so every delivery is rejected.
     "webhook.unchecked" Error WebhookUnchecked { why: Detail }
-    /// GitHub has found the webhook.
+    /// GitHub pinged the webhook.
     "webhook.pinged" Info WebhookPinged { delivery: Detail }
-    /// A delivery that no secret vouches for is turned away. Told once a minute.
+    /// A delivery without a valid signature was rejected. Logged at most once a minute.
     "webhook.refused" Warning WebhookRefused {}
-    /// A push wakes the loop.
+    /// A push triggers a sync.
     "webhook.pushed" Info WebhookPushed { delivery: Detail, reference: Detail }
-    /// A delivery is handed on to whom it is for.
+    /// The webhook queued a delivery.
     "webhook.delivered" Info WebhookDelivered { delivery: Detail, github_event: Detail }
-    /// A delivery came once more.
+    /// GitHub sent a delivery again; it is ignored.
     "webhook.repeated" Info WebhookRepeated { delivery: Detail, github_event: Detail }
-    /// A delivery cannot be handed on. Polling finds what it told.
+    /// The queue is full and a delivery was dropped. Polling catches up.
     "webhook.dropped" Warning WebhookDropped { delivery: Detail, github_event: Detail, why: Detail }
 
-    /// The plan of a pull request stands in its comment.
+    /// The plan of a pull request is in its comment.
     "pull.planned" Info PullPlanned { pull: u64 }
-    /// A pull request is planned later.
+    /// The plan of a pull request is postponed.
     "pull.postponed" Warning PullPostponed { pull: u64, seconds: u64, why: Detail }
-    /// Which pull requests are open is not known.
+    /// GitHub did not list the open pull requests.
     "pulls.unknown" Warning PullsUnknown { why: Detail }
-    /// What was kept of pull requests that are closed cannot be removed.
+    /// Refs of closed pull requests cannot be deleted.
     "pulls.kept" Warning PullsKept { why: Detail }
-    /// Which comments are new is not known.
+    /// GitHub did not list new comments.
     "comments.unknown" Warning CommentsUnknown { why: Detail }
-    /// A person gives a command in a pull request.
+    /// A person gave a command in a pull request.
     "command.asked" Info CommandAsked { pull: u64, by: Detail, permission: Permission, command: Detail }
-    /// Who gave a command does not see that it was read.
+    /// The comment with a command could not get its reaction.
     "command.unmarked" Warning CommandUnmarked { pull: u64, why: Detail }
-    /// A command failed, and its answer says so.
+    /// A command failed; the reply says why.
     "command.failed" Warning CommandFailed { pull: u64, why: Detail }
-    /// GitHub does not say whether a person is in a team.
+    /// GitHub did not say whether a person is in a team.
     "team.unknown" Warning TeamUnknown { pull: u64, by: Detail, team: Detail, why: Detail }
-    /// A command was handled by the process before.
+    /// A command was already handled; the repeat is ignored.
     "command.repeated" Info CommandRepeated { pull: u64, comment: u64, command: Detail }
-    /// A command waits for GitHub.
+    /// A command is postponed until GitHub answers.
     "command.postponed" Warning CommandPostponed { pull: u64, seconds: u64, why: Detail }
-    /// A command is not answered.
+    /// The reply to a command could not be posted.
     "command.unanswered" Warning CommandUnanswered { pull: u64, why: Detail }
-    /// The App's installation was changed, and evenkeel has signed in again.
+    /// The App's installation changed, and evenkeel signed in again.
     "github.signed-in" Info GitHubSignedIn { action: Detail }
-    /// The App's installation was changed, and GitHub does not answer.
+    /// The App's installation changed, and GitHub does not answer.
     "github.silent" Warning GitHubSilent { action: Detail, why: Detail }
-    /// GitHub lets evenkeel in no longer. It takes a person.
+    /// GitHub no longer grants access. A person has to restore it.
     "github.shut-out" Error GitHubShutOut { action: Detail, why: Detail }
-    /// A deployment is told of on GitHub.
-    "deployment.told" Info DeploymentTold {}
-    /// A deployment is told of on GitHub later.
-    "deployment.untold" Warning DeploymentUntold { why: Detail }
-    /// There is no pull request that reverts what failed.
-    "revert.unmade" Warning RevertUnmade { why: Detail }
-    /// That a merged commit waits is told on GitHub.
-    "wait.told" Info WaitTold {}
-    /// That a merged commit waits is told on GitHub later.
-    "wait.untold" Warning WaitUntold { why: Detail }
+    /// A deployment is reported on GitHub.
+    "deployment.reported" Info DeploymentReported {}
+    /// A deployment could not be reported on GitHub yet.
+    "deployment.report-failed" Warning DeploymentReportFailed { why: Detail }
+    /// The pull request that reverts a failed commit could not be opened.
+    "revert.failed" Warning RevertFailed { why: Detail }
+    /// A pending deployment is reported on GitHub.
+    "wait.reported" Info WaitReported {}
+    /// A pending deployment could not be reported on GitHub yet.
+    "wait.report-failed" Warning WaitReportFailed { why: Detail }
 
-    /// A subscriber was too slow for so many events. What it knows is to be asked for anew.
+    /// A subscriber was too slow and missed events.
     "events.missed" Warning EventsMissed { missed: u64 }
 }

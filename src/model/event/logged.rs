@@ -7,21 +7,21 @@ use super::Level;
 
 /// Something takes long.
 pub const WAITING: &str = "waiting";
-/// The connection to an instance was cut while the instance carries out a phase, which goes on.
+/// The connection to an instance broke during a phase. The phase continues on the host.
 pub const HOST_CUT_OFF: &str = "host.cut-off";
-/// A jump host sends what is not read, and its connection is cut.
+/// A jump host sent unexpected data; its connection is closed.
 pub const JUMP_CUT: &str = "jump.cut";
-/// A build has no network any more.
+/// A build lost its network.
 pub const BUILD_OFFLINE: &str = "build.offline";
-/// What was being prepared when the process before this one ended is not known.
+/// The record of what was being prepared at the last crash cannot be read.
 pub const ATTEMPTS_UNREAD: &str = "attempts.unread";
-/// What is being prepared cannot be written down, so a process that dies of it is not told from any other.
+/// The record of what is being prepared cannot be written, so a crash could not be attributed.
 pub const ATTEMPTS_UNWRITTEN: &str = "attempts.unwritten";
-/// How far the history is believed cannot be kept for the next start.
+/// The last trusted commit of the history cannot be stored for the next start.
 pub const HISTORY_UNREMEMBERED: &str = "history.unremembered";
-/// The history has gone on, and what it says stands.
+/// Another controller advanced the history first; its entry stands.
 pub const HISTORY_OUTPACED: &str = "history.outpaced";
-/// What is live is not marked as the last good commit.
+/// The ref of the last good commit cannot be updated.
 pub const HISTORY_UNMARKED: &str = "history.unmarked";
 
 /// Each with its level and the fields that its record has.
