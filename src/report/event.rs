@@ -71,73 +71,73 @@ fn about_the_rest(event: &Event) -> String {
         Kind::ControllerStarted { repository, state } => format!("following {repository}, state in {state}"),
         Kind::ControllerKey { key } => format!("the history is signed with {key}"),
         Kind::ControllerStopping {} => {
-            "stopping; what runs on hosts goes on there, and the next start takes it up".to_owned()
+            "stopping; scripts that run on hosts continue, and the next start resumes the deployment".to_owned()
         }
-        Kind::ControllerCutShort {} => "ended while something still ran; the next start looks at it again".to_owned(),
-        Kind::ControllerStuck {} => {
-            "the loop does not turn; systemd's watchdog is not told that it does, and may end this process".to_owned()
-        }
-        Kind::TaskPanicked { task, why } => format!("{task} ended in a panic, which is a fault of evenkeel: {why}"),
-        Kind::SocketFailed { why } => format!("the socket: {why}"),
-        Kind::ConnectionsRenewed {} => "connections to instances are made anew".to_owned(),
+        Kind::ControllerCutShort {} => "exited while a deployment was running; the next start resumes it".to_owned(),
+        Kind::ControllerStuck {} => "the loop makes no progress; systemd's watchdog may kill this process".to_owned(),
+        Kind::TaskPanicked { task, why } => format!("{task} panicked, which is a bug in evenkeel: {why}"),
+        Kind::SocketFailed { why } => format!("the control socket failed: {why}"),
+        Kind::ConnectionsRenewed {} => "reconnecting to all instances".to_owned(),
         Kind::ControllerEnded {} => "ended".to_owned(),
-        Kind::CredentialsReread {} => "SIGHUP: keys, tokens and secrets are read anew at their next use".to_owned(),
-        Kind::BuildsConfined { build_cgroups: true, .. } => "each build gets a cgroup of its own".to_owned(),
+        Kind::CredentialsReread {} => {
+            "SIGHUP: keys, tokens and secrets will be read again at their next use".to_owned()
+        }
+        Kind::BuildsConfined { build_cgroups: true, .. } => "each build gets its own cgroup".to_owned(),
         Kind::BuildsConfined { why, .. } => {
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            format!("builds get no cgroup of their own{why}")
+            format!("builds run without their own cgroup{why}")
         }
-        Kind::SystemdNotifyFailed { why } => format!("systemd cannot be told {why}"),
-        Kind::RepositoryUnread { goes_on: true, why } => format!("{why}; going on with what is known"),
+        Kind::SystemdNotifyFailed { why } => format!("systemd was not notified: {why}"),
+        Kind::RepositoryUnread { goes_on: true, why } => format!("{why}; continuing with the last known state"),
         Kind::RepositoryUnread { why, .. } | Kind::EnvironmentUnresolved { why, .. } => why.to_string(),
         Kind::EnvironmentChanged { sync, health, .. } => format!("now {}, {}", sync_word(*sync), health_word(*health)),
         Kind::HistoryRefused { refusal } => match &event.environment {
             Some(environment) => refusal::line(environment, refusal),
-            None => "something that a history says does not count".to_owned(),
+            None => "an entry of the history is not trusted".to_owned(),
         },
         Kind::HistoryRestored { commit } => {
-            format!("its history branch was gone at the remote; it is restored, at {}", short(commit))
+            format!("the history branch was deleted at the remote and is restored at {}", short(commit))
         }
         Kind::HistoryGone { why } => {
-            format!("its history branch is gone at the remote, and cannot be restored: {why}")
+            format!("the history branch was deleted at the remote and cannot be restored: {why}")
         }
         Kind::HistoryRewritten { ours, theirs } => format!(
-            "its history was rewritten at the remote: {} is not in it; going on from {}",
+            "the history was rewritten at the remote: it lacks {}; continuing from {}",
             short(ours),
             short(theirs)
         ),
-        Kind::HistoryUnread { why } => format!("the history: {why}"),
-        Kind::RepositoryUnwatched { why } => format!("cannot watch the repository, polling only: {why}"),
+        Kind::HistoryUnread { why } => format!("the history cannot be read: {why}"),
+        Kind::RepositoryUnwatched { why } => format!("the repository cannot be watched, so it is polled: {why}"),
         Kind::SourceUnknown { source, goes_on, why } => {
-            let then = if *goes_on { "going on with what it was" } else { "nothing is known of it" };
+            let then = if *goes_on { "continuing with its last known commit" } else { "its commit is unknown" };
             format!("{source}: {why}; {then}")
         }
         Kind::ChecksUnavailable {} => {
-            "checks are required and nobody can ask for them: sign in with --github-app-id or --github-token-file"
+            "the environment requires checks, which needs GitHub: sign in with --github-app-id or --github-token-file"
                 .to_owned()
         }
-        Kind::ChecksUnknown { commit, why } => format!("whether {} is green is not known: {why}", short(commit)),
-        Kind::HistoryAppended { commit } => format!("its history goes on with {}", short(commit)),
+        Kind::ChecksUnknown { commit, why } => format!("the checks of {} are unknown: {why}", short(commit)),
+        Kind::HistoryAppended { commit } => format!("the history advanced to {}", short(commit)),
         Kind::HistoryAdvice { advice } => advice.to_string(),
         Kind::CommitsRefused { commit, why } => format!("{} is refused: {why}", of(commit.as_deref())),
-        Kind::RefusalUnrecorded { why, .. } => format!("the refusal is not recorded: {why}"),
-        Kind::CommitsQuarantined { why, .. } => format!("{why}; they are quarantined"),
+        Kind::RefusalUnrecorded { why, .. } => format!("the refusal could not be recorded: {why}"),
+        Kind::CommitsQuarantined { why, .. } => format!("{why}; the commits are quarantined"),
         Kind::CommitsPardoned { .. } => "the quarantine was lifted; the commits are tried again".to_owned(),
         Kind::SyncFailed { why } | Kind::SyncSuperseded { why } => why.to_string(),
-        Kind::BuildBegun {} => "building what is not built yet".to_owned(),
-        Kind::HostBack { .. } => "it answers again".to_owned(),
-        Kind::HostUnfenced { why, .. } => format!("could not be fenced off: {why}"),
-        Kind::ReleasesUnread { why, .. } => format!("its releases are not read again: {why}"),
+        Kind::BuildBegun {} => "building the releases that are not built yet".to_owned(),
+        Kind::HostBack { .. } => "reachable again".to_owned(),
+        Kind::HostUnfenced { why, .. } => format!("could not be fenced: {why}"),
+        Kind::ReleasesUnread { why, .. } => format!("its releases could not be scrubbed: {why}"),
         Kind::DeploymentUnprepared { why } => format!("generation {generation}: {why}"),
-        Kind::CompletionUnrecorded { why } => format!("that the deployment is complete is not recorded yet: {why}"),
+        Kind::CompletionUnrecorded { why } => format!("the completed deployment could not be recorded yet: {why}"),
         Kind::DeploymentBegun { plan, .. } | Kind::DriftSeen { plan } => plan::counts(plan),
         Kind::DeploymentEnded { .. } => "deployment ended".to_owned(),
         Kind::DriftRepaired { .. } => "drift repair ended".to_owned(),
-        Kind::DeploymentFoundOpen { by } => format!("a deployment was left open by {by}; ending it"),
+        Kind::DeploymentFoundOpen { by } => format!("ending a deployment that {by} left open"),
         Kind::OutcomeUnrecorded { outcome, why } => {
-            format!("generation {generation} ended {outcome}; it is recorded later: {why}")
+            format!("generation {generation} ended {outcome}, which could not be recorded yet: {why}")
         }
-        Kind::OutcomeRecorded { .. } => "its outcome is recorded now".to_owned(),
+        Kind::OutcomeRecorded { .. } => "the outcome is recorded now".to_owned(),
         Kind::OutcomeLost { outcome, controller, newest, newest_by, why } => {
             let newest = match (newest, newest_by) {
                 (Some(newest), Some(by)) => format!("generation {newest} by {by}"),
@@ -145,7 +145,7 @@ fn about_the_rest(event: &Event) -> String {
             };
             lost(*outcome, controller.as_str(), why.as_str(), &newest)
         }
-        Kind::DriftSuspect { suspect } => format!("possibly: {suspect}"),
+        Kind::DriftSuspect { suspect } => format!("possible cause: {suspect}"),
         Kind::ControlRecorded { control, by } => format!("{} (asked by {by})", control::line(control)),
         Kind::ControlCancelled { by, reason } => format!("cancelled by {by}: {reason}"),
         Kind::EventsMissed { missed } => {
@@ -156,47 +156,47 @@ fn about_the_rest(event: &Event) -> String {
 }
 
 fn lost(outcome: Outcome, controller: &str, why: &str, newest: &str) -> String {
-    format!("it ended {outcome} under {controller}, which is not recorded: {why}; the newest there is {newest}")
+    format!("the outcome {outcome} of {controller} is not recorded: {why}; the newest entry is {newest}")
 }
 
 fn about_github(kind: &EventKind) -> String {
     use EventKind as Kind;
     match kind {
         Kind::WebhookListening { address } => format!("the webhook listens on {address}"),
-        Kind::WebhookUnreachable { why } => format!("cannot take a connection: {why}"),
+        Kind::WebhookUnreachable { why } => format!("the webhook cannot accept connections: {why}"),
         Kind::WebhookSecretUnread { why } => why.to_string(),
-        Kind::WebhookUnchecked { why } => format!("the webhook cannot check deliveries: {why}"),
-        Kind::WebhookPinged { .. } => "GitHub has found the webhook".to_owned(),
-        Kind::WebhookRefused {} => "a delivery without a valid signature was turned away; if it is GitHub's, compare the \
-                                    webhook's secret there with the files of --webhook-secret-file (this is told once a \
+        Kind::WebhookUnchecked { why } => format!("the webhook cannot verify deliveries and rejects them: {why}"),
+        Kind::WebhookPinged { .. } => "GitHub pinged the webhook".to_owned(),
+        Kind::WebhookRefused {} => "a delivery without a valid signature was rejected; if it is GitHub's, compare the \
+                                    webhook's secret there with the files of --webhook-secret-file (logged once a \
                                     minute)"
             .to_owned(),
-        Kind::WebhookPushed { .. } => "the webhook wakes the loop".to_owned(),
-        Kind::WebhookDelivered { .. } => "the webhook hands on what it is told".to_owned(),
-        Kind::WebhookRepeated { .. } => "the webhook knows this delivery already".to_owned(),
-        Kind::WebhookDropped { why, .. } => format!("the webhook cannot hand on what it is told: {why}"),
-        Kind::PullPlanned { .. } => "its plan is told".to_owned(),
-        Kind::PullPostponed { seconds, why, .. } => format!("not planned, tried again in {seconds} s: {why}"),
-        Kind::PullsUnknown { why } => format!("the open pull requests are not known: {why}"),
-        Kind::PullsKept { why } => format!("what was closed is kept: {why}"),
-        Kind::CommentsUnknown { why } => format!("new comments are not known: {why}"),
-        Kind::CommandUnmarked { why, .. } => format!("not said that a command was seen: {why}"),
+        Kind::WebhookPushed { .. } => "a push triggers a sync".to_owned(),
+        Kind::WebhookDelivered { .. } => "delivery queued".to_owned(),
+        Kind::WebhookRepeated { .. } => "repeated delivery ignored".to_owned(),
+        Kind::WebhookDropped { why, .. } => format!("a delivery was dropped: {why}"),
+        Kind::PullPlanned { .. } => "the plan is in the comment".to_owned(),
+        Kind::PullPostponed { seconds, why, .. } => format!("not planned, retrying in {seconds} s: {why}"),
+        Kind::PullsUnknown { why } => format!("the open pull requests could not be listed: {why}"),
+        Kind::PullsKept { why } => format!("refs of closed pull requests could not be deleted: {why}"),
+        Kind::CommentsUnknown { why } => format!("new comments could not be listed: {why}"),
+        Kind::CommandUnmarked { why, .. } => format!("the reaction to a command could not be set: {why}"),
         Kind::CommandFailed { why, .. } => why.to_string(),
-        Kind::TeamUnknown { by, team, why, .. } => format!("GitHub does not say whether {by} is in {team}: {why}"),
+        Kind::TeamUnknown { by, team, why, .. } => format!("GitHub did not say whether {by} is in {team}: {why}"),
         Kind::CommandAsked { command, .. } => format!("asked for {command}"),
         Kind::CommandRepeated { command, .. } => format!("{command} was already handled; ignoring the repeat"),
-        Kind::CommandPostponed { seconds, why, .. } => format!("a command is tried again in {seconds} s: {why}"),
-        Kind::CommandUnanswered { why, .. } => format!("not answered: {why}"),
-        Kind::GitHubSignedIn { .. } => "the App's installation was changed: signed in to GitHub anew".to_owned(),
+        Kind::CommandPostponed { seconds, why, .. } => format!("retrying a command in {seconds} s: {why}"),
+        Kind::CommandUnanswered { why, .. } => format!("the reply could not be posted: {why}"),
+        Kind::GitHubSignedIn { .. } => "the App's installation changed; signed in to GitHub again".to_owned(),
         Kind::GitHubSilent { why, .. } => {
-            format!("the App's installation was changed, and is asked about later: {why}")
+            format!("the App's installation changed, and GitHub does not answer yet: {why}")
         }
-        Kind::GitHubShutOut { why, .. } => format!("GitHub lets evenkeel in no longer: {why}"),
-        Kind::DeploymentReported {} => "told of on GitHub".to_owned(),
-        Kind::DeploymentReportFailed { why } => format!("a deployment is told of later: {why}"),
-        Kind::RevertFailed { why } => format!("there is no pull request that reverts it: {why}"),
-        Kind::WaitReported {} => "told on GitHub that it waits".to_owned(),
-        Kind::WaitReportFailed { why } => format!("what waits is told of later: {why}"),
+        Kind::GitHubShutOut { why, .. } => format!("GitHub no longer grants access: {why}"),
+        Kind::DeploymentReported {} => "reported on GitHub".to_owned(),
+        Kind::DeploymentReportFailed { why } => format!("the deployment could not be reported on GitHub yet: {why}"),
+        Kind::RevertFailed { why } => format!("the revert pull request could not be opened: {why}"),
+        Kind::WaitReported {} => "the pending deployment is reported on GitHub".to_owned(),
+        Kind::WaitReportFailed { why } => format!("the pending deployment could not be reported on GitHub yet: {why}"),
         other => other.name().as_str().to_owned(),
     }
 }
